@@ -1,0 +1,109 @@
+"""Audit the box frame of a run: would the boxes overlap much better if they were read in another frame?
+
+A box scored in the wrong frame is silently near 0, the commonest grounding bug of all. So after each run the mean IoU
+is computed again under every frame, from the raw texts, and a frame that does much better is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from harness.frames import cut_at_image
+from harness.overlap import union_iou
+from harness.parse import parse
+from harness.score import GROUNDED_FORMATS, predicted_boxes_image_px
+from harness.values import BOX_FRAMES, BoxFrame, Json, Record, ScoreConfig
+
+MUCH_BETTER_IOU = 0.1
+"""Another frame is named when its mean IoU is higher by more than this..."""
+MUCH_BETTER_RATIO = 1.5
+"""...and by more than this factor: small boxes in a wrong frame overlap little in every frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAudit:
+    """Mean IoU of the same texts under each frame."""
+
+    declared: BoxFrame | None
+    """The frame that the run was scored in."""
+    mean_iou: dict[BoxFrame, float | None]
+    """Mean union IoU per frame over the rows that can be read in it; None where no row can."""
+    rows: dict[BoxFrame, int]
+    """Rows behind each mean."""
+
+    @property
+    def better_frame(self) -> BoxFrame | None:
+        """The frame that does much better than the declared one; None when there is none.
+
+        Without a declared frame this is the best frame, as advice for `--box-frame`.
+        """
+        known = {frame: value for frame, value in self.mean_iou.items() if value is not None}
+        if not known:
+            return None
+        best = max(known, key=lambda frame: known[frame])
+        base = known.get(self.declared, 0.0) if self.declared is not None else 0.0
+        gap_is_large = known[best] > base + MUCH_BETTER_IOU and known[best] > base * MUCH_BETTER_RATIO
+        return best if best != self.declared and gap_is_large else None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the audit for `scores.json`."""
+        return {
+            "declared": self.declared,
+            "mean_iou": {frame: value for frame, value in self.mean_iou.items()},
+            "rows": {frame: count for frame, count in self.rows.items()},
+            "better_frame": self.better_frame,
+        }
+
+    def warning(self) -> str | None:
+        """Return one sentence for the person who ran it; None when nothing is suspicious."""
+        better = self.better_frame
+        if better is None:
+            return None
+        found = self.mean_iou[better]
+        declared = self.mean_iou.get(self.declared) if self.declared is not None else None
+        said = "no frame is declared" if self.declared is None else f"{self.declared} gives {_shown(declared)}"
+        return (
+            f"box-frame audit: read as {better}, the boxes reach a mean IoU of {_shown(found)}, while {said}. "
+            f"If the model writes {better}, rescore with --box-frame {better}."
+        )
+
+
+def audit_frames(records: Iterable[Record], config: ScoreConfig) -> FrameAudit | None:
+    """Recompute the mean IoU of every record with gold boxes under each frame.
+
+    Returns None where nothing can be audited: no record with gold boxes and written boxes, a format without boxes, or
+    the protocol `paper`, which fixes its frame.
+    """
+    if config.format not in GROUNDED_FORMATS or config.protocol == "paper":
+        return None
+    totals = dict.fromkeys(BOX_FRAMES, 0.0)
+    rows = dict.fromkeys(BOX_FRAMES, 0)
+    for record in records:
+        sample = record.sample
+        if not sample.boxes_image_px:
+            continue
+        written = parse(record.generation.text, config.format, "last").boxes_written
+        if not written:
+            continue
+        for frame in BOX_FRAMES:
+            boxes = predicted_boxes_image_px(
+                written, sample, replace(config, box_frame=frame), record.generation.input_size
+            )
+            if boxes is None:
+                continue
+            gold = sample.boxes_image_px
+            if sample.image_size is not None:
+                boxes = cut_at_image(boxes, sample.image_size)[0]
+                gold = cut_at_image(gold, sample.image_size)[0]
+            totals[frame] += union_iou(boxes, gold)
+            rows[frame] += 1
+    if not any(rows.values()):
+        return None
+    means = {frame: totals[frame] / rows[frame] if rows[frame] else None for frame in BOX_FRAMES}
+    return FrameAudit(config.box_frame, means, rows)
+
+
+def _shown(value: float | None) -> str:
+    """Return a mean IoU for a sentence."""
+    return "nothing (sizes unknown)" if value is None else f"{value:.3f}"

@@ -1,0 +1,283 @@
+"""The values that walk through satori-bench: sample, response, score, record.
+
+Everything here is frozen and plain, so that a score can be computed anywhere (lmms-eval's hook, a GRPO reward, a
+rescore on a laptop) and compared byte for byte. Names carry their frame: `image_px` is pixels of the original image,
+`input_px` pixels of the resized image that the model saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
+"""How a raw answer becomes a score; see `harness/score.py`."""
+
+Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
+"""Which stages the model was asked to write; decides prompt and parser."""
+
+BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
+"""The frame that the numbers inside `<bbox>` are written in."""
+
+AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number"]
+"""What kind of answer a sample wants; decides the rule of `harness/answers.py`.
+
+`choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
+`accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
+"""
+
+Fault: TypeAlias = Literal[
+    # parse
+    "missing",
+    "empty",
+    "unclosed",
+    "multiple",
+    "truncated",
+    "bad_order",
+    # boxes
+    "malformed",
+    "non_finite",
+    "degenerate",
+    "inverted",
+    "out_of_image",
+    "frame_unknown",
+    # score
+    "no_match",
+    "no_gold",
+    "needs_judge",
+    "error",
+]
+"""Why a score is not simply right or wrong. The names are stored, so they are API."""
+
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+FORMATS: tuple[Format, ...] = get_args(Format)
+BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+PARSE_FAULTS: frozenset[Fault] = frozenset(
+    {
+        "missing",
+        "empty",
+        "unclosed",
+        "multiple",
+        "truncated",
+        "bad_order",
+        "malformed",
+        "non_finite",
+        "degenerate",
+        "inverted",
+    }
+)
+"""Faults that say that the text itself did not keep to the format."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in the frame that the variable's name says."""
+
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""What a JSON file can hold."""
+
+NO_MAP: Mapping[str, str] = {}
+"""No choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height of an image, in whole pixels."""
+
+    width: int
+    """Pixels across."""
+    height: int
+    """Pixels down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question about one image, with everything that scoring its answer needs."""
+
+    id: str
+    """Unique within the task."""
+    task: str
+    """Short task name, such as `mmstar`."""
+    answer_rule: AnswerRule
+    """What kind of answer is wanted."""
+    question: str = ""
+    """The question, without prompt wording."""
+    answers: tuple[str, ...] | None = None
+    """Accepted answers (for `choice`: the right letter); None when the row carries none, so it cannot be scored."""
+    choices: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Option letter to option text, in order; empty where there are none."""
+    category: str = ""
+    """The benchmark's own category; empty where there is none."""
+    l2_category: str = ""
+    """The benchmark's second category level; empty where there is none."""
+    cluster: str = ""
+    """Samples with the same cluster are not independent; intervals resample clusters. Empty means: its own id."""
+    boxes_image_px: tuple[Box, ...] | None = None
+    """Gold boxes in original pixels; None when the row has none to score against."""
+    caption: str | None = None
+    """Reference caption; None when the row has none."""
+    image_size: Size | None = None
+    """Size of the original image; None when not known."""
+    image_sha256: str = ""
+    """Hex digest of the image file as stored; empty when not known."""
+    extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Further official columns under their hub names, such as `question_type`, `precision` or `index`."""
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster, or the id of a sample that stands alone."""
+        return self.cluster or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model's text says, stage by stage; nothing in it is judged yet."""
+
+    answer: str | None
+    """The text to score, by the protocol's choice of stage; None when there is no such stage."""
+    caption: str | None = None
+    """Text of the caption stage; None when there is no complete one."""
+    thinking: str | None = None
+    """Text of the thinking stage; None when there is no complete one."""
+    boxes_written: tuple[Box, ...] | None = None
+    """Well-formed boxes as the text writes them, in the run's box frame; None when there is no complete box stage."""
+    format_ok: bool | None = None
+    """Whether the whole text keeps the format; None for `plain`, which has none."""
+    faults: tuple[Fault, ...] = ()
+    """Parse and box faults, each once, in a fixed order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """One number in [0, 1] per stage; None where there is nothing to score it against."""
+
+    format: float | None = None
+    """1 when the whole text keeps the format, else 0; None for `plain`."""
+    caption: float | None = None
+    """Caption score against the reference caption."""
+    bbox: float | None = None
+    """Overlap of predicted and gold regions (the reward)."""
+    answer: float | None = None
+    """The answer's score."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxMatch:
+    """One-to-one matching of predicted and gold boxes, as counts: rates are computed late."""
+
+    predicted: int
+    """Number of predicted boxes that count (well-formed, inside the image after cutting)."""
+    gold: int
+    """Number of gold boxes."""
+    iou_sum: float
+    """Sum of the IoU over the pairs of the best one-to-one matching."""
+    hits_50: int
+    """Pairs of that matching with IoU of at least 0.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one text earned under one protocol, and why."""
+
+    value: float | None
+    """The answer's score in [0, 1]; None when it could not be scored, which is not 0."""
+    extracted: str | None
+    """What was taken for the answer (option letter, Yes/No, number, text); None when nothing was."""
+    components: Components
+    """Per-stage scores."""
+    iou: float | None = None
+    """Union IoU without epsilon; None without gold boxes or without a known frame."""
+    match: BoxMatch | None = None
+    """One-to-one box matching; None where `iou` is None."""
+    boxes_image_px: tuple[Box, ...] | None = None
+    """The predicted boxes that were compared, in original pixels, cut at the image; None where there are none."""
+    faults: tuple[Fault, ...] = ()
+    """Every fault met, each once, in the order of `FAULTS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCheck:
+    """What an answer rule says of one answer text."""
+
+    value: float | None
+    """Score in [0, 1]; None when it could not be scored."""
+    extracted: str | None
+    """What was taken for the answer; None when nothing was."""
+    faults: tuple[Fault, ...] = ()
+    """Why, when the value is not simply right or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLimits:
+    """The pixel budget of a model's image processor; images are resized to lie within it."""
+
+    min_pixels: int
+    """Least number of pixels, inclusive."""
+    max_pixels: int
+    """Greatest number of pixels, inclusive."""
+    factor: int = 28
+    """Sides are multiples of this many pixels (patch size times merge size)."""
+
+
+PAPER_PIXEL_LIMITS = PixelLimits(min_pixels=200_704, max_pixels=401_408)
+"""What SATORI's released reward assumes (plugin.py): 256 and 512 tokens of 28 x 28."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreConfig:
+    """How texts are to be scored; part of a run's protocol hash."""
+
+    protocol: Protocol = "strict"
+    """The rules."""
+    format: Format = "satori"
+    """The stages to parse."""
+    box_frame: BoxFrame | None = "image_px"
+    """Frame of the written boxes; None when not known: boxes stay unscored with the fault `frame_unknown`."""
+    pixel_limits: PixelLimits | None = None
+    """Used for `input_px` where a sample's own input size was not recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One model output with its costs, as a backend reports it."""
+
+    text: str
+    """Raw text, unchanged; empty when `error` is set."""
+    input_size: Size | None = None
+    """Size of the (first) image as the model saw it; None when the backend does not know."""
+    input_tokens: int | None = None
+    """Prompt tokens, image tokens included; None when unknown."""
+    output_tokens: int | None = None
+    """Generated tokens; None when unknown."""
+    device_s: float | None = None
+    """This sample's share of its batch's time on the device, in seconds."""
+    truncated: bool = False
+    """Whether the token budget ended the text."""
+    error: str | None = None
+    """Why there is no text (unreadable image, failed request); None when there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a run: what was asked, what came back, what it earned."""
+
+    sample: Sample
+    """The question and its gold."""
+    generation: Generation
+    """The raw text and its costs."""
+    score: Score
+    """The score under the run's protocol."""
+    repeat: int = 0
+    """0 for the first answer to a sample, 1 for the second..."""
+    judge_reply: str | None = None
+    """What a judge model answered, where one was asked; None otherwise."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Task, sample id and repeat: unique within a run."""
+        return (self.sample.task, self.sample.id, self.repeat)
+
+
+def order_faults(faults: set[Fault]) -> tuple[Fault, ...]:
+    """Return the faults in the fixed order of `FAULTS`; an empty set gives an empty tuple."""
+    return tuple(fault for fault in FAULTS if fault in faults) if faults else ()

@@ -1,0 +1,113 @@
+"""Draw the tables of the terminal: what a run scored, which runs there are.
+
+Only here are numbers rounded. Model text never reaches a table; names that come from files are stripped of control
+characters, so that a file cannot write escape sequences to a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.summary import Metric, TaskSummary
+
+HEADLINES: Mapping[str, tuple[str, ...]] = {
+    "mme": ("perception", "cognition", "total"),
+    "ocrbench": ("score", "accuracy"),
+}
+"""Metrics that get a line of their own, for tasks with more than one headline."""
+
+_PERCENT_METRICS = frozenset({"accuracy", "caption", "format"})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCost:
+    """What one task cost."""
+
+    wall_s: float
+    """Seconds from the first to the last answer, loading of data included; 0 when no model ran."""
+    device_s: float
+    """Seconds that the model itself took."""
+    input_tokens: int
+    """Prompt tokens."""
+    output_tokens: int
+    """Generated tokens."""
+
+
+NO_COST = TaskCost(0.0, 0.0, 0, 0)
+
+
+def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], title: str) -> Table:
+    """Return the closing table of a run, one line per task and headline metric."""
+    table = Table(title=printable(title), title_justify="left")
+    table.add_column("task")
+    table.add_column("metric")
+    for heading in ("score ± 95 %", "n", "unscored", "parse faults", "truncated", "mean IoU", "tokens", "seconds"):
+        table.add_column(heading, justify="right")
+    for summary in summaries:
+        cost = costs.get(summary.task, NO_COST)
+        for place, name in enumerate(HEADLINES.get(summary.task, (summary.headline,))):
+            first = place == 0
+            table.add_row(
+                printable(summary.task) if first else "",
+                name,
+                metric_text(name, summary.metrics.get(name)),
+                str(summary.n) if first else "",
+                str(sum(summary.unscored.values())) if first else "",
+                share_text(summary.parse_fault_rows, summary.rows) if first else "",
+                share_text(summary.truncated_rows, summary.rows) if first else "",
+                metric_text("mean_iou", summary.metrics.get("mean_iou")) if first else "",
+                str(cost.output_tokens) if first and cost.output_tokens else "",
+                f"{cost.wall_s:.1f}" if first and cost.wall_s else "",
+            )
+    return table
+
+
+def metric_text(name: str, metric: Metric | None) -> str:
+    """Return `value ± half width` in the metric's own scale; a dash where there is no value.
+
+    An interval that is not symmetric is shown by its wider half, so that the table never looks surer than it is.
+    """
+    if metric is None or metric.value is None:
+        return "–"
+    scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if metric.value > 2 else 3)
+    value = f"{metric.value * scale:.{digits}f}"
+    if metric.ci_low is None or metric.ci_high is None:
+        return value
+    half = max(metric.value - metric.ci_low, metric.ci_high - metric.value)
+    return f"{value} ± {half * scale:.{digits}f}"
+
+
+def share_text(part: int, whole: int) -> str:
+    """Return a share in percent that is 0 % or 100 % only when it is exactly so."""
+    if whole == 0:
+        return "–"
+    percent = 100.0 * part / whole
+    if 0 < part < whole:
+        percent = min(max(percent, 0.1), 99.9)
+    return f"{percent:.1f} %"
+
+
+def plain_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table of texts."""
+    table = Table()
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(printable(cell) for cell in row))
+    return table
+
+
+def write(renderable: Table | str, stream: TextIO) -> None:
+    """Write a table or a line to a stream; wide when the stream is no terminal, so that nothing is cut off in a log."""
+    console = Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else 160)
+    console.print(renderable)
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters shown as `\\xNN`, so that it cannot steer a terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
