@@ -210,3 +210,478 @@ def _score_config(
         box_frame=box_frame or "image_px",  # type: ignore[arg-type]  # click.Choice has checked it
         pixel_limits=limits,
     )
+
+
+# --- verbs: run ---------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
+@click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
+@_score_options
+@click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
+@click.option("--limit", type=click.IntRange(1), help="At most about N samples a task, in whole clusters.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
+@click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
+@_data_option
+@_out_option
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
+@click.option("--retry", type=click.Path(path_type=Path), metavar="RUN", help="Re-ask what stayed unscored in a run.")
+@click.option("--thumbnails/--no-thumbnails", default=True, show_default=True)
+@click.option("--judge", help="Judge model for what rules cannot decide (optional).")
+@click.option("--judge-url", help="Root of its OpenAI-compatible API.")
+@click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
+@_json_option
+@click.pass_context
+def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
+    """Evaluate a checkpoint; leave a run folder and a table."""
+    _quiet_libraries(debug=ctx.obj["debug"])
+    from reports.progress import RunProgress
+    from tasks.run import retry_run, run_benchmarks
+
+    if retry is not None:
+        with RunProgress(sys.stderr) as progress:
+            result = retry_run(retry, _run_environment(progress))
+    else:
+        spec = _run_spec(options)
+        with RunProgress(sys.stderr) as progress:
+            result = run_benchmarks(spec, _run_environment(progress))
+    return _show_run(result, as_json=as_json)
+
+
+def _run_spec(options: dict[str, Any]) -> RunSpec:
+    """Build the run's configuration; its faults are reported together."""
+    from harness.judge import Judge
+    from tasks.run import RunSpec, parse_dataset_overrides
+
+    faults: list[str] = []
+    if not options["model"]:
+        faults.append("--model is missing: a checkpoint folder, a hub id or an adapter folder")
+    if options["temperature"] is not None and options["decoding"] == "greedy":
+        faults.append("--temperature needs --decoding sampled: greedy decoding has none")
+    if options["min_pixels"] and options["max_pixels"] and options["min_pixels"] > options["max_pixels"]:
+        faults.append(f"--min-pixels {options['min_pixels']} is greater than --max-pixels {options['max_pixels']}")
+    if options["judge"] and not options["judge_key"] and not options["judge_url"]:
+        faults.append("--judge needs a key (--judge-key or OPENAI_API_KEY) or --judge-url of a local server")
+    if faults:
+        raise ConfigError("; ".join(faults))
+    judge = None
+    if options["judge"]:
+        judge = Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
+    return RunSpec(
+        model=options["model"],
+        tasks=options["tasks"],
+        form=options["form"],
+        protocol=options["protocol"],
+        box_frame=options["box_frame"],
+        min_pixels=options["min_pixels"],
+        max_pixels=options["max_pixels"],
+        max_new_tokens=options["max_new_tokens"],
+        temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
+        limit=options["limit"],
+        seed=options["seed"],
+        batch_size=options["batch_size"],
+        device=options["device"],
+        dtype=options["dtype"],
+        datasets=parse_dataset_overrides(options["datasets"]),
+        data_dir=options["data_dir"],
+        out=options["out"],
+        resume=options["resume"],
+        thumbnails=options["thumbnails"],
+        judge=judge,
+    )
+
+
+def _run_environment(progress: Any) -> Any:
+    """Return what a run takes from its surroundings: time, words for the person, packages, commit."""
+    from datetime import UTC, datetime
+
+    from tasks.run import RunEnvironment, package_versions
+
+    return RunEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=lambda text: click.echo(text, err=True),
+        listener=progress,
+        packages=package_versions(),
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+    )
+
+
+def _quiet_libraries(*, debug: bool) -> None:
+    """Keep the libraries' bars and logs out of our progress; `--debug` lets them speak."""
+    if debug:
+        return
+    import logging
+    import warnings
+
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def _show_run(result: RunResult, *, as_json: bool) -> int:
+    """Print a run's result; return the exit code."""
+    import json
+
+    from reports.terminal import TaskCost, run_table, write
+
+    if as_json:
+        click.echo(json.dumps({**result.summary.to_json(), "run": str(result.folder)}, indent=2))
+    else:
+        costs = {
+            name: TaskCost(result.wall_s.get(name, 0.0), cost.device_s, cost.input_tokens, cost.output_tokens)
+            for name, cost in result.summary.costs.items()
+        }
+        config = result.summary.config
+        title = f"{result.model} · format {config.format} · protocol {config.protocol}"
+        write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
+        for name, summary in result.summary.tasks.items():
+            for metric, reason in summary.reasons.items():
+                click.echo(f"{name} {metric}: {reason}", err=True)
+        click.echo(f"run: {result.folder}")
+    if result.summary.audit is not None and (warning := result.summary.audit.warning()):
+        click.echo(f"warning: {warning}", err=True)
+    if not result.summary.is_complete:
+        share = 100 * result.summary.unexplained_share
+        click.echo(
+            f"error: {share:.1f} % of the samples could not be asked (fault `error`). "
+            f"Mend the cause, then: satori-bench run --retry {result.folder}",
+            err=True,
+        )
+        return ExitCode.INCOMPLETE
+    return ExitCode.OK
+
+
+# --- verbs: scoring without a model -------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_score_options
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the scored lines here.")
+@click.option("--run", "run_root", type=click.Path(file_okay=False, path_type=Path), help="Also make a run folder.")
+@click.option("--name", help="Name of the model or system, for --run; default: the file's name.")
+@_json_option
+def score(  # noqa: D417 - the arguments are the options above
+    file: Path,
+    output: Path | None,
+    run_root: Path | None,
+    name: str | None,
+    as_json: bool,
+    **how: Any,
+) -> int:
+    """Score a predictions file (JSON lines) without a model."""
+    from datetime import UTC, datetime
+
+    from harness.rescore import PredictionSource, file_sha256, save_predictions_run
+    from harness.scored_file import score_file
+    from tasks.run import package_versions
+
+    config = _score_config(**how)
+    source = PredictionSource(name or file.stem, file_sha256(file), package_versions())
+    lines_to = output if output is not None or as_json else Path("-")
+    scored = score_file(file, config, lines_to)
+    for row in scored.bad_rows:
+        click.echo(f"line {row.line}: {row.reason}", err=True)
+    if scored.repeated:
+        click.echo(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", err=True)
+    _show_reasons(scored.summary.tasks)
+    folder = None
+    if run_root is not None:
+        folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))
+    _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
+    return ExitCode.OK
+
+
+def _show_reasons(tasks: Any) -> None:
+    """Say on stderr why a metric is null."""
+    for task, summary in tasks.items():
+        for metric, reason in summary.reasons.items():
+            click.echo(f"{task} {metric} is null: {reason}", err=True)
+
+
+def _show_scores(summary: Any, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
+    """Print a summary without costs."""
+    import json
+
+    from reports.terminal import run_table, write
+
+    if as_json:
+        found = summary.to_json()
+        click.echo(json.dumps({**found, "run": str(run)} if run is not None else found, indent=2))
+        return
+    stream = sys.stdout if table_to_stdout else sys.stderr
+    write(run_table(list(summary.tasks.values()), {}, f"{title} · protocol {summary.config.protocol}"), stream)
+    if run is not None:
+        click.echo(f"run: {run}", err=not table_to_stdout)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
+@click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the run's own.")
+@_json_option
+def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_json: bool) -> int:
+    """Score a run's stored raw texts again, beside the old scores."""
+    from harness.rescore import rescore_run
+    from harness.run_store import load_run
+
+    stored = load_run(run_folder)
+    summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
+    _show_reasons(summary.tasks)
+    _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
+    if summary.audit is not None and (warning := summary.audit.warning()):
+        click.echo(f"warning: {warning}", err=True)
+    return ExitCode.OK
+
+
+# --- verbs: looking things up -------------------------------------------------------------------------------------
+
+
+@cli.group()
+def tasks() -> None:
+    """Benchmarks: list them, show one, check local data."""
+
+
+@tasks.command("list")
+@_json_option
+def tasks_list(as_json: bool) -> int:
+    """List tasks and groups."""
+    import json
+
+    from tasks.catalog import BENCHMARKS, GROUPS
+
+    if as_json:
+        found = {name: {"title": item.title, "headline": item.headline} for name, item in BENCHMARKS.items()}
+        click.echo(json.dumps({"schema": 1, "tasks": found, "groups": dict(GROUPS)}, indent=2))
+        return ExitCode.OK
+    width = max(len(name) for name in [*BENCHMARKS, *GROUPS])
+    for name, item in BENCHMARKS.items():
+        click.echo(f"{name:<{width}}  {item.title}  ({item.headline})")
+    for name, members in GROUPS.items():
+        click.echo(f"{name:<{width}}  group: {', '.join(members)}")
+    return ExitCode.OK
+
+
+@tasks.command("show")
+@click.argument("name")
+def tasks_show(name: str) -> int:
+    """Show one task: where its rows come from, what it needs, how it is scored."""
+    from tasks.catalog import resolve_tasks
+
+    for item in resolve_tasks(name):
+        click.echo(f"{item.name}: {item.title}")
+        place = f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})" if item.hub_path else "embedded"
+        facts = {
+            "data": place,
+            "columns": ", ".join(item.hub_columns),
+            "TSV files": ", ".join(item.tsv_files) or "none",
+            "TSV columns": ", ".join(item.tsv_columns) or "none",
+            "rows": str(item.rows_expected or "not known"),
+            "answers": item.answer_rule,
+            "headline": item.headline,
+            "token budget": str(item.max_new_tokens),
+            "lmms-eval task": item.yaml_name,
+            "YAML": str(item.yaml_path),
+            "licence": item.licence,
+            "notes": item.notes,
+        }
+        for key, value in facts.items():
+            if value:
+                click.echo(f"  {key:<15} {value}")
+    return ExitCode.OK
+
+
+@tasks.command("verify")
+@click.argument("names", default="core")
+@_data_option
+@click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
+@click.option("--all-images", is_flag=True, help="Decode every image, not a sample of them.")
+@_json_option
+def tasks_verify(
+    names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool
+) -> int:
+    """Check the data of tasks: columns, counts, images, pairs; say what is missing."""
+    import json
+    from dataclasses import asdict
+
+    from tasks.catalog import resolve_tasks
+    from tasks.run import parse_dataset_overrides
+    from tasks.verify import verify_task_data
+
+    overrides = parse_dataset_overrides(datasets)
+    images = {"images": None} if all_images else {}
+    reports = [
+        verify_task_data(item, data_dir, overrides.get(item.name), **images) for item in resolve_tasks(names)
+    ]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "tasks": [asdict(report) for report in reports]}, indent=2))
+    else:
+        for report in reports:
+            expected = "" if report.rows_expected in (None, report.rows) else f" of {report.rows_expected}"
+            state = "ok" if report.ok else "NOT OK"
+            click.echo(f"{report.task}: {state}, {report.rows}{expected} rows, {report.source or 'no data'}")
+            for text in report.faults:
+                click.echo(f"  fault: {text}")
+            for text in report.warnings:
+                click.echo(f"  warning: {text}")
+    return ExitCode.OK if all(report.ok for report in reports) else ExitCode.USAGE
+
+
+@cli.group()
+def runs() -> None:
+    """Run folders: list them, show one, verify one."""
+
+
+@runs.command("list")
+@_out_option
+@_json_option
+def runs_list(out: Path, as_json: bool) -> int:
+    """List the runs of a folder."""
+    import json
+
+    from harness.run_store import list_runs
+    from reports.terminal import plain_table, write
+
+    found = list_runs(out)
+    if as_json:
+        entries = [
+            {
+                "run": str(info.path),
+                "state": info.state,
+                "model": info.manifest.model if info.manifest else None,
+                "tasks": list(info.manifest.tasks) if info.manifest else [],
+                "problem": info.problem,
+            }
+            for info in found
+        ]
+        click.echo(json.dumps({"schema": 1, "runs": entries}, indent=2))
+        return ExitCode.OK
+    rows: list[Sequence[str]] = []
+    for info in found:
+        manifest = info.manifest
+        state = info.state + (" (limited)" if manifest is not None and manifest.partial else "")
+        what = [manifest.model, manifest.format, manifest.protocol, ", ".join(manifest.tasks)] if manifest else []
+        rows.append([info.path.name, state, *(what or ["", "", "", info.problem or ""])])
+    write(plain_table(["run", "state", "model", "format", "protocol", "tasks"], rows), sys.stdout)
+    return ExitCode.OK
+
+
+@runs.command("show")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@_json_option
+def runs_show(run_folder: Path, as_json: bool) -> int:
+    """Show a run's manifest and scores."""
+    import json
+
+    from harness.manifest import manifest_to_json
+    from harness.rescore import config_of
+    from harness.run_store import load_run
+    from harness.run_summary import summarise_records
+
+    stored = load_run(run_folder)
+    manifest = manifest_to_json(stored.manifest)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "manifest": manifest, "scores": stored.scores}, indent=2))
+        return ExitCode.OK
+    for key in ("status", "created_utc", "finished_utc", "model", "model_type", "weights_hash", "box_frame", "partial"):
+        click.echo(f"{key:<13} {manifest[key]}")
+    summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
+    _show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
+    return ExitCode.OK
+
+
+@runs.command("verify")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+def runs_verify(run_folder: Path) -> int:
+    """Check a run's checksums, counts and keys."""
+    from harness.run_store import verify_run
+
+    problems = verify_run(run_folder)
+    for problem in problems:
+        click.echo(problem)
+    if not problems:
+        click.echo(f"{run_folder}: ok")
+    return ExitCode.INCOMPLETE if problems else ExitCode.OK
+
+
+@cli.command()
+@click.option("--tasks", "names", default="core", show_default=True, help="Whose data to look for.")
+@_data_option
+@_out_option
+@click.option("--judge", help="Also check what a judge needs.")
+@click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], show_default=False)
+@click.option("--judge-url")
+@_json_option
+def doctor(
+    names: str,
+    data_dir: Path | None,
+    out: Path,
+    judge: str | None,
+    judge_key: str | None,
+    judge_url: str | None,
+    as_json: bool,
+) -> int:
+    """Check dependencies, device, disk and data before a run."""
+    import json
+    from dataclasses import asdict
+
+    from tasks.doctor import DoctorSpec, diagnose
+
+    found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url)))
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in found]}, indent=2))
+    else:
+        for check in found:
+            click.echo(f"{check.state:<5} {check.name}: {check.found}")
+            if check.mend:
+                click.echo(f"      mend: {check.mend}")
+    return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
+
+
+@cli.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("satori-bench-demo"), show_default=True)
+@click.option("--samples", type=click.IntRange(1, 1000), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_json_option
+@click.pass_context
+def demo(ctx: click.Context, out: Path, samples: int, seed: int, as_json: bool) -> int:
+    """Build a tiny untrained Qwen2.5-VL and evaluate it on Shapes: the whole path on a CPU, with no network.
+
+    Its scores are those of random weights. What the demo shows is the way from a checkpoint to a run folder.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _quiet_libraries(debug=ctx.obj["debug"])
+    from reports.progress import RunProgress
+    from tasks.local_data import DatasetOverride
+    from tasks.run import RunSpec, run_benchmarks
+    from training.demo_model import build_demo_checkpoint
+
+    checkpoint = build_demo_checkpoint(out / f"tiny-qwen2_5-vl-{seed}", seed=seed)
+    spec = RunSpec(
+        model=str(checkpoint),
+        tasks="shapes",
+        datasets={"shapes": DatasetOverride("tiny")},
+        out=out / "runs",
+        limit=samples if samples < 1000 else None,
+        max_new_tokens=64,
+        batch_size="16",
+        device="cpu",
+        seed=seed,
+    )
+    with RunProgress(sys.stderr) as progress:
+        result = run_benchmarks(spec, _run_environment(progress))
+    return _show_run(result, as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

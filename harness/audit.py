@@ -6,7 +6,6 @@ is computed again under every frame, from the raw texts, and a frame that does m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from harness.frames import cut_at_image
@@ -69,26 +68,26 @@ class FrameAudit:
         )
 
 
-def audit_frames(records: Iterable[Record], config: ScoreConfig) -> FrameAudit | None:
-    """Recompute the mean IoU of every record with gold boxes under each frame.
+class FrameAuditor:
+    """Adds up, record by record, the IoU under each frame."""
 
-    Returns None where nothing can be audited: no record with gold boxes and written boxes, a format without boxes, or
-    the protocol `paper`, which fixes its frame.
-    """
-    if config.format not in GROUNDED_FORMATS or config.protocol == "paper":
-        return None
-    totals = dict.fromkeys(BOX_FRAMES, 0.0)
-    rows = dict.fromkeys(BOX_FRAMES, 0)
-    for record in records:
+    def __init__(self, config: ScoreConfig) -> None:
+        self._config = config
+        self._active = config.format in GROUNDED_FORMATS and config.protocol != "paper"
+        self._totals = dict.fromkeys(BOX_FRAMES, 0.0)
+        self._rows = dict.fromkeys(BOX_FRAMES, 0)
+
+    def add(self, record: Record) -> None:
+        """Count one record; without gold boxes or written boxes it says nothing about frames."""
         sample = record.sample
-        if not sample.boxes_image_px:
-            continue
-        written = parse(record.generation.text, config.format, "last").boxes_written
+        if not self._active or not sample.boxes_image_px:
+            return
+        written = parse(record.generation.text, self._config.format, "last").boxes_written
         if not written:
-            continue
+            return
         for frame in BOX_FRAMES:
             boxes = predicted_boxes_image_px(
-                written, sample, replace(config, box_frame=frame), record.generation.input_size
+                written, sample, replace(self._config, box_frame=frame), record.generation.input_size
             )
             if boxes is None:
                 continue
@@ -96,12 +95,21 @@ def audit_frames(records: Iterable[Record], config: ScoreConfig) -> FrameAudit |
             if sample.image_size is not None:
                 boxes = cut_at_image(boxes, sample.image_size)[0]
                 gold = cut_at_image(gold, sample.image_size)[0]
-            totals[frame] += union_iou(boxes, gold)
-            rows[frame] += 1
-    if not any(rows.values()):
-        return None
-    means = {frame: totals[frame] / rows[frame] if rows[frame] else None for frame in BOX_FRAMES}
-    return FrameAudit(config.box_frame, means, rows)
+            self._totals[frame] += union_iou(boxes, gold)
+            self._rows[frame] += 1
+
+    def result(self) -> FrameAudit | None:
+        """Return the audit.
+
+        None where nothing could be audited: no record with gold and written boxes, a format without boxes, or the
+        protocol `paper`, which fixes its frame.
+        """
+        if not any(self._rows.values()):
+            return None
+        means = {
+            frame: self._totals[frame] / self._rows[frame] if self._rows[frame] else None for frame in BOX_FRAMES
+        }
+        return FrameAudit(self._config.box_frame, means, dict(self._rows))
 
 
 def _shown(value: float | None) -> str:

@@ -11,11 +11,11 @@ import json
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 from harness.errors import ConfigError
 from harness.frames import frame_of_model_type
@@ -60,6 +60,12 @@ _CONFIG_FILES = (
     *_TOKENIZERS,
 )
 """Files that change what a model answers though they hold no weights."""
+
+
+class _Hub(Protocol):
+    """What is used of the hub client."""
+
+    def snapshot_download(self, repo_id: str, *, revision: str | None, ignore_patterns: list[str]) -> str: ...
 
 
 class CheckpointError(ConfigError):
@@ -143,7 +149,7 @@ def inspect_checkpoint(path_or_hub_id: str, *, revision: str | None = None) -> C
         base=base,
         processor_path=processor_path,
         model_type=model_type,
-        architectures=tuple(name for name in _list(config.get("architectures")) if isinstance(name, str)),
+        architectures=tuple(name for name in _items(config.get("architectures")) if isinstance(name, str)),
         dtype=_dtype(config, model_path),
         image_processor=image_processor,
         pixel_limits=limits,
@@ -154,7 +160,7 @@ def inspect_checkpoint(path_or_hub_id: str, *, revision: str | None = None) -> C
 
 
 def hash_checkpoint(checkpoint: Checkpoint) -> CheckpointHashes:
-    """Hash a checkpoint's files, streamed; the order is that of their names, the folder's own path has no part in it."""
+    """Hash a checkpoint's files, streamed, in the order of their names; where the folder lies has no part in it."""
     folders = {"model": checkpoint.model_path}
     if checkpoint.is_adapter:
         folders["adapter"] = checkpoint.path
@@ -191,20 +197,24 @@ def resolve_folder(path_or_hub_id: str, *, revision: str | None = None) -> Path:
         raise CheckpointError(f"{path} is a file: give the folder that holds config.json")
     if _HUB_ID.fullmatch(path_or_hub_id):
         return _download(path_or_hub_id, revision)
-    raise CheckpointError(f"no folder {path}: give a checkpoint folder, or a hub id such as Qwen/Qwen2.5-VL-3B-Instruct")
+    raise CheckpointError(
+        f"no folder {path}: give a checkpoint folder, or a hub id such as Qwen/Qwen2.5-VL-3B-Instruct"
+    )
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
     """Bring a hub repository into the local cache and return its folder."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only a hub id needs it
+    import huggingface_hub  # noqa: PLC0415 - only a hub id needs it
 
+    hub = cast("_Hub", huggingface_hub)
     try:
-        return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=_NOT_FOR_US))
-    except Exception as error:  # noqa: BLE001 - the hub client raises a dozen unrelated kinds: offline, missing, gated...
+        return Path(hub.snapshot_download(hub_id, revision=revision, ignore_patterns=_NOT_FOR_US))
+    except Exception as error:  # the hub client raises a dozen unrelated kinds: offline, missing, gated...
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"no local folder {hub_id!r}, and the hub does not give a model of that name: {reason} "
-            f"If this machine has no access to the hub, copy the checkpoint here and pass its folder: --model ./{hub_id}"
+            "If this machine has no access to the hub, copy the checkpoint here and pass its folder: "
+            f"--model ./{hub_id}"
         ) from error
 
 
@@ -411,7 +421,9 @@ def _safetensors_header(file: Path) -> JsonObject:
         if length > min(size - 8, _HEADER_LIMIT_BYTES):
             raise CheckpointError(f"{file.name} ends inside its header ({size} bytes); {mend}")
         header = _parse_json(stream.read(length), f"the header of {file.name}", mend)
-    expected = 8 + length + max((_tensor_end(entry) for name, entry in header.items() if name != "__metadata__"), default=0)
+    expected = (
+        8 + length + max((_tensor_end(entry) for name, entry in header.items() if name != "__metadata__"), default=0)
+    )
     if expected != size:
         raise CheckpointError(f"{file.name} has {size} bytes where its header promises {expected}; {mend}")
     return header
@@ -458,10 +470,12 @@ def _with_reasons(found: Checkpoint) -> Checkpoint:
             f"{limits.factor}: images are brought to that grid first"
         )
     if found.box_frame is None:
-        reasons.append(f"the box frame of {found.model_type} is not known: boxes stay unscored until --box-frame is given")
+        reasons.append(
+            f"the box frame of {found.model_type} is not known: boxes stay unscored until --box-frame is given"
+        )
     else:
         reasons.append(f"boxes are read as {found.box_frame}, the frame that {found.model_type} writes")
-    return Checkpoint(**{name: getattr(found, name) for name in found.__slots__ if name != "reasons"}, reasons=tuple(reasons))
+    return replace(found, reasons=tuple(reasons))
 
 
 def _digest(files: Mapping[str, Path]) -> str:
@@ -501,6 +515,6 @@ def _parse_json(content: bytes, what: str, mend: str) -> JsonObject:
     return value
 
 
-def _list(value: Json) -> Iterator[Json]:
-    """Iterate over a JSON list; nothing for any other value."""
-    return iter(value if isinstance(value, list) else [])
+def _items(value: Json) -> list[Json]:
+    """Return a JSON list; an empty one for any other value."""
+    return value if isinstance(value, list) else []

@@ -11,7 +11,7 @@ Two questions about one image are not two independent pieces of evidence, so not
 
 Two departures from the textbook keep the bootstrap honest for few clusters. Each draw takes one cluster fewer than
 there are, which makes the spread of a mean unbiased (Rao and Wu, "Resampling inference with complex survey data",
-1988), and the tail is widened from the normal's to Student's (Hesterberg, arXiv 1411.5279, section 3.3). And data
+1988), and the tail is widened from the normal's to Student's (Hesterberg, arXiv 1411.5279). And data
 without any spread (every sample right) do not give an interval of no width: clusters then count as so many independent
 trials and Wilson's interval answers, which is wide enough for any values between the bounds.
 """
@@ -133,23 +133,36 @@ def bootstrap_interval(
     Raises:
         ValueError: There is not one stratum code per cluster.
     """
+    return bootstrap_intervals([statistic], clusters, seed=seed, bounds=bounds, strata=strata)[0]
+
+
+def bootstrap_intervals(
+    statistics: Sequence[Statistic],
+    clusters: int,
+    *,
+    seed: int,
+    bounds: tuple[float, float],
+    strata: CodeArray | None = None,
+) -> list[Interval | None]:
+    """Return what `bootstrap_interval` gives for each statistic, drawing once for all of them."""
     codes = np.zeros(clusters, dtype=np.int64) if strata is None else strata
     if len(codes) != clusters:
         raise ValueError(f"{len(codes)} stratum codes do not fit {clusters} clusters: give one code per cluster")
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     if not members or min(len(places) for places in members) < 2:
-        return None
-    estimate = float(statistic(np.ones((1, clusters)))[0])
-    draws = np.concatenate([statistic(counts) for counts in _resampled_counts(members, clusters, seed)])
-    draws = draws[np.isfinite(draws)]
-    if not math.isfinite(estimate) or not len(draws):
-        return None
-    if float(np.ptp(draws)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
-        return _wilson_within(estimate, clusters, bounds)
-    tail = NormalDist().cdf(-_t_quantile(clusters - len(members)))
-    low, high = (float(end) for end in np.quantile(draws, [tail, 1 - tail]))
-    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
-    return _cut(min(low, estimate), max(high, estimate), bounds)
+        return [None] * len(statistics)
+    draws = np.empty((len(statistics), REPLICATES))
+    done = 0
+    for counts in _resampled_counts(members, clusters, seed):
+        for place, statistic in enumerate(statistics):
+            draws[place, done : done + len(counts)] = statistic(counts)
+        done += len(counts)
+    reach = _t_quantile(clusters - len(members))
+    as_it_is = np.ones((1, clusters))
+    return [
+        _percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
+        for statistic, drawn in zip(statistics, draws, strict=True)
+    ]
 
 
 def wilson_interval(share: float, trials: int) -> Interval:
@@ -202,6 +215,21 @@ def _clustered_t_interval(sums: FloatArray, sizes: FloatArray, bounds: tuple[flo
         return _wilson_within(mean, clusters, bounds)
     reach = _t_quantile(clusters - 1) * error
     return _cut(mean - reach, mean + reach, bounds)
+
+
+def _percentile_interval(
+    estimate: float, drawn: FloatArray, reach: float, clusters: int, bounds: tuple[float, float]
+) -> Interval | None:
+    """Return the percentiles of the draws that lie as far out as `reach` standard errors of a normal would."""
+    drawn = drawn[np.isfinite(drawn)]
+    if not math.isfinite(estimate) or not len(drawn):
+        return None
+    if float(np.ptp(drawn)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
+        return _wilson_within(estimate, clusters, bounds)
+    tail = NormalDist().cdf(-reach)
+    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
+    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
+    return _cut(min(low, estimate), max(high, estimate), bounds)
 
 
 def _resampled_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:

@@ -346,8 +346,8 @@ def _checked(obj: Mapping[str, Json], types: Mapping[str, frozenset[type]]) -> d
 
 
 def _number_from(value: float | None, name: str) -> float | None:
-    if value is None:
-        return None
+    if value is None or (type(value) is float and isfinite(value)):
+        return value
     try:
         number = float(value)  # JSON may say 1 for 1.0
     except OverflowError:
@@ -378,10 +378,12 @@ def _boxes_from(value: list[Any] | None, name: str) -> tuple[Box, ...] | None:
 
 
 def _box_from(value: Any, name: str) -> Box:
-    if type(value) is not list or len(sides := cast("list[Any]", value)) != 4:
-        raise ValueError(f"field {name!r} must be a list of boxes of four numbers, found {describe(value)} in it")
-    x1, y1, x2, y2 = [_side_from(side, name) for side in sides]
-    return (x1, y1, x2, y2)
+    if type(value) is list and len(sides := cast("list[Any]", value)) == 4:
+        x1, y1, x2, y2 = sides
+        if type(x1) is type(y1) is type(x2) is type(y2) is float and isfinite(x1 + y1 + x2 + y2):
+            return (x1, y1, x2, y2)  # nearly all are like this
+        return (_side_from(x1, name), _side_from(y1, name), _side_from(x2, name), _side_from(y2, name))
+    raise ValueError(f"field {name!r} must be a list of boxes of four numbers")
 
 
 def _side_from(value: Any, name: str) -> float:

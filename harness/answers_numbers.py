@@ -1,0 +1,217 @@
+"""Read the one number that an answer states, exactly, as fractions.
+
+Part of the `strict` answer rules (`harness/answers.py`). Understood: signs, thousands separators, decimals, plain and
+LaTeX fractions, mixed numbers, scientific notation, percent, currency, units, digits of any script, the English words
+zero to twenty ("one" only where it is plainly a count). Not understood, hence no number: ranges, several different
+numbers, inequalities and negations, roots, powers and other expressions, hexadecimal, a dozen, a half.
+
+A percentage and a number with a scale word have two readings, the number as written (the unit is asked for) and its
+value: "5%" is 5 and 0.05, "5 million" is 5 and 5,000,000. Either may equal the gold; both state the same fact.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Final
+
+from harness.answers_text import fold, lines, undress_latex
+
+MAX_CHARACTERS: Final = 4_096
+"""A longer answer is not read: it states more than one number, or none."""
+MAX_DIGITS: Final = 60
+"""A number with more digits is none that a benchmark asks for."""
+MAX_EXPONENT: Final = 300
+"""Same for powers of ten."""
+
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_VULGAR: Final = re.compile("[¼½¾⅐-⅞]")
+_THIN_SPACE: Final = re.compile("(?<=\\d)[\u2009\u202f](?=\\d{3})")
+
+_CURRENCY: Final = r"[$€£¥₹]"
+_SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?(?:US)?{_CURRENCY} ?(?=[\d.])|(?:US)?{_CURRENCY}")
+_UNIT_POWER: Final = re.compile(r"(?<=[A-Za-z])\^ ?\{?-?\d{1,2}\}?")
+
+_REAL: Final = r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+_NUMBER: Final = re.compile(
+    rf"""(?<![A-Za-z0-9_.^])(?P<sign>(?<![)\]%])[-+])?
+    (?: 10\ ?\^\ ?\{{?(?P<power>[-+]?\d{{1,4}})\}}?
+      | (?P<whole>\d+)\ (?P<part>\d+)\ ?/\ ?(?P<parts>\d+)
+      | (?P<top>{_REAL})(?:\ ?/\ ?(?P<bottom>{_REAL}))?
+        (?:[eE](?P<exponent>[-+]?\d{{1,4}})(?![\dA-Za-z])|\ ?[×x*]\ ?10\ ?\^\ ?\{{?(?P<tens>[-+]?\d{{1,4}})\}}?)?
+    )
+    (?P<after>\^)?
+    (?:\ ?(?P<scale>%|percent\b|per\ cent\b|hundred\b|thousand\b|million\b|billion\b|trillion\b|万|亿))?""",
+    re.VERBOSE,
+)
+_SCALES: Final = {
+    "%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "per cent": Fraction(1, 100),
+    "hundred": Fraction(100),
+    "thousand": Fraction(1000),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
+    "万": Fraction(10**4),
+    "亿": Fraction(10**8),
+}
+_SCALE_WORD: Final = re.compile(r"\b(?:hundred|thousand|million|billion|trillion)\b|[万亿]")
+_NO_STATEMENT: Final = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|without|less than|more than|fewer than|greater than|at least|at most|up to"
+    r"|or (?:more|less|fewer)|sqrt|pi|half|halves|dozens?|quarters?|thirds|(?:a|one) third)\b|n't\b"
+    r"|[<>≤≥≠±√π∞]|不|没|至少|至多|超过|少于|多于|大于|小于"
+    r"|[-+]{2}|\b0x|\d_\d|\d\.\d+\.\d|(?:^|[\n=:(]) ?- [\d.]|(?<![A-Za-z])[A-Za-z] ?[-+*/] ?\d|\\[A-Za-z]",
+    re.IGNORECASE,
+)
+_WORD_LIST: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_WORDS: Final = {word: Fraction(value) for value, word in enumerate(_WORD_LIST.split())}
+_NUMBER_WORD: Final = re.compile(rf"(?<![\w-])(?:{'|'.join(word for word in _WORDS if word != 'one')})(?![\w-])")
+_COMPOUND_WORD: Final = re.compile(rf"(?:{'|'.join(_WORDS)}|[a-z]+ty)-\w|\w-(?:{'|'.join(_WORDS)})\b|\bpoint\b")
+_ONE: Final = re.compile(
+    r"\A(?:(?:the )?(?:final |correct )?answer(?: is:?|:) ?)?one(?: (?!of\b|more\b|or\b|and\b|can\b|could\b|should\b)"
+    r"[a-z]+)?[.!]?\Z|\b(?:there is|there's|only|exactly|just) one\b(?! of\b)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One stated number."""
+
+    readings: frozenset[Fraction]
+    """The values that the statement can mean; one, or two with a percent sign or a scale word."""
+    written: Fraction
+    """The number as written, the unit aside."""
+
+    def __str__(self) -> str:
+        """Return the number as written: digits where it ends, else a fraction."""
+        return _decimal_text(self.written)
+
+
+def read_number(text: str) -> Number | None:
+    """Return the one number that a text states, or None when it states none, several different ones, or none clearly.
+
+    Costs at most milliseconds: longer texts than `MAX_CHARACTERS` are not read.
+    """
+    text = text.strip()
+    if not text or len(text) > MAX_CHARACTERS:
+        return None
+    plain = _plain(text)
+    if _NO_STATEMENT.search(plain):
+        return None
+    stated: Number | None = None
+    for number in _candidates(plain):
+        if number is None:
+            return None
+        common = number.readings if stated is None else stated.readings & number.readings
+        if not common:
+            return None
+        stated = (
+            number if stated is None else Number(common, stated.written if stated.written in common else min(common))
+        )
+    return stated
+
+
+def equal_numbers(first: Number, second: Number, decimals: int | None) -> bool:
+    """Return whether a reading of the one equals a reading of the other.
+
+    Args:
+        first: A number.
+        second: Another one.
+        decimals: Compare after rounding both to so many decimals, ties away from zero, exactly; None compares values.
+    """
+    if decimals is None:
+        return not first.readings.isdisjoint(second.readings)
+    return not {_rounded(value, decimals) for value in first.readings}.isdisjoint(
+        _rounded(value, decimals) for value in second.readings
+    )
+
+
+def _rounded(value: Fraction, decimals: int) -> int:
+    """Return the value in units of the last decimal, rounded half away from zero."""
+    doubled = abs(value) * 10**decimals * 2 + 1
+    whole = doubled.numerator // (doubled.denominator * 2)
+    return -whole if value < 0 else whole
+
+
+def _plain(text: str) -> str:
+    """Return the text with plain digits and marks, and without LaTeX and currency."""
+    if not text.isascii():
+        # Before folding, which would glue a superscript or a vulgar fraction to the digits in front of it.
+        text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run.group().translate(_SUPERSCRIPTS), text)
+        text = _VULGAR.sub(r" \g<0>", text)
+        text = _THIN_SPACE.sub("", text)
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")
+    if "\\" in text or "{,}" in text:
+        text = undress_latex(text).replace("\\approx", " ").replace("\\sim", " ").replace("\\$", "$")
+    text = text.replace("°", " ").replace("**", " ").replace("`", " ")
+    text = _SIGNED_CURRENCY.sub(lambda found: found.group(1) or " ", text)
+    return _UNIT_POWER.sub("", lines(text))
+
+
+def _candidates(plain: str) -> Iterator[Number | None]:
+    """Yield every number in the text; None for one that cannot be read."""
+    scales = 0
+    for found in _NUMBER.finditer(plain):
+        scales += (
+            found["scale"] is not None and found["scale"] in _SCALES and _SCALE_WORD.match(found["scale"]) is not None
+        )
+        yield _number_of(found)
+    lowered = plain.lower()
+    words = _NUMBER_WORD.findall(lowered)
+    if _COMPOUND_WORD.search(lowered) or len(_SCALE_WORD.findall(lowered)) != scales:
+        yield None
+    if _ONE.search(lowered):
+        words.append("one")
+    for word in words:
+        yield Number(frozenset({_WORDS[word]}), _WORDS[word])
+
+
+def _number_of(found: re.Match[str]) -> Number | None:
+    """Return the value of a match, or None where it is too long, a power, or divided by zero."""
+    if len(found.group()) > MAX_DIGITS or found["after"]:
+        return None
+    exponent = int(found["power"] or found["exponent"] or found["tens"] or 0)
+    if abs(exponent) > MAX_EXPONENT:
+        return None
+    try:
+        value = _magnitude(found) * Fraction(10) ** exponent
+    except ZeroDivisionError:
+        return None
+    if found["sign"] == "-":
+        value = -value
+    scale = _SCALES.get(found["scale"] or "")
+    return Number(frozenset({value} if scale is None else {value, value * scale}), value)
+
+
+def _magnitude(found: re.Match[str]) -> Fraction:
+    """Return the match's value without sign and power of ten."""
+    if found["power"]:
+        return Fraction(1)
+    if found["whole"]:
+        return int(found["whole"]) + Fraction(int(found["part"]), int(found["parts"]))
+    top = Fraction(found["top"].replace(",", ""))
+    return top / Fraction(found["bottom"].replace(",", "")) if found["bottom"] else top
+
+
+def _decimal_text(value: Fraction) -> str:
+    """Return the value in digits where its decimals end, else as `a/b`."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    with localcontext() as context:
+        context.prec = 2 * (MAX_DIGITS + MAX_EXPONENT)
+        return format((Decimal(value.numerator) / Decimal(value.denominator)).normalize(), "f")

@@ -1,0 +1,130 @@
+"""Take the dress off a text: Unicode variants, Markdown, LaTeX wrappers, quotes, so that equal answers compare equal.
+
+Part of the `strict` answer rules (`harness/answers.py`). Every step is linear in the text. Nothing here removes what
+can carry meaning: signs, decimal points, units, brackets around more than one word, operators between words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_CHARACTERS: Final = 32_768
+"""A longer answer is not read by a strict rule: no letter, number or short text is that long."""
+
+_LONGEST_PILE: Final = 64
+"""More combining marks than this in a row make Unicode normalisation quadratic, and are no writing."""
+_PILE_MATTERS: Final = 512
+"""Shorter texts cannot hold a pile that costs anything."""
+
+_FOLD: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u00b4\u2032", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u300c\u300d\u300e\u300f\u300a\u300b", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63", "-"),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", None),
+        "\u3010": "[",
+        "\u3011": "]",
+        "\u3002": ".",
+        "\u3001": ",",
+        "\u2044": "/",
+        "\u2215": "/",
+    }
+)
+_DRESS: Final = re.compile(r"[\\$*_`#]")
+_FRACTION: Final = re.compile(r"(\d?)\\[dtc]?frac(?: ?\{([^{}]*)\} ?\{([^{}]*)\}|(\d)(\d))")
+_WRAPPER: Final = re.compile(
+    r"\\(?:boxed|fbox|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf)|emph|operatorname|bm) ?\{([^{}]*)\}"
+)
+_NESTED_WRAPPERS: Final = 4
+_DEGREES: Final = re.compile(r"\^ ?\{?\\circ\}?|\\degree|\\circ")
+_LATEX_BLANK: Final = re.compile(r"\\(?:[,;:! ]|q?quad|displaystyle|left|right)(?![A-Za-z])|~")
+_MATHS_MARKS: Final = re.compile(r"\\[()\[\]]")
+_HEADING: Final = re.compile(r"(?m)^ {0,3}#+ ")
+_EMPHASIS: Final = re.compile(r"(?<![\w*])[*_]++|(?<![*_])[*_]++(?!\w)|`+")
+_MARK_BETWEEN_BLANKS: Final = re.compile(r" ?([^\w ]) ?")
+_BEFORE_TEXT: Final = " :;,"
+_AFTER_TEXT: Final = re.compile(r"(?:[ .,;:?]|(?<!\d)!)++\Z")
+_AROUND_TEXT: Final = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}", "<": ">"}
+_QUOTES: Final = "\"'"
+
+
+def fold(text: str) -> str:
+    """Return the text in Unicode's compatibility form, with plain quotes, dashes and full stops.
+
+    A text with a pile of combining marks comes back unchanged: normalising it would cost seconds.
+    """
+    if text.isascii() or (len(text) > _PILE_MATTERS and _has_pile(text)):
+        return text
+    return unicodedata.normalize("NFKC", text).translate(_FOLD)
+
+
+def _has_pile(text: str) -> bool:
+    """Return whether the text has a long run of combining marks."""
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run > _LONGEST_PILE:
+            return True
+    return False
+
+
+def undress(text: str) -> str:
+    """Return a folded text without Markdown emphasis and LaTeX wrappers; fractions become `a/b`."""
+    if not _DRESS.search(text):
+        return text
+    if "\\" in text:
+        text = undress_latex(text)
+    return _EMPHASIS.sub("", _HEADING.sub("", text.replace("$", "")))
+
+
+def undress_latex(text: str) -> str:
+    """Return the text without LaTeX wrappers, spaces and marks; `$` signs and other commands stay."""
+    text = text.replace("{,}", ",")
+    text = _DEGREES.sub("\u00b0", text)
+    text = _LATEX_BLANK.sub("", text)
+    text = _MATHS_MARKS.sub(" ", text)
+    text = text.replace("\\%", "%").replace("\\$", "$").replace("\\times", "\u00d7").replace("\\cdot", "\u00d7")
+    for _ in range(_NESTED_WRAPPERS):
+        if "\\" not in text:
+            break
+        text = _WRAPPER.sub(r"\1", _FRACTION.sub(_plain_fraction, text))
+    return text
+
+
+def _plain_fraction(found: re.Match[str]) -> str:
+    """Write a LaTeX fraction as `a/b`, apart from a whole number before it."""
+    digit, top, bottom, top_digit, bottom_digit = found.groups()
+    return f"{digit}{' ' if digit else ''}{top_digit or top}/{bottom_digit or bottom}"
+
+
+def lines(text: str) -> str:
+    """Return the text with every run of blanks as one blank, or as one newline where it holds a newline."""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
+
+
+def text_key(text: str) -> str:
+    """Return the form in which two texts are compared: equal keys mean equal answers.
+
+    Folded, undressed, case-folded, blanks collapsed and dropped around marks, wrapping quotes (and brackets around
+    one word) dropped, closing punctuation dropped. A text beyond `MAX_CHARACTERS` has the empty key, like a blank one.
+    """
+    text = text.strip()
+    if len(text) > MAX_CHARACTERS:
+        return ""
+    key = " ".join(undress(fold(text)).casefold().split())
+    key = _MARK_BETWEEN_BLANKS.sub(r"\1", key)
+    key = _AFTER_TEXT.sub("", key.lstrip(_BEFORE_TEXT))
+    return _unwrapped(key)
+
+
+def _unwrapped(key: str) -> str:
+    """Drop quotes around the whole key, and brackets around a single word."""
+    closing = _AROUND_TEXT.get(key[:1])
+    if closing is None or len(key) < len('"x"') or key[-1] != closing:
+        return key
+    inner = key[1:-1]
+    if key[0] in _QUOTES:
+        return key if key[0] in inner else _AFTER_TEXT.sub("", inner)
+    return inner if inner.isalnum() else key

@@ -1,0 +1,565 @@
+"""`satori_hf`: any vision-language checkpoint that transformers can load, asked in batches with left padding.
+
+    lmms-eval --model satori_hf --model_args pretrained=CKPT,max_pixels=401408 --batch_size auto --tasks ...
+
+Images are brought to the model's own grid first and the size that the model saw is checked against the processor's.
+Nothing is filled in from the checkpoint's generation_config.json but the end and padding tokens, see
+`harness/decoding.py`. Image and video placeholders are never generated: an untrained checkpoint would otherwise fill
+its text with tokens that stand for pictures.
+
+Sampling draws each sample's randomness from a generator of its own, seeded by (seed, task, row, repeat): what else is
+in the batch, and in which order, changes an answer no more than it changes a greedy one, by rounding only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Protocol, cast
+
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint
+from harness.decoding import Decoding, cut_at_stop
+from harness.errors import ConfigError
+from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
+from harness.values import Generation, PixelLimits, Size
+
+_TAGS = frozenset(
+    f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
+)
+"""Decoding keeps these even where a tokenizer calls them special: they are what is scored."""
+_PLACEHOLDER_IDS = (
+    "image_token_id",
+    "image_token_index",
+    "video_token_id",
+    "video_token_index",
+    "vision_start_token_id",
+    "vision_end_token_id",
+    "vision_token_id",
+    "boi_token_index",
+    "eoi_token_index",
+)
+"""Where configurations keep the tokens that stand for or surround pictures."""
+_PROBE = "satori-bench-system-probe"
+_GIB = 1 << 30
+_MOST_AUTO_BATCH = 64
+"""Larger batches gain little and make a kill cost more."""
+
+
+class _ImageProcessor(Protocol):
+    """What is used of an image processor."""
+
+    size: object
+    patch_size: int
+
+
+class _Tokenizer(Protocol):
+    """What is used of a tokenizer."""
+
+    padding_side: str
+    pad_token: str | None
+    pad_token_id: int | None
+    eos_token: str | None
+    eos_token_id: int | None
+    bos_token: str | None
+    all_special_ids: list[int]
+    added_tokens_decoder: dict[int, _AddedToken]
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
+
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
+
+
+class _AddedToken(Protocol):
+    """What is used of an added token."""
+
+    content: str
+    special: bool
+
+
+class _Inputs(Protocol):
+    """A batch of model inputs; tensors by name."""
+
+    def __getitem__(self, name: str) -> torch.Tensor: ...
+    def __contains__(self, name: str) -> bool: ...
+    def keys(self) -> Iterable[str]: ...
+    def to(self, device: torch.device, dtype: torch.dtype) -> _Inputs: ...
+
+
+class _Processor(Protocol):
+    """What is used of a processor."""
+
+    tokenizer: _Tokenizer
+    image_processor: _ImageProcessor
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool
+    ) -> str: ...
+
+    def __call__(self, **arguments: object) -> _Inputs: ...
+
+
+class _Rows(Protocol):
+    """An integer tensor of two dimensions, as far as it is read."""
+
+    def tolist(self) -> list[list[int]]: ...
+
+
+class _Ends(Protocol):
+    """What is kept of a checkpoint's generation configuration."""
+
+    eos_token_id: int | list[int] | None
+
+
+class _AdapterLoader(Protocol):
+    """What is used of peft's model class."""
+
+    def from_pretrained(self, model: torch.nn.Module, model_id: str) -> _Adapted: ...
+
+
+class _Adapted(Protocol):
+    """A model with its adapter on top."""
+
+    def merge_and_unload(self) -> torch.nn.Module: ...
+
+
+class _Config(Protocol):
+    """What is used of a model configuration."""
+
+    def get_text_config(self) -> _TextConfig: ...
+    def to_dict(self) -> dict[str, object]: ...
+
+
+class _TextConfig(Protocol):
+    """What is used of the configuration of a model's text half."""
+
+    vocab_size: int
+
+
+class _Model(Protocol):
+    """What is used of a model."""
+
+    config: _Config
+    generation_config: _Ends
+    dtype: torch.dtype
+
+    def eval(self) -> object: ...
+    def generate(self, **arguments: object) -> torch.Tensor: ...
+
+
+class SeededSampling(LogitsProcessor):
+    """Turns the most likely token into a sampled one, with randomness of each row's own.
+
+    The largest of logit + Gumbel noise is distributed as a draw from the softmax (the Gumbel-max trick), so greedy
+    search over the returned scores samples.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        """Make one generator per row."""
+        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - the interface
+        """Add each row's noise to `scores` (rows, vocabulary); minus the log of an exponential draw is Gumbel noise."""
+        rows = [torch.empty_like(scores[0]).exponential_(generator=generator) for generator in self._generators]
+        return scores - torch.stack(rows).clamp_min(torch.finfo(scores.dtype).tiny).log()
+
+
+class SatoriHF(RecordingModel):
+    """A transformers checkpoint as an lmms-eval chat model."""
+
+    def __init__(  # noqa: PLR0913 - the names are lmms-eval's --model_args
+        self,
+        pretrained: str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | str = 1,
+        max_batch_size: int | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        attn_implementation: str = "sdpa",
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Load a checkpoint; everything that can be checked without loading is checked first.
+
+        Args:
+            pretrained: Checkpoint folder, hub id, or LoRA adapter folder (merged into its base).
+            device: `auto` (a GPU if there is one), or as torch writes it.
+            dtype: `auto` (bfloat16 on a GPU that has it, else float16; float32 on a CPU), or as torch writes it.
+            batch_size: Samples a batch, or `auto`: a guess that halves when memory runs out.
+            max_batch_size: Upper bound for `auto`.
+            min_pixels: Replaces the checkpoint's lower pixel limit.
+            max_pixels: Replaces the checkpoint's upper pixel limit.
+            attn_implementation: As in transformers.
+            trust_remote_code: Whether code that comes with the checkpoint may run.
+            revision: Of a hub id.
+            seed: Of sampled decoding.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be evaluated.
+            ConfigError: device, dtype, batch size or pixel limits are wrong.
+        """
+        super().__init__(batch_size=batch_size, max_batch_size=max_batch_size)
+        self.device = choose_device(device)
+        self.checkpoint = inspect_checkpoint(pretrained, revision=revision)
+        self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
+        self._seed = seed
+        self._processor = _load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        self._model = _load_model(
+            self.checkpoint,
+            self.device,
+            choose_dtype(dtype, self.device),
+            attn_implementation=attn_implementation,
+            trust_remote_code=trust_remote_code,
+        )
+        tokenizer = self._processor.tokenizer
+        self._end_ids = _end_ids(self._model, tokenizer)
+        neutral = GenerationConfig(eos_token_id=sorted(self._end_ids), pad_token_id=tokenizer.pad_token_id)
+        self._model.generation_config = cast("_Ends", neutral)
+        self._suppressed_ids = _placeholder_ids(self._model.config) - self._end_ids
+        self._hidden_ids = _hidden_ids(tokenizer)
+        self._placeholders = _placeholder_texts(self._processor)
+        self._has_system_role = _has_system_role(self._processor)
+        self.start_batches_at(_guess_batch_size(self.device))
+
+    def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
+        """Generate for one batch. Seconds on the device are shared evenly among its samples."""
+        decoding = prompts[0].decoding
+        inputs = self._inputs(prompts)
+        mask = inputs["attention_mask"]
+        if not bool(mask[:, -1].all()):
+            raise RuntimeError("the processor padded on the right; generation would continue the padding")
+        input_sizes = self._input_sizes(prompts, inputs)
+        input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
+        started = time.perf_counter()
+        with torch.inference_mode():
+            on_device = inputs.to(self.device, self._model.dtype)
+            sequences = self._model.generate(
+                **{name: on_device[name] for name in on_device.keys()},  # noqa: SIM118 - not a mapping
+                **self._generation_arguments(decoding),
+                logits_processor=self._sampling(prompts),
+            )
+        # The copy to the host waits for the device, so the clock stops after it.
+        token_rows = cast("_Rows", sequences[:, mask.shape[1] :]).tolist()
+        share_s = (time.perf_counter() - started) / len(prompts)
+        return [
+            self._generation(row, decoding, Generation("", size, counted, None, share_s))
+            for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
+        ]
+
+    def release_memory(self) -> None:
+        """Give cached GPU memory back before a smaller batch is tried."""
+        super().release_memory()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _inputs(self, prompts: Sequence[Prompt]) -> _Inputs:
+        """Make model inputs of a batch, padded on the left."""
+        texts = [self._render(prompt.turns) for prompt in prompts]
+        bos = self._processor.tokenizer.bos_token
+        arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
+        if bos and all(text.startswith(bos) for text in texts):
+            arguments["add_special_tokens"] = False  # the template wrote it already; twice would be another prompt
+        if prompts[0].images:
+            # One list per sample: families that cut images into tiles must know whose they are.
+            arguments["images"] = [list(prompt.images) for prompt in prompts]
+        return self._processor(**arguments)
+
+    def _render(self, turns: Sequence[Turn]) -> str:
+        """Write the chat as the model's template does."""
+        spoken = turns if self._has_system_role else fold_system_turns(turns)
+        conversation: list[dict[str, object]] = [
+            {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
+        ]
+        return self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+
+    def _template_part(self, part: object) -> dict[str, object]:
+        """Write one part for the template; a placeholder written in a question must not call for an image."""
+        if not isinstance(part, str):
+            return {"type": "image"}
+        for placeholder in self._placeholders:
+            part = part.replace(placeholder, f"{placeholder[0]} {placeholder[1:]}")
+        return {"type": "text", "text": part}
+
+    def _generation_arguments(self, decoding: Decoding) -> dict[str, object]:
+        """Return what `generate` is told; sampling is done by `SeededSampling` on top of greedy search."""
+        arguments: dict[str, object] = {
+            "max_new_tokens": decoding.max_new_tokens,
+            "do_sample": False,
+            "num_beams": decoding.num_beams,
+            "repetition_penalty": decoding.repetition_penalty,
+        }
+        if self._suppressed_ids:
+            arguments["suppress_tokens"] = sorted(self._suppressed_ids)
+        if decoding.until:
+            arguments |= {"stop_strings": list(decoding.until), "tokenizer": self._processor.tokenizer}
+        return arguments
+
+    def _sampling(self, prompts: Sequence[Prompt]) -> LogitsProcessorList:
+        """Return what shapes and draws each token, in transformers' own order; empty for greedy and beam search."""
+        decoding = prompts[0].decoding
+        steps: list[LogitsProcessor] = []
+        if not decoding.sampled:
+            return LogitsProcessorList()
+        if decoding.temperature != 1:
+            steps.append(TemperatureLogitsWarper(decoding.temperature))
+        if decoding.top_k:
+            steps.append(TopKLogitsWarper(decoding.top_k))
+        if decoding.top_p < 1:
+            steps.append(TopPLogitsWarper(decoding.top_p))
+        if decoding.min_p:
+            steps.append(MinPLogitsWarper(decoding.min_p))
+        seeds = [sample_seed(self._seed, prompt.task, prompt.doc_id, prompt.repeat) for prompt in prompts]
+        steps.append(SeededSampling(seeds, self.device))
+        return LogitsProcessorList(steps)
+
+    def _input_sizes(self, prompts: Sequence[Prompt], inputs: _Inputs) -> list[Size | None]:
+        """Return the size of each prompt's first image as the model sees it, checked against the processor's grid."""
+        if self.pixel_limits is None or "image_grid_thw" not in inputs:
+            return [None] * len(prompts)
+        patch_px = self._processor.image_processor.patch_size
+        grids = cast("_Rows", inputs["image_grid_thw"]).tolist()
+        seen = [(columns * patch_px, rows * patch_px) for _, rows, columns in grids]
+        ours = [image.size for prompt in prompts for image in prompt.images]
+        if seen != ours:
+            raise RuntimeError(
+                f"the processor resized images from {ours} to {seen}: boxes would be read in a wrong frame"
+            )
+        return [Size(*prompt.images[0].size) for prompt in prompts]
+
+    def _generation(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Generation:
+        """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""
+        end = next((i for i, token in enumerate(row) if token in self._end_ids), None)
+        written = list(row) if end is None else list(row[:end])
+        if end is None:  # ended by a stop string, then padded up to the longest row; or by the budget
+            pad = self._processor.tokenizer.pad_token_id
+            while written and written[-1] == pad:
+                written.pop()
+        decoded = self._processor.tokenizer.decode(
+            [token for token in written if token not in self._hidden_ids],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        text, stopped = cut_at_stop(decoded, decoding.until)
+        return Generation(
+            text=text,
+            input_size=costs.input_size,
+            input_tokens=costs.input_tokens,
+            output_tokens=len(written) + (end is not None),
+            device_s=costs.device_s,
+            truncated=end is None and not stopped,
+        )
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device to run on; with one process per GPU, this process's own.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is not known: give auto, cpu, cuda or cuda:1") from error
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ConfigError(f"device {device!r}: this machine has no usable GPU; give --device cpu")
+        return chosen if ":" in device else torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return chosen
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Return the number format to compute in; on a CPU `auto` is float32, where half formats are slow.
+
+    Raises:
+        ConfigError: the format is not known.
+    """
+    if dtype == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in known:
+        raise ConfigError(f"dtype {dtype!r} is not known: give auto, {', '.join(known)}")
+    return known[dtype]
+
+
+def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None) -> PixelLimits | None:
+    """Return the checkpoint's pixel limits with those that a person gave in their place.
+
+    Raises:
+        ConfigError: this family has no pixel limits, or they contradict each other.
+    """
+    limits = checkpoint.pixel_limits
+    if min_pixels is None and max_pixels is None:
+        return limits
+    if limits is None:
+        raise ConfigError(
+            f"{checkpoint.path}: the image processor of {checkpoint.model_type} has no pixel limits; "
+            "leave --min-pixels and --max-pixels out"
+        )
+    chosen = PixelLimits(
+        limits.min_pixels if min_pixels is None else min_pixels,
+        limits.max_pixels if max_pixels is None else max_pixels,
+        limits.factor,
+    )
+    if not limits.factor**2 <= chosen.max_pixels or not 1 <= chosen.min_pixels <= chosen.max_pixels:
+        raise ConfigError(
+            f"pixel limits {chosen.min_pixels} to {chosen.max_pixels}: the lower one must not be above the upper one, "
+            f"which must hold at least one patch group of {limits.factor} x {limits.factor}"
+        )
+    return chosen
+
+
+def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Put system turns at the head of the first user turn, for a chat template that has no system role."""
+    instructions = [part for turn in turns if turn.role == "system" for part in turn.parts if isinstance(part, str)]
+    others = [turn for turn in turns if turn.role != "system"]
+    if not instructions or not others:
+        return tuple(others)
+    first, *rest = others
+    return (Turn(first.role, ("\n".join(instructions) + "\n\n", *first.parts)), *rest)
+
+
+def sample_seed(seed: int, task: str, doc_id: int, repeat: int) -> int:
+    """Return the seed of one sample's randomness; any two samples have unrelated ones."""
+    digest = hashlib.sha256(f"{seed}\0{task}\0{doc_id}\0{repeat}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
+    """Load the processor, pad on the left, and give its image processor the pixel limits."""
+    loaded = cast(
+        "object",
+        AutoProcessor.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # transformers leaves it untyped
+            checkpoint.processor_path, trust_remote_code=trust_remote_code, padding_side="left"
+        ),
+    )
+    processor = cast("_Processor", loaded)
+    processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token_id is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    if limits is not None:
+        size = type(processor.image_processor.size)
+        edges = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
+        processor.image_processor.size = size(**edges)
+    return processor
+
+
+def _load_model(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    attn_implementation: str,
+    trust_remote_code: bool,
+) -> _Model:
+    """Load the model, merge the adapter if it is one, and put it on the device."""
+    model, info = cast(
+        "tuple[torch.nn.Module, dict[str, Iterable[str]]]",
+        AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
+            checkpoint.model_path,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            trust_remote_code=trust_remote_code,
+            device_map={"": device},
+            output_loading_info=True,
+        ),
+    )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint.model_path} lacks {len(missing)} tensors of its model, such as {missing[0]}: they would be "
+            "random. Save the whole model, or give an adapter folder as an adapter (with adapter_config.json)"
+        )
+    if checkpoint.is_adapter:
+        model = _merge_adapter(model, checkpoint)
+    model.requires_grad_(requires_grad=False)
+    loaded = cast("_Model", model)
+    loaded.eval()
+    return loaded
+
+
+def _merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Module:
+    """Merge a LoRA adapter into its base."""
+    from peft import PeftModel  # noqa: PLC0415 - only adapters need it
+
+    with warnings.catch_warnings():
+        # peft only warns when an adapter's tensors find no place, and the base would be scored in the adapter's name.
+        warnings.filterwarnings("error", message="Found missing adapter keys")
+        try:
+            adapted = cast("_AdapterLoader", PeftModel).from_pretrained(model, str(checkpoint.path))
+        except UserWarning as error:
+            raise CheckpointError(
+                f"the adapter {checkpoint.path} does not fit its base {checkpoint.base}: {str(error)[:300]}. "
+                "Save it again with this version of transformers and peft, or merge it where it was trained"
+            ) from error
+    return adapted.merge_and_unload()
+
+
+def _end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
+    """Return the tokens that end a text: the checkpoint's, and the tokenizer's."""
+    named = model.generation_config.eos_token_id
+    ends = {named} if isinstance(named, int) else set(named or ())
+    if tokenizer.eos_token_id is not None:
+        ends.add(tokenizer.eos_token_id)
+    return frozenset(ends)
+
+
+def _placeholder_ids(config: _Config) -> frozenset[int]:
+    """Return the tokens that stand for or surround pictures, as far as the configuration names them."""
+    named = config.to_dict()
+    vocabulary = config.get_text_config().vocab_size
+    ids = (named.get(name) for name in _PLACEHOLDER_IDS)
+    return frozenset(token for token in ids if isinstance(token, int) and 0 <= token < vocabulary)
+
+
+def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
+    """Return the special tokens that decoding drops: all but the tags."""
+    added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
+    special = added | set(tokenizer.all_special_ids)
+    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS)
+
+
+def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:
+    """Return the texts that a processor replaces by images or videos."""
+    texts = (getattr(processor, name, None) for name in ("image_token", "video_token"))
+    return tuple(text for text in texts if isinstance(text, str) and len(text) > 1)
+
+
+def _has_system_role(processor: _Processor) -> bool:
+    """Whether the chat template writes a system turn; some refuse it, some drop it in silence."""
+    turns = [("system", _PROBE), ("user", "?")]
+    conversation: list[dict[str, object]] = [
+        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns
+    ]
+    try:
+        text = processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    except Exception:  # noqa: BLE001 - a template raises what its author chose
+        return False
+    return _PROBE in text
+
+
+def _guess_batch_size(device: torch.device) -> int:
+    """Return where `auto` starts: a sample of a 3-billion-parameter model takes about a GiB beside its weights."""
+    if device.type != "cuda":
+        return FIRST_AUTO_BATCH
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(int(free_bytes // _GIB), _MOST_AUTO_BATCH))

@@ -1,0 +1,279 @@
+"""Parse a model's raw text into its stages: caption, boxes, thinking, answer.
+
+Nothing is judged here and nothing a model writes raises: what is wrong with the text has a fault name. Every reading is
+one pass over the text, so a megabyte of anything costs milliseconds.
+
+What a `Selection` reads:
+
+- `last` (the protocols `strict`, `vlmevalkit`, `lmms-eval`): tags in any case, written exactly `<name>` and `</name>`.
+  An opening tag and the next closing tag of its name make a complete stage when no stage of the format opens between
+  them. Of each kind the last complete stage counts; nothing is ever read from an unclosed tag.
+- `paper_benchmark`, `paper_reward` (SATORI's released code): lower-case tags, the first match of `<name>(.*?)</name>`,
+  where a benchmark's answer has to stand on one line and is not stripped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final, Literal, TypeAlias, get_args
+
+from harness.boxes import read_boxes, read_boxes_paper
+from harness.values import FORMATS, Fault, Format, Response, order_faults
+
+Selection: TypeAlias = Literal["last", "paper_benchmark", "paper_reward"]
+"""Which of the stages in a text are read; see the head of this file."""
+
+SELECTIONS: Final[tuple[Selection, ...]] = get_args(Selection)
+
+StageKind: TypeAlias = Literal["caption", "bbox", "thinking", "answer"]
+"""What a stage holds; its tag has the same name, but that thinking may be tagged `<think>`."""
+
+STAGES: Final[dict[Format, tuple[StageKind, ...]]] = {
+    "satori": ("caption", "bbox", "answer"),
+    "satori-think": ("caption", "bbox", "thinking", "answer"),
+    "freeform": ("thinking", "answer"),
+    "plain": (),
+}
+"""The stages of each format, in the order that the format asks for."""
+
+_TAGS: Final[dict[Format, dict[str, StageKind]]] = {
+    "satori": {"caption": "caption", "bbox": "bbox", "answer": "answer"},
+    "satori-think": {
+        "caption": "caption",
+        "bbox": "bbox",
+        "thinking": "thinking",
+        "think": "thinking",
+        "answer": "answer",
+    },
+    "freeform": {"think": "thinking", "answer": "answer"},
+    "plain": {},
+}
+"""Tag names that each format knows; a tag of any other name is text."""
+
+
+def parse(text: str, form: Format, selection: Selection, *, truncated: bool = False) -> Response:
+    """Read the stages of a raw text.
+
+    Args:
+        text: The model's text, unchanged; any string, also an empty one.
+        form: The stages that were asked for. `plain` has none: its answer is the whole text under every selection.
+        selection: Which stages count.
+        truncated: Whether the token budget ended the text; adds the fault `truncated` and changes nothing else.
+
+    Returns:
+        The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage), `unclosed`
+        (a tag without its partner), `empty` (nothing but blanks in the stage that counts, or an empty list of boxes),
+        and under `last` also `multiple` (more than one complete stage of a kind) and `bad_order` (the stages that
+        count are not in the format's order); then those of its boxes. `format_ok` under `last`: the whole text, outer
+        blanks apart, is the stages in order, each once and not empty, only blanks between, with boxes that keep the
+        format. Under the paper's selections: what the reference's regular expression says (for `satori-think` and
+        `freeform`, which the reference does not have, the same expression with their stages). Where `last` finds no
+        fault and yet `format_ok` is false, there is text outside of the stages.
+
+    Raises:
+        ValueError: `form` or `selection` is not a known name.
+    """
+    if form == "plain":
+        return _plain(text, truncated=truncated)
+    if form not in STAGES:
+        raise ValueError(f"format {form!r} is not known; choose one of {', '.join(FORMATS)}")
+    if selection == "last":
+        return _read_last(text, form, truncated=truncated)
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection {selection!r} is not known; choose one of {', '.join(SELECTIONS)}")
+    return _read_first(text, form, on_one_line=selection == "paper_benchmark", truncated=truncated)
+
+
+def _plain(text: str, *, truncated: bool) -> Response:
+    """Take the whole text for the answer."""
+    faults: set[Fault] = set()
+    if truncated:
+        faults.add("truncated")
+    if not text or text.isspace():
+        faults.add("empty")
+    return Response(answer=text, faults=order_faults(faults))
+
+
+# The last complete stage of each kind
+
+
+def _tag_pattern(names: str) -> re.Pattern[str]:
+    """Return what finds a complete stage (name in group 1, content in group 2) or else a tag that has no partner (3)."""
+    content = rf"[^<]*+(?:<(?!(?:/\1|{names})>)[^<]*+)*+"
+    return re.compile(rf"<({names})>({content})</\1>|</?({names})>", re.IGNORECASE | re.ASCII)
+
+
+_TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
+    form: _tag_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
+}
+
+
+def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
+    """Read the last complete stage of each kind."""
+    tags, expected = _TAGS[form], STAGES[form]
+    last: dict[StageKind, re.Match[str]] = {}
+    unpaired: set[StageKind] = set()
+    complete = 0
+    for tag in _TAG_PATTERNS[form].finditer(text):
+        name, lone = tag.group(1, 3)
+        if lone is None:
+            last[tags[name.lower()]] = tag
+            complete += 1
+        else:
+            unpaired.add(tags[lone.lower()])
+    contents = {kind: tag[2].strip() for kind, tag in last.items()}
+    faults: set[Fault] = set()
+    if unpaired:
+        faults.add("unclosed")
+    if len(contents) < len(expected) and not unpaired.issuperset(set(expected) - contents.keys()):
+        faults.add("missing")
+    if "" in contents.values():
+        faults.add("empty")
+    if complete > len(last):
+        faults.add("multiple")
+    in_order = [last[kind] for kind in expected if kind in last]
+    if any(left.start() > right.start() for left, right in pairwise(in_order)):
+        faults.add("bad_order")
+    format_ok = not faults and _only_blanks_outside(text, in_order)
+    boxes = None
+    if "bbox" in contents:
+        reading = read_boxes(contents["bbox"])
+        boxes = reading.boxes
+        faults.update(reading.faults)
+        format_ok = format_ok and reading.keeps_format
+    if truncated:
+        faults.add("truncated")
+    return Response(
+        answer=contents.get("answer"),
+        caption=contents.get("caption"),
+        thinking=contents.get("thinking"),
+        boxes_written=boxes,
+        format_ok=format_ok,
+        faults=order_faults(faults),
+    )
+
+
+def _only_blanks_outside(text: str, stages: Iterable[re.Match[str]]) -> bool:
+    """Return whether outside of the stages, which are in order, there is nothing but blanks."""
+    position = 0
+    for stage in stages:
+        start, end = stage.span()
+        if start > position and not text[position:start].isspace():
+            return False
+        position = end
+    return position == len(text) or text[position:].isspace()
+
+
+# The first match, as the reference reads
+
+
+def _read_first(text: str, form: Format, *, on_one_line: bool, truncated: bool) -> Response:
+    """Read the first match of each stage; a benchmark's answer (`on_one_line`) by its own rule."""
+    faults: set[Fault] = {"truncated"} if truncated else set()
+    found: dict[StageKind, str | None] = dict.fromkeys(STAGES[form])
+    for tag, kind in _TAGS[form].items():
+        if found[kind] is None:
+            first = _first_on_one_line if on_one_line and kind == "answer" else _first_across_lines
+            found[kind] = first(text, f"<{tag}>", f"</{tag}>")
+    for kind, content in found.items():
+        if content is None:
+            opened = any(f"<{tag}>" in text for tag, tagged in _TAGS[form].items() if tagged == kind)
+            faults.add("unclosed" if opened else "missing")
+        elif not content or content.isspace():
+            faults.add("empty")
+    boxes = None
+    written = found.get("bbox")
+    if written is not None:
+        reading = read_boxes_paper(written)
+        boxes = reading.boxes
+        faults.update(reading.faults)
+    answer, caption, thinking = found["answer"], found.get("caption"), found.get("thinking")
+    if on_one_line:
+        answer = " " if answer is None else answer  # what the reference hands to its scorer then
+    elif answer is not None:
+        answer = answer.strip()
+    return Response(
+        answer=answer,
+        caption=None if caption is None else caption.strip(),
+        thinking=None if thinking is None else thinking.strip(),
+        boxes_written=boxes,
+        format_ok=_keeps_paper_format(text, form),
+        faults=order_faults(faults),
+    )
+
+
+def _first_across_lines(text: str, opening: str, closing: str) -> str | None:
+    """Return what `opening(.*?)closing` captures first when a dot matches line ends too; None without a match."""
+    start = text.find(opening)
+    if start < 0:
+        return None
+    start += len(opening)
+    end = text.find(closing, start)
+    return None if end < 0 else text[start:end]  # no later opening tag could find a closing one either
+
+
+def _first_on_one_line(text: str, opening: str, closing: str) -> str | None:
+    """Return what `opening(.*?)closing` captures first when a dot stops at line ends; None without a match."""
+    start = text.find(opening)
+    while start >= 0:
+        end = text.find(closing, start)
+        if end < 0:
+            return None
+        # No closing tag stands between start and end: only an opening tag on the line of that end can match.
+        line_start = text.rfind("\n", start, end) + 1 or start
+        start = text.find(opening, line_start, end)
+        if start >= 0:
+            return text[start + len(opening) : end]
+        start = text.find(opening, end)
+    return None
+
+
+_OPENING_LIST: Final = r"\[\["
+_CLOSING_LIST: Final = r"\]\]\s*+"
+_PAPER_END: Final = re.compile(r"</answer>[^\S\n]*+(?:\n|\Z)")
+"""The reference's `</answer>\\s*$`, whose `$` matches at any line end."""
+
+
+def _paper_joints(tags: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    r"""Return what has to follow one another in a text of these stages, with anything (`.*?`) between them.
+
+    For `satori`: the opening caption tag (at the start), `</caption>\s*<bbox>\s*\[\[`, `\]\]\s*</bbox>\s*<answer>`.
+    """
+    joints = [rf"\s*+<{tags[0]}>"]
+    for left, right in pairwise(tags):
+        before = _CLOSING_LIST if left == "bbox" else ""
+        after = rf"\s*+{_OPENING_LIST}" if right == "bbox" else ""
+        joints.append(rf"{before}</{left}>\s*+<{right}>{after}")
+    return tuple(re.compile(joint) for joint in joints)
+
+
+_PAPER_FORMATS: Final[dict[Format, tuple[tuple[re.Pattern[str], ...], ...]]] = {
+    "satori": (_paper_joints(("caption", "bbox", "answer")),),
+    "satori-think": (
+        _paper_joints(("caption", "bbox", "thinking", "answer")),
+        _paper_joints(("caption", "bbox", "think", "answer")),
+    ),
+    "freeform": (_paper_joints(("think", "answer")),),
+}
+
+
+def _keeps_paper_format(text: str, form: Format) -> bool:
+    """Return what the reference's format reward says (SATORI-R1 plugin.py), in linear time.
+
+    It is one regular expression: the stages in order with blanks between, `[[` and `]]` just inside of the box tags,
+    and a line end after the last tag. With anything allowed inside the stages, taking the earliest match of each joint
+    leaves the most room for the next one, so no backtracking is needed.
+    """
+    return any(_joints_follow(text, joints) for joints in _PAPER_FORMATS[form])
+
+
+def _joints_follow(text: str, joints: tuple[re.Pattern[str], ...]) -> bool:
+    """Return whether the text starts with the first joint and the others, then the end, are found one after another."""
+    joint = joints[0].match(text)
+    for pattern in (*joints[1:], _PAPER_END):
+        if joint is None:
+            return False
+        joint = pattern.search(text, joint.end())
+    return joint is not None

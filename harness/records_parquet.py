@@ -1,0 +1,170 @@
+r"""Write records as a Parquet table for analysis, and read its rows back; the journal stays the source of truth.
+
+Columns are the journal's fields under the same names; `components` and `match` are structs, boxes lists of lists,
+`choices` and `extra` JSON text. Parquet's strings are UTF-8, which has no lone surrogates: one stands there as six
+characters such as `\ud800`. Tables of later scores hold the columns `SCORE_COLUMNS` alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from harness.journal import replacing
+from harness.records_json import record_to_json
+from harness.values import Json, Record
+
+ROW_GROUP_ROWS = 5_000
+"""Rows of a row group at most; one group is in memory at a time."""
+
+ROW_GROUP_CHARACTERS = 16_000_000
+"""Characters of model text, question and extra columns after which a row group is closed early."""
+
+SCORE_COLUMNS = (
+    "task",
+    "id",
+    "repeat",
+    "score",
+    "extracted",
+    "faults",
+    "components",
+    "iou",
+    "match",
+    "boxes_image_px",
+    "judge_reply",
+)
+"""The key of a record and what scoring adds to it."""
+
+_JSON_COLUMNS = ("choices", "extra")
+
+
+def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...] | None = None) -> int:
+    """Write records as a Parquet table (zstd), one row group in memory at a time; return the number of rows.
+
+    No records give a table with columns and no rows. Strings that UTF-8 cannot hold are escaped (see above), whole
+    numbers beyond 64 bits become null.
+
+    Args:
+        path: The file; replaced in one step when complete.
+        records: In the order of the rows.
+        columns: Which of the journal's fields; None for all.
+
+    Raises:
+        OSError: the disk refuses; an old file stands.
+    """
+    pq: Any = importlib.import_module("pyarrow.parquet")  # untyped library, and 0.2 s that only writers pay
+    pa: Any = importlib.import_module("pyarrow")
+    schema = _arrow_schema(pa, columns)
+    rows = 0
+    with replacing(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for group in _row_groups(records, list(schema.names)):
+            arrays = [_arrow_array(pa, group[field.name], field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            rows += len(group["id"])
+    return rows
+
+
+def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
+    text, whole, number, flag = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+    texts, boxes = pa.list_(text), pa.list_(pa.list_(number))
+    components = pa.struct([(name, number) for name in ("format", "caption", "bbox", "answer")])
+    match = pa.struct([("predicted", whole), ("gold", whole), ("iou_sum", number), ("hits_50", whole)])
+    types: dict[str, Any] = {
+        "task": text,
+        "id": text,
+        "repeat": whole,
+        "score": number,
+        "extracted": text,
+        "faults": texts,
+        "components": components,
+        "iou": number,
+        "match": match,
+        "boxes_image_px": boxes,
+        "text": text,
+        "truncated": flag,
+        "error": text,
+        "input_width": whole,
+        "input_height": whole,
+        "input_tokens": whole,
+        "output_tokens": whole,
+        "device_s": number,
+        "judge_reply": text,
+        "question": text,
+        "choices": text,
+        "answers": texts,
+        "answer_rule": text,
+        "category": text,
+        "l2_category": text,
+        "cluster": text,
+        "boxes": boxes,
+        "caption": text,
+        "width": whole,
+        "height": whole,
+        "image_sha256": text,
+        "extra": text,
+    }
+    return pa.schema([(name, types[name]) for name in (columns or types)])
+
+
+def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[str, list[Json]]]:
+    group: dict[str, list[Json]] = {name: [] for name in columns}
+    rows = characters = 0
+    for record in records:
+        row = record_to_json(record)
+        for name in _JSON_COLUMNS:
+            row[name] = json.dumps(row[name], separators=(",", ":"), allow_nan=False)
+        for name in columns:
+            group[name].append(row[name])
+        rows += 1
+        characters += len(record.generation.text) + len(record.sample.question) + len(str(row["extra"]))
+        if rows == ROW_GROUP_ROWS or characters >= ROW_GROUP_CHARACTERS:
+            yield group
+            group = {name: [] for name in columns}
+            rows = characters = 0
+    if rows:
+        yield group
+
+
+def _arrow_array(pa: Any, values: list[Json], kind: Any) -> Any:
+    try:
+        return pa.array(values, type=kind)
+    except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid):
+        return pa.array([_arrow_safe(value) for value in values], type=kind)
+
+
+def _arrow_safe(value: Json) -> Json:
+    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, three levels."""
+    if isinstance(value, str):
+        return utf8_text(value)
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else None
+    if isinstance(value, list):
+        return [_arrow_safe(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _arrow_safe(item) for name, item in value.items()}
+    return value
+
+
+def utf8_text(text: str) -> str:
+    r"""Return the text with each lone surrogate written out as six characters such as `\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table one by one, one batch in memory at a time.
+
+    Args:
+        path: The table.
+        columns: Which columns to read; None for all.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no Parquet file, or a damaged one.
+    """
+    pq: Any = importlib.import_module("pyarrow.parquet")
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=columns):
+            yield from cast("list[dict[str, Any]]", batch.to_pylist())

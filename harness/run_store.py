@@ -1,0 +1,593 @@
+"""Keep runs in folders that survive anything: begin or resume, publish, list, read, verify, rescore beside the old.
+
+    runs/<UTC time>-<model>-<hash8>.partial/   while it runs: manifest.json, samples.jsonl, media/
+    runs/<UTC time>-<model>-<hash8>/   once published by one rename: also samples.parquet, scores.json, SHA256SUMS
+
+A `.partial` folder is resumed by the next run with an equal run key; a finished folder is never written over: only
+`add_scores` and `add_file` put something beside what is there. `samples.jsonl` stays the source of truth.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+from harness.errors import IncompleteError
+from harness.journal import (
+    LOCK_NAME,
+    TEMPORARY_SUFFIX,
+    Journal,
+    StoreError,
+    index_journal,
+    lock_run,
+    read_records,
+    remove_lock_file,
+    replacing,
+    sync_folder,
+)
+from harness.manifest import Manifest, ManifestError, manifest_bytes, read_manifest, utc_text
+from harness.records_json import CorruptRecordError, json_safe, parse_object, record_from_json, record_to_json
+from harness.records_parquet import SCORE_COLUMNS, read_rows, utf8_text, write_parquet
+from harness.values import PROTOCOLS, Json, Protocol, Record
+
+MANIFEST_NAME = "manifest.json"
+JOURNAL_NAME = "samples.jsonl"
+PARQUET_NAME = "samples.parquet"
+SCORES_NAME = "scores.json"
+SUMS_NAME = "SHA256SUMS"
+MEDIA_NAME = "media"
+PARTIAL_SUFFIX = ".partial"
+
+MAX_SLUG_CHARACTERS = 48
+"""A model's part of a folder name is cut here."""
+
+RunState: TypeAlias = Literal["complete", "partial", "corrupt"]
+"""`partial` is a folder that was not published; `corrupt` one whose manifest cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One line of a list of runs."""
+
+    path: Path
+    """The run folder."""
+    state: RunState
+    """Whether it is published, unfinished or unreadable."""
+    manifest: Manifest | None
+    """What the run is; None when corrupt."""
+    problem: str | None = None
+    """Why it is corrupt; None otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run on disk, finished or not; records are read when asked for."""
+
+    path: Path
+    """The run folder."""
+    manifest: Manifest
+    """What the run is."""
+    scores: dict[str, Json] | None
+    """`scores.json`; None in a run that is not finished."""
+    rescored: Mapping[Protocol, dict[str, Json]]
+    """`scores-<protocol>.json` by protocol, where the run was scored again."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was published."""
+        return self.manifest.status == "complete" and not self.path.name.endswith(PARTIAL_SUFFIX)
+
+    def records(self, protocol: Protocol | None = None) -> Iterator[Record]:
+        """Yield the records in order, with the first scores, or with those of a later `rescore` under a protocol.
+
+        Raises:
+            IncompleteError: the run was not scored again under that protocol.
+            CorruptRecordError: the stored scores do not belong to the stored records.
+            StoreError: a file cannot be read.
+        """
+        records = read_records(self.path / JOURNAL_NAME)
+        if protocol is None:
+            return records
+        if protocol not in self.rescored:
+            raise IncompleteError(
+                f"{self.path} holds no scores under {protocol!r}; make them with: satori-bench rescore "
+                f"{self.path} --protocol {protocol}"
+            )
+        return _with_scores(records, self.path / rescored_name("samples", protocol, "parquet"))
+
+
+class OpenRun:
+    """A run folder that is being written; made by `open_run`. Leaving its `with` block closes it, unpublished."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, journal: Journal, *, resumed: bool, equal: Path | None
+    ) -> None:
+        self.folder = folder
+        """The `.partial` folder; the published one after `publish`."""
+        self.manifest = manifest
+        """As it stands on disk."""
+        self.journal = journal
+        """Where records go; its `done` tells which keys are there already."""
+        self.resumed = resumed
+        """Whether a killed run was taken up."""
+        self.equal_finished = equal
+        """The newest finished run with an equal run key; None when there is none."""
+
+    @property
+    def media_folder(self) -> Path:
+        """Where thumbnails go."""
+        return self.folder / MEDIA_NAME
+
+    def publish(self, scores: Mapping[str, Json], *, now: datetime) -> Path:
+        """Finish the run: tables, scores, checksums, then one rename; return the published folder.
+
+        Until the rename nothing but the `.partial` folder exists, and a refused step leaves a run that can be resumed.
+        What else is to be in the checksums (thumbnails, index.html) must be in the folder by now.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self.journal.sync()
+        with _disk("publish", self.folder):
+            _remove_leftovers(self.folder)
+            write_parquet(self.folder / PARQUET_NAME, read_records(self.journal.path))
+            write_atomically(self.folder / SCORES_NAME, scores_bytes(scores))
+            self._write_manifest(replace(self.manifest, status="complete", finished_utc=utc_text(now)))
+            _write_sums(self.folder, _checksums(self.folder))
+            sync_folder(self.folder)
+            stem = self.folder.name.removesuffix(PARTIAL_SUFFIX)
+            self.folder = _rename_to_free(self.folder, self.folder.parent, stem, "")
+            # Removed while the lock is held: a second writer either meets the lock or finds no `.partial` any more.
+            remove_lock_file(self.folder)
+        self.journal.close()
+        return self.folder
+
+    def fail(self, *, now: datetime) -> None:
+        """Note in the manifest that the run was given up; its folder stays `.partial` and can still be resumed.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        with _disk("write to", self.folder):
+            self._write_manifest(replace(self.manifest, status="failed", finished_utc=utc_text(now)))
+
+    def close(self) -> None:
+        """Sync and close the journal; a second call does nothing.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self.journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        write_atomically(self.folder / MANIFEST_NAME, manifest_bytes(manifest))
+        self.manifest = manifest
+
+
+@contextmanager
+def _disk(what: str, path: Path) -> Generator[None]:
+    """Turn what the disk refuses inside the block into a StoreError that says what and where."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError.of(what, path, error) from error
+
+
+def open_run(
+    root: Path,
+    manifest: Manifest,
+    *,
+    now: datetime,
+    clock: Callable[[], float] = time.monotonic,
+    resume: bool = True,
+    start_from: Path | None = None,
+) -> OpenRun:
+    """Begin a run under `root`, or take up the newest `.partial` one with an equal run key.
+
+    A resumed run keeps its folder name and its manifest; only status and `resumed_utc` change.
+
+    Args:
+        root: The folder of runs; made when missing.
+        manifest: What the run is, with its hashes stamped; `created_utc` and `status` are set here.
+        now: The present time, with its zone.
+        clock: Seconds that only grow, for the journal's `fsync`.
+        resume: Whether to look for a `.partial` run; `score --run` always makes a new one.
+        start_from: A run whose records and thumbnails a new folder begins with (`run --retry`).
+
+    Raises:
+        RunLockedError: another process is writing the run that would be taken up.
+        CorruptRecordError: its journal is damaged; names file and line.
+        StoreError: the disk refuses.
+        ValueError: the manifest has no run key, or `now` no time zone.
+    """
+    if not re.fullmatch(r"[0-9a-f]{8,}", manifest.run_key):
+        raise ValueError(f"the manifest's run_key is {manifest.run_key!r}; stamp it with manifest.stamp_hashes first")
+    known = [info for info in list_runs(root) if info.manifest and info.manifest.run_key == manifest.run_key]
+    equal = next((info.path for info in reversed(known) if info.state == "complete"), None)
+    folder = next((info.path for info in reversed(known) if info.state == "partial"), None) if resume else None
+    resumed = folder is not None
+    with _disk("make a run folder in", root):
+        if folder is None:
+            manifest = replace(manifest, status="running", created_utc=utc_text(now), finished_utc=None)
+            folder = _make_folder(root, manifest, now, start_from)
+        journal = Journal.open(folder / JOURNAL_NAME, clock=clock)
+    try:
+        run = OpenRun(folder, manifest, journal, resumed=resumed, equal=equal)
+        if resumed:
+            _note_resumption(run, now)
+    except BaseException:
+        journal.close()
+        raise
+    return run
+
+
+def _note_resumption(run: OpenRun, now: datetime) -> None:
+    # Read again, now that the lock is held: the last writer may have changed it.
+    stored = read_manifest(run.folder / MANIFEST_NAME)
+    with _disk("write to", run.folder):
+        run._write_manifest(  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - own file
+            replace(stored, status="running", finished_utc=None, resumed_utc=(*stored.resumed_utc, utc_text(now)))
+        )
+
+
+def model_slug(model: str) -> str:
+    """Return a safe part of a folder name for any model id or path: its last component.
+
+    ASCII letters, digits, `.`, `_` and `-`, at most `MAX_SLUG_CHARACTERS` long; `model` when nothing is left.
+    """
+    parts = [part for part in re.split(r"[/\\]", model[-4096:]) if part.strip(" .")]
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", parts[-1] if parts else "").strip("-._")
+    return slug[:MAX_SLUG_CHARACTERS].rstrip("-._") or "model"
+
+
+def _make_folder(root: Path, manifest: Manifest, now: datetime, start_from: Path | None) -> Path:
+    """Make a `.partial` folder that has its manifest from its first moment on."""
+    root.mkdir(parents=True, exist_ok=True)
+    stem = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{model_slug(manifest.model)}-{manifest.run_key[:8]}"
+    nursery = root / f".{stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
+    shutil.rmtree(nursery, ignore_errors=True)
+    try:
+        nursery.mkdir()
+        write_atomically(nursery / MANIFEST_NAME, manifest_bytes(manifest))
+        if start_from is not None:
+            _copy_records(start_from, nursery)
+        return _rename_to_free(nursery, root, stem, PARTIAL_SUFFIX)
+    finally:
+        shutil.rmtree(nursery, ignore_errors=True)
+
+
+def _rename_to_free(folder: Path, root: Path, stem: str, suffix: str) -> Path:
+    """Rename a folder to `stem`, `stem-2`, `stem-3`... plus suffix: the first that no other run has taken."""
+    number = 1
+    while True:
+        name = stem if number == 1 else f"{stem}-{number}"
+        number += 1
+        taken = {root / name, root / f"{name}{PARTIAL_SUFFIX}"} - {folder}
+        if any(os.path.lexists(path) for path in taken):
+            continue
+        try:
+            os.replace(folder, root / f"{name}{suffix}")  # noqa: PTH105 - the one step that publishes, by its own name
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            continue  # somebody else took the name just now; a folder with anything in it is never replaced
+        sync_folder(root)
+        return root / f"{name}{suffix}"
+
+
+def _copy_records(source: Path, folder: Path) -> None:
+    shutil.copyfile(source / JOURNAL_NAME, folder / JOURNAL_NAME)
+    if (source / MEDIA_NAME).is_dir():
+        shutil.copytree(source / MEDIA_NAME, folder / MEDIA_NAME)
+
+
+def list_runs(root: Path) -> list[RunInfo]:
+    """Return every run under a folder, by name and so by time; an unreadable manifest is shown, not raised.
+
+    A folder that does not exist has no runs; folders without a manifest or a journal are passed over.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
+    with _disk("read", root):
+        if not os.path.lexists(root):
+            return []
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return [_run_info(path) for path in folders if _looks_like_run(path)]
+
+
+def _looks_like_run(path: Path) -> bool:
+    return (path / MANIFEST_NAME).exists() or (path / JOURNAL_NAME).exists()
+
+
+def _run_info(path: Path) -> RunInfo:
+    try:
+        manifest = read_manifest(path / MANIFEST_NAME)
+    except ManifestError as error:
+        return RunInfo(path, "corrupt", None, str(error))
+    if path.name.endswith(PARTIAL_SUFFIX):
+        return RunInfo(path, "partial", manifest)
+    if manifest.status != "complete":
+        return RunInfo(
+            path, "corrupt", manifest, f"its status is {manifest.status!r}, though its name is a finished run's"
+        )
+    return RunInfo(path, "complete", manifest)
+
+
+def load_run(path: Path) -> StoredRun:
+    """Open a run folder, finished or `.partial`, for reading.
+
+    Raises:
+        ManifestError: it is no run, or its manifest cannot be used.
+        IncompleteError: a finished run's scores are missing or damaged.
+    """
+    manifest = read_manifest(path / MANIFEST_NAME)
+    rescored: dict[Protocol, dict[str, Json]] = {
+        protocol: _read_scores(path / name)
+        for protocol in PROTOCOLS
+        if (path / (name := rescored_name("scores", protocol, "json"))).exists()
+    }
+    run = StoredRun(path=path, manifest=manifest, scores=None, rescored=rescored)
+    return replace(run, scores=_read_scores(path / SCORES_NAME)) if run.finished else run
+
+
+def _read_scores(path: Path) -> dict[str, Json]:
+    try:
+        return parse_object(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IncompleteError(
+            f"cannot use {path}: {error}. The raw texts are in {JOURNAL_NAME}: satori-bench rescore makes new scores"
+        ) from error
+
+
+def add_scores(path: Path, protocol: Protocol, scores: Mapping[str, Json], records: Iterable[Record]) -> None:
+    """Put new scores beside a finished run's first ones: `scores-<protocol>.json` and `samples-<protocol>.parquet`.
+
+    The first scores are never touched; an earlier rescore under the same protocol is replaced.
+
+    Args:
+        path: The run folder.
+        protocol: The rules of the new scores.
+        scores: The content of `scores.json` under those rules.
+        records: The run's records with their new scores, in the order of `StoredRun.records`.
+
+    Raises:
+        ValueError: an unknown protocol.
+        IncompleteError: the run is not finished, or its checksums are missing.
+        RunLockedError: another process is writing to the run.
+        StoreError: the disk refuses.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}; known are {', '.join(PROTOCOLS)}")
+    parquet, summary = rescored_name("samples", protocol, "parquet"), rescored_name("scores", protocol, "json")
+    with _adding_to(path) as sums, _disk("write to", path):
+        write_parquet(path / parquet, records, SCORE_COLUMNS)
+        write_atomically(path / summary, scores_bytes(scores))
+        _write_sums(path, sums | {name: _sha256(path / name) for name in (parquet, summary)})
+        sync_folder(path)
+
+
+def add_file(path: Path, name: str, content: bytes) -> None:
+    """Write or replace a page, such as `index.html`, in a finished run's folder, with its checksum.
+
+    Raises:
+        ValueError: the name is a path, hidden, or that of one of the run's own files.
+        IncompleteError: the run is not finished, or its checksums are missing.
+        RunLockedError: another process is writing to the run.
+        StoreError: the disk refuses.
+    """
+    own = name in {MANIFEST_NAME, SUMS_NAME, MEDIA_NAME} or name.startswith(("samples", "scores"))
+    if own or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) or name.endswith(TEMPORARY_SUFFIX):
+        raise ValueError(f"{name!r} cannot be added to a run; use a plain file name such as index.html")
+    with _adding_to(path) as sums, _disk("write to", path):
+        write_atomically(path / name, content)
+        _write_sums(path, sums | {name: hashlib.sha256(content).hexdigest()})
+        sync_folder(path)
+
+
+@contextmanager
+def _adding_to(path: Path) -> Generator[dict[str, str]]:
+    """Hold a finished run's lock and give its checksums as they are, so that damage elsewhere stays visible."""
+    if not load_run(path).finished:
+        raise IncompleteError(f"{path} is not finished; run its command again first: it resumes")
+    lock = lock_run(path)
+    try:
+        sums, problems = _read_sums(path)
+        if problems:
+            raise IncompleteError(f"{path}: {problems[0]}; see: satori-bench runs verify {path}")
+        yield sums
+    finally:
+        remove_lock_file(path)
+        lock.release()
+
+
+def verify_run(path: Path) -> list[str]:
+    """Return everything that is wrong with a run folder, one sentence each; an empty list for a sound run.
+
+    Checked: manifest and schema, name against status, every line of the journal, and in a finished run also the
+    checksums, missing and extra files, the scores, and that the table has each key of the journal exactly once. In an
+    unfinished run a torn last line is no fault: it is cut off when the run is resumed.
+    """
+    if not path.is_dir():
+        return [f"{path} is not a folder"]
+    info = _run_info(path)
+    problems = [info.problem] if info.problem else []
+    keys, journal_problems = _verify_journal(path, finished=info.state != "partial")
+    problems += journal_problems
+    if info.state == "partial":
+        return problems
+    problems += _verify_sums(path)
+    problems += _verify_table(path, keys)
+    try:
+        load_run(path)
+    except (ManifestError, IncompleteError) as error:
+        problems += [str(error)] if str(error) not in problems else []
+    return problems
+
+
+def _verify_journal(path: Path, *, finished: bool) -> tuple[set[tuple[str, str, int]] | None, list[str]]:
+    try:
+        index = index_journal(path / JOURNAL_NAME, check_records=True)
+    except (CorruptRecordError, StoreError) as error:
+        return None, [str(error)]
+    torn = f"{JOURNAL_NAME} ends in {index.torn_bytes} bytes that are not a whole line"
+    keys = {(utf8_text(task), utf8_text(sample_id), repeat) for task, sample_id, repeat in index.offsets}
+    return keys, [torn] if finished and index.torn_bytes else []
+
+
+def _verify_sums(path: Path) -> list[str]:
+    sums, problems = _read_sums(path)
+    found = set(_file_names(path))
+    for name, wanted in sums.items():
+        if name not in found:
+            problems.append(f"{name!r} is missing")
+            continue
+        try:
+            actual = _sha256(path / name)
+        except OSError as error:
+            problems.append(f"{name!r} cannot be read: {error.strerror or error}")
+            continue
+        if actual != wanted:
+            problems.append(f"{name!r} was changed: its checksum is {actual[:12]}..., not {wanted[:12]}...")
+    if sums:
+        problems += [f"{name!r} is not in {SUMS_NAME}: it was added later" for name in sorted(found - set(sums))]
+    return problems
+
+
+def _verify_table(path: Path, journal_keys: set[tuple[str, str, int]] | None) -> list[str]:
+    keys: list[tuple[str, str, int]] = []
+    try:
+        rows = read_rows(path / PARQUET_NAME, ["task", "id", "repeat"])
+        keys += [(row["task"], row["id"], row["repeat"]) for row in rows]
+    except (OSError, ValueError, KeyError) as error:  # Arrow's own errors are of these kinds
+        return [f"{PARQUET_NAME} cannot be read: {error}"]
+    unique = set(keys)
+    problems: list[str] = []
+    if len(unique) != len(keys):
+        problems.append(f"{PARQUET_NAME} has {len(keys) - len(unique)} rows whose key is there already")
+    if journal_keys is not None and unique != journal_keys:
+        problems.append(
+            f"{JOURNAL_NAME} has {len(journal_keys)} samples and {PARQUET_NAME} {len(unique)}: "
+            f"{len(journal_keys - unique)} only in the first, {len(unique - journal_keys)} only in the second"
+        )
+    return problems
+
+
+def rescored_name(what: str, protocol: Protocol, ending: str) -> str:
+    """Return the file name of later scores, such as `scores-paper.json`."""
+    return f"{what}-{protocol}.{ending}"
+
+
+def scores_bytes(scores: Mapping[str, Json]) -> bytes:
+    """Return the content of a `scores.json`: indented, ASCII, non-finite numbers as null, one newline at the end."""
+    return (json.dumps(json_safe(dict(scores)), indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a power cut, meets the old content or the new, nothing between.
+
+    Raises:
+        OSError: the disk refuses; the old content stands.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+def _file_names(folder: Path) -> list[str]:
+    """Return every file below a run folder as a sorted relative path, without the checksums and the lock."""
+    names: list[str] = []
+    for parent, _, files in os.walk(folder):
+        names += [Path(parent, file).relative_to(folder).as_posix() for file in files]
+    return sorted(name for name in names if name not in (SUMS_NAME, LOCK_NAME))
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed writer left of files that it had not finished."""
+    for name in _file_names(folder):
+        if name.endswith(TEMPORARY_SUFFIX):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {name: _sha256(folder / name) for name in _file_names(folder)}
+
+
+def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    # The format of coreutils, so that `sha256sum --check SHA256SUMS` works without us.
+    lines = [_sum_line(sums[name], os.fsencode(name)) for name in sorted(sums)]
+    write_atomically(folder / SUMS_NAME, b"".join(lines))
+
+
+def _sum_line(digest: str, name: bytes) -> bytes:
+    escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+    mark = b"" if escaped == name else b"\\"
+    return mark + digest.encode("ascii") + b"  " + escaped + b"\n"
+
+
+def _read_sums(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the stored checksums by file name, and what is wrong with the file that holds them."""
+    try:
+        lines = (folder / SUMS_NAME).read_bytes().splitlines()
+    except OSError as error:
+        return {}, [f"{SUMS_NAME} cannot be read: {error.strerror or error}"]
+    sums: dict[str, str] = {}
+    problems: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        found = re.fullmatch(rb"(\\?)([0-9a-f]{64})  (.+)", line)
+        if found is None:
+            problems.append(f"{SUMS_NAME} line {number} is not a checksum and a file name")
+            continue
+        name = found[3]
+        if found[1]:
+            name = re.sub(rb"\\(.)", _unescape, name)
+        sums[os.fsdecode(name)] = found[2].decode("ascii")
+    return sums, problems
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    return {b"n": b"\n", b"r": b"\r"}.get(found[1], found[1])
+
+
+def _with_scores(records: Iterator[Record], path: Path) -> Iterator[Record]:
+    """Yield the records with the scores of a rescored table, which lists the same keys in the same order."""
+    with _disk("read", path):
+        rows = read_rows(path)
+        number = 0
+        for number, (record, row) in enumerate(zip_longest(records, rows), start=1):
+            if record is None or row is None or _stored_key(record) != (row["task"], row["id"], row["repeat"]):
+                raise CorruptRecordError(path, number, f"it does not belong to the same sample as in {JOURNAL_NAME}")
+            scored = record_from_json(record_to_json(record) | row)
+            yield replace(record, score=scored.score, judge_reply=scored.judge_reply)
+
+
+def _stored_key(record: Record) -> tuple[str, str, int]:
+    task, sample_id, repeat = record.key
+    return (utf8_text(task), utf8_text(sample_id), repeat)

@@ -1,0 +1,124 @@
+"""Turn a run's records into its `scores.json`: per task a summary, its costs, and the audit of the box frame.
+
+Records are read once as a stream; only what aggregation needs is kept of each, so that memory grows by a few hundred
+bytes a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from harness.audit import FrameAudit, FrameAuditor
+from harness.summary import ScoredRow, TaskSummary, summarise, to_json
+from harness.values import Json, Record, Sample, ScoreConfig
+
+SCORES_SCHEMA = 1
+"""Version of the object that `score --json`, `run --json` and `scores.json` share."""
+
+MOST_UNEXPLAINED = 0.01
+"""A run in which a larger share of samples is unscored for the fault `error` is not a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCosts:
+    """What the answers of one task cost, summed over its records, whichever process asked them."""
+
+    input_tokens: int = 0
+    """Prompt tokens, image tokens included."""
+    output_tokens: int = 0
+    """Generated tokens."""
+    device_s: float = 0.0
+    """Seconds that the model took."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the costs for `scores.json`."""
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens, "device_s": self.device_s}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Everything that a run's records say together."""
+
+    config: ScoreConfig
+    """How they were scored."""
+    tasks: Mapping[str, TaskSummary]
+    """Summary by task, in the order in which the tasks first appear."""
+    costs: Mapping[str, TaskCosts]
+    """Costs by task."""
+    values: Mapping[str, tuple[float, ...]]
+    """The scored values by task, for the comparison with lmms-eval's mean."""
+    audit: FrameAudit | None
+    """Mean IoU under every box frame; None where there is nothing to audit."""
+
+    @property
+    def unexplained_share(self) -> float:
+        """Share of all samples that are unscored for the fault `error`; 0 without samples."""
+        rows = sum(summary.rows for summary in self.tasks.values())
+        errors = sum(summary.unscored.get("error", 0) for summary in self.tasks.values())
+        return errors / rows if rows else 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether few enough samples are unscored without explanation."""
+        return self.unexplained_share <= MOST_UNEXPLAINED
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the versioned object of `scores.json`."""
+        tasks: dict[str, Json] = {
+            name: {**to_json(summary), "costs": self.costs[name].to_json()} for name, summary in self.tasks.items()
+        }
+        return {
+            "schema": SCORES_SCHEMA,
+            "protocol": self.config.protocol,
+            "format": self.config.format,
+            "box_frame": self.config.box_frame,
+            "tasks": tasks,
+            "frame_audit": None if self.audit is None else self.audit.to_json(),
+        }
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What is kept of one task while its records stream by."""
+
+    rows: list[ScoredRow] = field(default_factory=list[ScoredRow])
+    input_tokens: int = 0
+    output_tokens: int = 0
+    device_s: float = 0.0
+
+
+def summarise_records(records: Iterable[Record], config: ScoreConfig, *, seed: int = 0) -> RunSummary:
+    """Summarise records that were scored under `config`; no records give a summary without tasks.
+
+    Only the first answer to each sample counts (`repeat` 0): further repeats are there to measure noise, and a sample
+    that counted twice would make every interval too narrow.
+    """
+    gathered: dict[str, _Gathered] = {}
+    auditor = FrameAuditor(config)
+    for record in records:
+        if record.repeat:
+            continue
+        task = gathered.setdefault(record.sample.task, _Gathered())
+        task.rows.append(ScoredRow(_without_texts(record.sample), replace(record.score, boxes_image_px=None)))
+        task.input_tokens += record.generation.input_tokens or 0
+        task.output_tokens += record.generation.output_tokens or 0
+        task.device_s += record.generation.device_s or 0.0
+        auditor.add(record)
+    return RunSummary(
+        config=config,
+        tasks={name: summarise(name, task.rows, config.protocol, seed=seed) for name, task in gathered.items()},
+        costs={
+            name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s) for name, task in gathered.items()
+        },
+        values={
+            name: tuple(row.score.value for row in task.rows if row.score.value is not None)
+            for name, task in gathered.items()
+        },
+        audit=auditor.result(),
+    )
+
+
+def _without_texts(sample: Sample) -> Sample:
+    """Return the sample with only what aggregation reads."""
+    return replace(sample, question="", choices={}, caption=None, boxes_image_px=None)

@@ -1,0 +1,87 @@
+"""Score a predictions file: one output line a row, and the summary of each task."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from harness.errors import ConfigError
+from harness.predictions import ScoredPrediction, record_of, score_lines
+from harness.run_summary import RunSummary, summarise_records
+from harness.values import Record, ScoreConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """What became of a predictions file."""
+
+    rows: tuple[ScoredPrediction, ...]
+    """Every row, in order."""
+    summary: RunSummary
+    """Metrics per task."""
+    repeated: int
+    """Rows whose task and id were met before; they have output lines but count in no mean."""
+
+    @property
+    def bad_rows(self) -> tuple[ScoredPrediction, ...]:
+        """Rows that could not be read."""
+        return tuple(row for row in self.rows if row.reason is not None)
+
+
+def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> ScoredFile:
+    """Score a file.
+
+    Args:
+        path: JSON lines; `-` reads standard input.
+        config: How to score.
+        lines_to: Where the output lines go; `-` is standard output, None nowhere.
+
+    Raises:
+        ConfigError: The file cannot be read, is not UTF-8, or the output cannot be written.
+    """
+    rows: list[ScoredPrediction] = []
+    seen: set[tuple[str, str]] = set()
+    counted: list[Record] = []
+    with _lines(path) as source, _sink(lines_to) as sink:
+        for row in score_lines(source, config):
+            rows.append(row)
+            if sink is not None:
+                sink.write(json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
+            key = (str(row.task), str(row.row_id))
+            if row.prediction is not None and key not in seen:
+                seen.add(key)
+                counted.append(record_of(row, 0))
+    readable = sum(row.prediction is not None for row in rows)
+    return ScoredFile(tuple(rows), summarise_records(counted, config), readable - len(counted))
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Iterator[str]]:
+    """Yield the lines of the file; only a newline ends a line, whatever other separators a text holds."""
+    if str(path) == "-":
+        yield iter(sys.stdin)
+        return
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+            yield iter(stream)
+    except OSError as fault:
+        raise ConfigError(f"cannot read {path}: {fault.strerror or fault}") from fault
+
+
+@contextmanager
+def _sink(path: Path | None) -> Iterator[TextIO | None]:
+    """Yield where the output lines go."""
+    if path is None or str(path) == "-":
+        yield None if path is None else sys.stdout
+        return
+    try:
+        stream = path.open("w", encoding="utf-8")
+    except OSError as fault:
+        raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    with stream:
+        yield stream

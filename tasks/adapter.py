@@ -1,0 +1,60 @@
+"""What every benchmark's adapter offers: a row becomes a sample and a question text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.values import Sample
+from tasks.cells import ROW, Doc, text_of
+from tasks.images import ImageFacts, image_facts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The functions that know a benchmark's columns, in the hub's layout and in VLMEvalKit's."""
+
+    sample_of: Callable[[Doc], Sample]
+    """Row to sample; reads the image's bytes for its size and hash, unreadable ones leave both empty."""
+    question_text: Callable[[Doc], str]
+    """Row to the text that the model is asked, without the words about the format."""
+    id_of: Callable[[Doc], str]
+    """Row to the sample's id, without touching the image."""
+    cluster_of: Callable[[Doc], str]
+    """Row to the sample's cluster; hashes the image where that is the cluster."""
+    image_columns: tuple[str, ...] = ("image",)
+    """Where the image may be, best first."""
+
+    def image_value(self, doc: Doc) -> object:
+        """Return whatever the row holds as its image; None when it holds none."""
+        return image_value(doc, self.image_columns)
+
+
+def image_value(doc: Doc, columns: tuple[str, ...] = ("image",)) -> object:
+    """Return the first image of a row; None when it holds none."""
+    return next((doc[column] for column in columns if doc.get(column) is not None), None)
+
+
+def image_cluster(facts: ImageFacts | None, sample_id: str) -> str:
+    """Return the cluster of questions about one image; an unreadable image stands alone."""
+    return facts.sha256 if facts is not None else sample_id
+
+
+def cluster_by_image(id_of: Callable[[Doc], str], columns: tuple[str, ...] = ("image",)) -> Callable[[Doc], str]:
+    """Make a `cluster_of` that groups the rows of one image."""
+
+    def cluster_of(doc: Doc) -> str:
+        return image_cluster(image_facts_of(image_value(doc, columns)), id_of(doc))
+
+    return cluster_of
+
+
+def row_id(doc: Doc, *columns: str) -> str:
+    """Return the first present id column, else the row's number, else a hash of the question (plain lmms-eval)."""
+    return text_of(doc, *columns, ROW) or f"q{short_hash(text_of(doc, 'question'))}"
+
+
+def short_hash(text: str) -> str:
+    """Return twelve hex digits of a text."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]

@@ -1,0 +1,74 @@
+"""The value that describes one benchmark: where its rows come from and how its answers are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.values import AnswerRule
+
+TASKS_DIR = Path(__file__).parent
+"""The folder of the YAML files; `lmms-eval --include_path` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTask:
+    """What a user's own YAML adds: its file, and which column plays which part."""
+
+    yaml_path: Path
+    """The YAML file, absolute."""
+    columns: Mapping[str, str]
+    """Part (`id`, `question`, `image`, `answers`, `choices`, `category`, `boxes`, `caption`) to column name."""
+    data_file: Path | None = None
+    """Local parquet or TSV file, absolute; None when the rows come from the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark: its rows, its answer rule and its headline metric."""
+
+    name: str
+    """Short name, such as `mmstar`."""
+    title: str
+    """The name that people use."""
+    answer_rule: AnswerRule
+    """What kind of answer a row wants."""
+    headline: str
+    """The metric that stands for the benchmark."""
+    hub_path: str = ""
+    """Dataset on the Hugging Face hub; empty for an embedded benchmark."""
+    hub_config: str | None = None
+    """Configuration of that dataset; None for its only one."""
+    hub_split: str = "test"
+    """Split that is evaluated."""
+    hub_columns: tuple[str, ...] = ()
+    """Columns without which a hub row cannot be asked or scored."""
+    image_columns: tuple[str, ...] = ("image",)
+    """Where the image may be, best first."""
+    tsv_files: tuple[str, ...] = ()
+    """File names that VLMEvalKit gives the benchmark, best first."""
+    tsv_columns: tuple[str, ...] = ()
+    """Columns without which a row of such a file cannot be asked or scored."""
+    optional_columns: tuple[str, ...] = ()
+    """Columns that give categories and the like: `a|b` means either name; their absence is only reported."""
+    rows_expected: int | None = None
+    """Number of rows of the full split; None when not known. A mismatch is reported, it is no error."""
+    licence: str = "not checked here: see the dataset's own page"
+    """Terms of use, as far as known."""
+    notes: str = ""
+    """What a user should know."""
+    max_new_tokens: int = 2048
+    """Token budget of an answer; stock YAMLs cut SATORI's format off at 16 to 128."""
+    own: OwnTask | None = field(default=None)
+    """Set for a benchmark that a user's own YAML describes."""
+
+    @property
+    def yaml_name(self) -> str:
+        """Name of the lmms-eval task; prefixed, because lmms-eval's own tasks win a clash of names in silence."""
+        return self.name if self.own is not None else f"satori_{self.name}"
+
+    @property
+    def yaml_path(self) -> Path:
+        """The YAML file of the lmms-eval task."""
+        return self.own.yaml_path if self.own is not None else TASKS_DIR / f"{self.yaml_name}.yaml"

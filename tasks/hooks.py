@@ -1,0 +1,130 @@
+"""The functions that the YAML files name, for use from plain `lmms-eval --include_path`.
+
+They ask in the format `satori` and score with the protocol `strict` through `harness.score`, like everything else
+here. Plain lmms-eval does not say which frame a model's boxes are in, so boxes stay unscored there; `satori-bench run`
+knows. A hook never raises: lmms-eval would try again for 17 seconds, hide the fault and end the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from PIL import Image
+
+from harness.records_json import record_from_json, record_to_json
+from harness.score import score, score_error
+from harness.summary import ScoredRow, summarise
+from harness.values import Generation, Json, Record, Sample, ScoreConfig
+from tasks.adapters import adapter_of
+from tasks.catalog import BENCHMARKS
+from tasks.cells import Doc
+from tasks.images import open_image
+from tasks.prompts import SYSTEM, Message, messages, user_text
+
+PLAIN_CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame=None)
+"""How plain lmms-eval scores."""
+
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "mmbench_en_dev": ("accuracy", "vanilla_accuracy", "format"),
+    "mmbench_cn_dev": ("accuracy", "vanilla_accuracy", "format"),
+    "mmstar": ("accuracy", "format"),
+    "mme": ("total", "perception", "cognition", "accuracy", "format"),
+    "ocrbench": ("score", "accuracy", "format"),
+    "mathvista": ("accuracy", "format"),
+    "shapes": ("accuracy", "format", "caption"),
+}
+"""Metrics of each task's YAML, all from `harness.summary`."""
+
+
+class Hooks(NamedTuple):
+    """What a YAML file names for one task."""
+
+    messages: Callable[[Doc], list[Message]]
+    """Row to chat turns, for chat models."""
+    text: Callable[[Doc], str]
+    """Row to one text, for simple models."""
+    visual: Callable[[Doc], list[Image.Image]]
+    """Row to images, for simple models."""
+    target: Callable[[Doc], str]
+    """Row to the usual right answer, for logs."""
+    results: Callable[[Doc, Sequence[str]], dict[str, Any]]
+    """Row and model texts to one item per metric."""
+
+
+def hooks_of(name: str) -> Hooks:
+    """Make the hooks of an embedded benchmark."""
+    adapter = adapter_of(BENCHMARKS[name])
+
+    def doc_to_messages(doc: Doc) -> list[Message]:
+        return messages("satori", adapter.question_text(doc), open_image(adapter.image_value(doc)))
+
+    def doc_to_text(doc: Doc) -> str:
+        return f"{SYSTEM['satori']}\n{user_text('satori', adapter.question_text(doc))}"
+
+    def doc_to_visual(doc: Doc) -> list[Image.Image]:
+        return [open_image(adapter.image_value(doc))]
+
+    def doc_to_target(doc: Doc) -> str:
+        return (adapter.sample_of(doc).answers or ("",))[0]
+
+    def process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+        text = results[0] if results else ""
+        return _items(name, adapter.sample_of, doc, text)
+
+    return Hooks(doc_to_messages, doc_to_text, doc_to_visual, doc_to_target, process_results)
+
+
+def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str) -> dict[str, Any]:
+    """Return what lmms-eval aggregates: per metric the whole record, and the number that its standard errors are of."""
+    try:
+        sample = sample_of(doc)
+        earned = score(sample, text, PLAIN_CONFIG)
+    except Exception:  # noqa: BLE001 - see the first lines of this file
+        sample = Sample(id="unreadable", task=name, answer_rule=BENCHMARKS[name].answer_rule)
+        earned = score_error(sample, PLAIN_CONFIG)
+    record = record_to_json(Record(sample, Generation(text), earned))
+    row_accuracy = "vanilla_accuracy" if "vanilla_accuracy" in METRICS[name] else "accuracy"
+    numbers = {row_accuracy: earned.value, "format": earned.components.format, "caption": earned.components.caption}
+    items: dict[str, Any] = {}
+    for metric in METRICS[name]:
+        number = numbers.get(metric)
+        items[metric] = {"cluster": sample.cluster_id, "record": record}
+        if number is not None:
+            items[metric]["score"] = number
+    return items
+
+
+def _aggregate(metric: str) -> Callable[[Sequence[Mapping[str, Any]]], float]:
+    """Make lmms-eval's aggregation of one metric; NaN when the metric cannot be given (a limited run, no gold)."""
+
+    def aggregate(items: Sequence[Mapping[str, Any]]) -> float:
+        records = [record_from_json(cast("Mapping[str, Json]", item["record"])) for item in items]
+        rows = [ScoredRow(record.sample, record.score) for record in records]
+        found = summarise(rows[0].sample.task, rows, PLAIN_CONFIG.protocol).metrics.get(metric) if rows else None
+        return math.nan if found is None or found.value is None else found.value
+
+    return aggregate
+
+
+mmbench_en_dev_messages, mmbench_en_dev_text, mmbench_en_dev_visual, mmbench_en_dev_target, mmbench_en_dev_results = (
+    hooks_of("mmbench_en_dev")
+)
+mmbench_cn_dev_messages, mmbench_cn_dev_text, mmbench_cn_dev_visual, mmbench_cn_dev_target, mmbench_cn_dev_results = (
+    hooks_of("mmbench_cn_dev")
+)
+mmstar_messages, mmstar_text, mmstar_visual, mmstar_target, mmstar_results = hooks_of("mmstar")
+mme_messages, mme_text, mme_visual, mme_target, mme_results = hooks_of("mme")
+ocrbench_messages, ocrbench_text, ocrbench_visual, ocrbench_target, ocrbench_results = hooks_of("ocrbench")
+mathvista_messages, mathvista_text, mathvista_visual, mathvista_target, mathvista_results = hooks_of("mathvista")
+shapes_messages, shapes_text, shapes_visual, shapes_target, shapes_results = hooks_of("shapes")
+
+accuracy = _aggregate("accuracy")
+vanilla_accuracy = _aggregate("vanilla_accuracy")
+total = _aggregate("total")
+perception = _aggregate("perception")
+cognition = _aggregate("cognition")
+ocrbench_score = _aggregate("score")
+format_rate = _aggregate("format")
+caption_score = _aggregate("caption")

@@ -1,0 +1,245 @@
+"""The rows of a benchmark, from local files, the hub, or the Shapes generator, with flat memory.
+
+Rows are read one by one and images only when somebody looks at them, so that scoring 10,000 rows costs no more memory
+than scoring 100. The search order for local data is design.md's.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import did_you_mean
+from tasks.adapters import adapter_of
+from tasks.benchmark import Benchmark
+from tasks.cells import ROW, as_text
+from tasks.images import StoredImage
+from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
+from tasks.shapes import PROFILES
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetOverride:
+    """What `--dataset TASK=PATH[@REVISION]` says of one task."""
+
+    path: str
+    """A local file or folder, else a hub dataset; for Shapes also the profile `full` or `tiny`."""
+    revision: str | None = None
+    """Revision of the hub dataset; None for its newest."""
+
+
+class TaskData(Sequence[dict[str, Any]]):
+    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column.
+
+    It has what lmms-eval asks of a split: length, items, iteration and `features`.
+    """
+
+    def __init__(self, rows: Rows, indices: Sequence[int] | None = None) -> None:
+        self.rows = rows
+        self.indices: Sequence[int] = range(len(rows)) if indices is None else tuple(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        row = self.indices[index]
+        doc = self.rows.cells(row)
+        doc[self.rows.image_column] = StoredImage(self.rows, row)
+        doc[ROW] = row
+        return doc
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[place] for place in range(len(self)))
+
+    @property
+    def features(self) -> Mapping[str, str]:
+        """Column name to kind; lmms-eval reads only the names."""
+        return {name: "image" if name == self.rows.image_column else "value" for name in self.rows.columns}
+
+    @property
+    def column_names(self) -> list[str]:
+        """Column names of the source."""
+        return list(self.rows.columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the whole source, whatever subset this is."""
+        return self.rows.fingerprint()
+
+    @property
+    def source(self) -> str:
+        """Where the rows come from."""
+        return self.rows.source
+
+    @property
+    def is_subset(self) -> bool:
+        """Whether some rows of the source are left out."""
+        return len(self.indices) != len(self.rows)
+
+    def subset(self, indices: Sequence[int]) -> TaskData:
+        """Return the rows at these places of this sequence, in the order given."""
+        return TaskData(self.rows, [self.indices[place] for place in indices])
+
+
+def open_task_data(
+    benchmark: Benchmark, data_dir: Path | None = None, override: DatasetOverride | None = None
+) -> TaskData:
+    """Open a benchmark's rows: an override first, else local data, else its own file, the generator or the hub.
+
+    Raises:
+        DataError: Nothing is found, a file is broken, a column is missing, there are no rows, or two rows share an
+            id. The message says where it looked and how to mend it.
+    """
+    rows = _find_rows(benchmark, data_dir, override)
+    _check_columns(benchmark, rows)
+    if len(rows) == 0:
+        raise DataError(f"{rows.source}: the dataset is empty. {_how_to_mend(benchmark)}")
+    data = TaskData(rows)
+    _check_ids(benchmark, data)
+    return data
+
+
+def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
+    """Return where local data of a benchmark may lie, in search order; the first entry is a folder."""
+    names = [f"{benchmark.name}.parquet", f"{benchmark.name}.tsv", *benchmark.tsv_files]
+    return [data_dir / benchmark.name, *(data_dir / name for name in names)]
+
+
+def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
+    """Return the local files of a benchmark (several only for a folder of parquet files); none gives an empty list."""
+    folder, *files = candidate_files(benchmark, data_dir)
+    shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    return shards or [path for path in files if path.is_file()][:1]
+
+
+def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
+    """Return the places of the first whole clusters that cover at least `rows` rows, in the data's order.
+
+    A cluster's rows may lie anywhere (MMBench's circular copies do), so the result may hold some rows more.
+
+    Raises:
+        ValueError: `rows` is not above 0.
+    """
+    if rows < 1:
+        raise ValueError(f"a limit is a whole number above 0, found {rows}")
+    cluster_of = adapter_of(benchmark).cluster_of
+    places: OrderedDict[str, list[int]] = OrderedDict()
+    for place, doc in enumerate(data):
+        places.setdefault(cluster_of(doc), []).append(place)
+    chosen: list[int] = []
+    for members in places.values():
+        if len(chosen) >= rows:
+            break
+        chosen.extend(members)
+    return sorted(chosen)
+
+
+def _find_rows(benchmark: Benchmark, data_dir: Path | None, override: DatasetOverride | None) -> Rows:
+    """Find where the rows are."""
+    if override is not None:
+        return _overridden(benchmark, override)
+    if benchmark.own is not None and benchmark.own.data_file is not None:
+        return _open_files(benchmark, [benchmark.own.data_file])
+    if data_dir is not None:
+        if not data_dir.is_dir():
+            raise DataError(f"{data_dir}: there is no such folder. --data-dir names a folder of benchmark files.")
+        files = find_local_files(benchmark, data_dir)
+        if files:
+            return _open_files(benchmark, files)
+        if benchmark.name != "shapes":
+            looked = ", ".join(str(path) for path in candidate_files(benchmark, data_dir))
+            raise DataError(
+                f"no data for {benchmark.name} in {data_dir}. Looked for {looked} "
+                f"(the first is a folder of parquet files). {_how_to_mend(benchmark)}"
+            )
+    if benchmark.name == "shapes":
+        return ShapesRows("full")
+    return _from_hub(benchmark, benchmark.hub_path, None)
+
+
+def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
+    """Open what `--dataset` names."""
+    if benchmark.name == "shapes" and override.path in PROFILES:
+        return ShapesRows("tiny" if override.path == "tiny" else "full")
+    path = Path(override.path)
+    if path.is_dir():
+        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1]
+        if not files:
+            raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file")
+        return _open_files(benchmark, files)
+    if path.is_file():
+        return _open_files(benchmark, [path])
+    if path.suffix in {".parquet", ".tsv"} or path.is_absolute() or not benchmark.hub_path:
+        raise DataError(f"{path}: the file named for {benchmark.name} by --dataset does not exist")
+    return _from_hub(benchmark, override.path, override.revision)
+
+
+def _open_files(benchmark: Benchmark, files: Sequence[Path]) -> Rows:
+    """Open local files by their ending."""
+    if files[0].suffix == ".tsv":
+        return TsvRows(files[0], benchmark.image_columns)
+    return ParquetRows(files, benchmark.image_columns)
+
+
+def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
+    """Ask the hub, or its local cache."""
+    import datasets  # noqa: PLC0415 - slow to import, and only the hub needs it
+
+    source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
+    try:
+        dataset = datasets.load_dataset(path, benchmark.hub_config, split=benchmark.hub_split, revision=revision)
+    except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
+        raise DataError(
+            f"the dataset {path} of {benchmark.name} cannot be loaded from the hub: {reason}. {_how_to_mend(benchmark)}"
+        ) from fault
+    return HubRows(dataset, benchmark.image_columns, source)
+
+
+def _how_to_mend(benchmark: Benchmark) -> str:
+    """Say how local data is passed."""
+    if benchmark.own is not None:
+        return f"Name a parquet or TSV file as satori.data in {benchmark.own.yaml_path}."
+    names = [f"{benchmark.name}/*.parquet (the hub's columns)", *benchmark.tsv_files[:1]]
+    return (
+        f"Pass --data-dir DIR (or set SATORI_BENCH_DATA_DIR) with {' or '.join(names)} in it, "
+        f"or --dataset {benchmark.name}=PATH[@REVISION]."
+    )
+
+
+def _check_columns(benchmark: Benchmark, rows: Rows) -> None:
+    """Refuse data without a column that asking or scoring needs; hub and TSV layouts are both right anywhere."""
+    missing = missing_columns(benchmark, rows.columns)
+    if not missing:
+        return
+    hints = "".join(did_you_mean(name, list(rows.columns)) for name in missing)
+    raise DataError(
+        f"{rows.source}: {benchmark.name} needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+        f"found {', '.join(rows.columns)}.{hints} Rename the column in the file, or download the benchmark again."
+    )
+
+
+def missing_columns(benchmark: Benchmark, found: Iterable[str]) -> list[str]:
+    """Return the needed columns that are not there, by the layout (hub or TSV) that comes nearer."""
+    names = set(found)
+    layouts = [layout for layout in (benchmark.hub_columns, benchmark.tsv_columns) if layout]
+    return min(([name for name in layout if name not in names] for layout in layouts), key=len)
+
+
+def _check_ids(benchmark: Benchmark, data: TaskData) -> None:
+    """Refuse data in which two rows share an id: a run could not tell their records apart."""
+    id_of = adapter_of(benchmark).id_of
+    seen: dict[str, int] = {}
+    for place, doc in enumerate(data):
+        sample_id = id_of(doc)
+        first = seen.setdefault(sample_id, place)
+        if first != place:
+            raise DataError(
+                f"{data.source}: rows {first} and {place} have the same id {as_text(sample_id)!r}. "
+                "Remove one, or give them different ids."
+            )

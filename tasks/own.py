@@ -1,0 +1,154 @@
+"""Read a benchmark of one's own: an lmms-eval YAML with a `satori` section.
+
+```yaml
+task: my_task
+dataset_path: someone/my-data      # a hub dataset; or leave it out and name a file below
+dataset_name: default              # optional: its configuration
+test_split: test
+satori:                            # or under `metadata:`, which plain lmms-eval accepts too
+  answer_rule: choice              # choice, yes_no, ocr, mathvista, accepted or number
+  data: rows.parquet               # parquet or TSV file, relative to this file; instead of dataset_path
+  columns: {id: pid, question: text, image: picture, answers: gold, choices: options}
+generation_kwargs: {max_new_tokens: 1024}
+```
+
+`columns` maps parts to column names; a part that is not named is looked for under its own name. Needed: `question`,
+`image`, `answers`. Optional: `id` (else the row number), `choices` (list or object; or columns A, B, C...),
+`category`, `boxes` (list of [x1, y1, x2, y2] in pixels of the original image), `caption`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from harness.errors import ConfigError, did_you_mean
+from harness.values import AnswerRule
+from tasks.benchmark import Benchmark, OwnTask
+
+PARTS = ("id", "question", "image", "answers", "choices", "category", "boxes", "caption")
+"""What a column can be."""
+NEEDED_PARTS = ("question", "image", "answers")
+"""Without these a row cannot be asked or scored."""
+
+_SECTION_FIELDS = ("answer_rule", "columns", "data", "title")
+_RULES: tuple[str, ...] = get_args(AnswerRule)
+_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
+
+
+def load_own_task(path: Path) -> Benchmark:
+    """Read a YAML file of one's own.
+
+    Raises:
+        ConfigError: The file cannot be read or says something wrong; all faults are reported together, by field.
+    """
+    config = _read(path)
+    section = _section(config)
+    columns = _mapping(section.get("columns"))
+    data = section.get("data")
+    data_file = (path.parent / str(data)).resolve() if data else None
+    faults = [*_task_faults(config, section), *_column_faults(section), *_data_faults(config, data, data_file)]
+    if faults:
+        raise ConfigError(f"{path}: " + "; ".join(faults))
+    name = str(config["task"])
+    parts = {part: columns.get(part, part) for part in PARTS}
+    needed = tuple(parts[part] for part in NEEDED_PARTS)
+    return Benchmark(
+        name=name,
+        title=str(section.get("title") or config.get("task_alias") or name),
+        answer_rule=cast("AnswerRule", section["answer_rule"]),
+        headline="accuracy",
+        hub_path="" if data_file else str(config["dataset_path"]),
+        hub_config=None if config.get("dataset_name") is None else str(config["dataset_name"]),
+        hub_split=str(config.get("test_split") or config.get("validation_split") or "test"),
+        hub_columns=needed,
+        tsv_columns=needed,
+        image_columns=(parts["image"],),
+        optional_columns=tuple(column for part, column in parts.items() if part in columns and column not in needed),
+        max_new_tokens=int(_mapping(config.get("generation_kwargs")).get("max_new_tokens", 2048)),
+        own=OwnTask(yaml_path=path.resolve(), columns=parts, data_file=data_file),
+    )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Parse the YAML without running its `!function` references, which belong to lmms-eval."""
+    import yaml  # noqa: PLC0415 - only a task of one's own needs it
+
+    class Loader(yaml.SafeLoader):
+        """A safe loader that reads `!function name` as the name."""
+
+    def name_of(loader: Any, node: Any) -> Any:
+        return loader.construct_scalar(node)
+
+    Loader.add_constructor("!function", name_of)
+    try:
+        with path.open(encoding="utf-8") as stream:
+            config = yaml.load(stream, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
+    except FileNotFoundError as fault:
+        raise ConfigError(f"{path}: there is no such file. --tasks takes task names, groups and YAML files.") from fault
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        raise ConfigError(f"{path}: cannot be read as YAML: {fault}") from fault
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: a task file holds a mapping of fields, found {type(config).__name__}")
+    return cast("Mapping[str, Any]", config)
+
+
+def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `satori` section, from the top or from `metadata`."""
+    return _mapping(config.get("satori")) or _mapping(_mapping(config.get("metadata")).get("satori"))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """Return a mapping, or an empty one for anything else (the fault is named elsewhere)."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _task_faults(config: Mapping[str, Any], section: Mapping[str, Any]) -> list[str]:
+    """Name what is wrong with the name, the section and the budget."""
+    faults: list[str] = []
+    name = config.get("task")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        faults.append(f"task: a name of letters, digits, '_', '.', '+' or '-' is needed, found {name!r}")
+    if not section:
+        return [*faults, "satori: the section is missing (it needs at least answer_rule)"]
+    rule = section.get("answer_rule")
+    if rule not in _RULES:
+        near = did_you_mean(str(rule), list(_RULES))
+        faults.append(f"satori.answer_rule: one of {', '.join(_RULES)} is needed, found {rule!r}.{near}".rstrip("."))
+    faults.extend(
+        f"satori.{field}: unknown field.{did_you_mean(str(field), list(_SECTION_FIELDS))}".rstrip(".")
+        for field in section
+        if field not in _SECTION_FIELDS
+    )
+    budget = _mapping(config.get("generation_kwargs")).get("max_new_tokens", 2048)
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        faults.append(f"generation_kwargs.max_new_tokens: a whole number above 0 is needed, found {budget!r}")
+    return faults
+
+
+def _column_faults(section: Mapping[str, Any]) -> list[str]:
+    """Name what is wrong with the columns."""
+    columns = section.get("columns")
+    if columns is not None and not isinstance(columns, dict):
+        return [f"satori.columns: a mapping of part to column name is needed, found {type(columns).__name__}"]
+    faults: list[str] = []
+    for part, column in _mapping(columns).items():
+        if part not in PARTS:
+            faults.append(f"satori.columns.{part}: unknown part.{did_you_mean(str(part), list(PARTS))}".rstrip("."))
+        elif not isinstance(column, str) or not column:
+            faults.append(f"satori.columns.{part}: a column name is needed, found {column!r}")
+    return faults
+
+
+def _data_faults(config: Mapping[str, Any], data: object, data_file: Path | None) -> list[str]:
+    """Name what is wrong with where the rows come from."""
+    if data_file is None:
+        hub = config.get("dataset_path")
+        if isinstance(hub, str) and hub and hub not in {"parquet", "json", "csv", "text", "arrow"}:
+            return []
+        return ["satori.data: a parquet or TSV file is needed here, or a hub dataset as dataset_path"]
+    if data_file.suffix not in {".parquet", ".tsv"}:
+        return [f"satori.data: a .parquet or .tsv file is needed, found {data!r}"]
+    return [] if data_file.is_file() else [f"satori.data: there is no file {data_file}"]

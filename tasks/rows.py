@@ -1,0 +1,327 @@
+"""Sources of rows: TSV and parquet files, the hub, and the Shapes generator, each read row by row.
+
+Cells are read without images, and images one by one, so that memory stays flat however many rows there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from tasks.images import ImageFacts, UnreadableImageError, facts_of, image_bytes_of
+from tasks.shapes import BENCHMARK_ROWS, BENCHMARK_SEED, GENERATOR_VERSION, Profile, generate
+from tasks.tsv import TsvError, TsvFile, index_tsv
+
+SHORT_IMAGE_CHARACTERS = 64
+"""VLMEvalKit's rule: an image cell no longer than this is the index of the row whose image is reused."""
+
+_IMAGE_BATCH_ROWS = 16
+_IMAGE_CACHE_BYTES = 96 * 2**20
+_IMAGE_CACHE_BATCHES = 16
+_TEXT_CACHE_GROUPS = 4
+
+
+class DataError(UserError, ValueError):
+    """A benchmark's data is missing or wrong; the message names file, column and mend."""
+
+
+class Rows(ABC):
+    """Rows of one source. Reading is thread-safe."""
+
+    columns: tuple[str, ...]
+    """Column names."""
+    image_column: str
+    """The column that `cells` leaves out and `image_bytes` reads."""
+    source: str
+    """Where the rows come from, for manifests and messages."""
+
+    def __init__(self) -> None:
+        self._facts: dict[int, ImageFacts] = {}
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def cells(self, row: int) -> dict[str, Any]:
+        """Return all cells of a row but the image's."""
+
+    @abstractmethod
+    def image_bytes(self, row: int) -> bytes:
+        """Return the image file of a row; raises UnreadableImageError."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hex digest that changes when the data does."""
+
+    def image_facts(self, row: int) -> ImageFacts:
+        """Return hash and size of a row's image, remembered (some 200 bytes a row)."""
+        facts = self._facts.get(row)
+        if facts is None:
+            facts = self._facts[row] = facts_of(self.image_bytes(row))
+        return facts
+
+
+class TsvRows(Rows):
+    """Rows of one of VLMEvalKit's TSV files."""
+
+    def __init__(self, path: Path, image_columns: tuple[str, ...]) -> None:
+        super().__init__()
+        try:
+            self._file: TsvFile = index_tsv(path, image_columns)
+        except (TsvError, OSError) as fault:
+            raise DataError(f"{path}: {fault}. Download or write the file again.") from fault
+        self.columns = self._file.columns
+        self.image_column = self._file.image_column or image_columns[0]
+        self.source = str(path)
+        self._rows_by_index: dict[str, int] | None = None
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def cells(self, row: int) -> dict[str, Any]:
+        """Return all cells of a row but the image's."""
+        return dict(self._file.cells(row))
+
+    def image_bytes(self, row: int) -> bytes:
+        """Return the image file of a row; raises UnreadableImageError."""
+        home = row if self._file.image_characters(row) > SHORT_IMAGE_CHARACTERS + 2 else self._home_of(row)
+        return image_bytes_of(self._file.image_text(home))
+
+    def image_facts(self, row: int) -> ImageFacts:
+        """Return hash and size of a row's image."""
+        # rows that reuse an image share its facts, so that it is hashed once
+        home = row if self._file.image_characters(row) > SHORT_IMAGE_CHARACTERS + 2 else self._home_of(row)
+        return super().image_facts(home)
+
+    def fingerprint(self) -> str:
+        """Return a hex digest of the data."""
+        return self._file.sha256
+
+    def _home_of(self, row: int) -> int:
+        """Return the row that holds this row's image: itself, or the one that its short cell names."""
+        text = self._file.image_text(row)
+        if len(text) > SHORT_IMAGE_CHARACTERS:
+            return row
+        if not text.strip():
+            raise UnreadableImageError("the row has no image")
+        home = self._by_index().get(text.strip())
+        if home is None:
+            raise UnreadableImageError(f"the image cell is {text!r}, which is no row's index")
+        if len(self._file.image_text(home)) <= SHORT_IMAGE_CHARACTERS:
+            raise UnreadableImageError(f"the image cell names the row with index {text!r}, which has no image either")
+        return home
+
+    def _by_index(self) -> dict[str, int]:
+        """Return index to row number, built when the first reused image is met."""
+        with self._lock:
+            if self._rows_by_index is None:
+                indexes = (self._file.cells(row).get("index", "") for row in range(len(self._file)))
+                self._rows_by_index = {index: row for row, index in enumerate(indexes)}
+            return self._rows_by_index
+
+
+class ParquetRows(Rows):
+    """Rows of one or several parquet files, read group by group; images in small batches."""
+
+    def __init__(self, paths: Sequence[Path], image_columns: tuple[str, ...]) -> None:
+        super().__init__()
+        import pyarrow.parquet as pq  # noqa: PLC0415 - heavy, and not needed for TSV files and Shapes
+
+        self._paths = tuple(paths)
+        self._open = pq.ParquetFile
+        self._groups: list[tuple[Path, int, int, int]] = []  # file, group in it, first row, rows
+        first = 0
+        for path in self._paths:
+            parquet = self._file(path)
+            names = tuple(parquet.schema_arrow.names)
+            if path == self._paths[0]:
+                self.columns = names
+            elif set(names) != set(self.columns):
+                odd = sorted(set(names) ^ set(self.columns))
+                raise DataError(f"{path}: its columns differ from those of {self._paths[0].name}: {', '.join(odd)}")
+            for group in range(parquet.metadata.num_row_groups):
+                rows = parquet.metadata.row_group(group).num_rows
+                self._groups.append((path, group, first, rows))
+                first += rows
+        self._length = first
+        self.image_column = next((name for name in image_columns if name in self.columns), image_columns[0])
+        self.source = str(self._paths[0]) if len(self._paths) == 1 else f"{self._paths[0].parent}/*.parquet"
+        self._texts: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
+        self._images: OrderedDict[int, tuple[int, list[Any]]] = OrderedDict()  # first row: bytes, images
+        self._images_bytes = 0
+        self._cursor: tuple[int, int, Iterator[Any]] | None = None  # group, next row, batches
+        self._digest: str | None = None
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def cells(self, row: int) -> dict[str, Any]:
+        """Return all cells of a row but the image's."""
+        place = self._group_of(row)
+        with self._lock:
+            group = self._texts.get(place)
+            if group is None:
+                path, number, _, _ = self._groups[place]
+                names = [name for name in self.columns if name != self.image_column]
+                group = self._file(path).read_row_group(number, columns=names).to_pylist()
+                self._texts[place] = group
+                if len(self._texts) > _TEXT_CACHE_GROUPS:
+                    self._texts.popitem(last=False)
+            else:
+                self._texts.move_to_end(place)
+            return dict(group[row - self._groups[place][2]])
+
+    def image_bytes(self, row: int) -> bytes:
+        """Return the image file of a row; raises UnreadableImageError."""
+        if self.image_column not in self.columns:
+            raise UnreadableImageError(f"there is no column {self.image_column!r}")
+        with self._lock:
+            first = self._batch_start(row)
+            if first not in self._images:
+                self._read_until(row)
+            self._images.move_to_end(first)
+            value = self._images[first][1][row - first]
+        return image_bytes_of(value)
+
+    def fingerprint(self) -> str:
+        """Return a hex digest of the data."""
+        with self._lock:
+            if self._digest is None:
+                parts = [_file_sha256(path) for path in self._paths]
+                self._digest = parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+            return self._digest
+
+    def _file(self, path: Path) -> Any:
+        """Open a parquet file; the read buffer keeps whole column chunks out of memory."""
+        from pyarrow import ArrowInvalid  # noqa: PLC0415 - see above
+
+        try:
+            return self._open(path, buffer_size=1 << 20)
+        except (ArrowInvalid, OSError) as fault:
+            raise DataError(f"{path}: cannot be read as parquet: {fault}. Download the file again.") from fault
+
+    def _group_of(self, row: int) -> int:
+        """Return the place of the group that holds a row."""
+        low, high = 0, len(self._groups) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._groups[middle][2] <= row:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _batch_start(self, row: int) -> int:
+        """Return the first row of the image batch that holds a row."""
+        first = self._groups[self._group_of(row)][2]
+        return first + (row - first) // _IMAGE_BATCH_ROWS * _IMAGE_BATCH_ROWS
+
+    def _read_until(self, row: int) -> None:
+        """Read image batches onward until that of the row is there; a jump back begins the group again."""
+        place = self._group_of(row)
+        path, number, first, _ = self._groups[place]
+        if self._cursor is None or self._cursor[0] != place or self._cursor[1] > row:
+            batches = self._file(path).iter_batches(
+                batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=[self.image_column]
+            )
+            self._cursor = (place, first, iter(batches))
+        _, at, batches = self._cursor
+        while at <= row:
+            column = next(batches).column(0)
+            self._keep(at, column.nbytes, column.to_pylist())
+            at += len(column)
+            self._cursor = (place, at, batches)
+
+    def _keep(self, first: int, size: int, images: list[Any]) -> None:
+        """Keep a batch, and forget the oldest ones above the budget.
+
+        The budget covers the window that models look at together to batch images of similar size, so that reading it
+        twice and in another order reads the file once.
+        """
+        held = self._images.pop(first, None)
+        self._images_bytes += size - (held[0] if held else 0)
+        self._images[first] = (size, images)
+        while len(self._images) > 1 and (
+            self._images_bytes > _IMAGE_CACHE_BYTES or len(self._images) > _IMAGE_CACHE_BATCHES
+        ):
+            _, (freed, _) = self._images.popitem(last=False)
+            self._images_bytes -= freed
+
+
+class HubRows(Rows):
+    """Rows of a dataset of the hub, as the `datasets` library keeps them on disk."""
+
+    def __init__(self, dataset: Any, image_columns: tuple[str, ...], source: str) -> None:
+        super().__init__()
+        import datasets  # noqa: PLC0415 - slow to import, and only the hub needs it
+
+        self.columns = tuple(dataset.column_names)
+        self.image_column = next((name for name in image_columns if name in self.columns), image_columns[0])
+        self._fingerprint = str(dataset._fingerprint)  # noqa: SLF001 - the library's only identity of a dataset
+        self._texts, self._images = dataset, None
+        if self.image_column in self.columns:
+            self._texts = dataset.remove_columns([self.image_column])
+            images = dataset.select_columns([self.image_column])
+            if isinstance(dataset.features[self.image_column], datasets.Image):
+                images = images.cast_column(self.image_column, datasets.Image(decode=False))
+            self._images = images
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def cells(self, row: int) -> dict[str, Any]:
+        """Return all cells of a row but the image's."""
+        return dict(self._texts[row])
+
+    def image_bytes(self, row: int) -> bytes:
+        """Return the image file of a row; raises UnreadableImageError."""
+        if self._images is None:
+            raise UnreadableImageError(f"there is no column {self.image_column!r}")
+        return image_bytes_of(self._images[row][self.image_column])
+
+    def fingerprint(self) -> str:
+        """Return a hex digest of the data."""
+        return hashlib.sha256(f"{self.source} {self._fingerprint}".encode()).hexdigest()
+
+
+class ShapesRows(Rows):
+    """Rows of the benchmark split of Shapes, drawn when asked for."""
+
+    columns = ("id", "image", "question", "kind", "answers", "caption", "boxes", "width", "height", "scene")
+    image_column = "image"
+
+    def __init__(self, profile: Profile, rows: int = BENCHMARK_ROWS) -> None:
+        super().__init__()
+        self._profile: Profile = profile
+        self._rows = rows
+        self.source = f"shapes generator {GENERATOR_VERSION}, profile {profile}, benchmark split"
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def cells(self, row: int) -> dict[str, Any]:
+        """Return all cells of a row but the image's."""
+        return generate(self._profile, "benchmark", row, BENCHMARK_SEED).cells()
+
+    def image_bytes(self, row: int) -> bytes:
+        """Return the image file of a row; raises UnreadableImageError."""
+        return generate(self._profile, "benchmark", row, BENCHMARK_SEED).png()
+
+    def fingerprint(self) -> str:
+        """Return a hex digest of the data."""
+        return hashlib.sha256(f"{self.source}, seed {BENCHMARK_SEED}, {self._rows} rows".encode()).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,433 @@
+"""Run benchmarks on a checkpoint: from a configuration to a published run folder.
+
+Order matters. Everything that can be wrong is checked before any sample is asked: tasks, data, checkpoint, pixel
+limits, the output folder; then the model is loaded; only then is a run folder made or a killed one taken up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from harness.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.errors import ConfigError, IncompleteError
+from harness.evaluate import (
+    PreparedTask,
+    RunListener,
+    RunRecorder,
+    TaskTiming,
+    check_mean,
+    evaluate_task,
+    judged_records,
+)
+from harness.journal import read_records
+from harness.judge import Judge
+from harness.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.run_store import OpenRun, load_run, open_run
+from harness.run_summary import RunSummary, summarise_records
+from harness.score import SCORER_VERSION
+from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Sample, ScoreConfig
+from tasks.adapters import adapter_of
+from tasks.benchmark import Benchmark
+from tasks.catalog import resolve_tasks
+from tasks.cells import Doc
+from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
+from tasks.prompts import prompt_hash
+
+if TYPE_CHECKING:
+    from harness.model_base import RecordingModel
+
+PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
+"""Packages whose versions can change a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What a person asks of a run; the command line builds one."""
+
+    model: str
+    """Checkpoint folder, hub id or adapter folder."""
+    tasks: str = "core"
+    """Tasks, groups and YAML files, by commas."""
+    form: Format = "satori"
+    """Format: decides prompt and parser."""
+    protocol: Protocol = "strict"
+    """How answers become scores."""
+    box_frame: BoxFrame | None = None
+    """Overrides the frame that follows from the model type."""
+    min_pixels: int | None = None
+    """Overrides the checkpoint's lower pixel limit."""
+    max_pixels: int | None = None
+    """Overrides the checkpoint's upper pixel limit."""
+    max_new_tokens: int | None = None
+    """Overrides the tasks' token budgets."""
+    temperature: float = 0.0
+    """0 is greedy; above, sampled."""
+    limit: int | None = None
+    """About so many samples a task, in whole clusters; None for all."""
+    seed: int = 0
+    """Of sampling and intervals."""
+    batch_size: str = "auto"
+    """Samples at once, or `auto`."""
+    device: str = "auto"
+    """As torch calls it, or `auto`."""
+    dtype: str = "auto"
+    """As torch calls it, or `auto`."""
+    datasets: Mapping[str, DatasetOverride] = field(default_factory=dict[str, DatasetOverride])
+    """Other data, by task."""
+    data_dir: Path | None = None
+    """Folder with local data."""
+    out: Path = Path("runs")
+    """Folder of run folders."""
+    resume: bool = True
+    """Whether a killed run of equal input is taken up."""
+    thumbnails: bool = True
+    """Whether small images are kept in the run folder."""
+    judge: Judge | None = None
+    """A judge for what rules cannot decide."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the configuration for the manifest; a judge's key is never written."""
+        fields = {name: value for name, value in asdict(self).items() if name != "judge"}
+        return cast("dict[str, Json]", json.loads(json.dumps(fields, default=str)))
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnvironment:
+    """What a run takes from its surroundings, so that a test can give it."""
+
+    now: Callable[[], datetime]
+    """The present time, with its zone."""
+    say: Callable[[str], None]
+    """Takes a line for the person who watches."""
+    listener: RunListener
+    """Shows progress."""
+    packages: Mapping[str, str]
+    """Package versions for the manifest."""
+    git_commit: str | None = None
+    """Commit of the checkpoint's training code, or whatever the caller wants to pin; None when not known."""
+    load_model: Callable[[RunSpec], RecordingModel] | None = None
+    """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run."""
+
+    folder: Path
+    """The published run folder."""
+    model: str
+    """The model as it was named."""
+    summary: RunSummary
+    """What it scored."""
+    wall_s: Mapping[str, float]
+    """Seconds per task in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One benchmark with its rows."""
+
+    benchmark: Benchmark
+    data: TaskData
+    rows: int
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what can change a number; a package that is not installed is left out."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def parse_dataset_overrides(texts: Sequence[str]) -> dict[str, DatasetOverride]:
+    """Read `TASK=PATH[@REVISION]` texts.
+
+    Raises:
+        ConfigError: A text has no task or no path, or a task is named twice; all faults together.
+    """
+    overrides: dict[str, DatasetOverride] = {}
+    faults: list[str] = []
+    for text in texts:
+        task, equals, place = text.partition("=")
+        path, _, revision = place.partition("@")
+        if not (task and equals and path):
+            faults.append(f"--dataset {text!r} is not TASK=PATH[@REVISION]")
+        elif task in overrides:
+            faults.append(f"--dataset names {task} twice")
+        else:
+            overrides[task] = DatasetOverride(path, revision or None)
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return overrides
+
+
+def run_benchmarks(spec: RunSpec, environment: RunEnvironment) -> RunResult:
+    """Evaluate a checkpoint on benchmarks and publish the run.
+
+    Raises:
+        UserError: Something is configured wrongly, found before any sample was asked; or the disk refuses during the
+            run, in which case the journal stays good.
+    """
+    return _run(spec, environment, start_from=None)
+
+
+def retry_run(folder: Path, environment: RunEnvironment) -> RunResult:
+    """Ask again what stayed unscored for the fault `error` in a run, with the run's own configuration.
+
+    A finished run is never overwritten: the result is a new run that begins with the old one's records.
+
+    Raises:
+        ConfigError: The run was not made by `run`.
+        IncompleteError: The checkpoint's weights are no longer those of the run.
+    """
+    stored = load_run(folder)
+    asked = stored.manifest.other.get("arguments")
+    if not isinstance(asked, dict):
+        raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
+    spec = replace(_spec_from(asked), out=folder.parent)
+    hashes = hash_checkpoint(inspect_checkpoint(spec.model))
+    if hashes.weights_hash != stored.manifest.weights_hash:
+        raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
+    return _run(spec, environment, start_from=folder if stored.finished else None)
+
+
+def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
+    """Return the configuration that a manifest holds."""
+    fields = dict(cast("Mapping[str, Any]", asked))
+    fields["datasets"] = {task: DatasetOverride(**value) for task, value in fields.get("datasets", {}).items()}
+    fields["data_dir"] = Path(fields["data_dir"]) if fields.get("data_dir") else None
+    fields["out"] = Path(fields["out"])
+    return RunSpec(**fields)
+
+
+def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None) -> RunResult:
+    """Check, load, ask, judge, publish."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+    benchmarks = resolve_tasks(spec.tasks)
+    _check_overrides(spec, benchmarks)
+    checkpoint = inspect_checkpoint(spec.model)
+    limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
+    _check_writable(spec.out)
+    questions = [_open(spec, benchmark) for benchmark in benchmarks]
+    config = ScoreConfig(spec.protocol, spec.form, spec.box_frame or checkpoint.box_frame, limits)
+    for line in _decisions(spec, checkpoint, config):
+        environment.say(line)
+    manifest = _manifest(spec, environment, checkpoint, hash_checkpoint(checkpoint), questions, config)
+    model = environment.load_model(spec) if environment.load_model is not None else _load(spec, limits)
+    with open_run(
+        spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
+    ) as run:
+        _announce(run, environment, start_from)
+        timings = _ask_all(model, questions, run, config, spec, environment)
+        if spec.judge is not None:
+            _judge(spec.judge, run, config, environment)
+        run.journal.sync()
+        summary = summarise_records(read_records(run.journal.path), config, seed=spec.seed)
+        if spec.judge is None:
+            for task, timing in timings.items():
+                check_mean(timing, task, summary.values.get(task, ()))
+        folder = run.publish(summary.to_json(), now=environment.now())
+    return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
+
+
+def _check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
+    """Refuse data for a task that is not run: the person meant something that would not happen."""
+    unknown = sorted(set(spec.datasets) - {benchmark.name for benchmark in benchmarks})
+    if unknown:
+        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run")
+
+
+def _check_writable(root: Path) -> None:
+    """Make sure that a run folder can be made, before minutes are spent on loading a model."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+    except OSError as fault:
+        raise ConfigError(
+            f"cannot write to {root}: {fault.strerror or fault}. Name another folder with --out"
+        ) from fault
+
+
+def _open(spec: RunSpec, benchmark: Benchmark) -> _Question:
+    """Open a benchmark's rows, cut down to the limit."""
+    data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
+    rows = len(data)
+    if spec.limit is not None and spec.limit < rows:
+        data = data.subset(limit_indices(benchmark, data, spec.limit))
+    return _Question(benchmark, data, rows)
+
+
+def _decisions(spec: RunSpec, checkpoint: Checkpoint, config: ScoreConfig) -> list[str]:
+    """Return what was decided about the checkpoint, and why."""
+    lines = list(checkpoint.reasons)
+    if spec.box_frame is not None:
+        lines.append(f"box frame {spec.box_frame}: given by --box-frame")
+    if config.pixel_limits is not None and config.pixel_limits != checkpoint.pixel_limits:
+        low, high = config.pixel_limits.min_pixels, config.pixel_limits.max_pixels
+        lines.append(f"pixel limits {low} to {high}: given by --min-pixels/--max-pixels")
+    return lines
+
+
+def _manifest(
+    spec: RunSpec,
+    environment: RunEnvironment,
+    checkpoint: Checkpoint,
+    hashes: CheckpointHashes,
+    questions: Sequence[_Question],
+    config: ScoreConfig,
+) -> Manifest:
+    """Return what the run is."""
+    reason = "given by --box-frame" if spec.box_frame else f"follows from model_type {checkpoint.model_type}"
+    if config.box_frame is None:
+        reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-frame is given"
+    budgets = {q.benchmark.name: spec.max_new_tokens or q.benchmark.max_new_tokens for q in questions}
+    return stamp_hashes(
+        Manifest(
+            model=spec.model,
+            weights_hash=hashes.weights_hash,
+            adapter_hash=hashes.weights_hash if checkpoint.is_adapter else None,
+            model_type=checkpoint.model_type,
+            backend="hf",
+            format=spec.form,
+            protocol=spec.protocol,
+            box_frame=config.box_frame,
+            box_frame_reason=reason,
+            pixel_limits=config.pixel_limits,
+            generation={
+                "temperature": spec.temperature,
+                "max_new_tokens": cast("dict[str, Json]", budgets),
+                "config_hash": hashes.config_hash,
+            },
+            tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
+            prompt_hash=_prompts(questions),
+            seed=spec.seed,
+            packages=environment.packages,
+            scorer_version=SCORER_VERSION,
+            created_utc="",
+            git_commit=environment.git_commit,
+            partial=spec.limit is not None,
+            judge=spec.judge.model if spec.judge is not None else None,
+            other={"arguments": spec.to_json()},
+        )
+    )
+
+
+def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
+    """Return what one task asks, and of which data."""
+    override = spec.datasets.get(question.benchmark.name)
+    return TaskManifest(
+        yaml_hash=hashlib.sha256(question.benchmark.yaml_path.read_bytes()).hexdigest(),
+        dataset_path=question.data.source,
+        dataset_revision=override.revision if override is not None else None,
+        fingerprint=question.data.fingerprint,
+        rows=question.rows,
+        samples=len(question.data),
+        limit=spec.limit,
+    )
+
+
+def _prompts(questions: Sequence[_Question]) -> str:
+    """Return a hash over the prompts of every format, so that runs of different formats can share it."""
+    formats: tuple[Format, ...] = ("satori", "satori-think", "freeform", "plain")
+    parts = [prompt_hash(form, question.benchmark) for question in questions for form in formats]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _load(spec: RunSpec, limits: PixelLimits | None) -> RecordingModel:
+    """Load a transformers checkpoint."""
+    from harness.model_hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
+
+    return SatoriHF(
+        spec.model,
+        device=spec.device,
+        dtype=spec.dtype,
+        batch_size=spec.batch_size,
+        min_pixels=limits.min_pixels if limits is not None else None,
+        max_pixels=limits.max_pixels if limits is not None else None,
+        seed=spec.seed,
+    )
+
+
+def _announce(run: OpenRun, environment: RunEnvironment, start_from: Path | None) -> None:
+    """Say whether this is a new run."""
+    if run.resumed:
+        environment.say(f"resuming {run.folder} with {len(run.journal.done)} answers in its journal")
+    elif start_from is not None:
+        environment.say(f"retrying {start_from} as {run.folder}")
+    elif run.equal_finished is not None:
+        environment.say(f"{run.equal_finished} is a finished run of the same input; this makes a new one")
+
+
+def _ask_all(
+    model: RecordingModel,
+    questions: Sequence[_Question],
+    run: OpenRun,
+    config: ScoreConfig,
+    spec: RunSpec,
+    environment: RunEnvironment,
+) -> dict[str, TaskTiming]:
+    """Ask task after task, skipping what the journal has; samples that ended in an error are asked again."""
+    answered: dict[tuple[str, str], Generation] = {
+        (record.sample.task, record.sample.id): record.generation
+        for record in read_records(run.journal.path)
+        if record.generation.error is None
+    }
+    recorder = RunRecorder(run.journal, config, answered, environment.listener)
+    model.recorder = recorder
+    timings: dict[str, TaskTiming] = {}
+    for question in questions:
+        task = _prepare(question, recorder, spec)
+        timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
+    return timings
+
+
+def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> PreparedTask:
+    """Build lmms-eval's task object around our rows and our scorer."""
+    from tasks.build import BuildOptions, build_task  # noqa: PLC0415 - imports lmms-eval, which takes seconds
+
+    benchmark, data = question.benchmark, question.data
+    adapter = adapter_of(benchmark)
+
+    def sample_at(doc_id: int) -> Sample:
+        return adapter.sample_of(data[doc_id])
+
+    def hook(doc: Doc, text: str) -> float | None:
+        return recorder.hook_value(adapter.sample_of(doc), text)
+
+    arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
+    if spec.max_new_tokens is not None:
+        arguments["max_new_tokens"] = spec.max_new_tokens
+    options = BuildOptions(format=spec.form, hook=hook, generation_kwargs=arguments)
+    return PreparedTask(
+        name=benchmark.name,
+        lmms_name=benchmark.yaml_name,
+        lmms_task=build_task(benchmark, data, options),
+        sample_ids=tuple(adapter.id_of(doc) for doc in data),
+        sample_at=sample_at,
+    )
+
+
+def _judge(judge: Judge, run: OpenRun, config: ScoreConfig, environment: RunEnvironment) -> None:
+    """Ask the judge what rules could not decide; its replies go into the journal as later lines."""
+    run.journal.sync()
+    records, failed = judged_records(judge, list(read_records(run.journal.path)), config)
+    for record in records:
+        run.journal.append(record)
+    environment.say(f"judge {judge.model}: {len(records)} replies, {failed} failed requests")

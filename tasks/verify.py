@@ -1,0 +1,210 @@
+"""Check a benchmark's data before a run: columns, counts, images, pairs, passes, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks import mmbench, mme
+from tasks.adapters import adapter_of
+from tasks.benchmark import Benchmark
+from tasks.cells import Doc, text_of, whole_of
+from tasks.grounded import boxes_of
+from tasks.images import UnreadableImageError, open_image
+from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data
+
+MOST_NAMED = 5
+"""A finding names at most this many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """What is known of a benchmark's data."""
+
+    task: str
+    """Short task name."""
+    source: str
+    """File, folder, hub dataset or generator; empty when nothing was found."""
+    rows: int
+    """Rows found."""
+    rows_expected: int | None
+    """Rows of the full split; None when not known."""
+    images_checked: int
+    """Images that were decoded."""
+    faults: tuple[str, ...]
+    """What makes a run impossible or rows unscorable, in words."""
+    warnings: tuple[str, ...]
+    """What makes a score incomplete or incomparable, in words."""
+    fingerprint: str = ""
+    """Hex digest of the source; empty when nothing was found."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run would score every row."""
+        return not self.faults
+
+
+def verify_task_data(
+    benchmark: Benchmark,
+    data_dir: Path | None = None,
+    override: DatasetOverride | None = None,
+    *,
+    images: int | None = 50,
+) -> DataReport:
+    """Check a benchmark's data.
+
+    Args:
+        benchmark: What to check.
+        data_dir: Folder of local data; None asks the hub.
+        override: What `--dataset` says of the task; None: nothing.
+        images: Decode this many images, spread over the rows; None decodes all of them.
+
+    Returns:
+        The report; data that cannot be opened at all is a fault in it, not an exception.
+    """
+    try:
+        data = open_task_data(benchmark, data_dir, override)
+    except DataError as fault:
+        return DataReport(benchmark.name, "", 0, benchmark.rows_expected, 0, (str(fault),), ())
+    places = _spread(len(data), images)
+    unreadable = _unreadable(benchmark, data, places)
+    rows = _look_through(benchmark, data)
+    faults = [*unreadable, *rows.faults]
+    warnings = [*_count_warnings(benchmark, data), *_column_warnings(benchmark, data), *rows.warnings]
+    return DataReport(
+        task=benchmark.name,
+        source=data.source,
+        rows=len(data),
+        rows_expected=benchmark.rows_expected,
+        images_checked=len(places),
+        faults=tuple(faults),
+        warnings=tuple(warnings),
+        fingerprint=data.fingerprint,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What the rows' own cells show."""
+
+    faults: list[str]
+    """Unscorable rows."""
+    warnings: list[str]
+    """Incomplete groups."""
+
+
+def _spread(rows: int, images: int | None) -> list[int]:
+    """Return the rows whose images are decoded: all, or some at even distances with both ends among them."""
+    if images is None or images >= rows:
+        return list(range(rows))
+    if images < 2:
+        return list(range(max(0, images)))
+    return sorted({place * (rows - 1) // (images - 1) for place in range(images)})
+
+
+def _unreadable(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
+    """Decode images and name those that cannot be."""
+    adapter = adapter_of(benchmark)
+    broken: list[str] = []
+    for place in places:
+        doc = data[place]
+        try:
+            open_image(adapter.image_value(doc)).close()
+        except UnreadableImageError as fault:
+            broken.append(f"{adapter.id_of(doc)} ({fault})")
+    return [_named("unreadable images", broken)] if broken else []
+
+
+def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
+    """Read every row once, without its image."""
+    check = _CHECKS.get(benchmark.name)
+    unscorable: list[str] = []
+    groups: Counter[str] = Counter()
+    categories: Counter[str] = Counter()
+    id_of = adapter_of(benchmark).id_of
+    gold = benchmark.own.columns["answers"] if benchmark.own is not None else None
+    boxes = benchmark.own.columns["boxes"] if benchmark.own is not None else "boxes"
+    broken_boxes: list[str] = []
+    for doc in data:
+        if not text_of(doc, *([gold] if gold else ["answer", "answers"])).strip("[] "):
+            unscorable.append(id_of(doc))
+        if doc.get(boxes) is not None and boxes_of(doc[boxes]) is None and len(text_of(doc, boxes)) > 2:
+            broken_boxes.append(id_of(doc))
+        categories[text_of(doc, "category")] += 1
+        if check is not None:
+            groups[check.group_of(doc)] += 1
+    faults = [_named("rows without an accepted answer, which stay unscored", unscorable)] if unscorable else []
+    if broken_boxes:
+        faults.append(_named("rows with broken gold boxes (x1 < x2 and y1 < y2 are needed)", broken_boxes))
+    return _Findings(faults, check.warn(groups, categories) if check is not None else [])
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupCheck:
+    """How a benchmark's rows belong together."""
+
+    group_of: Callable[[Doc], str]
+    """Row to its group."""
+    warn: Callable[[Mapping[str, int], Mapping[str, int]], list[str]]
+    """Rows per group and per category to warnings."""
+
+
+def _mme_warnings(groups: Mapping[str, int], categories: Mapping[str, int]) -> list[str]:
+    """Name images without exactly two questions, and subtasks that are not there."""
+    from harness.summary import MME_COGNITION, MME_PERCEPTION  # noqa: PLC0415 - brings numpy, and only MME needs it
+
+    odd = [f"{name} ({count})" for name, count in groups.items() if count != 2]
+    absent = [name for name in (*MME_PERCEPTION, *MME_COGNITION) if name not in categories]
+    warnings = [_named("images without exactly two questions: acc+ needs both", odd)] if odd else []
+    return [*warnings, f"subtasks without rows: {', '.join(absent)}"] if absent else warnings
+
+
+def _mmbench_warnings(groups: Mapping[str, int], categories: Mapping[str, int]) -> list[str]:
+    """Name questions whose first pass is not there."""
+    del categories
+    questions = {name.removesuffix(_FIRST) for name in groups}
+    headless = [name for name in sorted(questions) if f"{name}{_FIRST}" not in groups]
+    warnings = [_named("questions without their first pass, which do not count", headless)] if headless else []
+    if not questions.intersection(groups):
+        warnings.append("no circular passes: every question is there once, so accuracy is not the circular one")
+    return warnings
+
+
+_FIRST = " first"
+"""Stands behind the group of a first pass."""
+
+
+def _mmbench_group(doc: Doc) -> str:
+    """Return the question, and whether the row is its first pass."""
+    index = whole_of(doc, "index")
+    return mmbench.cluster_of(doc) + (_FIRST if index is not None and index < mmbench.CIRCULAR_STEP else "")
+
+
+_CHECKS: Mapping[str, _GroupCheck] = {
+    "mme": _GroupCheck(mme.cluster_of, _mme_warnings),
+    "mmbench_en_dev": _GroupCheck(_mmbench_group, _mmbench_warnings),
+    "mmbench_cn_dev": _GroupCheck(_mmbench_group, _mmbench_warnings),
+}
+
+
+def _count_warnings(benchmark: Benchmark, data: TaskData) -> list[str]:
+    """Compare the number of rows with the full split's."""
+    expected = benchmark.rows_expected
+    if expected is None or expected == len(data):
+        return []
+    return [f"{len(data)} rows; the full split has {expected}, so scores are not comparable with published ones"]
+
+
+def _column_warnings(benchmark: Benchmark, data: TaskData) -> list[str]:
+    """Name optional columns that are not there under any of their names."""
+    found = set(data.column_names)
+    absent = [names for names in benchmark.optional_columns if not found.intersection(names.split("|"))]
+    return [f"optional columns not found: {', '.join(absent)}"] if absent else []
+
+
+def _named(what: str, rows: list[str]) -> str:
+    """Say what and which rows, the first few by name."""
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    return f"{len(rows)} {what}: {', '.join(rows[:MOST_NAMED])}{more}"

@@ -1,0 +1,673 @@
+import hashlib
+import math
+
+import pytest
+import torch
+from PIL import Image
+
+from harness.checkpoint import CheckpointError
+from harness.decoding import Decoding
+from harness.errors import ConfigError
+from harness.model_base import (
+    ImageAtPath,
+    Prompt,
+    RecordingModel,
+    Turn,
+    is_out_of_memory,
+    read_turns,
+)
+from harness.model_hf import SatoriHF, SeededSampling, fold_system_turns, sample_seed
+from harness.model_replay import SatoriReplay
+from harness.values import Generation, PixelLimits, Size
+
+FAMILIES = ["tiny_qwen2_5_vl", "tiny_qwen2_vl", "tiny_qwen3_vl", "tiny_llava"]
+
+
+@pytest.fixture(scope="module")
+def loaded(request):
+    """Load each checkpoint once: name and options to model."""
+    models: dict = {}
+
+    def load(name: str, **options) -> SatoriHF:
+        key = (name, tuple(options.items()))
+        if key not in models:
+            models[key] = SatoriHF(str(request.getfixturevalue(name)), device="cpu", **options)
+        model = models[key]
+        model.recorder = None
+        model.batch_size = 3
+        return model
+
+    return load
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_texts_do_not_depend_on_the_batch_size(loaded, three, family):
+    model = loaded(family)
+
+    texts = {}
+    for model.batch_size in (1, 3):
+        texts[model.batch_size] = [result.text for result in three.ask(model, max_new_tokens=24)]
+
+    assert texts[1] == texts[3]
+    assert len(set(texts[1])) > 1, "the model looks at its input"
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [
+        ("tiny_qwen2_5_vl", [(56, 56), (644, 476), (28, 196)]),
+        ("tiny_qwen2_vl", [(56, 56), (364, 252), (28, 196)]),
+        ("tiny_qwen3_vl", [(64, 64), (416, 288), (32, 192)]),
+        ("tiny_llava", [None, None, None]),
+    ],
+)
+def test_the_recorded_input_size_is_what_the_processor_made(loaded, three, recorder, family, sizes):
+    model = loaded(family)
+    model.recorder = recorder
+
+    three.ask(model, max_new_tokens=1)
+
+    recorded = [recorder.kept[three.task, doc_id].input_size for doc_id in range(3)]
+    assert [size and Size(*size) for size in sizes] == recorded
+
+
+def test_a_processor_that_resizes_again_is_noticed(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+    limits = model.pixel_limits
+    model.pixel_limits = PixelLimits(2 * limits.max_pixels, 4 * limits.max_pixels, limits.factor)
+
+    try:
+        with pytest.raises(RuntimeError, match="wrong frame"):
+            three.ask(model, max_new_tokens=1)
+    finally:
+        model.pixel_limits = limits
+
+
+def test_pixel_limits_can_be_given(tiny_qwen2_5_vl, three, recorder):
+    model = SatoriHF(str(tiny_qwen2_5_vl), device="cpu", min_pixels=28 * 28, max_pixels=100 * 28 * 28, batch_size=3)
+    model.recorder = recorder
+
+    three.ask(model, max_new_tokens=1)
+
+    assert recorder.kept[three.task, 1].input_size == Size(308, 224)
+
+
+@pytest.mark.parametrize("limits", [{"min_pixels": 5000, "max_pixels": 4000}, {"max_pixels": 100}, {"min_pixels": 0}])
+def test_impossible_pixel_limits_are_refused(tiny_qwen2_5_vl, limits):
+    with pytest.raises(ConfigError, match="pixel limits"):
+        SatoriHF(str(tiny_qwen2_5_vl), device="cpu", **limits)
+
+
+def test_pixel_limits_of_a_family_without_them_are_refused(tiny_llava):
+    with pytest.raises(ConfigError, match="has no pixel limits"):
+        SatoriHF(str(tiny_llava), device="cpu", max_pixels=401_408)
+
+
+def test_an_adapter_changes_the_text_of_its_base(loaded, three):
+    base, adapted = loaded("tiny_qwen2_5_vl"), loaded("tiny_adapter")
+
+    before = [result.text for result in three.ask(base, max_new_tokens=24)]
+    after = [result.text for result in three.ask(adapted, max_new_tokens=24)]
+
+    assert before != after
+    assert adapted.checkpoint.box_frame == "input_px"
+
+
+def test_an_adapter_whose_tensors_find_no_place_is_refused(tmp_path, tiny_adapter):
+    from safetensors.torch import load_file, save_file
+
+    for file in tiny_adapter.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    save_file({f"elsewhere.{key}": value for key, value in weights.items()}, tmp_path / "adapter_model.safetensors")
+
+    with pytest.raises(CheckpointError, match="does not fit its base"):
+        SatoriHF(str(tmp_path), device="cpu")
+
+
+def test_a_checkpoint_that_lacks_tensors_is_refused(tmp_path, tiny_qwen2_5_vl):
+    from safetensors.torch import load_file, save_file
+
+    for file in tiny_qwen2_5_vl.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    weights.pop(max(weights))
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(CheckpointError, match="lacks 1 tensors"):
+        SatoriHF(str(tmp_path), device="cpu")
+
+
+def test_an_unreadable_image_costs_its_own_sample_only(loaded, three, recorder):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    three.images[1].image = None
+    model.recorder = recorder
+
+    texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+
+    assert [whole[0], "", whole[2]] == texts
+    assert recorder.kept[three.task, 1].error == "unreadable image: OSError: image file is truncated"
+    assert recorder.kept[three.task, 0].error is None
+
+
+def test_an_image_too_thin_for_the_grid_is_unreadable(loaded, three, recorder):
+    model = loaded("tiny_qwen2_5_vl")
+    three.images[0].image = Image.new("RGB", (2010, 10))
+    model.recorder = recorder
+
+    three.ask(model, max_new_tokens=1)
+
+    assert "200" in recorder.kept[three.task, 0].error
+
+
+def test_a_text_that_the_budget_ends_is_truncated(loaded, three, recorder):
+    model = loaded("tiny_qwen2_5_vl")
+    model.recorder = recorder
+
+    results = three.ask(model, max_new_tokens=5)
+
+    assert all(generation.truncated for generation in recorder.kept.values())
+    assert [result.token_counts.output_tokens for result in results] == [5, 5, 5]
+
+
+def test_a_text_that_ends_by_itself_is_not_truncated(loaded, three, recorder, monkeypatch):
+    model = loaded("tiny_qwen2_5_vl")
+    tokenizer = model._processor.tokenizer
+    ids = tokenizer("red circle").input_ids
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    rows = [[*ids, end, pad, pad], [*ids, pad, pad, pad][: len(ids) + 3], [*ids, *ids, *ids][: len(ids) + 3]]
+    prompts_width = 0
+
+    def generate(**inputs):
+        nonlocal prompts_width
+        prompts_width = inputs["input_ids"].shape[1]
+        return torch.cat([inputs["input_ids"], torch.tensor(rows)], dim=1)
+
+    monkeypatch.setattr(model._model, "generate", generate)
+    # All the same size, so that rows and documents are in one order.
+    three.images = three.images[:1] * 3
+    three.questions = three.questions[:1] * 3
+    model.recorder = recorder
+
+    three.ask(model, max_new_tokens=len(ids) + 3)
+
+    first, second, third = (recorder.kept[three.task, doc_id] for doc_id in range(3))
+    assert (first.text, first.truncated, first.output_tokens) == ("red circle", False, len(ids) + 1)
+    assert (second.truncated, second.output_tokens) == (True, len(ids))
+    assert third.truncated
+
+
+def test_a_stop_string_ends_a_text_and_is_not_part_of_it(loaded, three, recorder):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = three.ask(model, max_new_tokens=24)[1].text
+    stop = whole[len(whole) // 2 :][:2]
+    model.recorder = recorder
+
+    text = three.ask(model, max_new_tokens=24, until=[stop])[1].text
+
+    assert whole[: whole.index(stop)] == text
+    assert not recorder.kept[three.task, 1].truncated
+
+
+def test_tokens_are_counted_image_included(loaded, three):
+    result = three.ask(loaded("tiny_qwen2_5_vl"), max_new_tokens=3)[1]
+
+    image_tokens = (644 // 28) * (476 // 28)
+    assert result.token_counts.input_tokens > image_tokens
+    assert result.token_counts.output_tokens == 3
+
+
+def test_a_sampled_text_does_not_depend_on_its_batch(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+    arguments = {"max_new_tokens": 16, "temperature": 1.3, "top_p": 0.95, "top_k": 50, "min_p": 0.001}
+
+    texts = {}
+    for model.batch_size in (1, 2, 3):
+        texts[model.batch_size] = [result.text for result in three.ask(model, **arguments)]
+
+    assert texts[1] == texts[2] == texts[3]
+    assert texts[1] != [result.text for result in three.ask(model, max_new_tokens=16)]
+
+
+def test_another_seed_samples_other_texts(loaded, three):
+    first, second = loaded("tiny_qwen2_5_vl", seed=1), loaded("tiny_qwen2_5_vl", seed=2)
+
+    texts = [
+        [result.text for result in three.ask(model, max_new_tokens=16, temperature=1)] for model in (first, second)
+    ]
+
+    assert texts[0] != texts[1]
+
+
+def test_repeats_of_a_sampled_request_differ_and_of_a_greedy_one_do_not(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+
+    sampled = [result.text for result in three.ask(model, repeats=2, max_new_tokens=16, temperature=1)]
+    greedy = [result.text for result in three.ask(model, repeats=2, max_new_tokens=16)]
+
+    assert all(sampled[i] != sampled[i + 1] for i in (0, 2, 4))
+    assert all(greedy[i] == greedy[i + 1] for i in (0, 2, 4))
+
+
+def test_seeded_sampling_draws_from_the_softmax():
+    logits = torch.tensor([[0.0, 1.0, 2.0, -math.inf]])
+    sampling = SeededSampling([7], torch.device("cpu"))
+
+    draws = torch.stack([sampling(torch.empty(1, 0), logits).argmax() for _ in range(20_000)])
+    shares = torch.bincount(draws, minlength=4) / len(draws)
+
+    assert torch.allclose(torch.softmax(logits[0], 0), shares, atol=0.015)
+
+
+def test_seeds_of_samples_differ():
+    seeds = {sample_seed(seed, task, row, n) for seed in (0, 1) for task in "ab" for row in (0, 1) for n in (0, 1)}
+
+    assert len(seeds) == 16
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_placeholders_of_pictures_are_never_generated(loaded, three, family):
+    model = loaded(family)
+    spoken = []
+    generate = model._model.generate
+    model._model.generate = lambda **inputs: (
+        spoken.append(generate(**inputs)[:, inputs["input_ids"].shape[1] :])
+        or (torch.cat([inputs["input_ids"], spoken[-1]], dim=1))
+    )
+
+    try:
+        three.ask(model, max_new_tokens=64, temperature=3.0)
+    finally:
+        del model._model.generate
+
+    assert model._suppressed_ids
+    assert not model._suppressed_ids & set(torch.cat([tokens.flatten() for tokens in spoken]).tolist())
+
+
+def test_a_placeholder_in_a_question_does_not_call_for_an_image(loaded, three):
+    for family, token in (("tiny_qwen2_5_vl", "<|image_pad|>"), ("tiny_llava", "<image>")):
+        three.questions[0] = f"What does {token} mean?"
+
+        results = three.ask(loaded(family), max_new_tokens=2)
+
+        assert len(results) == 3
+
+
+def test_a_system_turn_reaches_a_template_without_a_system_role(loaded, three):
+    model = loaded("tiny_llava")
+    assert not model._has_system_role
+
+    turns = read_turns(three.messages({"image": None, "question": "Left?"}), "here")
+
+    assert "user\nAnswer in one word.\n\nLeft?" in model._render(turns)
+
+
+def test_a_system_turn_stays_where_the_template_has_the_role(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+
+    turns = read_turns(three.messages({"image": None, "question": "Left?"}), "here")
+
+    assert model._render(turns).startswith("<|im_start|>system\nAnswer in one word.<|im_end|>\n<|im_start|>user\nLeft?")
+
+
+def test_folding_without_a_system_turn_changes_nothing():
+    turns = (Turn("user", ("a",)), Turn("assistant", ("b",)), Turn("user", ("c",)))
+
+    assert fold_system_turns(turns) == turns
+    assert fold_system_turns([Turn("system", ("s",)), *turns])[0] == Turn("user", ("s\n\n", "a"))
+
+
+def test_tags_survive_decoding_even_when_they_are_special(loaded):
+    model = loaded("tiny_qwen2_5_vl")
+    tokenizer = model._processor.tokenizer
+    row = tokenizer("<caption>red</caption><|im_start|><bbox>[[0,4,8,12]]</bbox>").input_ids
+    tags = tokenizer.convert_tokens_to_ids(["<caption>", "</caption>"])
+
+    class Special:
+        def __getattr__(self, name):
+            return getattr(tokenizer, name)
+
+        all_special_ids = [*tokenizer.all_special_ids, *tags]
+
+    from harness.model_hf import _hidden_ids
+
+    hidden = _hidden_ids(Special())
+    text = model._generation(row, Decoding(), Generation("")).text
+
+    assert text == "<caption>red</caption><bbox>[[0,4,8,12]]</bbox>"
+    assert not hidden & set(tags)
+    assert tokenizer.convert_tokens_to_ids("<|im_start|>") in hidden
+
+
+def test_documents_without_an_image_are_answered_beside_others(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+    three.images[1] = None
+
+    texts = {}
+    for model.batch_size in (1, 3):
+        texts[model.batch_size] = [result.text for result in three.ask(model, max_new_tokens=8)]
+
+    assert texts[1] == texts[3]
+
+
+def test_the_model_survives_clean(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+    before = [result.text for result in three.ask(model, max_new_tokens=4)]
+
+    model.clean()
+
+    assert before == [result.text for result in three.ask(model, max_new_tokens=4)]
+
+
+def test_the_checkpoints_own_decoding_habits_are_ignored(tmp_path, tiny_qwen2_5_vl, loaded, three):
+    import json
+
+    for file in tiny_qwen2_5_vl.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    habits = json.loads((tmp_path / "generation_config.json").read_text())
+    habits |= {"do_sample": True, "temperature": 2.0, "repetition_penalty": 3.0, "top_k": 5}
+    (tmp_path / "generation_config.json").write_text(json.dumps(habits))
+    plain = [result.text for result in three.ask(loaded("tiny_qwen2_5_vl"), max_new_tokens=24)]
+
+    model = SatoriHF(str(tmp_path), device="cpu", batch_size=3)
+
+    assert plain == [result.text for result in three.ask(model, max_new_tokens=24)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"repetition_penalty": 1.5}, {"num_beams": 2}, {"temperature": 1.0, "repetition_penalty": 1.2}]
+)
+def test_generation_arguments_are_honoured(loaded, three, arguments):
+    model = loaded("tiny_qwen2_5_vl")
+    greedy = [result.text for result in three.ask(model, max_new_tokens=24)]
+
+    assert greedy != [result.text for result in three.ask(model, max_new_tokens=24, **arguments)]
+
+
+def test_an_unknown_generation_argument_is_refused_by_name(loaded, three):
+    with pytest.raises(
+        ValueError, match="task satori_probe: unknown generation argument 'max_new_token'.*max_new_tokens"
+    ):
+        three.ask(loaded("tiny_qwen2_5_vl"), max_new_token=5)
+
+
+@pytest.mark.parametrize("options", [{"device": "tpu9"}, {"dtype": "int3"}, {"batch_size": 0}, {"batch_size": "many"}])
+def test_wrong_options_are_refused(tiny_qwen2_5_vl, options):
+    with pytest.raises(ConfigError):
+        SatoriHF(str(tiny_qwen2_5_vl), **{"device": "cpu", **options})
+
+
+def test_lmms_eval_builds_the_model_from_its_argument_string(tiny_qwen2_5_vl, three):
+    from lmms_eval.models.registry_v2 import ModelRegistryV2
+
+    from harness.model_registry import manifests
+
+    registry = ModelRegistryV2()
+    for manifest in registry._coerce_payload_to_manifests(manifests):
+        registry.register_manifest(manifest)
+    model = registry.get_model_class("satori_hf").create_from_arg_string(
+        f"pretrained={tiny_qwen2_5_vl},max_pixels=100352", {"batch_size": "auto", "max_batch_size": 2, "device": "cpu"}
+    )
+
+    assert registry.resolve("satori_hf").model_type == "chat"
+    assert model.batch_size == 2
+    assert len(three.ask(model, max_new_tokens=2)) == 3
+
+
+# The base class, through a backend that generates nothing.
+
+
+class Fake(RecordingModel):
+    """Says how large its batches were; runs out of memory above a limit."""
+
+    def __init__(self, fits: int = 99, **options) -> None:
+        super().__init__(**options)
+        self.fits = fits
+        self.batches: list[list[int]] = []
+
+    def generate_batch(self, prompts) -> list[Generation]:
+        if len(prompts) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.batches.append([prompt.doc_id for prompt in prompts])
+        return [Generation(text=f"answer {prompt.doc_id}") for prompt in prompts]
+
+
+def asked_of(three, sizes):
+    """Documents with blank images of these sizes."""
+    three.images = [Image.new("RGB", size) for size in sizes]
+    three.questions = ["?"] * len(sizes)
+    return three
+
+
+def test_auto_batches_halve_when_memory_runs_out_and_stay_small(three, recorder):
+    model = Fake(fits=2, batch_size="auto")
+    model.recorder = recorder
+    asked_of(three, [(8, 8)] * 20)
+
+    results = three.ask(model)
+
+    assert [f"answer {i}" for i in range(20)] == [result.text for result in results]
+    assert {2} == {len(batch) for batch in model.batches}
+    assert model.batch_size == 2
+    assert len(recorder.kept) == 20
+
+
+def test_a_single_sample_that_does_not_fit_says_what_to_do(three):
+    with pytest.raises(ConfigError, match="single sample.*--max-pixels"):
+        asked_of(three, [(8, 8)] * 3).ask(Fake(fits=0, batch_size=4))
+
+
+def test_another_error_ends_the_run_with_the_earlier_answers_recorded(three, recorder):
+    class Broken(Fake):
+        def generate_batch(self, prompts):
+            if len(self.batches) == 2:
+                raise RuntimeError("device-side assert")
+            return super().generate_batch(prompts)
+
+    model = Broken(batch_size=2)
+    model.recorder = recorder
+
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        asked_of(three, [(8, 8)] * 9).ask(model)
+
+    assert len(recorder.kept) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("x"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("shape mismatch"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_out_of_memory_is_told_from_other_errors(error, expected):
+    assert is_out_of_memory(error) is expected
+
+
+def test_results_come_in_request_order_and_batches_hold_similar_sizes(three):
+    model = Fake(batch_size=2)
+    asked_of(three, [(10, 10), (90, 90), (11, 10), (91, 90), (50, 50)])
+
+    results = three.ask(model)
+
+    assert [f"answer {i}" for i in range(5)] == [result.text for result in results]
+    assert model.batches == [[3, 1], [4, 2], [0]]
+
+
+def test_no_requests_give_no_results():
+    assert Fake().generate_until([]) == []
+
+
+def test_answered_documents_are_not_asked_again(three, recorder):
+    model = Fake(batch_size=2)
+    model.recorder = recorder
+    recorder.kept[three.task, 1] = Generation(text="from the journal", output_tokens=3)
+
+    results = three.ask(model)
+
+    assert [result.text for result in results] == ["answer 0", "from the journal", "answer 2"]
+    assert results[1].token_counts.output_tokens == 3
+    assert three.images[1].opened == 0
+    assert sorted(doc for batch in model.batches for doc in batch) == [0, 2]
+
+
+def test_images_are_opened_once_each_and_only_for_the_batch_at_hand(three):
+    class Watching(Fake):
+        def generate_batch(self, prompts):
+            opened.append(sum(handle.opened for handle in three.images))
+            return super().generate_batch(prompts)
+
+    opened: list[int] = []
+
+    three.ask(Watching(batch_size=1))
+
+    assert opened == [1, 2, 3]
+
+
+def test_decoded_images_of_a_window_are_not_held_in_memory(three):
+    """Documents that decode on access, as those of stock tasks: hardly more than a batch of images is ever alive."""
+    import weakref
+
+    class DecodedOnAccess:
+        alive = 0
+
+        def __getitem__(self, index):
+            image = Image.new("RGB", (64, 64))
+            self.alive += 1
+            weakref.finalize(image, self.forget)
+            return {"image": image, "question": "?"}
+
+        def forget(self):
+            self.alive -= 1
+
+    class Watching(Fake):
+        def generate_until(self, requests):
+            self.task_dict[three.task]["test"] = docs
+            return super().generate_until(requests)
+
+        def generate_batch(self, prompts):
+            most.append(docs.alive)
+            return super().generate_batch(prompts)
+
+    docs = DecodedOnAccess()
+    most: list[int] = []
+    asked_of(three, [(1, 1)] * 40).ask(Watching(batch_size=4))
+
+    assert len(most) == 10
+    assert max(most) <= 5
+
+
+def test_requests_decoded_differently_never_share_a_batch(three):
+    from lmms_eval.api.instance import Instance
+
+    model = Fake(batch_size=8)
+    docs = [{"image": None, "question": "?"}] * 2
+    model.task_dict = {"a": {"test": docs}, "b": {"test": docs}}
+    requests = [
+        Instance("generate_until", ("", three.messages, {"max_new_tokens": budget}, row, task, "test"), 0, metadata)
+        for task, budget in (("a", 5), ("b", 6))
+        for row in range(2)
+        for metadata in [{"task": task, "doc_id": row, "repeats": 1}]
+    ]
+
+    model.generate_until(requests)
+
+    assert model.batches == [[0, 1], [0, 1]]
+
+
+def test_greedy_duplicates_are_asked_once(three):
+    model = Fake(batch_size=2)
+
+    results = three.ask(model, repeats=3)
+
+    assert len(results) == 9
+    assert sorted(doc for batch in model.batches for doc in batch) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        None,
+        "text",
+        [{"role": "user"}],
+        [{"content": "x"}],
+        ["x"],
+        [{"role": "user", "content": [{"type": "video", "url": "a.mp4"}]}],
+        [{"role": "user", "content": [{"type": "image", "url": None}]}],
+        [{"role": "user", "content": [{"type": "text", "text": None}]}],
+    ],
+)
+def test_messages_of_another_form_are_refused_with_their_place(messages):
+    with pytest.raises(ConfigError, match="task t, row 7"):
+        read_turns(messages, "task t, row 7")
+
+
+def test_messages_take_text_paths_handles_and_pictures(photos, tmp_path):
+    photos[0].save(tmp_path / "a.png")
+    content = [
+        {"type": "text", "text": "x"},
+        {"type": "image", "url": str(tmp_path / "a.png")},
+        {"type": "image", "image": photos[0]},
+    ]
+
+    system, user = read_turns([{"role": "system", "content": "s"}, {"role": "user", "content": content}], "here")
+
+    assert system == Turn("system", ("s",))
+    assert user.parts == ("x", ImageAtPath(tmp_path / "a.png"), photos[0])
+    assert user.parts[1].open().tobytes() == photos[0].tobytes()
+
+
+def test_likelihoods_and_rounds_are_refused():
+    for method in (Fake().loglikelihood, Fake().generate_until_multi_round):
+        with pytest.raises(NotImplementedError, match="Fake"):
+            method([])
+
+
+# The replaying model.
+
+
+def test_replay_answers_from_a_table_or_a_function(three):
+    table = {(three.task, row): f"text {row}" for row in range(3)}
+
+    for replies in (table, lambda task, row: table[task, row]):
+        results = three.ask(SatoriReplay(replies, batch_size=2))
+
+        assert [result.text for result in results] == ["text 0", "text 1", "text 2"]
+
+
+def test_replay_opens_images_only_when_asked_to(three, recorder):
+    closed = SatoriReplay(lambda task, row: "x", open_images=False)
+    three.ask(closed)
+    assert [handle.opened for handle in three.images] == [0, 0, 0]
+
+    opening = SatoriReplay(lambda task, row: "x", pixel_limits=PixelLimits(784, 401_408))
+    opening.recorder = recorder
+    three.ask(opening)
+
+    assert [handle.opened for handle in three.images] == [1, 1, 1]
+    assert recorder.kept[three.task, 1].input_size == Size(644, 476)
+
+
+def test_replay_prompts_are_ready_for_a_backend(three):
+    seen: list[Prompt] = []
+
+    class Keeping(SatoriReplay):
+        def generate_batch(self, prompts):
+            seen.extend(prompts)
+            return super().generate_batch(prompts)
+
+    three.images[0].image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    three.ask(Keeping(lambda task, row: "x", batch_size=1))
+
+    assert {"RGB"} == {image.mode for prompt in seen for image in prompt.images}
+    assert seen[0].images[0].getpixel((0, 0)) == (255, 255, 255), "what is transparent is white"
+    assert (
+        hashlib.sha256(three.images[1].image.tobytes()).digest() == hashlib.sha256(seen[1].images[0].tobytes()).digest()
+    )

@@ -1,0 +1,1 @@
+"""A better checkpoint: data, SFT, GRPO, rewards and the loop. Knows `harness` and `tasks`."""
