@@ -16,11 +16,13 @@ import click
 from click.core import ParameterSource
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
-from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS
+from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from harness.run_summary import RunSummary
+    from harness.summary import TaskSummary
     from harness.values import ScoreConfig
     from tasks.run import RunResult, RunSpec
 
@@ -324,6 +326,8 @@ def _quiet_libraries(*, debug: bool) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
 
@@ -344,9 +348,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         config = result.summary.config
         title = f"{result.model} · format {config.format} · protocol {config.protocol}"
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
-        for name, summary in result.summary.tasks.items():
-            for metric, reason in summary.reasons.items():
-                click.echo(f"{name} {metric}: {reason}", err=True)
+        _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
     if result.summary.audit is not None and (warning := result.summary.audit.warning()):
         click.echo(f"warning: {warning}", err=True)
@@ -402,14 +404,17 @@ def score(  # noqa: D417 - the arguments are the options above
     return ExitCode.OK
 
 
-def _show_reasons(tasks: Any) -> None:
-    """Say on stderr why a metric is null."""
+def _show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
+    """Say on stderr why a metric is null, once for all metrics of a task that share the reason."""
     for task, summary in tasks.items():
+        metrics: dict[str, list[str]] = {}
         for metric, reason in summary.reasons.items():
-            click.echo(f"{task} {metric} is null: {reason}", err=True)
+            metrics.setdefault(reason, []).append(metric)
+        for reason, names in metrics.items():
+            click.echo(f"{task}: no {', '.join(names)}: {reason}", err=True)
 
 
-def _show_scores(summary: Any, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
+def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
     """Print a summary without costs."""
     import json
 

@@ -33,6 +33,7 @@ MAX_DECIMALS: Final = 50
 _NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 _NO_GOLD: Final = AnswerCheck(None, None, ("no_gold",))
 
+_BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
 _YES_NO: Final = re.compile(r"(?<![^\W_])(?:(yes)|no)(?![^\W_])")
 _NO_ANSWER: Final = re.compile(r"\bnot (?:an? )?\W?(?:yes|no)\b|\bno (?:doubt|idea|clue)\b")
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -135,7 +136,9 @@ def _one_line(text: str) -> str:
 
 def _no_blanks(text: str) -> str:
     """Return the text without any white space, its case kept."""
-    return "".join(text.split())
+    for blank in _BLANKS:
+        text = text.replace(blank, "")
+    return text
 
 
 def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:

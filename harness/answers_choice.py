@@ -28,12 +28,13 @@ from typing import Final
 
 from harness.answers_text import MAX_CHARACTERS, fold, lines, text_key, undress
 
-_OPENER: Final = r"(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?"
+_THINKS: Final = r"(?:i (?:think|believe) (?:that )?)?"
+_OPENER: Final = rf"(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?{_THINKS}"
 _ADJECTIVES: Final = (
     r"(?:(?:final|correct|right|best|most likely|most appropriate|most suitable|closest|chosen|selected) ){0,3}"
 )
 _NOUN: Final = r"(?:answer|ans\.?|option|choice|letter|response|selection)(?: (?:choice|option|letter))?"
-_LINK: Final = r"(?: ?(?:is|would be|should be|must be|will be|:|=|->|→|-)(?![a-z])){0,3}"
+_LINK: Final = r"(?: ?(?:(?:is|would be|should be|must be|will be)(?![a-z])|:|=|->|→|-)){0,3}"
 _NOUN_AGAIN: Final = r"(?: ?(?:the )?(?:option|choice|letter|answer)(?![a-z]):?)?"
 _SAYS: Final = rf"(?:the |my |our )?{_ADJECTIVES}{_NOUN}(?: to (?:the|this) question)?(?![a-z]){_LINK}{_NOUN_AGAIN}"
 _CHOOSES: Final = (
@@ -43,23 +44,24 @@ _CHOOSES: Final = (
 _IT_IS: Final = r"it(?:'s| is| must be| should be)(?![a-z])(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
 _CHINESE: Final = (
     r"(?:(?:因此|所以|故|综上所述|综上),? ?)?(?:我(?:认为|觉得)?)?(?:本题|此题|这道题|该题)?的?"
-    r"(?:(?:正确|最终|最佳|最合适|标准)的?)?(?:答案|选项|选择|应选|选|答)"
+    r"(?:(?:正确|最终|最佳|最合适|标准)的?)?(?:答案|选项|选择|应选|选|答(?!え))"
     r"(?:应该|应当|应)?(?:是|为|选择|选)?(?:选项)? ?:?"
 )
 _JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
 _LEAD: Final = re.compile(
-    rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_CHINESE}|{_JAPANESE_KOREAN})[ \n]?", re.IGNORECASE
+    rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
 )
 _STATEMENT: Final = re.compile(
-    rf"(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_SAYS})|{_CHINESE})",
+    rf"(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
     re.IGNORECASE,
 )
 _MOST_STATEMENTS: Final = 64
 """A text with more statements than this has no last one worth believing."""
 
-_LETTER: Final = re.compile(r"(?P<open>[(\[{<]?) ?(?P<letter>[A-Za-z]) ?(?P<close>[)\]}>]?)(?![A-Za-z0-9_'])")
-_TAIL: Final = re.compile(r"(?P<marks>[-.:,;)\]!?]*)(?P<gap>[ \n]*)")
-_CLOSING: Final = ".,;:!? \n"
+_BULLET: Final = re.compile(r"\A[-*>+•] (?=[A-Za-z(])")
+_LETTER: Final = re.compile(r"[(\[{<\"']? ?(?P<letter>[A-Za-z])(?P<close> ?[)\]}>\"'])?(?![A-Za-z0-9_'])")
+_TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
+_CLOSING: Final = ".,;:!?)]}>\"' \n"
 _SAID_RIGHT: Final = re.compile(
     r"(?:(?:is|would be|seems|must be|should be)(?: the)?"
     r"(?: (?:correct|right|best|final|most likely|answer|option|choice|one)){1,3}"
@@ -90,7 +92,7 @@ class Options:
     by_text: Mapping[str, tuple[str, ...]]
     """Text key to the names of the options that have it."""
     plain: Mapping[str, str]
-    """One-character answers that need no second look, to names."""
+    """The commonest ways to write an answer, as far as they are unambiguous, to names: no second look is needed."""
 
 
 @lru_cache(maxsize=2048)
@@ -105,14 +107,29 @@ def options_of(choices: tuple[tuple[str, str], ...]) -> Options:
     names = {letter: name for letter, (name, _) in zip(letters, choices, strict=False)}
     texts = {name: text_key(text) for name, text in choices}
     by_text = _grouped((key, name) for name, key in texts.items() if key)
-    plain = {
-        written: name
-        for letter, name in names.items()
-        for written in (letter, letter.lower())
-        if by_text.get(letter.lower(), (name,)) == (name,)
-    }
     exact = _grouped((text.strip(), name) for name, text in choices if text.strip())
-    return Options(names, texts, exact, by_text, plain)
+    return Options(names, texts, exact, by_text, _plain_answers(names, dict(choices), texts, by_text))
+
+
+def _plain_answers(
+    names: Mapping[str, str],
+    raw_texts: Mapping[str, str],
+    texts: Mapping[str, str],
+    by_text: Mapping[str, tuple[str, ...]],
+) -> dict[str, str]:
+    """Return the commonest ways to write each option; none when an option's text looks like a letter."""
+    if any(_LETTER.match(key) for key in by_text):
+        return {}
+    plain: dict[str, str] = {}
+    for letter, name in names.items():
+        text = raw_texts[name].strip()
+        dresses = (letter, f"{letter}.", f"({letter})", f"{letter})")
+        plain.update(dict.fromkeys((*dresses, letter.lower(), f"({letter.lower()})"), name))
+        if texts[name]:
+            plain.update(dict.fromkeys((f"{dress} {text}" for dress in dresses[1:]), name))
+        if len(by_text.get(texts[name], ())) == 1:
+            plain[text] = name
+    return plain
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
@@ -126,14 +143,13 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
 def read_choice(answer: str, options: Options) -> str | None:
     """Return the name of the option that the answer states, or None; see the module for what counts."""
     answer = answer.strip()
-    if len(answer) <= 1:
-        plain = options.plain.get(answer)
-        if plain is not None:
-            return plain
+    plain = options.plain.get(answer)
+    if plain is not None:
+        return plain
     if not answer or len(answer) > MAX_CHARACTERS:
         return None
     exact = options.by_exact_text.get(answer)
-    text = lines(undress(fold(answer)))
+    text = _BULLET.sub("", lines(undress(fold(answer))))
     return _reading(text, exact, options) or _last_statement(text, options)
 
 
@@ -164,7 +180,7 @@ def _reading(text: str, exact: tuple[str, ...] | None, options: Options) -> str 
     """
     lead = _LEAD.match(text)
     body = text[lead.end() :] if lead else text
-    name, firmly = _letter(body, options, weak=lead is not None and lead["weak"] is not None, led=lead is not None)
+    name, firmly = _letter(body, options, weak=lead is not None and lead["weak"] is not None)
     named: tuple[str, ...] = exact or _named_by(text, options) or (_named_by(body, options) if lead else ())
     if not named:
         return name
@@ -173,7 +189,7 @@ def _reading(text: str, exact: tuple[str, ...] | None, options: Options) -> str 
     if name in named:
         return name
     # A letter with free text may be one option's whole text ("E. coli"); a bare letter may not be another one's.
-    return None if firmly or len(named) > 1 else named[0]
+    return named[0] if len(named) == 1 and not firmly else None
 
 
 def _named_by(text: str, options: Options) -> tuple[str, ...]:
@@ -181,45 +197,42 @@ def _named_by(text: str, options: Options) -> tuple[str, ...]:
     return options.by_text.get(text_key(text), ()) if options.by_text else ()
 
 
-def _letter(body: str, options: Options, *, weak: bool, led: bool) -> tuple[str | None, bool]:
+def _letter(body: str, options: Options, *, weak: bool) -> tuple[str | None, bool]:
     """Return the option that a letter at the start of the text states, and whether it is bare or has its own text."""
     found = _LETTER.match(body)
     name = options.names.get(found["letter"].upper()) if found else None
     if found is None or name is None or (weak and not found["letter"].isupper()):
         return None, False
-    if (found["open"] == "") < (found["close"] == "") and not led:
-        return None, False  # "(B" is torn off from something
-    tail = body[found.end("letter") :].lstrip() if not found["close"] else body[found.end() :]
+    tail = body[found.end() :]
     if not tail.strip(_CLOSING):
         return name, True
-    spaced = body[found.end("letter") : found.end("letter") + 1] in {" ", "\n"}
-    return _with_tail(found, name, tail, spaced=spaced, options=options)
+    return _with_tail(found, name, tail, options)
 
 
-def _with_tail(
-    found: re.Match[str], name: str, tail: str, *, spaced: bool, options: Options
-) -> tuple[str | None, bool]:
+def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> tuple[str | None, bool]:
     """Judge what follows a letter."""
     split = _TAIL.match(tail)
-    marks, gap = (split["marks"], split["gap"]) if split else ("", "")
-    rest = tail[len(marks) + len(gap) :]
-    if not marks and not gap and not spaced and not found["close"]:
+    assert split is not None, "the pattern matches the empty text"
+    before, marks, gap = split.groups()
+    rest = tail[split.end() :]
+    if not split.group() and not found["close"]:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
-    if own and text_key(_whole_number(marks, gap, tail, rest)) == own:
+    if own and text_key(_whole_number(marks, gap, rest)) == own:
         return name, True
-    if _SAID_RIGHT.match(rest) and not marks:
+    if not marks and _SAID_RIGHT.match(rest):
         return name, True
-    marked = (gap or spaced) and marks and _STRONG_MARKS.issuperset(marks)
-    explained = marked or (found["close"] and gap) or "\n" in gap or _BECAUSE.match(rest)
+    marked = marks and (before or gap) and _STRONG_MARKS.issuperset(marks)
+    bracketed = found["close"] and (before or gap)
+    explained = marked or bracketed or "\n" in before + gap or _BECAUSE.match(rest)
     if not explained or not found["letter"].isupper() or _conflicts(rest, name, options):
         return None, False
     return name, False
 
 
-def _whole_number(marks: str, gap: str, tail: str, rest: str) -> str:
-    """Return the text after a letter's mark; a sign or point that is glued to a digit belongs to the text."""
-    return tail if marks[-1:] in {"-", "."} and not gap and rest[:1].isdigit() else rest
+def _whole_number(marks: str, gap: str, rest: str) -> str:
+    """Return the text after a letter; a sign or point that is glued to a digit belongs to the text."""
+    return marks[-1] + rest if marks[-1:] in {"-", "."} and not gap and rest[:1].isdigit() else rest
 
 
 def _conflicts(rest: str, name: str, options: Options) -> bool:

@@ -55,10 +55,10 @@ _YES_NO_PREFIX: Final = 4
 """MME looks at this many first characters."""
 
 _BRACKETED_LETTER: Final = re.compile(r"\(([a-zA-Z])\)")
-_FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+_FULL_WIDTH: Final = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " "}
 
 MAX_DISTANCE_CHARACTERS: Final = 4_000
-"""Edit distance looks at this much of each text; a judge's reply is far shorter (256 tokens there)."""
+"""So much of a judge's reply is compared with the options; it is far shorter (256 tokens there)."""
 
 
 def extract_letter(answer: str, letters: Sequence[str]) -> str | None:
@@ -209,9 +209,16 @@ def _check_ocr(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCh
     if maths:
         right = contains_gold(answer, golds, handwritten_maths=True)
     else:
-        folded = tuple(gold.translate(_FULL_WIDTH) for gold in golds)
-        right = contains_gold(answer.translate(_FULL_WIDTH), folded, handwritten_maths=False)
+        right = contains_gold(_narrow(answer), tuple(map(_narrow, golds)), handwritten_maths=False)
     return AnswerCheck(float(right), shown(answer), () if right or answer.strip() else ("no_match",))
+
+
+def _narrow(text: str) -> str:
+    """Return the text with full-width ASCII and the ideographic blank folded to ASCII."""
+    if not text.isascii():
+        for wide, narrow in _FULL_WIDTH.items():
+            text = text.replace(wide, narrow)
+    return text
 
 
 def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -261,7 +268,7 @@ def _nearest_option(extraction: str, options: tuple[str, ...]) -> str | None:
     """Return the text of the option that the extraction names by letter, else the one at the least edit distance."""
     if not options:
         return None
-    bracketed = _BRACKETED_LETTER.search(extraction)
+    bracketed = _BRACKETED_LETTER.search(extraction[:MAX_DISTANCE_CHARACTERS])
     letter = bracketed.group(1).upper() if bracketed else extraction
     place = ord(letter) - ord("A") if len(letter) == 1 else -1
     if 0 <= place < len(options):

@@ -27,6 +27,8 @@ MAX_DIGITS: Final = 60
 """A number with more digits is none that a benchmark asks for."""
 MAX_EXPONENT: Final = 300
 """Same for powers of ten."""
+MAX_STATEMENTS: Final = 64
+"""A text that writes a number more often than this states nothing, even if it is the same one."""
 
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
@@ -37,6 +39,7 @@ _CURRENCY: Final = r"[$€£¥₹]"
 _SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?(?:US)?{_CURRENCY} ?(?=[\d.])|(?:US)?{_CURRENCY}")
 _UNIT_POWER: Final = re.compile(r"(?<=[A-Za-z])\^ ?\{?-?\d{1,2}\}?")
 
+_PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?\Z")
 _REAL: Final = r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _NUMBER: Final = re.compile(
     rf"""(?<![A-Za-z0-9_.^])(?P<sign>(?<![)\]%])[-+])?
@@ -75,7 +78,9 @@ _WORD_LIST: Final = (
 )
 _WORDS: Final = {word: Fraction(value) for value, word in enumerate(_WORD_LIST.split())}
 _NUMBER_WORD: Final = re.compile(rf"(?<![\w-])(?:{'|'.join(word for word in _WORDS if word != 'one')})(?![\w-])")
-_COMPOUND_WORD: Final = re.compile(rf"(?:{'|'.join(_WORDS)}|[a-z]+ty)-\w|\w-(?:{'|'.join(_WORDS)})\b|\bpoint\b")
+_COMPOUND_WORD: Final = re.compile(
+    rf"(?:{'|'.join(_WORDS)}|(?:thir|for|fif|six|seven|eigh|nine)ty)-\w|\w-(?:{'|'.join(_WORDS)})\b|\bpoint\b"
+)
 _ONE: Final = re.compile(
     r"\A(?:(?:the )?(?:final |correct )?answer(?: is:?|:) ?)?one(?: (?!of\b|more\b|or\b|and\b|can\b|could\b|should\b)"
     r"[a-z]+)?[.!]?\Z|\b(?:there is|there's|only|exactly|just) one\b(?! of\b)"
@@ -102,14 +107,17 @@ def read_number(text: str) -> Number | None:
     Costs at most milliseconds: longer texts than `MAX_CHARACTERS` are not read.
     """
     text = text.strip()
+    if _PLAIN_NUMBER.match(text):
+        value = Fraction(text)
+        return Number(frozenset({value}), value)
     if not text or len(text) > MAX_CHARACTERS:
         return None
     plain = _plain(text)
     if _NO_STATEMENT.search(plain):
         return None
     stated: Number | None = None
-    for number in _candidates(plain):
-        if number is None:
+    for place, number in enumerate(_candidates(plain)):
+        if number is None or place >= MAX_STATEMENTS:
             return None
         common = number.readings if stated is None else stated.readings & number.readings
         if not common:

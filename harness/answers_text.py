@@ -10,13 +10,16 @@ import re
 import unicodedata
 from typing import Final
 
-MAX_CHARACTERS: Final = 32_768
+MAX_CHARACTERS: Final = 16_384
 """A longer answer is not read by a strict rule: no letter, number or short text is that long."""
 
 _LONGEST_PILE: Final = 64
 """More combining marks than this in a row make Unicode normalisation quadratic, and are no writing."""
 _PILE_MATTERS: Final = 512
 """Shorter texts cannot hold a pile that costs anything."""
+
+_LONGEST_GROWTH: Final = 4
+"""Writing grows less than this by folding; a few ligatures grow eighteenfold."""
 
 _FOLD: Final = str.maketrans(
     {
@@ -43,9 +46,9 @@ _LATEX_BLANK: Final = re.compile(r"\\(?:[,;:! ]|q?quad|displaystyle|left|right)(
 _MATHS_MARKS: Final = re.compile(r"\\[()\[\]]")
 _HEADING: Final = re.compile(r"(?m)^ {0,3}#+ ")
 _EMPHASIS: Final = re.compile(r"(?<![\w*])[*_]++|(?<![*_])[*_]++(?!\w)|`+")
-_MARK_BETWEEN_BLANKS: Final = re.compile(r" ?([^\w ]) ?")
+_BLANK_AT_MARK: Final = re.compile(r" (?=[^\w ])|(?<=[^\w ]) ")
 _BEFORE_TEXT: Final = " :;,"
-_AFTER_TEXT: Final = re.compile(r"(?:[ .,;:?]|(?<!\d)!)++\Z")
+_AFTER_TEXT: Final = " .,;:?!"
 _AROUND_TEXT: Final = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}", "<": ">"}
 _QUOTES: Final = "\"'"
 
@@ -53,11 +56,13 @@ _QUOTES: Final = "\"'"
 def fold(text: str) -> str:
     """Return the text in Unicode's compatibility form, with plain quotes, dashes and full stops.
 
-    A text with a pile of combining marks comes back unchanged: normalising it would cost seconds.
+    A text with a pile of combining marks comes back unchanged, as normalising it would cost seconds, and so does one
+    that grows many times over.
     """
     if text.isascii() or (len(text) > _PILE_MATTERS and _has_pile(text)):
         return text
-    return unicodedata.normalize("NFKC", text).translate(_FOLD)
+    folded = unicodedata.normalize("NFKC", text)
+    return text if len(folded) > _LONGEST_GROWTH * len(text) + _PILE_MATTERS else folded.translate(_FOLD)
 
 
 def _has_pile(text: str) -> bool:
@@ -114,9 +119,14 @@ def text_key(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
         return ""
     key = " ".join(undress(fold(text)).casefold().split())
-    key = _MARK_BETWEEN_BLANKS.sub(r"\1", key)
-    key = _AFTER_TEXT.sub("", key.lstrip(_BEFORE_TEXT))
-    return _unwrapped(key)
+    key = _BLANK_AT_MARK.sub("", key)
+    return _unwrapped(_without_end_marks(key.lstrip(_BEFORE_TEXT)))
+
+
+def _without_end_marks(key: str) -> str:
+    """Drop closing punctuation; an exclamation mark after a digit stays, it may be a factorial."""
+    bare = key.rstrip(_AFTER_TEXT)
+    return f"{bare}!" if bare[-1:].isdigit() and key[len(bare) : len(bare) + 1] == "!" else bare
 
 
 def _unwrapped(key: str) -> str:
@@ -126,5 +136,5 @@ def _unwrapped(key: str) -> str:
         return key
     inner = key[1:-1]
     if key[0] in _QUOTES:
-        return key if key[0] in inner else _AFTER_TEXT.sub("", inner)
+        return key if key[0] in inner else _without_end_marks(inner)
     return inner if inner.isalnum() else key

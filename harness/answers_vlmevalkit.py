@@ -35,7 +35,7 @@ _REFUSALS: Final = (
     "I'm sorry, but without the image provided",
     "Cannot determine the answer",
 )
-_MARKS_TO_BLANK: Final = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
+_OPTION_MARKS: Final = ".()[],:;!*#{}"
 _ANSWER_IS: Final = re.compile(r"(?i)answer\s+is\s+\**([ABCD])")
 _LAST_TOKENS: Final = 4
 """Today's rule believes a letter only when it first occurs among this many last words."""
@@ -65,7 +65,10 @@ def _infer_letter(answer: str, choices: Mapping[str, str], *, paper: bool) -> st
         return None
     if any(refusal in answer for refusal in _REFUSALS):
         return "Z"
-    words = answer.translate(_MARKS_TO_BLANK).split()
+    spaced = answer
+    for mark in _OPTION_MARKS:
+        spaced = spaced.replace(mark, " ")
+    words = spaced.split()
     present = set(words)
     found = [letter for letter in choices if letter in present]
     if len(found) == 1 and (paper or words.index(found[0]) >= len(words) - _LAST_TOKENS):
@@ -92,7 +95,10 @@ def _infer_text(answer: str, choices: Mapping[str, str], *, paper: bool) -> str 
 
 def infer_yes_no(answer: str) -> str | None:
     """Return `Yes` or `No` when just one of the two is among the answer's words, else None."""
-    words = set(_without_marks(answer.lower()).split())
+    lowered = answer.lower()
+    if not ("y" in lowered or "n" in lowered):
+        return None
+    words = set(_without_marks(lowered).split())
     if ("yes" in words) == ("no" in words):
         return None
     return "Yes" if "yes" in words else "No"

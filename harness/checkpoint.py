@@ -182,6 +182,33 @@ def weights_hash(path_or_hub_id: str) -> str:
     return hash_checkpoint(inspect_checkpoint(path_or_hub_id)).weights_hash
 
 
+def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None) -> PixelLimits | None:
+    """Return the checkpoint's pixel limits with those that a person gave in their place.
+
+    Raises:
+        ConfigError: this family has no pixel limits, or they contradict each other.
+    """
+    limits = checkpoint.pixel_limits
+    if min_pixels is None and max_pixels is None:
+        return limits
+    if limits is None:
+        raise ConfigError(
+            f"{checkpoint.path}: the image processor of {checkpoint.model_type} has no pixel limits; "
+            "leave --min-pixels and --max-pixels out"
+        )
+    chosen = PixelLimits(
+        limits.min_pixels if min_pixels is None else min_pixels,
+        limits.max_pixels if max_pixels is None else max_pixels,
+        limits.factor,
+    )
+    if not limits.factor**2 <= chosen.max_pixels or not 1 <= chosen.min_pixels <= chosen.max_pixels:
+        raise ConfigError(
+            f"pixel limits {chosen.min_pixels} to {chosen.max_pixels}: the lower one must not be above the upper one, "
+            f"which must hold at least one patch group of {limits.factor} x {limits.factor}"
+        )
+    return chosen
+
+
 def resolve_folder(path_or_hub_id: str, *, revision: str | None = None) -> Path:
     """Return the local folder of a path or hub id, downloading the latter if it is not there yet.
 

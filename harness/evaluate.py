@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -166,20 +167,21 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
 
     recorder.begin(task)
     started = time.monotonic()
-    results = cast(
-        "Mapping[str, Any] | None",
-        simple_evaluate(
-            model=model,
-            tasks=[task.lmms_task],
-            bootstrap_iters=0,
-            log_samples=False,
-            random_seed=seed,
-            numpy_random_seed=seed,
-            torch_random_seed=seed,
-            fewshot_random_seed=seed,
-            process_docs_parallel=1,
-        ),
-    )
+    with _without_bars():
+        results = cast(
+            "Mapping[str, Any] | None",
+            simple_evaluate(
+                model=model,
+                tasks=[task.lmms_task],
+                bootstrap_iters=0,
+                log_samples=False,
+                random_seed=seed,
+                numpy_random_seed=seed,
+                torch_random_seed=seed,
+                fewshot_random_seed=seed,
+                process_docs_parallel=1,
+            ),
+        )
     recorder.finish()
     mean = None if results is None else results["results"][task.lmms_name].get("score,none")
     return TaskTiming(
@@ -187,6 +189,30 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
         asked=recorder.asked,
         lmms_mean=float(mean) if isinstance(mean, int | float) and not math.isnan(mean) else None,
     )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep lmms-eval's own bars out of our progress; it switches them on whatever the environment says."""
+    from lmms_eval import evaluator  # noqa: PLC0415 - see `evaluate_task`
+    from lmms_eval.api import task as task_module  # noqa: PLC0415 - see `evaluate_task`
+    from tqdm import tqdm  # noqa: PLC0415 - see `evaluate_task`
+
+    class SilentBar(tqdm):  # type: ignore[type-arg]  # tqdm is generic only in its stubs
+        """A bar that shows nothing."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+    modules = (evaluator, task_module)
+    before = [module.tqdm for module in modules]
+    for module in modules:
+        module.tqdm = SilentBar
+    try:
+        yield
+    finally:
+        for module, bar in zip(modules, before, strict=True):
+            module.tqdm = bar
 
 
 def check_mean(timing: TaskTiming, task: str, values: Sequence[float]) -> None:

@@ -41,20 +41,13 @@ _SMALLEST_WINDOW = 64
 
 @runtime_checkable
 class ImageHandle(Protocol):
-    """An image that is not opened yet; a task's messages carry these so that memory stays flat."""
+    """An image that is not opened yet; a task's messages carry these so that memory stays flat.
+
+    It may also have a `size` (a `Size`, a tuple or None) that is known without opening: better batches at no cost.
+    """
 
     def open(self) -> Image.Image:
         """Return the decoded image."""
-        ...
-
-
-@runtime_checkable
-class SizedImage(Protocol):
-    """An image that knows its size without being opened: better batches at no cost."""
-
-    @property
-    def size(self) -> Size | tuple[int, int] | None:
-        """Width and height in pixels; None when not known after all."""
         ...
 
 
@@ -414,7 +407,8 @@ def _head_of_one_kind(waiting: Sequence[_LookedAt], batch_size: int) -> list[_Lo
 
 def _pixels(image: Image.Image | ImageHandle, limits: PixelLimits | None) -> int:
     """Return about how many pixels the model will see; 0 when that is not known before opening."""
-    size = image.size if isinstance(image, SizedImage) else None
+    # Asked once: a protocol check would ask as well, and a handle may read a file's header to answer.
+    size = cast("Size | tuple[int, int] | None", getattr(image, "size", None))
     if size is None:
         return 0
     width, height = (size.width, size.height) if isinstance(size, Size) else size

@@ -31,7 +31,7 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint
+from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint, override_limits
 from harness.decoding import Decoding, cut_at_stop
 from harness.errors import ConfigError
 from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
@@ -399,33 +399,6 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype not in known:
         raise ConfigError(f"dtype {dtype!r} is not known: give auto, {', '.join(known)}")
     return known[dtype]
-
-
-def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None) -> PixelLimits | None:
-    """Return the checkpoint's pixel limits with those that a person gave in their place.
-
-    Raises:
-        ConfigError: this family has no pixel limits, or they contradict each other.
-    """
-    limits = checkpoint.pixel_limits
-    if min_pixels is None and max_pixels is None:
-        return limits
-    if limits is None:
-        raise ConfigError(
-            f"{checkpoint.path}: the image processor of {checkpoint.model_type} has no pixel limits; "
-            "leave --min-pixels and --max-pixels out"
-        )
-    chosen = PixelLimits(
-        limits.min_pixels if min_pixels is None else min_pixels,
-        limits.max_pixels if max_pixels is None else max_pixels,
-        limits.factor,
-    )
-    if not limits.factor**2 <= chosen.max_pixels or not 1 <= chosen.min_pixels <= chosen.max_pixels:
-        raise ConfigError(
-            f"pixel limits {chosen.min_pixels} to {chosen.max_pixels}: the lower one must not be above the upper one, "
-            f"which must hold at least one patch group of {limits.factor} x {limits.factor}"
-        )
-    return chosen
 
 
 def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -82,7 +82,7 @@ def match_boxes(predicted: Sequence[Box], gold: Sequence[Box]) -> BoxMatch:
         Counts over the whole of both sides, and the pairs' IoU sum and hits. Either side empty gives zeros. Of equally
         good matchings one is taken, the same for the same input.
     """
-    pairs = _best_pairs(predicted[:MAX_MATCHED_BOXES], gold[:MAX_MATCHED_BOXES])
+    pairs = _best_pairs(_with_area(predicted[:MAX_MATCHED_BOXES]), _with_area(gold[:MAX_MATCHED_BOXES]))
     return BoxMatch(
         predicted=len(predicted),
         gold=len(gold),
@@ -92,7 +92,7 @@ def match_boxes(predicted: Sequence[Box], gold: Sequence[Box]) -> BoxMatch:
 
 
 def _best_pairs(predicted: Sequence[Box], gold: Sequence[Box]) -> list[float]:
-    """Return the IoU of each pair of the best matching."""
+    """Return the IoU of each pair of the best matching of boxes that have area; the others add nothing to it."""
     if not predicted or not gold:
         return []
     if len(predicted) == 1 and len(gold) == 1:
@@ -123,7 +123,7 @@ def _best_pairs_of_many(predicted: Sequence[Box], gold: Sequence[Box]) -> list[f
 
 
 def _iou_matrix(predicted: Sequence[Box], gold: Sequence[Box]) -> NDArray[np.float64]:
-    """Return the IoU of every pair, shape (predicted, gold); 0 where neither box has any area."""
+    """Return the IoU of every pair of boxes, which all have area, shape (predicted, gold)."""
     import numpy as np  # noqa: PLC0415 -- keeps `satori-bench --help` fast
 
     rescaled_predicted, rescaled_gold, _ = _near_one(predicted, gold)
@@ -131,11 +131,11 @@ def _iou_matrix(predicted: Sequence[Box], gold: Sequence[Box]) -> NDArray[np.flo
     boxes_1g4 = np.asarray(rescaled_gold, dtype=np.float64)[None, :, :]
     shared_pg2 = np.minimum(boxes_p14[..., 2:], boxes_1g4[..., 2:]) - np.maximum(boxes_p14[..., :2], boxes_1g4[..., :2])
     intersection_pg = shared_pg2.clip(min=0.0).prod(axis=-1)
-    area_p1 = (boxes_p14[..., 2:] - boxes_p14[..., :2]).clip(min=0.0).prod(axis=-1)
-    area_1g = (boxes_1g4[..., 2:] - boxes_1g4[..., :2]).clip(min=0.0).prod(axis=-1)
+    area_p1 = (boxes_p14[..., 2:] - boxes_p14[..., :2]).prod(axis=-1)
+    area_1g = (boxes_1g4[..., 2:] - boxes_1g4[..., :2]).prod(axis=-1)
     union_pg = area_p1 + area_1g - intersection_pg
-    has_area_pg = union_pg > 0.0
-    return np.where(has_area_pg, intersection_pg / np.where(has_area_pg, union_pg, 1.0), 0.0).clip(max=1.0)
+    not_lost_pg = union_pg > 0.0  # beside a huge box, the area of two tiny ones can be rounded to 0
+    return np.where(not_lost_pg, intersection_pg / np.where(not_lost_pg, union_pg, 1.0), 0.0).clip(max=1.0)
 
 
 def _areas(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[float, float, int]:
@@ -147,7 +147,7 @@ def _areas(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[float, float,
     low, high = _SAFE_AREAS
     if low < union < high or not (predicted or gold):
         return intersection, union, 0
-    rescaled_predicted, rescaled_gold, exponent = _near_one(predicted, gold)
+    rescaled_predicted, rescaled_gold, exponent = _near_one(_with_area(predicted), _with_area(gold))
     return *_sweep(rescaled_predicted, rescaled_gold), exponent
 
 
@@ -155,8 +155,8 @@ def _sweep(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[float, float]
     """Return intersection and union by the cheapest way for this many boxes; may overflow to infinity or NaN."""
     if len(predicted) == 1 and len(gold) == 1:
         return _areas_of_two(predicted[0], gold[0])
-    tagged = [(*box, _PREDICTED) for box in predicted if box[0] < box[2] and box[1] < box[3]]
-    tagged += [(*box, _GOLD) for box in gold if box[0] < box[2] and box[1] < box[3]]
+    tagged = [(*box, _PREDICTED) for box in _with_area(predicted)]
+    tagged += [(*box, _GOLD) for box in _with_area(gold)]
     if len(tagged) > _MAX_SWEPT_BOXES:
         return _sweep_many(tagged)
     return _sweep_few(tagged)
@@ -240,15 +240,20 @@ def _ordered(box: Box) -> Box:
     return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
+def _with_area(boxes: Sequence[Box]) -> list[Box]:
+    """Return the boxes that cover anything."""
+    return [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
+
+
 def _near_one(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[list[Box], list[Box], int]:
-    """Scale x and y by powers of two so that the greatest coordinate of a box with area comes to lie in [0.5, 1).
+    """Scale x and y by powers of two so that the greatest coordinate comes to lie in [0.5, 1).
 
     Returns both sides and the exponent that turns scaled areas back. A power of two changes no digit of a coordinate,
     short of those that are negligible beside the greatest.
     """
-    with_area = [box for box in (*predicted, *gold) if box[0] < box[2] and box[1] < box[3]]
-    shift_x = _exponent_of_largest([edge for box in with_area for edge in (box[0], box[2])])
-    shift_y = _exponent_of_largest([edge for box in with_area for edge in (box[1], box[3])])
+    both = [*predicted, *gold]
+    shift_x = _exponent_of_largest([edge for box in both for edge in (box[0], box[2])])
+    shift_y = _exponent_of_largest([edge for box in both for edge in (box[1], box[3])])
     return _shifted(predicted, shift_x, shift_y), _shifted(gold, shift_x, shift_y), shift_x + shift_y
 
 

@@ -100,9 +100,9 @@ def _plain(text: str, *, truncated: bool) -> Response:
 
 
 def _tag_pattern(names: str) -> re.Pattern[str]:
-    """Return what finds a complete stage (name in group 1, content in group 2) or else a tag that has no partner (3)."""
+    """Return what finds an opening tag (group 1), with its content (2) if it is closed, or a lone closing tag (3)."""
     content = rf"[^<]*+(?:<(?!(?:/\1|{names})>)[^<]*+)*+"
-    return re.compile(rf"<({names})>({content})</\1>|</?({names})>", re.IGNORECASE | re.ASCII)
+    return re.compile(rf"<(?=[/a-z])(?:({names})>(?:({content})</\1>)?|/({names})>)", re.IGNORECASE | re.ASCII)
 
 
 _TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
@@ -114,15 +114,15 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
     """Read the last complete stage of each kind."""
     tags, expected = _TAGS[form], STAGES[form]
     last: dict[StageKind, re.Match[str]] = {}
-    unpaired: set[StageKind] = set()
     complete = 0
+    left_over: set[str] = set()
     for tag in _TAG_PATTERNS[form].finditer(text):
-        name, lone = tag.group(1, 3)
-        if lone is None:
-            last[tags[name.lower()]] = tag
+        if tag.lastindex == 2:
+            last[tags[tag[1].lower()]] = tag
             complete += 1
         else:
-            unpaired.add(tags[lone.lower()])
+            left_over.add(tag[1] or tag[3])
+    unpaired = {tags[name.lower()] for name in left_over}
     contents = {kind: tag[2].strip() for kind, tag in last.items()}
     faults: set[Fault] = set()
     if unpaired:

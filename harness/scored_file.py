@@ -47,17 +47,20 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
     rows: list[ScoredPrediction] = []
     seen: set[tuple[str, str]] = set()
     counted: list[Record] = []
+    repeated = 0
     with _lines(path) as source, _sink(lines_to) as sink:
         for row in score_lines(source, config):
             rows.append(row)
             if sink is not None:
                 sink.write(json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
             key = (str(row.task), str(row.row_id))
-            if row.prediction is not None and key not in seen:
+            if row.prediction is None:
+                continue
+            repeated += key in seen
+            if key not in seen:
                 seen.add(key)
                 counted.append(record_of(row, 0))
-    readable = sum(row.prediction is not None for row in rows)
-    return ScoredFile(tuple(rows), summarise_records(counted, config), readable - len(counted))
+    return ScoredFile(tuple(rows), summarise_records(counted, config), repeated)
 
 
 @contextmanager

@@ -57,17 +57,19 @@ _NUMBER = re.compile(r"-?[.,]?\d[\d,.-]*")
 _ASCII_BLANKS = " \t\n\r\v\f"
 
 
-def split_sentences(text: str) -> list[str]:
-    """Return the sentences of a lower-cased text, without the blanks between them; an empty text gives none."""
-    spans = list(_spans(text))
-    sentences: list[str] = []
-    moved = 0
-    for (start, end), (next_start, next_end) in pairwise(spans):
+def split_sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a lower-cased text, without the blanks between them; an empty text gives none.
+
+    Linear, and lazy: who stops early pays for what was read.
+    """
+    spans = _spans(text)
+    start, end = next(spans)
+    for next_start, next_end in spans:
         closing = _CLOSED_AFTER_END.match(text, next_start, next_end)
-        sentences.append(text[start + moved : next_start + len(closing[0].rstrip()) if closing else end])
-        moved = closing.end() - next_start if closing else 0
-    start, end = spans[-1]
-    return [sentence for sentence in [*sentences, text[start + moved : end]] if sentence]
+        yield text[start : next_start + len(closing[0].rstrip()) if closing else end]
+        start, end = closing.end() if closing else next_start, next_end
+    if start < end:
+        yield text[start:end]
 
 
 def is_abbreviation(word: str) -> bool:

@@ -9,75 +9,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
-Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
-"""How a raw answer becomes a score; see `harness/score.py`."""
-
-Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
-"""Which stages the model was asked to write; decides prompt and parser."""
-
-BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
-"""The frame that the numbers inside `<bbox>` are written in."""
-
-AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number"]
-"""What kind of answer a sample wants; decides the rule of `harness/answers.py`.
-
-`choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
-`accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
-"""
-
-Fault: TypeAlias = Literal[
-    # parse
-    "missing",
-    "empty",
-    "unclosed",
-    "multiple",
-    "truncated",
-    "bad_order",
-    # boxes
-    "malformed",
-    "non_finite",
-    "degenerate",
-    "inverted",
-    "out_of_image",
-    "frame_unknown",
-    # score
-    "no_match",
-    "no_gold",
-    "needs_judge",
-    "error",
-]
-"""Why a score is not simply right or wrong. The names are stored, so they are API."""
-
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-FORMATS: tuple[Format, ...] = get_args(Format)
-BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
-FAULTS: tuple[Fault, ...] = get_args(Fault)
-PARSE_FAULTS: frozenset[Fault] = frozenset(
-    {
-        "missing",
-        "empty",
-        "unclosed",
-        "multiple",
-        "truncated",
-        "bad_order",
-        "malformed",
-        "non_finite",
-        "degenerate",
-        "inverted",
-    }
+from harness.vocabulary import (
+    BOX_FRAMES,
+    FAULTS,
+    FORMATS,
+    PARSE_FAULTS,
+    PROTOCOLS,
+    AnswerRule,
+    BoxFrame,
+    Fault,
+    Format,
+    Protocol,
 )
-"""Faults that say that the text itself did not keep to the format."""
+
+__all__ = [
+    "BOX_FRAMES",
+    "FAULTS",
+    "FORMATS",
+    "PAPER_PIXEL_LIMITS",
+    "PARSE_FAULTS",
+    "PROTOCOLS",
+    "AnswerCheck",
+    "AnswerRule",
+    "Box",
+    "BoxFrame",
+    "BoxMatch",
+    "Components",
+    "Fault",
+    "Format",
+    "Generation",
+    "Json",
+    "PixelLimits",
+    "Protocol",
+    "Record",
+    "Response",
+    "Sample",
+    "Score",
+    "ScoreConfig",
+    "Size",
+    "order_faults",
+]
 
 Box: TypeAlias = tuple[float, float, float, float]
 """x1, y1, x2, y2 in the frame that the variable's name says."""
 
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What a JSON file can hold."""
-
-NO_MAP: Mapping[str, str] = {}
-"""No choices."""
 
 
 @dataclass(frozen=True, slots=True)

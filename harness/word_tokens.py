@@ -8,6 +8,7 @@ which both steps come down to a few string operations; anything else takes the f
 from __future__ import annotations
 
 import re
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from harness.sentences import is_abbreviation, split_sentences
@@ -45,8 +46,8 @@ _JOINED = re.compile(r"\b(?:(can)(not)|(d)('ye)|(gim)(me)|(gon)(na)|(got)(ta)|(l
 _TIS = re.compile(r" ('t)(is|was)\b", re.IGNORECASE)
 
 
-def word_tokens(text: str) -> list[str]:
-    """Return the tokens of a text that was lower-cased by the caller; blanks only give none.
+def word_tokens(text: str, *, at_most: int | None = None) -> list[str]:
+    """Return the first tokens of a text that was lower-cased by the caller, or all; blanks only give none.
 
     Linear in the text. Equal to `nltk.word_tokenize` (NLTK 3.10, English) but for control characters that only `re`
     takes for blanks (U+001C to U+001F) and rare marks beside an apostrophe.
@@ -54,8 +55,8 @@ def word_tokens(text: str) -> list[str]:
     if not _UNUSUAL.search(text):
         plain = _plain_tokens(text)
         if plain is not None:
-            return plain
-    return [token for sentence in split_sentences(text) for token in _treebank_tokens(sentence)]
+            return plain[:at_most]
+    return list(islice(chain.from_iterable(map(_treebank_tokens, split_sentences(text))), at_most))
 
 
 def _plain_tokens(text: str) -> list[str] | None:
@@ -141,8 +142,8 @@ def _split_clitics(text: str) -> str:
     if "'" in text or joined:
         text = f" {' '.join(text.split())} "
     if "'" in text:
-        text = _LONG_CLITIC.sub(r" '\1 ", _CLITIC.sub(r" '\1 ", text))
-        text = _NOT_CLITIC.sub(" n't ", text)
+        text = _NOT_CLITIC.sub(" n't ", _CLITIC.sub(r" '\1 ", text))
+        text = _LONG_CLITIC.sub(r" '\1 ", text)  # after n't, which does not split from a 've that follows it
     if joined:
         text = _JOINED.sub(_apart, text)
     return _TIS.sub(r" \1 \2 ", text) if "'t" in text else text

@@ -46,7 +46,7 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
     table = Table(title=printable(title), title_justify="left")
     table.add_column("task")
     table.add_column("metric")
-    for heading in ("score ± 95 %", "n", "unscored", "parse faults", "truncated", "mean IoU", "tokens", "seconds"):
+    for heading in ("score [95 % interval]", "n", "unscored", "parse faults", "truncated", "mean IoU", "tokens", "seconds"):
         table.add_column(heading, justify="right")
     for summary in summaries:
         cost = costs.get(summary.task, NO_COST)
@@ -68,18 +68,23 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
 
 
 def metric_text(name: str, metric: Metric | None) -> str:
-    """Return `value ± half width` in the metric's own scale; a dash where there is no value.
+    """Return `value [low, high]` in the metric's own scale; a dash where there is no value.
 
-    An interval that is not symmetric is shown by its wider half, so that the table never looks surer than it is.
+    Both ends are shown: the interval of a score near 0 or 1 is not symmetric, and `0.0 ± 5.7` would promise scores
+    below zero.
     """
     if metric is None or metric.value is None:
         return "–"
-    scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if metric.value > 2 else 3)
+    scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if _is_points(name) else 3)
     value = f"{metric.value * scale:.{digits}f}"
     if metric.ci_low is None or metric.ci_high is None:
         return value
-    half = max(metric.value - metric.ci_low, metric.ci_high - metric.value)
-    return f"{value} ± {half * scale:.{digits}f}"
+    return f"{value} [{metric.ci_low * scale:.{digits}f}, {metric.ci_high * scale:.{digits}f}]"
+
+
+def _is_points(name: str) -> bool:
+    """Return whether a metric counts points, not a fraction."""
+    return name in {"perception", "cognition", "total", "score"}
 
 
 def share_text(part: int, whole: int) -> str:

@@ -14,7 +14,17 @@ from tasks.local_data import candidate_files, find_local_files
 
 State: TypeAlias = Literal["ok", "warn", "fail"]
 
-NEEDED_PACKAGES = ("torch", "torchvision", "transformers", "lmms-eval", "accelerate", "peft", "datasets", "pillow", "pyarrow")
+NEEDED_PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "lmms-eval",
+    "accelerate",
+    "peft",
+    "datasets",
+    "pillow",
+    "pyarrow",
+)
 LEAST_FREE_GIB = 1.0
 """A full core run with thumbnails stays below this."""
 HUB_TIMEOUT_S = 5.0

@@ -10,6 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -301,8 +302,11 @@ class ShapesRows(Rows):
 
     def __init__(self, profile: Profile, rows: int = BENCHMARK_ROWS) -> None:
         super().__init__()
-        self._profile: Profile = profile
         self._rows = rows
+        # a run asks for the same row several times; an example is some 2 KB, its picture is drawn anew
+        self._example = lru_cache(maxsize=BENCHMARK_ROWS)(
+            lambda row: generate(profile, "benchmark", row, BENCHMARK_SEED)
+        )
         self.source = f"shapes generator {GENERATOR_VERSION}, profile {profile}, benchmark split"
 
     def __len__(self) -> int:
@@ -310,11 +314,11 @@ class ShapesRows(Rows):
 
     def cells(self, row: int) -> dict[str, Any]:
         """Return all cells of a row but the image's."""
-        return generate(self._profile, "benchmark", row, BENCHMARK_SEED).cells()
+        return self._example(row).cells()
 
     def image_bytes(self, row: int) -> bytes:
         """Return the image file of a row; raises UnreadableImageError."""
-        return generate(self._profile, "benchmark", row, BENCHMARK_SEED).png()
+        return self._example(row).png()
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
 
+_PROBE_BYTES = 2**20
+"""Room that a run needs at the very least; a full disk is found before anything is asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
@@ -253,11 +256,13 @@ def _check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
 
 
 def _check_writable(root: Path) -> None:
-    """Make sure that a run folder can be made, before minutes are spent on loading a model."""
+    """Make sure that a run folder can be made, before minutes are spent on loading a model; leaves nothing behind."""
+    place = root.absolute()
+    while not place.exists():
+        place = place.parent
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root) as probe:
-            probe.write(b"\0" * 4096)
+        with tempfile.TemporaryFile(dir=place) as probe:
+            probe.write(bytes(_PROBE_BYTES))
             probe.flush()
     except OSError as fault:
         raise ConfigError(

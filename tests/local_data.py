@@ -144,7 +144,7 @@ def _mmbench(data: LocalData, language: str, tsv_name: str) -> None:
         if number == 2:
             options[3] = "N/A"
         question = "圆是什么颜色?" if language == "cn" else "What is the colour of the disc?"
-        hint = "Look closely.\nThe answer is one of the \"options\"." if number % 2 else ""
+        hint = 'Look closely.\nThe answer is one of the "options".' if number % 2 else ""
         image = photograph(number) if number == 7 else drawing(number)
         right = options[0]
         for turn in range(len(options)):

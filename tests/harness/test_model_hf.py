@@ -1,5 +1,6 @@
 import hashlib
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from harness.model_base import (
     is_out_of_memory,
     read_turns,
 )
-from harness.model_hf import SatoriHF, SeededSampling, fold_system_turns, sample_seed
+from harness.model_hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns, sample_seed
 from harness.model_replay import SatoriReplay
 from harness.values import Generation, PixelLimits, Size
 
@@ -240,6 +241,15 @@ def test_another_seed_samples_other_texts(loaded, three):
     assert texts[0] != texts[1]
 
 
+def test_documents_are_sampled_independently(loaded, three):
+    model = loaded("tiny_qwen2_5_vl")
+    three.images, three.questions = three.images[:1] * 3, three.questions[:1] * 3
+
+    texts = [result.text for result in three.ask(model, max_new_tokens=16, temperature=1)]
+
+    assert len(set(texts)) == 3
+
+
 def test_repeats_of_a_sampled_request_differ_and_of_a_greedy_one_do_not(loaded, three):
     model = loaded("tiny_qwen2_5_vl")
 
@@ -319,26 +329,21 @@ def test_folding_without_a_system_turn_changes_nothing():
     assert fold_system_turns([Turn("system", ("s",)), *turns])[0] == Turn("user", ("s\n\n", "a"))
 
 
-def test_tags_survive_decoding_even_when_they_are_special(loaded):
+def test_tags_survive_decoding_even_when_they_are_special(loaded, monkeypatch):
     model = loaded("tiny_qwen2_5_vl")
     tokenizer = model._processor.tokenizer
-    row = tokenizer("<caption>red</caption><|im_start|><bbox>[[0,4,8,12]]</bbox>").input_ids
     tags = tokenizer.convert_tokens_to_ids(["<caption>", "</caption>"])
+    special = SimpleNamespace(
+        all_special_ids=[*tokenizer.all_special_ids, *tags],
+        added_tokens_decoder=tokenizer.added_tokens_decoder,
+        convert_ids_to_tokens=tokenizer.convert_ids_to_tokens,
+    )
+    monkeypatch.setattr(model, "_hidden_ids", _hidden_ids(special))
+    row = tokenizer("<caption>red</caption><|im_start|><bbox>[[0,4,8,12]]</bbox>").input_ids
 
-    class Special:
-        def __getattr__(self, name):
-            return getattr(tokenizer, name)
-
-        all_special_ids = [*tokenizer.all_special_ids, *tags]
-
-    from harness.model_hf import _hidden_ids
-
-    hidden = _hidden_ids(Special())
     text = model._generation(row, Decoding(), Generation("")).text
 
     assert text == "<caption>red</caption><bbox>[[0,4,8,12]]</bbox>"
-    assert not hidden & set(tags)
-    assert tokenizer.convert_tokens_to_ids("<|im_start|>") in hidden
 
 
 def test_documents_without_an_image_are_answered_beside_others(loaded, three):
@@ -367,7 +372,7 @@ def test_the_checkpoints_own_decoding_habits_are_ignored(tmp_path, tiny_qwen2_5_
     for file in tiny_qwen2_5_vl.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     habits = json.loads((tmp_path / "generation_config.json").read_text())
-    habits |= {"do_sample": True, "temperature": 2.0, "repetition_penalty": 3.0, "top_k": 5}
+    habits |= {"do_sample": True, "temperature": 2.0, "repetition_penalty": 3.0, "no_repeat_ngram_size": 1}
     (tmp_path / "generation_config.json").write_text(json.dumps(habits))
     plain = [result.text for result in three.ask(loaded("tiny_qwen2_5_vl"), max_new_tokens=24)]
 
@@ -388,7 +393,7 @@ def test_generation_arguments_are_honoured(loaded, three, arguments):
 
 def test_an_unknown_generation_argument_is_refused_by_name(loaded, three):
     with pytest.raises(
-        ValueError, match="task satori_probe: unknown generation argument 'max_new_token'.*max_new_tokens"
+        ValueError, match=r"task satori_probe: unknown generation argument 'max_new_token'.*max_new_tokens"
     ):
         three.ask(loaded("tiny_qwen2_5_vl"), max_new_token=5)
 
@@ -455,7 +460,7 @@ def test_auto_batches_halve_when_memory_runs_out_and_stay_small(three, recorder)
 
 
 def test_a_single_sample_that_does_not_fit_says_what_to_do(three):
-    with pytest.raises(ConfigError, match="single sample.*--max-pixels"):
+    with pytest.raises(ConfigError, match=r"single sample.*--max-pixels"):
         asked_of(three, [(8, 8)] * 3).ask(Fake(fits=0, batch_size=4))
 
 

@@ -1,0 +1,67 @@
+"""The closed sets of words that are stored and typed everywhere: protocols, formats, box frames, answer rules, faults.
+
+Apart from `harness.values`, which offers them too, so that the command can list them without building any class.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
+"""How a raw answer becomes a score; see `harness/score.py`."""
+
+Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
+"""Which stages the model was asked to write; decides prompt and parser."""
+
+BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
+"""The frame that the numbers inside `<bbox>` are written in."""
+
+AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number"]
+"""What kind of answer a sample wants; decides the rule of `harness/answers.py`.
+
+`choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
+`accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
+"""
+
+Fault: TypeAlias = Literal[
+    # parse
+    "missing",
+    "empty",
+    "unclosed",
+    "multiple",
+    "truncated",
+    "bad_order",
+    # boxes
+    "malformed",
+    "non_finite",
+    "degenerate",
+    "inverted",
+    "out_of_image",
+    "frame_unknown",
+    # score
+    "no_match",
+    "no_gold",
+    "needs_judge",
+    "error",
+]
+"""Why a score is not simply right or wrong. The names are stored, so they are API."""
+
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+FORMATS: tuple[Format, ...] = get_args(Format)
+BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+PARSE_FAULTS: frozenset[Fault] = frozenset(
+    {
+        "missing",
+        "empty",
+        "unclosed",
+        "multiple",
+        "truncated",
+        "bad_order",
+        "malformed",
+        "non_finite",
+        "degenerate",
+        "inverted",
+    }
+)
+"""Faults that say that the text itself did not keep to the format."""

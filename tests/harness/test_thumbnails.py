@@ -1,0 +1,133 @@
+"""A thumbnail is made of any image, once, and nothing that is wrong with an image stops a run."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.thumbnails import write_thumbnail
+
+SHA = hashlib.sha256(b"image").hexdigest()
+
+
+def gradient(mode):
+    """Return a 640 x 480 image that runs from black on the left to white on the right."""
+    levels = np.tile(np.linspace(0, 1, 640), (480, 1))
+    if mode.startswith("I;16"):
+        order = ">u2" if mode == "I;16B" else "<u2"
+        return Image.frombytes(mode, (640, 480), (levels * 65535).astype(order).tobytes())
+    if mode == "I":
+        return Image.fromarray((levels * 65535).astype(np.int32))
+    if mode == "F":
+        return Image.fromarray(levels.astype(np.float32))
+    return Image.fromarray((levels * 255).astype(np.uint8)).convert("RGB").convert(mode)
+
+
+def thumbnail_of(folder, image):
+    assert write_thumbnail(folder, image, SHA)
+    with Image.open(folder / f"{SHA}.webp") as picture:
+        return picture.format, picture.convert("RGB")
+
+
+@pytest.mark.parametrize(
+    "mode", ["RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I;16B", "I", "F", "RGBX"]
+)
+def test_every_mode_becomes_a_small_webp_that_looks_the_same(tmp_path, mode):
+    image = gradient("RGBA").convert(mode) if mode == "PA" else gradient(mode)
+    kind, picture = thumbnail_of(tmp_path / "media", image)
+    columns = np.asarray(picture.convert("L")).mean(axis=0)
+
+    assert (kind, picture.size) == ("WEBP", (256, 192))
+    assert columns[:20].mean() < 40
+    assert columns[-20:].mean() > 215
+    assert abs(columns.mean() - 127) < 12
+
+
+def test_transparent_parts_become_white(tmp_path):
+    _, picture = thumbnail_of(tmp_path, Image.new("RGBA", (50, 50), (0, 0, 0, 0)))
+
+    assert np.asarray(picture).min() > 250
+
+
+def test_transparent_colour_of_a_palette_becomes_white(tmp_path):
+    image = Image.new("P", (50, 50), 3)
+    image.info["transparency"] = 3
+    _, picture = thumbnail_of(tmp_path, image)
+
+    assert np.asarray(picture).min() > 250
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1, 1), (1, 1)),
+        ((256, 256), (256, 256)),
+        ((257, 10), (256, 10)),
+        ((480, 640), (192, 256)),
+        ((10_000, 1), (256, 1)),
+        ((1, 10_000), (1, 256)),
+    ],
+)
+def test_long_edge_is_256_pixels_at_most_and_small_images_keep_their_size(tmp_path, size, expected):
+    assert thumbnail_of(tmp_path, Image.new("RGB", size))[1].size == expected
+
+
+def test_image_is_not_changed(tmp_path):
+    image = gradient("RGB")
+    before = image.tobytes()
+    write_thumbnail(tmp_path, image, SHA)
+
+    assert (image.size, image.mode, image.tobytes()) == ((640, 480), "RGB", before)
+
+
+def test_thumbnail_that_is_there_is_left_alone(tmp_path):
+    (tmp_path / f"{SHA}.webp").write_bytes(b"mine")
+
+    assert write_thumbnail(tmp_path, gradient("RGB"), SHA)
+    assert (tmp_path / f"{SHA}.webp").read_bytes() == b"mine"
+
+
+def test_nothing_but_the_thumbnail_is_left(tmp_path):
+    write_thumbnail(tmp_path, gradient("RGB"), SHA)
+
+    assert [path.name for path in tmp_path.iterdir()] == [f"{SHA}.webp"]
+
+
+@pytest.mark.parametrize(
+    "sha256", ["", "..", "../" * 20 + "x", SHA[:-1], SHA.upper(), SHA + "\n", "\x00" * 64, "é" * 64]
+)
+def test_what_is_no_digest_makes_no_file(tmp_path, sha256):
+    assert not write_thumbnail(tmp_path / "media", gradient("RGB"), sha256)
+    assert list(tmp_path.iterdir()) == []
+
+
+def truncated_png(tmp_path):
+    path = tmp_path / "cut.png"
+    gradient("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    return Image.open(path)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [truncated_png, lambda tmp_path: Image.new("RGB", (0, 5)), lambda tmp_path: None, lambda tmp_path: object()],
+    ids=["truncated", "empty", "none", "no image"],
+)
+def test_bad_image_is_false_and_leaves_nothing(tmp_path, bad):
+    image = bad(tmp_path)
+
+    assert write_thumbnail(tmp_path / "media", image, SHA) is False
+    assert list((tmp_path / "media").iterdir()) == []
+
+
+def test_image_of_nan_is_no_error(tmp_path):
+    assert write_thumbnail(tmp_path, Image.fromarray(np.full((5, 5), np.nan, np.float32)), SHA) in (True, False)
+
+
+def test_folder_that_cannot_be_made_is_false(tmp_path):
+    (tmp_path / "media").touch()
+
+    assert write_thumbnail(tmp_path / "media", gradient("RGB"), SHA) is False

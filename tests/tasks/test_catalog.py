@@ -1,0 +1,66 @@
+"""Tests of the table of benchmarks and of the words after `--tasks`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.errors import ConfigError
+from tasks.catalog import BENCHMARKS, GROUPS, UnknownTaskError, resolve_tasks
+
+CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("mmstar", ["mmstar"]),
+        (" mme , mmstar ", ["mme", "mmstar"]),
+        ("core", CORE),
+        ("all", [*CORE, "shapes"]),
+        ("shapes,core", ["shapes", *CORE]),
+        ("mmstar,mmstar,core", ["mmstar", *[name for name in CORE if name != "mmstar"]]),
+        ("satori_mmstar", ["mmstar"]),
+        ("satori_core", CORE),
+    ],
+)
+def test_names_become_benchmarks_once_each_in_order(names, expected):
+    assert expected == [benchmark.name for benchmark in resolve_tasks(names)]
+
+
+@pytest.mark.parametrize("names", ["", " , ,", "mmstr", "mmstar,nothing-like-it", "MMSTAR!"])
+def test_an_unknown_or_missing_name_is_a_configuration_error(names):
+    with pytest.raises(UnknownTaskError, match="Known tasks: mmbench_en_dev"):
+        resolve_tasks(names)
+
+
+def test_unknown_names_are_reported_together_with_the_nearest_known_one():
+    with pytest.raises(ValueError, match=r"'mmstr'. Did you mean 'mmstar'\?.*'corre'. Did you mean 'core'\?"):
+        resolve_tasks("mmstr,ocrbench,corre")
+
+
+def test_a_missing_yaml_file_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="no such file"):
+        resolve_tasks("nowhere/my_task.yaml")
+
+
+def test_every_group_member_exists():
+    assert {name for group in GROUPS.values() for name in group} <= set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=lambda benchmark: benchmark.name)
+def test_every_benchmark_has_its_yaml_and_a_budget_that_does_not_cut_the_format_off(benchmark):
+    text = benchmark.yaml_path.read_text(encoding="utf-8")
+
+    assert f"task: {benchmark.yaml_name}\n" in text
+    assert f"test_split: {benchmark.hub_split}\n" in text
+    assert benchmark.hub_path in text
+    assert benchmark.max_new_tokens >= 1024
+
+
+def test_listing_the_catalog_loads_no_heavy_library():
+    heavy = "torch", "transformers", "datasets", "lmms_eval", "pandas", "pyarrow", "numpy", "PIL"
+    code = f"import sys, tasks.catalog; print(sorted(set({heavy!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

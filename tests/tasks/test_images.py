@@ -1,0 +1,147 @@
+"""Tests of reading images: every form a row may hold, broken files, bombs, lmms-eval's global switch."""
+
+import base64
+import hashlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from harness.values import Size
+from tasks.images import (
+    StoredImage,
+    UnreadableImageError,
+    decode_rgb,
+    facts_of,
+    image_bytes_of,
+    image_facts_of,
+    open_image,
+)
+
+
+def encoded(kind: str = "PNG", mode: str = "RGB", size=(40, 30)) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+PNG = encoded()
+
+
+class OneImage:
+    """A source of a single image."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def image_bytes(self, row: int) -> bytes:
+        return self.data
+
+    def image_facts(self, row: int):
+        return facts_of(self.data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        PNG,
+        bytearray(PNG),
+        {"bytes": PNG, "path": "x.png"},
+        base64.b64encode(PNG).decode(),
+        "data:image/png;base64," + base64.b64encode(PNG).decode(),
+        base64.encodebytes(PNG).decode(),
+        StoredImage(OneImage(PNG), 0),
+        Image.open(io.BytesIO(PNG)),
+    ],
+    ids=["bytes", "bytearray", "hub", "base64", "data-uri", "base64-lines", "stored", "pil"],
+)
+def test_every_form_of_an_image_gives_the_same_pixels(value):
+    expected = np.asarray(Image.open(io.BytesIO(PNG)).convert("RGB"))
+
+    assert np.array_equal(expected, np.asarray(open_image(value)))
+
+
+def test_an_image_file_named_by_a_path_is_read(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+
+    assert image_bytes_of({"bytes": None, "path": str(path)}) == PNG
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P", "1", "LA", "I;16"])
+def test_every_mode_becomes_rgb(mode):
+    data = encoded(mode=mode) if mode != "I;16" else encoded(mode="L")
+
+    assert decode_rgb(data).mode == "RGB"
+
+
+def test_an_orientation_note_is_not_applied():
+    image = Image.new("RGB", (40, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", exif=exif)
+
+    assert decode_rgb(buffer.getvalue()).size == (40, 30)
+    assert facts_of(buffer.getvalue()).size == Size(40, 30)
+
+
+@pytest.mark.parametrize("switch", [True, False])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_truncated_file_is_unreadable_even_after_lmms_eval_allowed_it(kind, switch, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", switch)
+    data = encoded(kind, size=(200, 150))
+
+    with pytest.raises(UnreadableImageError, match="cannot be decoded"):
+        decode_rgb(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"not an image",
+        "not base64!",
+        "",
+        "AAAA",
+        {"bytes": None, "path": None},
+        {"bytes": b"", "path": "/nowhere/x.png"},
+        {},
+        7,
+        PNG[:20],
+    ],
+)
+def test_what_is_no_image_is_unreadable_and_has_no_facts(value):
+    with pytest.raises(UnreadableImageError):
+        open_image(value)
+    assert image_facts_of(value) is None
+
+
+def test_a_decompression_bomb_is_refused_from_its_header():
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+    with pytest.raises(UnreadableImageError):
+        decode_rgb(bomb)
+
+
+def test_facts_are_those_of_the_stored_file():
+    stored = StoredImage(OneImage(PNG), 0)
+
+    assert stored.size == Size(40, 30)
+    assert stored.sha256 == hashlib.sha256(PNG).hexdigest()
+    assert stored.bytes == PNG
+
+
+def test_a_broken_stored_image_has_no_size_but_does_not_raise_when_asked_for_it():
+    stored = StoredImage(OneImage(b"broken"), 0)
+
+    assert stored.size is None
+    with pytest.raises(UnreadableImageError):
+        stored.open()

@@ -1,0 +1,122 @@
+"""Tests of a benchmark of one's own: a YAML file with a `satori` section."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.errors import ConfigError
+from tasks.adapters import adapter_of
+from tasks.catalog import resolve_tasks
+from tasks.local_data import DataError, open_task_data
+from tasks.own import load_own_task
+from tasks.prompts import prompt_hash
+from tasks.shapes import generate
+from tasks.verify import verify_task_data
+
+GOOD = """
+task: my_task
+satori:
+  answer_rule: choice
+  data: rows.parquet
+  columns: {id: key, question: text, image: picture, answers: gold, choices: options, category: kind, boxes: where}
+generation_kwargs: {max_new_tokens: 1500}
+process_results: !function anything.at_all
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    example = generate("tiny", "benchmark", 0)
+    rows = [
+        {
+            "key": f"k{number}",
+            "text": "Which one?",
+            "picture": {"bytes": example.png(), "path": None},
+            "gold": ["B"],
+            "options": ["one", "two"],
+            "kind": "easy",
+            "where": [[0, 0, 4, 4]],
+        }
+        for number in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (tmp_path / "my_task.yaml").write_text(GOOD, encoding="utf-8")
+    return tmp_path / "my_task.yaml"
+
+
+def test_columns_are_mapped_to_the_parts_of_a_sample(own):
+    (benchmark,) = resolve_tasks(str(own))
+    data = open_task_data(benchmark)
+    sample = adapter_of(benchmark).sample_of(data[1])
+
+    assert (sample.id, sample.task, sample.answers, sample.category) == ("k1", "my_task", ("B",), "easy")
+    assert sample.choices == {"A": "one", "B": "two"}
+    assert sample.boxes_image_px == ((0.0, 0.0, 4.0, 4.0),)
+    assert adapter_of(benchmark).question_text(data[1]) == "Which one?\nA. one\nB. two"
+    assert (benchmark.max_new_tokens, benchmark.yaml_name) == (1500, "my_task")
+    assert len(prompt_hash("satori", benchmark)) == 64
+
+
+def test_it_stands_beside_embedded_benchmarks(own):
+    assert [benchmark.name for benchmark in resolve_tasks(f"mmstar,{own},{own}")] == ["mmstar", "my_task"]
+
+
+def test_verify_reports_on_it(own):
+    report = verify_task_data(load_own_task(own), images=None)
+
+    assert (report.ok, report.rows, report.images_checked) == (True, 3, 3)
+
+
+def test_the_section_may_stand_under_metadata(own):
+    own.write_text("task: t\ndataset_path: some/hub\nmetadata: {satori: {answer_rule: yes_no}}\n", encoding="utf-8")
+
+    assert load_own_task(own).hub_path == "some/hub"
+
+
+def test_a_column_that_is_not_in_the_data_is_named(own):
+    own.write_text(GOOD.replace("answers: gold", "answers: golds"), encoding="utf-8")
+
+    with pytest.raises(DataError, match="needs the column golds; found key, text"):
+        open_task_data(load_own_task(own))
+
+
+def test_a_taken_name_is_refused(own):
+    own.write_text(GOOD.replace("task: my_task", "task: mmstar"), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="'mmstar' is taken"):
+        resolve_tasks(str(own))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a list", ["holds a mapping"]),
+        ("a: [", ["cannot be read as YAML"]),
+        ("task: t\ndataset_path: x/y\n", ["satori: the section is missing"]),
+        (
+            "{task: 'bad name!', satori: {answer_rule: choise, dat: x, columns: {quesion: q, image: 3}}, "  # noqa: ISC004 - one text
+            "generation_kwargs: {max_new_tokens: 0}}",
+            [
+                "task: a name",
+                "satori.answer_rule",
+                "Did you mean 'choice'?",
+                "satori.dat: unknown field",
+                "satori.columns.quesion: unknown part. Did you mean 'question'?",
+                "satori.columns.image: a column name",
+                "max_new_tokens",
+                "satori.data: a parquet or TSV file is needed",
+            ],
+        ),
+        ("task: t\nsatori: {answer_rule: choice, data: gone.tsv}\n", ["there is no file"]),
+        ("task: t\nsatori: {answer_rule: choice, data: rows.csv}\n", [".parquet or .tsv"]),
+        ("task: t\ndataset_path: x/y\nsatori: {answer_rule: choice, columns: [a]}\n", ["satori.columns: a mapping"]),
+    ],
+)
+def test_all_faults_of_a_file_are_reported_together(tmp_path, text, words):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError) as caught:
+        load_own_task(path)
+
+    assert all(word in str(caught.value) for word in ["bad.yaml", *words]), str(caught.value)

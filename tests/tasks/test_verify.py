@@ -1,0 +1,102 @@
+"""Tests of `tasks verify`: what is missing or broken in local data is named."""
+
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.catalog import BENCHMARKS
+from tasks.verify import verify_task_data
+
+CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
+
+
+@pytest.mark.parametrize("layout", ["parquet", "tsv"])
+@pytest.mark.parametrize("name", CORE)
+def test_good_data_has_no_faults_and_a_warning_about_its_size(local_data, layout, name):
+    report = verify_task_data(BENCHMARKS[name], getattr(local_data, layout), images=None)
+
+    assert report.ok, report.faults
+    assert report.rows == report.images_checked
+    assert str(report.rows_expected) in report.warnings[0]
+    assert not [warning for warning in report.warnings[1:] if "optional columns" not in warning]
+
+
+def test_images_can_be_sampled(local_data):
+    report = verify_task_data(BENCHMARKS["mme"], local_data.parquet, images=5)
+
+    assert report.images_checked == 5
+
+
+def test_missing_data_is_a_fault_and_not_an_exception(tmp_path):
+    report = verify_task_data(BENCHMARKS["mme"], tmp_path)
+
+    assert not report.ok
+    assert "MME.tsv" in report.faults[0]
+
+
+def rewritten(source, target, change):
+    """Copy a parquet file with its rows changed."""
+    table = pq.read_table(source)
+    rows = table.to_pylist()
+    change(rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.from_pylist(rows, schema=table.schema), target)
+    return target.parent
+
+
+def test_broken_images_and_missing_answers_are_named(local_data, tmp_path):
+    def change(rows):
+        rows[2]["image"]["bytes"] = rows[2]["image"]["bytes"][:60]
+        rows[5]["answer"] = ""
+
+    folder = rewritten(local_data.parquet / "mmstar" / "mmstar.parquet", tmp_path / "mmstar.parquet", change)
+    report = verify_task_data(BENCHMARKS["mmstar"], folder, images=None)
+
+    assert [fault.split(" (")[0] for fault in report.faults] == [
+        "1 unreadable images: 2",
+        "1 rows without an accepted answer, which stay unscored: 5",
+    ]
+
+
+def test_an_mme_image_without_its_pair_and_a_missing_subtask_are_named(local_data, tmp_path):
+    def change(rows):
+        del rows[0]
+        rows[:] = [row for row in rows if row["category"] != "posters"]
+
+    folder = rewritten(local_data.parquet / "mme.parquet", tmp_path / "mme.parquet", change)
+    report = verify_task_data(BENCHMARKS["mme"], folder)
+
+    assert any("existence/0000.png (1)" in warning for warning in report.warnings)
+    assert "subtasks without rows: posters" in report.warnings
+
+
+def test_an_mmbench_question_without_its_first_pass_is_named(local_data, tmp_path):
+    shutil.copytree(local_data.parquet / "mmbench_en_dev", tmp_path / "mmbench_en_dev")
+
+    def change(rows):
+        del rows[0]
+
+    shard = tmp_path / "mmbench_en_dev" / "dev-00000-of-00002.parquet"
+    rewritten(shard, shard, change)
+    report = verify_task_data(BENCHMARKS["mmbench_en_dev"], tmp_path)
+
+    assert "1 questions without their first pass, which do not count: 241" in report.warnings
+
+
+def test_mmbench_without_rotations_is_said_not_to_be_circular(local_data, tmp_path):
+    def change(rows):
+        rows[:] = [row for row in rows if row["index"] < 1_000_000]
+
+    source = local_data.parquet / "mmbench_en_dev" / "dev-00000-of-00002.parquet"
+    folder = rewritten(source, tmp_path / "mmbench_en_dev.parquet", change)
+    report = verify_task_data(BENCHMARKS["mmbench_en_dev"], folder)
+
+    assert any("no circular passes" in warning for warning in report.warnings)
+
+
+def test_shapes_verifies_without_any_data():
+    report = verify_task_data(BENCHMARKS["shapes"], images=3)
+
+    assert report.ok
+    assert report.warnings == ()
