@@ -215,9 +215,9 @@ def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> An
 def _mathvista_kind(sample: Sample) -> str:
     """Return `option`, `integer`, `float`, `list` or `text`, by the row's columns, else by its options and gold."""
     question_type, answer_type = sample.extra.get("question_type"), sample.extra.get("answer_type")
-    if sample.choices and question_type in {"multi_choice", None, ""}:
+    if sample.choices and question_type in ("multi_choice", None, ""):
         return "option"
-    if answer_type in {"integer", "float", "list"}:
+    if answer_type in ("integer", "float", "list"):
         return str(answer_type)
     if answer_type == "text" or question_type == "multi_choice" or not sample.answers:
         return "text"

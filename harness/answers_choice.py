@@ -26,7 +26,7 @@ from itertools import islice
 from string import ascii_uppercase
 from typing import Final
 
-from harness.answers_text import MAX_CHARACTERS, fold, lines, text_key, undress
+from harness.answers_text import MAX_CHARACTERS, fold, lines, plain_key, text_key, undress
 
 _THINKS: Final = r"(?:i (?:think|believe) (?:that )?)?"
 _OPENER: Final = rf"(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?{_THINKS}"
@@ -60,6 +60,7 @@ _MOST_STATEMENTS: Final = 64
 
 _BULLET: Final = re.compile(r"\A[-*>+•] (?=[A-Za-z(])")
 _LETTER: Final = re.compile(r"[(\[{<\"']? ?(?P<letter>[A-Za-z])(?P<close> ?[)\]}>\"'])?(?![A-Za-z0-9_'])")
+_LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
 _TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
 _CLOSING: Final = ".,;:!?)]}>\"' \n"
 _SAID_RIGHT: Final = re.compile(
@@ -70,6 +71,8 @@ _SAID_RIGHT: Final = re.compile(
 )
 _BECAUSE: Final = re.compile(r"(?:because|since|due to|given that|因为|由于)(?![a-z])", re.IGNORECASE)
 _STRONG_MARKS: Final = frozenset(".:,;)]-")
+_EXPLAINS: Final = re.compile(r"[^\W\d_]")
+"""Free text has words in it; other numbers than the option's own are no explanation."""
 _TAKES_BACK: Final = re.compile(
     r"\b(?:not|no|nor|neither|never|wrong|incorrect|false|actually|wait|sorry|instead|rather|unless|maybe|perhaps|either|or)"
     r"\b|n't\b|不|没|错|或",
@@ -117,8 +120,8 @@ def _plain_answers(
     texts: Mapping[str, str],
     by_text: Mapping[str, tuple[str, ...]],
 ) -> dict[str, str]:
-    """Return the commonest ways to write each option; none when an option's text looks like a letter."""
-    if any(_LETTER.match(key) for key in by_text):
+    """Return the commonest ways to write each option; none when an option's text looks like a letter's dress."""
+    if any(_LETTER_DRESS.match(key) for key in by_text):
         return {}
     plain: dict[str, str] = {}
     for letter, name in names.items():
@@ -127,7 +130,7 @@ def _plain_answers(
         plain.update(dict.fromkeys((*dresses, letter.lower(), f"({letter.lower()})"), name))
         if texts[name]:
             plain.update(dict.fromkeys((f"{dress} {text}" for dress in dresses[1:]), name))
-        if len(by_text.get(texts[name], ())) == 1:
+        if len(by_text.get(texts[name], ())) == 1 and not _LETTER.match(texts[name]):
             plain[text] = name
     return plain
 
@@ -194,7 +197,7 @@ def _reading(text: str, exact: tuple[str, ...] | None, options: Options) -> str 
 
 def _named_by(text: str, options: Options) -> tuple[str, ...]:
     """Return the options whose text this is."""
-    return options.by_text.get(text_key(text), ()) if options.by_text else ()
+    return options.by_text.get(plain_key(text), ()) if options.by_text else ()
 
 
 def _letter(body: str, options: Options, *, weak: bool) -> tuple[str | None, bool]:
@@ -218,7 +221,7 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
     if not split.group() and not found["close"]:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
-    if own and text_key(_whole_number(marks, gap, rest)) == own:
+    if own and plain_key(_whole_number(marks, gap, rest)) == own:
         return name, True
     if not marks and _SAID_RIGHT.match(rest):
         return name, True
@@ -240,8 +243,10 @@ def _conflicts(rest: str, name: str, options: Options) -> bool:
     if _TAKES_BACK.search(rest) or _names_other_letter(rest, name, options):
         return True
     own = options.texts.get(name, "")
-    key = text_key(rest)
-    key = key.replace(own, " ", 1) if own else key
+    key = plain_key(rest)
+    if key in options.by_text or (own and not _EXPLAINS.search(key)):
+        return True
+    key = key.removeprefix(own)
     return any(other != own and _holds_words(key, other) for other in options.by_text)
 
 

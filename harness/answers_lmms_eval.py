@@ -70,6 +70,7 @@ def extract_letter(answer: str, letters: Sequence[str]) -> str | None:
         text = text.strip(mark)
     core = text.strip()
     text = f" {text} "
+    letters = [letter for letter in letters if letter in text]
     found = [*_dressed(text, letters), *_after_phrases(text, letters), *_at_the_ends(core, text, letters)]
     if not found:
         found = [(_FALLBACK, text.rfind(letter), letter) for letter in letters if letter in text]
@@ -112,7 +113,7 @@ def _at_the_ends(core: str, text: str, letters: Sequence[str]) -> list[tuple[int
 
 def infer_mmbench(answer: str, choices: Mapping[str, str]) -> str | None:
     """Return MMBench's own reading, or None: a letter A to E as a word, else the only option text in the answer."""
-    words = answer.split()
+    words = answer.split() if any(letter in answer for letter in _MMBENCH_LETTERS) else []
     present = set(words)
     plain = [letter for letter in _MMBENCH_LETTERS if letter in present]
     if "Failed to obtain answer via API" not in answer:
@@ -256,7 +257,7 @@ def _normalised(sample: Sample, extraction: str) -> str | None:
     if _is_multi_choice(sample):
         return _nearest_option(extraction.strip(), tuple(sample.choices.values()))
     kind = sample.extra.get("answer_type")
-    if kind not in {"integer", "float"}:
+    if kind not in ("integer", "float"):
         return extraction
     number = python_float(extraction)
     if number is None or (kind == "integer" and not math.isfinite(number)):

@@ -44,6 +44,8 @@ _NESTED_WRAPPERS: Final = 4
 _DEGREES: Final = re.compile(r"\^ ?\{?\\circ\}?|\\degree|\\circ")
 _LATEX_BLANK: Final = re.compile(r"\\(?:[,;:! ]|q?quad|displaystyle|left|right)(?![A-Za-z])|~")
 _MATHS_MARKS: Final = re.compile(r"\\[()\[\]]")
+_MATHS: Final = re.compile(r"\$\$?([^$]*)\$\$?(?!\d)")
+"""What stands between two dollar signs; a closing one before a digit is money."""
 _HEADING: Final = re.compile(r"(?m)^ {0,3}#+ ")
 _EMPHASIS: Final = re.compile(r"(?<![\w*])[*_]++|(?<![*_])[*_]++(?!\w)|`+")
 _BLANK_AT_MARK: Final = re.compile(r" (?=[^\w ])|(?<=[^\w ]) ")
@@ -81,7 +83,7 @@ def undress(text: str) -> str:
         return text
     if "\\" in text:
         text = undress_latex(text)
-    return _EMPHASIS.sub("", _HEADING.sub("", text.replace("$", "")))
+    return _EMPHASIS.sub("", _HEADING.sub("", _MATHS.sub(r"\1", text)))
 
 
 def undress_latex(text: str) -> str:
@@ -116,9 +118,12 @@ def text_key(text: str) -> str:
     one word) dropped, closing punctuation dropped. A text beyond `MAX_CHARACTERS` has the empty key, like a blank one.
     """
     text = text.strip()
-    if len(text) > MAX_CHARACTERS:
-        return ""
-    key = " ".join(undress(fold(text)).casefold().split())
+    return "" if len(text) > MAX_CHARACTERS else plain_key(undress(fold(text)))
+
+
+def plain_key(text: str) -> str:
+    """Return the `text_key` of a text that is folded and undressed already."""
+    key = " ".join(text.casefold().split())
     key = _BLANK_AT_MARK.sub("", key)
     return _unwrapped(_without_end_marks(key.lstrip(_BEFORE_TEXT)))
 

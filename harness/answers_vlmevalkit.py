@@ -65,10 +65,7 @@ def _infer_letter(answer: str, choices: Mapping[str, str], *, paper: bool) -> st
         return None
     if any(refusal in answer for refusal in _REFUSALS):
         return "Z"
-    spaced = answer
-    for mark in _OPTION_MARKS:
-        spaced = spaced.replace(mark, " ")
-    words = spaced.split()
+    words = _words(answer) if any(letter in answer for letter in (*choices, "Z")) else []
     present = set(words)
     found = [letter for letter in choices if letter in present]
     if len(found) == 1 and (paper or words.index(found[0]) >= len(words) - _LAST_TOKENS):
@@ -80,6 +77,13 @@ def _infer_letter(answer: str, choices: Mapping[str, str], *, paper: bool) -> st
     said = _ANSWER_IS.search(answer)
     letter = said.group(1).upper() if said else None
     return letter if letter in choices else None
+
+
+def _words(answer: str) -> list[str]:
+    """Return the answer's words, some punctuation taken for blanks."""
+    for mark in _OPTION_MARKS:
+        answer = answer.replace(mark, " ")
+    return answer.split()
 
 
 def _infer_text(answer: str, choices: Mapping[str, str], *, paper: bool) -> str | None:

@@ -12,13 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from harness.judge import Judge, ask_all, wants_judge
 from harness.parse import parse
 from harness.predictions import rescore_record
 from harness.score import score, score_error, selection_for
+from harness.thumbnails import write_thumbnail
 from harness.values import Generation, Record, Sample, ScoreConfig
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class RecordSink(Protocol):
@@ -80,10 +85,17 @@ class RunRecorder:
     """
 
     def __init__(
-        self, sink: RecordSink, config: ScoreConfig, answered: Mapping[tuple[str, str], Generation], listener: RunListener
+        self,
+        sink: RecordSink,
+        config: ScoreConfig,
+        answered: Mapping[tuple[str, str], Generation],
+        listener: RunListener,
+        media_folder: Path | None = None,
     ) -> None:
+        """Begin with what the journal has; thumbnails go to `media_folder`, None keeps none."""
         self._sink = sink
         self._config = config
+        self._media_folder = media_folder
         self._answered = dict(answered)
         self._listener = listener
         self._task: PreparedTask | None = None
@@ -101,8 +113,8 @@ class RunRecorder:
         current = self._current(task)
         return self._answered.get((current.name, current.sample_ids[doc_id]))
 
-    def record(self, task: str, doc_id: int, generation: Generation) -> None:
-        """Score one answer, journal it, tell the listener."""
+    def record(self, task: str, doc_id: int, generation: Generation, image: Image | None = None) -> None:
+        """Score one answer, journal it, keep a thumbnail, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
         earned = (
@@ -118,6 +130,8 @@ class RunRecorder:
         )
         record = Record(sample=sample, generation=generation, score=earned)
         self._sink.append(record)
+        if image is not None and self._media_folder is not None and sample.image_sha256:
+            write_thumbnail(self._media_folder, image, sample.image_sha256)
         self._answered[current.name, sample.id] = generation
         self.asked += 1
         self._listener.sample_recorded(record)
@@ -164,6 +178,7 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
         What it cost, and lmms-eval's own mean score for `check_mean`.
     """
     from lmms_eval.evaluator import simple_evaluate  # noqa: PLC0415 - ten seconds of import that only a run needs
+    from lmms_eval.tasks import TaskManager  # noqa: PLC0415 - see above
 
     recorder.begin(task)
     started = time.monotonic()
@@ -173,6 +188,8 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
             simple_evaluate(
                 model=model,
                 tasks=[task.lmms_task],
+                # without a manager of its own it would index the two thousand tasks that lmms-eval ships, every time
+                task_manager=TaskManager("ERROR", include_defaults=False),
                 bootstrap_iters=0,
                 log_samples=False,
                 random_seed=seed,

@@ -275,8 +275,8 @@ class RecordingModel(lmms, abc.ABC):
             generations = self._generate_if_it_fits([prompt for _, prompt in piece])
             if generations is None:
                 continue  # the batch size was halved
-            for (ask, _), generation in zip(piece, generations, strict=True):
-                yield self._recorded(ask, generation)
+            for (ask, prompt), generation in zip(piece, generations, strict=True):
+                yield self._recorded(ask, generation, prompt.images[0] if prompt.images else None)
             start += len(piece)
 
     def _generate_if_it_fits(self, prompts: list[Prompt]) -> list[Generation] | None:
@@ -306,10 +306,12 @@ class RecordingModel(lmms, abc.ABC):
         image.load()
         return fit_to_grid(to_rgb(image), self.pixel_limits)
 
-    def _recorded(self, ask: Ask, generation: Generation) -> tuple[Ask, Generation]:
+    def _recorded(
+        self, ask: Ask, generation: Generation, image: Image.Image | None = None
+    ) -> tuple[Ask, Generation]:
         """Hand a generation to the recorder. Repeats are not recorded: the seam has one answer per document."""
         if self.recorder is not None and not ask.repeat:
-            self.recorder.record(ask.task, ask.doc_id, generation)
+            self.recorder.record(ask.task, ask.doc_id, generation, image)
         return ask, generation
 
 

@@ -6,9 +6,12 @@ loses at most the batch in flight. The store lies behind this protocol; a model 
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from harness.values import Generation
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @runtime_checkable
@@ -19,6 +22,9 @@ class Recorder(Protocol):
         """Return the generation recorded for this document, or None when it is still to be asked."""
         ...
 
-    def record(self, task: str, doc_id: int, generation: Generation) -> None:
-        """Keep the generation; called once per document, in the order in which batches end."""
+    def record(self, task: str, doc_id: int, generation: Generation, image: Image | None) -> None:
+        """Keep the generation; called once per document, in the order in which batches end.
+
+        `image` is the first image as the model saw it, for a thumbnail; None when there is none.
+        """
         ...

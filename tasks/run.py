@@ -394,7 +394,8 @@ def _ask_all(
         for record in read_records(run.journal.path)
         if record.generation.error is None
     }
-    recorder = RunRecorder(run.journal, config, answered, environment.listener)
+    media = run.media_folder if spec.thumbnails else None
+    recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
     timings: dict[str, TaskTiming] = {}
     for question in questions:

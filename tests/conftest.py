@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -28,3 +29,234 @@ def data_builder() -> ModuleType:
 def local_data(data_builder, tmp_path_factory):
     """Drawn copies of the core benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
     return data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
+
+
+CORPUS = [
+    "What colour is the circle? a red circle a blue square a green triangle",
+    "<caption>a red circle and a blue square</caption><bbox>[[0,4,28,32],[8,12,56,52]]</bbox><answer>red</answer>",
+    "How many shapes are there? one two three yes no left right above below",
+] * 30
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2_5_vl(tmp_path_factory, one_thread) -> Path:
+    from training.tiny_model import build_tiny_qwen2_5_vl
+
+    return build_tiny_qwen2_5_vl(tmp_path_factory.mktemp("checkpoints") / "tiny-qwen2.5-vl", CORPUS)
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2_vl(tmp_path_factory, one_thread) -> Path:
+    """Boxes in thousandths; the hub's older files: preprocessor_config.json with min_pixels, chat_template.json."""
+    import torch
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+    from training.tiny_model import CHAT_TEMPLATE, train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    ids = tokenizer.convert_tokens_to_ids
+    config = Qwen2VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "initializer_range": 0.2,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        vision_config={
+            "depth": 1,
+            "embed_dim": 32,
+            "hidden_size": 64,
+            "num_heads": 2,
+            "mlp_ratio": 2,
+            "patch_size": 14,
+            "initializer_range": 0.2,
+        },
+        image_token_id=ids("<|image_pad|>"),
+        video_token_id=ids("<|video_pad|>"),
+        vision_start_token_id=ids("<|vision_start|>"),
+        vision_end_token_id=ids("<|vision_end|>"),
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-qwen2-vl"
+    torch.manual_seed(1)
+    save(Qwen2VLForConditionalGeneration(config), tokenizer, folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": CHAT_TEMPLATE}))
+    limits = {"min_pixels": 784, "max_pixels": 100_352, "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}
+    kinds = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor"}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**limits, **kinds}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3_vl(tmp_path_factory, one_thread) -> Path:
+    """Boxes in thousandths, patches of 16 pixels."""
+    import torch
+    from transformers import (
+        Qwen2VLImageProcessor,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+
+    from training.tiny_model import CHAT_TEMPLATE, train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    ids = tokenizer.convert_tokens_to_ids
+    config = Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": 32,
+            "initializer_range": 0.2,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [6, 5, 5],
+                "mrope_interleaved": True,
+            },
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 16,
+            "out_hidden_size": 64,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+            "initializer_range": 0.2,
+        },
+        image_token_id=ids("<|image_pad|>"),
+        video_token_id=ids("<|video_pad|>"),
+        vision_start_token_id=ids("<|vision_start|>"),
+        vision_end_token_id=ids("<|vision_end|>"),
+        tie_word_embeddings=True,
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-qwen3-vl"
+    torch.manual_seed(2)
+    save(Qwen3VLForConditionalGeneration(config), tokenizer, folder)
+    Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(patch_size=16, merge_size=2, min_pixels=1024, max_pixels=131_072),
+        tokenizer=tokenizer,
+        video_processor=Qwen3VLVideoProcessor(patch_size=16, merge_size=2),
+        chat_template=CHAT_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llava(tmp_path_factory, one_thread) -> Path:
+    """Square crops of 56 pixels, no known box frame, a chat template without a system role."""
+    import torch
+    from transformers import CLIPImageProcessor, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<image>"]})
+    config = LlavaConfig(
+        text_config={
+            "model_type": "llama",
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "initializer_range": 0.2,
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "model_type": "clip_vision_model",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "projection_dim": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 14,
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+        vision_feature_layer=-1,
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-llava"
+    torch.manual_seed(3)
+    save(LlavaForConditionalGeneration(config), tokenizer, folder)
+    LlavaProcessor(
+        image_processor=CLIPImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}),
+        tokenizer=tokenizer,
+        patch_size=14,
+        num_additional_image_tokens=1,
+        vision_feature_select_strategy="default",
+        chat_template=(
+            "{% for message in messages %}"
+            "{% if message['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+            "{{ '<|im_start|>' + message['role'] + '\\n' }}"
+            "{% for part in message['content'] %}"
+            "{{ '<image>\\n' if part['type'] == 'image' else part['text'] }}"
+            "{% endfor %}{{ '<|im_end|>\\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+        ),
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_text_only(tmp_path_factory, one_thread) -> Path:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-llama"
+    save(LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)), tokenizer, folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tmp_path_factory, tiny_qwen2_5_vl) -> Path:
+    """A LoRA adapter on the tiny Qwen2.5-VL that changes what it says."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    base = AutoModelForImageTextToText.from_pretrained(tiny_qwen2_5_vl, dtype=torch.float32)
+    torch.manual_seed(4)
+    adapted = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-adapter"
+    adapted.save_pretrained(folder)
+    return folder
+
+
+def save(model, tokenizer, folder: Path) -> None:
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
