@@ -11,7 +11,6 @@ peer's protocol a missing judge scores what the peer scores.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -188,9 +187,9 @@ def _decimals(sample: Sample) -> int | None:
     stored = sample.extra.get("precision")
     if isinstance(stored, str):
         stored = python_float(stored)
-    if isinstance(stored, bool) or not isinstance(stored, int | float) or not math.isfinite(stored) or stored < 0:
+    if isinstance(stored, bool) or not isinstance(stored, int | float) or not stored >= 0:  # NaN too
         return None
-    return min(int(stored), MAX_DECIMALS)
+    return int(min(stored, MAX_DECIMALS))
 
 
 def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:

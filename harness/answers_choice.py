@@ -79,7 +79,9 @@ _TAKES_BACK: Final = re.compile(
     re.IGNORECASE,
 )
 _FIRST_CJK: Final = "\u2e80"
-_OTHER_LETTER: Final = re.compile(r"(?<![\w'])([A-Z])(?![\w'])(?! [a-z])|(?<![\w'])([B-HJ-Z])(?![\w'])|\(([a-z])\)")
+_OTHER_LETTER: Final = re.compile(
+    r"(?<![A-Za-z0-9_'])([A-Z])(?![A-Za-z0-9_'])(?! [a-z])|(?<![A-Za-z0-9_'])([B-HJ-Z])(?![A-Za-z0-9_'])|\(([a-z])\)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ _YES_NO_PREFIX: Final = 4
 _BRACKETED_LETTER: Final = re.compile(r"\(([a-zA-Z])\)")
 _FULL_WIDTH: Final = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " "}
 
+_MOST_DECIMALS: Final = 400
+"""Rounding a float to more decimals than this changes nothing."""
+
 MAX_DISTANCE_CHARACTERS: Final = 4_000
 """So much of a judge's reply is compared with the options; it is far shorter (256 tokens there)."""
 
@@ -285,9 +288,9 @@ def _precision(sample: Sample) -> int:
     """Return the number of decimals, 0 when the row has none (the hub stores 1.0; lmms-eval needs 1)."""
     stored = sample.extra.get("precision")
     number = python_float(stored) if isinstance(stored, str) else stored
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:  # noqa: PLR0124 - NaN; isnan() refuses big integers
         return 0
-    return max(-400, min(400, int(number)))
+    return int(max(-_MOST_DECIMALS, min(_MOST_DECIMALS, number)))
 
 
 LMMS_EVAL_RULES: Final[Mapping[AnswerRule, Rule]] = {

@@ -13,8 +13,10 @@ from __future__ import annotations
 import abc
 import gc
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_AUTO_BATCH = 8
 """Where `batch_size=auto` starts when the backend has no better guess."""
+_OPENERS = min(4, os.cpu_count() or 1)
+"""Threads that open images while the model works; Pillow decodes without holding the interpreter."""
 _SMALLEST_WINDOW = 64
 """Requests that are looked at together to make batches of similar size."""
 
@@ -232,7 +236,20 @@ class RecordingModel(lmms, abc.ABC):
             yield Ask(position, task, split, doc_id, repeat, decodings[written], doc_to_messages)
 
     def _answer(self, todo: Sequence[Ask]) -> Iterator[tuple[Ask, Generation]]:
-        """Answer batch after batch, recording each; yield what was recorded."""
+        """Answer batch after batch, recording each; yield what was recorded.
+
+        While the model works on one batch, the images of the next are opened: two batches are in memory, never more.
+        """
+        with ThreadPoolExecutor(_OPENERS, thread_name_prefix="satori-open") as pool:
+            ahead: list[Future[_Opened]] = []
+            for batch in self._batches(todo):
+                opening = [pool.submit(self._opened, looked) for looked in batch]
+                yield from self._answer_batch(ahead)
+                ahead = opening
+            yield from self._answer_batch(ahead)
+
+    def _batches(self, todo: Sequence[Ask]) -> Iterator[list[_LookedAt]]:
+        """Yield batches of similar size, window by window; nothing is opened yet."""
         start = 0
         while start < len(todo):
             window = _window(todo, start, self.batch_size)
@@ -241,7 +258,16 @@ class RecordingModel(lmms, abc.ABC):
             while waiting:
                 batch = _head_of_one_kind(waiting, self.batch_size)
                 del waiting[: len(batch)]
-                yield from self._answer_batch(batch)
+                yield batch
+
+    def _opened(self, looked: _LookedAt) -> _Opened:
+        """Open the images of one ask, in a thread. An image that cannot be read costs its own sample only."""
+        ask, turns = looked.ask, looked.turns or self._turns(looked.ask)
+        try:
+            opened = tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
+        except Exception as error:  # noqa: BLE001 - decoders raise anything on a damaged file
+            return _Opened(ask, None, f"unreadable image: {type(error).__name__}: {error}")
+        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding))
 
     def _looked_at(self, ask: Ask) -> _LookedAt:
         """Find out how much work an ask is. A chat is kept only if it holds no decoded image."""
@@ -257,18 +283,14 @@ class RecordingModel(lmms, abc.ABC):
         messages = ask.doc_to_messages(self.task_dict[ask.task][ask.split][ask.doc_id])
         return read_turns(messages, f"doc_to_messages of task {ask.task}, row {ask.doc_id}")
 
-    def _answer_batch(self, batch: Sequence[_LookedAt]) -> Iterator[tuple[Ask, Generation]]:
-        """Open a batch's images, generate, record. An image that cannot be read costs its own sample only."""
+    def _answer_batch(self, batch: Sequence[Future[_Opened]]) -> Iterator[tuple[Ask, Generation]]:
+        """Generate for a batch whose images are being opened, and record it."""
         prompts: list[tuple[Ask, Prompt]] = []
-        for looked in batch:
-            ask, turns = looked.ask, looked.turns or self._turns(looked.ask)
-            try:
-                opened = tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
-            except Exception as error:  # noqa: BLE001 - decoders raise anything on a damaged file
-                reason = f"unreadable image: {type(error).__name__}: {error}"
-                yield self._recorded(ask, Generation(text="", error=reason))
+        for opened in (opening.result() for opening in batch):
+            if opened.prompt is None:
+                yield self._recorded(opened.ask, Generation(text="", error=opened.reason))
             else:
-                prompts.append((ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding)))
+                prompts.append((opened.ask, opened.prompt))
         start = 0
         while start < len(prompts):
             piece = prompts[start : start + self.batch_size]
@@ -324,6 +346,17 @@ class _LookedAt:
     """Whether it has images, their pixels, characters of text: what is alike stands side by side when sorted."""
     turns: tuple[Turn, ...] | None
     """Its chat; None when that holds decoded images, and is made again for the batch to keep memory flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An ask whose images were opened, or the reason why they could not be."""
+
+    ask: Ask
+    prompt: Prompt | None
+    """None when an image could not be read."""
+    reason: str | None = None
+    """Why there is no prompt; None when there is one."""
 
 
 def read_turns(messages: object, where: str) -> tuple[Turn, ...]:

@@ -20,6 +20,7 @@ MAX_CACHED_WORDS = 2**14
 """Stems remembered, least recently used first to go: more than the vocabulary of most caption sets."""
 
 _IRREGULAR = {
+    "sky": "sky",
     "skies": "sky",
     "dying": "die",
     "lying": "lie",

@@ -1,6 +1,6 @@
 """Time the caption score against the reference way, in one run: `python -P tests/bench/bench_captions.py`.
 
-2,000 captions of 10 to 30 words in groups of 8 per reference, as a GRPO step makes them: most are edited copies of their
+2,000 captions of 10 to 30 words in groups of 8 per reference, as a GRPO step makes them: most are edited copies of the
 reference, some have two sentences, quotes, clitics or numbers. The reference way does everything per call: NLTK's Punkt
 and word tokenizer, `sentence_bleu`, and a `RougeScorer` with stemmer. Punkt's model is not at hand without a download;
 NLTK's own code runs here on the part of it that lower-cased text can touch (`harness/sentences.py`).
@@ -24,16 +24,17 @@ GROUPS = 250
 GROUP_SIZE = 8
 REPEATS = 3
 
-_WORDS = """
+_VOCABULARY = """
 the a an of on in with and is are next to under above standing sitting holding wearing riding looking walking playing
 man woman child children people dog cat horse bird elephant giraffe boy girl player skateboarder surfer street table
 chair window building kitchen bathroom counter plate pizza sandwich bowl vegetables broccoli train station platform bus
-car truck motorcycle bicycle traffic light sign stop parking meter bench park field grass trees mountain beach ocean wave
+car truck motorcycle bicycle traffic light sign stop parking meter bench park field grass trees mountain beach ocean
 surfboard snowboard skis tennis racket baseball bat ball glove kite umbrella handbag suitcase laptop keyboard mouse
 remote television clock vase flowers scissors teddy bear toothbrush red blue green yellow white black brown large small
 several two three many colorful wooden old young crowded sunny cloudy beautiful reflecting parked painted decorated
 displayed surrounded filled covered placed facing brightly quickly carefully various different together behind between
-""".split()
+"""
+_WORDS = _VOCABULARY.split()
 _UNUSUAL = [
     "the man's", "isn't", "“stop”", '"exit"', "3.5", "$5.00", "(left)", "50%", "mr. smith", "o'clock", "t-shirt", "e.g."
 ]  # fmt: skip
