@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -44,6 +45,9 @@ TEMPORARY_SUFFIX = ".tmp"
 
 Key: TypeAlias = tuple[str, str, int]
 """Task, sample id, repeat."""
+
+_KEY_AT_START = re.compile(rb'\{"task":"([ !#-\[\]-~]*)","id":"([ !#-\[\]-~]*)","repeat":([0-9]{1,9}),')
+"""The key as `record_line` writes it, unless it needs escapes: ten times as fast as reading the whole line."""
 
 _MENDS: dict[int, str] = {
     errno.ENOSPC: "free space on that disk, then run the same command again: it resumes",
@@ -314,10 +318,10 @@ def index_journal(path: Path, *, check_records: bool = False) -> JournalIndex:
 
     Args:
         path: The `samples.jsonl`.
-        check_records: Whether to check every field of every line, not the key alone.
+        check_records: Whether to check every field of every line; otherwise the key may be all that is looked at.
 
     Raises:
-        CorruptRecordError: a line is not a record; names file and line.
+        CorruptRecordError: a line that was looked at is not a record; names file and line.
         StoreError: the file cannot be read.
     """
     offsets: dict[Key, int] = {}
@@ -340,7 +344,7 @@ def read_records(path: Path) -> Iterator[Record]:
     with the keys, not with the texts.
 
     Raises:
-        CorruptRecordError: a line is not a record; names file and line.
+        CorruptRecordError: a line that counts is not a record; names file and line.
         StoreError: the file cannot be read.
     """
     index = index_journal(path)
@@ -359,6 +363,8 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def _key_of_line(line: bytes, path: Path, line_number: int, *, check_records: bool) -> Key:
+    if not check_records and (found := _KEY_AT_START.match(line)):
+        return (found[1].decode("ascii"), found[2].decode("ascii"), int(found[3]))
     fields = object_from_line(line, path, line_number)
     try:
         return record_from_json(fields).key if check_records else _key_of(fields)

@@ -110,16 +110,19 @@ def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
 
 
 def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[str, list[Json]]]:
+    """Yield the columns of one row group after the other, each bounded in rows and in characters."""
     group: dict[str, list[Json]] = {name: [] for name in columns}
+    json_columns = [name for name in columns if name in _JSON_COLUMNS]
     rows = characters = 0
     for record in records:
         row = record_to_json(record)
-        for name in _JSON_COLUMNS:
-            row[name] = json.dumps(row[name], separators=(",", ":"), allow_nan=False)
+        for name in json_columns:
+            row[name] = text = json.dumps(row[name], separators=(",", ":"), allow_nan=False)
+            characters += len(text)
         for name in columns:
             group[name].append(row[name])
         rows += 1
-        characters += len(record.generation.text) + len(record.sample.question) + len(str(row["extra"]))
+        characters += len(record.generation.text) + len(record.sample.question)
         if rows == ROW_GROUP_ROWS or characters >= ROW_GROUP_CHARACTERS:
             yield group
             group = {name: [] for name in columns}

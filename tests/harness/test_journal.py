@@ -138,6 +138,16 @@ def test_wrong_field_of_a_later_line_is_named_with_its_line_when_read(path):
         list(read_records(path))
 
 
+@pytest.mark.parametrize("text", [*HOSTILE_TEXTS, "plain", "~ !#$[]^_`", "a\x7fb", "\\", "é", '","id":"x","repeat":5,'])
+@pytest.mark.parametrize("repeat", [0, 7, 10**12])
+def test_key_is_the_same_whether_the_whole_line_is_read_or_its_start(path, text, repeat):
+    record = record_of(text, repeat=repeat)
+    write(path, replace(record, sample=replace(record.sample, task=text)))
+
+    assert list(index_journal(path).offsets) == list(index_journal(path, check_records=True).offsets)
+    assert list(index_journal(path).offsets) == [(text, text, repeat)]
+
+
 def test_missing_journal_is_a_store_error(path):
     with pytest.raises(StoreError, match=r"cannot read .*samples\.jsonl"):
         list(read_records(path))

@@ -18,9 +18,9 @@ CASES = json.loads((Path(__file__).parents[1] / "cases" / "word_tokens.json").re
 """Texts with the tokens of `nltk.word_tokenize` (NLTK 3.10.4, punkt_tab)."""
 
 _WRITTEN_PIECES = """
-a the man dog isn't it's they'll dogs' 'tis d'ye more'n cannot gonna shouldn't've o'clock t-shirt x j. b. mr. mr etc. p.m.
-u.s. ave x-co. 3 3.5 5. 1,000 -5. '90s $5.00 10% #1 a&b administrators z-holiday www.foo.com 猫 一只鸟。 café ½ “stop” «exit»
-‘go’ — – ... .. . , ; : ? ! ?! .) ." .'' ' '' " ` `` ( ) [ ] -- --- * / 😀
+a the man dog isn't it's they'll dogs' 'tis d'ye more'n cannot gonna shouldn't've o'clock t-shirt x j. b. mr. mr etc.
+p.m. u.s. ave x-co. 3 3.5 5. 1,000 -5. '90s $5.00 10% #1 a&b administrators z-holiday www.foo.com 猫 一只鸟。 café ½
+“stop” «exit» ‘go’ — – ... .. . , ; : ? ! ?! .) ." .'' ' '' " ` `` ( ) [ ] -- --- * / 😀
 """
 _texts = st.lists(
     st.tuples(st.sampled_from(_WRITTEN_PIECES.split()), st.sampled_from([" ", " ", " ", "", "  ", "\n", "\t"])),
