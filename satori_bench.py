@@ -57,7 +57,9 @@ class Verbs(click.Group):
     command_class = Verb
     group_class = type
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb, or name the nearest one."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
@@ -373,7 +375,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
 @click.option("--run", "run_root", type=click.Path(file_okay=False, path_type=Path), help="Also make a run folder.")
 @click.option("--name", help="Name of the model or system, for --run; default: the file's name.")
 @_json_option
-def score(  # noqa: D417 - the arguments are the options above
+def score(
     file: Path,
     output: Path | None,
     run_root: Path | None,
@@ -485,7 +487,9 @@ def tasks_show(name: str) -> int:
 
     for item in resolve_tasks(name):
         click.echo(f"{item.name}: {item.title}")
-        place = f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})" if item.hub_path else "embedded"
+        place = (
+            f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})" if item.hub_path else "embedded"
+        )
         facts = {
             "data": place,
             "columns": ", ".join(item.hub_columns),
@@ -512,9 +516,7 @@ def tasks_show(name: str) -> int:
 @click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
 @click.option("--all-images", is_flag=True, help="Decode every image, not a sample of them.")
 @_json_option
-def tasks_verify(
-    names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool
-) -> int:
+def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool) -> int:
     """Check the data of tasks: columns, counts, images, pairs; say what is missing."""
     import json
     from dataclasses import asdict
@@ -525,9 +527,7 @@ def tasks_verify(
 
     overrides = parse_dataset_overrides(datasets)
     images = {"images": None} if all_images else {}
-    reports = [
-        verify_task_data(item, data_dir, overrides.get(item.name), **images) for item in resolve_tasks(names)
-    ]
+    reports = [verify_task_data(item, data_dir, overrides.get(item.name), **images) for item in resolve_tasks(names)]
     if as_json:
         click.echo(json.dumps({"schema": 1, "tasks": [asdict(report) for report in reports]}, indent=2))
     else:
@@ -654,7 +654,9 @@ def doctor(
 
 
 @cli.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("satori-bench-demo"), show_default=True)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("satori-bench-demo"), show_default=True
+)
 @click.option("--samples", type=click.IntRange(1, 1000), default=200, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_json_option

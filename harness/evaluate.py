@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,8 +177,10 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
     Returns:
         What it cost, and lmms-eval's own mean score for `check_mean`.
     """
-    from lmms_eval.evaluator import simple_evaluate  # noqa: PLC0415 - ten seconds of import that only a run needs
-    from lmms_eval.tasks import TaskManager  # noqa: PLC0415 - see above
+    from lmms_eval.evaluator import (  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - heavy, and untyped
+        simple_evaluate,  # pyright: ignore[reportUnknownVariableType] - the same
+    )
+    from lmms_eval.tasks import TaskManager  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - see above
 
     recorder.begin(task)
     started = time.monotonic()
@@ -209,27 +211,26 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def _without_bars() -> Generator[None]:
     """Keep lmms-eval's own bars out of our progress; it switches them on whatever the environment says."""
-    from lmms_eval import evaluator  # noqa: PLC0415 - see `evaluate_task`
-    from lmms_eval.api import task as task_module  # noqa: PLC0415 - see `evaluate_task`
-    from tqdm import tqdm  # noqa: PLC0415 - see `evaluate_task`
+    import tqdm  # noqa: PLC0415 - see `evaluate_task`
+    from lmms_eval import evaluator  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - see `evaluate_task`
+    from lmms_eval.api import task as task_module  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - the same
 
-    class SilentBar(tqdm):  # type: ignore[type-arg]  # tqdm is generic only in its stubs
-        """A bar that shows nothing."""
+    bar = cast("Callable[..., object]", tqdm.tqdm)
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
+    def silent_bar(*args: object, **kwargs: object) -> object:
+        return bar(*args, **{**kwargs, "disable": True})
 
-    modules = (evaluator, task_module)
+    modules = (cast("Any", evaluator), cast("Any", task_module))
     before = [module.tqdm for module in modules]
     for module in modules:
-        module.tqdm = SilentBar
+        module.tqdm = silent_bar
     try:
         yield
     finally:
-        for module, bar in zip(modules, before, strict=True):
-            module.tqdm = bar
+        for module, original in zip(modules, before, strict=True):
+            module.tqdm = original
 
 
 def check_mean(timing: TaskTiming, task: str, values: Sequence[float]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.values import Record
@@ -64,7 +65,7 @@ def ask_all(judge: Judge, questions: Iterable[tuple[Record, str]]) -> Iterator[t
     client = _client(judge)
     with ThreadPoolExecutor(max_workers=judge.concurrency) as pool:
         pairs = list(questions)
-        replies = pool.map(lambda pair: _ask(client, judge, judge_prompt(pair[0], pair[1])), pairs)
+        replies = pool.map(partial(_ask, client, judge), [judge_prompt(record, answer) for record, answer in pairs])
         yield from zip((record for record, _ in pairs), replies, strict=True)
 
 

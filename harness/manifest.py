@@ -66,6 +66,8 @@ class Manifest:
     """Hex sha256 over the weights; empty where they cannot be seen (a served model, predictions made elsewhere)."""
     adapter_hash: str | None
     """Hex sha256 over the adapter's weights; None without an adapter."""
+    config_hash: str
+    """Hex sha256 over the checkpoint's configuration, processor, tokenizer and chat template; empty when not seen."""
     model_type: str
     """The checkpoint's `model_type`, such as `qwen2_5_vl`; empty when not known."""
     backend: str
@@ -182,6 +184,7 @@ def run_key(manifest: Manifest) -> str:
             {
                 "model": manifest.weights_hash or manifest.model,
                 "adapter_hash": manifest.adapter_hash,
+                "config_hash": manifest.config_hash,
                 "model_type": manifest.model_type,
                 "backend": manifest.backend,
                 "format": manifest.format,
@@ -216,6 +219,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
         "model": manifest.model,
         "weights_hash": manifest.weights_hash,
         "adapter_hash": manifest.adapter_hash,
+        "config_hash": manifest.config_hash,
         "model_type": manifest.model_type,
         "backend": manifest.backend,
         "format": manifest.format,
@@ -353,6 +357,7 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
         model=fields.text("model"),
         weights_hash=fields.text("weights_hash"),
         adapter_hash=fields.optional_text("adapter_hash"),
+        config_hash=fields.text("config_hash"),
         model_type=fields.text("model_type"),
         backend=fields.text("backend"),
         format=cast("Format", fields.word("format", FORMATS)),

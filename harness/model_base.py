@@ -328,9 +328,7 @@ class RecordingModel(lmms, abc.ABC):
         image.load()
         return fit_to_grid(to_rgb(image), self.pixel_limits)
 
-    def _recorded(
-        self, ask: Ask, generation: Generation, image: Image.Image | None = None
-    ) -> tuple[Ask, Generation]:
+    def _recorded(self, ask: Ask, generation: Generation, image: Image.Image | None = None) -> tuple[Ask, Generation]:
         """Hand a generation to the recorder. Repeats are not recorded: the seam has one answer per document."""
         if self.recorder is not None and not ask.repeat:
             self.recorder.record(ask.task, ask.doc_id, generation, image)

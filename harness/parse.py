@@ -99,14 +99,14 @@ def _plain(text: str, *, truncated: bool) -> Response:
 # The last complete stage of each kind
 
 
-def _tag_pattern(names: str) -> re.Pattern[str]:
-    """Return what finds an opening tag (group 1), with its content (2) if it is closed, or a lone closing tag (3)."""
+def _stage_pattern(names: str) -> re.Pattern[str]:
+    """Return what finds complete stages: the name of the tag (group 1) and the content (2)."""
     content = rf"[^<]*+(?:<(?!(?:/\1|{names})>)[^<]*+)*+"
-    return re.compile(rf"<(?=[/a-z])(?:({names})>(?:({content})</\1>)?|/({names})>)", re.IGNORECASE | re.ASCII)
+    return re.compile(rf"<(?=[a-z])({names})>({content})</\1>", re.IGNORECASE | re.ASCII)
 
 
-_TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
-    form: _tag_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
+_STAGE_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
+    form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
 
 
@@ -114,16 +114,13 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
     """Read the last complete stage of each kind."""
     tags, expected = _TAGS[form], STAGES[form]
     last: dict[StageKind, re.Match[str]] = {}
-    complete = 0
-    left_over: set[str] = set()
-    for tag in _TAG_PATTERNS[form].finditer(text):
-        if tag.lastindex == 2:
-            last[tags[tag[1].lower()]] = tag
-            complete += 1
-        else:
-            left_over.add(tag[1] or tag[3])
-    unpaired = {tags[name.lower()] for name in left_over}
-    contents = {kind: tag[2].strip() for kind, tag in last.items()}
+    complete = dict.fromkeys(tags, 0)
+    for stage in _STAGE_PATTERNS[form].finditer(text):
+        name = stage[1].lower()
+        last[tags[name]] = stage
+        complete[name] += 1
+    unpaired = _kinds_with_lone_tags(text, tags, complete)
+    contents = {kind: stage[2].strip() for kind, stage in last.items()}
     faults: set[Fault] = set()
     if unpaired:
         faults.add("unclosed")
@@ -131,7 +128,7 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
         faults.add("missing")
     if "" in contents.values():
         faults.add("empty")
-    if complete > len(last):
+    if sum(complete.values()) > len(last):
         faults.add("multiple")
     in_order = [last[kind] for kind in expected if kind in last]
     if any(left.start() > right.start() for left, right in pairwise(in_order)):
@@ -153,6 +150,19 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
         format_ok=format_ok,
         faults=order_faults(faults),
     )
+
+
+def _kinds_with_lone_tags(text: str, tags: dict[str, StageKind], complete: dict[str, int]) -> set[StageKind]:
+    """Return the kinds of stage that have more tags, opening or closing, than belong to their complete stages."""
+    if text.count("<") == 2 * sum(complete.values()):
+        return set()
+    lowered = text.encode("utf-8", "surrogatepass").lower()  # of bytes, this lowers ASCII letters only
+    return {
+        kind
+        for name, kind in tags.items()
+        if lowered.count(b"<%b>" % name.encode()) > complete[name]
+        or lowered.count(b"</%b>" % name.encode()) > complete[name]
+    }
 
 
 def _only_blanks_outside(text: str, stages: Iterable[re.Match[str]]) -> bool:

@@ -39,6 +39,7 @@ SCORE_COLUMNS = (
 """The key of a record and what scoring adds to it."""
 
 _JSON_COLUMNS = ("choices", "extra")
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...] | None = None) -> int:
@@ -117,7 +118,7 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
     for record in records:
         row = record_to_json(record)
         for name in json_columns:
-            row[name] = text = json.dumps(row[name], separators=(",", ":"), allow_nan=False)
+            row[name] = text = _ENCODER.encode(row[name])
             characters += len(text)
         for name in columns:
             group[name].append(row[name])

@@ -17,7 +17,7 @@ from harness.journal import read_records
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.predictions import ScoredPrediction, record_of, rescore_record
 from harness.run_store import StoredRun, add_scores, open_run
-from harness.run_summary import RunSummary, summarise_records
+from harness.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Protocol, Record, ScoreConfig
 
@@ -42,17 +42,17 @@ def rescore_run(run: StoredRun, protocol: Protocol, *, box_frame: BoxFrame | Non
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
     config = config_of(run.manifest, protocol, box_frame)
-    kept: list[Record] = []
+    summariser = RunSummariser(config, seed=run.manifest.seed)
+    add_scores(run.path, protocol, lambda: summariser.result().to_json(), _rescored(run, config, summariser))
+    return summariser.result()
 
-    def scored() -> Iterator[Record]:
-        for record in run.records():
-            again = rescore_record(record, config)
-            kept.append(again)
-            yield again
 
-    summary = summarise_records(scored(), config, seed=run.manifest.seed)
-    add_scores(run.path, protocol, summary.to_json(), kept)
-    return summary
+def _rescored(run: StoredRun, config: ScoreConfig, summariser: RunSummariser) -> Iterator[Record]:
+    """Yield the run's records with new scores, one at a time, and let the summariser see each."""
+    for record in run.records():
+        again = rescore_record(record, config)
+        summariser.add(again)
+        yield again
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ def save_predictions_run(
             model=source.name,
             weights_hash=source.sha256,
             adapter_hash=None,
+            config_hash="",
             model_type="",
             backend="predictions",
             format=config.format,
@@ -133,4 +134,3 @@ def save_predictions_run(
         summary = summarise_records(read_records(run.journal.path), config)
         folder = run.publish(summary.to_json(), now=now)
     return folder, summary
-

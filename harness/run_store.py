@@ -363,7 +363,9 @@ def _read_scores(path: Path) -> dict[str, Json]:
         ) from error
 
 
-def add_scores(path: Path, protocol: Protocol, scores: Mapping[str, Json], records: Iterable[Record]) -> None:
+def add_scores(
+    path: Path, protocol: Protocol, scores: Callable[[], Mapping[str, Json]], records: Iterable[Record]
+) -> None:
     """Put new scores beside a finished run's first ones: `scores-<protocol>.json` and `samples-<protocol>.parquet`.
 
     The first scores are never touched; an earlier rescore under the same protocol is replaced.
@@ -371,7 +373,8 @@ def add_scores(path: Path, protocol: Protocol, scores: Mapping[str, Json], recor
     Args:
         path: The run folder.
         protocol: The rules of the new scores.
-        scores: The content of `scores.json` under those rules.
+        scores: Returns the content of `scores.json` under those rules; called when the last record has been read, so
+            that whoever makes the records can summarise them on the way.
         records: The run's records with their new scores, in the order of `StoredRun.records`.
 
     Raises:
@@ -385,7 +388,7 @@ def add_scores(path: Path, protocol: Protocol, scores: Mapping[str, Json], recor
     parquet, summary = rescored_name("samples", protocol, "parquet"), rescored_name("scores", protocol, "json")
     with _adding_to(path) as sums, _disk("write to", path):
         write_parquet(path / parquet, records, SCORE_COLUMNS)
-        write_atomically(path / summary, scores_bytes(scores))
+        write_atomically(path / summary, scores_bytes(scores()))
         _write_sums(path, sums | {name: _sha256(path / name) for name in (parquet, summary)})
         sync_folder(path)
 

@@ -88,35 +88,62 @@ class _Gathered:
     device_s: float = 0.0
 
 
-def summarise_records(records: Iterable[Record], config: ScoreConfig, *, seed: int = 0) -> RunSummary:
-    """Summarise records that were scored under `config`; no records give a summary without tasks.
+class RunSummariser:
+    """Takes records one by one and summarises them at the end.
 
     Only the first answer to each sample counts (`repeat` 0): further repeats are there to measure noise, and a sample
     that counted twice would make every interval too narrow.
     """
-    gathered: dict[str, _Gathered] = {}
-    auditor = FrameAuditor(config)
-    for record in records:
+
+    def __init__(self, config: ScoreConfig, *, seed: int = 0) -> None:
+        """Begin with no records; `seed` fixes the draws of the intervals."""
+        self._config = config
+        self._seed = seed
+        self._tasks: dict[str, _Gathered] = {}
+        self._auditor = FrameAuditor(config)
+        self._result: RunSummary | None = None
+
+    def add(self, record: Record) -> None:
+        """Take one record that was scored under the configuration."""
         if record.repeat:
-            continue
-        task = gathered.setdefault(record.sample.task, _Gathered())
-        task.rows.append(ScoredRow(_without_texts(record.sample), replace(record.score, boxes_image_px=None)))
+            return
+        self._result = None
+        task = self._tasks.setdefault(record.sample.task, _Gathered())
+        task.rows.append(ScoredRow(_without_texts(record.sample), record.score))
         task.input_tokens += record.generation.input_tokens or 0
         task.output_tokens += record.generation.output_tokens or 0
         task.device_s += record.generation.device_s or 0.0
-        auditor.add(record)
-    return RunSummary(
-        config=config,
-        tasks={name: summarise(name, task.rows, config.protocol, seed=seed) for name, task in gathered.items()},
-        costs={
-            name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s) for name, task in gathered.items()
-        },
-        values={
-            name: tuple(row.score.value for row in task.rows if row.score.value is not None)
-            for name, task in gathered.items()
-        },
-        audit=auditor.result(),
-    )
+        self._auditor.add(record)
+
+    def result(self) -> RunSummary:
+        """Return the summary of what was added; nothing added gives a summary without tasks."""
+        if self._result is None:
+            self._result = self._summarised()
+        return self._result
+
+    def _summarised(self) -> RunSummary:
+        protocol, seed = self._config.protocol, self._seed
+        return RunSummary(
+            config=self._config,
+            tasks={name: summarise(name, task.rows, protocol, seed=seed) for name, task in self._tasks.items()},
+            costs={
+                name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s)
+                for name, task in self._tasks.items()
+            },
+            values={
+                name: tuple(row.score.value for row in task.rows if row.score.value is not None)
+                for name, task in self._tasks.items()
+            },
+            audit=self._auditor.result(),
+        )
+
+
+def summarise_records(records: Iterable[Record], config: ScoreConfig, *, seed: int = 0) -> RunSummary:
+    """Summarise records that were scored under `config`, as `RunSummariser` does."""
+    summariser = RunSummariser(config, seed=seed)
+    for record in records:
+        summariser.add(record)
+    return summariser.result()
 
 
 def _without_texts(sample: Sample) -> Sample:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[Iterator[str]]:
+def _lines(path: Path) -> Generator[Iterator[str]]:
     """Yield the lines of the file; only a newline ends a line, whatever other separators a text holds."""
     if str(path) == "-":
         yield iter(sys.stdin)
@@ -77,7 +77,7 @@ def _lines(path: Path) -> Iterator[Iterator[str]]:
 
 
 @contextmanager
-def _sink(path: Path | None) -> Iterator[TextIO | None]:
+def _sink(path: Path | None) -> Generator[TextIO | None]:
     """Yield where the output lines go."""
     if path is None or str(path) == "-":
         yield None if path is None else sys.stdout

@@ -55,7 +55,7 @@ __all__ = [
 Box: TypeAlias = tuple[float, float, float, float]
 """x1, y1, x2, y2 in the frame that the variable's name says."""
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What a JSON file can hold."""
 
 

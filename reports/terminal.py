@@ -46,7 +46,16 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
     table = Table(title=printable(title), title_justify="left")
     table.add_column("task")
     table.add_column("metric")
-    for heading in ("score [95 % interval]", "n", "unscored", "parse faults", "truncated", "mean IoU", "tokens", "seconds"):
+    for heading in (
+        "score [95 % interval]",
+        "n",
+        "unscored",
+        "parse faults",
+        "truncated",
+        "mean IoU",
+        "tokens",
+        "seconds",
+    ):
         table.add_column(heading, justify="right")
     for summary in summaries:
         cost = costs.get(summary.task, NO_COST)
@@ -114,5 +123,5 @@ def write(renderable: Table | str, stream: TextIO) -> None:
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters shown as `\\xNN`, so that it cannot steer a terminal."""
+    r"""Return the text with control characters shown as `\xNN`, so that it cannot steer a terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -302,12 +302,12 @@ def _manifest(
     reason = "given by --box-frame" if spec.box_frame else f"follows from model_type {checkpoint.model_type}"
     if config.box_frame is None:
         reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-frame is given"
-    budgets = {q.benchmark.name: spec.max_new_tokens or q.benchmark.max_new_tokens for q in questions}
     return stamp_hashes(
         Manifest(
             model=spec.model,
             weights_hash=hashes.weights_hash,
             adapter_hash=hashes.weights_hash if checkpoint.is_adapter else None,
+            config_hash=hashes.config_hash,
             model_type=checkpoint.model_type,
             backend="hf",
             format=spec.form,
@@ -315,11 +315,8 @@ def _manifest(
             box_frame=config.box_frame,
             box_frame_reason=reason,
             pixel_limits=config.pixel_limits,
-            generation={
-                "temperature": spec.temperature,
-                "max_new_tokens": cast("dict[str, Json]", budgets),
-                "config_hash": hashes.config_hash,
-            },
+            # None: each task's own budget, which stands in its YAML
+            generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens},
             tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
             prompt_hash=_prompts(questions),
             seed=spec.seed,

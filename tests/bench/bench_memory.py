@@ -90,6 +90,29 @@ def _rescore(run: object) -> tuple[float, int]:
     return time.perf_counter() - started, records
 
 
+def rescored_core_per_s(folder: Path, rows: int = 10_000) -> float:
+    """Return samples a second of a rescore of MMStar rows: reading the journal, parsing, scoring."""
+    from harness.predictions import score_lines
+    from harness.rescore import PredictionSource, save_predictions_run
+    from harness.run_store import load_run
+    from harness.values import ScoreConfig
+
+    choices = {"A": "a cat", "B": "a dog", "C": "a cup", "D": "a star"}
+    lines = (
+        json.dumps(
+            {"id": str(row), "task": "mmstar", "prediction": reply("", row).replace("two", "B. a dog"),
+             "question": "What is it?", "choices": choices, "answers": ["ABCD"[row % 4]]}
+        )
+        for row in range(rows)
+    )  # fmt: skip
+    scored = score_lines(lines, ScoreConfig())
+    made, _ = save_predictions_run(
+        folder, scored, ScoreConfig(), PredictionSource("bench", "0", {}), now=datetime.now(UTC)
+    )
+    seconds, records = _rescore(load_run(made))
+    return records / seconds
+
+
 def measure(folder: Path, rows: int) -> dict[str, float]:
     """Run one size in a process of its own; the data are made by another, so that they do not count."""
     command = [sys.executable, "-P", __file__, str(folder), str(rows)]
@@ -103,6 +126,7 @@ def main() -> dict[str, float]:
     """Measure, print the table, return its figures."""
     with tempfile.TemporaryDirectory() as name:
         found = {rows: measure(Path(name), rows) for rows in SIZES}
+        core_per_s = rescored_core_per_s(Path(name) / "core")
     small, large = (found[rows] for rows in SIZES)
     growth = large["peak_mib"] / small["peak_mib"] - 1
     rescored_per_s = large["records"] / large["rescore_s"]
@@ -110,8 +134,9 @@ def main() -> dict[str, float]:
     for rows, values in found.items():
         print(f"  {rows:6d} samples: peak {values['peak_mib']:6.0f} MiB, run {values['run_s']:6.1f} s")
     print(f"  growth           {100 * growth:+.1f} %        (wanted: within 10 %)")
-    print(f"  rescore          {rescored_per_s:,.0f} samples/s (wanted: 5,000)")
-    return {"growth": growth, "rescored_per_s": rescored_per_s}
+    print(f"  rescore, MMStar  {core_per_s:,.0f} samples/s (wanted: 5,000)")
+    print(f"  rescore, Shapes  {rescored_per_s:,.0f} samples/s (two boxes and a caption each)")
+    return {"growth": growth, "core_per_s": core_per_s, "rescored_per_s": rescored_per_s}
 
 
 if __name__ == "__main__":

@@ -93,7 +93,9 @@ def write_rows(path: Path, rows: int) -> None:
     )
     features = '{"info": {"features": {"index": {"dtype": "int64", "_type": "Value"}, "question": {"dtype": "string", '
     features += '"_type": "Value"}, "image": {"_type": "Image"}, "answer": {"dtype": "string", "_type": "Value"}, '
-    features += '"category": {"dtype": "string", "_type": "Value"}, "l2_category": {"dtype": "string", "_type": "Value"}}}}'
+    features += (
+        '"category": {"dtype": "string", "_type": "Value"}, "l2_category": {"dtype": "string", "_type": "Value"}}}}'
+    )
     pq.write_table(table.replace_schema_metadata({"huggingface": features}), path, row_group_size=100)
 
 

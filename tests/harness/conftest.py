@@ -9,6 +9,7 @@ from PIL import Image
 
 from harness.values import Generation
 
+
 @dataclass
 class Handle:
     """An image that is opened on demand, and counts how often."""

@@ -33,10 +33,11 @@ def differences(case: dict) -> list[str]:
         found = {name: metrics[name].value for name in expect["metrics"]}
         return [] if found == pytest.approx(expect["metrics"], abs=TOLERANCE) else [f"metrics {found}"]
     line = scored[0].to_json()
-    wrong: list[str] = []
-    for field in ("score", "extracted", "iou"):
-        if field in expect and not same(expect[field], line[field], TOLERANCE):
-            wrong.append(f"{field} {line[field]!r} instead of {expect[field]!r}")
+    wrong = [
+        f"{field} {line[field]!r} instead of {expect[field]!r}"
+        for field in ("score", "extracted", "iou")
+        if field in expect and not same(expect[field], line[field], TOLERANCE)
+    ]
     for part, value in expect.get("components", {}).items():
         tolerance = CAPTION_TOLERANCE if part == "caption" else TOLERANCE
         if not same(value, line["components"][part], tolerance):

@@ -61,6 +61,7 @@ MANIFEST = stamp_hashes(
         model="Qwen/Qwen2.5-VL-3B-Instruct",
         weights_hash="a" * 64,
         adapter_hash=None,
+        config_hash="c" * 64,
         model_type="qwen2_5_vl",
         backend="hf",
         format="satori",
@@ -876,7 +877,9 @@ def rescored(record):
 
 def test_later_scores_stand_beside_the_first(finished):
     first = {name: (finished / name).read_bytes() for name in ("scores.json", "samples.parquet", "samples.jsonl")}
-    add_scores(finished, "paper", {"protocol": "paper"}, (rescored(record) for record in load_run(finished).records()))
+    add_scores(
+        finished, "paper", lambda: {"protocol": "paper"}, (rescored(record) for record in load_run(finished).records())
+    )
     run = load_run(finished)
 
     assert {name: (finished / name).read_bytes() for name in first} == first
@@ -890,7 +893,7 @@ def test_later_scores_stand_beside_the_first(finished):
 
 def test_rescoring_again_replaces_the_later_scores(finished):
     for value in (1, 2):
-        add_scores(finished, "strict", {"value": value}, load_run(finished).records())
+        add_scores(finished, "strict", lambda: {"value": value}, load_run(finished).records())
 
     assert load_run(finished).rescored == {"strict": {"value": 2}}
     assert load_run(finished).scores == SCORES
@@ -899,7 +902,7 @@ def test_rescoring_again_replaces_the_later_scores(finished):
 
 def test_adding_scores_does_not_hide_damage(finished):
     (finished / "index.html").write_text("changed")
-    add_scores(finished, "paper", {}, load_run(finished).records())
+    add_scores(finished, "paper", lambda: {}, load_run(finished).records())
 
     assert any("index.html" in problem for problem in verify_run(finished))
 
@@ -907,17 +910,17 @@ def test_adding_scores_does_not_hide_damage(finished):
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_later_scores_of_hostile_keys_find_their_records(tmp_path, text):
     path = finished_run(tmp_path, record_of(text, text), record_of("b"))
-    add_scores(path, "paper", {}, map(rescored, load_run(path).records()))
+    add_scores(path, "paper", lambda: {}, map(rescored, load_run(path).records()))
 
     assert list(load_run(path).records("paper")) == [rescored(record_of(text, text)), rescored(record_of("b"))]
 
 
 def test_later_scores_of_other_samples_are_an_error(finished):
-    add_scores(finished, "paper", {}, [record_of(1), record_of(3)])
+    add_scores(finished, "paper", lambda: {}, [record_of(1), record_of(3)])
     with pytest.raises(CorruptRecordError, match=r"samples-paper\.parquet line 2"):
         list(load_run(finished).records("paper"))
 
-    add_scores(finished, "paper", {}, [record_of(1)])
+    add_scores(finished, "paper", lambda: {}, [record_of(1)])
     with pytest.raises(CorruptRecordError, match=r"samples-paper\.parquet line 2"):
         list(load_run(finished).records("paper"))
 
@@ -929,19 +932,19 @@ def test_scores_under_a_protocol_that_was_not_used_are_a_clear_error(finished):
 
 def test_unknown_protocol_is_refused(finished):
     with pytest.raises(ValueError, match=r"unknown protocol '\.\./x'"):
-        add_scores(finished, "../x", {}, [])
+        add_scores(finished, "../x", lambda: {}, [])
 
 
 def test_unfinished_run_takes_no_later_scores(tmp_path):
     with open_run(tmp_path, MANIFEST, now=NOW) as run, pytest.raises(IncompleteError, match="is not finished"):
-        add_scores(run.folder, "paper", {}, [])
+        add_scores(run.folder, "paper", lambda: {}, [])
 
 
 def test_two_writers_of_later_scores_do_not_meet(finished):
     lock = lock_run(finished)
     try:
         with pytest.raises(RunLockedError):
-            add_scores(finished, "paper", {}, [])
+            add_scores(finished, "paper", lambda: {}, [])
     finally:
         lock.release()
 

@@ -124,7 +124,7 @@ def test_retrained_weights_in_the_same_path_never_reuse_answers(tiny_qwen2_5_vl,
     run_and_kill(replay_command(checkpoint, local_data.parquet, out, 0.05), out, 6, random.Random(22))
     [file] = checkpoint.glob("*.safetensors")
     weights = load_file(file)
-    name = sorted(weights)[0]
+    name = min(weights)
     weights[name] = weights[name] + torch.ones_like(weights[name])
     save_file(weights, file, metadata={"format": "pt"})
 
