@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -893,7 +894,7 @@ def test_later_scores_stand_beside_the_first(finished):
 
 def test_rescoring_again_replaces_the_later_scores(finished):
     for value in (1, 2):
-        add_scores(finished, "strict", lambda: {"value": value}, load_run(finished).records())
+        add_scores(finished, "strict", partial(dict, value=value), load_run(finished).records())
 
     assert load_run(finished).rescored == {"strict": {"value": 2}}
     assert load_run(finished).scores == SCORES
@@ -902,7 +903,7 @@ def test_rescoring_again_replaces_the_later_scores(finished):
 
 def test_adding_scores_does_not_hide_damage(finished):
     (finished / "index.html").write_text("changed")
-    add_scores(finished, "paper", lambda: {}, load_run(finished).records())
+    add_scores(finished, "paper", dict, load_run(finished).records())
 
     assert any("index.html" in problem for problem in verify_run(finished))
 
@@ -910,17 +911,17 @@ def test_adding_scores_does_not_hide_damage(finished):
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_later_scores_of_hostile_keys_find_their_records(tmp_path, text):
     path = finished_run(tmp_path, record_of(text, text), record_of("b"))
-    add_scores(path, "paper", lambda: {}, map(rescored, load_run(path).records()))
+    add_scores(path, "paper", dict, map(rescored, load_run(path).records()))
 
     assert list(load_run(path).records("paper")) == [rescored(record_of(text, text)), rescored(record_of("b"))]
 
 
 def test_later_scores_of_other_samples_are_an_error(finished):
-    add_scores(finished, "paper", lambda: {}, [record_of(1), record_of(3)])
+    add_scores(finished, "paper", dict, [record_of(1), record_of(3)])
     with pytest.raises(CorruptRecordError, match=r"samples-paper\.parquet line 2"):
         list(load_run(finished).records("paper"))
 
-    add_scores(finished, "paper", lambda: {}, [record_of(1)])
+    add_scores(finished, "paper", dict, [record_of(1)])
     with pytest.raises(CorruptRecordError, match=r"samples-paper\.parquet line 2"):
         list(load_run(finished).records("paper"))
 
@@ -932,19 +933,19 @@ def test_scores_under_a_protocol_that_was_not_used_are_a_clear_error(finished):
 
 def test_unknown_protocol_is_refused(finished):
     with pytest.raises(ValueError, match=r"unknown protocol '\.\./x'"):
-        add_scores(finished, "../x", lambda: {}, [])
+        add_scores(finished, "../x", dict, [])
 
 
 def test_unfinished_run_takes_no_later_scores(tmp_path):
     with open_run(tmp_path, MANIFEST, now=NOW) as run, pytest.raises(IncompleteError, match="is not finished"):
-        add_scores(run.folder, "paper", lambda: {}, [])
+        add_scores(run.folder, "paper", dict, [])
 
 
 def test_two_writers_of_later_scores_do_not_meet(finished):
     lock = lock_run(finished)
     try:
         with pytest.raises(RunLockedError):
-            add_scores(finished, "paper", lambda: {}, [])
+            add_scores(finished, "paper", dict, [])
     finally:
         lock.release()
 
