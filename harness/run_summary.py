@@ -148,4 +148,4 @@ def summarise_records(records: Iterable[Record], config: ScoreConfig, *, seed: i
 
 def _without_texts(sample: Sample) -> Sample:
     """Return the sample with only what aggregation reads."""
-    return replace(sample, question="", choices={}, caption=None, boxes_image_px=None)
+    return replace(sample, question="", choices={}, caption=None)

@@ -1,0 +1,400 @@
+"""The command as people use it: exit codes, what stdout holds, what a run leaves behind, what bad input is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import harness
+import satori_bench
+from harness.errors import ExitCode
+from harness.run_store import list_runs, load_run, verify_run
+
+CODE_ROOT = Path(harness.__file__).parents[1]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run the command in this process; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["satori-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            satori_bench.main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def process(*arguments: object, **options) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(CODE_ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "satori_bench", *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+class TestRun:
+    pytestmark = pytest.mark.slow
+
+    def test_all_seven_tasks_from_local_data_end_in_a_verified_run(self, command, tiny_qwen2_5_vl, local_data):
+        code, out, err = command(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "all", "--data-dir", local_data.parquet, "--dataset",
+            "shapes=tiny", "--limit", 40, "--max-new-tokens", 6, "--device", "cpu", "--json",
+        )  # fmt: skip
+
+        assert code == ExitCode.OK, err
+        result = json.loads(out)
+        run = load_run(Path(result["run"]))
+        assert verify_run(run.path) == []
+        assert set(result["tasks"]) == set(run.manifest.tasks)
+        assert len(result["tasks"]) == 7
+        assert all(task["rows"] >= 24 for task in result["tasks"].values())
+        assert run.manifest.partial, "a limited run is marked"
+        records = list(run.records())
+        assert all(record.generation.input_size is not None for record in records)
+        assert all(record.generation.output_tokens == 6 for record in records)
+        assert {path.stem for path in (run.path / "media").iterdir()} == {r.sample.image_sha256 for r in records}
+        assert "input_px" in err, "the frame that was decided is said"
+
+    @pytest.mark.parametrize(
+        ("fixture", "frame"), [("tiny_qwen2_vl", "norm_1000"), ("tiny_qwen3_vl", "norm_1000"), ("tiny_llava", None)]
+    )
+    def test_other_families_run_with_their_own_frame(self, command, request, local_data, fixture, frame):
+        code, out, err = command(
+            "run", "--model", request.getfixturevalue(fixture), "--tasks", "shapes,mmstar", "--data-dir",
+            local_data.tsv, "--limit", 12, "--max-new-tokens", 6, "--json", "--no-thumbnails",
+        )  # fmt: skip
+
+        assert code == ExitCode.OK, err
+        result = json.loads(out)
+        run = load_run(Path(result["run"]))
+        assert run.manifest.box_frame == frame
+        box_metric = result["tasks"]["shapes"]["metrics"]["mean_iou"]
+        assert (box_metric["value"] is None) == (frame is None)
+        if frame is None:
+            assert "boxes stay unscored until --box-frame is given" in err
+            assert all("frame_unknown" in r.score.faults for r in run.records() if r.sample.task == "shapes")
+
+    def test_an_unreadable_image_is_counted_not_scored(self, command, tiny_qwen2_5_vl, local_data, tmp_path):
+        data = tmp_path / "data"
+        data.mkdir()
+        table = pq.read_table(local_data.parquet / "mme.parquet")
+        images = table.column("image").to_pylist()
+        images[3] = {"bytes": images[3]["bytes"][: len(images[3]["bytes"]) // 2], "path": "cut.png"}
+        place = table.column_names.index("image")
+        pq.write_table(
+            table.set_column(place, "image", pa.array(images, table.schema.field("image").type)), data / "mme.parquet"
+        )
+
+        code, out, err = command(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "mme", "--data-dir", data, "--max-new-tokens", 4, "--json"
+        )
+
+        result = json.loads(out)
+        assert code == ExitCode.INCOMPLETE, "more than 1 % could not be asked"
+        assert "--retry" in err
+        assert result["tasks"]["mme"]["unscored"] == {"error": 1}
+        assert result["tasks"]["mme"]["n"] == result["tasks"]["mme"]["rows"] - 1
+        [broken] = [r for r in load_run(Path(result["run"])).records() if r.generation.error]
+        assert "unreadable image" in broken.generation.error
+
+        code, out, err = command("run", "--retry", result["run"], "--json")
+
+        assert code == ExitCode.INCOMPLETE, "the image is still broken"
+        again = json.loads(out)
+        assert again["run"] != result["run"], "a finished run is never overwritten"
+        assert again["tasks"]["mme"]["rows"] == result["tasks"]["mme"]["rows"]
+        assert verify_run(Path(result["run"])) == []
+
+    def test_control_c_keeps_the_journal_and_the_next_call_resumes(self, tiny_qwen2_5_vl, tmp_path):
+        out = tmp_path / "runs"
+        arguments = [
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 80,
+            "--max-new-tokens", 12, "--batch-size", 4, "--device", "cpu", "--out", out,
+        ]  # fmt: skip
+        first = process(*arguments)
+        deadline = time.monotonic() + 200
+        while not any(path.stat().st_size for path in out.glob("*.partial/samples.jsonl")):
+            assert first.poll() is None, first.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        first.send_signal(signal.SIGINT)
+        _, err = first.communicate(timeout=60)
+        assert first.returncode == ExitCode.INTERRUPTED, err
+        assert "Traceback" not in err
+        [partial] = list_runs(out)
+        assert partial.state == "partial"
+
+        second = process(*arguments)
+        printed, err = second.communicate(timeout=300)
+
+        assert second.returncode == 0, err
+        assert "resuming" in err
+        assert "run: " in printed
+        [info] = list_runs(out)
+        assert info.state == "complete"
+        assert verify_run(info.path) == []
+
+    def test_a_full_disk_stops_the_run_with_a_good_journal(self, tiny_qwen2_5_vl, tmp_path):
+        out = tmp_path / "runs"
+        limit = 60_000
+        running = process(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 400,
+            "--max-new-tokens", 4, "--no-thumbnails", "--device", "cpu", "--out", out,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )  # fmt: skip
+        _, err = running.communicate(timeout=300)
+
+        assert running.returncode == ExitCode.USAGE
+        assert "Traceback" not in err
+        assert "cannot write" in err
+        found = list_runs(out)
+        for info in found:
+            assert info.state == "partial"
+            assert list(load_run(info.path).records()) is not None
+
+
+class TestBadInput:
+    """Found before any sample is asked: exit 2, one line of error, nothing left behind."""
+
+    pytestmark = pytest.mark.slow
+
+    def refused(self, command, tmp_path, *arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*.partial"))
+        code, out, err = command("run", *arguments)
+        assert code == ExitCode.USAGE, err
+        assert out == ""
+        assert "Traceback" not in err
+        assert sorted(tmp_path.rglob("*.partial")) == before
+        assert not (tmp_path / "runs").exists()
+        return err
+
+    def test_no_model(self, command, tmp_path):
+        assert "--model is missing" in self.refused(command, tmp_path)
+
+    def test_missing_folder(self, command, tmp_path):
+        assert "no folder" in self.refused(command, tmp_path, "--model", "nowhere")
+
+    def test_empty_folder(self, command, tmp_path):
+        (tmp_path / "empty").mkdir()
+
+        assert "is empty" in self.refused(command, tmp_path, "--model", tmp_path / "empty")
+
+    def test_text_only_model(self, command, tmp_path, tiny_text_only):
+        assert "text-only" in self.refused(command, tmp_path, "--model", tiny_text_only, "--tasks", "shapes")
+
+    def test_missing_processor(self, command, tmp_path, tiny_qwen2_5_vl):
+        copy = shutil.copytree(tiny_qwen2_5_vl, tmp_path / "copy")
+        for file in [*copy.glob("*processor*"), *copy.glob("*chat_template*")]:
+            file.unlink()
+
+        assert "processor" in self.refused(command, tmp_path, "--model", copy, "--tasks", "shapes")
+
+    def test_corrupt_weights(self, command, tmp_path, tiny_qwen2_5_vl):
+        copy = shutil.copytree(tiny_qwen2_5_vl, tmp_path / "copy")
+        [weights] = copy.glob("*.safetensors")
+        weights.write_bytes(weights.read_bytes()[:-100])
+
+        assert weights.name in self.refused(command, tmp_path, "--model", copy, "--tasks", "shapes")
+
+    def test_unknown_task(self, command, tmp_path, tiny_qwen2_5_vl):
+        error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mmstr")
+
+        assert "Did you mean 'mmstar'?" in error
+
+    def test_missing_column(self, command, tmp_path, tiny_qwen2_5_vl):
+        pq.write_table(pa.table({"index": [1], "question": ["?"], "image": [b""]}), tmp_path / "mmstar.parquet")
+
+        error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mmstar", "--data-dir", tmp_path)
+
+        assert "mmstar.parquet" in error
+        assert "answer" in error
+        assert "found index, question, image" in error
+
+    def test_empty_dataset(self, command, tmp_path, tiny_qwen2_5_vl, local_data):
+        pq.write_table(pq.read_table(local_data.parquet / "mme.parquet").slice(0, 0), tmp_path / "mme.parquet")
+
+        error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mme", "--data-dir", tmp_path)
+
+        assert "empty" in error
+
+    def test_unreachable_hub_says_how_to_pass_local_data(self, command, tmp_path, tiny_qwen2_5_vl):
+        error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mmstar")
+
+        assert "--data-dir" in error
+        assert "MMStar.tsv" in error
+
+    def test_unwritable_output(self, command, tmp_path, tiny_qwen2_5_vl):
+        (tmp_path / "file").write_text("not a folder")
+
+        error = self.refused(
+            command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "shapes", "--out", tmp_path / "file" / "runs"
+        )
+
+        assert "--out" in error
+
+    def test_contradicting_pixel_limits(self, command, tmp_path, tiny_qwen2_5_vl):
+        error = self.refused(
+            command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "shapes", "--min-pixels", 9, "--max-pixels", 5
+        )
+
+        assert "--min-pixels" in error
+
+
+class TestScore:
+    ROWS = tuple(
+        {"id": row_id, "task": "mmstar", "prediction": text, "choices": {"A": "cat", "B": "dog"}, "answers": ["B"]}
+        for row_id, text in (("1", "<answer>B</answer>"), ("2", "B"), ("2", "<answer>A</answer>"))
+    )
+
+    def write(self, tmp_path, *extra_lines: str) -> Path:
+        file = tmp_path / "predictions.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in self.ROWS) + "".join(extra_lines))
+        return file
+
+    def test_every_row_gets_a_line_and_a_repeated_id_counts_once(self, command, tmp_path):
+        file = self.write(tmp_path, "{broken\n", "\n", '{"id": 7, "task": "nope", "prediction": "x"}\n')
+
+        code, out, err = command("score", file, "--output", tmp_path / "out.jsonl", "--json")
+
+        assert code == ExitCode.OK
+        lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+        assert [line["score"] for line in lines] == [1.0, 0.0, 0.0, None, None]
+        assert [line["faults"] for line in lines[1:]] == [["missing"], ["missing"], ["error"], ["error"]]
+        assert [line["id"] for line in lines] == ["1", "2", "2", None, "7"]
+        assert json.loads(out)["tasks"]["mmstar"]["n"] == 2
+        assert "line 4" in err
+        assert "repeat" in err
+
+    def test_a_run_of_predictions_can_be_verified_and_rescored(self, command, tmp_path):
+        _, out, _ = command("score", self.write(tmp_path), "--run", tmp_path / "runs", "--json")
+        run = json.loads(out)["run"]
+
+        assert command("runs", "verify", run)[0] == ExitCode.OK
+        code, out, _ = command("rescore", run, "--protocol", "paper", "--json")
+
+        assert code == ExitCode.OK
+        assert json.loads(out)["protocol"] == "paper"
+        assert load_run(Path(run)).manifest.predictions_only
+        assert set(load_run(Path(run)).rescored) == {"paper"}
+        assert command("runs", "verify", run)[0] == ExitCode.OK
+
+    def test_missing_file_is_a_usage_error(self, command):
+        code, out, err = command("score", "nowhere.jsonl")
+
+        assert (code, out) == (ExitCode.USAGE, "")
+        assert "nowhere.jsonl" in err
+
+    def test_hostile_texts_are_scored_like_any_other(self, command, tmp_path):
+        file = tmp_path / "hostile.jsonl"
+        texts = ["\x1b[31m</answer>", "\ud800", "<answer>" * 1000, "=cmd|x", "[" * 5000, "\u202e<answer>B</answer>"]
+        gold = {"task": "mmstar", "answers": ["B"], "choices": {"A": "x", "B": "y"}}
+        rows = [{"id": str(place), "prediction": text, **gold} for place, text in enumerate(texts)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+        code, out, _ = command("score", file)
+
+        assert code == ExitCode.OK
+        assert len(out.splitlines()) == len(texts)
+        assert "\x1b" not in out
+
+
+class TestConfiguration:
+    def test_flag_beats_variable_beats_file_beats_default(self, command, tmp_path, monkeypatch):
+        (tmp_path / "satori-bench.toml").write_text('[run]\nprotocol = "paper"\nseed = 3\nlimit = 9\n')
+        monkeypatch.setenv("SATORI_BENCH_SEED", "4")
+
+        code, out, _ = command("run", "--limit", 5, "--show-config")
+
+        assert code == ExitCode.OK
+        lines = dict(line.split(" = ", 1) for line in out.splitlines())
+        assert lines["limit"] == "5  # flag"
+        assert lines["seed"] == "4  # variable"
+        assert lines["protocol"] == "'paper'  # config file"
+        assert lines["dtype"] == "'auto'  # default"
+
+    def test_a_typo_in_the_file_is_named(self, command, tmp_path):
+        (tmp_path / "satori-bench.toml").write_text("[run]\nsede = 3\n")
+
+        code, _, err = command("run")
+
+        assert code == ExitCode.USAGE
+        assert "Did you mean 'seed'?" in err
+
+    def test_help_loads_no_heavy_library(self):
+        code = (
+            "import sys, satori_bench; print(sorted(set(sys.modules) & {'torch','pandas','scipy','lmms_eval','numpy'}))"
+        )
+
+        done = process("--help").communicate()[0]
+        loaded = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CODE_ROOT)}, capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+
+        assert "rescore" in done
+        assert loaded.stdout.strip() == "[]"
+
+
+class TestLookUps:
+    def test_tasks_list_names_every_task_and_group(self, command):
+        code, out, _ = command("tasks", "list", "--json")
+
+        assert code == ExitCode.OK
+        listed = json.loads(out)
+        assert len(listed["tasks"]) == 7
+        assert listed["groups"]["core"] == list(listed["tasks"])[:6]
+
+    def test_tasks_verify_says_what_is_missing(self, command, local_data, tmp_path):
+        assert command("tasks", "verify", "core", "--data-dir", local_data.parquet)[0] == ExitCode.OK
+
+        code, out, _ = command("tasks", "verify", "mmstar", "--data-dir", tmp_path)
+
+        assert code == ExitCode.USAGE
+        assert "NOT OK" in out
+        assert "MMStar.tsv" in out
+
+    def test_an_unknown_verb_gets_a_suggestion(self, command):
+        code, _, err = command("rnu")
+
+        assert code == ExitCode.USAGE
+        assert "Did you mean 'run'?" in err
+
+    def test_runs_list_shows_a_damaged_run_as_such(self, command, tmp_path):
+        (tmp_path / "runs" / "20260101T000000Z-x-00000000").mkdir(parents=True)
+        (tmp_path / "runs" / "20260101T000000Z-x-00000000" / "manifest.json").write_text("{")
+
+        code, out, _ = command("runs", "list", "--json")
+
+        assert code == ExitCode.OK
+        assert json.loads(out)["runs"][0]["state"] == "corrupt"
+
+    @pytest.mark.slow
+    def test_doctor_finds_local_data_and_says_what_a_judge_needs(self, command, local_data, monkeypatch):
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+        code, out, _ = command("doctor", "--data-dir", local_data.tsv, "--judge", "some-judge", "--json")
+
+        checks = {check["name"]: check for check in json.loads(out)["checks"]}
+        assert code == ExitCode.USAGE
+        assert checks["judge"]["state"] == "fail"
+        assert checks["data of mme"]["state"] == "ok"
