@@ -292,6 +292,7 @@ HOSTILE = {
     "depth 100,000": f"<bbox>{'[' * 100_000}{']' * 100_000}</bbox>",
     "a million minus signs": f"<bbox>[[1,2,3,{'-' * MEGABYTE}4]]</bbox>",
     "opening tags": "<answer>" * (MEGABYTE // 8),
+    "opening captions, one closing": "<caption>" * (MEGABYTE // 9) + "</caption>",
     "opening tags in capitals": "<ANSWER>" * (MEGABYTE // 8),
     "opening tags on lines": "<answer>\n" * (MEGABYTE // 9),
     "opening tags on lines, one closing": "<answer>\n" * (MEGABYTE // 9) + "</answer>",
@@ -342,6 +343,39 @@ def test_hostile_boxes_have_a_named_fault(name, fault, selection):
 
     assert response.boxes_written == ()
     assert fault in response.faults
+
+
+@pytest.mark.parametrize(
+    ("name", "selection", "faults"),
+    [
+        ("opening tags", "last", ("missing", "unclosed")),
+        ("opening tags", "paper_reward", ("missing", "unclosed")),
+        ("opening tags", "paper_benchmark", ("missing", "unclosed")),
+        ("caption ends, boxes begin", "last", ("missing", "unclosed")),
+        ("caption ends, boxes begin", "paper_reward", ("missing", "unclosed")),
+        ("caption ends, boxes begin", "paper_benchmark", ("missing", "unclosed")),
+        ("opening captions, one closing", "last", ("missing", "empty", "unclosed")),
+        ("opening captions, one closing", "paper_reward", ("missing",)),
+        ("opening captions, one closing", "paper_benchmark", ("missing",)),
+    ],
+)
+def test_floods_of_tags_have_named_faults(name, selection, faults):
+    response = parse(HOSTILE[name], "satori", selection)
+
+    assert (False, faults) == (response.format_ok, response.faults)
+
+
+def test_a_megabyte_of_answer_is_read_whole():
+    answer = "word " * (MEGABYTE // 5)
+
+    for selection, expected in [
+        ("last", answer.strip()),
+        ("paper_reward", answer.strip()),
+        ("paper_benchmark", answer),
+    ]:
+        response = parse(HOSTILE["answer of a megabyte"], "satori", selection)
+        assert response.answer == expected
+        assert (True, ()) == (response.format_ok, response.faults)
 
 
 def test_unknown_names_are_refused():
