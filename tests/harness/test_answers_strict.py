@@ -227,7 +227,7 @@ def test_hostile_texts_cost_milliseconds(protocol: str, shortened: int) -> None:
         (rule, name): spent
         for rule, asked in ASKED.items()
         for name, text in HOSTILE.items()
-        if (spent := cpu_ms(asked, text[:shortened], protocol, None)) > (50 if protocol == "strict" else 100)
+        if (spent := cpu_ms(asked, text[:shortened], protocol, None)) > (500 if protocol == "strict" else 1000)
     }
 
     assert slow == {}
@@ -239,7 +239,7 @@ def test_hostile_judge_replies_cost_milliseconds(protocol: str) -> None:
         (rule, name): spent
         for rule in ("mmbench", "integer", "float", "list", "text", "option")
         for name, text in HOSTILE.items()
-        if (spent := cpu_ms(ASKED[rule], "I cannot say", protocol, text)) > (50 if protocol == "strict" else 100)
+        if (spent := cpu_ms(ASKED[rule], "I cannot say", protocol, text)) > (500 if protocol == "strict" else 1000)
     }
 
     assert slow == {}

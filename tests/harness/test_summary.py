@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -480,21 +479,3 @@ def test_unscored_rows_change_no_value(values: list[float], lost: int):
 
     assert alone.metrics == with_lost.metrics
     assert (alone.n, alone.clusters, {"error": lost}) == (with_lost.n, with_lost.clusters, with_lost.unscored)
-
-
-def test_ten_thousand_rows_with_boxes_take_less_than_a_second_and_a_half():
-    rng = random.Random(0)
-    rows = [
-        replace(
-            placed(f"s{place}", float(rng.random() < 0.6), rng.random(), BoxMatch(rng.randrange(4), 2, 0.5, 1)),
-            sample=Sample(f"s{place}", "shapes", "accepted", category=f"c{place % 7}", cluster=f"k{place // 2}"),
-        )
-        for place in range(10_000)
-    ]
-    seconds: list[float] = []
-    for _ in range(3):
-        start = time.perf_counter()
-        summarise("shapes", rows, "strict")
-        seconds.append(time.perf_counter() - start)
-
-    assert min(seconds) < 1.5
