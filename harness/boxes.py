@@ -38,8 +38,8 @@ class BoxReading:
 
     @property
     def keeps_format(self) -> bool:
-        """Whether this is a list of at least one box, every one of them well-formed."""
-        return self.nested and bool(self.boxes) and not self.faults
+        """Whether this is a list of lists with at least one well-formed box; what else is in it is named as a fault."""
+        return self.nested and bool(self.boxes)
 
 
 _EMPTY = BoxReading((), ("empty",))

@@ -66,11 +66,11 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
         The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage), `unclosed`
         (a tag without its partner), `empty` (nothing but blanks in the stage that counts, or an empty list of boxes),
         and under `last` also `multiple` (more than one complete stage of a kind) and `bad_order` (the stages that
-        count are not in the format's order); then those of its boxes. `format_ok` under `last`: the whole text, outer
-        blanks apart, is the stages in order, each once and not empty, only blanks between, with boxes that keep the
-        format. Under the paper's selections: what the reference's regular expression says (for `satori-think` and
-        `freeform`, which the reference does not have, the same expression with their stages). Where `last` finds no
-        fault and yet `format_ok` is false, there is text outside of the stages.
+        count are not in the format's order, or nothing else is wrong and text stands outside of them); then those of
+        its boxes. `format_ok` under `last`: the whole text, outer blanks apart, is the stages in order, each once and
+        not empty, only blanks between, with at least one well-formed box. Under the paper's selections: what the
+        reference's regular expression says (for `satori-think` and `freeform`, which the reference does not have, the
+        same expression with their stages).
 
     Raises:
         ValueError: `form` or `selection` is not a known name.
@@ -133,7 +133,9 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
     in_order = [last[kind] for kind in expected if kind in last]
     if any(left.start() > right.start() for left, right in pairwise(in_order)):
         faults.add("bad_order")
-    format_ok = not faults and _only_blanks_outside(text, in_order)
+    if not faults and not _only_blanks_outside(text, in_order):
+        faults.add("bad_order")  # text stands where none may
+    format_ok = not faults
     boxes = None
     if "bbox" in contents:
         reading = read_boxes(contents["bbox"])

@@ -84,7 +84,8 @@ def _stands_inside(mark: str, text: str) -> bool:
 def _surely_ends_sentence(part: str) -> bool:
     """Tell whether a period after this part ends a sentence whatever follows: no initial, number or abbreviation."""
     word = part.rpartition(" ")[2]
-    return len(word) > 1 and not word[-1].isdigit() and not is_abbreviation(word)
+    # a single letter is an initial, also behind a hyphen or an apostrophe
+    return len(word) > 1 and word[-2:].isalpha() and not is_abbreviation(word)
 
 
 def _treebank_tokens(sentence: str) -> list[str]:

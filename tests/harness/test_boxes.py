@@ -166,7 +166,7 @@ def test_strict_boxes_are_well_formed(text):
     reading = read_boxes(text)
 
     assert all(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in reading.boxes)
-    assert not reading.keeps_format or (reading.boxes and not reading.faults and reading.nested)
+    assert reading.keeps_format == bool(reading.boxes and reading.nested)
 
 
 @settings(max_examples=200, deadline=None)
