@@ -30,6 +30,12 @@ VARIABLE_PREFIX = "SATORI_BENCH_"
 CONFIG_FILE = Path("satori-bench.toml")
 
 
+def _long_name(parameter: click.Parameter) -> str:
+    """Return the option's long flag as a word, such as `max_new_tokens`: what variables and files call it."""
+    flags = [flag for flag in parameter.opts if flag.startswith("--")]
+    return (flags[0][2:] if flags else parameter.name or "").replace("-", "_")
+
+
 class Verb(click.Command):
     """A command whose every option can also come from a variable, and that can tell where each value came from."""
 
@@ -37,7 +43,7 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         for parameter in self.params:
             if isinstance(parameter, click.Option) and parameter.envvar is None and parameter.name:
-                parameter.envvar = VARIABLE_PREFIX + parameter.name.upper()
+                parameter.envvar = VARIABLE_PREFIX + _long_name(parameter).upper()
                 parameter.show_envvar = False
         self.params.append(
             click.Option(["--show-config"], is_flag=True, help="Print each value and where it came from, then stop.")
@@ -77,10 +83,13 @@ _ORIGINS = {
 
 def _print_config(ctx: click.Context) -> None:
     """Print every option's value and origin."""
-    for name, value in ctx.params.items():
-        source = ctx.get_parameter_source(name)
-        origin = _ORIGINS.get(source, "default") if source is not None else "default"
-        click.echo(f"{name} = {value!r}  # {origin}")
+    for parameter in ctx.command.params:
+        if parameter.name in ctx.params:
+            source = ctx.get_parameter_source(parameter.name)
+            origin = _ORIGINS.get(source, "default") if source is not None else "default"
+            name, value = _long_name(parameter), ctx.params[parameter.name]
+            shown = "'…'" if name.endswith("_key") and value else repr(value)  # a log must not hold a secret
+            click.echo(f"{name} = {shown}  # {origin}")
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -111,7 +120,15 @@ def _read_config(ctx: click.Context, given: Path | None) -> dict[str, Any]:
     faults = _config_faults(ctx, tables)
     if faults:
         raise ConfigError(f"{path}: " + "; ".join(faults))
-    return tables
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    return {verb: _by_parameter(group.get_command(ctx, verb), table) for verb, table in tables.items()}
+
+
+def _by_parameter(command: click.Command | None, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with click's own parameter names in place of the long flags."""
+    names = {_long_name(parameter): parameter.name or "" for parameter in command.params} if command else {}
+    return {names.get(key, key): value for key, value in table.items()}
 
 
 def _config_faults(ctx: click.Context, tables: dict[str, Any]) -> list[str]:
@@ -127,7 +144,7 @@ def _config_faults(ctx: click.Context, tables: dict[str, Any]) -> list[str]:
         if not isinstance(table, dict):
             faults.append(f"{verb} must be a table")
             continue
-        known = [parameter.name or "" for parameter in command.params]
+        known = [_long_name(parameter) for parameter in command.params]
         faults += [f"[{verb}] unknown key {key}.{did_you_mean(key, known)}" for key in table if key not in known]
     return faults
 

@@ -320,7 +320,9 @@ class TestScore:
 
 class TestConfiguration:
     def test_flag_beats_variable_beats_file_beats_default(self, command, tmp_path, monkeypatch):
-        (tmp_path / "satori-bench.toml").write_text('[run]\nprotocol = "paper"\nseed = 3\nlimit = 9\n')
+        (tmp_path / "satori-bench.toml").write_text(
+            '[run]\nformat = "plain"\nprotocol = "paper"\nseed = 3\nlimit = 9\n'
+        )
         monkeypatch.setenv("SATORI_BENCH_SEED", "4")
 
         code, out, _ = command("run", "--limit", 5, "--show-config")
@@ -330,6 +332,7 @@ class TestConfiguration:
         assert lines["limit"] == "5  # flag"
         assert lines["seed"] == "4  # variable"
         assert lines["protocol"] == "'paper'  # config file"
+        assert lines["format"] == "'plain'  # config file", "files and variables use the flags' names"
         assert lines["dtype"] == "'auto'  # default"
 
     def test_a_typo_in_the_file_is_named(self, command, tmp_path):
