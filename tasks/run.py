@@ -324,7 +324,7 @@ def _manifest(
             scorer_version=SCORER_VERSION,
             created_utc="",
             git_commit=environment.git_commit,
-            partial=spec.limit is not None,
+            partial=any(len(question.data) < question.rows for question in questions),
             judge=spec.judge.model if spec.judge is not None else None,
             other={"arguments": spec.to_json()},
         )
@@ -341,7 +341,7 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
         fingerprint=question.data.fingerprint,
         rows=question.rows,
         samples=len(question.data),
-        limit=spec.limit,
+        limit=spec.limit if len(question.data) < question.rows else None,
     )
 
 
