@@ -155,6 +155,18 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _leave_interrupted() -> NoReturn:
+    """Leave after Ctrl-C; the journal was closed on the way up.
+
+    Not by `sys.exit`: where the signal fell into code that a library compiles on the fly, Python remembers it and ends
+    the process by the signal, whatever exit code was asked for.
+    """
+    click.echo("interrupted; what was recorded is kept, the same command goes on from there", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ExitCode.INTERRUPTED)
+
+
 def main() -> NoReturn:
     """Run the command; turn faults that a person can mend into one line and an exit code."""
     debug = "--debug" in sys.argv
@@ -162,10 +174,8 @@ def main() -> NoReturn:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as left:
         sys.exit(left.exit_code)
-    except click.Abort:
-        _fail("interrupted", ExitCode.INTERRUPTED)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was recorded is kept, the same command goes on from there", ExitCode.INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt):
+        _leave_interrupted()
     except click.ClickException as fault:
         fault.show()
         sys.exit(ExitCode.USAGE)
