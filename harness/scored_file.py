@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.errors import ConfigError
-from harness.predictions import ScoredPrediction, record_of, score_lines
+from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, score_lines
 from harness.run_summary import RunSummary, summarise_records
-from harness.values import Record, ScoreConfig
+from harness.values import Generation, Record, Sample, ScoreConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ScoredFile:
     rows: tuple[ScoredPrediction, ...]
     """Every row, in order."""
     summary: RunSummary
-    """Metrics per task."""
+    """Metrics per task; a bad row of a known task is counted there as unscored."""
     repeated: int
     """Rows whose task and id were met before; they have output lines but count in no mean."""
 
@@ -55,12 +55,20 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
                 sink.write(json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
             key = (str(row.task), str(row.row_id))
             if row.prediction is None:
+                if row.task is not None and row.task in ANSWER_RULES:
+                    counted.append(_unreadable(row, row.task))
                 continue
             repeated += key in seen
             if key not in seen:
                 seen.add(key)
                 counted.append(record_of(row, 0))
     return ScoredFile(tuple(rows), summarise_records(counted, config), repeated)
+
+
+def _unreadable(row: ScoredPrediction, task: str) -> Record:
+    """Return a bad row of a known task as an unscored record, so that no mean hides that it is missing."""
+    sample = Sample(id=row.row_id or f"line {row.line}", task=task, answer_rule=ANSWER_RULES[task])
+    return Record(sample, Generation(text="", error=row.reason), row.score)
 
 
 @contextmanager

@@ -303,6 +303,14 @@ class TestScore:
         assert set(load_run(Path(run)).rescored) == {"paper"}
         assert command("runs", "verify", run)[0] == ExitCode.OK
 
+    def test_a_bad_row_of_a_known_task_is_counted_as_unscored(self, command, tmp_path):
+        file = self.write(tmp_path, '{"id": "8", "task": "mmstar", "prediction": 5}\n')
+
+        _, out, _ = command("score", file, "--json")
+
+        found = json.loads(out)["tasks"]["mmstar"]
+        assert (found["n"], found["rows"], found["unscored"]) == (2, 3, {"error": 1})
+
     def test_missing_file_is_a_usage_error(self, command):
         code, out, err = command("score", "nowhere.jsonl")
 
