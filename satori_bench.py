@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,12 +20,12 @@ from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
-    from tasks.run import RunResult, RunSpec
+    from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
 CONFIG_FILE = Path("satori-bench.toml")
@@ -250,6 +251,7 @@ def _score_config(
 @click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @_score_options
+@click.option("--backend", type=click.Choice(["hf"]), default="hf", show_default=True, help="What runs the model.")
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
@@ -272,16 +274,15 @@ def _score_config(
 def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
     """Evaluate a checkpoint; leave a run folder and a table."""
     _quiet_libraries(debug=ctx.obj["debug"])
-    from reports.progress import RunProgress
     from tasks.run import retry_run, run_benchmarks
 
-    if retry is not None:
-        with RunProgress(sys.stderr) as progress:
-            result = retry_run(retry, _run_environment(progress))
-    else:
-        spec = _run_spec(options)
-        with RunProgress(sys.stderr) as progress:
-            result = run_benchmarks(spec, _run_environment(progress))
+    spec = None if retry is not None else _run_spec(options)
+    with _run_environment() as environment:
+        if retry is not None:
+            result = retry_run(retry, environment)
+        else:
+            assert spec is not None, "made above, before anything is shown"
+            result = run_benchmarks(spec, environment)
     return _show_run(result, as_json=as_json)
 
 
@@ -307,6 +308,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     return RunSpec(
         model=options["model"],
         tasks=options["tasks"],
+        backend=options["backend"],
         form=options["form"],
         protocol=options["protocol"],
         box_frame=options["box_frame"],
@@ -328,19 +330,24 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     )
 
 
-def _run_environment(progress: Any) -> Any:
-    """Return what a run takes from its surroundings: time, words for the person, packages, commit."""
+@contextmanager
+def _run_environment() -> Iterator[RunEnvironment]:
+    """Give what a run takes from its surroundings: time, words for the person, progress, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
+    from harness.interruption import Interruption
+    from reports.progress import RunProgress
     from tasks.run import RunEnvironment, package_versions
 
-    return RunEnvironment(
-        now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
-        listener=progress,
-        packages=package_versions(),
-        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
-    )
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        yield RunEnvironment(
+            now=lambda: datetime.now(UTC),
+            say=lambda text: click.echo(text, err=True),
+            listener=progress,
+            packages=package_versions(),
+            git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+            batch_guard=interruption.batch,
+        )
 
 
 def _quiet_libraries(*, debug: bool) -> None:
@@ -695,7 +702,6 @@ def demo(ctx: click.Context, out: Path, samples: int, seed: int, as_json: bool) 
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
-    from reports.progress import RunProgress
     from tasks.local_data import DatasetOverride
     from tasks.run import RunSpec, run_benchmarks
     from training.demo_model import build_demo_checkpoint
@@ -712,8 +718,8 @@ def demo(ctx: click.Context, out: Path, samples: int, seed: int, as_json: bool) 
         device="cpu",
         seed=seed,
     )
-    with RunProgress(sys.stderr) as progress:
-        result = run_benchmarks(spec, _run_environment(progress))
+    with _run_environment() as environment:
+        result = run_benchmarks(spec, environment)
     return _show_run(result, as_json=as_json)
 
 
