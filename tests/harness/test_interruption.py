@@ -48,20 +48,36 @@ def in_a_process(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_press_between_batches_interrupts_at_once():
-    with Interruption() as interruption, pytest.raises(KeyboardInterrupt):
+def press_after_a_batch() -> None:
+    with Interruption() as interruption:
         with interruption.batch():
             pass
         press()
 
 
-def test_a_press_within_a_batch_waits_for_its_end():
-    done = []
-    with Interruption() as interruption, pytest.raises(KeyboardInterrupt):
+def press_within_a_batch(done: list[str]) -> None:
+    with Interruption() as interruption:
         with interruption.batch():
             press()
             done.append("recorded")
         done.append("next")
+
+
+def fail_after_a_press_within_a_batch() -> None:
+    with Interruption() as interruption, interruption.batch():
+        press()
+        raise ZeroDivisionError
+
+
+def test_a_press_between_batches_interrupts_at_once():
+    with pytest.raises(KeyboardInterrupt):
+        press_after_a_batch()
+
+
+def test_a_press_within_a_batch_waits_for_its_end():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        press_within_a_batch(done)
 
     assert done == ["recorded"]
 
@@ -80,9 +96,8 @@ def test_a_press_that_a_destructor_drops_is_raised_before_the_next_batch():
 
 
 def test_an_error_of_the_batch_is_not_hidden_by_a_press():
-    with Interruption() as interruption, pytest.raises(ZeroDivisionError), interruption.batch():
-        press()
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail_after_a_press_within_a_batch()
 
 
 def test_a_second_press_leaves_at_once():
