@@ -99,7 +99,7 @@ def load_weights(policy: Policy, dtype: str) -> Any:
         ConfigError: Tensors are missing, so parts of the model would be random.
     """
     model, info = AutoModelForImageTextToText.from_pretrained(
-        str(policy.checkpoint.model_path), dtype=dtype, output_loading_info=True
+        str(policy.checkpoint.model_path.resolve()), dtype=dtype, output_loading_info=True
     )
     missing = sorted(info["missing_keys"])
     if missing:

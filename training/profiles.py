@@ -33,6 +33,8 @@ class Profile:
     """Further arguments of GRPO."""
     launch: Mapping[str, Any] | None = None
     """accelerate's launch configuration; None runs in this process."""
+    dtype: str = "float32"
+    """Number format that weights are held in; mixed precision computes in bfloat16 on top of it."""
     shards: bool = False
     """Whether weights, gradients and optimiser states are spread over the processes."""
     note: str = ""
@@ -91,8 +93,9 @@ _PROFILES = (
                 "zero_stage": 3,
             },
         },
+        dtype="bfloat16",
         shards=True,
-        note="DeepSpeed ZeRO-3; needs the package deepspeed",
+        note="DeepSpeed ZeRO-3, which keeps float32 masters of its own; needs the package deepspeed",
     ),
     Profile(
         "fsdp2",

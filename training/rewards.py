@@ -114,13 +114,21 @@ _RULES: Mapping[RewardName, Callable[[Completion], float | None]] = {
 class RewardSet:
     """The reward functions of one training run, over one shared scoring of each batch."""
 
-    def __init__(self, names: Sequence[RewardName], config: ScoreConfig, *, most_tokens: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[RewardName],
+        config: ScoreConfig,
+        *,
+        most_tokens: int,
+        end_ids: frozenset[int] = frozenset(),
+    ) -> None:
         """Take the rewards in the order in which TRL sums and logs them.
 
         Args:
             names: At least one, none twice.
             config: Protocol, format and the frame that the model writes boxes in.
             most_tokens: Token budget of a completion.
+            end_ids: Tokens that end a completion; one that spends its budget without any of them is truncated.
 
         Raises:
             ValueError: A name is unknown or comes twice, or there is none.
@@ -133,6 +141,7 @@ class RewardSet:
         self.errors = 0
         """Completions that the scorer failed on; always 0 unless there is a bug."""
         self._most_tokens = most_tokens
+        self._end_ids = end_ids
         self._batch: tuple[Sequence[object], tuple[Completion | None, ...]] | None = None
 
     @property
@@ -147,20 +156,20 @@ class RewardSet:
         """
         if self._batch is None or self._batch[0] is not completions:
             texts = [_text_of(completion) for completion in completions]
-            tokens = [len(ids) for ids in columns["completion_ids"]]
-            scored = tuple(map(self._scored, texts, tokens, columns["sample"], columns["input_size"]))
+            ids = columns["completion_ids"]
+            scored = tuple(map(self._scored, texts, ids, columns["sample"], columns["input_size"]))
             self._batch = (completions, scored)
         return self._batch[1]
 
-    def _scored(self, text: str, tokens: int, sample: Sample, input_size: Size | None) -> Completion | None:
+    def _scored(self, text: str, ids: Sequence[int], sample: Sample, input_size: Size | None) -> Completion | None:
+        truncated = len(ids) >= self._most_tokens and not self._end_ids.intersection(ids[-1:])
         try:
-            truncated = tokens >= self._most_tokens
             earned = score(sample, text, self.config, input_size=input_size, truncated=truncated)
         except Exception:
             self.errors += 1
             logger.exception("the scorer failed on a completion of sample %s; it counts as not applicable", sample.id)
             return None
-        return Completion(text, tokens, earned, self.config, sample, self._most_tokens)
+        return Completion(text, len(ids), earned, self.config, sample, self._most_tokens)
 
     def _function(self, name: RewardName, *, first: bool) -> RewardFunction:
         rule = _RULES[name]

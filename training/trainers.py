@@ -94,6 +94,21 @@ class Progress(TrainerCallback):
             self._listener.stage_finished()
 
 
+class Begin(TrainerCallback):
+    """Shows the trainer to a function right before its first step, weights and all."""
+
+    def __init__(self, look: Callable[[Any], None], trainer: Any) -> None:
+        self._look = look
+        self._trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Look."""
+        del args, state, control, kwargs
+        self._look(self._trainer)
+
+
 class FiniteGradients(TrainerCallback):
     """Stops before a gradient that is not finite reaches the weights."""
 
