@@ -1,6 +1,5 @@
 import base64
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import training.sources as sources
 from harness.errors import ConfigError
 from tasks.rows import DataError
 from tasks.shapes import write_parquet
+from training import sources
 from training.row_faults import FAULT_NAMES, MEANINGS
 from training.shapes_source import LabelNoise, shapes_examples
 from training.sources import ShapesSpec, SourceSpec, load_rows
@@ -118,7 +117,7 @@ def test_a_line_without_end_is_skipped_whole(folder, monkeypatch):
 
 
 def test_a_link_in_the_folder_is_followed(folder):
-    os.symlink(folder.parent / "secret.png", folder / "link.png")
+    (folder / "link.png").symlink_to(folder.parent / "secret.png")
 
     assert rows_of(folder, GOOD | {"image": "link.png"})[0].example is not None
 
