@@ -246,7 +246,12 @@ def generate(profile: Profile, split: Split, index: int, seed: int = 0) -> Shape
 
 def split_of(scene: Scene) -> Split:
     """Return the split that a scene belongs to, by its hash."""
-    return "benchmark" if int(scene.sha256[:8], 16) % BENCHMARK_SHARE == 0 else "train"
+    return split_of_digest(scene.sha256)
+
+
+def split_of_digest(scene_sha256: str) -> Split:
+    """Return the split that a scene belongs to, given its hash as the column `scene` holds it."""
+    return "benchmark" if int(scene_sha256[:8], 16) % BENCHMARK_SHARE == 0 else "train"
 
 
 def examples(profile: Profile, split: Split, n: int, seed: int = 0) -> Iterator[ShapesExample]:
