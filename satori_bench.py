@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tasks.run import RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
+_PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
 CONFIG_FILE = Path("satori-bench.toml")
 
 
@@ -680,41 +681,160 @@ def doctor(
     return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
 
 
+# --- verbs: training ----------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def train() -> None:
+    """Make the next checkpoint: a cold start (sft), then reinforcement learning with the scorer's rewards (grpo)."""
+
+
+@train.command("sft")
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
+@click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@_json_option
+@click.pass_context
+def train_sft(ctx: click.Context, **options: Any) -> int:
+    """Teach a checkpoint to write the stages (TRL's SFT)."""
+    return _train(ctx, "sft", **options)
+
+
+@train.command("grpo")
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
+@click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@_json_option
+@click.pass_context
+def train_grpo(ctx: click.Context, **options: Any) -> int:
+    """Train a checkpoint with GRPO, rewarded by the benchmarks' own scorer."""
+    return _train(ctx, "grpo", **options)
+
+
+def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, dry_run: bool, as_json: bool) -> int:
+    """Read the settings, then plan, launch or train."""
+    import json
+
+    from training.settings import merge_tables, read_toml, train_settings
+
+    table = merge_tables(read_toml(file), {"profile": profile} if profile else {})
+    settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
+    _quiet_libraries(debug=ctx.obj["debug"])
+    from training.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.profiles import PROFILES
+
+    launched = PROFILES[settings.profile].launch is not None
+    if dry_run or (launched and not is_launched()):
+        plan = plan_launch(settings, file)
+        if launched:
+            write_launch_file(plan, settings)
+        if dry_run:
+            _show_launch(plan, as_json=as_json)
+            return ExitCode.OK
+        return launch(plan)
+    from reports.progress import RunProgress
+    from training.train import train as train_stage
+
+    with RunProgress(sys.stderr) as progress:
+        trained = train_stage(settings, _train_environment(progress))
+    facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
+    click.echo(json.dumps({"schema": 1, **facts}) if as_json else f"checkpoint: {trained.folder}")
+    return ExitCode.OK
+
+
+def _show_launch(plan: Any, *, as_json: bool) -> None:
+    """Print what would be started."""
+    import json
+    import shlex
+
+    if as_json:
+        click.echo(json.dumps(plan.to_json(), indent=2))
+        return
+    variables = [f"{name}={value}" for name, value in plan.environment.items()]
+    click.echo(" ".join([*variables, shlex.join(plan.command)]))
+    for line in (*plan.algebra, *plan.memory, *plan.notes):
+        click.echo(line)
+    for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
+        if table is not None:
+            click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
+
+
+def _train_environment(progress: Any) -> Any:
+    """Return what training takes from its surroundings."""
+    from datetime import UTC, datetime
+    from importlib import metadata
+
+    from tasks.run import package_versions
+    from training.train import TrainEnvironment
+    from training.trainers import Watch
+
+    return TrainEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=lambda text: click.echo(text, err=True),
+        packages={**package_versions(), "trl": metadata.version("trl")},
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        watch=Watch(listener=progress),
+    )
+
+
+@cli.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the loop.")
+@_json_option
+@click.pass_context
+def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
+    """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
+    from training.loop_settings import read_loop
+
+    settings = read_loop(file)
+    _quiet_libraries(debug=ctx.obj["debug"])
+    return _run_loop(settings, as_json=as_json)
+
+
+def _run_loop(settings: Any, *, as_json: bool) -> int:
+    """Run a loop and print its comparison."""
+    from reports.loop_table import loop_table
+    from reports.progress import RunProgress
+    from reports.terminal import write
+    from training.loop import LoopEnvironment, run_loop
+
+    with RunProgress(sys.stderr) as progress:
+        environment = LoopEnvironment(_train_environment(progress), _run_environment(progress), None)
+        result = run_loop(settings, environment)
+    if as_json:
+        click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)
+        return ExitCode.OK
+    for title, rows in result.tables():
+        write(loop_table(title, rows), sys.stdout)
+    click.echo(f"loop: {result.folder}")
+    return ExitCode.OK
+
+
 @cli.command()
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("satori-bench-demo"), show_default=True
 )
-@click.option("--samples", type=click.IntRange(1, 1000), default=200, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--arms",
+    type=click.Choice(["satori", "all"]),
+    default="satori",
+    show_default=True,
+    help="all: also the free-form baseline and the answer-only ablation, with the same budget.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the model, its data and training."
+)
 @_json_option
 @click.pass_context
-def demo(ctx: click.Context, out: Path, samples: int, seed: int, as_json: bool) -> int:
-    """Build a tiny untrained Qwen2.5-VL and evaluate it on Shapes: the whole path on a CPU, with no network.
+def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> int:
+    """Run the whole loop on a CPU with no network: a tiny Qwen2.5-VL learns Shapes and is compared with itself.
 
-    Its scores are those of random weights. What the demo shows is the way from a checkpoint to a run folder.
+    Everything is made on the spot: the model from its configuration, its tokenizer, the images and questions.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
-    from reports.progress import RunProgress
-    from tasks.local_data import DatasetOverride
-    from tasks.run import RunSpec, run_benchmarks
-    from training.demo_model import build_demo_checkpoint
+    from training.demo import demo_loop
 
-    checkpoint = build_demo_checkpoint(out / f"tiny-qwen2_5-vl-{seed}", seed=seed)
-    spec = RunSpec(
-        model=str(checkpoint),
-        tasks="shapes",
-        datasets={"shapes": DatasetOverride("tiny")},
-        out=out / "runs",
-        limit=samples if samples < 1000 else None,
-        max_new_tokens=64,
-        batch_size="16",
-        device="cpu",
-        seed=seed,
-    )
-    with RunProgress(sys.stderr) as progress:
-        result = run_benchmarks(spec, _run_environment(progress))
-    return _show_run(result, as_json=as_json)
+    return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tasks.run import RunEnvironment, RunSpec, parse_dataset_overrides, run_benc
 from tasks.shapes import Profile as ShapesProfile
 from training.example_store import read_examples, write_examples
 from training.loop_comparison import Comparison, LoopRun, compare_loop, comparison_markdown, pairs_of
-from training.loop_plan import BenchmarkStep, DataPaths, Plan, Step, TrainStep, plan_loop
+from training.loop_plan import BenchmarkStep, Chain, DataPaths, Plan, Step, TrainStep, plan_loop
 from training.loop_settings import LoopSettings
 from training.shapes_source import LabelNoise, shapes_examples
 from training.train import TrainEnvironment, train
@@ -76,6 +76,15 @@ class LoopResult:
     """What the arms and stages have done."""
     runs: tuple[LoopRun, ...]
     """Every benchmark."""
+    chains: tuple[Chain, ...]
+    """The checkpoints of each arm."""
+
+    def tables(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """Return what to show: each arm's stages, then the arms side by side; titles with rows of the comparison."""
+        pairs = [pair for chain in self.chains for pair in ((chain.base, chain.sft), (chain.sft, chain.grpo))]
+        pairs += [(self.chains[0].grpo, chain.grpo) for chain in self.chains[1:]]
+        by_pair = {pair: [asdict(row) for row in self.comparison.rows if (row.a, row.b) == pair] for pair in pairs}
+        return [(f"A = {a} → B = {b}", rows) for (a, b), rows in by_pair.items()]
 
 
 @dataclass(slots=True)
@@ -139,7 +148,7 @@ def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
     if environment.write_page is not None:
         environment.write_page([run.folder for run in runs], settings.folder / "index.html")
     ledger.write("complete")
-    return LoopResult(settings.folder, comparison, tuple(runs))
+    return LoopResult(settings.folder, comparison, tuple(runs), plan.chains)
 
 
 def _open_ledger(settings: LoopSettings, plan: Plan) -> _Ledger:
@@ -263,4 +272,3 @@ def _benchmark_hash(spec: RunSpec) -> str:
 def _relative(path: Path, ledger: _Ledger) -> str:
     """Return a path relative to the loop's folder."""
     return path.resolve().relative_to(ledger.settings.folder.resolve()).as_posix()
-

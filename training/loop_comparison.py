@@ -100,6 +100,17 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a row belongs."""
+
+    a: str
+    b: str
+    task: str
+    metric: MetricName
+    decoding: DecodingName
+
+
+@dataclass(frozen=True, slots=True)
 class _Values:
     """One run's values of one task, by sample id."""
 
@@ -129,23 +140,16 @@ def compare_loop(pairs: Sequence[tuple[str, str]], runs: Sequence[LoopRun], *, s
                 if task not in second:
                     continue
                 for metric in METRICS:
-                    row, left_out = _row((a, b), decoding, task, metric, first[task], second[task], seed)
+                    where = _Place(a, b, task, metric, decoding)
+                    row, left_out = _row(where, first[task], second[task], seed)
                     dropped += left_out
                     rows += [row] if row is not None else []
     return Comparison(tuple(rows), dropped, seed)
 
 
-def _row(
-    names: tuple[str, str],
-    decoding: DecodingName,
-    task: str,
-    metric: MetricName,
-    first: _Values,
-    second: _Values,
-    seed: int,
-) -> tuple[Row | None, int]:
+def _row(where: _Place, first: _Values, second: _Values, seed: int) -> tuple[Row | None, int]:
     """Compare one metric; also say how many samples only one of the two has a value for."""
-    a, b = first.metrics[metric], second.metrics[metric]
+    a, b = first.metrics[where.metric], second.metrics[where.metric]
     shared = [sample for sample in a if sample in b]
     if not shared:
         return None, 0
@@ -156,8 +160,8 @@ def _row(
         seed=seed,
     )
     row = Row(
-        a=names[0],
-        b=names[1],
+        a=where.a,
+        b=where.b,
         a_value=found.a_value,
         b_value=found.b_value,
         delta=found.delta,
@@ -166,9 +170,9 @@ def _row(
         p=found.p,
         n=found.n,
         clusters=found.clusters,
-        task=task,
-        metric=metric,
-        decoding=decoding,
+        task=where.task,
+        metric=where.metric,
+        decoding=where.decoding,
     )
     return row, len(a) + len(b) - 2 * len(shared)
 
@@ -244,7 +248,9 @@ def _table(rows: Sequence[Row]) -> list[str]:
     head = "| task | decoding | metric | A | B | A % | B % | change [95 %] | p | n | |"
     lines = [head, "|---|---|---|---|---|---:|---:|---|---:|---:|---|"]
     for row in rows:
-        ends = "" if row.ci_low is None or row.ci_high is None else f" [{100 * row.ci_low:+.1f}, {100 * row.ci_high:+.1f}]"
+        ends = (
+            "" if row.ci_low is None or row.ci_high is None else f" [{100 * row.ci_low:+.1f}, {100 * row.ci_high:+.1f}]"
+        )
         p = "–" if row.p is None else f"{row.p:.4f}"
         lines.append(
             f"| {row.task} | {row.decoding} | {row.metric} | {row.a} | {row.b} | {100 * row.a_value:.1f} | "

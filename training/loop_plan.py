@@ -102,16 +102,16 @@ def plan_loop(settings: LoopSettings, data: DataPaths) -> Plan:
             cold = _with_seed(arm.cold_start or arm.name, seed, settings)
             chain = Chain(arm=name, base=bases[arm.format], sft=f"{cold}-sft", grpo=f"{name}-grpo")
             if arm.cold_start is None:
-                steps += _stage(settings, arm, "sft", StagePaths(settings.model, data.sft, _at(settings, chain.sft)), seed)
+                steps += _stage(
+                    settings, arm, "sft", StagePaths(settings.model, data.sft, _at(settings, chain.sft)), seed
+                )
             start = StagePaths(str(_at(settings, chain.sft)), data.grpo, _at(settings, chain.grpo))
             steps += _stage(settings, arm, "grpo", start, seed)
             chains.append(chain)
     return Plan(tuple(steps), tuple(chains))
 
 
-def _stage(
-    settings: LoopSettings, arm: Arm, stage: Literal["sft", "grpo"], paths: StagePaths, seed: int
-) -> list[Step]:
+def _stage(settings: LoopSettings, arm: Arm, stage: Literal["sft", "grpo"], paths: StagePaths, seed: int) -> list[Step]:
     """Return a training step and the benchmarks of what it makes."""
     train = TrainStep(paths.output.name, stage_settings(settings, arm, stage, paths, seed))
     return [train, *_benchmarks(settings, train.run, paths.output, arm.format)]

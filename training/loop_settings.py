@@ -1,34 +1,34 @@
 """What a person may choose about a loop: arms, data, benchmark; read from one TOML file and checked as a whole.
 
-    name = "shapes"
-    model = "checkpoints/base"
+name = "shapes"
+model = "checkpoints/base"
 
-    [data]
-    sft = "weak.parquet"          # or shapes:tiny, shapes:full
-    grpo = "exact.parquet"
+[data]
+sft = "weak.parquet"          # or shapes:tiny, shapes:full
+grpo = "exact.parquet"
 
-    [benchmark]
-    tasks = "shapes"
-    datasets = {shapes = "tiny"}
+[benchmark]
+tasks = "shapes"
+datasets = {shapes = "tiny"}
 
-    [sft]                         # as in the file of `train sft`, without model, data and output
-    optimisation = {steps = 700}
+[sft]                         # as in the file of `train sft`, without model, data and output
+optimisation = {steps = 700}
 
-    [grpo]
-    optimisation = {steps = 100, learning_rate = 2e-4, batch_size = 32, accumulation = 4}
+[grpo]
+optimisation = {steps = 100, learning_rate = 2e-4, batch_size = 32, accumulation = 4}
 
-    [[arms]]
-    name = "satori"
+[[arms]]
+name = "satori"
 
-    [[arms]]                      # an ablation: the same cold start, other rewards
-    name = "answer-only"
-    cold_start = "satori"
-    grpo = {rewards = {weights = {answer = 1.0}}}
+[[arms]]                      # an ablation: the same cold start, other rewards
+name = "answer-only"
+cold_start = "satori"
+grpo = {rewards = {weights = {answer = 1.0}}}
 
-    [[arms]]
-    name = "freeform"
-    format = "freeform"
-    grpo = {rewards = {weights = {format = 1.0, answer = 1.0}}}
+[[arms]]
+name = "freeform"
+format = "freeform"
+grpo = {rewards = {weights = {format = 1.0, answer = 1.0}}}
 """
 
 from __future__ import annotations
@@ -215,11 +215,12 @@ def stage_settings(
 
 def _faults(settings: LoopSettings) -> list[str]:
     """Return what is wrong across fields."""
-    faults: list[str] = []
     names = [arm.name for arm in settings.arms]
-    for name in [settings.name, *names]:
-        if not _NAME.fullmatch(name):
-            faults.append(f"name {name!r}: use letters, digits, _ . and -, at most 40")
+    faults = [
+        f"name {name!r}: use letters, digits, _ . and -, at most 40"
+        for name in (settings.name, *names)
+        if not _NAME.fullmatch(name)
+    ]
     faults += [f"arms: {name} comes {count} times" for name, count in Counter(names).items() if count > 1]
     if len(set(settings.seeds)) != len(settings.seeds):
         faults.append("seeds: a seed comes twice")
@@ -259,4 +260,3 @@ def _table_faults(settings: LoopSettings, arm: Arm) -> list[str]:
         except ConfigError as fault:
             faults.append(str(fault))
     return list(dict.fromkeys(faults))
-

@@ -1,4 +1,4 @@
-"""Turn examples into the rows that TRL's trainers read: the benchmark's own prompt, the image at the model's grid, gold.
+"""Turn examples into the rows that TRL's trainers read: the benchmark's own prompt, the image at the model's grid.
 
 A row is made when it is asked for, so memory stays flat. Prompts are those of `tasks/prompts.py`, word for word: a
 model is benchmarked with what it was trained on.
@@ -105,4 +105,3 @@ class _Transform:
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return a content part without the image itself."""
     return {"type": "image"} if part["type"] == "image" else {"type": "text", "text": part["text"]}
-

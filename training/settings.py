@@ -1,6 +1,6 @@
-"""What a person may choose about a training run: small frozen values, read from TOML and checked before any model loads.
+"""What a person may choose about a training run: small frozen values, checked before any model loads.
 
-Every fault is reported with its field, all together. The defaults are the tiny CPU recipe; `preset = "paper"` puts the
+They are read from TOML. Every fault is reported with its field, all together. The defaults are the tiny CPU recipe; `preset = "paper"` puts the
 reference's hyperparameters underneath instead (SATORI, qwen2.5_grpo.sh). `training/trl_arguments.py` is the one place
 that turns these values into TRL's.
 """
@@ -253,13 +253,13 @@ PAPER: Mapping[Stage, Mapping[str, Any]] = {
 """The reference's hyperparameters for Qwen2.5-VL-3B on four GPUs.
 
 Published for GRPO: four processes, learning rate, warm-up, batch, accumulation, generations, sampling, KL weight, one
-epoch, 512 new tokens, equal reward weights (its ZeRO-2 is ZeRO-3 here). The rest (Adam's beta2, decay, schedule, and the whole cold start, which the reference
-does not have) follows ms-swift's defaults.
+epoch, 512 new tokens, equal reward weights (its ZeRO-2 is ZeRO-3 here). The rest (Adam's beta2, decay, schedule, and
+the whole cold start, which the reference does not have) follows ms-swift's defaults.
 """
 PRESETS: Mapping[str, Mapping[Stage, Mapping[str, Any]]] = {"paper": PAPER}
 """Named sets of values that a file can start from."""
 
-_CLASSES: Mapping[Stage, type[SftSettings] | type[GrpoSettings]] = {"sft": SftSettings, "grpo": GrpoSettings}
+_CLASSES: Mapping[Stage, type[SftSettings | GrpoSettings]] = {"sft": SftSettings, "grpo": GrpoSettings}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

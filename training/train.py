@@ -314,4 +314,3 @@ def _name_base(work: Path) -> None:
     if start.is_dir() and Path(adapter["base_model_name_or_path"]) == start.resolve():
         adapter["base_model_name_or_path"] = start.name
         write_atomically(file, (json.dumps(adapter, indent=2) + "\n").encode("utf-8"))
-

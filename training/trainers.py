@@ -87,7 +87,9 @@ class Progress(TrainerCallback):
             figures = {name: float(value) for name, value in state.log_history[-1].items() if _is_number(value)}
             self._listener.step_logged(state.global_step, figures)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """End the stage."""
         del args, control, kwargs
         if state.is_world_process_zero:
@@ -256,4 +258,3 @@ def _last_good(folder: Path) -> str:
 def _is_number(value: object) -> bool:
     """Whether a log entry is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-

@@ -6,7 +6,9 @@ through our own atomic writer, a NaN loss is seen and not filtered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trl.trainer.grpo_config import GRPOConfig
@@ -14,6 +16,9 @@ from trl.trainer.sft_config import SFTConfig
 
 from training.profiles import PROFILES
 from training.settings import GrpoSettings, SftSettings, TrainSettings
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+"""No overrides."""
 
 
 def common_arguments(settings: TrainSettings, work: Path) -> dict[str, Any]:
@@ -46,13 +51,13 @@ def common_arguments(settings: TrainSettings, work: Path) -> dict[str, Any]:
     }
 
 
-def sft_arguments(settings: SftSettings, work: Path) -> SFTConfig:
-    """Return TRL's configuration of a cold start.
+def sft_arguments(settings: SftSettings, work: Path, overrides: Mapping[str, Any] = NONE) -> SFTConfig:
+    """Return TRL's configuration of a cold start; `overrides` win over everything.
 
     `max_length` is None: TRL's default of 1,024 would cut image tokens off (trl issue 4289).
     """
     return SFTConfig(
-        **common_arguments(settings, work),
+        **{**common_arguments(settings, work), **overrides},
         logging_steps=10,
         max_length=None,
         completion_only_loss=True,
@@ -60,15 +65,23 @@ def sft_arguments(settings: SftSettings, work: Path) -> SFTConfig:
     )
 
 
-def grpo_arguments(settings: GrpoSettings, work: Path, suppressed_ids: list[int]) -> GRPOConfig:
-    """Return TRL's configuration of a GRPO run; `suppressed_ids` are tokens that must never be sampled."""
+def grpo_arguments(
+    settings: GrpoSettings, work: Path, suppressed_ids: list[int], overrides: Mapping[str, Any] = NONE
+) -> GRPOConfig:
+    """Return TRL's configuration of a GRPO run.
+
+    Args:
+        settings: What is trained.
+        work: Folder that the trainer writes into.
+        suppressed_ids: Tokens that must never be sampled.
+        overrides: TRL arguments that win over everything.
+    """
     rollouts, objective, rewards = settings.rollouts, settings.objective, settings.rewards
     profile = PROFILES[settings.profile]
     # vLLM's sampling parameters know no suppress_tokens; there the processor's own guard has to do
     suppressed = None if profile.grpo.get("use_vllm") or not suppressed_ids else {"suppress_tokens": suppressed_ids}
     return GRPOConfig(
-        **common_arguments(settings, work),
-        **profile.grpo,
+        **{**common_arguments(settings, work), **profile.grpo, **overrides},
         logging_steps=1,
         num_generations=rollouts.generations,
         temperature=rollouts.temperature,
