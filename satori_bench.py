@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,7 +20,7 @@ from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
@@ -477,6 +478,116 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     if summary.audit is not None and (warning := summary.audit.warning()):
         click.echo(f"warning: {warning}", err=True)
     return ExitCode.OK
+
+
+# --- verbs: training data -----------------------------------------------------------------------------------------
+
+
+@cli.group()
+def data() -> None:
+    """Training data: say what is wrong with which row, or make the file that training reads."""
+
+
+def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the sources and the options that say how to read them."""
+    for option in reversed(
+        [
+            click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
+            click.option("--source-format", type=click.Choice(["shapes", "vqa-verify", "jsonl"]),
+                         help="Default: shapes by its name, a file by its columns."),
+            click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
+            click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
+            click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
+                         help="What the boxes in the files are; input_px: pixels of the row's width x height."),
+            click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
+                         help="Shapes: how large and how hard."),
+            click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: other rows."),
+            click.option("--noise", type=click.FloatRange(0, 1), help="Shapes: share of labels to make wrong."),
+            click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
+            _data_option,
+            click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]",
+                         help="Other data for a benchmark."),
+            _json_option,
+        ]
+    ):  # fmt: skip
+        verb = option(verb)
+    return verb
+
+
+@data.command("verify")
+@_source_options
+@click.option("--rows", type=click.IntRange(0), default=5, show_default=True, help="Rows to name for each fault.")
+def data_verify(as_json: bool, rows: int, **options: Any) -> int:
+    """Check training data, file by file and row by row.
+
+    SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
+    rows cannot be used.
+    """
+    import json
+
+    from training.data_build import check_sources
+    from training.data_check import check_text
+
+    specs, benchmarks = _data_sources(options)
+    with _row_progress("rows checked") as on_row:
+        check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
+    click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
+    return ExitCode.USAGE if check.faulty else ExitCode.OK
+
+
+@data.command("build")
+@_source_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.parquet")
+@click.option("--drop-faulty", is_flag=True, help="Leave faulty rows out; otherwise any of them refuses the whole.")
+@click.option("--drop-duplicates", is_flag=True, help="Leave out rows whose image and question came before.")
+def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: bool, **options: Any) -> int:
+    """Write the parquet file that training reads, from checked rows of any sources."""
+    import json
+    from dataclasses import asdict
+
+    from training.data_build import build_examples
+    from training.data_check import check_text
+
+    specs, benchmarks = _data_sources(options)
+    with _row_progress("rows read") as on_row:
+        built = build_examples(
+            specs, output, benchmarks, drop_faulty=drop_faulty, drop_duplicates=drop_duplicates, on_row=on_row
+        )
+    if as_json:
+        facts = {"file": str(built.path), **asdict(built.facts)}
+        click.echo(json.dumps({**built.check.as_json(), "built": facts}, indent=2))
+    else:
+        click.echo(check_text(built.check))
+        click.echo(f"{built.path}: {built.facts.rows} examples, data hash {built.facts.data_hash}")
+    return ExitCode.OK
+
+
+def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Read the shared options of the data verbs: the sources, and the benchmark images to keep out."""
+    from tasks.run import parse_dataset_overrides
+    from training.data_check import benchmark_images
+    from training.shapes_source import LabelNoise
+    from training.sources import ShapesSpec, SourceSpec
+
+    noise = None if options["noise"] is None else LabelNoise(share=options["noise"])
+    kinds = tuple(word.strip() for word in (options["kinds"] or "").split(",") if word.strip())
+    shapes = ShapesSpec(options["profile"], options["seed"], noise, kinds)
+    how = {name: options[name] for name in ("source_format", "limit", "images", "box_frame")}
+    specs = [SourceSpec(location, shapes=shapes, **how) for location in options["sources"]]
+    if (noise or kinds) and not all(spec.is_shapes for spec in specs):
+        raise ConfigError("--noise and --kinds are for shapes only; build that source by itself")
+    overrides = parse_dataset_overrides(options["datasets"])
+    return specs, benchmark_images(options["benchmarks"], options["data_dir"], overrides)
+
+
+@contextmanager
+def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
+    """Count rows on stderr, on a terminal only."""
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", disable=None, leave=False) as bar:
+        yield bar.update
 
 
 # --- verbs: looking things up -------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ MEANINGS: Mapping[FaultName, str] = {
     ),
     "box_outside": "a box lies outside of the image; correct or remove it",
     "box_over_edge": "a box sticks out of the image and is cut at its edge",
-    "duplicate": "the same image with the same question is there already",
+    "duplicate": "the same image with the same question came before; --drop-duplicates leaves it out of a build",
     "duplicate_id": "the id is there already; the row gets another one",
     "benchmark_image": "the image belongs to a benchmark: training on it would spoil the benchmark's scores",
 }
