@@ -1,8 +1,8 @@
 """What a person may choose about a training run: small frozen values, checked before any model loads.
 
-They are read from TOML. Every fault is reported with its field, all together. The defaults are the tiny CPU recipe; `preset = "paper"` puts the
-reference's hyperparameters underneath instead (SATORI, qwen2.5_grpo.sh). `training/trl_arguments.py` is the one place
-that turns these values into TRL's.
+They are read from TOML, and every fault is reported with its field, all together. The defaults are the tiny CPU recipe;
+`preset = "paper"` puts the reference's hyperparameters underneath instead (SATORI, qwen2.5_grpo.sh).
+`training/trl_arguments.py` is the one place that turns these values into TRL's.
 """
 
 from __future__ import annotations
