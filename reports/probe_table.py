@@ -40,7 +40,7 @@ def probe_lines(found: Mapping[str, Any]) -> list[str]:
     how = found["manifest"]
     lines = [f"fixed-policy probe: {found['measure_is']}"]
     lines.append(
-        f"{found['prompts']} prompts x {found['generations']} completions; advantages scaled by {how['scale_rewards']}, "
+        f"{found['prompts']} prompts x {found['generations']} completions; scale_rewards {how['scale_rewards']}, "
         f"loss type {how['loss_type']}, {how['coordinates']} of {how['dimension']} coordinates"
     )
     claimed = f"{100 * found['claimed_change']:+.0f} %"
