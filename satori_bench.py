@@ -948,5 +948,66 @@ def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> 
     return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
 
 
+# --- verbs: how noisy a checkpoint's policy gradient is ------------------------------------------------------------
+
+
+@cli.command("variance-probe")
+@click.argument("checkpoint")
+@click.option(
+    "--data", default="shapes:tiny", show_default=True, help="Training examples (parquet), or shapes:tiny, shapes:full."
+)
+@click.option("--prompts", type=int, default=250, show_default=True, help="Prompts, all with different images.")
+@click.option("--generations", type=int, default=8, show_default=True, help="Completions a prompt.")
+@click.option("--temperature", type=float, default=1.0, show_default=True)
+@click.option("--max-new-tokens", type=int, default=512, show_default=True)
+@click.option(
+    "--reward-sets", default="", help="By commas, such as answer,answer+bbox,all; default: all that the format has."
+)
+@click.option("--scale-rewards", type=click.Choice(["group", "none"]), default="group", show_default=True)
+@click.option("--loss-type", type=click.Choice(["grpo", "dapo"]), default="grpo", show_default=True)
+@click.option("--protocol", type=click.Choice(["strict", "paper"]), default="strict", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="satori", show_default=True)
+@click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the model family's.")
+@click.option("--min-pixels", type=click.IntRange(1), help="Least pixels of the model's input image.")
+@click.option("--max-pixels", type=click.IntRange(1), help="Most pixels of the model's input image.")
+@click.option("--coordinates", type=int, default=20_000, show_default=True, help="Gradient coordinates that are kept.")
+@click.option("--resamples", type=int, default=2_000, show_default=True, help="Bootstrap draws.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--batch-size", default="auto", show_default=True, help="Completions that are sampled at once.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for probe.json and rollouts.jsonl."
+)
+@_json_option
+@click.pass_context
+def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **options: Any) -> int:
+    """Measure a checkpoint's policy-gradient noise under different rewards, on the same frozen rollouts."""
+    _quiet_libraries(debug=ctx.obj["debug"])
+    import json
+
+    from reports.probe_table import probe_lines, probe_table
+    from reports.progress import RunProgress
+    from reports.terminal import write
+    from tasks.run import package_versions
+    from training.probe_spec import ProbeSpec
+    from training.variance_probe import probe_to_json, run_probe
+
+    sets = tuple(name.strip() for name in reward_sets.split(",") if name.strip())
+    spec = ProbeSpec(**options, reward_sets=sets)
+    with RunProgress(sys.stderr) as progress:
+        probe = run_probe(spec, packages=package_versions(), listener=progress)
+    found = probe_to_json(probe)
+    for warning in probe.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        return ExitCode.OK
+    write(probe_table(found), sys.stdout)
+    for line in probe_lines(found):
+        click.echo(line)
+    return ExitCode.OK
+
+
 if __name__ == "__main__":
     main()

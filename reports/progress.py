@@ -64,6 +64,10 @@ class RunProgress:
     def sample_recorded(self, record: Record) -> None:
         """Count one more sample."""
         del record  # the count is enough here; other listeners show scores
+        self.advanced()
+
+    def advanced(self) -> None:
+        """Count one more step of work that leaves no record."""
         self._done += 1
         self._asked += 1
         if self._bar is not None and self._bar_id is not None:
