@@ -98,8 +98,15 @@ class _Transform:
         self._maker = maker
 
     def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
-        rows = [self._maker.row(self._examples[number]) for number in batch["number"]]
-        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+        # GRPO asks for a prompt once per completion, one after the other: its image is decoded once
+        made = {number: self._maker.row(self._examples[number]) for number in dict.fromkeys(batch["number"])}
+        rows = [made[number] for number in batch["number"]]
+        return {name: [_own(row[name]) for row in rows] for name in rows[0]} if rows else {}
+
+
+def _own(value: Any) -> Any:
+    """Return a list of one's own: TRL fills images into the turns that it is given."""
+    return [dict(item) if isinstance(item, dict) else item for item in value] if isinstance(value, list) else value
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
