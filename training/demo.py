@@ -8,7 +8,7 @@ demo shows what verifiable rewards are for: they mend what imitation has copied.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from training.demo_model import build_demo_checkpoint
 from training.loop_settings import LoopSettings, loop_settings
@@ -39,12 +39,12 @@ ARMS: list[dict[str, Any]] = [
 """The method, the ablation of its grounding rewards, and the baseline without stages."""
 
 
-def demo_loop(out: Path, *, arms: Literal["satori", "all"], seed: int) -> LoopSettings:
+def demo_loop(out: Path, *, arms: str, seed: int) -> LoopSettings:
     """Build the tiny checkpoint under `out` and return the loop over it.
 
     Args:
         out: Folder of the demo; the loop lies in `out/loop-<seed>`.
-        arms: `satori` alone, or all three.
+        arms: `satori` alone, or `all` three.
         seed: Of the model's weights, its data and its training.
     """
     model = build_demo_checkpoint(out / f"tiny-qwen2_5-vl-{seed}", seed=seed)

@@ -130,7 +130,7 @@ def pairs_of(chains: Sequence[Chain]) -> list[tuple[str, str]]:
 def compare_loop(pairs: Sequence[tuple[str, str]], runs: Sequence[LoopRun], *, seed: int) -> Comparison:
     """Compare the pairs in every decoding; a metric that a run does not have (boxes of freeform) gives no row."""
     values = {(run.run, run.decoding): _values_of(run.folder) for run in runs}
-    decodings = list(dict.fromkeys(run.decoding for run in runs))
+    decodings: list[DecodingName] = list(dict.fromkeys(run.decoding for run in runs))
     rows: list[Row] = []
     dropped = 0
     for a, b in pairs:

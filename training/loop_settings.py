@@ -45,7 +45,7 @@ from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
 from harness.values import BoxFrame, Format, Protocol
-from training.settings import TrainSettings, build, merge_tables, read_toml, train_settings
+from training.settings import Stage, TrainSettings, build, merge_tables, read_toml, train_settings
 
 DecodingName: TypeAlias = Literal["greedy", "sampled"]
 """How benchmarks ask a checkpoint."""
@@ -192,9 +192,7 @@ def loop_settings(table: Mapping[str, Any], *, where: str) -> LoopSettings:
     return settings
 
 
-def stage_settings(
-    settings: LoopSettings, arm: Arm, stage: Literal["sft", "grpo"], paths: StagePaths, seed: int
-) -> TrainSettings:
+def stage_settings(settings: LoopSettings, arm: Arm, stage: Stage, paths: StagePaths, seed: int) -> TrainSettings:
     """Return the settings of one stage of one arm.
 
     Raises:
@@ -252,7 +250,11 @@ def _cold_start_faults(arm: Arm, arms: Mapping[str, Arm]) -> list[str]:
 def _table_faults(settings: LoopSettings, arm: Arm) -> list[str]:
     """Return the faults of an arm's stages, which are checked as if the files were there."""
     faults: list[str] = []
-    for stage, tables in (("sft", (settings.sft, arm.sft)), ("grpo", (settings.grpo, arm.grpo))):
+    stages: dict[Stage, tuple[dict[str, Any], ...]] = {
+        "sft": (settings.sft, arm.sft),
+        "grpo": (settings.grpo, arm.grpo),
+    }
+    for stage, tables in stages.items():
         taken = [key for key in _SET_BY_THE_LOOP for table in tables if key in table]
         faults += [f"{stage}.{key}: the loop sets it; leave it out" for key in dict.fromkeys(taken)]
         try:

@@ -98,14 +98,22 @@ def load_weights(policy: Policy, dtype: str) -> Any:
     Raises:
         ConfigError: Tensors are missing, so parts of the model would be random.
     """
-    model, info = AutoModelForImageTextToText.from_pretrained(
-        str(policy.checkpoint.model_path.resolve()), dtype=dtype, output_loading_info=True
-    )
+    return load_whole_model(policy.checkpoint.model_path.resolve(), dtype)
+
+
+def load_whole_model(folder: Path, dtype: Any) -> Any:
+    """Load a folder's model, names mended by transformers, with no tensor left random.
+
+    Raises:
+        ConfigError: Tensors are missing.
+    """
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(str(folder), dtype=dtype, output_loading_info=True)
+    model, info = loaded
     missing = sorted(info["missing_keys"])
     if missing:
         raise ConfigError(
-            f"{policy.checkpoint.model_path} lacks {len(missing)} tensors of its model, such as {missing[0]}: they "
-            "would be random. Save the whole model again"
+            f"{folder} lacks {len(missing)} tensors of its model, such as {missing[0]}: they would be random. Save the "
+            "whole model again"
         )
     return model
 

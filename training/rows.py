@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from datasets import Dataset
 
@@ -21,14 +21,6 @@ from training.targets import target_text
 
 Row: TypeAlias = dict[str, Any]
 """What TRL reads of one example."""
-
-
-class Examples(Protocol):
-    """Examples by number, as `training.example_store` reads them."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int) -> Example: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +70,7 @@ def prompt_turns(form: Format, question: str, *, folds_system: bool) -> list[dic
     return turns
 
 
-def as_dataset(examples: Examples, maker: RowMaker, chosen: Sequence[int] | None = None) -> Dataset:
+def as_dataset(examples: Sequence[Example], maker: RowMaker, chosen: Sequence[int] | None = None) -> Dataset:
     """Return examples as the data set that TRL wants, rows made on the fly.
 
     Args:
@@ -93,7 +85,7 @@ def as_dataset(examples: Examples, maker: RowMaker, chosen: Sequence[int] | None
 class _Transform:
     """Makes rows of example numbers, a batch at a time."""
 
-    def __init__(self, examples: Examples, maker: RowMaker) -> None:
+    def __init__(self, examples: Sequence[Example], maker: RowMaker) -> None:
         self._examples = examples
         self._maker = maker
 

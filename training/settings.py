@@ -301,7 +301,7 @@ def merge_tables(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
         old = merged.get(key)
         # weights replace the default as a whole: a reward left out is a reward switched off
         both = isinstance(old, Mapping) and isinstance(value, Mapping) and key != "weights"
-        merged[key] = merge_tables(old, cast("Mapping[str, Any]", value)) if both else value
+        merged[key] = merge_tables(cast("Mapping[str, Any]", old), value) if both else value
     return merged
 
 

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from transformers import AutoModelForImageTextToText, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.errors import ExitCode, UserError
 from training.gradient_noise import GradientSketch, NoiseEstimate, why_unsupported
+from training.policy import load_whole_model
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class _Careful:
         """Run a micro-batch; a loss that is not finite ends the run before it can do harm."""
         loss = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[misc]  # the trainer's own
         if not bool(torch.isfinite(loss)):
-            raise not_finite("loss", self.state.global_step, Path(self.args.output_dir))
+            raise not_finite("loss", self.state.global_step, Path(str(self.args.output_dir)))
         return loss
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -154,11 +155,7 @@ class _Careful:
             super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]  # the trainer's own
             return
         whole = self.accelerator.unwrap_model(target)
-        stored, info = AutoModelForImageTextToText.from_pretrained(
-            resume_from_checkpoint, dtype=whole.dtype, output_loading_info=True
-        )
-        if info["missing_keys"]:
-            raise TrainingError(f"{resume_from_checkpoint} lacks {len(info['missing_keys'])} tensors; delete it")
+        stored = load_whole_model(Path(resume_from_checkpoint), whole.dtype)
         whole.load_state_dict(stored.state_dict(), strict=True)
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -168,7 +165,7 @@ class _Careful:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint aside, then put it in place with one rename."""
-        folder = Path(self.args.output_dir)
+        folder = Path(str(self.args.output_dir))
         aside = folder / UNFINISHED
         if self.args.should_save:
             shutil.rmtree(aside, ignore_errors=True)
