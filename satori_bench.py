@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,7 +20,7 @@ from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tasks.run import RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
+_PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
 CONFIG_FILE = Path("satori-bench.toml")
 
 
@@ -478,6 +480,116 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     return ExitCode.OK
 
 
+# --- verbs: training data -----------------------------------------------------------------------------------------
+
+
+@cli.group()
+def data() -> None:
+    """Training data: say what is wrong with which row, or make the file that training reads."""
+
+
+def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the sources and the options that say how to read them."""
+    for option in reversed(
+        [
+            click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
+            click.option("--source-format", type=click.Choice(["shapes", "vqa-verify", "jsonl"]),
+                         help="Default: shapes by its name, a file by its columns."),
+            click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
+            click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
+            click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
+                         help="What the boxes in the files are; input_px: pixels of the row's width x height."),
+            click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
+                         help="Shapes: how large and how hard."),
+            click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: other rows."),
+            click.option("--noise", type=click.FloatRange(0, 1), help="Shapes: share of labels to make wrong."),
+            click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
+            _data_option,
+            click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]",
+                         help="Other data for a benchmark."),
+            _json_option,
+        ]
+    ):  # fmt: skip
+        verb = option(verb)
+    return verb
+
+
+@data.command("verify")
+@_source_options
+@click.option("--rows", type=click.IntRange(0), default=5, show_default=True, help="Rows to name for each fault.")
+def data_verify(as_json: bool, rows: int, **options: Any) -> int:
+    """Check training data, file by file and row by row.
+
+    SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
+    rows cannot be used.
+    """
+    import json
+
+    from training.data_build import check_sources
+    from training.data_check import check_text
+
+    specs, benchmarks = _data_sources(options)
+    with _row_progress("rows checked") as on_row:
+        check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
+    click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
+    return ExitCode.USAGE if check.faulty else ExitCode.OK
+
+
+@data.command("build")
+@_source_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.parquet")
+@click.option("--drop-faulty", is_flag=True, help="Leave faulty rows out; otherwise any of them refuses the whole.")
+@click.option("--drop-duplicates", is_flag=True, help="Leave out rows whose image and question came before.")
+def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: bool, **options: Any) -> int:
+    """Write the parquet file that training reads, from checked rows of any sources."""
+    import json
+    from dataclasses import asdict
+
+    from training.data_build import build_examples
+    from training.data_check import check_text
+
+    specs, benchmarks = _data_sources(options)
+    with _row_progress("rows read") as on_row:
+        built = build_examples(
+            specs, output, benchmarks, drop_faulty=drop_faulty, drop_duplicates=drop_duplicates, on_row=on_row
+        )
+    if as_json:
+        facts = {"file": str(built.path), **asdict(built.facts)}
+        click.echo(json.dumps({**built.check.as_json(), "built": facts}, indent=2))
+    else:
+        click.echo(check_text(built.check))
+        click.echo(f"{built.path}: {built.facts.rows} examples, data hash {built.facts.data_hash}")
+    return ExitCode.OK
+
+
+def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Read the shared options of the data verbs: the sources, and the benchmark images to keep out."""
+    from tasks.run import parse_dataset_overrides
+    from training.data_check import benchmark_images
+    from training.shapes_source import LabelNoise
+    from training.sources import ShapesSpec, SourceSpec
+
+    noise = None if options["noise"] is None else LabelNoise(share=options["noise"])
+    kinds = tuple(word.strip() for word in (options["kinds"] or "").split(",") if word.strip())
+    shapes = ShapesSpec(options["profile"], options["seed"], noise, kinds)
+    how = {name: options[name] for name in ("source_format", "limit", "images", "box_frame")}
+    specs = [SourceSpec(location, shapes=shapes, **how) for location in options["sources"]]
+    if (noise or kinds) and not all(spec.is_shapes for spec in specs):
+        raise ConfigError("--noise and --kinds are for shapes only; build that source by itself")
+    overrides = parse_dataset_overrides(options["datasets"])
+    return specs, benchmark_images(options["benchmarks"], options["data_dir"], overrides)
+
+
+@contextmanager
+def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
+    """Count rows on stderr, on a terminal only."""
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", disable=None, leave=False) as bar:
+        yield bar.update
+
+
 # --- verbs: looking things up -------------------------------------------------------------------------------------
 
 
@@ -680,41 +792,160 @@ def doctor(
     return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
 
 
+# --- verbs: training ----------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def train() -> None:
+    """Make the next checkpoint: a cold start (sft), then reinforcement learning with the scorer's rewards (grpo)."""
+
+
+@train.command("sft")
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
+@click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@_json_option
+@click.pass_context
+def train_sft(ctx: click.Context, **options: Any) -> int:
+    """Teach a checkpoint to write the stages (TRL's SFT)."""
+    return _train(ctx, "sft", **options)
+
+
+@train.command("grpo")
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
+@click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@_json_option
+@click.pass_context
+def train_grpo(ctx: click.Context, **options: Any) -> int:
+    """Train a checkpoint with GRPO, rewarded by the benchmarks' own scorer."""
+    return _train(ctx, "grpo", **options)
+
+
+def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, dry_run: bool, as_json: bool) -> int:
+    """Read the settings, then plan, launch or train."""
+    import json
+
+    from training.settings import merge_tables, read_toml, train_settings
+
+    table = merge_tables(read_toml(file), {"profile": profile} if profile else {})
+    settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
+    _quiet_libraries(debug=ctx.obj["debug"])
+    from training.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.profiles import PROFILES
+
+    launched = PROFILES[settings.profile].launch is not None
+    if dry_run or (launched and not is_launched()):
+        plan = plan_launch(settings, file)
+        if launched:
+            write_launch_file(plan, settings)
+        if dry_run:
+            _show_launch(plan, as_json=as_json)
+            return ExitCode.OK
+        return launch(plan)
+    from reports.progress import RunProgress
+    from training.train import train as train_stage
+
+    with RunProgress(sys.stderr) as progress:
+        trained = train_stage(settings, _train_environment(progress))
+    facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
+    click.echo(json.dumps({"schema": 1, **facts}) if as_json else f"checkpoint: {trained.folder}")
+    return ExitCode.OK
+
+
+def _show_launch(plan: Any, *, as_json: bool) -> None:
+    """Print what would be started."""
+    import json
+    import shlex
+
+    if as_json:
+        click.echo(json.dumps(plan.to_json(), indent=2))
+        return
+    variables = [f"{name}={value}" for name, value in plan.environment.items()]
+    click.echo(" ".join([*variables, shlex.join(plan.command)]))
+    for line in (*plan.algebra, *plan.memory, *plan.notes):
+        click.echo(line)
+    for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
+        if table is not None:
+            click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
+
+
+def _train_environment(progress: Any) -> Any:
+    """Return what training takes from its surroundings."""
+    from datetime import UTC, datetime
+    from importlib import metadata
+
+    from tasks.run import package_versions
+    from training.train import TrainEnvironment
+    from training.trainers import Watch
+
+    return TrainEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=lambda text: click.echo(text, err=True),
+        packages={**package_versions(), "trl": metadata.version("trl")},
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        watch=Watch(listener=progress),
+    )
+
+
+@cli.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the loop.")
+@_json_option
+@click.pass_context
+def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
+    """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
+    from training.loop_settings import read_loop
+
+    settings = read_loop(file)
+    _quiet_libraries(debug=ctx.obj["debug"])
+    return _run_loop(settings, as_json=as_json)
+
+
+def _run_loop(settings: Any, *, as_json: bool) -> int:
+    """Run a loop and print its comparison."""
+    from reports.loop_table import loop_table
+    from reports.progress import RunProgress
+    from reports.terminal import write
+    from training.loop import LoopEnvironment, run_loop
+
+    with RunProgress(sys.stderr) as progress:
+        environment = LoopEnvironment(_train_environment(progress), _run_environment(progress), None)
+        result = run_loop(settings, environment)
+    if as_json:
+        click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)
+        return ExitCode.OK
+    for title, rows in result.tables():
+        write(loop_table(title, rows), sys.stdout)
+    click.echo(f"loop: {result.folder}")
+    return ExitCode.OK
+
+
 @cli.command()
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("satori-bench-demo"), show_default=True
 )
-@click.option("--samples", type=click.IntRange(1, 1000), default=200, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--arms",
+    type=click.Choice(["satori", "all"]),
+    default="satori",
+    show_default=True,
+    help="all: also the free-form baseline and the answer-only ablation, with the same budget.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the model, its data and training."
+)
 @_json_option
 @click.pass_context
-def demo(ctx: click.Context, out: Path, samples: int, seed: int, as_json: bool) -> int:
-    """Build a tiny untrained Qwen2.5-VL and evaluate it on Shapes: the whole path on a CPU, with no network.
+def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> int:
+    """Run the whole loop on a CPU with no network: a tiny Qwen2.5-VL learns Shapes and is compared with itself.
 
-    Its scores are those of random weights. What the demo shows is the way from a checkpoint to a run folder.
+    Everything is made on the spot: the model from its configuration, its tokenizer, the images and questions.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
-    from reports.progress import RunProgress
-    from tasks.local_data import DatasetOverride
-    from tasks.run import RunSpec, run_benchmarks
-    from training.demo_model import build_demo_checkpoint
+    from training.demo import demo_loop
 
-    checkpoint = build_demo_checkpoint(out / f"tiny-qwen2_5-vl-{seed}", seed=seed)
-    spec = RunSpec(
-        model=str(checkpoint),
-        tasks="shapes",
-        datasets={"shapes": DatasetOverride("tiny")},
-        out=out / "runs",
-        limit=samples if samples < 1000 else None,
-        max_new_tokens=64,
-        batch_size="16",
-        device="cpu",
-        seed=seed,
-    )
-    with RunProgress(sys.stderr) as progress:
-        result = run_benchmarks(spec, _run_environment(progress))
-    return _show_run(result, as_json=as_json)
+    return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
 
 
 # --- verbs: how noisy a checkpoint's policy gradient is ------------------------------------------------------------

@@ -236,7 +236,7 @@ class SatoriHF(RecordingModel):
         self.checkpoint = inspect_checkpoint(pretrained, revision=revision)
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
-        self._processor = _load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
         self._model = _load_model(
             self.checkpoint,
             self.device,
@@ -245,13 +245,13 @@ class SatoriHF(RecordingModel):
             trust_remote_code=trust_remote_code,
         )
         tokenizer = self._processor.tokenizer
-        self._end_ids = _end_ids(self._model, tokenizer)
+        self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids), pad_token_id=tokenizer.pad_token_id)
         self._model.generation_config = cast("_Ends", neutral)
-        self._suppressed_ids = _placeholder_ids(self._model.config) - self._end_ids
+        self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
         self._hidden_ids = _hidden_ids(tokenizer)
         self._placeholders = _placeholder_texts(self._processor)
-        self._has_system_role = _has_system_role(self._processor)
+        self._has_system_role = has_system_role(self._processor)
         self.start_batches_at(_guess_batch_size(self.device))
 
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
@@ -451,7 +451,7 @@ def sample_seed(seed: int, task: str, doc_id: int, repeat: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
+def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
     """Load the processor, pad on the left, and give its image processor the pixel limits."""
     loaded = cast(
         "object",
@@ -521,7 +521,7 @@ def _merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.M
     return adapted.merge_and_unload()
 
 
-def _end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
+def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
     """Return the tokens that end a text: the checkpoint's, and the tokenizer's."""
     named = model.generation_config.eos_token_id
     ends = {named} if isinstance(named, int) else set(named or ())
@@ -530,7 +530,7 @@ def _end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
     return frozenset(ends)
 
 
-def _placeholder_ids(config: _Config) -> frozenset[int]:
+def placeholder_ids(config: _Config) -> frozenset[int]:
     """Return the tokens that stand for or surround pictures, as far as the configuration names them."""
     named = config.to_dict()
     vocabulary = config.get_text_config().vocab_size
@@ -551,7 +551,7 @@ def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:
     return tuple(text for text in texts if isinstance(text, str) and len(text) > 1)
 
 
-def _has_system_role(processor: _Processor) -> bool:
+def has_system_role(processor: _Processor) -> bool:
     """Whether the chat template writes a system turn; some refuse it, some drop it in silence."""
     turns = [("system", _PROBE), ("user", "?")]
     conversation: list[dict[str, object]] = [

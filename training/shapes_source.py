@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.errors import ConfigError, did_you_mean
 from harness.values import Box, Size
-from tasks.shapes import KINDS, PROFILES, Profile, ShapesExample, generate
+from tasks.shapes import KINDS, PROFILES, Profile, ShapesExample, caption_of, generate, number_answers
 from training.example import Example
 
 _LISTED_TURNS = 16
@@ -28,20 +28,26 @@ _LISTED_TURNS = 16
 class LabelNoise:
     """A weak annotator: how often labels are wrong, and how.
 
-    A wrong answer is another one from the list of its kind, a wrong coordinate is moved, and a wrong caption names
-    another colour. Image and question stay right.
+    Careless: a wrong answer is another one from the list of its kind, a wrong coordinate is moved, and a wrong caption
+    names another colour. Such mistakes average out, so a model taught with them is unsure but right at its most likely
+    answer. Biased: a thing is overlooked, and caption, boxes, count and existence agree that it is not there. Such
+    mistakes do not average out. Image and question stay right.
     """
 
     share: float = 0.3
     """Probability with which each answer, each box coordinate and each colour in a caption is wrong; in [0, 1]."""
+    oversight: float = 0.0
+    """Probability with which one thing of a scene with several is overlooked; in [0, 1]."""
     box_px: int = 4
     """How far a wrong coordinate is off, in pixels; its box stays inside the canvas and keeps an area."""
     seed: int = 0
     """Another seed makes other mistakes; 0 or more."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1 or self.box_px < 0 or self.seed < 0:
-            raise ConfigError(f"label noise: share must be in [0, 1], box_px and seed 0 or more; found {self}")
+        if not (0 <= self.share <= 1 and 0 <= self.oversight <= 1) or self.box_px < 0 or self.seed < 0:
+            raise ConfigError(
+                f"label noise: share and oversight must be in [0, 1], box_px and seed 0 or more; found {self}"
+            )
 
 
 def shapes_examples(
@@ -87,10 +93,10 @@ def _example(profile: Profile, index: int, seed: int, noise: LabelNoise | None) 
         image_size=Size(row.width, row.height),
         image_sha256=hashlib.sha256(image).hexdigest(),
         caption=row.caption,
-        boxes_image_px=tuple((float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in row.boxes_image_px),
+        boxes_image_px=tuple(map(_as_box, row.boxes_image_px)),
         kind=row.kind,
     )
-    if noise is None or noise.share == 0:
+    if noise is None or noise.share == noise.oversight == 0:
         return example
     seeds = np.random.SeedSequence([noise.seed, seed, PROFILES.index(profile), index])
     return _spoilt(example, row, profile, noise, np.random.Generator(np.random.PCG64(seeds)))
@@ -100,12 +106,41 @@ def _spoilt(
     example: Example, row: ShapesExample, profile: Profile, noise: LabelNoise, rng: np.random.Generator
 ) -> Example:
     """Return the example as the weak annotator labels it."""
+    if noise.oversight and rng.random() < noise.oversight and len(row.scene.things) > 1:
+        example = _overlooked(example, row, profile, int(rng.integers(len(row.scene.things))))
     answers = example.answers
     if rng.random() < noise.share:
         answers = _other(rng, _answers_of(profile, row.kind), answers)
     boxes = tuple(_moved(box, example.image_size, noise, rng) for box in example.boxes_image_px or ())
-    caption = _recoloured(row.caption, _colours_of(profile), noise, rng)
+    caption = _recoloured(example.caption or "", _colours_of(profile), noise, rng)
     return replace(example, answers=answers, boxes_image_px=boxes, caption=caption)
+
+
+def _overlooked(example: Example, row: ShapesExample, profile: Profile, place: int) -> Example:
+    """Return the example as somebody labels it who does not see one of its things.
+
+    A question that is about that thing alone keeps its labels, unless the answer is that there is no such thing.
+    """
+    lost = row.scene.things[place]
+    seen = tuple(thing for thing in row.scene.things if thing is not lost)
+    asked = set(row.boxes_image_px)
+    left = asked - {lost.box_image_px}
+    answers = example.answers
+    if row.kind == "count" and lost.box_image_px in asked:
+        answers = number_answers(len(left), profile)
+    elif row.kind == "existence" and not left:
+        answers, left = ("no",), {thing.box_image_px for thing in seen}
+    elif not left:
+        return example
+    caption = caption_of(replace(row.scene, things=seen), places=profile == "full")
+    boxes = tuple(_as_box(thing.box_image_px) for thing in seen if thing.box_image_px in left)
+    return replace(example, answers=answers, caption=caption, boxes_image_px=boxes or example.boxes_image_px)
+
+
+def _as_box(edges: tuple[int, int, int, int]) -> Box:
+    """Return a drawn box as a value of the scorer."""
+    x1, y1, x2, y2 = edges
+    return (float(x1), float(y1), float(x2), float(y2))
 
 
 def _other(rng: np.random.Generator, options: Sequence[tuple[str, ...]], right: tuple[str, ...]) -> tuple[str, ...]:
