@@ -32,7 +32,7 @@ from harness.comparison import (
     Side,
 )
 from harness.errors import ConfigError
-from harness.intervals import CodeArray, FloatArray
+from harness.intervals import CodeArray, FloatArray, cluster_codes
 from harness.paired import benjamini_hochberg, holm
 from harness.provenance import provenance, run_facts, runs_comparability, task_comparability
 from harness.resampling import FLIP_DRAWS
@@ -249,12 +249,14 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
         members = rows[~differs]
         counts = (_count(tables[0], task) - len(rows), _count(tables[place], task) - len(rows), int(differs.sum()))
         whole = _task_comparability(a_spec, b_spec, task, counts, len(rows))
+        sample = (b if _elsewhere(a_spec) and not _elsewhere(b_spec) else a).take(members)
         shared = SharedSamples(
             task=task,
             protocol=b_spec.protocol or b_spec.runs[0].manifest.protocol,
             a=a.take(members),
             b=b.take(members),
-            sample=(b if _elsewhere(a_spec) and not _elsewhere(b_spec) else a).take(members),
+            sample=sample,
+            clusters=cluster_codes(sample.clusters),
         )
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
         benchmarks.append(compare_benchmark(shared, both, counts, seed=seed, draws=draws))
