@@ -25,7 +25,22 @@ import numpy as np
 
 TESTS = 400
 TEST_SAMPLES = 10_000
-WORDS = "the red circle lies left of a small blue square near the green triangle under two yellow stars".split()
+WORDS = [
+    "the",
+    "red",
+    "circle",
+    "lies",
+    "left",
+    "of",
+    "a",
+    "small",
+    "blue",
+    "square",
+    "near",
+    "the",
+    "green",
+    "triangle",
+]
 
 
 def records(samples: int, seed: int, *, skill: float, iou: float) -> Iterator:
