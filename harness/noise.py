@@ -51,7 +51,8 @@ def measure_noise(comparison: Comparison) -> tuple[TaskNoise, ...]:
     one, other = (comparison.sides[side].runs[0] for side in (pair.a, pair.b))
     if one.weights and other.weights and one.weights != other.weights:
         raise ConfigError(
-            f"{one.name} and {other.name} are of different weights: noise is measured between two runs of one checkpoint"
+            f"{one.name} and {other.name} are of different weights: noise is measured between two runs of one "
+            "checkpoint"
         )
     if not pair.comparability.comparable:
         raise IncompleteError(

@@ -32,7 +32,7 @@ class RunRank:
     p_best: float
     """Share of draws in which it is best; draws with several best are shared out."""
     tie_group: int
-    """0 for the runs that cannot be told from the best one, 1 for those that cannot be told from the best of the rest..."""
+    """0 for the runs that cannot be told from the best one, 1 for those not told from the best of the rest..."""
 
 
 def rank_means(values: Sequence[FloatArray], clusters: Sequence[str] | CodeArray, *, seed: int) -> list[RunRank]:
@@ -99,7 +99,7 @@ def rank_sums(
 
 
 def _tie_groups(values: FloatArray, draws: FloatArray) -> list[int]:
-    """Return the group of each run: the best run still without a group leads it and takes those it cannot be told from."""
+    """Return each run's group: the best run still without one leads it and takes those it cannot be told from."""
     groups = [-1] * len(values)
     group = 0
     for leader in np.argsort(-values, kind="stable").tolist():
