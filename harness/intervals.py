@@ -153,11 +153,11 @@ def bootstrap_intervals(
         return [None] * len(statistics)
     draws = np.empty((len(statistics), REPLICATES))
     done = 0
-    for counts in _resampled_counts(members, clusters, seed):
+    for counts in _stratified_counts(members, clusters, seed):
         for place, statistic in enumerate(statistics):
             draws[place, done : done + len(counts)] = statistic(counts)
         done += len(counts)
-    reach = _t_quantile(clusters - len(members))
+    reach = t_quantile(clusters - len(members))
     as_it_is = np.ones((1, clusters))
     return [
         _percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
@@ -213,7 +213,7 @@ def _clustered_t_interval(sums: FloatArray, sizes: FloatArray, bounds: tuple[flo
     error = math.sqrt(clusters / (clusters - 1) * float(np.dot(residuals, residuals))) / total
     if error <= _NO_SPREAD * (bounds[1] - bounds[0]):
         return _wilson_within(mean, clusters, bounds)
-    reach = _t_quantile(clusters - 1) * error
+    reach = t_quantile(clusters - 1) * error
     return _cut(mean - reach, mean + reach, bounds)
 
 
@@ -232,22 +232,32 @@ def _percentile_interval(
     return _cut(min(low, estimate), max(high, estimate), bounds)
 
 
-def _resampled_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:
+def _stratified_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:
     """Yield counts (draws x clusters) in slices of bounded size, `REPLICATES` draws in all.
 
     From each stratum one cluster fewer than it has is drawn, with replacement.
     """
     rng = np.random.default_rng(seed)
+    if len(members) == 1:
+        yield from resampled_counts(clusters, rng, REPLICATES)
+        return
     step = max(1, _CELLS_AT_ONCE // clusters)
     for start in range(0, REPLICATES, step):
         rows = min(step, REPLICATES - start)
-        if len(members) == 1:
-            yield _drawn_counts(rng, rows, clusters)
-            continue
         counts = np.empty((rows, clusters))
         for places in members:
             counts[:, places] = _drawn_counts(rng, rows, len(places))
         yield counts
+
+
+def resampled_counts(clusters: int, rng: np.random.Generator, draws: int) -> Iterator[FloatArray]:
+    """Yield how often each cluster comes in each bootstrap draw (draws x clusters), in slices of bounded size.
+
+    One cluster fewer than there are is drawn, with replacement (Rao and Wu 1988).
+    """
+    step = max(1, _CELLS_AT_ONCE // clusters)
+    for start in range(0, draws, step):
+        yield _drawn_counts(rng, min(step, draws - start), clusters)
 
 
 def _drawn_counts(rng: np.random.Generator, rows: int, size: int) -> FloatArray:
@@ -270,7 +280,7 @@ def _cut(low: float, high: float, bounds: tuple[float, float]) -> Interval:
     return Interval(min(max(low, bounds[0]), bounds[1]), min(max(high, bounds[0]), bounds[1]))
 
 
-def _t_quantile(freedom: int) -> float:
+def t_quantile(freedom: int) -> float:
     """Return how many standard errors Student's t reaches to each side at the level `CONFIDENCE`."""
     from scipy import special  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - late, for a fast --help; untyped
 
