@@ -61,6 +61,8 @@
     ["both-wrong", "both wrong"],
     ["unscored", "unscored in either"],
   ];
+  /** @type {Record<string, string>} */
+  const MARKS = { fixed: "▲", broken: "▼", "both-right": "✓", "both-wrong": "✗" };
   const RESULTS = [
     ["", "all samples"],
     ["both-right", "right"],
@@ -406,9 +408,7 @@
       const { index } = this;
       const flip = this.flip(sample);
       const single = index.runs.length === 1;
-      const mark = single
-        ? { "both-right": "✓", "both-wrong": "✗" }[flip] ?? "–"
-        : { fixed: "▲", broken: "▼", "both-right": "✓", "both-wrong": "✗" }[flip] ?? "–";
+      const mark = MARKS[flip] ?? "–";
       const kind = flip === "fixed" || flip === "broken" ? flip : "same";
       const category = index.categories[index.category[sample] ?? -1] ?? "";
       const where = [index.tasks[index.task[sample] ?? -1] ?? "", category, index.ids[sample] ?? ""].filter(Boolean);
@@ -621,7 +621,7 @@
       const parts = new URLSearchParams();
       const initial = Explorer.initialState();
       for (const [name, value] of Object.entries(this.state)) {
-        if (value !== initial[/** @type {keyof State} */ (name)]) parts.set(name, String(Number(value) === 1 && value === true ? 1 : value));
+        if (value !== initial[/** @type {keyof State} */ (name)]) parts.set(name, String(value));
       }
       try {
         history.replaceState(null, "", `#${parts.toString()}`);
@@ -651,7 +651,7 @@
       for (const name of /** @type {const} */ (["q", "task", "cat", "flip", "qa", "qb", "fault", "sort", "id"])) {
         state[name] = parts.get(name) ?? "";
       }
-      state.texts = parts.has("texts") && parts.get("texts") !== "false";
+      state.texts = parts.get("texts") === "true";
       const b = Number(parts.get("b") ?? 1);
       state.b = Number.isInteger(b) && b >= 1 && b < this.index.runs.length ? b : 1;
       const cut = Number(parts.get("cut") ?? this.state.cut);
