@@ -6,8 +6,8 @@ run gave which answer is arbitrary), as (k + 1) / (draws + 1).
 
 Few changes are little evidence, and a bootstrap cannot draw a change that was never seen. So each interval also reaches
 t standard errors to each side, with the variance scaled by 1 + 2 / changed clusters: as if one cluster more had gone up
-and one more down (Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on
-paired data", 2012). When nothing changed at all, the rule of three answers: 3 / clusters to each side.
+and one more down (Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based
+on paired data", 2012). When nothing changed at all, the rule of three answers: 3 / clusters to each side.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def paired_difference(
         raise ValueError("values must be finite: leave out samples that either run could not score")
     codes = cluster_codes(clusters)
     sizes = np.bincount(codes).astype(np.float64)
-    a_sums = np.column_stack([np.bincount(codes, weights=a), sizes])
-    b_sums = np.column_stack([np.bincount(codes, weights=b), sizes])
+    a_sums: FloatArray = np.column_stack([np.bincount(codes, weights=a).astype(np.float64), sizes])
+    b_sums: FloatArray = np.column_stack([np.bincount(codes, weights=b).astype(np.float64), sizes])
     singles = len(sizes) == len(a)
     binary = bool(np.isin(a, bounds).all() and np.isin(b, bounds).all())
     return paired_statistic(
@@ -224,7 +224,7 @@ def mcnemar_p(flips_down: int, flips_up: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p adjusted for the whole family by Holm's step-down rule, in the order given; empty for an empty family."""
+    """Return p adjusted for its family by Holm's step-down rule, in the order given; empty for an empty family."""
     ordered = sorted(range(len(p_values)), key=lambda place: p_values[place])
     adjusted = [0.0] * len(p_values)
     greatest = 0.0
