@@ -5,28 +5,38 @@
 
 (() => {
   /**
-   * @typedef {object} RunColumn
-   * @property {string} label Short mark of the run, such as A.
-   * @property {string} name Name of the run.
+   * @typedef {object} Side
+   * @property {string} letter How the page calls it, such as A.
+   * @property {string} name
+   * @property {number} colour Place of its colour and dash pattern.
    * @property {(number | null)[]} value Answer's score per sample; null: not scored.
+   * @property {number[]} right 1 right, 0 wrong, -1 not scored.
    * @property {(number | null)[]} iou Overlap in ten-thousandths, rounded down; null: no gold or no known frame.
+   * @property {number[]} passed How many IoU cuts it passes.
    * @property {number[]} faults Bits in the order of `faults`.
    */
   /**
    * @typedef {object} Index
+   * @property {string} name Number of this list: its blocks are called after it.
    * @property {number} samples Number of samples.
    * @property {number} rows_a_block Samples in one block of texts.
-   * @property {boolean} bundled Whether texts and pictures lie beside the page.
-   * @property {number} right_from An answer of at least this value is right.
    * @property {string[]} tasks
    * @property {number[]} task
    * @property {string[]} categories
    * @property {number[]} category
+   * @property {string[]} directions
+   * @property {number[]} direction Which way the answer went.
    * @property {string[]} faults
+   * @property {number[]} cuts IoU cuts in percent.
    * @property {string[]} ids
    * @property {number[]} image Number of the picture; -1: none.
-   * @property {string[]} images Files of the pictures, or nothing where they are in the page.
-   * @property {RunColumn[]} runs The first is the one that others are compared with.
+   * @property {Side[]} sides One, or two that are compared.
+   */
+  /**
+   * @typedef {object} Lists
+   * @property {string[]} lists Names of the lists, such as `B against A`.
+   * @property {boolean} bundled Whether texts lie beside the page.
+   * @property {string[]} pictures Files of the pictures beside the page; empty where they are in it.
    */
   /**
    * @typedef {object} AnswerText
@@ -44,31 +54,25 @@
    * @property {number[][]} boxes Gold boxes in pixels of the original image.
    * @property {number} width
    * @property {number} height
-   * @property {AnswerText[]} runs
+   * @property {AnswerText[]} sides
    */
-  /** @typedef {{q: string, texts: boolean, task: string, cat: string, b: number, flip: string, qa: string, qb: string, fault: string, sort: string, cut: number, id: string}} State */
+  /** @typedef {{q: string, texts: boolean, task: string, cat: string, list: number, flip: string, qa: string, qb: string, fault: string, sort: string, cut: number, id: string}} State */
 
   const ROW_PX = 46;
   const OVERSCAN = 8;
   const BLOCKS_KEPT = 12;
   const STAGE = /<(\/?)(caption|bbox|thinking|think|answer)>/gi;
   const QUADRANTS = ["right answer, right place", "right answer, wrong place", "wrong answer, right place", "wrong answer, wrong place"];
-  const FLIPS = [
-    ["", "all samples"],
-    ["broken", "▼ broken: right before, wrong now"],
-    ["fixed", "▲ fixed: wrong before, right now"],
-    ["both-right", "both right"],
-    ["both-wrong", "both wrong"],
-    ["unscored", "unscored in either"],
-  ];
-  /** @type {Record<string, string>} */
-  const MARKS = { fixed: "▲", broken: "▼", "both-right": "✓", "both-wrong": "✗" };
-  const RESULTS = [
-    ["", "all samples"],
-    ["both-right", "right"],
-    ["both-wrong", "wrong"],
-    ["unscored", "unscored"],
-  ];
+  /** @type {Record<string, [mark: string, kind: string, words: string]>} */
+  const DIRECTIONS = {
+    lost: ["▼", "broken", "lost: right before, wrong now"],
+    gained: ["▲", "fixed", "gained: wrong before, right now"],
+    kept_right: ["✓", "same", "right in both"],
+    kept_wrong: ["✗", "same", "wrong in both"],
+    right: ["✓", "same", "right"],
+    wrong: ["✗", "same", "wrong"],
+    unscored: ["–", "same", "unscored"],
+  };
 
   // --- elements ---
 
@@ -194,9 +198,10 @@
   // --- the explorer ---
 
   class Explorer {
-    /** @param {Index} index @param {HTMLElement} root */
-    constructor(index, root) {
+    /** @param {Index} index @param {Lists} lists @param {HTMLElement} root */
+    constructor(index, lists, root) {
       this.index = index;
+      this.lists = lists;
       this.root = root;
       /** @type {State} */
       this.state = Explorer.initialState();
@@ -215,49 +220,59 @@
       this.spacer = /** @type {HTMLElement} */ (root.querySelector(".spacer"));
       this.detail = /** @type {HTMLElement} */ (root.querySelector(".detail"));
       this.status = /** @type {HTMLElement} */ (root.querySelector(".count-now"));
-      this.controls();
+      for (const control of root.querySelectorAll("[data-filter]")) {
+        control.addEventListener("input", () => void this.changed());
+      }
+      root.querySelector("[data-reset]")?.addEventListener("click", () => {
+        const { cut, list } = this.state;
+        this.state = { ...Explorer.initialState(), cut, list };
+        this.showControls();
+        void this.apply();
+      });
+      this.offer();
       this.list.addEventListener("scroll", () => this.draw(), { passive: true });
       new ResizeObserver(() => this.draw()).observe(this.list);
-      window.addEventListener("hashchange", () => this.follow(true));
+      window.addEventListener("hashchange", () => void this.follow(true));
       document.addEventListener("keydown", (event) => this.key(event));
     }
 
     /** @returns {State} */
     static initialState() {
-      return { q: "", texts: false, task: "", cat: "", b: 1, flip: "", qa: "", qb: "", fault: "", sort: "", cut: 50, id: "" };
+      return { q: "", texts: false, task: "", cat: "", list: 0, flip: "", qa: "", qb: "", fault: "", sort: "", cut: 50, id: "" };
+    }
+
+    /** Take up another list of samples. @param {number} number */
+    async turnTo(number) {
+      if (this.index.name === String(number)) return;
+      const index = /** @type {Index} */ (await unpack(await blockText(`index-${number}`, false)));
+      this.index = index;
+      this.haystack = null;
+      this.questions = null;
+      this.blocks.clear();
+      this.offer();
     }
 
     // What is compared
 
-    get reference() {
-      return /** @type {RunColumn} */ (this.index.runs[0]);
+    get before() {
+      return /** @type {Side} */ (this.index.sides[0]);
     }
 
-    get candidate() {
-      return this.index.runs[this.state.b] ?? this.reference;
-    }
-
-    /** @param {RunColumn} run @param {number} sample */
-    right(run, sample) {
-      const value = run.value[sample];
-      return value === null || value === undefined ? null : value >= this.index.right_from;
+    get now() {
+      return this.index.sides[1] ?? this.before;
     }
 
     /** @param {number} sample */
-    flip(sample) {
-      const before = this.right(this.reference, sample);
-      const now = this.right(this.candidate, sample);
-      if (before === null || now === null) return "unscored";
-      if (before === now) return now ? "both-right" : "both-wrong";
-      return now ? "fixed" : "broken";
+    direction(sample) {
+      return this.index.directions[this.index.direction[sample] ?? -1] ?? "unscored";
     }
 
-    /** @param {RunColumn} run @param {number} sample @returns {number} 0 to 3, or -1 where it has none */
-    quadrant(run, sample) {
-      const right = this.right(run, sample);
-      const iou = run.iou[sample];
-      if (right === null || iou === null || iou === undefined) return -1;
-      return (right ? 0 : 2) + (iou >= this.state.cut * 100 ? 0 : 1);
+    /** @param {Side} side @param {number} sample @returns {number} 0 to 3, or -1 where it has none */
+    quadrant(side, sample) {
+      const right = side.right[sample] ?? -1;
+      if (right < 0 || side.iou[sample] === null) return -1;
+      const place = (side.passed[sample] ?? 0) > this.index.cuts.indexOf(this.state.cut);
+      return (right ? 0 : 2) + (place ? 0 : 1);
     }
 
     // Filters
@@ -267,9 +282,9 @@
       const { index, state } = this;
       if (state.task && index.tasks[index.task[sample] ?? -1] !== state.task) return false;
       if (state.cat && index.categories[index.category[sample] ?? -1] !== state.cat) return false;
-      if (state.flip && this.flip(sample) !== state.flip) return false;
-      if (state.qa && this.quadrant(this.reference, sample) !== Number(state.qa)) return false;
-      if (state.qb && this.quadrant(this.candidate, sample) !== Number(state.qb)) return false;
+      if (state.flip && this.direction(sample) !== state.flip) return false;
+      if (state.qa && this.quadrant(this.before, sample) !== Number(state.qa)) return false;
+      if (state.qb && this.quadrant(this.now, sample) !== Number(state.qb)) return false;
       return !state.fault || this.hasFault(sample);
     }
 
@@ -277,8 +292,8 @@
     hasFault(sample) {
       const [side, name] = this.state.fault.includes(":") ? this.state.fault.split(":", 2) : ["", this.state.fault];
       const bit = 1 << this.index.faults.indexOf(name ?? "");
-      const runs = side === "a" ? [this.reference] : side === "b" ? [this.candidate] : [this.reference, this.candidate];
-      return runs.some((run) => ((run.faults[sample] ?? 0) & bit) !== 0);
+      const sides = side === "a" ? [this.before] : side === "b" ? [this.now] : this.index.sides;
+      return sides.some((one) => ((one.faults[sample] ?? 0) & bit) !== 0);
     }
 
     async apply() {
@@ -299,7 +314,7 @@
       this.show(found);
       this.keepAddress();
       if (words && this.state.texts) await this.searchTexts(turn, words, found, rest);
-      root.dataset.ready = "yes";
+      this.root.dataset.settled = String(turn);
     }
 
     async findQuestions() {
@@ -310,7 +325,7 @@
 
     async loadQuestions() {
       if (!this.questions) {
-        this.questions = /** @type {string[]} */ (await unpack(await blockText("questions", this.index.bundled)));
+        this.questions = /** @type {string[]} */ (await unpack(await blockText(`questions-${this.index.name}`, false)));
         this.draw(true);
       }
       return this.questions;
@@ -334,7 +349,7 @@
         if (turn !== this.search) return;
         for (const sample of members) {
           const text = texts[sample - block * size];
-          const whole = text ? [text.question, text.answers, ...text.runs.map((run) => run.text)] : [];
+          const whole = text ? [text.question, text.answers, ...text.sides.map((side) => side.text)] : [];
           if (whole.some((part) => part.toLowerCase().includes(words))) found.push(sample);
         }
         done += 1;
@@ -358,11 +373,10 @@
 
     /** @returns {((left: number, right: number) => number) | null} */
     order() {
-      const change = (/** @type {number} */ sample) =>
-        (this.candidate.value[sample] ?? 0) - (this.reference.value[sample] ?? 0);
-      const overlap = (/** @type {number} */ sample) =>
-        (this.candidate.iou[sample] ?? 0) - (this.reference.iou[sample] ?? 0);
-      const iou = (/** @type {number} */ sample) => this.candidate.iou[sample] ?? 100_000;
+      const { before, now } = this;
+      const change = (/** @type {number} */ sample) => (now.value[sample] ?? 0) - (before.value[sample] ?? 0);
+      const overlap = (/** @type {number} */ sample) => (now.iou[sample] ?? 0) - (before.iou[sample] ?? 0);
+      const iou = (/** @type {number} */ sample) => now.iou[sample] ?? 100_000;
       switch (this.state.sort) {
         case "worse":
           return (left, right) => change(left) - change(right) || overlap(left) - overlap(right) || left - right;
@@ -406,15 +420,13 @@
     row(place) {
       const sample = this.rows[place] ?? 0;
       const { index } = this;
-      const flip = this.flip(sample);
-      const single = index.runs.length === 1;
-      const mark = MARKS[flip] ?? "–";
-      const kind = flip === "fixed" || flip === "broken" ? flip : "same";
+      const direction = this.direction(sample);
+      const [mark, kind, words] = DIRECTIONS[direction] ?? ["", "same", ""];
       const category = index.categories[index.category[sample] ?? -1] ?? "";
       const where = [index.tasks[index.task[sample] ?? -1] ?? "", category, index.ids[sample] ?? ""].filter(Boolean);
       const scores = make("div", { class: "scores" });
-      for (const run of single ? [this.reference] : [this.reference, this.candidate]) {
-        scores.append(make("div", {}, `${run.label} ${scoreText(run.value[sample])}${iouText(run.iou[sample])}`));
+      for (const side of index.sides) {
+        scores.append(make("div", {}, `${side.letter} ${scoreText(side.value[sample])}${iouText(side.iou[sample])}`));
       }
       const element = make(
         "div",
@@ -426,7 +438,7 @@
           "aria-setsize": String(this.rows.length),
           "aria-selected": String(place === this.selected),
         },
-        make("div", { class: `mark ${kind}`, title: flip.replace("-", " ") }, mark),
+        make("div", { class: `mark ${kind}`, title: words }, mark),
         make(
           "div",
           { class: "what" },
@@ -505,7 +517,7 @@
     block(block) {
       const kept = this.blocks.get(block);
       if (kept) return kept;
-      const loading = blockText(`texts-${block}`, this.index.bundled).then(unpack);
+      const loading = blockText(`texts-${this.index.name}-${block}`, this.lists.bundled).then(unpack);
       this.blocks.set(block, loading);
       if (this.blocks.size > BLOCKS_KEPT) {
         const oldest = this.blocks.keys().next().value;
@@ -527,14 +539,12 @@
       }
       if (!text || this.rows[this.selected] !== sample) return;
       const { index } = this;
-      const single = index.runs.length === 1;
-      const numbers = single ? [0] : [0, this.state.b];
-      const picture = await this.picture(sample, text, numbers);
+      const picture = await this.picture(sample, text);
       if (this.rows[this.selected] !== sample) return;
       const category = index.categories[index.category[sample] ?? -1] ?? "";
       this.detail.replaceChildren(
         make("h3", {}, `${index.tasks[index.task[sample] ?? -1] ?? ""} · ${index.ids[sample] ?? ""}`),
-        make("p", { class: "note" }, [category, flipWords(this.flip(sample), single)].filter(Boolean).join(" · ")),
+        make("p", { class: "note" }, [category, DIRECTIONS[this.direction(sample)]?.[2] ?? ""].filter(Boolean).join(" · ")),
         make("p", { class: "question" }, text.question),
         ...(text.choices ? [make("p", { class: "question note" }, text.choices)] : []),
         facts([
@@ -542,27 +552,25 @@
           ["caption", text.caption],
         ]),
         ...picture,
-        make("div", { class: "answers" }, ...numbers.map((number) => this.answer(sample, text, number))),
+        make("div", { class: "answers" }, ...index.sides.map((side, number) => this.answer(sample, side, text.sides[number]))),
       );
       this.detail.scrollTop = 0;
     }
 
-    /** @param {number} sample @param {SampleText} text @param {number} number */
-    answer(sample, text, number) {
-      const run = /** @type {RunColumn} */ (this.index.runs[number]);
-      const said = text.runs[number];
-      const bits = run.faults[sample] ?? 0;
+    /** @param {number} sample @param {Side} side @param {AnswerText | undefined} said */
+    answer(sample, side, said) {
+      const bits = side.faults[sample] ?? 0;
       const faults = this.index.faults.filter((_, bit) => (bits & (1 << bit)) !== 0);
-      const quadrant = QUADRANTS[this.quadrant(run, sample)] ?? "";
-      const title = make("h4", {}, make("span", { class: `tag tag-${number % 5}` }, run.label), ` ${run.name}`);
+      const quadrant = QUADRANTS[this.quadrant(side, sample)] ?? "";
+      const title = make("h4", {}, make("span", { class: `tag tag-${side.colour}` }, side.letter), ` ${side.name}`);
       return make(
         "section",
         { class: "answer" },
         title,
         facts([
-          ["score", scoreText(run.value[sample])],
+          ["score", scoreText(side.value[sample])],
           ["read as", said?.extracted ?? "nothing"],
-          ["IoU", iouText(run.iou[sample]).replace(" · IoU ", "")],
+          ["IoU", iouText(side.iou[sample]).replace(" · IoU ", "")],
           ["place", quadrant],
           ["faults", faults.join(", ")],
           ["more", said?.facts ?? ""],
@@ -571,16 +579,14 @@
       );
     }
 
-    /** @param {number} sample @param {SampleText} text @param {number[]} numbers @returns {Promise<Node[]>} */
-    async picture(sample, text, numbers) {
-      const sets = [
-        { kind: "gold", label: "gold", boxes: text.boxes },
-        ...numbers.map((number) => ({
-          kind: `run-${number % 5}`,
-          label: this.index.runs[number]?.label ?? "",
-          boxes: text.runs[number]?.boxes ?? [],
-        })),
-      ].filter((set) => set.boxes.length);
+    /** @param {number} sample @param {SampleText} text @returns {Promise<Node[]>} */
+    async picture(sample, text) {
+      const predicted = this.index.sides.map((side, number) => ({
+        kind: `run-${side.colour}`,
+        label: side.letter,
+        boxes: text.sides[number]?.boxes ?? [],
+      }));
+      const sets = [{ kind: "gold", label: "gold", boxes: text.boxes }, ...predicted].filter((set) => set.boxes.length);
       const source = await this.source(this.index.image[sample] ?? -1);
       if (!source && !(sets.length && text.width && text.height)) return [];
       const told = sets.map((set) => `${set.label}: ${set.boxes.map((box) => `[${box.map(round).join(", ")}]`).join(" ")}`);
@@ -606,7 +612,7 @@
     /** @param {number} number @returns {Promise<string>} */
     async source(number) {
       if (number < 0) return "";
-      const file = this.index.images[number];
+      const file = this.lists.pictures[number];
       if (file) return file;
       try {
         return `data:image/webp;base64,${await blockText(`image-${number}`, false)}`;
@@ -640,10 +646,10 @@
     }
 
     /** @param {boolean} scroll whether to bring the explorer into view */
-    follow(scroll) {
+    async follow(scroll) {
       const address = location.hash.slice(1);
       if (!address.includes("=")) {
-        if (!scroll) void this.apply();
+        if (!scroll) await this.apply();
         return;
       }
       const parts = new URLSearchParams(address);
@@ -652,52 +658,45 @@
         state[name] = parts.get(name) ?? "";
       }
       state.texts = parts.get("texts") === "true";
-      const b = Number(parts.get("b") ?? 1);
-      state.b = Number.isInteger(b) && b >= 1 && b < this.index.runs.length ? b : 1;
+      const list = Number(parts.get("list") ?? 0);
+      state.list = Number.isInteger(list) && list >= 0 && list < this.lists.lists.length ? list : 0;
       const cut = Number(parts.get("cut") ?? this.state.cut);
-      state.cut = Number.isInteger(cut) && cut >= 5 && cut <= 95 ? cut : 50;
+      state.cut = this.index.cuts.includes(cut) ? cut : 50;
       this.state = state;
       showCut(state.cut);
+      await this.turnTo(state.list);
       this.showControls();
       if (scroll) this.root.scrollIntoView();
-      void this.apply();
+      await this.apply();
     }
 
     // Controls
 
-    controls() {
+    /** Offer what this list has to choose from. */
+    offer() {
       const { index } = this;
-      const single = index.runs.length === 1;
-      const faults = index.faults.filter((_, bit) => index.runs.some((run) => run.faults.some((bits) => bits & (1 << bit))));
+      const single = index.sides.length === 1;
+      const faults = index.faults.filter((_, bit) => index.sides.some((side) => side.faults.some((bits) => bits & (1 << bit))));
+      this.options("list", this.lists.lists.map((name, number) => [String(number), name]));
       this.options("task", [["", "all tasks"], ...index.tasks.map((name) => [name, name])]);
       this.options("cat", [["", "all categories"], ...[...index.categories].filter(Boolean).sort().map((name) => [name, name])]);
-      this.options("b", index.runs.slice(1).map((run, place) => [String(place + 1), `${run.label} ${run.name}`]));
-      this.options("flip", single ? RESULTS : FLIPS);
+      this.options("flip", [["", "all samples"], ...index.directions.map((name) => [name, DIRECTIONS[name]?.[2] ?? name])]);
       const quadrants = [["", "any"], ...QUADRANTS.map((name, place) => [String(place), name])];
       this.options("qa", quadrants);
       this.options("qb", quadrants);
       this.options("fault", [
         ["", "any or none"],
         ...faults.map((name) => [name, name]),
-        ...(single ? [] : faults.flatMap((name) => [[`a:${name}`, `${name}, only before`], [`b:${name}`, `${name}, only now`]])),
+        ...(single ? [] : faults.flatMap((name) => [[`a:${name}`, `${name} before`], [`b:${name}`, `${name} now`]])),
       ]);
       this.options("sort", [["", "as stored"], ...(single ? [] : [["worse", "worst change first"], ["better", "best change first"]]), ["iou", "lowest IoU first"]]);
-      const boxed = index.runs.some((run) => run.iou.some((iou) => iou !== null));
-      this.hide("b", index.runs.length < 3);
+      const boxed = index.sides.some((side) => side.iou.some((iou) => iou !== null));
+      this.hide("list", this.lists.lists.length < 2);
       this.hide("qa", !boxed);
       this.hide("qb", !boxed || single);
       this.hide("task", index.tasks.length < 2);
       this.hide("cat", index.categories.filter(Boolean).length < 2);
       this.hide("fault", !faults.length);
-      for (const control of this.root.querySelectorAll("[data-filter]")) {
-        control.addEventListener("input", () => this.changed());
-      }
-      this.root.querySelector("[data-reset]")?.addEventListener("click", () => {
-        const cut = this.state.cut;
-        this.state = { ...Explorer.initialState(), cut };
-        this.showControls();
-        void this.apply();
-      });
       this.showControls();
     }
 
@@ -718,21 +717,22 @@
     }
 
     showControls() {
-      for (const name of /** @type {const} */ (["q", "task", "cat", "b", "flip", "qa", "qb", "fault", "sort"])) {
+      for (const name of /** @type {const} */ (["q", "list", "task", "cat", "flip", "qa", "qb", "fault", "sort"])) {
         this.control(name).value = String(this.state[name]);
       }
       /** @type {HTMLInputElement} */ (this.control("texts")).checked = this.state.texts;
     }
 
-    changed() {
+    async changed() {
       for (const name of /** @type {const} */ (["q", "task", "cat", "flip", "qa", "qb", "fault", "sort"])) {
         this.state[name] = this.control(name).value;
       }
-      this.state.b = Number(this.control("b").value || 1);
+      this.state.list = Number(this.control("list").value || 0);
       this.state.texts = /** @type {HTMLInputElement} */ (this.control("texts")).checked;
       this.state.id = "";
       this.list.scrollTop = 0;
-      void this.apply();
+      await this.turnTo(this.state.list);
+      await this.apply();
     }
 
     /** @param {number} percent */
@@ -755,12 +755,6 @@
 
   /** @param {number | null | undefined} units */
   const iouText = (units) => (units === null || units === undefined ? "" : ` · IoU ${(Math.floor(units / 10) / 1000).toFixed(3)}`);
-
-  /** @param {string} flip @param {boolean} single */
-  const flipWords = (flip, single) => {
-    const found = (single ? RESULTS : FLIPS).find(([name]) => name === flip);
-    return found?.[1] ?? "";
-  };
 
   /** @param {[string, string][]} rows */
   const facts = (rows) => {
@@ -827,15 +821,19 @@
       explorer?.cutAt(Number(slider.value));
     });
   }
-  const root = /** @type {HTMLElement} */ (byId("explorer"));
-  const indexBlock = byId("index");
-  if (root && indexBlock) {
+  const root = byId("explorer");
+  const listsBlock = byId("lists");
+  if (root && listsBlock) {
+    const lists = /** @type {Lists} */ (JSON.parse(listsBlock.textContent ?? "{}"));
     root.hidden = false;
-    void unpack(indexBlock.textContent ?? "").then((/** @type {Index} */ index) => {
-      explorer = new Explorer(index, root);
-      explorer.follow(false);
-      performance.mark("list-ready");
-      void explorer.loadQuestions();
-    });
+    void blockText("index-0", false)
+      .then(unpack)
+      .then(async (/** @type {Index} */ index) => {
+        explorer = new Explorer(index, lists, root);
+        await explorer.follow(false);
+        performance.mark("list-ready");
+        root.dataset.ready = "yes";
+        await explorer.loadQuestions();
+      });
   }
 })();
