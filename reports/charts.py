@@ -8,7 +8,7 @@ attributes and no style element, so the policy need not allow any.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -75,7 +75,7 @@ class Curve:
     """From left to right."""
 
 
-def forest_chart(changes: Sequence[Change], side_names: Sequence[str], axis: str, title: str) -> Markup:
+def forest_chart(changes: Sequence[Change], side_names: Mapping[int, str], axis: str, title: str) -> Markup:
     """Draw changes with their intervals around a line at zero; the order of the lines is kept.
 
     Args:
@@ -141,9 +141,10 @@ def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -
         for point in curve.points
     ]
     names = [_label(curve.name) for curve in curves]
+    scale = alt.Scale(domain=names, range=[curve.colour for curve in curves])
     colour = alt.Color(
         "name:N",
-        scale=alt.Scale(domain=names, range=[curve.colour for curve in curves]),
+        scale=scale,
         legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=300, symbolSize=300),
     )
     dash = alt.StrokeDash("name:N", scale=alt.Scale(domain=names, range=[list(curve.dash) for curve in curves]))
@@ -151,25 +152,37 @@ def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -
     x = alt.X("x:Q", title=x_axis, scale=alt.Scale(domain=[0, 1]))
     banded = base.transform_filter("isValid(datum.low)")
     bands = banded.mark_area(opacity=0.13, aria=False).encode(
-        x=x, y=alt.Y("low:Q", title=y_axis), y2="high:Q", color=colour
+        x=x, y=alt.Y("low:Q", title=y_axis), y2="high:Q", fill=alt.Fill("name:N", scale=scale, legend=None)
     )
     lines = base.mark_line(strokeWidth=2.2).encode(x=x, y=alt.Y("y:Q", title=y_axis), color=colour, strokeDash=dash)
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="var(--rule)").encode(y="zero:Q")
     return _svg((zero + bands + lines).properties(width=430, height=230, description=title), title)
 
 
-def histogram_chart(counts: Sequence[Sequence[int]], side_names: Sequence[str], x_axis: str, title: str) -> Markup:
-    """Draw counts over equal bins of [0, 1], one step line per side."""
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of one side over equal bins of [0, 1]."""
+
+    name: str
+    """What the legend says: untrusted text."""
+    colour: int
+    """Place of its colour and dash pattern."""
+    counts: tuple[int, ...]
+    """Samples per bin."""
+
+
+def histogram_chart(sides: Sequence[Histogram], x_axis: str, title: str) -> Markup:
+    """Draw histograms as step lines, one per side."""
     import altair as alt  # noqa: PLC0415 - as above
 
     rows: list[dict[str, object]] = []
-    for place, side in enumerate(counts):
-        bins = len(side)
-        rows += [{"x": at / bins, "samples": found, "side": _label(side_names[place])} for at, found in enumerate(side)]
-        rows.append({"x": 1.0, "samples": side[-1] if side else 0, "side": _label(side_names[place])})
-    names = [_label(name) for name in side_names]
-    scale = alt.Scale(domain=names, range=[COLOURS[place % len(COLOURS)] for place in range(len(names))])
-    dashes = alt.Scale(domain=names, range=[list(DASHES[place % len(DASHES)]) for place in range(len(names))])
+    for side in sides:
+        bins, name = len(side.counts), _label(side.name)
+        rows += [{"x": at / bins, "samples": found, "side": name} for at, found in enumerate(side.counts)]
+        rows.append({"x": 1.0, "samples": side.counts[-1], "side": name})
+    names = [_label(side.name) for side in sides]
+    scale = alt.Scale(domain=names, range=[COLOURS[side.colour] for side in sides])
+    dashes = alt.Scale(domain=names, range=[list(DASHES[side.colour]) for side in sides])
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(interpolate="step-after", strokeWidth=2.2)
@@ -200,7 +213,7 @@ def _svg(chart: Any, title: str) -> Markup:
 
     ink, line = "currentColor", "var(--line)"
     styled = (
-        chart.configure(background="transparent", font="sans-serif")
+        chart.configure(background="transparent", font="sans-serif", padding=14)
         .configure_axis(
             labelColor=ink, titleColor=ink, domainColor="var(--rule)", tickColor="var(--rule)", gridColor=line,
             labelFontSize=12, titleFontSize=12, titleFontWeight="normal",

@@ -33,6 +33,7 @@ from reports.charts import (
     Change,
     Curve,
     CurvePoint,
+    Histogram,
     curve_chart,
     forest_chart,
     histogram_chart,
@@ -46,6 +47,9 @@ ALPHA = 0.05
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_FOREST_CATEGORIES = 40
 """A chart of more categories than this would not be read; the table has them all."""
+
+FEWEST_ON_EITHER_SIDE = 15
+"""A point of the coupling curve with fewer samples than this above or below the cut is in the table, not in the chart."""
 
 QUADRANT_WORDS = (
     "right answer, right place",
@@ -89,12 +93,12 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class FaultCells:
-    """Faults of one side in a row."""
+    """Faults in a row, from A to B."""
 
     parse: str
-    """Share of texts that did not keep to the format."""
+    """Share of texts that did not keep to the format, in percent."""
     truncated: str
-    """Share that the token budget ended."""
+    """Share that the token budget ended, in percent."""
     unscored: str
     """Samples without a value."""
 
@@ -133,10 +137,8 @@ class RowView:
     """Minimum detectable effect."""
     flips: str
     """Units lost / gained."""
-    a_faults: FaultCells
-    """Faults of A."""
-    b_faults: FaultCells
-    """Faults of B."""
+    faults: FaultCells
+    """What was wrong with the texts."""
     reason: str
     """Why there is no change; empty where there is one."""
     link: str
@@ -333,8 +335,8 @@ class _Cells:
 
 
 def _level(samples: int, whole: int) -> int:
-    """Return how dark a cell is: 0 for none, 1 to 4 by quarters of the whole."""
-    return 0 if not samples else 1 + min(3, 4 * samples // whole)
+    """Return how dark a cell is: 0 for none, then 1 to 4, beginning at 5, 12 and 25 percent of the whole."""
+    return 0 if not samples else 1 + sum(100 * samples >= share * whole for share in (5, 12, 25))
 
 
 def _link(address: dict[str, str | int]) -> str:
@@ -392,24 +394,23 @@ def _verdict(pair: Pair, a: SideView, b: SideView) -> VerdictView:
     given = [item for item in pair.benchmarks if item.headline.difference is not None]
     better = [item for item in given if significant(item.headline) > 0]
     worse = [item for item in given if significant(item.headline) < 0]
-    unclear = len(given) - len(better) - len(worse)
-    missing = len(pair.benchmarks) - len(given)
     kind = "mixed" if better and worse else "better" if better else "worse" if worse else "undecided"
     lead = {
-        "better": f"{b.letter} is better than {a.letter}",
-        "worse": f"{b.letter} is worse than {a.letter}",
-        "mixed": f"{b.letter} is better than {a.letter} in places and worse in others",
-        "undecided": f"{b.letter} cannot be told from {a.letter}",
+        "better": f"{b.letter} ({b.label}) is better than {a.letter} ({a.label})",
+        "worse": f"{b.letter} ({b.label}) is worse than {a.letter} ({a.label})",
+        "mixed": f"{b.letter} ({b.label}) is better than {a.letter} ({a.label}) in places and worse in others",
+        "undecided": f"{b.letter} ({b.label}) cannot be told from {a.letter} ({a.label})",
     }[kind]
-    counts = [
-        f"better on {len(better)}",
-        f"worse on {len(worse)}",
-        f"no clear change on {unclear}",
-        *([f"not comparable on {missing}"] if missing else []),
-    ]
-    of = f"{len(pair.benchmarks)} benchmark{'' if len(pair.benchmarks) == 1 else 's'}"
+    counts = {
+        "better on": len(better),
+        "worse on": len(worse),
+        "no clear change on": len(given) - len(better) - len(worse),
+        "not comparable on": len(pair.benchmarks) - len(given),
+    }
+    told = ", ".join(f"{words} {found}" for words, found in counts.items() if found)
+    of = f"of {len(pair.benchmarks)} benchmark{'' if len(pair.benchmarks) == 1 else 's'}"
     lines = tuple(_verdict_line(item.headline) for item in [*worse, *better])
-    return VerdictView(kind, f"{lead}: {', '.join(counts)} of {of} (Holm-adjusted p < {ALPHA}).", lines)
+    return VerdictView(kind, f"{lead}: {told or 'nothing compared'} {of}.", lines)
 
 
 def _verdict_line(row: ScoreRow) -> str:
@@ -446,16 +447,17 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
         clusters=DASH if change is None else count(change.clusters),
         mde=DASH if change is None or change.mde is None else _score(row, change.mde),
         flips=DASH if change is None else f"{count(change.flips_down)} / {count(change.flips_up)}",
-        a_faults=_fault_cells(row.a_faults),
-        b_faults=_fault_cells(row.b_faults),
+        faults=_fault_cells(row.a_faults, row.b_faults),
         reason=row.reason or "",
         link=_link(address),
     )
 
 
-def _fault_cells(faults: SideFaults) -> FaultCells:
+def _fault_cells(a: SideFaults, b: SideFaults) -> FaultCells:
     return FaultCells(
-        percent(faults.parse, faults.rows), percent(faults.truncated, faults.rows), count(faults.unscored)
+        parse=f"{percent(a.parse, a.rows)} → {percent(b.parse, b.rows)}",
+        truncated=f"{percent(a.truncated, a.rows)} → {percent(b.truncated, b.rows)}",
+        unscored=f"{count(a.unscored)} → {count(b.unscored)}",
     )
 
 
@@ -515,7 +517,7 @@ def _faults(a: SideFaults, b: SideFaults) -> tuple[tuple[str, str, str], ...]:
 def _forests(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[Markup, str], ...]:
     """Draw the headline changes: fractions in one chart, benchmarks in points of their own in another."""
     found: list[tuple[Markup, str]] = []
-    names = [f"{side.letter} {side.label}" for side in sides]
+    names = {place: f"{side.letter} {side.label}" for place, side in enumerate(sides)}
     for scale, axis in (("fraction", "change in percentage points"), ("points", "change in the benchmark's own points")):
         rows = [
             (item.headline, pair.b)
@@ -531,13 +533,13 @@ def _forests(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[M
 
 
 def _category_forest(item: Benchmark, sides: tuple[SideView, SideView]) -> Markup | None:
-    drawn = [_drawn(row, row.category or "(none)", 1) for row in item.categories]
+    drawn = [_drawn(row, row.category or "(none)", sides[1].colour) for row in item.categories]
     changes = [change for change in drawn if change is not None]
     if not 2 <= len(changes) <= MOST_FOREST_CATEGORIES:
         return None
     axis = "change in percentage points" if item.headline.scale == "fraction" else "change in the benchmark's own points"
     title = f"{item.task}: change by category from {sides[0].letter} to {sides[1].letter}, 95 % intervals"
-    return forest_chart(changes, [f"{side.letter} {side.label}" for side in sides], axis, title)
+    return forest_chart(changes, {sides[1].colour: f"{sides[1].letter} {sides[1].label}"}, axis, title)
 
 
 def _drawn(row: ScoreRow, label: str, side: int) -> Change | None:
@@ -582,8 +584,7 @@ def _grounding_view(
         coupling_heads=tuple(f"{side.letter} {side.label}" for side, _ in named),
         coupling_rows=_coupling_rows([one.coupling for _, one in named]),
         histogram=histogram_chart(
-            [one.iou_histogram for _, one in named],
-            [f"{side.letter} {side.label}" for side, _ in named],
+            [Histogram(f"{side.letter} {side.label}", side.colour, one.iou_histogram) for side, one in named],
             "IoU",
             f"{item.task}: samples by IoU",
         ),
@@ -628,7 +629,9 @@ def _coupling_chart(task: str, sides: Sequence[tuple[SideView, SideGrounding]]) 
 
 def _curve(points: Iterable[CouplingPoint]) -> tuple[CurvePoint, ...]:
     return tuple(
-        CurvePoint(point.cut, point.value, point.ci_low, point.ci_high) for point in points if point.value is not None
+        CurvePoint(point.cut, point.value, point.ci_low, point.ci_high)
+        for point in points
+        if point.value is not None and min(point.n_at_or_above, point.n_below) >= FEWEST_ON_EITHER_SIDE
     )
 
 
