@@ -33,12 +33,12 @@ MOST_LABEL_CHARACTERS = 44
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of a forest plot."""
+    """One line of a forest plot: a change or a score."""
 
     label: str
-    """What changed: untrusted text."""
+    """What it is of: untrusted text."""
     value: float
-    """The change, as it is to be drawn."""
+    """The number, as it is to be drawn."""
     low: float | None
     """Lower end of its interval."""
     high: float | None
@@ -76,7 +76,7 @@ class Curve:
 
 
 def forest_chart(changes: Sequence[Change], side_names: Mapping[int, str], axis: str, title: str) -> Markup:
-    """Draw changes with their intervals around a line at zero; the order of the lines is kept.
+    """Draw changes, or scores, with their intervals and a line at zero; the order of the lines is kept.
 
     Args:
         changes: At least one.
@@ -150,13 +150,16 @@ def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -
     dash = alt.StrokeDash("name:N", scale=alt.Scale(domain=names, range=[list(curve.dash) for curve in curves]))
     base = alt.Chart(alt.Data(values=rows))
     x = alt.X("x:Q", title=x_axis, scale=alt.Scale(domain=[0, 1]))
-    banded = base.transform_filter("isValid(datum.low)")
-    bands = banded.mark_area(opacity=0.13, aria=False).encode(
-        x=x, y=alt.Y("low:Q", title=y_axis), y2="high:Q", fill=alt.Fill("name:N", scale=scale, legend=None)
-    )
+    # A layer of its own for each band: an encoded fill would take the legend away from the lines.
+    bands = [
+        alt.Chart(alt.Data(values=[row for row in rows if row["name"] == name and row["low"] is not None]))
+        .mark_area(opacity=0.13, fill=curve.colour, aria=False)
+        .encode(x=x, y=alt.Y("low:Q", title=y_axis), y2="high:Q")
+        for name, curve in zip(names, curves, strict=True)
+    ]
     lines = base.mark_line(strokeWidth=2.2).encode(x=x, y=alt.Y("y:Q", title=y_axis), color=colour, strokeDash=dash)
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="var(--rule)").encode(y="zero:Q")
-    return _svg((zero + bands + lines).properties(width=430, height=230, description=title), title)
+    return _svg(alt.layer(zero, *bands, lines).properties(width=430, height=230, description=title), title)
 
 
 @dataclass(frozen=True, slots=True)

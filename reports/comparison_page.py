@@ -150,7 +150,15 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     else:
         late.update(pictures.inline_blocks())
     return render(
-        Page("comparison.html.j2", page, "explorer.js", early_blocks=early, late_blocks=late, files_beside=options.bundle)
+        Page(
+            "comparison.html.j2",
+            page,
+            "explorer.js",
+            early_blocks=early,
+            late_blocks=late,
+            pictures_beside=options.bundle,
+            shards_beside=options.bundle,
+        )
     )
 
 

@@ -41,8 +41,10 @@ class Page:
     """Data that the script needs at once, by element id: text without `<` (base64, or JSON from `json_block`)."""
     late_blocks: Mapping[str, str] = field(default_factory=dict[str, str])
     """Data that it asks for later; stands behind the script, so that a large page is usable before it is read."""
-    files_beside: bool = False
-    """Whether pictures and shards lie beside the page."""
+    pictures_beside: bool = False
+    """Whether it shows picture files that lie beside it."""
+    shards_beside: bool = False
+    """Whether its script loads data from scripts that lie beside it."""
 
 
 def render(page: Page) -> bytes:
@@ -59,7 +61,7 @@ def render(page: Page) -> bytes:
             raise ValueError(f"data block {name!r} holds a '<': encode it with packed or json_block")
     html = _environment().get_template(page.template).render(
         page=page.value,
-        policy=policy(style, script, files_beside=page.files_beside),
+        policy=_policy(page, style, script),
         style=Markup(style),  # noqa: S704 - our own file
         script=None if script is None else Markup(script),  # noqa: S704 - our own file
         early_blocks=page.early_blocks,
@@ -68,17 +70,17 @@ def render(page: Page) -> bytes:
     return html.encode("utf-8")
 
 
-def policy(style: str, script: str | None, *, files_beside: bool) -> str:
+def _policy(page: Page, style: str, script: str | None) -> str:
     """Return the Content-Security-Policy of a page with this style sheet and this script."""
     scripts = "'none'" if script is None else _hash_source(script)
-    if script is not None and files_beside:
+    if page.shards_beside:
         scripts += " 'strict-dynamic'"  # only what our script asks for: a planted file beside the page is not enough
     return "; ".join(
         [
             "default-src 'none'",
             f"script-src {scripts}",
             f"style-src {_hash_source(style)}",
-            "img-src data: 'self'" if files_beside else "img-src data:",
+            "img-src data: 'self'" if page.pictures_beside else "img-src data:",
             "connect-src 'none'",
             "base-uri 'none'",
             "form-action 'none'",

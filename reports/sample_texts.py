@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeAlias, cast
@@ -80,10 +80,9 @@ class Said:
     """Components and costs in words."""
 
 
-def rows_of_records(records: Iterable[Record]) -> Iterator[Row]:
-    """Yield records as rows, for a run that is not published yet."""
-    for record in records:
-        yield record_to_json(record)
+def row_of_record(record: Record) -> Row:
+    """Return a record as a row, for a run that is not published yet."""
+    return record_to_json(record)
 
 
 def rows_of_run(run: StoredRun, protocol: Protocol, *, questions: bool = True) -> Iterator[Row]:
