@@ -15,9 +15,11 @@ import numpy as np
 from markupsafe import Markup
 
 from harness.comparison import FAULT_BITS, SampleSide, SampleTable
+from harness.journal import read_records
 from harness.manifest import Manifest
-from harness.run_store import MEDIA_NAME
-from harness.run_summary import RunSummary
+from harness.rescore import config_of
+from harness.run_store import JOURNAL_NAME, MEDIA_NAME, StoredRun, write_atomically
+from harness.run_summary import RunSummary, summarise_records
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
 from harness.values import Fault, Json, Protocol, Record
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
@@ -170,6 +172,27 @@ def run_page(
     return render(
         Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True)
     )
+
+
+def write_run_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
+    """Put the page into the folder of a run that is not published yet; its records are read from the journal.
+
+    Raises:
+        StoreError: The journal cannot be read.
+        OSError: The disk refuses.
+    """
+    page = run_page(folder, manifest, summary, read_records(folder / JOURNAL_NAME))
+    write_atomically(folder / PAGE_NAME, page)
+
+
+def stored_run_page(run: StoredRun) -> bytes:
+    """Return the page of a stored run, with its scores under further protocols.
+
+    Raises:
+        StoreError: The journal cannot be read.
+    """
+    summary = summarise_records(run.records(), config_of(run.manifest), seed=run.manifest.seed)
+    return run_page(run.path, run.manifest, summary, run.records(), run.rescored)
 
 
 @dataclass(slots=True)
