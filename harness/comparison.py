@@ -64,6 +64,8 @@ class RunFacts:
     """First 12 digits of the weights' (and adapter's) hash; empty where they cannot be seen."""
     protocol: Protocol
     """Rules of the scores that are compared."""
+    rescored: bool
+    """Whether these are the scores of a later `rescore`."""
     format: Format
     """The stages that were asked for."""
     seed: int
