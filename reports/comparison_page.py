@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.comparison import DIRECTIONS, Comparison, Pair, RunFacts, SampleTable
+from harness.comparison import DIRECTIONS, Comparison, Pair, SampleTable
 from harness.errors import ConfigError
-from harness.run_store import MANIFEST_NAME, MEDIA_NAME, load_run, write_atomically
+from harness.run_store import MANIFEST_NAME, MEDIA_NAME, write_atomically
+from harness.sample_details import read_details
 from harness.values import Json
 from reports.comparison_view import ComparisonView, SideView, comparison_view
 from reports.page_shell import Page, json_block, render
@@ -29,7 +30,7 @@ from reports.sample_blocks import (
     choose_pictures,
     make_blocks,
 )
-from reports.sample_texts import Asked, Said, asked_of, rows_of_run, said_of
+from reports.sample_texts import Asked, Said, asked_of, said_of
 
 FLIPS_IN_PRINT = 12
 """Samples of each direction that the page lists for readers without JavaScript and on paper."""
@@ -171,27 +172,14 @@ _PairTexts = tuple[list[Asked], tuple[list[Said], list[Said]]]
 
 def _read_texts(comparison: Comparison, pair: Pair) -> _PairTexts:
     """Read questions and answers of a pair's samples, in the order of its table."""
-    a_run, b_run = comparison.sides[pair.a].runs[0], comparison.sides[pair.b].runs[0]
-    asked_at: dict[int, Asked] = {}
-    said_at: dict[int, Said] = {}
-    wanted = set(pair.samples.a.rows.tolist())
-    for place, row in enumerate(rows_of_run(load_run(a_run.path), a_run.protocol)):
-        if place in wanted:
-            asked_at[place] = asked_of(row)
-            said_at[place] = said_of(row)
-    rows = pair.samples.a.rows.tolist()
-    asked = [asked_at[place] for place in rows]
-    return asked, ([said_at[place] for place in rows], _answers(b_run, pair.samples.b.rows.tolist()))
-
-
-def _answers(run: RunFacts, rows: Sequence[int]) -> list[Said]:
-    wanted = set(rows)
-    found = {
-        place: said_of(row)
-        for place, row in enumerate(rows_of_run(load_run(run.path), run.protocol, questions=False))
-        if place in wanted
-    }
-    return [found[place] for place in rows]
+    asked: list[Asked] = []
+    a: list[Said] = []
+    b: list[Said] = []
+    for detail in read_details(comparison, pair, range(len(pair.samples))):
+        asked.append(asked_of(detail))
+        a.append(said_of(detail.a))
+        b.append(said_of(detail.b))
+    return asked, (a, b)
 
 
 def _pictures(comparison: Comparison, texts: Sequence[_PairTexts], options: PageOptions) -> PictureBook:

@@ -26,7 +26,7 @@ from reports.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, json_block, render
 from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
-from reports.sample_texts import Asked, Said, asked_of, row_of_record, said_of
+from reports.sample_texts import Asked, Said, asked_and_said
 
 PAGE_NAME = "index.html"
 """What the page is called in the run's folder."""
@@ -209,9 +209,9 @@ class _Gathered:
         """Take one record."""
         if record.repeat:
             return
-        row = row_of_record(record)
-        self.asked.append(asked_of(row))
-        self.said.append(said_of(row))
+        asked, said = asked_and_said(record)
+        self.asked.append(asked)
+        self.said.append(said)
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
