@@ -22,6 +22,7 @@ from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
@@ -342,7 +343,22 @@ def _run_environment(progress: Any) -> Any:
         listener=progress,
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        write_page=_write_page,
     )
+
+
+def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
+    """Put the run's page into its folder; a page that fails costs nobody a run."""
+    from reports.run_page import write_run_page
+
+    try:
+        write_run_page(folder, manifest, summary)
+    except Exception as fault:
+        click.echo(
+            f"warning: the run has no page: {type(fault).__name__}: {fault}. Its scores are complete; "
+            f"make the page later with: satori-bench runs page RUN",
+            err=True,
+        )
 
 
 def _quiet_libraries(*, debug: bool) -> None:
@@ -430,7 +446,9 @@ def score(
     _show_reasons(scored.summary.tasks)
     folder = None
     if run_root is not None:
-        folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))
+        folder, _ = save_predictions_run(
+            run_root, scored.rows, config, source, now=datetime.now(UTC), write_page=_write_page
+        )
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
     return ExitCode.OK
 
@@ -477,7 +495,16 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
     if summary.audit is not None and (warning := summary.audit.warning()):
         click.echo(f"warning: {warning}", err=True)
+    _renew_page(run_folder)
     return ExitCode.OK
+
+
+def _renew_page(run_folder: Path) -> None:
+    """Make a finished run's page anew, so that it also shows its later scores."""
+    from harness.run_store import add_file, load_run
+    from reports.run_page import PAGE_NAME, stored_run_page
+
+    add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
 
 
 # --- verbs: training data -----------------------------------------------------------------------------------------
@@ -741,6 +768,15 @@ def runs_show(run_folder: Path, as_json: bool) -> int:
         click.echo(f"{key:<13} {manifest[key]}")
     summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
     _show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
+    return ExitCode.OK
+
+
+@runs.command("page")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+def runs_page(run_folder: Path) -> int:
+    """Make a finished run's page (index.html) anew."""
+    _renew_page(run_folder)
+    click.echo(str(run_folder / "index.html"))
     return ExitCode.OK
 
 

@@ -64,6 +64,8 @@ class RunFacts:
     """First 12 digits of the weights' (and adapter's) hash; empty where they cannot be seen."""
     protocol: Protocol
     """Rules of the scores that are compared."""
+    rescored: bool
+    """Whether these are the scores of a later `rescore`."""
     format: Format
     """The stages that were asked for."""
     seed: int
@@ -351,7 +353,11 @@ class Pair:
     comparability: Comparability
     """What holds for every benchmark of the pair."""
     benchmarks: tuple[Benchmark, ...]
-    """By task, in A's order; tasks that only one side has are in `comparability.notes`."""
+    """By task, in A's order."""
+    only_a_tasks: tuple[str, ...]
+    """Tasks that only the first side has."""
+    only_b_tasks: tuple[str, ...]
+    """Tasks that only the second side has."""
     samples: SampleTable
     """Every shared sample, for the explorer."""
 

@@ -160,7 +160,7 @@ def bootstrap_intervals(
     reach = t_quantile(clusters - len(members))
     as_it_is = np.ones((1, clusters))
     return [
-        _percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
+        percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
         for statistic, drawn in zip(statistics, draws, strict=True)
     ]
 
@@ -196,6 +196,40 @@ def ratio_of_sums(numerators: FloatArray, denominators: FloatArray) -> Statistic
     return statistic
 
 
+def percentile_interval(
+    estimate: float, drawn: FloatArray, reach: float, clusters: int, bounds: tuple[float, float]
+) -> Interval | None:
+    """Return the percentiles of a bootstrap's draws that lie as far out as `reach` standard errors of a normal would.
+
+    Args:
+        estimate: The statistic of the data as they are; the interval is stretched to hold it.
+        drawn: The statistic of each draw; draws that do not define it (NaN) are left out.
+        reach: Standard errors to each side, from `t_quantile`.
+        clusters: Number of clusters: when no draw differs from another, they count as so many independent trials.
+        bounds: The interval is cut there.
+
+    Returns:
+        The interval; None when the statistic is not defined on the data or on any draw.
+    """
+    drawn = drawn[np.isfinite(drawn)]
+    if not math.isfinite(estimate) or not len(drawn):
+        return None
+    if float(np.ptp(drawn)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
+        return _wilson_within(estimate, clusters, bounds)
+    tail = NormalDist().cdf(-reach)
+    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
+    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
+    return _cut(min(low, estimate), max(high, estimate), bounds)
+
+
+def t_quantile(freedom: int) -> float:
+    """Return how many standard errors Student's t reaches to each side at the level `CONFIDENCE`."""
+    from scipy import special  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - late, for a fast --help; untyped
+
+    quantile = cast("Callable[[float, float], float]", special.stdtrit)
+    return float(quantile(freedom, 1 - _TAIL))
+
+
 def cluster_codes(clusters: Sequence[str] | CodeArray) -> CodeArray:
     """Number the clusters from 0 in sorted order, so that the order of samples does not change a bootstrap's draws."""
     if isinstance(clusters, np.ndarray):
@@ -215,21 +249,6 @@ def _clustered_t_interval(sums: FloatArray, sizes: FloatArray, bounds: tuple[flo
         return _wilson_within(mean, clusters, bounds)
     reach = t_quantile(clusters - 1) * error
     return _cut(mean - reach, mean + reach, bounds)
-
-
-def _percentile_interval(
-    estimate: float, drawn: FloatArray, reach: float, clusters: int, bounds: tuple[float, float]
-) -> Interval | None:
-    """Return the percentiles of the draws that lie as far out as `reach` standard errors of a normal would."""
-    drawn = drawn[np.isfinite(drawn)]
-    if not math.isfinite(estimate) or not len(drawn):
-        return None
-    if float(np.ptp(drawn)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
-        return _wilson_within(estimate, clusters, bounds)
-    tail = NormalDist().cdf(-reach)
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
-    return _cut(min(low, estimate), max(high, estimate), bounds)
 
 
 def _stratified_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:
@@ -278,11 +297,3 @@ def _wilson_within(value: float, trials: int, bounds: tuple[float, float]) -> In
 def _cut(low: float, high: float, bounds: tuple[float, float]) -> Interval:
     """Return the interval within the bounds."""
     return Interval(min(max(low, bounds[0]), bounds[1]), min(max(high, bounds[0]), bounds[1]))
-
-
-def t_quantile(freedom: int) -> float:
-    """Return how many standard errors Student's t reaches to each side at the level `CONFIDENCE`."""
-    from scipy import special  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - late, for a fast --help; untyped
-
-    quantile = cast("Callable[[float, float], float]", special.stdtrit)
-    return float(quantile(freedom, 1 - _TAIL))
