@@ -180,16 +180,21 @@ def _resolved(settings: TrainSettings) -> dict[str, Any]:
         ConfigError: TRL refuses it.
     """
     work = settings.output.with_name(settings.output.name + ".partial")
-    overrides = {"use_cpu": True}  # the device is checked where the run starts, not here
+    overrides: dict[str, Any] = {"use_cpu": True}  # the device is checked where the run starts, not here
+    there: dict[str, Any] = {"use_cpu": bool(PROFILES[settings.profile].common.get("use_cpu"))}
     try:
         if isinstance(settings, GrpoSettings):
-            arguments = grpo_arguments(settings, work, [], overrides)
+            chosen = settings.optimisation
+            # TRL multiplies by the processes that it sees, which here is one
+            whole_step = chosen.batch_size * chosen.accumulation * settings.process_count
+            there["steps_per_generation"] = chosen.accumulation
+            arguments = grpo_arguments(settings, work, [], {**overrides, "generation_batch_size": whole_step})
         else:
             arguments = sft_arguments(settings, work, overrides)
     except (TypeError, ValueError) as fault:
         raise ConfigError(f"TRL does not accept these settings: {fault}") from fault
     resolved = {name: value for name, value in arguments.to_dict().items() if _is_plain(value)}
-    return resolved | {"use_cpu": bool(PROFILES[settings.profile].common.get("use_cpu"))}
+    return resolved | there
 
 
 def _vllm_note(settings: TrainSettings) -> str:
