@@ -945,15 +945,25 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from training.loop import LoopEnvironment, run_loop
 
     with RunProgress(sys.stderr) as progress:
-        environment = LoopEnvironment(_train_environment(progress), _run_environment(progress), None)
+        environment = LoopEnvironment(_train_environment(progress), _run_environment(progress), _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)
         return ExitCode.OK
     for title, rows in result.tables():
         write(loop_table(title, rows), sys.stdout)
-    click.echo(f"loop: {result.folder}")
+    click.echo(f"loop: {result.folder} (page: {result.folder / 'index.html'})")
     return ExitCode.OK
+
+
+def _write_loop_page(runs: Sequence[tuple[str, Path]], page: Path) -> None:
+    """Write the comparison page of a loop's runs, the first being the baseline."""
+    from harness.compare import SideSpec, compare_runs
+    from harness.run_store import load_run
+    from reports.comparison_page import write_comparison_page
+
+    sides = [SideSpec(label, (load_run(folder),)) for label, folder in runs]
+    write_comparison_page(compare_runs(sides), page)
 
 
 @cli.command()

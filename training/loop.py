@@ -62,8 +62,8 @@ class LoopEnvironment:
     """For training stages; its clock and voice serve the loop too."""
     run: RunEnvironment
     """For benchmarks."""
-    write_page: Callable[[Sequence[Path], Path], None] | None = None
-    """Writes the comparison page of runs to a file; None where pages are not at hand."""
+    write_page: Callable[[Sequence[tuple[str, Path]], Path], None] | None = None
+    """Writes the comparison page of named runs to a file, the first being the baseline; None writes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,24 @@ def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
     text = comparison_markdown(comparison, settings.name, plan.chains)
     write_atomically(settings.folder / "comparison.md", text.encode("utf-8"))
     if environment.write_page is not None:
-        environment.write_page([run.folder for run in runs], settings.folder / "index.html")
+        _write_pages(environment.write_page, plan, runs, settings)
     ledger.write("complete")
     return LoopResult(settings.folder, comparison, tuple(runs), plan.chains)
+
+
+def _write_pages(
+    write_page: Callable[[Sequence[tuple[str, Path]], Path], None],
+    plan: Plan,
+    runs: Sequence[LoopRun],
+    settings: LoopSettings,
+) -> None:
+    """Write a page per decoding: the first arm's stages and the other arms' last ones, against the base."""
+    first, *others = plan.chains
+    shown = dict.fromkeys([first.base, first.sft, first.grpo, *(chain.grpo for chain in others)])
+    for number, decoding in enumerate(settings.benchmark.decodings):
+        folders = {run.run: run.folder for run in runs if run.decoding == decoding}
+        name = "index.html" if number == 0 else f"index-{decoding}.html"
+        write_page([(run, folders[run]) for run in shown], settings.folder / name)
 
 
 def _open_ledger(settings: LoopSettings, plan: Plan) -> _Ledger:

@@ -154,7 +154,8 @@ def test_a_loop_leaves_everything_that_the_contract_names(finished):
     assert ("satori-grpo", "answer-only-grpo") in pairs
     assert all(row["delta"] == pytest.approx(row["b_value"] - row["a_value"]) for row in comparison["rows"])
     assert "satori-grpo" in (folder / "comparison.md").read_text(encoding="utf-8")
-    assert pages[0][1] == folder / "index.html"
+    assert [page.name for _, page in pages] == ["index.html", "index-sampled.html"]
+    assert [name for name, _ in pages[0][0]] == ["satori-base", "satori-sft", "satori-grpo", "answer-only-grpo"]
     assert len(result.runs) == 8
 
 
