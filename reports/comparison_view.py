@@ -518,7 +518,10 @@ def _forests(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[M
     """Draw the headline changes: fractions in one chart, benchmarks in points of their own in another."""
     found: list[tuple[Markup, str]] = []
     names = {place: f"{side.letter} {side.label}" for place, side in enumerate(sides)}
-    for scale, axis in (("fraction", "change in percentage points"), ("points", "change in the benchmark's own points")):
+    for scale, axis in (
+        ("fraction", "change in percentage points"),
+        ("points", "change in the benchmark's own points"),
+    ):
         rows = [
             (item.headline, pair.b)
             for pair in comparison.pairs
@@ -537,7 +540,9 @@ def _category_forest(item: Benchmark, sides: tuple[SideView, SideView]) -> Marku
     changes = [change for change in drawn if change is not None]
     if not 2 <= len(changes) <= MOST_FOREST_CATEGORIES:
         return None
-    axis = "change in percentage points" if item.headline.scale == "fraction" else "change in the benchmark's own points"
+    axis = (
+        "change in percentage points" if item.headline.scale == "fraction" else "change in the benchmark's own points"
+    )
     title = f"{item.task}: change by category from {sides[0].letter} to {sides[1].letter}, 95 % intervals"
     return forest_chart(changes, {sides[1].colour: f"{sides[1].letter} {sides[1].label}"}, axis, title)
 
@@ -567,7 +572,9 @@ def _grounding_view(
         (
             QUADRANT_WORDS[row],
             tuple(
-                cells.cell([cut[row][column] for cut in found.transitions], found.n, {**address, "qa": row, "qb": column})
+                cells.cell(
+                    [cut[row][column] for cut in found.transitions], found.n, {**address, "qa": row, "qb": column}
+                )
                 for column in whole
             ),
         )
@@ -656,7 +663,8 @@ def _histogram_rows(found: Grounding) -> tuple[tuple[str, str, str], ...]:
     bins = len(found.a.iou_histogram)
     pairs = zip(found.a.iou_histogram, found.b.iou_histogram, strict=True)
     return tuple(
-        (f"{number(at / bins, 2)} to {number((at + 1) / bins, 2)}", count(a), count(b)) for at, (a, b) in enumerate(pairs)
+        (f"{number(at / bins, 2)} to {number((at + 1) / bins, 2)}", count(a), count(b))
+        for at, (a, b) in enumerate(pairs)
     )
 
 
