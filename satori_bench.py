@@ -509,7 +509,6 @@ def _renew_page(run_folder: Path) -> None:
     add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
 
 
-<<<<<<< HEAD
 # --- verbs: training data -----------------------------------------------------------------------------------------
 
 
@@ -618,7 +617,8 @@ def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
 
     with tqdm(unit=f" {unit}", disable=None, leave=False) as bar:
         yield bar.update
-=======
+
+
 # --- verbs: compare, gate, noise ----------------------------------------------------------------------------------
 
 
@@ -785,7 +785,6 @@ def _write_file(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as fault:
         raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault
->>>>>>> wt-stats
 
 
 # --- verbs: looking things up -------------------------------------------------------------------------------------
