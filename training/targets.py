@@ -77,7 +77,17 @@ def gold_boxes(example: Example, frame: BoxFrame, input_size: Size | None = None
     boxes = from_image_px(inside, frame, example.image_size, input_size)
     if boxes is None:
         raise ValueError(f"example {example.id!r}: boxes in {frame} need the size of the image as the model sees it")
-    return boxes
+    right, lower = _extent(frame, example.image_size, input_size)
+    # a product of floats can end a hair beyond the edge, and rounding outwards would make a whole unit of it
+    return tuple((min(x1, right), min(y1, lower), min(x2, right), min(y2, lower)) for x1, y1, x2, y2 in boxes)
+
+
+def _extent(frame: BoxFrame, image_size: Size, input_size: Size | None) -> tuple[int, int]:
+    """Return the greatest coordinates of a frame, across and down."""
+    if frame in {"norm_1", "norm_1000"}:
+        return (1, 1) if frame == "norm_1" else (1000, 1000)
+    size = input_size if frame == "input_px" and input_size is not None else image_size
+    return size.width, size.height
 
 
 def boxes_text(boxes: Sequence[Box], frame: BoxFrame) -> str:
@@ -99,9 +109,15 @@ def _box_text(box: Box, frame: BoxFrame) -> str:
 
 
 def _rounded(low: float, high: float) -> tuple[int, int]:
-    """Round both ends of an interval, which keeps some length."""
+    """Round both ends of an interval, which keeps some length and stays above 0 and below the frame's edge."""
     near = floor(low + 0.5), floor(high + 0.5)
-    return near if near[0] < near[1] else (floor(low), ceil(high))
+    if near[0] < near[1]:
+        return near
+    outer = floor(low), ceil(high)
+    if outer[0] < outer[1]:
+        return outer
+    end = max(1, outer[1])  # so short that both ends are the same float
+    return end - 1, end
 
 
 def _thought(regions: int, answer: str) -> str:

@@ -197,6 +197,21 @@ def test_rows_come_from_the_hub_by_the_same_reader(vqa_verify, monkeypatch, tmp_
     assert [replace(example, id="") for example in hub] == [replace(example, id="") for example in local]
 
 
+def test_a_hub_column_of_lists_of_images_is_not_decoded(vqa_verify, monkeypatch):
+    import datasets
+
+    image = (vqa_verify.swift / "pictures" / "0.png").read_bytes()
+    row = {"messages": [{"role": "user", "content": "<image>What?"}], "possible_answers": ["red"]}
+    table = datasets.Dataset.from_list([{**row, "images": [{"bytes": image, "path": None}]}])
+    table = table.cast_column("images", datasets.List(datasets.Image()))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: table)
+
+    [loaded] = load_rows(SourceSpec("owner/vqa-verify@main"))
+
+    assert loaded.example.image == image
+    assert loaded.example.question == "What?"
+
+
 @pytest.mark.parametrize(
     ("messages", "fault"),
     [

@@ -67,6 +67,7 @@ def test_each_format_joins_its_stages_in_its_own_way():
         ((199.7, 99.8, 200.0, 100.0), "[[199,99,200,100]]"),
         ((0.0, 0.0, 0.2, 0.2), "[[0,0,1,1]]"),
         ((0.0, 0.0, 5e-324, 5e-324), "[[0,0,1,1]]"),
+        ((0.0, 7.0, 0.0, 7.0), "[[0,6,1,7]]"),
     ],
 )
 def test_rounding_never_empties_a_box(box, written):
@@ -81,6 +82,19 @@ def test_gold_that_sticks_out_is_cut_before_it_is_taught():
     out = example(boxes_image_px=((-5.0, -5.0, 50.0, 60.0), (150.0, 50.0, 300.0, 300.0)))
 
     assert "[[0,0,50,60],[150,50,200,100]]" in target_text(out, "satori", "image_px")
+
+
+@pytest.mark.parametrize("frame", BOX_FRAMES)
+@pytest.mark.parametrize("left", [59.99994, 59.99999999999999])
+def test_a_sliver_at_the_edge_stays_inside_the_frame(frame, left):
+    sliver = example(image_size=Size(60, 60), boxes_image_px=((left, left, 60.0, 60.0),))
+    seen = grid_size(sliver.image_size, LIMITS)
+
+    text = target_text(sliver, "satori", frame, seen)
+
+    earned = score(sliver.sample(), text, ScoreConfig("strict", "satori", frame), input_size=seen)
+    assert (earned.components.format, earned.match.predicted) == (1.0, 1)
+    assert inside_frame(parse(text, "satori", "last").boxes_written[0], frame, sliver.image_size, seen)
 
 
 def test_missing_gold_is_said_before_and_refused_after():
@@ -175,19 +189,24 @@ def least_overlap(row, frame, seen) -> float:
     return max(0.0, min(shares))
 
 
+def inside_frame(box, frame, image_size, seen) -> bool:
+    sizes = {"image_px": image_size, "input_px": seen, "norm_1000": Size(1000, 1000), "norm_1": Size(1, 1)}
+    x1, y1, x2, y2 = box
+    return 0 <= x1 < x2 <= sizes[frame].width and 0 <= y1 < y2 <= sizes[frame].height
+
+
 @settings(max_examples=150)
 @given(examples(least_share=1e-6), st.sampled_from(BOX_FRAMES))
 def test_a_box_of_any_size_is_taught_and_overlaps(row, frame):
     seen = grid_size(row.image_size, LIMITS)
 
-    earned = score(
-        row.sample(), target_text(row, "satori", frame, seen), ScoreConfig("strict", "satori", frame), input_size=seen
-    )
+    text = target_text(row, "satori", frame, seen)
 
+    earned = score(row.sample(), text, ScoreConfig("strict", "satori", frame), input_size=seen)
     assert earned.components.format == 1.0
     assert earned.components.bbox > 0
     assert earned.match.predicted == earned.match.gold
-    assert "out_of_image" not in earned.faults
+    assert all(inside_frame(box, frame, row.image_size, seen) for box in parse(text, "satori", "last").boxes_written)
 
 
 @given(examples(), st.sampled_from(["freeform", "plain"]))
