@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.manifest import Manifest
+    from harness.comparison import Comparison
+    from harness.gate import Verdict
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
@@ -503,6 +505,174 @@ def _renew_page(run_folder: Path) -> None:
     from reports.run_page import PAGE_NAME, stored_run_page
 
     add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
+
+
+# --- verbs: compare, gate, noise ----------------------------------------------------------------------------------
+
+
+_seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes all draws.")
+_markdown_option = click.option(
+    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write a job summary here (at most 60 kB)."
+)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="A B [C...]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the page here.")
+@click.option("--bundle", is_flag=True, help="Make -o a folder with every text and picture beside the page.")
+@click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the page.")
+@_markdown_option
+@_seed_option
+@_json_option
+def compare(
+    runs: tuple[str, ...],
+    output: Path | None,
+    bundle: bool,
+    images: bool,
+    markdown: Path | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Compare runs on the samples that they share: the first with each other one.
+
+    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
+    nothing of a pair can be compared.
+    """
+    from harness.compare import compare_runs, open_sides
+    from reports.markdown import comparison_markdown
+
+    if bundle and output is None:
+        raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
+    comparison = compare_runs(open_sides(runs), seed=seed)
+    if output is not None:
+        from reports.comparison_page import PageOptions, write_comparison_page
+
+        page = write_comparison_page(comparison, output, PageOptions(pictures=images, bundle=bundle))
+        click.echo(f"page: {page}", err=True)
+    if markdown is not None:
+        _write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
+    if as_json:
+        from harness.comparison_json import comparison_to_json
+
+        _print_json(comparison_to_json(comparison))
+    else:
+        _show_comparison(comparison)
+    compared = all(any(b.headline.difference for b in pair.benchmarks) for pair in comparison.pairs)
+    return ExitCode.OK if compared else ExitCode.INCOMPLETE
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    """Print one table a pair, and what a reader must know of it."""
+    from reports.terminal import printable, write
+    from reports.verdict_text import comparison_table, pair_lines
+
+    for pair in comparison.pairs:
+        write(comparison_table(comparison, pair), sys.stdout)
+        for line in pair_lines(comparison, pair):
+            click.echo(printable(line))
+
+
+@cli.command()
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The run to hold it to.")
+@click.option("--policy", "policy_file", type=click.Path(dir_okay=False, path_type=Path), help="gate.toml.")
+@click.option("--noise", type=click.Path(dir_okay=False, path_type=Path), help="Output of noise --json.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML here.")
+@_markdown_option
+@click.option("--output-format", type=click.Choice(["text", "github"]), default="text", show_default=True)
+@click.option("--exit-zero", is_flag=True, help="Report only: leave with 0 whatever the verdict.")
+@_seed_option
+@_json_option
+def gate(
+    candidate: Path,
+    baseline: Path,
+    policy_file: Path | None,
+    noise: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    output_format: str,
+    exit_zero: bool,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Judge a candidate against a baseline.
+
+    Exit codes: 0 pass, 3 regression, 4 inconclusive (only if the policy says fail), 5 incomplete or incomparable runs.
+    """
+    from harness.compare import compare_runs, open_sides
+    from harness.gate import judge
+    from harness.gate_policy import read_policy
+
+    policy = read_policy(policy_file, noise)
+    comparison = compare_runs(open_sides([str(baseline), str(candidate)]), seed=seed)
+    verdict = judge(comparison, policy)
+    if junit is not None:
+        from reports.junit import verdict_junit
+
+        _write_file(junit, verdict_junit(verdict))
+    if markdown is not None:
+        from reports.markdown import verdict_markdown
+
+        _write_file(markdown, verdict_markdown(verdict, comparison).encode("utf-8"))
+    if as_json:
+        from harness.comparison_json import verdict_to_json
+
+        _print_json(verdict_to_json(verdict))
+    elif output_format == "github":
+        from reports.github import verdict_annotations
+
+        click.echo("\n".join(verdict_annotations(verdict)))
+    else:
+        _show_verdict(verdict)
+    return ExitCode.OK if exit_zero else verdict.exit_code
+
+
+def _show_verdict(verdict: Verdict) -> None:
+    """Print the verdict first, then the table."""
+    from reports.terminal import printable, write
+    from reports.verdict_text import verdict_lines, verdict_table
+
+    first, *others = verdict_lines(verdict)
+    click.echo(printable(first))
+    write(verdict_table(verdict), sys.stdout)
+    for line in others:
+        click.echo(printable(line))
+
+
+@cli.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_a2", type=click.Path(path_type=Path))
+@_seed_option
+@_json_option
+def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
+    """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
+    from harness.compare import compare_runs, open_sides
+    from harness.noise import measure_noise, noise_to_json
+    from reports.terminal import write
+    from reports.verdict_text import noise_table
+
+    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed)
+    found = measure_noise(comparison)
+    if as_json:
+        _print_json(noise_to_json(comparison, found))
+    else:
+        write(noise_table(found), sys.stdout)
+    return ExitCode.OK
+
+
+def _print_json(found: Mapping[str, Any]) -> None:
+    import json
+
+    click.echo(json.dumps(found, indent=2, allow_nan=False))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a report where a person asked for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as fault:
+        raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault
 
 
 # --- verbs: looking things up -------------------------------------------------------------------------------------

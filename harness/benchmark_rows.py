@@ -26,7 +26,7 @@ from harness.comparison import (
     SideScore,
 )
 from harness.grounding import PlacedAnswers, ground
-from harness.intervals import FloatArray, Interval, bootstrap_interval, cluster_codes, mean_interval
+from harness.intervals import CodeArray, FloatArray, Interval, bootstrap_interval, cluster_codes, mean_interval
 from harness.paired import Combine, PairedDifference, PairedSums, Units, paired_difference, paired_statistic
 from harness.run_table import TASKS_WITH_EXTRA, RunTable, picked
 from harness.summary import MME_COGNITION, MME_PERCEPTION, OCRBENCH_ROWS, ScoredRow, answer_units
@@ -50,6 +50,8 @@ class SharedSamples:
     """The second side's columns."""
     sample: RunTable
     """Whose sample columns (clusters, categories, gold) count: one of the two."""
+    clusters: CodeArray
+    """Code of each sample's cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class _Units:
     """Values of A; NaN when unscored."""
     b: FloatArray
     """Values of B."""
-    clusters: tuple[str, ...]
-    """Units with the same cluster are not independent."""
+    clusters: CodeArray
+    """Units with the same code are not independent."""
     categories: tuple[tuple[str, ...], ...]
     """Categories of each unit."""
     l2_categories: tuple[tuple[str, ...], ...]
@@ -75,7 +77,7 @@ class _Units:
             self,
             a=self.a[places],
             b=self.b[places],
-            clusters=picked(self.clusters, places),
+            clusters=self.clusters[places],
             categories=picked(self.categories, places),
             l2_categories=picked(self.l2_categories, places),
         )
@@ -152,7 +154,7 @@ def _answer_units(shared: SharedSamples) -> _Units:
     if a.refusal or b.refusal:
         return rows
     kind = "image" if task == "mme" else "question" if task.startswith("mmbench_") else "sample"
-    return _Units(a.values, b.values, a.clusters, a.categories, a.l2_categories, kind)
+    return _Units(a.values, b.values, cluster_codes(a.clusters), a.categories, a.l2_categories, kind)
 
 
 def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray) -> _Units:
@@ -160,7 +162,7 @@ def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray) -> _Units:
     return _Units(
         a=a,
         b=b,
-        clusters=shared.sample.clusters,
+        clusters=shared.clusters,
         categories=tuple((name,) if name else () for name in shared.sample.categories),
         l2_categories=tuple((name,) if name else () for name in shared.sample.l2_categories),
     )
@@ -246,7 +248,7 @@ def _grounding(shared: SharedSamples, seed: int) -> Grounding | None:
             a_ious=shared.a.ious,
             b_values=shared.b.values,
             b_ious=shared.b.ious,
-            clusters=shared.sample.clusters,
+            clusters=shared.clusters,
             gold_boxes_image_px=shared.sample.gold_boxes_image_px,
             image_sizes=shared.sample.image_sizes,
         ),

@@ -32,7 +32,7 @@ from harness.comparison import (
     Side,
 )
 from harness.errors import ConfigError
-from harness.intervals import CodeArray, FloatArray
+from harness.intervals import CodeArray, FloatArray, cluster_codes
 from harness.paired import benjamini_hochberg, holm
 from harness.provenance import provenance, run_facts, runs_comparability, task_comparability
 from harness.resampling import FLIP_DRAWS
@@ -249,23 +249,27 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
         members = rows[~differs]
         counts = (_count(tables[0], task) - len(rows), _count(tables[place], task) - len(rows), int(differs.sum()))
         whole = _task_comparability(a_spec, b_spec, task, counts, len(rows))
+        sample = (b if _elsewhere(a_spec) and not _elsewhere(b_spec) else a).take(members)
         shared = SharedSamples(
             task=task,
             protocol=b_spec.protocol or b_spec.runs[0].manifest.protocol,
             a=a.take(members),
             b=b.take(members),
-            sample=(b if _elsewhere(a_spec) and not _elsewhere(b_spec) else a).take(members),
+            sample=sample,
+            clusters=cluster_codes(sample.clusters),
         )
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
         benchmarks.append(compare_benchmark(shared, both, counts, seed=seed, draws=draws))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
-    notes = [*comparability.notes, *_missing_tasks(a_spec, b_spec, tables[0], tables[place])]
+    has = [dict.fromkeys(table.tasks) for table in (tables[0], tables[place])]
     return Pair(
         a=0,
         b=place,
-        comparability=replace(comparability, notes=tuple(notes)),
+        comparability=comparability,
         benchmarks=tuple(benchmarks),
+        only_a_tasks=tuple(task for task in has[0] if task not in has[1]),
+        only_b_tasks=tuple(task for task in has[1] if task not in has[0]),
         samples=_sample_table(a.take(members), b.take(members), shared_tasks),
     )
 
@@ -306,13 +310,6 @@ def _task_comparability(
     if not shared:
         reasons.append("no sample id is in both runs")
     return Comparability(tuple(dict.fromkeys(reasons)), tuple(notes))
-
-
-def _missing_tasks(a: SideSpec, b: SideSpec, a_table: RunTable, b_table: RunTable) -> list[str]:
-    """Name the tasks that only one side has."""
-    has = (dict.fromkeys(a_table.tasks), dict.fromkeys(b_table.tasks))
-    only = ((a.label, [t for t in has[0] if t not in has[1]]), (b.label, [t for t in has[1] if t not in has[0]]))
-    return [f"only {label} has: {', '.join(tasks)}" for label, tasks in only if tasks]
 
 
 def _gold_differs(a: RunTable, b: RunTable, rows: CodeArray) -> NDArray[np.bool_]:

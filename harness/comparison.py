@@ -353,7 +353,11 @@ class Pair:
     comparability: Comparability
     """What holds for every benchmark of the pair."""
     benchmarks: tuple[Benchmark, ...]
-    """By task, in A's order; tasks that only one side has are in `comparability.notes`."""
+    """By task, in A's order."""
+    only_a_tasks: tuple[str, ...]
+    """Tasks that only the first side has."""
+    only_b_tasks: tuple[str, ...]
+    """Tasks that only the second side has."""
     samples: SampleTable
     """Every shared sample, for the explorer."""
 

@@ -48,8 +48,8 @@ class PlacedAnswers:
     """Answer scores of B."""
     b_ious: FloatArray
     """Union IoUs of B."""
-    clusters: Sequence[str]
-    """What makes samples dependent."""
+    clusters: CodeArray
+    """Code of each sample's cluster."""
     gold_boxes_image_px: Sequence[tuple[tuple[float, ...], ...] | None]
     """Gold boxes."""
     image_sizes: FloatArray
@@ -63,7 +63,7 @@ def ground(placed: PlacedAnswers, *, seed: int) -> Grounding | None:
     if not len(kept):
         return None
     a_values, a_ious, b_values, b_ious = numbers[kept].T
-    codes = cluster_codes(picked(placed.clusters, kept))
+    codes = cluster_codes(placed.clusters[kept])
     priors = _prior_ious(picked(placed.gold_boxes_image_px, kept), placed.image_sizes[kept])
     return Grounding(
         n=len(kept),

@@ -66,6 +66,8 @@ class PairedDifference:
     """Units that gained, McNemar's c."""
     changed_clusters: int
     """Clusters whose sums differ between A and B at all."""
+    error: float | None
+    """Standard error of delta; None with fewer than two clusters."""
     mde: float | None
     """Least true change that a test on as many clusters finds with a power of 80 %; None with fewer than two."""
     mcnemar_p: float | None
@@ -199,6 +201,7 @@ def paired_statistic(sums: PairedSums, units: Units, *, seed: int, draws: int = 
         flips_down=units.flips_down,
         flips_up=units.flips_up,
         changed_clusters=changed,
+        error=error,
         mde=None if error is None else (_z((1 + CONFIDENCE) / 2) + _z(POWER)) * error,
         mcnemar_p=mcnemar_p(units.flips_down, units.flips_up) if units.mcnemar else None,
         seed=seed,

@@ -67,6 +67,8 @@ class RunTable:
 
     def take(self, places: CodeArray) -> RunTable:
         """Return the samples at some places, in that order."""
+        if np.array_equal(places, np.arange(len(self.ids))):
+            return self
         return RunTable(
             tasks=picked(self.tasks, places),
             ids=picked(self.ids, places),

@@ -205,7 +205,11 @@ def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
 
 
 def _flips(
-    pair: Pair, number: int, sides: tuple[SideView, SideView], asked: Sequence[Asked], said: tuple[list[Said], list[Said]]
+    pair: Pair,
+    number: int,
+    sides: tuple[SideView, SideView],
+    asked: Sequence[Asked],
+    said: tuple[list[Said], list[Said]],
 ) -> list[FlipView]:
     """Return the first changed samples of each direction."""
     found: list[FlipView] = []

@@ -217,7 +217,9 @@ def _reasons(standard: StoredRun, run: StoredRun, task: str) -> tuple[str, ...]:
 
 def _entry(run: StoredRun, incomparable: Mapping[str, tuple[str, ...]]) -> Entry:
     manifest, tasks = run.manifest, _scored_tasks(run)
-    boxed = [found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None]
+    boxed = [
+        found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None
+    ]
     counted = sum(found["n"] for found in boxed)
     limits = manifest.pixel_limits
     return Entry(

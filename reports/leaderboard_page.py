@@ -1,6 +1,6 @@
 """Write a leaderboard as a static site: index.html, leaderboard.json, leaderboard.csv and the runs' own pages.
 
-    site/index.html    site/leaderboard.json    site/leaderboard.csv    site/runs/<run>/index.html (and media/)
+site/index.html    site/leaderboard.json    site/leaderboard.csv    site/runs/<run>/index.html (and media/)
 """
 
 from __future__ import annotations

@@ -59,13 +59,17 @@ def render(page: Page) -> bytes:
     for name, text in (*page.early_blocks.items(), *page.late_blocks.items()):
         if "<" in text:
             raise ValueError(f"data block {name!r} holds a '<': encode it with packed or json_block")
-    html = _environment().get_template(page.template).render(
-        page=page.value,
-        policy=_policy(page, style, script),
-        style=Markup(style),  # noqa: S704 - our own file
-        script=None if script is None else Markup(script),  # noqa: S704 - our own file
-        early_blocks=page.early_blocks,
-        late_blocks=page.late_blocks,
+    html = (
+        _environment()
+        .get_template(page.template)
+        .render(
+            page=page.value,
+            policy=_policy(page, style, script),
+            style=Markup(style),  # noqa: S704 - our own file
+            script=None if script is None else Markup(script),  # noqa: S704 - our own file
+            early_blocks=page.early_blocks,
+            late_blocks=page.late_blocks,
+        )
     )
     return html.encode("utf-8")
 

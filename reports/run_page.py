@@ -169,9 +169,7 @@ def run_page(
         pictures_note="" if pictures.paths else "The run holds no thumbnails.",
     )
     blocks = {"lists": json_block(lists), **early}
-    return render(
-        Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True)
-    )
+    return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
 
 
 def write_run_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
@@ -366,7 +364,9 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
             if name in one.metrics:
                 found = [scores["tasks"].get(task, {}).get("metrics", {}).get(name) for scores in stored.values()]
                 scale = 1.0 if name in POINT_METRICS else 100.0
-                values = [None if metric is None or metric["value"] is None else metric["value"] * scale for metric in found]
+                values = [
+                    None if metric is None or metric["value"] is None else metric["value"] * scale for metric in found
+                ]
                 rows.append((task, name, *(number(value) for value in values)))
     return {"parity_protocols": tuple(stored), "parity": tuple(rows)}
 
@@ -383,7 +383,10 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("format", manifest.format),
         ("protocol", manifest.protocol),
         ("box frame", f"{manifest.box_frame or DASH} ({manifest.box_frame_reason})"),
-        ("pixel limits", DASH if limits is None else f"{limits.min_pixels} to {limits.max_pixels}, sides × {limits.factor}"),
+        (
+            "pixel limits",
+            DASH if limits is None else f"{limits.min_pixels} to {limits.max_pixels}, sides × {limits.factor}",
+        ),
         ("seed", str(manifest.seed)),
         ("begun", manifest.created_utc),
         ("resumed", ", ".join(manifest.resumed_utc) or DASH),
@@ -399,4 +402,3 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         lines.append((f"task {name}", data))
     lines += [(f"package {name}", version) for name, version in manifest.packages.items()]
     return tuple(lines)
-

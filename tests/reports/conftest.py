@@ -37,8 +37,8 @@ def invented() -> ModuleType:
 @pytest.fixture(scope="session")
 def hostile() -> list[str]:
     """Strings that try to break out of what they are written into."""
-    strings = json.loads((TESTS / "cases" / "hostile_strings.json").read_text(encoding="utf-8"))
-    return [*strings, "x" * 2**20]
+    cases = json.loads((TESTS / "cases" / "hostile_strings.json").read_text(encoding="utf-8"))
+    return [*(case["text"] for case in cases), "\ufffe\uffff", "x" * 2**20]
 
 
 @pytest.fixture(scope="session")
