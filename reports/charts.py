@@ -113,7 +113,7 @@ def forest_chart(changes: Sequence[Change], side_names: Mapping[int, str], axis:
     )
     if several:
         base = base.encode(yOffset=alt.YOffset("side:N", sort=names))
-    x = alt.X("low:Q", title=axis, scale=alt.Scale(domain=domain, nice=False, zero=False))
+    x = alt.X("low:Q", title=_label(axis), scale=alt.Scale(domain=domain, nice=False, zero=False))
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="var(--ink)", strokeDash=[3, 3]).encode(x="zero:Q")
     intervals = base.mark_rule(strokeWidth=2.5, aria=False).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=85, opacity=1).encode(
@@ -126,7 +126,7 @@ def forest_chart(changes: Sequence[Change], side_names: Mapping[int, str], axis:
         description=alt.Text("what:N"),
     )
     chart = (zero + intervals + points).properties(
-        width=WIDTH_PX - 140, height=alt.Step(16 if several else 26), description=title
+        width=WIDTH_PX - 140, height=alt.Step(16 if several else 26), description=visible(title)
     )
     return _svg(chart, title)
 
@@ -149,17 +149,17 @@ def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -
     )
     dash = alt.StrokeDash("name:N", scale=alt.Scale(domain=names, range=[list(curve.dash) for curve in curves]))
     base = alt.Chart(alt.Data(values=rows))
-    x = alt.X("x:Q", title=x_axis, scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("x:Q", title=_label(x_axis), scale=alt.Scale(domain=[0, 1]))
     # A layer of its own for each band: an encoded fill would take the legend away from the lines.
     bands = [
         alt.Chart(alt.Data(values=[row for row in rows if row["name"] == name and row["low"] is not None]))
         .mark_area(opacity=0.13, fill=curve.colour, aria=False)
-        .encode(x=x, y=alt.Y("low:Q", title=y_axis), y2="high:Q")
+        .encode(x=x, y=alt.Y("low:Q", title=_label(y_axis)), y2="high:Q")
         for name, curve in zip(names, curves, strict=True)
     ]
-    lines = base.mark_line(strokeWidth=2.2).encode(x=x, y=alt.Y("y:Q", title=y_axis), color=colour, strokeDash=dash)
+    lines = base.mark_line(strokeWidth=2.2).encode(x=x, y=alt.Y("y:Q", title=_label(y_axis)), color=colour, strokeDash=dash)
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="var(--rule)").encode(y="zero:Q")
-    return _svg(alt.layer(zero, *bands, lines).properties(width=430, height=230, description=title), title)
+    return _svg(alt.layer(zero, *bands, lines).properties(width=430, height=230, description=visible(title)), title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +190,14 @@ def histogram_chart(sides: Sequence[Histogram], x_axis: str, title: str) -> Mark
         alt.Chart(alt.Data(values=rows))
         .mark_line(interpolate="step-after", strokeWidth=2.2)
         .encode(
-            x=alt.X("x:Q", title=x_axis, scale=alt.Scale(domain=[0, 1])),
+            x=alt.X("x:Q", title=_label(x_axis), scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("samples:Q", title="samples", scale=alt.Scale(zero=True)),
             color=alt.Color(
                 "side:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", labelLimit=300, symbolSize=300)
             ),
             strokeDash=alt.StrokeDash("side:N", scale=dashes),
         )
-        .properties(width=430, height=180, description=title)
+        .properties(width=430, height=180, description=visible(title))
     )
     return _svg(chart, title)
 

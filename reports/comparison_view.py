@@ -39,6 +39,7 @@ from reports.charts import (
     histogram_chart,
 )
 from reports.number_text import DASH, count, number, p_text, percent, signed
+from reports.verdict_text import mde_text, value_text
 from reports.visible import visible
 
 ALPHA = 0.05
@@ -381,10 +382,18 @@ def _pair_view(pair: Pair, sides: Sequence[SideView], number: int, cells: _Cells
         b=b,
         verdict=_verdict(pair, a, b),
         reasons=pair.comparability.reasons,
-        notes=pair.comparability.notes,
+        notes=(*pair.comparability.notes, *_missing_tasks(pair, a, b)),
         headlines=tuple(_row_view(item.headline, item.task, number) for item in pair.benchmarks),
         benchmarks=tuple(_benchmark_view(item, (a, b), number, cells) for item in pair.benchmarks),
     )
+
+
+def _missing_tasks(pair: Pair, a: SideView, b: SideView) -> list[str]:
+    return [
+        f"only {side.letter} has: {', '.join(tasks)}"
+        for side, tasks in ((a, pair.only_a_tasks), (b, pair.only_b_tasks))
+        if tasks
+    ]
 
 
 def _verdict(pair: Pair, a: SideView, b: SideView) -> VerdictView:
@@ -434,9 +443,9 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
     return RowView(
         name=name,
         metric=row.metric,
-        a=_score(row, row.a.value),
+        a=value_text(row, row.a.value),
         a_range=_range(row, row.a.ci_low, row.a.ci_high),
-        b=_score(row, row.b.value),
+        b=value_text(row, row.b.value),
         b_range=_range(row, row.b.ci_low, row.b.ci_high),
         change=DASH if change is None else mark + _change(row, change.delta),
         change_kind=kind,
@@ -445,7 +454,7 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
         adjusted=DASH if change is None or untested else p_text(row.holm_p if row.holm_p is not None else row.q),
         n=count(row.a.n if change is None else change.n),
         clusters=DASH if change is None else count(change.clusters),
-        mde=DASH if change is None or change.mde is None else _score(row, change.mde),
+        mde=mde_text(row),
         flips=DASH if change is None else f"{count(change.flips_down)} / {count(change.flips_up)}",
         faults=_fault_cells(row.a_faults, row.b_faults),
         reason=row.reason or "",
@@ -461,23 +470,17 @@ def _fault_cells(a: SideFaults, b: SideFaults) -> FaultCells:
     )
 
 
-def _scaled(row: ScoreRow, value: float | None) -> float | None:
-    return None if value is None else value * (100.0 if row.scale == "fraction" else 1.0)
-
-
-def _score(row: ScoreRow, value: float | None) -> str:
-    return number(_scaled(row, value))
-
-
 def _change(row: ScoreRow, value: float | None) -> str:
-    return signed(_scaled(row, value))
+    """Return a change on the row's scale with its sign; one that rounds to 0 has none."""
+    text = value_text(row, value)
+    return f"+{text}" if value is not None and value > 0 and text.strip("0.,") else text
 
 
 def _range(row: ScoreRow, low: float | None, high: float | None, *, with_sign: bool = False) -> str:
     if low is None or high is None:
         return ""
-    shown = signed if with_sign else number
-    return f"[{shown(_scaled(row, low))}, {shown(_scaled(row, high))}]"
+    shown = _change if with_sign else value_text
+    return f"[{shown(row, low)}, {shown(row, high)}]"
 
 
 def _metric_text(value: float | None) -> str:
@@ -550,9 +553,10 @@ def _category_forest(item: Benchmark, sides: tuple[SideView, SideView]) -> Marku
 def _drawn(row: ScoreRow, label: str, side: int) -> Change | None:
     if row.difference is None:
         return None
-    delta = _scaled(row, row.difference.delta)
-    assert delta is not None  # a difference has a delta
-    return Change(label, delta, _scaled(row, row.difference.ci_low), _scaled(row, row.difference.ci_high), side)
+    scale = 100.0 if row.scale == "fraction" else 1.0
+    found = row.difference
+    ends = (None if end is None else end * scale for end in (found.ci_low, found.ci_high))
+    return Change(label, found.delta * scale, *ends, side)
 
 
 def _grounding_view(
