@@ -22,9 +22,9 @@ from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from harness.manifest import Manifest
     from harness.comparison import Comparison
     from harness.gate import Verdict
+    from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
@@ -1109,13 +1109,24 @@ def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
 
 def _run_loop(settings: Any, *, as_json: bool) -> int:
     """Run a loop and print its comparison."""
+    from dataclasses import replace
+
     from reports.loop_table import loop_table
     from reports.progress import RunProgress
     from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
 
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        """Say what was decided about a checkpoint once, not at each of its benchmarks."""
+        if text not in said:
+            click.echo(text, err=True)
+        said.add(text)
+
     with RunProgress(sys.stderr) as progress:
-        environment = LoopEnvironment(_train_environment(progress), _run_environment(progress), _write_loop_page)
+        run_environment = replace(_run_environment(progress), say=say_once)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)

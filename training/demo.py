@@ -1,9 +1,9 @@
 """The loop of `satori-bench demo`: everything is made on the spot, and it runs on two CPU cores in minutes.
 
 The cold start is taught by a biased annotator (`training.shapes_source.LabelNoise`), who overlooks one of two things in
-six of ten scenes: caption, boxes, count and existence then agree that it is not there. Imitation copies that, also at its
-most likely answer. Reinforcement learning then has only the scorer, on other scenes with exact gold. So the demo shows
-what verifiable rewards are for.
+six of ten scenes: caption, boxes, count and existence then agree that it is not there. Imitation copies that, also at
+its most likely answer. Reinforcement learning then has only the scorer, on other scenes with exact gold. So the demo
+shows what verifiable rewards are for.
 """
 
 from __future__ import annotations
