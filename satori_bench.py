@@ -533,6 +533,8 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
             click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: other rows."),
             click.option("--noise", type=click.FloatRange(0, 1), help="Shapes: share of labels to make wrong."),
+            click.option("--oversight", type=click.FloatRange(0, 1),
+                         help="Shapes: share of scenes in which labels overlook a thing."),
             click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
             _data_option,
             click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]",
@@ -599,13 +601,14 @@ def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
     from training.shapes_source import LabelNoise
     from training.sources import ShapesSpec, SourceSpec
 
-    noise = None if options["noise"] is None else LabelNoise(share=options["noise"])
+    share, oversight = options["noise"], options["oversight"]
+    noise = None if share is None and oversight is None else LabelNoise(share or 0.0, oversight or 0.0)
     kinds = tuple(word.strip() for word in (options["kinds"] or "").split(",") if word.strip())
     shapes = ShapesSpec(options["profile"], options["seed"], noise, kinds)
     how = {name: options[name] for name in ("source_format", "limit", "images", "box_frame")}
     specs = [SourceSpec(location, shapes=shapes, **how) for location in options["sources"]]
     if (noise or kinds) and not all(spec.is_shapes for spec in specs):
-        raise ConfigError("--noise and --kinds are for shapes only; build that source by itself")
+        raise ConfigError("--noise, --oversight and --kinds are for shapes only; build that source by itself")
     overrides = parse_dataset_overrides(options["datasets"])
     return specs, benchmark_images(options["benchmarks"], options["data_dir"], overrides)
 

@@ -1,4 +1,4 @@
-"""A launch is laid out before it happens: command, algebra, memory, and configurations that TRL and accelerate accept."""
+"""A launch is laid out before it happens: command, algebra, memory, configurations that TRL and accelerate accept."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import pytest
 from harness.errors import ConfigError
 from tasks.images import decode_rgb
 from tasks.shapes import KINDS, generate, split_of
+from training.example import Example
 from training.shapes_source import LabelNoise, shapes_examples
 
 
@@ -106,10 +107,52 @@ def test_another_seed_makes_other_mistakes():
         (lambda: shapes_examples("huge", 1), "no profile 'huge'"),
         (lambda: shapes_examples("tiny", -1), "0 or more"),
         (lambda: shapes_examples("tiny", 1, kinds=["color"]), "Did you mean 'colour'"),
-        (lambda: LabelNoise(share=float("nan")), "share must be in"),
-        (lambda: LabelNoise(share=1.5), "share must be in"),
+        (lambda: LabelNoise(share=float("nan")), "must be in"),
+        (lambda: LabelNoise(share=1.5), "must be in"),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(arguments, message):
     with pytest.raises(ConfigError, match=message):
         arguments()
+
+
+def overlooked(n: int = 240) -> list[tuple[Example, Example]]:
+    """Right and spoilt labels of the same rows, where every scene of two has one overlooked."""
+    noise = LabelNoise(share=0.0, oversight=1.0)
+    return list(zip(shapes_examples("tiny", n), shapes_examples("tiny", n, noise=noise), strict=True))
+
+
+def test_a_scene_of_one_thing_has_nothing_to_overlook():
+    for right, spoilt in overlooked():
+        if " and " not in (right.caption or ""):
+            assert spoilt == right
+
+
+def test_an_overlooked_thing_is_missing_from_caption_boxes_and_count_alike():
+    counted = [(right, spoilt) for right, spoilt in overlooked() if right.kind == "count" and right.answers[0] == "two"]
+
+    assert counted
+    for right, spoilt in counted:
+        assert spoilt.answers == ("one", "1")
+        assert len(spoilt.boxes_image_px or ()) == 1
+        assert set(spoilt.boxes_image_px or ()) < set(right.boxes_image_px or ())
+        assert (spoilt.caption or "") + " " in [
+            f"{part.removesuffix('.')}. " for part in (right.caption or "").split(" and ")
+        ]
+
+
+def test_an_overlooked_thing_that_was_asked_for_does_not_exist_to_the_annotator():
+    asked = [pair for pair in overlooked() if pair[0].kind == "existence" and pair[0].answers != pair[1].answers]
+
+    assert asked
+    for right, spoilt in asked:
+        assert (right.answers, spoilt.answers) == (("yes",), ("no",))
+        assert not set(right.boxes_image_px or ()) & set(spoilt.boxes_image_px or ())
+
+
+def test_oversight_leaves_image_question_and_other_labels_alone():
+    for right, spoilt in overlooked():
+        assert (right.image, right.question, right.id) == (spoilt.image, spoilt.question, spoilt.id)
+        if right.kind == "colour":
+            assert spoilt.answers == right.answers
+            assert spoilt.boxes_image_px == right.boxes_image_px
