@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from harness.stems import cached_stem, stem
-from harness.word_tokens import word_tokens
+from harness.stems import KNOWN_STEMS, rouge_word
+from harness.word_tokens import plain_tokens, word_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,25 +116,32 @@ def _prepared(reference: str, paper: bool) -> _Reference:  # positional, as lru_
 def _places(words: list[str]) -> dict[str, int]:
     """Return for each word the bit set of its places."""
     places: dict[str, int] = {}
-    for place, word in enumerate(words):
-        places[word] = places.get(word, 0) | 1 << place
+    bit = 1
+    for word in words:
+        places[word] = places.get(word, 0) | bit
+        bit += bit
     return places
 
 
 def _read(text: str, *, paper: bool) -> _Caption:
     """Split a caption for both measures."""
-    stemmed = cached_stem if len(text) <= _MAX_CACHED_TEXT_CHARS else stem
-    if paper or text.isascii():
-        text = text.lower()
-        if not paper:
-            text = " ".join(text.split())
-        words = _PAPER_WORD.findall(text)
-        # rouge_score leaves words of up to three characters as they are
-        stems = [stemmed(word) if len(word) > 3 else word for word in words[:MAX_TOKENS]]
-    else:
+    if not paper and not text.isascii():
         text = _spaced(text)
-        stems = [stemmed(word) if len(word) > 3 and word.isascii() else word for word in _words(text)[:MAX_TOKENS]]
-    return _Caption(tokens=word_tokens(text, at_most=MAX_TOKENS), stems=stems)
+        return _Caption(word_tokens(text, at_most=MAX_TOKENS), _stems(_words(text)[:MAX_TOKENS], len(text)))
+    text = text.lower()
+    plain = plain_tokens(text)
+    if plain is not None and len(plain) <= MAX_TOKENS and "'" not in text and "-" not in text:
+        return _Caption(plain, _stems(text.replace(",", " ").replace(".", " ").split(), len(text)))
+    if not paper:
+        text = " ".join(text.split())
+    return _Caption(word_tokens(text, at_most=MAX_TOKENS), _stems(_PAPER_WORD.findall(text)[:MAX_TOKENS], len(text)))
+
+
+def _stems(words: list[str], text_chars: int) -> list[str]:
+    """Return what ROUGE-L compares of each word: the stem of a longer ASCII word, any other word itself."""
+    if text_chars <= _MAX_CACHED_TEXT_CHARS:
+        return list(map(KNOWN_STEMS.__getitem__, words))
+    return [rouge_word(word) for word in words]
 
 
 def _spaced(text: str) -> str:
@@ -185,9 +192,7 @@ def _clipped_matches(tokens: list[str], gold: _Reference) -> tuple[int, int, int
     """
     ends_1 = ends_2 = ends_3 = 0
     taken_1 = taken_2 = taken_3 = taken_4 = 0
-    places = gold.token_places
-    for token in tokens:
-        here = places.get(token)
+    for here in map(gold.token_places.get, tokens):
         if here is None:
             ends_1 = ends_2 = ends_3 = 0
             continue
@@ -223,9 +228,7 @@ def _longest_common_subsequence(stems: list[str], gold: _Reference) -> int:
     A bit of `open_places` falls to 0 where the common subsequence grows by one (Hyyrö 2004, bit-parallel LCS).
     """
     open_places = everywhere = (1 << gold.stem_count) - 1
-    places = gold.stem_places
-    for word in stems:
-        here = places.get(word)
+    for here in map(gold.stem_places.get, stems):
         if here is not None:
             met = open_places & here
             open_places = (open_places + met) | (open_places - met)

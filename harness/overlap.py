@@ -96,11 +96,11 @@ def _best_pairs(predicted: Sequence[Box], gold: Sequence[Box]) -> list[float]:
     if not predicted or not gold:
         return []
     if len(predicted) == 1 and len(gold) == 1:
-        return [union_iou(predicted, gold)]
+        return [_iou_of_two(predicted[0], gold[0])]
     if len(predicted) > _MAX_PERMUTED or len(gold) > _MAX_PERMUTED:
         return _best_pairs_of_many(predicted, gold)
     fewer, more = (predicted, gold) if len(predicted) <= len(gold) else (gold, predicted)
-    ious = [[union_iou((one,), (other,)) for other in more] for one in fewer]
+    ious = [[_iou_of_two(one, other) for other in more] for one in fewer]
     if len(fewer) == 1:
         return [max(ious[0])]
     matchings = (
@@ -108,6 +108,13 @@ def _best_pairs(predicted: Sequence[Box], gold: Sequence[Box]) -> list[float]:
         for columns in permutations(range(len(more)), len(fewer))
     )
     return max(matchings, key=sum)
+
+
+def _iou_of_two(one: Box, other: Box) -> float:
+    """Return `union_iou` of two single boxes that have area: the same number, with no lists in between."""
+    intersection, union = _areas_of_two(one, other)
+    low, high = _SAFE_AREAS
+    return intersection / union if low < union < high else union_iou((one,), (other,))
 
 
 def _best_pairs_of_many(predicted: Sequence[Box], gold: Sequence[Box]) -> list[float]:
@@ -170,8 +177,8 @@ def _areas_of_two(one: Box, other: Box) -> tuple[float, float]:
     area_b = (bx2 - bx1) * (by2 - by1) if bx1 < bx2 and by1 < by2 else 0.0
     if not area_a or not area_b:
         return 0.0, area_a + area_b
-    width = min(ax2, bx2) - max(ax1, bx1)
-    height = min(ay2, by2) - max(ay1, by1)
+    width = (ax2 if ax2 < bx2 else bx2) - (ax1 if ax1 > bx1 else bx1)
+    height = (ay2 if ay2 < by2 else by2) - (ay1 if ay1 > by1 else by1)
     if width <= 0.0 or height <= 0.0:
         return 0.0, area_a + area_b
     # Rounding can make the intersection exceed neither area: each of its factors is at most theirs.

@@ -205,24 +205,10 @@ def record_to_json(record: Record) -> dict[str, Json]:
     Raises:
         TypeError: `extra` holds something that is not JSON.
     """
-    sample, generation, score = record.sample, record.generation, record.score
-    size, seen, parts = sample.image_size, generation.input_size, score.components
+    sample, generation = record.sample, record.generation
+    size, seen = sample.image_size, generation.input_size
     return {
-        "task": sample.task,
-        "id": sample.id,
-        "repeat": record.repeat,
-        "score": _finite(score.value),
-        "extracted": score.extracted,
-        "faults": [_FAULT_NAMES[fault] for fault in score.faults],
-        "components": {
-            "format": _finite(parts.format),
-            "caption": _finite(parts.caption),
-            "bbox": _finite(parts.bbox),
-            "answer": _finite(parts.answer),
-        },
-        "iou": _finite(score.iou),
-        "match": None if score.match is None else _match_to_json(score.match),
-        "boxes_image_px": _boxes_to_json(score.boxes_image_px),
+        **score_to_json(record),
         "text": generation.text,
         "truncated": generation.truncated,
         "error": generation.error,
@@ -245,6 +231,28 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "height": None if size is None else size.height,
         "image_sha256": sample.image_sha256,
         "extra": _extra_to_json(sample),
+    }
+
+
+def score_to_json(record: Record) -> dict[str, Json]:
+    """Return the record's key and what it earned, as the first fields of its JSON object."""
+    score, parts = record.score, record.score.components
+    return {
+        "task": record.sample.task,
+        "id": record.sample.id,
+        "repeat": record.repeat,
+        "score": _finite(score.value),
+        "extracted": score.extracted,
+        "faults": [_FAULT_NAMES[fault] for fault in score.faults],
+        "components": {
+            "format": _finite(parts.format),
+            "caption": _finite(parts.caption),
+            "bbox": _finite(parts.bbox),
+            "answer": _finite(parts.answer),
+        },
+        "iou": _finite(score.iou),
+        "match": None if score.match is None else _match_to_json(score.match),
+        "boxes_image_px": _boxes_to_json(score.boxes_image_px),
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.journal import replacing
-from harness.records_json import record_to_json
+from harness.records_json import record_to_json, score_to_json
 from harness.values import Json, Record
 
 ROW_GROUP_ROWS = 5_000
@@ -113,10 +113,11 @@ def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
 def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[str, list[Json]]]:
     """Yield the columns of one row group after the other, each bounded in rows and in characters."""
     group: dict[str, list[Json]] = {name: [] for name in columns}
+    scores_only = set(columns).issubset(SCORE_COLUMNS)
     json_columns = [name for name in columns if name in _JSON_COLUMNS]
     rows = characters = 0
     for record in records:
-        row = record_to_json(record)
+        row = _score_row(record) if scores_only else record_to_json(record)
         for name in json_columns:
             row[name] = text = _ENCODER.encode(row[name])
             characters += len(text)
@@ -130,6 +131,13 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
             rows = characters = 0
     if rows:
         yield group
+
+
+def _score_row(record: Record) -> dict[str, Json]:
+    """Return the fields of `SCORE_COLUMNS` alone."""
+    row = score_to_json(record)
+    row["judge_reply"] = record.judge_reply
+    return row
 
 
 def _arrow_array(pa: Any, values: list[Json], kind: Any) -> Any:

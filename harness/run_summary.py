@@ -7,7 +7,7 @@ bytes a sample.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from harness.audit import FrameAudit, FrameAuditor
 from harness.summary import ScoredRow, TaskSummary, summarise, to_json
@@ -148,4 +148,13 @@ def summarise_records(records: Iterable[Record], config: ScoreConfig, *, seed: i
 
 def _without_texts(sample: Sample) -> Sample:
     """Return the sample with only what aggregation reads."""
-    return replace(sample, question="", choices={}, caption=None)
+    return Sample(
+        id=sample.id,
+        task=sample.task,
+        answer_rule=sample.answer_rule,
+        category=sample.category,
+        l2_category=sample.l2_category,
+        cluster=sample.cluster,
+        boxes_image_px=sample.boxes_image_px,
+        extra=sample.extra,
+    )

@@ -10,14 +10,16 @@ a stem is how often a vowel is followed by a consonant in it.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_CACHED_WORDS = 2**14
-"""Stems remembered, least recently used first to go: more than the vocabulary of most caption sets."""
+"""Stems remembered: more than the vocabulary of most caption sets."""
+
+LONGEST_UNSTEMMED = 3
+"""`rouge_score` leaves words of up to so many letters as they are."""
 
 _IRREGULAR = {
     "sky": "sky",
@@ -111,8 +113,30 @@ def stem(word: str) -> str:
     return _tidy_end(word)
 
 
-cached_stem = lru_cache(maxsize=MAX_CACHED_WORDS)(stem)
-"""`stem`, remembering what it found; for words of bounded length."""
+def rouge_word(word: str) -> str:
+    """Return what `rouge_score` compares of a word: its stem, but a word of up to three letters as it is.
+
+    Its words are of ASCII letters and digits; a word of any other script stays as it is too.
+    """
+    return stem(word) if len(word) > LONGEST_UNSTEMMED and word.isascii() else word
+
+
+class _KnownStems(dict[str, str]):
+    """Words and what `rouge_word` makes of them, computed when first asked for; emptied when full.
+
+    A dictionary and not `lru_cache`: a list of words is looked up without a call for each.
+    """
+
+    def __missing__(self, word: str) -> str:
+        """Compute and remember one."""
+        if len(self) >= MAX_CACHED_WORDS:
+            self.clear()
+        found = self[word] = rouge_word(word)
+        return found
+
+
+KNOWN_STEMS = _KnownStems()
+"""For words of bounded length, as they stay in memory."""
 
 
 def _shape(stem: str) -> str:

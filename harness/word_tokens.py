@@ -52,19 +52,18 @@ def word_tokens(text: str, *, at_most: int | None = None) -> list[str]:
     Linear in the text. Equal to `nltk.word_tokenize` (NLTK 3.10, English) but for control characters that only `re`
     takes for blanks (U+001C to U+001F) and rare marks beside an apostrophe.
     """
-    if not _UNUSUAL.search(text):
-        plain = _plain_tokens(text)
-        if plain is not None:
-            return plain[:at_most]
+    plain = plain_tokens(text)
+    if plain is not None:
+        return plain[:at_most]
     return list(islice(chain.from_iterable(map(_treebank_tokens, split_sentences(text))), at_most))
 
 
-def _plain_tokens(text: str) -> list[str] | None:
+def plain_tokens(text: str) -> list[str] | None:
     """Split a text of plain ASCII words, or return None when it needs the full rules.
 
     Here a period either ends a sentence, and is a token, or the word before it makes the text unusual.
     """
-    if "--" in text or _stands_inside(".", text) or _stands_inside(",", text):
+    if _UNUSUAL.search(text) or "--" in text or _stands_inside(".", text) or _stands_inside(",", text):
         return None
     if "'" in text and _UNUSUAL_APOSTROPHE.search(text):
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness import captions
 from harness.captions import caption_score
 from harness.sentences import ABBREVIATIONS, LOWER_CASE_STARTERS
-from harness.stems import cached_stem
+from harness.stems import KNOWN_STEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def timed(score: Callable[[str, str], float], groups: list[tuple[str, list[str]]
 def forget() -> None:
     """Empty the caches."""
     captions._prepared.cache_clear()
-    cached_stem.cache_clear()
+    KNOWN_STEMS.clear()
 
 
 def main() -> None:

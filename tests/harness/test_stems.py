@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stems import _ADJECTIVE_ENDINGS, _DERIVED_ENDINGS, _IRREGULAR, _LAST_ENDINGS, cached_stem, stem
+from harness.stems import (
+    _ADJECTIVE_ENDINGS,
+    _DERIVED_ENDINGS,
+    _IRREGULAR,
+    _LAST_ENDINGS,
+    KNOWN_STEMS,
+    MAX_CACHED_WORDS,
+    stem,
+)
 
 _MORE_ENDINGS = "s es ies ed ied eed ing y ll e ion logi at bl iz"
 _ENDINGS = [*_DERIVED_ENDINGS, *_ADJECTIVE_ENDINGS, *_LAST_ENDINGS, *_MORE_ENDINGS.split()]
@@ -47,5 +55,13 @@ def test_a_huge_word_is_stemmed_without_recursion(word):
     assert len(stem(word)) >= len(word) - 10
 
 
-def test_the_cache_gives_the_same_stem():
-    assert stem("standing") == cached_stem("standing") == cached_stem("standing") == "stand"
+def test_the_cache_gives_the_same_stem_and_leaves_short_words_and_other_scripts():
+    assert stem("standing") == KNOWN_STEMS["standing"] == KNOWN_STEMS["standing"] == "stand"
+    assert [KNOWN_STEMS[word] for word in ("horses", "as", "его", "приходящий")] == ["hors", "as", "его", "приходящий"]
+
+
+def test_the_cache_is_bounded():
+    for number in range(MAX_CACHED_WORDS + 10):
+        assert KNOWN_STEMS[f"word{number}"] == f"word{number}"
+
+    assert len(KNOWN_STEMS) <= MAX_CACHED_WORDS

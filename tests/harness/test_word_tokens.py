@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.sentences import ABBREVIATIONS, LOWER_CASE_STARTERS, split_sentences
-from harness.word_tokens import _plain_tokens, _treebank_tokens, word_tokens
+from harness.word_tokens import _treebank_tokens, plain_tokens, word_tokens
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "word_tokens.json").read_text(encoding="utf-8"))
 """Texts with the tokens of `nltk.word_tokenize` (NLTK 3.10.4, punkt_tab)."""
@@ -56,7 +56,7 @@ def test_tokens_equal_those_of_nltk_with_its_full_model(case):
 
 def test_the_table_visits_the_short_and_the_full_rules():
     plain = [case["text"] for case in CASES if re.fullmatch(r"[a-z0-9 ,.'-]*", case["text"])]
-    short = [text for text in plain if _plain_tokens(text) is not None]
+    short = [text for text in plain if plain_tokens(text) is not None]
 
     assert len(short) > 50
     assert len(CASES) - len(short) > 200
