@@ -1,4 +1,4 @@
-"""The verbs train, loop and demo as a person meets them: one line of error, exit 2, nothing but the result on stdout."""
+"""The verbs train, loop and demo as a person meets them: one line of error, exit 2, only the result on stdout."""
 
 from __future__ import annotations
 
