@@ -25,8 +25,10 @@ from tasks.run import RunEnvironment, RunSpec, parse_dataset_overrides, run_benc
 from tasks.shapes import Profile as ShapesProfile
 from training.example_store import read_examples, write_examples
 from training.loop_comparison import Comparison, LoopRun, compare_loop, comparison_markdown, pairs_of
+from training.loop_learning import Learning, learning_of
 from training.loop_plan import BenchmarkStep, Chain, DataPaths, Plan, Step, TrainStep, plan_loop
 from training.loop_settings import LoopSettings
+from training.settings import GrpoSettings
 from training.shapes_source import LabelNoise, shapes_examples
 from training.train import TrainEnvironment, train
 
@@ -141,7 +143,9 @@ def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
         else:
             runs.append(_benchmark_step(step, ledger, environment))
     say("comparing")
-    comparison = compare_loop(pairs_of(plan.chains), runs, seed=settings.benchmark.seed)
+    comparison = replace(
+        compare_loop(pairs_of(plan.chains), runs, seed=settings.benchmark.seed), learning=_learning(plan)
+    )
     write_atomically(settings.folder / "comparison.json", comparison.to_bytes())
     text = comparison_markdown(comparison, settings.name, plan.chains)
     write_atomically(settings.folder / "comparison.md", text.encode("utf-8"))
@@ -149,6 +153,20 @@ def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
         _write_pages(environment.write_page, plan, runs, settings)
     ledger.write("complete")
     return LoopResult(settings.folder, comparison, tuple(runs), plan.chains)
+
+
+def _learning(plan: Plan) -> tuple[Learning, ...]:
+    """Return how the reinforcement learning stages went."""
+    stages = {
+        step.run: step.settings
+        for step in plan.steps
+        if isinstance(step, TrainStep) and isinstance(step.settings, GrpoSettings)
+    }
+    per_step = {
+        run: chosen.optimisation.batch_size * chosen.optimisation.accumulation * chosen.process_count
+        for run, chosen in stages.items()
+    }
+    return learning_of({run: chosen.output for run, chosen in stages.items()}, per_step)
 
 
 def _write_pages(

@@ -18,6 +18,7 @@ import numpy as np
 from harness.paired import paired_difference
 from harness.run_store import load_run
 from harness.values import Record
+from training.loop_learning import Learning, learning_markdown
 from training.loop_plan import Chain
 from training.loop_settings import DecodingName
 
@@ -87,6 +88,8 @@ class Comparison:
     """Samples left out of some row because one of the two runs has no value for them, summed over rows."""
     seed: int
     """Fixed the draws."""
+    learning: tuple[Learning, ...] = ()
+    """How the reinforcement learning stages went; empty where they were too short to say."""
 
     def to_bytes(self) -> bytes:
         """Return `comparison.json`."""
@@ -95,6 +98,7 @@ class Comparison:
             "seed": self.seed,
             "dropped": self.dropped,
             "rows": [asdict(row) for row in self.rows],
+            "learning": [asdict(item) for item in self.learning],
         }
         return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode("ascii")
 
@@ -222,6 +226,7 @@ def comparison_markdown(comparison: Comparison, name: str, chains: Sequence[Chai
         lines += ["", f"## Arms side by side, last stage, against {chains[0].arm}", ""]
         wanted = {(chains[0].grpo, chain.grpo) for chain in others}
         lines += _table([row for row in comparison.rows if (row.a, row.b) in wanted])
+    lines += learning_markdown(comparison.learning)
     return "\n".join(lines) + "\n"
 
 
