@@ -1,4 +1,4 @@
-"""Comparisons of stored runs: which samples count, what may be subtracted, and that every number is the benchmark's own."""
+"""Comparisons of stored runs: which samples count, what may be subtracted, whose numbers they are."""
 
 from __future__ import annotations
 
