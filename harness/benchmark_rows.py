@@ -65,9 +65,9 @@ class _Units:
     clusters: CodeArray
     """Units with the same code are not independent."""
     categories: tuple[tuple[str, ...], ...]
-    """Categories of each unit."""
+    """Categories of each unit; empty where no category is asked for."""
     l2_categories: tuple[tuple[str, ...], ...]
-    """Second-level categories of each unit."""
+    """Second-level categories of each unit; empty likewise."""
     kind: Literal["sample", "question", "image"] = "sample"
     """Whether a unit is a sample, an MMBench question with its passes, or an MME image with its two questions."""
 
@@ -78,8 +78,8 @@ class _Units:
             a=self.a[places],
             b=self.b[places],
             clusters=self.clusters[places],
-            categories=picked(self.categories, places),
-            l2_categories=picked(self.l2_categories, places),
+            categories=picked(self.categories, places) if self.categories else (),
+            l2_categories=picked(self.l2_categories, places) if self.l2_categories else (),
         )
 
     def of_categories(self, names: Sequence[str]) -> _Units:
@@ -181,7 +181,7 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
 def _answer_units(shared: SharedSamples) -> _Units:
     """Return what the headline counts; the samples where the benchmark's own units cannot be made of them."""
     task = shared.task
-    rows = _row_units(shared, shared.a.values, shared.b.values)
+    rows = _row_units(shared, shared.a.values, shared.b.values, named=True)
     if task not in TASKS_WITH_EXTRA and not task.startswith("mmbench_"):
         return rows
     a, b = (answer_units(task, _scored_rows(shared, side), shared.protocol) for side in (shared.a, shared.b))
@@ -192,15 +192,11 @@ def _answer_units(shared: SharedSamples) -> _Units:
     return _Units(a.values, b.values, cluster_codes(a.clusters), a.categories, a.l2_categories, kind)
 
 
-def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray) -> _Units:
-    """Return the samples as units."""
-    return _Units(
-        a=a,
-        b=b,
-        clusters=shared.clusters,
-        categories=tuple((name,) if name else () for name in shared.sample.categories),
-        l2_categories=tuple((name,) if name else () for name in shared.sample.l2_categories),
-    )
+def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray, *, named: bool = False) -> _Units:
+    """Return the samples as units, with their categories if asked."""
+    names = (shared.sample.categories, shared.sample.l2_categories) if named else ((), ())
+    categories, l2_categories = (tuple([(name,) if name else () for name in column]) for column in names)
+    return _Units(a, b, shared.clusters, categories, l2_categories)
 
 
 def _scored_rows(shared: SharedSamples, side: RunTable) -> list[ScoredRow]:

@@ -69,9 +69,9 @@ def change_text(row: ScoreRow) -> str:
 
 
 def flips_text(row: ScoreRow) -> str:
-    """Return how many units were lost and gained."""
+    """Return how many units fell and how many rose."""
     found = row.difference
-    return DASH if found is None else f"{found.flips_down:,} lost, {found.flips_up:,} gained"
+    return DASH if found is None else f"{found.flips_down:,} down, {found.flips_up:,} up"
 
 
 def mde_text(row: ScoreRow) -> str:
