@@ -790,6 +790,38 @@ def _write_file(path: Path, content: bytes) -> None:
         raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault
 
 
+# --- verbs: leaderboard -------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("run_folders", nargs=-1, required=True, metavar="RUNS...", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site.")
+@click.option("--allow-partial", is_flag=True, help="Also take runs of --limit; they are marked.")
+@click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages.")
+@_seed_option
+@_json_option
+def leaderboard(
+    run_folders: tuple[Path, ...], output: Path, allow_partial: bool, images: bool, seed: int, as_json: bool
+) -> int:
+    """Make a static site of many runs: index.html, leaderboard.json, leaderboard.csv and the runs' own pages.
+
+    RUNS are run folders, or folders of run folders.
+    """
+    from reports.leaderboard import leaderboard_json, rank_board, read_leaderboard
+    from reports.leaderboard_page import write_leaderboard
+    from reports.terminal import printable
+
+    board = rank_board(read_leaderboard(run_folders, allow_partial=allow_partial), seed=seed)
+    page = write_leaderboard(board, output, pictures=images)
+    for name, reason in board.barred:
+        click.echo(printable(f"left out: {name}: {reason}"), err=True)
+    if as_json:
+        _print_json(leaderboard_json(board))
+    else:
+        click.echo(str(page))
+    return ExitCode.OK
+
+
 # --- verbs: looking things up -------------------------------------------------------------------------------------
 
 

@@ -143,6 +143,41 @@ def compare_benchmark(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class HeadlineSums:
+    """One task's headline in several runs as sums over the same clusters."""
+
+    sums: tuple[FloatArray, ...]
+    """Per run clusters x columns."""
+    combine: Combine
+    """Makes the headline of column sums."""
+    strata: CodeArray | None
+    """A code per cluster, within which clusters are drawn; None draws from all alike."""
+    n: int
+    """Units that count: scored in every run."""
+
+
+def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> HeadlineSums | None:
+    """Return a task's headline in several runs on the units that all of them could score; None without any.
+
+    Args:
+        task: Short task name.
+        protocol: How the benchmark aggregates.
+        runs: At least one, each the same samples of this task in the same order.
+    """
+    clusters = cluster_codes(runs[0].clusters)
+    shared = [SharedSamples(task, protocol, runs[0], run, runs[0], clusters) for run in runs]
+    units = [_answer_units(pair) for pair in shared]
+    scored = np.flatnonzero(np.isfinite(np.array([one.b for one in units])).all(axis=0))
+    if not len(scored):
+        return None
+    metric = _answer_metrics(shared[0], units[0])[0][0]
+    made = [
+        _sums(metric, one, one.b, _part_codes(metric, one)) for one in (every.take(scored) for every in units)
+    ]
+    return HeadlineSums(tuple(sums for sums, _, _ in made), made[0][1], made[0][2], len(scored))
+
+
 def _answer_units(shared: SharedSamples) -> _Units:
     """Return what the headline counts; the samples where the benchmark's own units cannot be made of them."""
     task = shared.task

@@ -19,25 +19,13 @@ from typing import Any, cast
 from harness.errors import ConfigError, IncompleteError
 from harness.manifest import Manifest, task_hash
 from harness.provenance import runs_comparability, task_comparability
+from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
+from harness.task_ranks import rank_task, read_tables
 from harness.values import Json
 
 LEADERBOARD_SCHEMA = 1
 """Version of `leaderboard.json`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """Where a cell stands among the comparable cells of its column; 1 is the best."""
-
-    low: int
-    """Best rank that the 95 % interval of ranks holds."""
-    high: int
-    """Worst."""
-    group: int
-    """Tie group, 1 for the leading one: its members cannot be told from its best."""
-    p_best: float
-    """Share of joint resamples in which it is the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +50,7 @@ class Cell:
     """Why it may not be compared with the rest of the column; empty when it may."""
     contamination: str | None
     """Why the score may be inflated by training data; None where nothing is known."""
-    rank: Rank | None
+    rank: RunRank | None
     """Its rank; None where it is not ranked."""
 
 
@@ -150,13 +138,31 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
     return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred)
 
 
-def with_ranks(board: Leaderboard, ranks: Mapping[str, Mapping[str, Rank]]) -> Leaderboard:
-    """Return the board with ranks, given by task and run name."""
+def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
+    """Return the board with ranks: in each column among the cells that may be compared and have a score.
+
+    Raises:
+        IncompleteError: A run's table cannot be read.
+    """
+    runs = {entry.run: load_run(entry.path) for entry in board.entries}
+    tables = dict(zip(runs, read_tables(list(runs.values())), strict=True))
+    for task in board.tasks:
+        ranked = [entry.run for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
+        ranks = rank_task(task, [runs[name] for name in ranked], [tables[name] for name in ranked], seed=seed)
+        if ranks is not None:
+            board = _with_ranks(board, task, dict(zip(ranked, ranks, strict=True)))
+    return board
+
+
+def _may_be_ranked(cell: Cell | None) -> bool:
+    return cell is not None and cell.value is not None and not cell.incomparable
+
+
+def _with_ranks(board: Leaderboard, task: str, ranks: Mapping[str, RunRank]) -> Leaderboard:
     entries = [
-        replace(
-            entry,
-            cells={task: replace(cell, rank=ranks.get(task, {}).get(entry.run)) for task, cell in entry.cells.items()},
-        )
+        replace(entry, cells={**entry.cells, task: replace(entry.cells[task], rank=ranks[entry.run])})
+        if entry.run in ranks
+        else entry
         for entry in board.entries
     ]
     return replace(board, entries=tuple(entries))
@@ -361,7 +367,13 @@ def _entry_json(entry: Entry) -> Json:
 def _cell_json(cell: Cell) -> Json:
     rank: Json = None
     if cell.rank is not None:
-        rank = {"low": cell.rank.low, "high": cell.rank.high, "group": cell.rank.group, "p_best": cell.rank.p_best}
+        rank = {
+            "rank": cell.rank.rank,
+            "low": cell.rank.rank_low,
+            "high": cell.rank.rank_high,
+            "tie_group": cell.rank.tie_group,
+            "p_best": cell.rank.p_best,
+        }
     return {
         "metric": cell.metric,
         "value": cell.value,

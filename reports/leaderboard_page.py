@@ -193,8 +193,8 @@ def _cell_view(cell: Cell) -> CellView:
     about = [f"n {count(cell.n)}"]
     if cell.rank is not None:
         rank = cell.rank
-        places = str(rank.low) if rank.low == rank.high else f"{rank.low}–{rank.high}"
-        tie = _TIE_LETTERS[min(rank.group, len(_TIE_LETTERS)) - 1]
+        places = str(rank.rank) if rank.rank_low == rank.rank_high else f"{rank.rank_low}–{rank.rank_high}"
+        tie = _TIE_LETTERS[min(rank.tie_group, len(_TIE_LETTERS) - 1)]
         about += [f"rank {places}", f"group {tie}", f"best {percent(round(1000 * rank.p_best), 1000)}"]
     return CellView(
         value=number(value),
@@ -244,8 +244,8 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "kind": "run", "model": entry.model, "run": entry.run, "task": task, "metric": cell.metric,
                 "value": cell.value, "ci_low": cell.ci_low, "ci_high": cell.ci_high, "n": cell.n,
                 "scale": "points" if cell.points else "fraction",
-                "rank_low": rank.low if rank else None, "rank_high": rank.high if rank else None,
-                "tie_group": rank.group if rank else None, "p_best": rank.p_best if rank else None,
+                "rank_low": rank.rank_low if rank else None, "rank_high": rank.rank_high if rank else None,
+                "tie_group": rank.tie_group if rank else None, "p_best": rank.p_best if rank else None,
                 "incomparable": "; ".join(cell.incomparable), "contamination": cell.contamination,
                 "format": entry.format, "protocol": entry.protocol, "min_pixels": entry.min_pixels,
                 "max_pixels": entry.max_pixels, "max_new_tokens": entry.max_new_tokens, "seed": entry.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,51 @@ def page_file(comparison, tmp_path_factory) -> Path:
     from reports.comparison_page import write_comparison_page
 
     return write_comparison_page(comparison, tmp_path_factory.mktemp("page") / "page.html")
+
+
+@pytest.fixture(scope="session")
+def hostile_runs(invented, hostile, tmp_path_factory) -> list[Path]:
+    """Two runs in which every text that a stranger controls is hostile: answers, ids, categories, models, data paths."""
+    root = tmp_path_factory.mktemp("hostile")
+    questions = [
+        replace(
+            question,
+            sample=replace(
+                question.sample,
+                id=f"{number} {text[:400]}",
+                category=text[:400],
+                question=text,
+                answers=(text or "?",),
+                caption=text,
+                cluster=text[:400] or "?",
+            ),
+        )
+        for number, (text, question) in enumerate(zip(hostile, invented.shapes_questions(len(hostile)), strict=True))
+    ]
+
+    def answer(question, who, rng):
+        text = question.sample.question
+        return f"<caption>{text}</caption><bbox>[[0,0,9,9]]</bbox><answer>{text if rng.random() < who.right else 'no'}</answer>"
+
+    return [
+        invented.invent_run(
+            root,
+            invented.Answerer(f"{place}/<img src=x onerror=window.hacked=99>\u202e=cmd()|x", right=right, seed=place),
+            questions,
+            text_of=answer,
+            box_frame_reason="</title><script>window.hacked=98</script>",
+            packages={"</td><script>window.hacked=97</script>": "<b>1</b>"},
+            generation={"\" onload=\"x": "<i>\u0000"},
+        )
+        for place, right in enumerate((0.3, 0.9))
+    ]
+
+
+@pytest.fixture(scope="session")
+def hostile_comparison(hostile_runs):
+    from harness.compare import compare_runs, open_sides
+
+    return compare_runs(open_sides([str(path) for path in hostile_runs]))
 
 
 @pytest.fixture(scope="session")
