@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,7 +17,6 @@ import numpy as np
 
 from harness.paired import paired_difference
 from harness.run_store import load_run
-from harness.values import Record
 from training.loop_learning import Learning, learning_markdown
 from training.loop_plan import Chain
 from training.loop_settings import DecodingName
@@ -26,9 +25,12 @@ SCHEMA = 1
 """Of `comparison.json`."""
 
 MetricName: TypeAlias = Literal["answer", "iou", "caption", "format", "reward"]
-"""What is compared. `reward` is the mean of the components that a sample has, whatever an arm was trained on."""
+"""What is compared. `reward` is the mean of the components that a sample has in both runs, whatever was trained on."""
 
 METRICS: tuple[MetricName, ...] = ("answer", "iou", "caption", "format", "reward")
+
+ComponentName: TypeAlias = Literal["format", "caption", "bbox", "answer"]
+"""What a reward is made of."""
 
 SIGNIFICANT = 0.01
 """p below which a change is called one; the rest is called no clear change."""
@@ -115,11 +117,15 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
-    """One run's values of one task, by sample id."""
+class _Earned:
+    """What one sample earned in one run."""
 
-    clusters: Mapping[str, str]
-    metrics: Mapping[MetricName, Mapping[str, float]]
+    cluster: str
+    """Its cluster."""
+    iou: float | None
+    """Union IoU."""
+    components: Mapping[ComponentName, float]
+    """The components that it has."""
 
 
 def pairs_of(chains: Sequence[Chain]) -> list[tuple[str, str]]:
@@ -133,7 +139,7 @@ def pairs_of(chains: Sequence[Chain]) -> list[tuple[str, str]]:
 
 def compare_loop(pairs: Sequence[tuple[str, str]], runs: Sequence[LoopRun], *, seed: int) -> Comparison:
     """Compare the pairs in every decoding; a metric that a run does not have (boxes of freeform) gives no row."""
-    values = {(run.run, run.decoding): _values_of(run.folder) for run in runs}
+    values = {(run.run, run.decoding): _earned_of(run.folder) for run in runs}
     decodings: list[DecodingName] = list(dict.fromkeys(run.decoding for run in runs))
     rows: list[Row] = []
     dropped = 0
@@ -151,18 +157,26 @@ def compare_loop(pairs: Sequence[tuple[str, str]], runs: Sequence[LoopRun], *, s
     return Comparison(tuple(rows), dropped, seed)
 
 
-def _row(where: _Place, first: _Values, second: _Values, seed: int) -> tuple[Row | None, int]:
+def _row(
+    where: _Place, first: Mapping[str, _Earned], second: Mapping[str, _Earned], seed: int
+) -> tuple[Row | None, int]:
     """Compare one metric; also say how many samples only one of the two has a value for."""
-    a, b = first.metrics[where.metric], second.metrics[where.metric]
-    shared = [sample for sample in a if sample in b]
-    if not shared:
+    pairs: list[tuple[str, float, float]] = []
+    alone = 0
+    for sample, a in first.items():
+        b = second.get(sample)
+        if b is None:
+            continue
+        left, right = _values(where.metric, a, b)
+        if left is not None and right is not None:
+            pairs.append((a.cluster, left, right))
+        else:
+            alone += left is not None or right is not None
+    alone += len(first.keys() ^ second.keys())
+    if not pairs:
         return None, 0
-    found = paired_difference(
-        np.array([a[sample] for sample in shared]),
-        np.array([b[sample] for sample in shared]),
-        [first.clusters[sample] for sample in shared],
-        seed=seed,
-    )
+    clusters, left_values, right_values = zip(*pairs, strict=True)
+    found = paired_difference(np.array(left_values), np.array(right_values), clusters, seed=seed)
     row = Row(
         a=where.a,
         b=where.b,
@@ -178,39 +192,44 @@ def _row(where: _Place, first: _Values, second: _Values, seed: int) -> tuple[Row
         metric=where.metric,
         decoding=where.decoding,
     )
-    return row, len(a) + len(b) - 2 * len(shared)
+    return row, alone
 
 
-def _values_of(folder: Path) -> dict[str, _Values]:
-    """Read a run's values by task."""
-    clusters: dict[str, dict[str, str]] = {}
-    metrics: dict[str, dict[MetricName, dict[str, float]]] = {}
+def _values(metric: MetricName, a: _Earned, b: _Earned) -> tuple[float | None, float | None]:
+    """Return a sample's metric in both runs; a reward is made of the same components on both sides."""
+    if metric == "iou":
+        return a.iou, b.iou
+    if metric == "reward":
+        shared = [name for name in a.components if name in b.components]
+        return _mean(a.components, shared), _mean(b.components, shared)
+    return a.components.get(metric), b.components.get(metric)
+
+
+def _mean(components: Mapping[ComponentName, float], names: Sequence[ComponentName]) -> float | None:
+    """Return the mean of the named components; None without any."""
+    return math.fsum(components[name] for name in names) / len(names) if names else None
+
+
+def _earned_of(folder: Path) -> dict[str, dict[str, _Earned]]:
+    """Read what a run's samples earned, by task and sample id; only the first answer to each counts."""
+    found: dict[str, dict[str, _Earned]] = {}
     for record in load_run(folder).records():
         if record.repeat:
             continue
-        task, sample = record.sample.task, record.sample.id
-        clusters.setdefault(task, {})[sample] = record.sample.cluster_id
-        found = metrics.setdefault(task, {metric: {} for metric in METRICS})
-        for metric, value in _metrics_of(record):
-            found[metric][sample] = value
-    return {task: _Values(clusters[task], metrics[task]) for task in clusters}
-
-
-def _metrics_of(record: Record) -> Iterator[tuple[MetricName, float]]:
-    """Yield what a record has of each metric."""
-    earned, parts = record.score, record.score.components
-    components = [value for value in (parts.format, parts.caption, parts.bbox, parts.answer) if value is not None]
-    reward = math.fsum(components) / len(components) if components else None
-    values: dict[MetricName, float | None] = {
-        "answer": parts.answer,
-        "iou": earned.iou,
-        "caption": parts.caption,
-        "format": parts.format,
-        "reward": reward,
-    }
-    for metric, value in values.items():
-        if value is not None:
-            yield metric, value
+        parts = record.score.components
+        components: dict[ComponentName, float | None] = {
+            "format": parts.format,
+            "caption": parts.caption,
+            "bbox": parts.bbox,
+            "answer": parts.answer,
+        }
+        earned = _Earned(
+            cluster=record.sample.cluster_id,
+            iou=record.score.iou,
+            components={name: value for name, value in components.items() if value is not None},
+        )
+        found.setdefault(record.sample.task, {})[record.sample.id] = earned
+    return found
 
 
 def comparison_markdown(comparison: Comparison, name: str, chains: Sequence[Chain]) -> str:
@@ -242,7 +261,7 @@ def _reading() -> str:
     return (
         "Means over the samples that both runs have, in percent; changes in points with their 95 % interval (clusters "
         f"resampled); p by sign flips of clusters, two-sided, not adjusted for the number of rows. `rose` and `fell` "
-        f"say p < {SIGNIFICANT}. `reward` is the mean of the components that a sample has gold for."
+        f"say p < {SIGNIFICANT}. `reward` is the mean of the components that a sample has in both runs."
     )
 
 
