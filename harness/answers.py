@@ -34,7 +34,10 @@ _NO_GOLD: Final = AnswerCheck(None, None, ("no_gold",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
 _YES_NO: Final = re.compile(r"(?<![^\W_])(?:(yes)|no)(?![^\W_])")
-_NO_ANSWER: Final = re.compile(r"\bnot (?:an? )?\W?(?:yes|no)\b|\bno (?:doubt|idea|clue)\b")
+_NO_ANSWER: Final = re.compile(
+    r"(?:\b(?:not|never|neither|nor|cannot|hardly)|n't|\bfar from)(?: (?:really|quite|exactly|say|answer|be|an?|the))*"
+    r" \W?(?:yes|no)\b|\bno (?:doubt|idea|clue)\b"
+)
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
 _LIST_LEAD: Final = re.compile(r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?", re.IGNORECASE)
 _LIST_AND: Final = re.compile(r",? and |, ?")
@@ -101,7 +104,7 @@ def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> Answe
 def _read_yes_no(text: str) -> str | None:
     """Return `Yes` or `No` when just one of them is a word of the text, in any case, else None.
 
-    "not yes" and the phrases no doubt, no idea and no clue state neither.
+    A negated one ("not yes", "isn't a yes") and the phrases no doubt, no idea and no clue state neither.
     """
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
@@ -264,6 +267,8 @@ def _read_list(text: str) -> tuple[_Element, ...] | None:
         nested = text.count("[") != len(groups) or text.count("]") != len(groups)
         body = None if len(groups) > 1 or nested else str(groups[0])
     else:
+        if "[" in text or "]" in text:
+            return None  # a list that is not closed may be cut off
         body = _LIST_LEAD.sub("", text, count=1).strip().rstrip(".")
         body = body[1:-1] if body[:1] == "(" and body[-1:] == ")" else body
         body = body if _LIST_AND.search(body) else None

@@ -30,9 +30,6 @@ MAX_EXPONENT: Final = 300
 MAX_STATEMENTS: Final = 64
 """A text that writes a number more often than this states nothing, even if it is the same one."""
 
-_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
-_VULGAR: Final = re.compile("[¼½¾⅐-⅞]")
 _THIN_SPACE: Final = re.compile("(?<=\\d)[\u2009\u202f](?=\\d{3})")
 
 _CURRENCY: Final = r"[$€£¥₹]"
@@ -69,7 +66,7 @@ _NO_STATEMENT: Final = re.compile(
     r"\b(?:not|never|neither|nor|cannot|without|less than|more than|fewer than|greater than|at least|at most|up to"
     r"|or (?:more|less|fewer)|sqrt|pi|half|halves|dozens?|quarters?|thirds|(?:a|one) third)\b|n't\b"
     r"|[<>≤≥≠±√π∞]|不|没|至少|至多|超过|少于|多于|大于|小于"
-    r"|[-+]{2}|\b0x|\d_\d|\d\.\d+\.\d|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
+    r"|[-+]{2}|\b0x|\d_\d|\d\.\d+\.\d|\d!|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
 )
 _WORD_LIST: Final = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -152,9 +149,6 @@ def _rounded(value: Fraction, decimals: int) -> int:
 def _plain(text: str) -> str:
     """Return the text in lower case with plain digits and marks, without LaTeX and currency."""
     if not text.isascii():
-        # Before folding, which would glue a superscript or a vulgar fraction to the digits in front of it.
-        text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run.group().translate(_SUPERSCRIPTS), text)
-        text = _VULGAR.sub(r" \g<0>", text)
         text = _THIN_SPACE.sub("", text)
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")
     if "\\" in text or "{,}" in text:

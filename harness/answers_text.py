@@ -35,6 +35,9 @@ _FOLD: Final = str.maketrans(
         "\u2215": "/",
     }
 )
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_VULGAR_AFTER_DIGIT: Final = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _DRESS: Final = re.compile(r"[\\$*_`#]")
 _FRACTION: Final = re.compile(r"(\d?)\\[dtc]?frac(?: ?\{([^{}]*)\} ?\{([^{}]*)\}|(\d)(\d))")
 _WRAPPER: Final = re.compile(
@@ -58,12 +61,15 @@ _QUOTES: Final = "\"'"
 def fold(text: str) -> str:
     """Return the text in Unicode's compatibility form, with plain quotes, dashes and full stops.
 
+    What that form would glue to the digits before it is set apart first: 10² is 10^2 and not 102, 3½ is 3 1/2.
+
     A text with a pile of combining marks comes back unchanged, as normalising it would cost seconds, and so does one
     that grows many times over.
     """
     if text.isascii() or (len(text) > _PILE_MATTERS and _has_pile(text)):
         return text
-    folded = unicodedata.normalize("NFKC", text)
+    apart = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run.group().translate(_SUPERSCRIPTS), text)
+    folded = unicodedata.normalize("NFKC", _VULGAR_AFTER_DIGIT.sub(" ", apart))
     return text if len(folded) > _LONGEST_GROWTH * len(text) + _PILE_MATTERS else folded.translate(_FOLD)
 
 

@@ -7,7 +7,6 @@ line with the fault `error`, and the reason goes to the caller.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -42,8 +41,19 @@ ANSWER_RULES: Mapping[str, AnswerRule] = {
 MAX_LINE_CHARACTERS = 32 * 2**20
 """A longer line is a fault: no prediction is that long."""
 
+MAX_SIDE_PX = 10**9
+"""A wider or higher image is a mistake in the row. One without pixels can be read: nothing overlaps in it."""
+
 _EXTRA_FIELDS = ("question_type", "answer_type", "precision", "error", "index")
 _TOP_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _constant(name: str) -> float | None:
+    """Read what JSON does not have but tables write: NaN is a cell without a value; infinity stays for the checks."""
+    return None if name == "NaN" else float(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant)
 
 
 class RowError(ValueError):
@@ -142,12 +152,17 @@ def score_prediction(prediction: Prediction, config: ScoreConfig) -> Score:
 def record_of(scored: ScoredPrediction, repeat: int) -> Record:
     """Make a run's record of a scored row; its costs are unknown, because no model ran here.
 
+    A bad row of a known task becomes an unscored record, so that no mean hides that it is missing.
+
     Raises:
-        ValueError: The row could not be read, so that there is nothing to record.
+        ValueError: The row is of no known task, so that there is nothing to record.
     """
     prediction = scored.prediction
     if prediction is None:
-        raise ValueError(f"line {scored.line} has no prediction to record: {scored.reason}")
+        if scored.task not in ANSWER_RULES:
+            raise ValueError(f"line {scored.line} is of no known task: {scored.reason}")
+        sample = Sample(scored.row_id or f"line {scored.line}", scored.task, ANSWER_RULES[scored.task])
+        return Record(sample, Generation(text="", error=scored.reason), scored.score, repeat)
     return Record(
         sample=prediction.sample,
         generation=Generation(text=prediction.text, input_size=prediction.input_size),
@@ -221,7 +236,10 @@ def _load_object(line: str) -> dict[str, Any]:
     if len(line) > MAX_LINE_CHARACTERS:
         raise RowError(f"the line has {len(line)} characters, more than {MAX_LINE_CHARACTERS}")
     try:
-        value = json.loads(line)
+        value = _DECODER.decode(line)
+        line.encode()
+    except UnicodeEncodeError as fault:
+        raise RowError("the line is not UTF-8: save the file in that encoding") from fault
     except (ValueError, RecursionError) as fault:
         raise RowError(f"not a JSON object: {fault}") from fault
     if not isinstance(value, dict):
@@ -248,9 +266,15 @@ def _whole(row: Mapping[str, Any], field: str) -> int | None:
     value = row.get(field)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != int(value):
+    whole = value if isinstance(value, int) else _whole_of(value)
+    if isinstance(value, bool) or whole is None or abs(whole) > MAX_SIDE_PX:
         raise RowError(f"{field} must be a whole number of pixels, found {value!r}"[:200])
-    return int(value)
+    return whole
+
+
+def _whole_of(value: object) -> int | None:
+    """Return the whole number that a float is, else None."""
+    return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
 def _answers(row: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -277,13 +301,22 @@ def _choices(row: Mapping[str, Any]) -> dict[str, str]:
         return {}
     if isinstance(value, dict):
         pairs = cast("dict[str, Any]", value)
-        return {letter: str(text) for letter, text in pairs.items() if text is not None}
+        return {letter: _option(text) for letter, text in pairs.items() if text is not None}
     if isinstance(value, list):
         items = cast("list[Any]", value)
         if len(items) > len(_TOP_LETTERS):
             raise RowError(f"options has {len(items)} entries; at most {len(_TOP_LETTERS)} letters exist")
-        return {_TOP_LETTERS[place]: str(text) for place, text in enumerate(items)}
+        return {_TOP_LETTERS[place]: _option(text) for place, text in enumerate(items) if text is not None}
     raise RowError(f"choices must be an object of letter to text, found {type(value).__name__}")
+
+
+def _option(value: object) -> str:
+    """Return an option's text; a number counts as its text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise RowError(f"the texts of choices must be strings, found {type(value).__name__}")
 
 
 def _boxes(row: Mapping[str, Any]) -> tuple[Box, ...] | None:
@@ -326,6 +359,7 @@ def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> st
     if group:
         return group
     index = extra.get("index")
-    if task.startswith("mmbench") and isinstance(index, int | float) and math.isfinite(index):
-        return str(int(index) % 1_000_000)
+    index = _whole_of(index) if isinstance(index, float) else index
+    if task.startswith("mmbench") and isinstance(index, int):
+        return str(index % 1_000_000)
     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from typing import TypeAlias
 from harness.errors import ConfigError, IncompleteError
 from harness.journal import read_records
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
-from harness.predictions import ScoredPrediction, record_of, rescore_record
+from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
 from harness.run_store import StoredRun, add_scores, open_run
 from harness.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.score import SCORER_VERSION
@@ -93,7 +93,7 @@ def save_predictions_run(
     now: datetime,
     write_page: PageWriter | None = None,
 ) -> tuple[Path, RunSummary]:
-    """Make a finished run of scored predictions, marked "predictions only"; bad rows are left out of it.
+    """Make a finished run of scored predictions, marked "predictions only"; rows of no known task are left out of it.
 
     A row whose task and id were met before becomes a further repeat of that sample, which no summary
     counts.
@@ -102,8 +102,8 @@ def save_predictions_run(
         StoreError: The disk refuses.
         ConfigError: No row could be read.
     """
-    rows = [row for row in scored if row.prediction is not None]
-    if not rows:
+    rows = [row for row in scored if row.task in ANSWER_RULES]
+    if not any(row.prediction is not None for row in rows):
         raise ConfigError("no row of the predictions file can be scored, so there is no run to make")
     counts = Counter(row.task for row in rows)
     manifest = stamp_hashes(
@@ -137,8 +137,9 @@ def save_predictions_run(
     seen: Counter[tuple[str, str]] = Counter()
     with open_run(root, manifest, now=now, resume=False) as run:
         for row in rows:
-            key = (str(row.task), str(row.row_id))
-            run.journal.append(record_of(row, seen[key]))
+            record = record_of(row, 0)
+            key = (record.sample.task, record.sample.id)
+            run.journal.append(replace(record, repeat=seen[key]))
             seen[key] += 1
         run.journal.sync()
         summary = summarise_records(read_records(run.journal.path), config)

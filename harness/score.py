@@ -37,7 +37,7 @@ from harness.values import (
     order_faults,
 )
 
-SCORER_VERSION = 1
+SCORER_VERSION = 2
 """Raised whenever the same text can earn another score than before; part of the protocol hash."""
 
 GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
@@ -159,6 +159,9 @@ def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size:
         return _Grounding(boxes_image_px=predicted if response.boxes_written is not None else None, faults=faults)
     if size is not None:
         gold = cut_at_image(gold, size)[0]
+    if not any(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in gold):
+        # Nothing could ever overlap with it: the row is at fault, not the model.
+        return _Grounding(boxes_image_px=predicted, faults=faults | {"no_gold"})
     iou = union_iou(predicted, gold)
     return _Grounding(iou, iou, match_boxes(predicted, gold), predicted, faults)
 

@@ -13,7 +13,7 @@ from typing import TextIO
 from harness.errors import ConfigError
 from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, score_lines
 from harness.run_summary import RunSummary, summarise_records
-from harness.values import Generation, Record, Sample, ScoreConfig
+from harness.values import Record, ScoreConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,19 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
     """Score a file.
 
     Args:
-        path: JSON lines; `-` reads standard input.
+        path: JSON lines in UTF-8; a byte order mark at the start is passed over.
         config: How to score.
         lines_to: Where the output lines go; `-` is standard output, None nowhere.
 
     Raises:
-        ConfigError: The file cannot be read, is not UTF-8, or the output cannot be written.
+        ConfigError: The file cannot be read, or the output cannot be written or would overwrite it.
     """
     rows: list[ScoredPrediction] = []
     seen: set[tuple[str, str]] = set()
     counted: list[Record] = []
     repeated = 0
+    if lines_to is not None and lines_to.exists() and path.exists() and lines_to.samefile(path):
+        raise ConfigError(f"--output {lines_to} is the predictions file itself; name another file")
     with _lines(path) as source, _sink(lines_to) as sink:
         for row in score_lines(source, config):
             rows.append(row)
@@ -55,8 +57,8 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
                 sink.write(json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
             key = (str(row.task), str(row.row_id))
             if row.prediction is None:
-                if row.task is not None and row.task in ANSWER_RULES:
-                    counted.append(_unreadable(row, row.task))
+                if row.task in ANSWER_RULES:
+                    counted.append(record_of(row, 0))
                 continue
             repeated += key in seen
             if key not in seen:
@@ -65,20 +67,11 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
     return ScoredFile(tuple(rows), summarise_records(counted, config), repeated)
 
 
-def _unreadable(row: ScoredPrediction, task: str) -> Record:
-    """Return a bad row of a known task as an unscored record, so that no mean hides that it is missing."""
-    sample = Sample(id=row.row_id or f"line {row.line}", task=task, answer_rule=ANSWER_RULES[task])
-    return Record(sample, Generation(text="", error=row.reason), row.score)
-
-
 @contextmanager
 def _lines(path: Path) -> Generator[Iterator[str]]:
     """Yield the lines of the file; only a newline ends a line, whatever other separators a text holds."""
-    if str(path) == "-":
-        yield iter(sys.stdin)
-        return
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as stream:
             yield iter(stream)
     except OSError as fault:
         raise ConfigError(f"cannot read {path}: {fault.strerror or fault}") from fault
