@@ -21,9 +21,9 @@ from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.manifest import Manifest
     from harness.comparison import Comparison
     from harness.gate import Verdict
+    from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
@@ -353,7 +353,7 @@ def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
 
     try:
         write_run_page(folder, manifest, summary)
-    except Exception as fault:
+    except Exception as fault:  # noqa: BLE001 - whatever it is, hours of answers must still be published
         click.echo(
             f"warning: the run has no page: {type(fault).__name__}: {fault}. Its scores are complete; "
             f"make the page later with: satori-bench runs page RUN",
@@ -680,9 +680,13 @@ def _write_file(path: Path, content: bytes) -> None:
 
 @cli.command()
 @click.argument("run_folders", nargs=-1, required=True, metavar="RUNS...", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site."
+)
 @click.option("--allow-partial", is_flag=True, help="Also take runs of --limit; they are marked.")
-@click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages.")
+@click.option(
+    "--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages."
+)
 @_seed_option
 @_json_option
 def leaderboard(

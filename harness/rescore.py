@@ -22,7 +22,6 @@ from harness.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Protocol, Record, ScoreConfig
 
-
 PageWriter: TypeAlias = Callable[[Path, Manifest, RunSummary], None]
 """Puts a page into the folder of a run that is about to be published; handed in, as the harness knows no pages."""
 
