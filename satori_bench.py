@@ -355,7 +355,7 @@ def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
 
     try:
         write_run_page(folder, manifest, summary)
-    except Exception as fault:
+    except Exception as fault:  # noqa: BLE001 - whatever it is, hours of answers must still be published
         click.echo(
             f"warning: the run has no page: {type(fault).__name__}: {fault}. Its scores are complete; "
             f"make the page later with: satori-bench runs page RUN",
@@ -795,9 +795,13 @@ def _write_file(path: Path, content: bytes) -> None:
 
 @cli.command()
 @click.argument("run_folders", nargs=-1, required=True, metavar="RUNS...", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site."
+)
 @click.option("--allow-partial", is_flag=True, help="Also take runs of --limit; they are marked.")
-@click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages.")
+@click.option(
+    "--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages."
+)
 @_seed_option
 @_json_option
 def leaderboard(

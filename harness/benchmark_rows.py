@@ -172,9 +172,7 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
     if not len(scored):
         return None
     metric = _answer_metrics(shared[0], units[0])[0][0]
-    made = [
-        _sums(metric, one, one.b, _part_codes(metric, one)) for one in (every.take(scored) for every in units)
-    ]
+    made = [_sums(metric, one, one.b, _part_codes(metric, one)) for one in (every.take(scored) for every in units)]
     return HeadlineSums(tuple(sums for sums, _, _ in made), made[0][1], made[0][2], len(scored))
 
 

@@ -54,9 +54,7 @@ def _places(table: RunTable, task: str) -> dict[str, int]:
     return {name: place for place, (own, name) in enumerate(zip(table.tasks, table.ids, strict=True)) if own == task}
 
 
-def _same_everywhere(
-    key: str, first: int, places: Sequence[dict[str, int]], tables: Sequence[RunTable]
-) -> bool:
+def _same_everywhere(key: str, first: int, places: Sequence[dict[str, int]], tables: Sequence[RunTable]) -> bool:
     """Tell whether every run has the sample, with the gold of the first."""
     return all(
         key in own

@@ -1,8 +1,8 @@
 """Draw the charts of the pages as SVG: Altair describes them, vl-convert renders them, no script reaches the page.
 
 Colours are the style sheet's variables, so that a chart follows light, dark and print; every series has a shape or dash
-of its own beside its colour; marks carry ARIA labels, and the page has the same numbers in a table. The SVG has no style
-attributes and no style element, so the policy need not allow any.
+of its own beside its colour; marks carry ARIA labels, and the page has the same numbers in a table. The SVG has no
+style attributes and no style element, so the policy need not allow any.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def forest_chart(changes: Sequence[Change], side_names: Mapping[int, str], axis:
             scale=alt.Scale(domain=names, range=[SHAPES[place % len(SHAPES)] for place in places]),
             legend=alt.Legend(title=None, orient="top") if several else None,
         ),
-        description=alt.Text("what:N"),
+        description="what:N",
     )
     chart = (zero + intervals + points).properties(
         width=WIDTH_PX - 140, height=alt.Step(16 if several else 26), description=visible(title)
@@ -157,7 +157,9 @@ def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -
         .encode(x=x, y=alt.Y("low:Q", title=_label(y_axis)), y2="high:Q")
         for name, curve in zip(names, curves, strict=True)
     ]
-    lines = base.mark_line(strokeWidth=2.2).encode(x=x, y=alt.Y("y:Q", title=_label(y_axis)), color=colour, strokeDash=dash)
+    lines = base.mark_line(strokeWidth=2.2).encode(
+        x=x, y=alt.Y("y:Q", title=_label(y_axis)), color=colour, strokeDash=dash
+    )
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="var(--rule)").encode(y="zero:Q")
     return _svg(alt.layer(zero, *bands, lines).properties(width=430, height=230, description=visible(title)), title)
 

@@ -1,4 +1,4 @@
-"""Write the page of a comparison: one HTML file that needs nothing else, or a folder with shards and pictures beside it.
+"""Write the page of a comparison: one HTML file that needs nothing else, or a folder with shards and pictures.
 
     write_comparison_page(comparison, Path("page.html"), PageOptions())
     write_comparison_page(comparison, Path("site"), PageOptions(bundle=True))     # site/index.html, shards/, media/
@@ -217,11 +217,11 @@ def _flips(
         code = DIRECTIONS.index(direction)
         for place in (pair.samples.directions == code).nonzero()[0][:FLIPS_IN_PRINT].tolist():
             one = asked[place]
-            answers = [_short(side[place].extracted or "nothing") for side in said]
+            a, b = (_short(side[place].extracted or "nothing") for side in said)
             words = f"{sides[1].letter} against {sides[0].letter}"
             link = f"#list={number}&flip={direction}"
             found.append(
-                FlipView(words, direction, one.task, one.id, _short(one.question), _short(one.answers), *answers, link)
+                FlipView(words, direction, one.task, one.id, _short(one.question), _short(one.answers), a, b, link)
             )
     return found
 

@@ -26,7 +26,7 @@ from harness.comparison import (
     SideGrounding,
     SideScore,
 )
-from harness.values import Json
+from harness.values import FAULTS, Json, Protocol
 from reports.charts import (
     COLOURS,
     DASHES,
@@ -39,7 +39,7 @@ from reports.charts import (
     histogram_chart,
 )
 from reports.number_text import DASH, count, number, p_text, percent, signed
-from reports.verdict_text import mde_text, value_text
+from reports.verdict_text import cut, mde_text, value_text
 from reports.visible import visible
 
 ALPHA = 0.05
@@ -50,7 +50,7 @@ MOST_FOREST_CATEGORIES = 40
 """A chart of more categories than this would not be read; the table has them all."""
 
 FEWEST_ON_EITHER_SIDE = 15
-"""A point of the coupling curve with fewer samples than this above or below the cut is in the table, not in the chart."""
+"""Points of the coupling curve with fewer samples above or below the cut are in the table, not in the chart."""
 
 QUADRANT_WORDS = (
     "right answer, right place",
@@ -279,7 +279,9 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
     sides = tuple(_side_view(comparison, place) for place in range(len(comparison.sides)))
     cells = _Cells()
     pairs = tuple(_pair_view(pair, sides, number, cells) for number, pair in enumerate(comparison.pairs))
-    protocols = tuple(dict.fromkeys(protocol for row in comparison.parity for protocol in row.values))
+    protocols: tuple[Protocol, ...] = tuple(
+        dict.fromkeys(protocol for row in comparison.parity for protocol in row.values)
+    )
     return ComparisonView(
         title=_title(sides),
         sides=sides,
@@ -356,7 +358,7 @@ def _side_view(comparison: Comparison, place: int) -> SideView:
     return SideView(
         letter=LETTERS[place % len(LETTERS)],
         colour=place % len(COLOURS),
-        label=side.label,
+        label=cut(side.label),
         about=" · ".join(filter(None, [f"format {first.format}", f"protocol {first.protocol}", weights, seeds])),
         badges=tuple(name for name, there in badges.items() if there),
     )
@@ -425,8 +427,9 @@ def _verdict(pair: Pair, a: SideView, b: SideView) -> VerdictView:
 def _verdict_line(row: ScoreRow) -> str:
     assert row.difference is not None  # only rows with a change come here
     unit = "points" if row.scale == "points" else "percentage points"
+    mark = "▲" if row.difference.delta > 0 else "▼"
     return (
-        f"{'▲' if row.difference.delta > 0 else '▼'} {row.task} {row.metric}: {_change(row, row.difference.delta)} {unit}, "
+        f"{mark} {row.task} {row.metric}: {_change(row, row.difference.delta)} {unit}, "
         f"{_range(row, row.difference.ci_low, row.difference.ci_high, with_sign=True)}, Holm p {p_text(row.holm_p)}, "
         f"n = {count(row.difference.n)}"
     )
@@ -510,10 +513,10 @@ def _benchmark_view(item: Benchmark, sides: tuple[SideView, SideView], number: i
 
 
 def _faults(a: SideFaults, b: SideFaults) -> tuple[tuple[str, str, str], ...]:
-    names = [name for name in a.by_name.keys() | b.by_name.keys() if a.by_name.get(name) or b.by_name.get(name)]
     return tuple(
         (name, percent(a.by_name.get(name, 0), a.rows), percent(b.by_name.get(name, 0), b.rows))
-        for name in sorted(names)
+        for name in FAULTS
+        if a.by_name.get(name) or b.by_name.get(name)
     )
 
 
@@ -555,8 +558,8 @@ def _drawn(row: ScoreRow, label: str, side: int) -> Change | None:
         return None
     scale = 100.0 if row.scale == "fraction" else 1.0
     found = row.difference
-    ends = (None if end is None else end * scale for end in (found.ci_low, found.ci_high))
-    return Change(label, found.delta * scale, *ends, side)
+    low, high = (None if end is None else end * scale for end in (found.ci_low, found.ci_high))
+    return Change(label, found.delta * scale, low, high, side)
 
 
 def _grounding_view(

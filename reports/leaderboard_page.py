@@ -20,6 +20,7 @@ from reports.leaderboard import Cell, Entry, Leaderboard, Published, leaderboard
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, render
 from reports.run_page import PAGE_NAME, stored_run_page
+from reports.verdict_text import cut
 from reports.visible import csv_cell
 
 CSV_COLUMNS = (
@@ -150,7 +151,7 @@ def leaderboard_view(board: Leaderboard) -> LeaderboardView:
             *(_entry_view(entry, board.tasks) for entry in board.entries),
             *_reported_views(reported, board.tasks),
         ),
-        barred=board.barred,
+        barred=tuple((cut(run), cut(reason)) for run, reason in board.barred),
         published=reported,
         published_rows=tuple((model, tuple(number(value) for value in values)) for model, values in reported.rows),
         ranked=any(cell.rank is not None for entry in board.entries for cell in entry.cells.values()),
@@ -167,7 +168,7 @@ def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
     badges = {"partial": entry.partial, "predictions only": entry.predictions_only}
     resolution = DASH if entry.max_pixels is None else f"{count(entry.min_pixels)} to {count(entry.max_pixels)} px"
     return EntryView(
-        model=entry.model,
+        model=cut(entry.model),
         link=f"runs/{entry.run}/{PAGE_NAME}",
         badges=(*(name for name, there in badges.items() if there), f"seed {entry.seed}"),
         facts=(
@@ -176,7 +177,7 @@ def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
             (entry.format, entry.format),
             (entry.protocol, entry.protocol),
             (resolution, "" if entry.max_pixels is None else str(entry.max_pixels)),
-            (entry.max_new_tokens, entry.max_new_tokens),
+            (cut(entry.max_new_tokens), cut(entry.max_new_tokens)),
             (short_hash(entry.weights), entry.weights[:12]),
         ),
         cells=tuple(_cell_view(entry.cells[task]) if task in entry.cells else None for task in tasks),

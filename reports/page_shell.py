@@ -1,4 +1,4 @@
-"""Turn a page value into the bytes of one HTML file: template, style, script, data blocks and the policy that guards them.
+"""Turn a page value into the bytes of one HTML file: template, style, script, data and the policy that guards them.
 
 The policy (CSP) names our style sheet and script by their hashes and blocks everything else: no other script, no
 inline style, no connection, no form, no frame. Pictures come from the page itself, or from beside it where the caller

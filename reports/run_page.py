@@ -27,6 +27,7 @@ from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, json_block, render
 from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
 from reports.sample_texts import Asked, Said, asked_and_said
+from reports.verdict_text import cut
 
 PAGE_NAME = "index.html"
 """What the page is called in the run's folder."""
@@ -146,7 +147,7 @@ def run_page(
     pictures = PictureBook([folder / MEDIA_NAME], None)
     shown = ShownSamples(
         table=table,
-        sides=(ShownSide("A", manifest.model, 1, table.a),),
+        sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
         questions=gathered.asked,
         answers=(gathered.said,),
         directions=RESULTS,
@@ -158,7 +159,7 @@ def run_page(
         "pictures": [f"{MEDIA_NAME}/{path.name}" for path in pictures.paths],
     }
     page = RunPage(
-        title=manifest.model,
+        title=cut(manifest.model, 300),
         about=_about(manifest),
         badges=_badges(manifest),
         warnings=_warnings(summary),
@@ -398,7 +399,8 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     lines += [(f"generation: {name}", str(value)) for name, value in manifest.generation.items()]
     for name, task in manifest.tasks.items():
         revision = f" @ {task.dataset_revision}" if task.dataset_revision else ""
-        data = f"{task.dataset_path}{revision}, {task.samples:,} of {task.rows:,} rows, data {short_hash(task.fingerprint)}"
+        rows = f"{task.samples:,} of {task.rows:,} rows"
+        data = f"{task.dataset_path}{revision}, {rows}, data {short_hash(task.fingerprint)}"
         lines.append((f"task {name}", data))
     lines += [(f"package {name}", version) for name, version in manifest.packages.items()]
     return tuple(lines)

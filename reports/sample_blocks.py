@@ -222,8 +222,9 @@ def choose_pictures(table: SampleTable, images: Sequence[str], most: int = MOST_
     groups.append(_in_turn(rest))
     chosen: dict[str, None] = {}
     for place in np.concatenate(groups).tolist():
-        if images[place]:
-            chosen[images[place]] = None
+        image = images[int(place)]
+        if image:
+            chosen[image] = None
             if len(chosen) == most:
                 break
     return list(chosen)

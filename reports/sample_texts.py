@@ -147,4 +147,5 @@ def _name(text: str) -> str:
 def _cut(text: str) -> str:
     if len(text) <= MAX_TEXT_CHARACTERS:
         return visible(text)
-    return f"{visible(text[:MAX_TEXT_CHARACTERS])}… ({len(text) - MAX_TEXT_CHARACTERS:,} more characters in the run folder)"
+    more = len(text) - MAX_TEXT_CHARACTERS
+    return f"{visible(text[:MAX_TEXT_CHARACTERS])}… ({more:,} more characters in the run folder)"

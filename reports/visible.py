@@ -13,6 +13,9 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+MAX_CELL_CHARACTERS = 32_000
+"""Spreadsheets hold 32,767 characters in a cell; a longer text is cut."""
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -37,5 +40,5 @@ def csv_cell(value: str | float | None) -> str | float:
         return ""
     if not isinstance(value, str):
         return value
-    shown = visible(value)
+    shown = visible(value[:MAX_CELL_CHARACTERS])
     return f"'{shown}" if shown.lstrip(" \n").startswith(_FORMULA_STARTS) or value.startswith(("\t", "\r")) else shown

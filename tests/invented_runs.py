@@ -84,7 +84,7 @@ def many_questions(n: int) -> list[Question]:
                     id=f"sample-{number:06d}",
                     task="shapes",
                     answer_rule="accepted",
-                    question=f"What is in region {number % 977} of scene {number}, to the left of the {number % 89}th mark?",
+                    question=f"What is in region {number % 977} of scene {number}, left of mark {number % 89}?",
                     answers=(f"thing {number % 13}",),
                     category=kinds[number % len(kinds)],
                     boxes_image_px=((float(x), float(y), x + 120.0, y + 110.0),),
@@ -106,7 +106,8 @@ def invented_text(question: Question, who: Answerer, rng: np.random.Generator) -
     boxes = [_moved(gold, 0.12 if near else 1.1, rng, sample.image_size or Size(100, 100))]
     answer = (sample.answers or ("?",))[0] if right else str(rng.choice(["red", "two", "left", "I cannot tell"]))
     caption = sample.caption or "" if rng.random() < 0.5 else "some coloured shapes on a plain ground"
-    text = f"<caption>{caption}</caption>\n<bbox>{[list(map(int, box)) for box in boxes]}</bbox>\n<answer>{answer}</answer>"
+    written = [list(map(int, box)) for box in boxes]
+    text = f"<caption>{caption}</caption>\n<bbox>{written}</bbox>\n<answer>{answer}</answer>"
     if rng.random() < who.broken:
         text = str(
             rng.choice([text.removesuffix("</answer>"), text.replace("bbox", "box"), answer, text.replace("]]", "]")])
@@ -145,7 +146,12 @@ def invent_run(
         generation={"temperature": 0.0, "max_new_tokens": 256},
         tasks={
             task: TaskManifest(
-                yaml_hash="1" * 64, dataset_path="embedded", dataset_revision=None, fingerprint="2" * 64, rows=n, samples=n
+                yaml_hash="1" * 64,
+                dataset_path="embedded",
+                dataset_revision=None,
+                fingerprint="2" * 64,
+                rows=n,
+                samples=n,
             )
             for task, n in counts.items()
         },
@@ -165,7 +171,7 @@ def invent_run(
             if question.png is not None:
                 write_thumbnail(run.media_folder, Image.open(io.BytesIO(question.png)), question.sample.image_sha256)
         run.journal.sync()
-        summary = summarise_records(read_records(run.journal.path), config)
+        summary = summarise_records(read_records(run.journal.path), config, seed=manifest.seed)
         if write_page is not None:
             write_page(run.folder, run.manifest, summary, run.journal.path)
         return run.publish(summary.to_json(), now=NOW)

@@ -78,7 +78,7 @@ def page_file(comparison, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def hostile_runs(invented, hostile, tmp_path_factory) -> list[Path]:
-    """Two runs in which every text that a stranger controls is hostile: answers, ids, categories, models, data paths."""
+    """Two runs in which every text that a stranger controls is hostile: answers, ids, categories, models."""
     root = tmp_path_factory.mktemp("hostile")
     questions = [
         replace(
@@ -98,7 +98,8 @@ def hostile_runs(invented, hostile, tmp_path_factory) -> list[Path]:
 
     def answer(question, who, rng):
         text = question.sample.question
-        return f"<caption>{text}</caption><bbox>[[0,0,9,9]]</bbox><answer>{text if rng.random() < who.right else 'no'}</answer>"
+        said = text if rng.random() < who.right else "no"
+        return f"<caption>{text}</caption><bbox>[[0,0,9,9]]</bbox><answer>{said}</answer>"
 
     return [
         invented.invent_run(
@@ -108,7 +109,7 @@ def hostile_runs(invented, hostile, tmp_path_factory) -> list[Path]:
             text_of=answer,
             box_frame_reason="</title><script>window.hacked=98</script>",
             packages={"</td><script>window.hacked=97</script>": "<b>1</b>"},
-            generation={"\" onload=\"x": "<i>\u0000"},
+            generation={'" onload="x': "<i>\u0000"},
         )
         for place, right in enumerate((0.3, 0.9))
     ]
@@ -124,7 +125,9 @@ def hostile_comparison(hostile_runs):
 @pytest.fixture(scope="session")
 def chromium():
     """A browser, or the reason why there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
     with playwright.sync_playwright() as driver:

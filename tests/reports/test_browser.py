@@ -1,4 +1,4 @@
-"""The pages in a real browser: load, filter, search, keys, slider, links, dark, print, no JavaScript, nothing hostile."""
+"""The pages in a real browser: load, filter, search, keys, slider, links, dark, print, no JavaScript, hostility."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Visit:
         self.settled(before)
 
     def settled(self, before: str | None) -> None:
-        self.page.wait_for_function("before => document.getElementById('explorer').dataset.settled !== before", arg=before)
+        self.page.wait_for_function(
+            "before => document.getElementById('explorer').dataset.settled !== before", arg=before
+        )
 
 
 @pytest.fixture
@@ -67,9 +69,9 @@ def visit(chromium):
 
 def test_a_page_opens_without_a_complaint_and_asks_for_nothing_else(visit, page_file):
     with visit(page_file) as seen:
-        assert [] == seen.complaints
-        assert [] == [url for url in seen.requests if not url.startswith((f"file://{page_file}", "data:", "blob:"))]
-        assert "60 samples" == seen.count()
+        assert seen.complaints == []
+        assert [url for url in seen.requests if not url.startswith((f"file://{page_file}", "data:", "blob:"))] == []
+        assert seen.count() == "60 samples"
         assert seen.page.inner_text(".detail h3").startswith("shapes · ")
 
 
@@ -95,7 +97,9 @@ def test_a_quadrant_links_to_its_samples(visit, page_file):
         link = seen.page.locator("#grounding a.count").first
         wanted = link.inner_text()
         link.click()
-        seen.page.wait_for_function("wanted => document.querySelector('.count-now').textContent.startsWith(wanted + ' of ')", arg=wanted)
+        seen.page.wait_for_function(
+            "wanted => document.querySelector('.count-now').textContent.startsWith(wanted + ' of ')", arg=wanted
+        )
 
 
 def test_search_finds_questions_and_on_demand_answers(visit, page_file):
@@ -105,7 +109,7 @@ def test_search_finds_questions_and_on_demand_answers(visit, page_file):
         assert all("How many" in row for row in seen.rows())
 
         seen.search("I cannot tell")
-        assert "0 of 60 samples" == seen.count()
+        assert seen.count() == "0 of 60 samples"
         seen.page.check('[data-filter="texts"]')
         seen.page.wait_for_function("/^[1-9]\\d* of 60/.test(document.querySelector('.count-now').textContent)")
 
@@ -115,13 +119,15 @@ def test_keys_walk_through_the_samples(visit, page_file):
         heads = [seen.page.inner_text(".detail h3")]
         for key in ("j", "j", "k"):
             seen.page.keyboard.press(key)
-            seen.page.wait_for_function("before => document.querySelector('.detail h3').innerText !== before", arg=heads[-1])
+            seen.page.wait_for_function(
+                "before => document.querySelector('.detail h3').innerText !== before", arg=heads[-1]
+            )
             heads.append(seen.page.inner_text(".detail h3"))
 
         assert heads[0] != heads[1] != heads[2]
         assert heads[1] == heads[3]
         seen.page.keyboard.press("/")
-        assert "q" == seen.page.evaluate("document.activeElement.dataset.filter")
+        assert seen.page.evaluate("document.activeElement.dataset.filter") == "q"
 
 
 def test_the_slider_moves_quadrants_and_transitions(visit, page_file, comparison):
@@ -136,7 +142,9 @@ def test_the_slider_moves_quadrants_and_transitions(visit, page_file, comparison
             return [side.quadrants[place][quadrant] for quadrant in range(4) for side in (found.a, found.b)]
 
         assert expected(9) == numbers()
-        seen.page.evaluate("() => { const s = document.getElementById('cut'); s.value = '90'; s.dispatchEvent(new Event('input')); }")
+        seen.page.evaluate(
+            "() => { const s = document.getElementById('cut'); s.value = '90'; s.dispatchEvent(new Event('input')); }"
+        )
         assert expected(17) == numbers()
         assert {"0.90"} == set(seen.page.locator(".cut-now").all_inner_texts())
 
@@ -145,7 +153,7 @@ def test_a_deep_link_opens_its_sample_in_its_list(visit, page_file, comparison):
     sample = comparison.pairs[1].samples.ids[17]
     with visit(page_file, f"#list=1&task=shapes&id={sample}") as seen:
         seen.page.wait_for_function("id => document.querySelector('.detail h3').innerText.endsWith(id)", arg=sample)
-        assert "C against A" == seen.page.eval_on_selector('[data-filter="list"]', "box => box.selectedOptions[0].text")
+        assert seen.page.eval_on_selector('[data-filter="list"]', "box => box.selectedOptions[0].text") == "C against A"
         assert seen.page.inner_text(".answer >> nth=1").startswith("C sft")
 
 
@@ -156,7 +164,7 @@ def test_boxes_are_drawn_over_the_picture_and_told_apart_without_colour(visit, p
         dashes = seen.page.eval_on_selector_all(
             ".picture rect:not(.halo)", "all => [...new Set(all.map(r => getComputedStyle(r).strokeDasharray))]"
         )
-        assert 3 == len(dashes)
+        assert len(dashes) == 3
         assert "Question: " in (seen.page.get_attribute(".picture img", "alt") or "")
 
 
@@ -188,7 +196,7 @@ def test_the_page_prints_without_its_controls(visit, page_file):
         assert len(pdf) > 20_000
         assert not seen.page.is_visible("#explorer")
         assert seen.page.is_visible("#flips table")
-        assert "rgb(255, 255, 255)" == seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_without_javascript_verdict_tables_and_charts_can_be_read(visit, page_file):
@@ -218,14 +226,14 @@ def test_a_bundle_loads_its_shards_and_pictures_from_beside_the_page(visit, comp
         seen.page.wait_for_function("document.querySelector('.picture img').naturalWidth > 0")
         beside = {url.removeprefix(f"file://{page.parent}/").split("/")[0] for url in seen.requests}
 
-        assert [] == seen.complaints
+        assert seen.complaints == []
         assert {"index.html", "shards", "media"} == beside
 
 
 def test_a_runs_page_shows_the_pictures_beside_it(visit, runs):
     with visit(runs["grpo"] / "index.html") as seen:
         seen.page.wait_for_function("document.querySelector('.picture img')?.naturalWidth > 0")
-        assert [] == seen.complaints
+        assert seen.complaints == []
         seen.choose("flip", "wrong")
         assert re.fullmatch(r"\d+ of 60 samples", seen.count())
 
@@ -238,16 +246,16 @@ def test_the_leaderboard_sorts_and_filters(visit, runs, tmp_path):
     with visit(write_leaderboard(board, tmp_path / "site"), ready=False) as seen:
         names = "rows => rows.filter(row => !row.hidden).map(row => row.dataset.sort ?? row.cells[0].dataset.sort)"
         shown = lambda: seen.page.eval_on_selector_all("#table tbody tr", names)  # noqa: E731 - read twice
-        assert ["checkpoints/grpo", "checkpoints/sft", "checkpoints/base"] == shown()
+        assert shown() == ["checkpoints/grpo", "checkpoints/sft", "checkpoints/base"]
         seen.page.click("#table thead th >> nth=0 >> button")
-        assert ["checkpoints/base", "checkpoints/grpo", "checkpoints/sft"] == shown()
+        assert shown() == ["checkpoints/base", "checkpoints/grpo", "checkpoints/sft"]
         seen.page.click("#table thead th >> nth=1 >> button")
-        assert ["checkpoints/grpo", "checkpoints/sft", "checkpoints/base"] == shown()
+        assert shown() == ["checkpoints/grpo", "checkpoints/sft", "checkpoints/base"]
         seen.page.fill("#filter", "SFT")
-        assert ["checkpoints/sft"] == shown()
+        assert shown() == ["checkpoints/sft"]
         seen.page.click("#table a >> visible=true")
         seen.page.wait_for_selector("#explorer[data-ready]")
-        assert [] == seen.complaints
+        assert seen.complaints == []
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------
@@ -275,9 +283,9 @@ def test_nothing_hostile_runs_and_no_request_leaves(visit, hostile_comparison, h
                 seen.search("script")
             seen.page.wait_for_timeout(200)
 
-            assert [] == seen.complaints
+            assert seen.complaints == []
             assert seen.page.evaluate("window.hacked") is None
-            assert [] == [url for url in seen.requests if not url.startswith(("file://", "data:", "blob:"))]
+            assert [url for url in seen.requests if not url.startswith(("file://", "data:", "blob:"))] == []
 
 
 def test_the_policy_is_in_force(visit, page_file):
@@ -302,6 +310,13 @@ def test_the_policy_is_in_force(visit, page_file):
             }"""
         )
 
-        assert ["connect-src", "frame-src", "img-src", "script-src-attr", "script-src-elem", "style-src-elem"] == blocked
+        assert blocked == [
+            "connect-src",
+            "frame-src",
+            "img-src",
+            "script-src-attr",
+            "script-src-elem",
+            "style-src-elem",
+        ]
         assert seen.page.evaluate("window.hacked") is None
-        assert [] == [url for url in seen.requests if "beacon" in url and not url.startswith("https://beacon.invalid")]
+        assert [url for url in seen.requests if "beacon" in url and not url.startswith("https://beacon.invalid")] == []

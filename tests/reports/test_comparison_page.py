@@ -1,4 +1,4 @@
-"""The comparison page: its value says what the comparison says, its bytes are the same each time, nothing breaks out."""
+"""The comparison page: it says what the comparison says, its bytes are the same each time, nothing breaks out."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def elements(page_file) -> Elements:
 
 
 def test_sides_are_lettered_in_order_and_compared_with_the_first(view):
-    assert [("A", "base"), ("B", "grpo"), ("C", "sft")] == [(side.letter, side.label) for side in view.sides]
-    assert [("A", "B"), ("A", "C")] == [(pair.a.letter, pair.b.letter) for pair in view.pairs]
+    assert [(side.letter, side.label) for side in view.sides] == [("A", "base"), ("B", "grpo"), ("C", "sft")]
+    assert [(pair.a.letter, pair.b.letter) for pair in view.pairs] == [("A", "B"), ("A", "C")]
 
 
 def test_the_verdict_follows_from_the_adjusted_p_of_the_headlines(comparison, view):
@@ -70,7 +70,7 @@ def test_the_verdict_follows_from_the_adjusted_p_of_the_headlines(comparison, vi
 
 
 def test_a_large_change_is_called_better(view):
-    assert "better" == view.pairs[0].verdict.kind
+    assert view.pairs[0].verdict.kind == "better"
     assert view.pairs[0].verdict.lead == "B (grpo) is better than A (base): better on 1 of 1 benchmark."
 
 
@@ -86,20 +86,26 @@ def test_a_row_shows_the_numbers_of_the_comparison(comparison, view):
 def test_a_benchmark_that_may_not_be_compared_shows_the_reason_and_no_change(comparison):
     pair = comparison.pairs[0]
     benchmark = pair.benchmarks[0]
-    barred = replace(benchmark, headline=replace(benchmark.headline, difference=None, reason="the data differ", holm_p=None))
+    barred = replace(
+        benchmark, headline=replace(benchmark.headline, difference=None, reason="the data differ", holm_p=None)
+    )
     view = comparison_view(replace(comparison, pairs=(replace(pair, benchmarks=(barred,)),)))
 
-    assert ("–", "the data differ") == (view.pairs[0].headlines[0].change, view.pairs[0].headlines[0].reason)
+    assert (view.pairs[0].headlines[0].change, view.pairs[0].headlines[0].reason) == ("–", "the data differ")
     assert "not comparable on 1" in view.pairs[0].verdict.lead
 
 
 def test_too_few_clusters_are_said_instead_of_a_p(comparison):
     pair = comparison.pairs[0]
     benchmark = pair.benchmarks[0]
-    few = replace(benchmark.headline, difference=replace(benchmark.headline.difference, clusters=9, p=None, p_drop=None), holm_p=None)
+    few = replace(
+        benchmark.headline,
+        difference=replace(benchmark.headline.difference, clusters=9, p=None, p_drop=None),
+        holm_p=None,
+    )
     view = comparison_view(replace(comparison, pairs=(replace(pair, benchmarks=(replace(benchmark, headline=few),)),)))
 
-    assert "too few" == view.pairs[0].headlines[0].p
+    assert view.pairs[0].headlines[0].p == "too few"
 
 
 def test_the_slider_puts_the_comparisons_counts_into_the_cells(comparison, view):
@@ -168,7 +174,9 @@ def test_the_page_asks_for_nothing_from_elsewhere(elements):
 
 
 def test_the_policy_names_style_and_script_by_hash_and_blocks_the_rest(elements):
-    policy = next(attributes["content"] for tag, attributes in elements.tags if tag == "meta" and "http-equiv" in attributes)
+    policy = next(
+        attributes["content"] for tag, attributes in elements.tags if tag == "meta" and "http-equiv" in attributes
+    )
 
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
@@ -198,7 +206,9 @@ def test_a_bundle_keeps_texts_and_pictures_beside_the_page(comparison, tmp_path,
     assert out / "index.html" == page
     assert not [name for name in elements.blocks if name and name.startswith(("texts-", "image-"))]
     assert {"texts-0-0.js", "texts-1-0.js"} == {path.name for path in (out / "shards").iterdir()}
-    assert {path.name for path in (runs["base"] / "media").iterdir()} == {path.name for path in (out / "media").iterdir()}
+    assert {path.name for path in (runs["base"] / "media").iterdir()} == {
+        path.name for path in (out / "media").iterdir()
+    }
 
 
 def test_a_bundle_is_never_written_into_a_run(comparison, runs):
@@ -235,7 +245,9 @@ def hostile_page(hostile_comparison, tmp_path_factory):
 
 def test_hostile_strings_add_no_element_and_no_attribute(hostile_page, elements):
     known = {(tag, name) for tag, attributes in elements.tags for name in ["", *attributes]}
-    found = {(tag, name) for tag, attributes in Elements(hostile_page.read_text("utf-8")).tags for name in ["", *attributes]}
+    found = {
+        (tag, name) for tag, attributes in Elements(hostile_page.read_text("utf-8")).tags for name in ["", *attributes]
+    }
 
     assert found - known <= {("tr", "class"), ("td", "colspan")}
 

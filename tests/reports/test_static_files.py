@@ -37,7 +37,7 @@ def test_no_script_has_a_way_to_run_text_as_code(script):
     allowed = "script.onerror = "  # a handler that is a function of ours
     text = script.read_text(encoding="utf-8").replace(allowed, "")
 
-    assert [] == SINKS.findall(text)
+    assert SINKS.findall(text) == []
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,14 @@ def test_the_scripts_types_check(tmp_path):
         pytest.skip("no tsc on PATH: npm install -g typescript")
     done = subprocess.run([tsc, "-p", str(STATIC / "jsconfig.json")], capture_output=True, text=True, check=False)
 
-    assert "" == done.stdout + done.stderr
+    assert done.stdout + done.stderr == ""
 
 
 def colours() -> dict[str, tuple[str, str]]:
     text = (STATIC / "page.css").read_text(encoding="utf-8")
-    return {name: (light, dark) for name, light, dark in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", text)}
+    return {
+        name: (light, dark) for name, light, dark in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", text)
+    }
 
 
 def luminance(colour: str) -> float:

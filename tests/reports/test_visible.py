@@ -42,11 +42,12 @@ def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(start):
 
 
 def test_numbers_stay_numbers_in_a_cell_and_nothing_is_empty():
-    assert (-1.5, 3, "", "a=1") == (csv_cell(-1.5), csv_cell(3), csv_cell(None), csv_cell("a=1"))
+    assert (csv_cell(-1.5), csv_cell(3), csv_cell(None), csv_cell("a=1")) == (-1.5, 3, "", "a=1")
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (float("nan"), "–"), (0.04, "0.0"), (-0.04, "0.0"), (-1.25, "−1.2"), (1234.5, "1,234.5")]
+    ("value", "text"),
+    [(None, "–"), (float("nan"), "–"), (0.04, "0.0"), (-0.04, "0.0"), (-1.25, "−1.2"), (1234.5, "1,234.5")],
 )
 def test_numbers_round_late_and_are_never_minus_zero(value, text):
     assert text == number(value)
@@ -58,14 +59,18 @@ def test_a_change_carries_its_sign_unless_it_is_none(value, text):
 
 
 def test_a_p_value_is_never_shown_as_zero():
-    assert ("< 0.001", "0.050", "1.000", "–") == (p_text(0.0001), p_text(0.05), p_text(1.0), p_text(None))
+    assert (p_text(0.0001), p_text(0.05), p_text(1.0), p_text(None)) == ("< 0.001", "0.050", "1.000", "–")
 
 
 def test_a_share_is_none_or_all_only_when_it_is_exactly_so():
-    assert ("0.0 %", "0.1 %", "99.9 %", "100.0 %", "–") == tuple(
-        percent(part, whole) for part, whole in [(0, 9), (1, 99_999), (99_998, 99_999), (9, 9), (0, 0)]
+    assert tuple(percent(part, whole) for part, whole in [(0, 9), (1, 99_999), (99_998, 99_999), (9, 9), (0, 0)]) == (
+        "0.0 %",
+        "0.1 %",
+        "99.9 %",
+        "100.0 %",
+        "–",
     )
 
 
 def test_a_missing_count_is_a_dash():
-    assert ("–", "1,000") == (count(None), count(1000))
+    assert (count(None), count(1000)) == ("–", "1,000")
