@@ -289,7 +289,10 @@ def _ratio_change(moments: _Moments, base: _Moments) -> Estimate:
 
 def _bounded(value: float, low_drawn: FloatArray, high_drawn: FloatArray) -> Estimate:
     """Return the interval of a change; an end that is infinite, or that no draw defines, is missing."""
-    low, high = _ends(np.nan_to_num(low_drawn, nan=-1.0, posinf=np.inf), np.nan_to_num(high_drawn, nan=np.inf))
+    # Not np.nan_to_num, which would turn infinity into the largest float, an end that looks like a number.
+    low, high = _ends(
+        np.where(np.isnan(low_drawn), -1.0, low_drawn), np.where(np.isnan(high_drawn), np.inf, high_drawn)
+    )
     ci_high = max(high, value) if np.isfinite(high) else None
     reason = "" if ci_high is not None else "a signal cannot be told from 0: no upper end; take more prompts"
     return Estimate(value, min(low, value), ci_high, reason)

@@ -172,6 +172,20 @@ class TestNoSignal:
 
 
 class TestPairedChanges:
+    def test_a_change_between_signals_that_cannot_be_told_from_zero_has_no_upper_end(self):
+        found = []
+        for seed in range(12):
+            sets = {"answer": under(drawn(seed, signal=0.01)), "all": under(drawn(100 + seed, signal=0.01))}
+            figures, changes = compare_reward_sets(sets, "answer", seed=0, resamples=1000)["all"]
+            if changes.noise_to_signal.value is not None and figures.noise_to_signal.ci_high is None:
+                found.append(changes.noise_to_signal)
+
+        assert found
+        for change in found:
+            assert change.ci_high is None
+            assert change.ci_low == pytest.approx(-1)
+            assert "no upper end" in change.reason
+
     def test_scaling_all_gradients_changes_the_trace_and_not_the_ratio(self):
         gradients = drawn(8)
         _, changes = compare_reward_sets({"answer": under(gradients), "all": under(3 * gradients)}, "answer", seed=0)[
