@@ -27,7 +27,27 @@ from tasks.shapes import ShapesExample, examples
 
 ROWS = 5_000
 CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame="input_px")
-WORDS = "a the small large red old wooden metal man woman dog near behind table street window holding with and".split()
+WORDS = [
+    "a",
+    "the",
+    "small",
+    "large",
+    "red",
+    "old",
+    "wooden",
+    "metal",
+    "man",
+    "woman",
+    "dog",
+    "near",
+    "behind",
+    "table",
+    "street",
+    "window",
+    "holding",
+    "with",
+    "and",
+]
 
 
 def mmstar_records(rng: random.Random) -> Iterator[Record]:
