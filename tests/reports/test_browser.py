@@ -305,7 +305,9 @@ def test_the_policy_is_in_force(visit, page_file):
                 document.body.append(holder);
                 holder.click();
                 await fetch("https://beacon.invalid/").catch(() => 0);
-                await new Promise((resolve) => setTimeout(resolve, 200));
+                for (let waited = 0; blocked.size < 6 && waited < 300; waited += 1) {
+                    await new Promise((resolve) => setTimeout(resolve, 100));
+                }
                 return [...blocked].sort();
             }"""
         )
