@@ -200,7 +200,7 @@ def _values(metric: MetricName, a: _Earned, b: _Earned) -> tuple[float | None, f
     if metric == "iou":
         return a.iou, b.iou
     if metric == "reward":
-        shared = [name for name in a.components if name in b.components]
+        shared: list[ComponentName] = [name for name in a.components if name in b.components]
         return _mean(a.components, shared), _mean(b.components, shared)
     return a.components.get(metric), b.components.get(metric)
 
