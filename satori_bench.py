@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,14 +19,20 @@ from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from harness.comparison import Comparison
+    from harness.gate import Verdict
+    from harness.interruption import Interruption
+    from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
+    from reports.progress import RunProgress
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
+_PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
 CONFIG_FILE = Path("satori-bench.toml")
 
 
@@ -274,15 +279,15 @@ def _score_config(
 def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
     """Evaluate a checkpoint; leave a run folder and a table."""
     _quiet_libraries(debug=ctx.obj["debug"])
+    from functools import partial
+
+    from harness.interruption import Interruption
+    from reports.progress import RunProgress
     from tasks.run import retry_run, run_benchmarks
 
-    spec = None if retry is not None else _run_spec(options)
-    with _run_environment() as environment:
-        if retry is not None:
-            result = retry_run(retry, environment)
-        else:
-            assert spec is not None, "made above, before anything is shown"
-            result = run_benchmarks(spec, environment)
+    work = partial(retry_run, retry) if retry is not None else partial(run_benchmarks, _run_spec(options))
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        result = work(_run_environment(progress, interruption))
     return _show_run(result, as_json=as_json)
 
 
@@ -330,23 +335,34 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     )
 
 
-@contextmanager
-def _run_environment() -> Iterator[RunEnvironment]:
-    """Give what a run takes from its surroundings: time, words for the person, progress, Ctrl-C, packages, commit."""
+def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEnvironment:
+    """Return what a run takes from its surroundings: time, words for the person, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
-    from harness.interruption import Interruption
-    from reports.progress import RunProgress
     from tasks.run import RunEnvironment, package_versions
 
-    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
-        yield RunEnvironment(
-            now=lambda: datetime.now(UTC),
-            say=lambda text: click.echo(text, err=True),
-            listener=progress,
-            packages=package_versions(),
-            git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
-            batch_guard=interruption.batch,
+    return RunEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=lambda text: click.echo(text, err=True),
+        listener=progress,
+        packages=package_versions(),
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        batch_guard=interruption.batch,
+        write_page=_write_page,
+    )
+
+
+def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
+    """Put the run's page into its folder; a page that fails costs nobody a run."""
+    from reports.run_page import write_run_page
+
+    try:
+        write_run_page(folder, manifest, summary)
+    except Exception as fault:  # noqa: BLE001 - whatever it is, hours of answers must still be published
+        click.echo(
+            f"warning: the run has no page: {type(fault).__name__}: {fault}. Its scores are complete; "
+            f"make the page later with: satori-bench runs page RUN",
+            err=True,
         )
 
 
@@ -435,7 +451,9 @@ def score(
     _show_reasons(scored.summary.tasks)
     folder = None
     if run_root is not None:
-        folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))
+        folder, _ = save_predictions_run(
+            run_root, scored.rows, config, source, now=datetime.now(UTC), write_page=_write_page
+        )
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
     return ExitCode.OK
 
@@ -482,6 +500,332 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
     if summary.audit is not None and (warning := summary.audit.warning()):
         click.echo(f"warning: {warning}", err=True)
+    _renew_page(run_folder)
+    return ExitCode.OK
+
+
+def _renew_page(run_folder: Path) -> None:
+    """Make a finished run's page anew, so that it also shows its later scores."""
+    from harness.run_store import add_file, load_run
+    from reports.run_page import PAGE_NAME, stored_run_page
+
+    add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
+
+
+# --- verbs: training data -----------------------------------------------------------------------------------------
+
+
+@cli.group()
+def data() -> None:
+    """Training data: say what is wrong with which row, or make the file that training reads."""
+
+
+def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the sources and the options that say how to read them."""
+    for option in reversed(
+        [
+            click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
+            click.option("--source-format", type=click.Choice(["shapes", "vqa-verify", "jsonl"]),
+                         help="Default: shapes by its name, a file by its columns."),
+            click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
+            click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
+            click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
+                         help="What the boxes in the files are; input_px: pixels of the row's width x height."),
+            click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
+                         help="Shapes: how large and how hard."),
+            click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: other rows."),
+            click.option("--noise", type=click.FloatRange(0, 1), help="Shapes: share of labels to make wrong."),
+            click.option("--oversight", type=click.FloatRange(0, 1),
+                         help="Shapes: share of scenes in which labels overlook a thing."),
+            click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
+            _data_option,
+            click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]",
+                         help="Other data for a benchmark."),
+            _json_option,
+        ]
+    ):  # fmt: skip
+        verb = option(verb)
+    return verb
+
+
+@data.command("verify")
+@_source_options
+@click.option("--rows", type=click.IntRange(0), default=5, show_default=True, help="Rows to name for each fault.")
+def data_verify(as_json: bool, rows: int, **options: Any) -> int:
+    """Check training data, file by file and row by row.
+
+    SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
+    rows cannot be used.
+    """
+    import json
+
+    from training.data_build import check_sources
+    from training.data_check import check_text
+
+    specs, benchmarks = _data_sources(options)
+    with _row_progress("rows checked") as on_row:
+        check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
+    click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
+    return ExitCode.USAGE if check.faulty else ExitCode.OK
+
+
+@data.command("build")
+@_source_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.parquet")
+@click.option("--drop-faulty", is_flag=True, help="Leave faulty rows out; otherwise any of them refuses the whole.")
+@click.option("--drop-duplicates", is_flag=True, help="Leave out rows whose image and question came before.")
+def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: bool, **options: Any) -> int:
+    """Write the parquet file that training reads, from checked rows of any sources."""
+    import json
+    from dataclasses import asdict
+
+    from training.data_build import build_examples
+    from training.data_check import check_text
+
+    specs, benchmarks = _data_sources(options)
+    with _row_progress("rows read") as on_row:
+        built = build_examples(
+            specs, output, benchmarks, drop_faulty=drop_faulty, drop_duplicates=drop_duplicates, on_row=on_row
+        )
+    if as_json:
+        facts = {"file": str(built.path), **asdict(built.facts)}
+        click.echo(json.dumps({**built.check.as_json(), "built": facts}, indent=2))
+    else:
+        click.echo(check_text(built.check))
+        click.echo(f"{built.path}: {built.facts.rows} examples, data hash {built.facts.data_hash}")
+    return ExitCode.OK
+
+
+def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Read the shared options of the data verbs: the sources, and the benchmark images to keep out."""
+    from tasks.run import parse_dataset_overrides
+    from training.data_check import benchmark_images
+    from training.shapes_source import LabelNoise
+    from training.sources import ShapesSpec, SourceSpec
+
+    share, oversight = options["noise"], options["oversight"]
+    noise = None if share is None and oversight is None else LabelNoise(share or 0.0, oversight or 0.0)
+    kinds = tuple(word.strip() for word in (options["kinds"] or "").split(",") if word.strip())
+    shapes = ShapesSpec(options["profile"], options["seed"], noise, kinds)
+    how = {name: options[name] for name in ("source_format", "limit", "images", "box_frame")}
+    specs = [SourceSpec(location, shapes=shapes, **how) for location in options["sources"]]
+    if (noise or kinds) and not all(spec.is_shapes for spec in specs):
+        raise ConfigError("--noise, --oversight and --kinds are for shapes only; build that source by itself")
+    overrides = parse_dataset_overrides(options["datasets"])
+    return specs, benchmark_images(options["benchmarks"], options["data_dir"], overrides)
+
+
+@contextmanager
+def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
+    """Count rows on stderr, on a terminal only."""
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", disable=None, leave=False) as bar:
+        yield bar.update
+
+
+# --- verbs: compare, gate, noise ----------------------------------------------------------------------------------
+
+
+_seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes all draws.")
+_markdown_option = click.option(
+    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write a job summary here (at most 60 kB)."
+)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="A B [C...]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the page here.")
+@click.option("--bundle", is_flag=True, help="Make -o a folder with every text and picture beside the page.")
+@click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the page.")
+@_markdown_option
+@_seed_option
+@_json_option
+def compare(
+    runs: tuple[str, ...],
+    output: Path | None,
+    bundle: bool,
+    images: bool,
+    markdown: Path | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Compare runs on the samples that they share: the first with each other one.
+
+    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
+    nothing of a pair can be compared.
+    """
+    from harness.compare import compare_runs, open_sides
+    from reports.markdown import comparison_markdown
+
+    if bundle and output is None:
+        raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
+    comparison = compare_runs(open_sides(runs), seed=seed)
+    if output is not None:
+        from reports.comparison_page import PageOptions, write_comparison_page
+
+        page = write_comparison_page(comparison, output, PageOptions(pictures=images, bundle=bundle))
+        click.echo(f"page: {page}", err=True)
+    if markdown is not None:
+        _write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
+    if as_json:
+        from harness.comparison_json import comparison_to_json
+
+        _print_json(comparison_to_json(comparison))
+    else:
+        _show_comparison(comparison)
+    compared = all(any(b.headline.difference for b in pair.benchmarks) for pair in comparison.pairs)
+    return ExitCode.OK if compared else ExitCode.INCOMPLETE
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    """Print one table a pair, and what a reader must know of it."""
+    from reports.terminal import printable, write
+    from reports.verdict_text import comparison_table, pair_lines
+
+    for pair in comparison.pairs:
+        write(comparison_table(comparison, pair), sys.stdout)
+        for line in pair_lines(comparison, pair):
+            click.echo(printable(line))
+
+
+@cli.command()
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The run to hold it to.")
+@click.option("--policy", "policy_file", type=click.Path(dir_okay=False, path_type=Path), help="gate.toml.")
+@click.option("--noise", type=click.Path(dir_okay=False, path_type=Path), help="Output of noise --json.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML here.")
+@_markdown_option
+@click.option("--output-format", type=click.Choice(["text", "github"]), default="text", show_default=True)
+@click.option("--exit-zero", is_flag=True, help="Report only: leave with 0 whatever the verdict.")
+@_seed_option
+@_json_option
+def gate(
+    candidate: Path,
+    baseline: Path,
+    policy_file: Path | None,
+    noise: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    output_format: str,
+    exit_zero: bool,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Judge a candidate against a baseline.
+
+    Exit codes: 0 pass, 3 regression, 4 inconclusive (only if the policy says fail), 5 incomplete or incomparable runs.
+    """
+    from harness.compare import compare_runs, open_sides
+    from harness.gate import judge
+    from harness.gate_policy import read_policy
+
+    policy = read_policy(policy_file, noise)
+    comparison = compare_runs(open_sides([str(baseline), str(candidate)]), seed=seed)
+    verdict = judge(comparison, policy)
+    if junit is not None:
+        from reports.junit import verdict_junit
+
+        _write_file(junit, verdict_junit(verdict))
+    if markdown is not None:
+        from reports.markdown import verdict_markdown
+
+        _write_file(markdown, verdict_markdown(verdict, comparison).encode("utf-8"))
+    if as_json:
+        from harness.comparison_json import verdict_to_json
+
+        _print_json(verdict_to_json(verdict))
+    elif output_format == "github":
+        from reports.github import verdict_annotations
+
+        click.echo("\n".join(verdict_annotations(verdict)))
+    else:
+        _show_verdict(verdict)
+    return ExitCode.OK if exit_zero else verdict.exit_code
+
+
+def _show_verdict(verdict: Verdict) -> None:
+    """Print the verdict first, then the table."""
+    from reports.terminal import printable, write
+    from reports.verdict_text import verdict_lines, verdict_table
+
+    first, *others = verdict_lines(verdict)
+    click.echo(printable(first))
+    write(verdict_table(verdict), sys.stdout)
+    for line in others:
+        click.echo(printable(line))
+
+
+@cli.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_a2", type=click.Path(path_type=Path))
+@_seed_option
+@_json_option
+def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
+    """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
+    from harness.compare import compare_runs, open_sides
+    from harness.noise import measure_noise, noise_to_json
+    from reports.terminal import write
+    from reports.verdict_text import noise_table
+
+    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed)
+    found = measure_noise(comparison)
+    if as_json:
+        _print_json(noise_to_json(comparison, found))
+    else:
+        write(noise_table(found), sys.stdout)
+    return ExitCode.OK
+
+
+def _print_json(found: Mapping[str, Any]) -> None:
+    import json
+
+    click.echo(json.dumps(found, indent=2, allow_nan=False))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a report where a person asked for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as fault:
+        raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault
+
+
+# --- verbs: leaderboard -------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("run_folders", nargs=-1, required=True, metavar="RUNS...", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site."
+)
+@click.option("--allow-partial", is_flag=True, help="Also take runs of --limit; they are marked.")
+@click.option(
+    "--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages."
+)
+@_seed_option
+@_json_option
+def leaderboard(
+    run_folders: tuple[Path, ...], output: Path, allow_partial: bool, images: bool, seed: int, as_json: bool
+) -> int:
+    """Make a static site of many runs: index.html, leaderboard.json, leaderboard.csv and the runs' own pages.
+
+    RUNS are run folders, or folders of run folders.
+    """
+    from reports.leaderboard import leaderboard_json, rank_board, read_leaderboard
+    from reports.leaderboard_page import write_leaderboard
+    from reports.terminal import printable
+
+    board = rank_board(read_leaderboard(run_folders, allow_partial=allow_partial), seed=seed)
+    page = write_leaderboard(board, output, pictures=images)
+    for name, reason in board.barred:
+        click.echo(printable(f"left out: {name}: {reason}"), err=True)
+    if as_json:
+        _print_json(leaderboard_json(board))
+    else:
+        click.echo(str(page))
     return ExitCode.OK
 
 
@@ -639,6 +983,15 @@ def runs_show(run_folder: Path, as_json: bool) -> int:
     return ExitCode.OK
 
 
+@runs.command("page")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+def runs_page(run_folder: Path) -> int:
+    """Make a finished run's page (index.html) anew."""
+    _renew_page(run_folder)
+    click.echo(str(run_folder / "index.html"))
+    return ExitCode.OK
+
+
 @runs.command("verify")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 def runs_verify(run_folder: Path) -> int:
@@ -687,40 +1040,243 @@ def doctor(
     return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
 
 
+# --- verbs: training ----------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def train() -> None:
+    """Make the next checkpoint: a cold start (sft), then reinforcement learning with the scorer's rewards (grpo)."""
+
+
+@train.command("sft")
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
+@click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@_json_option
+@click.pass_context
+def train_sft(ctx: click.Context, **options: Any) -> int:
+    """Teach a checkpoint to write the stages (TRL's SFT)."""
+    return _train(ctx, "sft", **options)
+
+
+@train.command("grpo")
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
+@click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@_json_option
+@click.pass_context
+def train_grpo(ctx: click.Context, **options: Any) -> int:
+    """Train a checkpoint with GRPO, rewarded by the benchmarks' own scorer."""
+    return _train(ctx, "grpo", **options)
+
+
+def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, dry_run: bool, as_json: bool) -> int:
+    """Read the settings, then plan, launch or train."""
+    import json
+
+    from training.settings import merge_tables, read_toml, train_settings
+
+    table = merge_tables(read_toml(file), {"profile": profile} if profile else {})
+    settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
+    _quiet_libraries(debug=ctx.obj["debug"])
+    from training.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.profiles import PROFILES
+
+    launched = PROFILES[settings.profile].launch is not None
+    if dry_run or (launched and not is_launched()):
+        plan = plan_launch(settings, file)
+        if launched:
+            write_launch_file(plan, settings)
+        if dry_run:
+            _show_launch(plan, as_json=as_json)
+            return ExitCode.OK
+        return launch(plan)
+    from reports.progress import RunProgress
+    from training.train import train as train_stage
+
+    with RunProgress(sys.stderr) as progress:
+        trained = train_stage(settings, _train_environment(progress))
+    facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
+    click.echo(json.dumps({"schema": 1, **facts}) if as_json else f"checkpoint: {trained.folder}")
+    return ExitCode.OK
+
+
+def _show_launch(plan: Any, *, as_json: bool) -> None:
+    """Print what would be started."""
+    import json
+    import shlex
+
+    if as_json:
+        click.echo(json.dumps(plan.to_json(), indent=2))
+        return
+    variables = [f"{name}={value}" for name, value in plan.environment.items()]
+    click.echo(" ".join([*variables, shlex.join(plan.command)]))
+    for line in (*plan.algebra, *plan.memory, *plan.notes):
+        click.echo(line)
+    for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
+        if table is not None:
+            click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
+
+
+def _train_environment(progress: Any) -> Any:
+    """Return what training takes from its surroundings."""
+    from datetime import UTC, datetime
+    from importlib import metadata
+
+    from tasks.run import package_versions
+    from training.train import TrainEnvironment
+    from training.trainers import Watch
+
+    return TrainEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=lambda text: click.echo(text, err=True),
+        packages={**package_versions(), "trl": metadata.version("trl")},
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        watch=Watch(listener=progress),
+    )
+
+
+@cli.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the loop.")
+@_json_option
+@click.pass_context
+def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
+    """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
+    from training.loop_settings import read_loop
+
+    settings = read_loop(file)
+    _quiet_libraries(debug=ctx.obj["debug"])
+    return _run_loop(settings, as_json=as_json)
+
+
+def _run_loop(settings: Any, *, as_json: bool) -> int:
+    """Run a loop and print its comparison."""
+    from dataclasses import replace
+
+    from harness.interruption import Interruption
+    from reports.loop_table import loop_table
+    from reports.progress import RunProgress
+    from reports.terminal import write
+    from training.loop import LoopEnvironment, run_loop
+
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        """Say what was decided about a checkpoint once, not at each of its benchmarks."""
+        if text not in said:
+            click.echo(text, err=True)
+        said.add(text)
+
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        run_environment = replace(_run_environment(progress, interruption), say=say_once)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
+        result = run_loop(settings, environment)
+    if as_json:
+        click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)
+        return ExitCode.OK
+    for title, rows in result.tables():
+        write(loop_table(title, rows), sys.stdout)
+    click.echo(f"loop: {result.folder} (page: {result.folder / 'index.html'})")
+    return ExitCode.OK
+
+
+def _write_loop_page(runs: Sequence[tuple[str, Path]], page: Path) -> None:
+    """Write the comparison page of a loop's runs, the first being the baseline."""
+    from harness.compare import SideSpec, compare_runs
+    from harness.run_store import load_run
+    from reports.comparison_page import write_comparison_page
+
+    sides = [SideSpec(label, (load_run(folder),)) for label, folder in runs]
+    write_comparison_page(compare_runs(sides), page)
+
+
 @cli.command()
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("satori-bench-demo"), show_default=True
 )
-@click.option("--samples", type=click.IntRange(1, 1000), default=200, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--arms",
+    type=click.Choice(["satori", "all"]),
+    default="satori",
+    show_default=True,
+    help="all: also the free-form baseline and the answer-only ablation, with the same budget.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the model, its data and training."
+)
 @_json_option
 @click.pass_context
-def demo(ctx: click.Context, out: Path, samples: int, seed: int, as_json: bool) -> int:
-    """Build a tiny untrained Qwen2.5-VL and evaluate it on Shapes: the whole path on a CPU, with no network.
+def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> int:
+    """Run the whole loop on a CPU with no network: a tiny Qwen2.5-VL learns Shapes and is compared with itself.
 
-    Its scores are those of random weights. What the demo shows is the way from a checkpoint to a run folder.
+    Everything is made on the spot: the model from its configuration, its tokenizer, the images and questions.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
-    from tasks.local_data import DatasetOverride
-    from tasks.run import RunSpec, run_benchmarks
-    from training.demo_model import build_demo_checkpoint
+    from training.demo import demo_loop
 
-    checkpoint = build_demo_checkpoint(out / f"tiny-qwen2_5-vl-{seed}", seed=seed)
-    spec = RunSpec(
-        model=str(checkpoint),
-        tasks="shapes",
-        datasets={"shapes": DatasetOverride("tiny")},
-        out=out / "runs",
-        limit=samples if samples < 1000 else None,
-        max_new_tokens=64,
-        batch_size="16",
-        device="cpu",
-        seed=seed,
-    )
-    with _run_environment() as environment:
-        result = run_benchmarks(spec, environment)
-    return _show_run(result, as_json=as_json)
+    return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
+
+
+# --- verbs: how noisy a checkpoint's policy gradient is ------------------------------------------------------------
+
+
+@cli.command("variance-probe")
+@click.argument("checkpoint")
+@click.option(
+    "--data", default="shapes:tiny", show_default=True, help="Training examples (parquet), or shapes:tiny, shapes:full."
+)
+@click.option("--prompts", type=int, default=250, show_default=True, help="Prompts, all with different images.")
+@click.option("--generations", type=int, default=8, show_default=True, help="Completions a prompt.")
+@click.option("--temperature", type=float, default=1.0, show_default=True)
+@click.option("--max-new-tokens", type=int, default=512, show_default=True)
+@click.option(
+    "--reward-sets", default="", help="By commas, such as answer,answer+bbox,all; default: all that the format has."
+)
+@click.option("--scale-rewards", type=click.Choice(["group", "none"]), default="group", show_default=True)
+@click.option("--loss-type", type=click.Choice(["grpo", "dapo"]), default="grpo", show_default=True)
+@click.option("--protocol", type=click.Choice(["strict", "paper"]), default="strict", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="satori", show_default=True)
+@click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the model family's.")
+@click.option("--min-pixels", type=click.IntRange(1), help="Least pixels of the model's input image.")
+@click.option("--max-pixels", type=click.IntRange(1), help="Most pixels of the model's input image.")
+@click.option("--coordinates", type=int, default=20_000, show_default=True, help="Gradient coordinates that are kept.")
+@click.option("--resamples", type=int, default=2_000, show_default=True, help="Bootstrap draws.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--batch-size", default="auto", show_default=True, help="Completions that are sampled at once.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for probe.json and rollouts.jsonl."
+)
+@_json_option
+@click.pass_context
+def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **options: Any) -> int:
+    """Measure a checkpoint's policy-gradient noise under different rewards, on the same frozen rollouts."""
+    _quiet_libraries(debug=ctx.obj["debug"])
+    import json
+
+    from reports.probe_table import probe_lines, probe_table
+    from reports.progress import RunProgress
+    from reports.terminal import write
+    from tasks.run import package_versions
+    from training.probe_spec import ProbeSpec
+    from training.variance_probe import probe_to_json, run_probe
+
+    sets = tuple(name.strip() for name in reward_sets.split(",") if name.strip())
+    spec = ProbeSpec(**options, reward_sets=sets)
+    with RunProgress(sys.stderr) as progress:
+        probe = run_probe(spec, packages=package_versions(), listener=progress)
+    found = probe_to_json(probe)
+    for warning in probe.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        return ExitCode.OK
+    write(probe_table(found), sys.stdout)
+    for line in probe_lines(found):
+        click.echo(line)
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -46,11 +46,13 @@ _EMPTY = BoxReading((), ("empty",))
 _MALFORMED = BoxReading((), ("malformed",))
 _NON_FINITE = BoxReading((), ("non_finite",))
 
+_BLANK = r"[^\S\x1c-\x1f]"
+"""White space as `float` takes it: the four separators of ASCII are white space to `re`, but no part of a number."""
 _FINITE = r"(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
-_NUMBER = rf"\s*+[+-]?+(?:{_FINITE}|[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?+)\s*+"
+_NUMBER = rf"{_BLANK}*+[+-]?+(?:{_FINITE}|[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?+){_BLANK}*+"
 _FOUR_NUMBERS = rf"{_NUMBER}(?:,{_NUMBER}){{3}}+"
 _BOX = re.compile(_FOUR_NUMBERS)
-_BOXES = re.compile(rf"\s*+\[{_FOUR_NUMBERS}\]\s*+(?:,\s*+\[{_FOUR_NUMBERS}\]\s*+)*+")
+_BOXES = re.compile(rf"{_BLANK}*+\[{_FOUR_NUMBERS}\]{_BLANK}*+(?:,{_BLANK}*+\[{_FOUR_NUMBERS}\]{_BLANK}*+)*+")
 """Items of the outer list that are all lists of four numbers: nearly every text, read without taking it apart."""
 _PIECE = re.compile(r"\s*+(?:\[([^\[\]]*+)\]\s*+|[^\[\],]*+)(,|\Z)")
 """One item of the outer list: a list without lists in it (group 1), or anything else without brackets."""

@@ -24,6 +24,8 @@ _FRAME_BY_MODEL_TYPE: Final[dict[str, BoxFrame]] = {
 }
 
 _LARGEST: Final = sys.float_info.max
+_ROUNDING: Final = 1e-9
+"""Share of an image's side by which the products of a change of frames may miss its edge."""
 
 
 def frame_of_model_type(model_type: str) -> BoxFrame | None:
@@ -126,6 +128,13 @@ def _without_infinity(box: Box) -> Box:
     return (x1, y1, x2, y2)
 
 
+def _sticks_out(box: Box, width: int, height: int) -> bool:
+    """Whether a box reaches beyond its image by more than the rounding of a change of frames."""
+    x1, y1, x2, y2 = box
+    hair = _ROUNDING * max(width, height)
+    return min(x1, x2, y1, y2) < -hair or max(x1, x2) > width + hair or max(y1, y2) > height + hair
+
+
 def cut_at_image(boxes: Sequence[Box], image_size: Size) -> tuple[tuple[Box, ...], tuple[Fault, ...]]:
     """Cut boxes in original pixels at the edges of their image.
 
@@ -145,7 +154,7 @@ def cut_at_image(boxes: Sequence[Box], image_size: Size) -> tuple[tuple[Box, ...
         if 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height:
             kept.append(box)
             continue
-        if min(x1, x2) < 0 or min(y1, y2) < 0 or max(x1, x2) > width or max(y1, y2) > height:
+        if _sticks_out(box, width, height):
             faults = ("out_of_image",)
         x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
         if x1 < x2 and y1 < y2:

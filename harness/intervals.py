@@ -153,14 +153,14 @@ def bootstrap_intervals(
         return [None] * len(statistics)
     draws = np.empty((len(statistics), REPLICATES))
     done = 0
-    for counts in _resampled_counts(members, clusters, seed):
+    for counts in _stratified_counts(members, clusters, seed):
         for place, statistic in enumerate(statistics):
             draws[place, done : done + len(counts)] = statistic(counts)
         done += len(counts)
-    reach = _t_quantile(clusters - len(members))
+    reach = t_quantile(clusters - len(members))
     as_it_is = np.ones((1, clusters))
     return [
-        _percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
+        percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
         for statistic, drawn in zip(statistics, draws, strict=True)
     ]
 
@@ -196,6 +196,40 @@ def ratio_of_sums(numerators: FloatArray, denominators: FloatArray) -> Statistic
     return statistic
 
 
+def percentile_interval(
+    estimate: float, drawn: FloatArray, reach: float, clusters: int, bounds: tuple[float, float]
+) -> Interval | None:
+    """Return the percentiles of a bootstrap's draws that lie as far out as `reach` standard errors of a normal would.
+
+    Args:
+        estimate: The statistic of the data as they are; the interval is stretched to hold it.
+        drawn: The statistic of each draw; draws that do not define it (NaN) are left out.
+        reach: Standard errors to each side, from `t_quantile`.
+        clusters: Number of clusters: when no draw differs from another, they count as so many independent trials.
+        bounds: The interval is cut there.
+
+    Returns:
+        The interval; None when the statistic is not defined on the data or on any draw.
+    """
+    drawn = drawn[np.isfinite(drawn)]
+    if not math.isfinite(estimate) or not len(drawn):
+        return None
+    if float(np.ptp(drawn)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
+        return _wilson_within(estimate, clusters, bounds)
+    tail = NormalDist().cdf(-reach)
+    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
+    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
+    return _cut(min(low, estimate), max(high, estimate), bounds)
+
+
+def t_quantile(freedom: int) -> float:
+    """Return how many standard errors Student's t reaches to each side at the level `CONFIDENCE`."""
+    from scipy import special  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - late, for a fast --help; untyped
+
+    quantile = cast("Callable[[float, float], float]", special.stdtrit)
+    return float(quantile(freedom, 1 - _TAIL))
+
+
 def cluster_codes(clusters: Sequence[str] | CodeArray) -> CodeArray:
     """Number the clusters from 0 in sorted order, so that the order of samples does not change a bootstrap's draws."""
     if isinstance(clusters, np.ndarray):
@@ -213,41 +247,36 @@ def _clustered_t_interval(sums: FloatArray, sizes: FloatArray, bounds: tuple[flo
     error = math.sqrt(clusters / (clusters - 1) * float(np.dot(residuals, residuals))) / total
     if error <= _NO_SPREAD * (bounds[1] - bounds[0]):
         return _wilson_within(mean, clusters, bounds)
-    reach = _t_quantile(clusters - 1) * error
+    reach = t_quantile(clusters - 1) * error
     return _cut(mean - reach, mean + reach, bounds)
 
 
-def _percentile_interval(
-    estimate: float, drawn: FloatArray, reach: float, clusters: int, bounds: tuple[float, float]
-) -> Interval | None:
-    """Return the percentiles of the draws that lie as far out as `reach` standard errors of a normal would."""
-    drawn = drawn[np.isfinite(drawn)]
-    if not math.isfinite(estimate) or not len(drawn):
-        return None
-    if float(np.ptp(drawn)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
-        return _wilson_within(estimate, clusters, bounds)
-    tail = NormalDist().cdf(-reach)
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
-    return _cut(min(low, estimate), max(high, estimate), bounds)
-
-
-def _resampled_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:
+def _stratified_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:
     """Yield counts (draws x clusters) in slices of bounded size, `REPLICATES` draws in all.
 
     From each stratum one cluster fewer than it has is drawn, with replacement.
     """
     rng = np.random.default_rng(seed)
+    if len(members) == 1:
+        yield from resampled_counts(clusters, rng, REPLICATES)
+        return
     step = max(1, _CELLS_AT_ONCE // clusters)
     for start in range(0, REPLICATES, step):
         rows = min(step, REPLICATES - start)
-        if len(members) == 1:
-            yield _drawn_counts(rng, rows, clusters)
-            continue
         counts = np.empty((rows, clusters))
         for places in members:
             counts[:, places] = _drawn_counts(rng, rows, len(places))
         yield counts
+
+
+def resampled_counts(clusters: int, rng: np.random.Generator, draws: int) -> Iterator[FloatArray]:
+    """Yield how often each cluster comes in each bootstrap draw (draws x clusters), in slices of bounded size.
+
+    One cluster fewer than there are is drawn, with replacement (Rao and Wu 1988).
+    """
+    step = max(1, _CELLS_AT_ONCE // clusters)
+    for start in range(0, draws, step):
+        yield _drawn_counts(rng, min(step, draws - start), clusters)
 
 
 def _drawn_counts(rng: np.random.Generator, rows: int, size: int) -> FloatArray:
@@ -268,11 +297,3 @@ def _wilson_within(value: float, trials: int, bounds: tuple[float, float]) -> In
 def _cut(low: float, high: float, bounds: tuple[float, float]) -> Interval:
     """Return the interval within the bounds."""
     return Interval(min(max(low, bounds[0]), bounds[1]), min(max(high, bounds[0]), bounds[1]))
-
-
-def _t_quantile(freedom: int) -> float:
-    """Return how many standard errors Student's t reaches to each side at the level `CONFIDENCE`."""
-    from scipy import special  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - late, for a fast --help; untyped
-
-    quantile = cast("Callable[[float, float], float]", special.stdtrit)
-    return float(quantile(freedom, 1 - _TAIL))

@@ -18,6 +18,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
@@ -90,13 +91,19 @@ class _AddedToken(Protocol):
     special: bool
 
 
-class _Inputs(Protocol):
+class ModelInputs(Protocol):
     """A batch of model inputs; tensors by name."""
 
     def __getitem__(self, name: str) -> torch.Tensor: ...
     def __contains__(self, name: str) -> bool: ...
-    def keys(self) -> Iterable[str]: ...
-    def to(self, device: torch.device, dtype: torch.dtype) -> _Inputs: ...
+
+    def keys(self) -> Iterable[str]:
+        """Return the tensors' names."""
+        ...
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> ModelInputs:
+        """Return the batch on a device, its floats in this format and its whole numbers as they are."""
+        ...
 
 
 class _Processor(Protocol):
@@ -109,7 +116,7 @@ class _Processor(Protocol):
         self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool
     ) -> str: ...
 
-    def __call__(self, **arguments: object) -> _Inputs: ...
+    def __call__(self, **arguments: object) -> ModelInputs: ...
 
 
 class _Rows(Protocol):
@@ -158,6 +165,16 @@ class _Model(Protocol):
 
     def eval(self) -> object: ...
     def generate(self, **arguments: object) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a model wrote to one prompt, as text and as tokens."""
+
+    generation: Generation
+    """The text and its costs."""
+    token_ids: tuple[int, ...]
+    """The new tokens as they were drawn, the end token included, padding not."""
 
 
 class SeededSampling(LogitsProcessor):
@@ -219,7 +236,7 @@ class SatoriHF(RecordingModel):
         self.checkpoint = inspect_checkpoint(pretrained, revision=revision)
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
-        self._processor = _load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
         self._model = _load_model(
             self.checkpoint,
             self.device,
@@ -228,19 +245,23 @@ class SatoriHF(RecordingModel):
             trust_remote_code=trust_remote_code,
         )
         tokenizer = self._processor.tokenizer
-        self._end_ids = _end_ids(self._model, tokenizer)
+        self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids), pad_token_id=tokenizer.pad_token_id)
         self._model.generation_config = cast("_Ends", neutral)
-        self._suppressed_ids = _placeholder_ids(self._model.config) - self._end_ids
+        self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
         self._hidden_ids = _hidden_ids(tokenizer)
         self._placeholders = _placeholder_texts(self._processor)
-        self._has_system_role = _has_system_role(self._processor)
+        self._has_system_role = has_system_role(self._processor)
         self.start_batches_at(_guess_batch_size(self.device))
 
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
         """Generate for one batch. Seconds on the device are shared evenly among its samples."""
+        return [written.generation for written in self.write_batch(prompts)]
+
+    def write_batch(self, prompts: Sequence[Prompt]) -> list[Written]:
+        """Generate for one batch and keep the tokens, which the text alone does not give back."""
         decoding = prompts[0].decoding
-        inputs = self._inputs(prompts)
+        inputs = self.model_inputs(prompts)
         mask = inputs["attention_mask"]
         if not bool(mask[:, -1].all()):
             raise RuntimeError("the processor padded on the right; generation would continue the padding")
@@ -258,9 +279,19 @@ class SatoriHF(RecordingModel):
         token_rows = cast("_Rows", sequences[:, mask.shape[1] :]).tolist()
         share_s = (time.perf_counter() - started) / len(prompts)
         return [
-            self._generation(row, decoding, Generation("", size, counted, None, share_s))
+            self._written(row, decoding, Generation("", size, counted, None, share_s))
             for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
         ]
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The model itself, in evaluation mode and with every gradient switched off."""
+        return cast("torch.nn.Module", self._model)
+
+    @property
+    def suppressed_ids(self) -> frozenset[int]:
+        """Tokens that are never generated: those that stand for or surround pictures."""
+        return self._suppressed_ids
 
     def release_memory(self) -> None:
         """Give cached GPU memory back before a smaller batch is tried."""
@@ -268,8 +299,8 @@ class SatoriHF(RecordingModel):
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _inputs(self, prompts: Sequence[Prompt]) -> _Inputs:
-        """Make model inputs of a batch, padded on the left."""
+    def model_inputs(self, prompts: Sequence[Prompt]) -> ModelInputs:
+        """Make model inputs of a batch, padded on the left, on the CPU."""
         texts = [self._render(prompt.turns) for prompt in prompts]
         bos = self._processor.tokenizer.bos_token
         arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
@@ -328,7 +359,7 @@ class SatoriHF(RecordingModel):
         steps.append(SeededSampling(seeds, self.device))
         return LogitsProcessorList(steps)
 
-    def _input_sizes(self, prompts: Sequence[Prompt], inputs: _Inputs) -> list[Size | None]:
+    def _input_sizes(self, prompts: Sequence[Prompt], inputs: ModelInputs) -> list[Size | None]:
         """Return the size of each prompt's first image as the model sees it, checked against the processor's grid."""
         if self.pixel_limits is None or "image_grid_thw" not in inputs:
             return [None] * len(prompts)
@@ -342,7 +373,7 @@ class SatoriHF(RecordingModel):
             )
         return [Size(*prompt.images[0].size) for prompt in prompts]
 
-    def _generation(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Generation:
+    def _written(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Written:
         """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""
         end = next((i for i, token in enumerate(row) if token in self._end_ids), None)
         written = list(row) if end is None else list(row[:end])
@@ -356,7 +387,7 @@ class SatoriHF(RecordingModel):
             clean_up_tokenization_spaces=False,
         )
         text, stopped = cut_at_stop(decoded, decoding.until)
-        return Generation(
+        generation = Generation(
             text=text,
             input_size=costs.input_size,
             input_tokens=costs.input_tokens,
@@ -364,6 +395,9 @@ class SatoriHF(RecordingModel):
             device_s=costs.device_s,
             truncated=end is None and not stopped,
         )
+        # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
+        drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
+        return Written(generation, tuple(drawn))
 
 
 def choose_device(device: str) -> torch.device:
@@ -417,7 +451,7 @@ def sample_seed(seed: int, task: str, doc_id: int, repeat: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
+def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
     """Load the processor, pad on the left, and give its image processor the pixel limits."""
     loaded = cast(
         "object",
@@ -487,7 +521,7 @@ def _merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.M
     return adapted.merge_and_unload()
 
 
-def _end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
+def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
     """Return the tokens that end a text: the checkpoint's, and the tokenizer's."""
     named = model.generation_config.eos_token_id
     ends = {named} if isinstance(named, int) else set(named or ())
@@ -496,7 +530,7 @@ def _end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
     return frozenset(ends)
 
 
-def _placeholder_ids(config: _Config) -> frozenset[int]:
+def placeholder_ids(config: _Config) -> frozenset[int]:
     """Return the tokens that stand for or surround pictures, as far as the configuration names them."""
     named = config.to_dict()
     vocabulary = config.get_text_config().vocab_size
@@ -517,7 +551,7 @@ def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:
     return tuple(text for text in texts if isinstance(text, str) and len(text) > 1)
 
 
-def _has_system_role(processor: _Processor) -> bool:
+def has_system_role(processor: _Processor) -> bool:
     """Whether the chat template writes a system turn; some refuse it, some drop it in silence."""
     turns = [("system", _PROBE), ("user", "?")]
     conversation: list[dict[str, object]] = [

@@ -159,9 +159,10 @@ def record_of(scored: ScoredPrediction, repeat: int) -> Record:
     """
     prediction = scored.prediction
     if prediction is None:
-        if scored.task not in ANSWER_RULES:
+        task = scored.task
+        if task is None or task not in ANSWER_RULES:
             raise ValueError(f"line {scored.line} is of no known task: {scored.reason}")
-        sample = Sample(scored.row_id or f"line {scored.line}", scored.task, ANSWER_RULES[scored.task])
+        sample = Sample(scored.row_id or f"line {scored.line}", task, ANSWER_RULES[task])
         return Record(sample, Generation(text="", error=scored.reason), scored.score, repeat)
     return Record(
         sample=prediction.sample,

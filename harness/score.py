@@ -161,7 +161,7 @@ def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size:
         gold = cut_at_image(gold, size)[0]
     if not any(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in gold):
         # Nothing could ever overlap with it: the row is at fault, not the model.
-        return _Grounding(boxes_image_px=predicted, faults=faults | {"no_gold"})
+        return _Grounding(boxes_image_px=predicted, faults=frozenset[Fault]({*faults, "no_gold"}))
     iou = union_iou(predicted, gold)
     return _Grounding(iou, iou, match_boxes(predicted, gold), predicted, faults)
 

@@ -219,6 +219,59 @@ def to_json(summary: TaskSummary) -> dict[str, Json]:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerUnits:
+    """What the headline of a task counts, as columns: rows, MMBench questions or MME images.
+
+    Which units there are, and in which order, follows from the samples alone, not from their scores: two runs of the
+    same samples in the same order have the same units.
+    """
+
+    values: FloatArray
+    """What each unit earned; NaN when it could not be scored. In [0, 1], for MME's images in [0, 200]."""
+    clusters: tuple[str, ...]
+    """Units with the same cluster are not independent."""
+    categories: tuple[tuple[str, ...], ...]
+    """Categories that each unit counts in; an MME image in its subtask."""
+    l2_categories: tuple[tuple[str, ...], ...]
+    """Second-level categories that each unit counts in."""
+    refusal: str | None
+    """Why the headline cannot be made of these samples; None when it can."""
+
+
+def answer_units(task: str, rows: Sequence[ScoredRow], protocol: Protocol) -> AnswerUnits:
+    """Return what the task's headline counts.
+
+    Args:
+        task: Short task name.
+        rows: The task's rows in any order, which the units keep.
+        protocol: How the benchmark aggregates.
+    """
+    refusal: str | None = None
+    if task.startswith("mmbench_"):
+        units = _mmbench_questions(rows)
+        if any(_mmbench_group(row.sample) is None for row in rows):
+            refusal = "rows have neither index nor group, so that their passes cannot be put together"
+        elif not units:
+            refusal = f"no base pass (index below {MMBENCH_PASS:,})"
+    elif task == "mme":
+        subtasks = _mme_subtasks(rows)
+        scales = _mme_scales(subtasks, protocol).items()
+        refusal = "; ".join(why for scale, names in scales if (why := _mme_refusal(scale, names, subtasks, protocol)))
+        units = [replace(image, categories=(name,)) for name, part in subtasks.items() for image in part.images]
+    elif task == "mathvista":
+        units = _mathvista_units(rows)
+    else:
+        units = [_ocrbench_unit(row) if task == "ocrbench" else _row_unit(row) for row in rows]
+    return AnswerUnits(
+        values=np.array([np.nan if unit.value is None else unit.value for unit in units], dtype=np.float64),
+        clusters=tuple(unit.cluster for unit in units),
+        categories=tuple(unit.categories for unit in units),
+        l2_categories=tuple(unit.l2_categories for unit in units),
+        refusal=refusal or None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class _Unit:
     """One thing that a mean counts: a row, an MMBench question or an MME image."""
 
@@ -269,7 +322,12 @@ def _plain_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> 
 def _mathvista_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> _Answers:
     """Mean over rows, per task and per skill as MathVista reports them; a row counts in each of its skills."""
     del protocol
-    units = [
+    return _mean_answers(_mathvista_units(rows), seed)
+
+
+def _mathvista_units(rows: Sequence[ScoredRow]) -> list[_Unit]:
+    """Return the rows under MathVista's tasks and skills."""
+    return [
         replace(
             _row_unit(row),
             categories=_names(_column(row.sample, "task")) or _named(row.sample.category),
@@ -277,7 +335,6 @@ def _mathvista_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int)
         )
         for row in rows
     ]
-    return _mean_answers(units, seed)
 
 
 def _ocrbench_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> _Answers:

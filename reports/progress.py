@@ -1,9 +1,9 @@
-"""Show how a run is getting on: a bar with rate and time left on a terminal, a line every 30 seconds elsewhere."""
+"""Show how a run or a training stage is getting on: a bar on a terminal, a line every 30 seconds elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -15,8 +15,19 @@ from harness.values import Record
 LINE_EVERY_S = 30.0
 
 
+SHOWN_FIGURES = {
+    "reward": "reward",
+    "rewards/format/mean": "format",
+    "rewards/bbox/mean": "bbox",
+    "rewards/answer/mean": "answer",
+    "rewards/caption/mean": "caption",
+    "loss": "loss",
+}
+"""What is shown of a training step, under which word; `loss` only where there are no rewards."""
+
+
 class RunProgress:
-    """Listens to a run and writes to one stream; a context manager, so that a bar never outlives its run."""
+    """Listens to runs and training stages and writes to one stream; a context manager, so that no bar is left over."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -53,6 +64,10 @@ class RunProgress:
     def sample_recorded(self, record: Record) -> None:
         """Count one more sample."""
         del record  # the count is enough here; other listeners show scores
+        self.advanced()
+
+    def advanced(self) -> None:
+        """Count one more step of work that leaves no record."""
         self._done += 1
         self._asked += 1
         if self._bar is not None and self._bar_id is not None:
@@ -66,18 +81,49 @@ class RunProgress:
         if self._bar is None:
             self._line(f"{task}: {self._done}/{self._rows} done in {self._clock() - self._started:.1f} s")
 
-    def _pace(self) -> str:
-        """Return rate and time left, from the samples that this process asked."""
+    def stage_started(self, stage: str, total_steps: int, done: int) -> None:
+        """Begin a training stage of so many optimiser steps, the first `done` of which are behind it."""
+        self._task, self._rows, self._done, self._asked = stage, total_steps, done, 0
+        self._started = self._said = self._clock()
+        if self._bar is not None:
+            self._bar_id = self._bar.add_task(stage, total=total_steps, completed=done, rate="")
+
+    def step_logged(self, step: int, figures: Mapping[str, float]) -> None:
+        """Show a step's rewards, or its loss, and the time left."""
+        self._asked += max(0, step - self._done)
+        self._done = max(step, self._done)
+        text = f"{figures_text(figures)} {self._pace('steps')}"
+        if self._bar is not None and self._bar_id is not None:
+            self._bar.update(self._bar_id, completed=self._done, rate=text)
+        elif self._clock() - self._said >= LINE_EVERY_S:
+            self._said = self._clock()
+            self._line(f"{self._task}: step {self._done}/{self._rows} {text}")
+
+    def stage_finished(self) -> None:
+        """End the stage."""
+        if self._bar is None:
+            self._line(f"{self._task}: {self._done}/{self._rows} steps done in {self._clock() - self._started:.1f} s")
+
+    def _pace(self, unit: str = "samples") -> str:
+        """Return rate and time left, from what this process did."""
         elapsed = self._clock() - self._started
         if elapsed <= 0 or self._asked == 0:
             return ""
         rate = self._asked / elapsed
         left_s = (self._rows - self._done) / rate
-        return f"{rate:.1f} samples/s, {int(left_s) // 60}:{int(left_s) % 60:02d} left"
+        return f"{rate:.1f} {unit}/s, {int(left_s) // 60}:{int(left_s) % 60:02d} left"
 
     def _line(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
+
+
+def figures_text(figures: Mapping[str, float]) -> str:
+    """Return a step's figures as words and numbers; rewards where it has some, else the loss."""
+    known = {word: figures[name] for name, word in SHOWN_FIGURES.items() if name in figures}
+    if len(known) > 1:
+        known.pop("loss", None)
+    return " ".join(f"{word} {value:.2f}" for word, value in known.items())
 
 
 def _bar(stream: TextIO) -> Progress:

@@ -33,6 +33,7 @@ from harness.evaluate import (
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.rescore import PageWriter
 from harness.run_store import OpenRun, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
@@ -125,6 +126,8 @@ class RunEnvironment:
     """Holds each batch, so that an interruption waits for its end."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
+    write_page: PageWriter | None = None
+    """Puts the run's page into its folder before it is published; None for no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,8 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         if spec.judge is None:
             for task, timing in timings.items():
                 check_mean(timing, task, summary.values.get(task, ()))
+        if environment.write_page is not None:
+            environment.write_page(run.folder, run.manifest, summary)
         folder = run.publish(summary.to_json(), now=environment.now())
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 

@@ -238,7 +238,7 @@ def generate(profile: Profile, split: Split, index: int, seed: int = 0) -> Shape
         kind=kind,
         question=question.text,
         answers=question.answers,
-        caption=_caption(scene, places=profile == "full"),
+        caption=caption_of(scene, places=profile == "full"),
         boxes_image_px=tuple(thing.box_image_px for thing in question.things),
         scene=scene,
     )
@@ -246,7 +246,12 @@ def generate(profile: Profile, split: Split, index: int, seed: int = 0) -> Shape
 
 def split_of(scene: Scene) -> Split:
     """Return the split that a scene belongs to, by its hash."""
-    return "benchmark" if int(scene.sha256[:8], 16) % BENCHMARK_SHARE == 0 else "train"
+    return split_of_digest(scene.sha256)
+
+
+def split_of_digest(scene_sha256: str) -> Split:
+    """Return the split that a scene belongs to, given its hash as the column `scene` holds it."""
+    return "benchmark" if int(scene_sha256[:8], 16) % BENCHMARK_SHARE == 0 else "train"
 
 
 def examples(profile: Profile, split: Split, n: int, seed: int = 0) -> Iterator[ShapesExample]:
@@ -360,10 +365,14 @@ def _scene(
 
 
 def _answers(canonical: str) -> tuple[str, ...]:
-    """Return a colour or number word with the other ways to write it."""
-    if canonical in _NUMBER_WORDS:
-        return (str(_NUMBER_WORDS.index(canonical)), canonical)
+    """Return a colour with the other ways to write it."""
     return (canonical, *_OTHER_NAMES.get(canonical, ()))
+
+
+def number_answers(count: int, profile: Profile) -> tuple[str, ...]:
+    """Return the accepted answers to "how many?": figure and word, the usual one of the profile first."""
+    figure, word = str(count), _NUMBER_WORDS[count]
+    return (word, figure) if profile == "tiny" else (figure, word)
 
 
 def _yes_no(*, yes: bool) -> tuple[str, ...]:
@@ -392,7 +401,7 @@ def _ask_count(rng: np.random.Generator, turn: int) -> tuple[Scene, Question]:
     others = _looks(rng, int(rng.integers(max(0, 2 - count), 7 - count)), lambda looks: looks[side] != word)
     scene, things = _scene(rng, [*counted, *others])
     what = _plural(word) if by_shape else f"{word} shapes"
-    return scene, Question(f"How many {what} are there?", _answers(_NUMBER_WORDS[count]), tuple(things[:count]))
+    return scene, Question(f"How many {what} are there?", number_answers(count, "full"), tuple(things[:count]))
 
 
 def _ask_existence(rng: np.random.Generator, turn: int) -> tuple[Scene, Question]:
@@ -486,7 +495,7 @@ def _ask_tiny_count(rng: np.random.Generator, turn: int) -> tuple[Scene, Questio
     """Ask how many shapes there are: one or two."""
     count = 1 + turn % 2
     scene, _ = _tiny_scene(rng, _looks(rng, count, lambda _: True, tiny=True))
-    return scene, Question("how many shapes are there?", (_NUMBER_WORDS[count], str(count)), scene.things)
+    return scene, Question("how many shapes are there?", number_answers(count, "tiny"), scene.things)
 
 
 def _ask_tiny_existence(rng: np.random.Generator, turn: int) -> tuple[Scene, Question]:
@@ -526,7 +535,7 @@ def _plural(shape: str) -> str:
     return "crosses" if shape == "cross" else f"{shape}s"
 
 
-def _caption(scene: Scene, *, places: bool) -> str:
+def caption_of(scene: Scene, *, places: bool) -> str:
     """Describe a scene in one sentence, in reading order."""
     if not places:
         return " and ".join(f"{_article(thing.colour)} {thing.shape}" for thing in scene.things) + "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -268,3 +269,50 @@ def save(model, tokenizer, folder: Path) -> None:
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Store a finished run of predictions made elsewhere: `make_run("base", rows)` returns its folder."""
+    from datetime import UTC, datetime
+
+    from harness.rescore import PredictionSource, save_predictions_run
+    from harness.scored_file import score_file
+    from harness.values import ScoreConfig
+
+    def make(name: str, rows: list[dict], *, protocol="strict") -> Path:
+        file = tmp_path / "predictions.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        config = ScoreConfig(protocol=protocol)
+        source = PredictionSource(name, hashlib.sha256(repr((name, rows)).encode()).hexdigest(), {})
+        scored = score_file(file, config, None)
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        return save_predictions_run(tmp_path / "runs", scored.rows, config, source, now=moment)[0]
+
+    return make
+
+
+@pytest.fixture
+def amend_manifest():
+    """Change fields of a stored run's manifest, as a run of our own would have them; its hashes are stamped again."""
+    from dataclasses import replace
+
+    from harness.manifest import manifest_bytes, read_manifest, stamp_hashes
+
+    def amend(folder: Path, *, yaml_hash="1" * 64, fingerprint="2" * 64, **fields) -> Path:
+        manifest = read_manifest(folder / "manifest.json")
+        tasks = {
+            name: replace(task, yaml_hash=yaml_hash, fingerprint=fingerprint) for name, task in manifest.tasks.items()
+        }
+        manifest = stamp_hashes(replace(manifest, **{"tasks": tasks, "predictions_only": False, **fields}))
+        (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+        return folder
+
+    return amend
+
+
+@pytest.fixture(scope="session")
+def hostile_strings() -> dict[str, str]:
+    """Strings that try to take effect in whatever they are written into, by name."""
+    cases = json.loads((Path(__file__).parent / "cases" / "hostile_strings.json").read_text(encoding="utf-8"))
+    return {case["name"]: case["text"] * case.get("times", 1) for case in cases}

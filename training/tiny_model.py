@@ -24,7 +24,7 @@ from transformers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 END_OF_TEXT = "<|endoftext|>"
@@ -37,7 +37,9 @@ IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105  (a token of the vocabulary, not a s
 """Stands for one patch group of an image."""
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", IMAGE_TOKEN, "<|video_pad|>")
 """What surrounds and stands for images and videos in a prompt."""
-STAGE_TAGS = tuple(f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "answer") for slash in ("", "/"))
+STAGE_TAGS = tuple(
+    f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
+)
 """The SATORI tags. Not special: decoding must keep them, or the format could never be right."""
 COORDINATES_PX = tuple(range(0, 57, 4))
 """Coordinates of the tiny Shapes canvas; each is one token, so that a box costs nine."""
@@ -93,11 +95,15 @@ DEFAULT_SHAPE = TinyShape()
 """What `demo` trains."""
 
 
-def train_tokenizer(corpus: Iterable[str], vocabulary_size: int = 512) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    corpus: Iterable[str], whole_texts: Sequence[str] = (), vocabulary_size: int = 512
+) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer on the corpus: any text can be encoded, what the corpus repeats is short.
 
     Args:
         corpus: Lines of text. An empty corpus gives bytes, the tags and the coordinates.
+        whole_texts: Texts that become one token each, such as the benchmark's own instructions: hundreds of tokens
+            that are the same in every prompt would cost a model of this size most of its time.
         vocabulary_size: Upper bound on the vocabulary, all added tokens included.
 
     Raises:
@@ -108,15 +114,15 @@ def train_tokenizer(corpus: Iterable[str], vocabulary_size: int = 512) -> PreTra
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size - len(STAGE_TAGS),
+        vocab_size=vocabulary_size - len(STAGE_TAGS) - len(whole_texts),
         special_tokens=chat_tokens,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     lines = list(corpus)
     tokenizer.train_from_iterator(itertools.chain(map(_without_tags, lines), _coordinate_lines(len(lines))), trainer)
-    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in STAGE_TAGS])
-    _check_single_tokens(tokenizer)
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in (*STAGE_TAGS, *whole_texts)])
+    _check_single_tokens(tokenizer, whole_texts)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=TURN_END,
@@ -131,6 +137,7 @@ def build_tiny_qwen2_5_vl(
     folder: Path,
     corpus: Iterable[str],
     *,
+    whole_texts: Sequence[str] = (),
     seed: int = 0,
     shape: TinyShape = DEFAULT_SHAPE,
     max_pixels: int = 512 * 28 * 28,
@@ -140,12 +147,13 @@ def build_tiny_qwen2_5_vl(
     Args:
         folder: Made if missing; files of an older checkpoint in it are overwritten.
         corpus: What the tokenizer is trained on: questions, captions and answers of the data to come.
+        whole_texts: Texts that become one token each.
         seed: Of the random weights. The global random state is left as it was.
         shape: Sizes of the model.
         max_pixels: Upper pixel limit of the image processor; the lower one is a single token (28 x 28), so that the
             tiny 56 x 56 canvas is not enlarged.
     """
-    tokenizer = train_tokenizer(corpus)
+    tokenizer = train_tokenizer(corpus, whole_texts)
     config = _configuration(tokenizer, shape)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -224,9 +232,9 @@ def _coordinate_lines(corpus_lines: int) -> Iterator[str]:
     return itertools.repeat(f"[[{numbers}],[{numbers}]]", 16 + corpus_lines)
 
 
-def _check_single_tokens(tokenizer: Tokenizer) -> None:
-    """Raise unless each coordinate and bracket is one token."""
-    texts = [*map(str, COORDINATES_PX), *BOX_PUNCTUATION, *STAGE_TAGS]
+def _check_single_tokens(tokenizer: Tokenizer, whole_texts: Sequence[str]) -> None:
+    """Raise unless each coordinate, bracket, tag and whole text is one token."""
+    texts = [*map(str, COORDINATES_PX), *BOX_PUNCTUATION, *STAGE_TAGS, *whole_texts]
     split = [text for text in texts if len(tokenizer.encode(text).ids) != 1]
     if split:
         raise ValueError(f"the vocabulary is too small for {split} as single tokens: raise vocabulary_size")

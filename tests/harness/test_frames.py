@@ -198,3 +198,13 @@ def test_cutting_keeps_order_and_duplicates_and_names_the_fault_once():
 
 def test_cutting_nothing_leaves_nothing():
     assert cut_at_image([], Size(10, 10)) == ((), ())
+
+
+def test_a_whole_image_box_that_rounding_puts_a_hair_over_the_edge_is_not_out_of_image():
+    boxes = to_image_px(((0.0, 0.0, 56.0, 112.0),), "input_px", Size(60, 116), Size(56, 112))
+    assert boxes is not None
+
+    kept, faults = cut_at_image(boxes, Size(60, 116))
+
+    assert faults == ()
+    assert kept[0] == pytest.approx((0, 0, 60, 116))

@@ -341,7 +341,7 @@ def test_tags_survive_decoding_even_when_they_are_special(loaded, monkeypatch):
     monkeypatch.setattr(model, "_hidden_ids", _hidden_ids(special))
     row = tokenizer("<caption>red</caption><|im_start|><bbox>[[0,4,8,12]]</bbox>").input_ids
 
-    text = model._generation(row, Decoding(), Generation("")).text
+    text = model._written(row, Decoding(), Generation("")).generation.text
 
     assert text == "<caption>red</caption><bbox>[[0,4,8,12]]</bbox>"
 

@@ -37,6 +37,8 @@ GOOD = {
 SOUP = (
     ["<caption>", "</caption>", "<bbox>", "</bbox>", "<answer>", "</answer>", "<think>", "</think>"] * 3
     + [
+        "\x1c",
+        " \x1d1",
         "<thinking>",
         "</thinking>",
         "<ANSWER>",

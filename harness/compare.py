@@ -1,0 +1,404 @@
+"""Compare stored runs: match their samples, then give every benchmark, metric and category its paired change.
+
+    comparison = compare_runs([SideSpec("base", (base,)), SideSpec("trained", (trained,))], seed=0)
+
+Only samples that both sides have count, those left out are counted. A benchmark's headline is what `scores.json` gives
+first: where it is not a mean over samples (MME's sums, MMBench's circular accuracy), clusters are resampled and the
+benchmark's own aggregation is run again on each draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.benchmark_rows import SharedSamples, compare_benchmark
+from harness.comparison import (
+    DIRECTIONS,
+    Benchmark,
+    Comparability,
+    Comparison,
+    Pair,
+    ParityRow,
+    SampleSide,
+    SampleTable,
+    ScoreRow,
+    SeedSpread,
+    Side,
+)
+from harness.errors import ConfigError
+from harness.intervals import CodeArray, FloatArray, cluster_codes
+from harness.paired import benjamini_hochberg, holm
+from harness.provenance import provenance, run_facts, runs_comparability, task_comparability
+from harness.resampling import FLIP_DRAWS
+from harness.run_store import StoredRun, load_run
+from harness.run_table import RunTable, picked, read_run_table
+from harness.summary import ANSWER_RIGHT
+from harness.values import PROTOCOLS, Protocol
+
+MOST_GOLD_DIFFERENCES = 0.01
+"""With another gold in more than this share of the shared samples, two runs did not answer the same benchmark."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideSpec:
+    """One side to compare."""
+
+    label: str
+    """A short name, unlike every other side's."""
+    runs: tuple[StoredRun, ...]
+    """One run, or several seeds of one model."""
+    protocol: Protocol | None = None
+    """None for the runs' first scores, else those of a later rescore."""
+
+
+# --- what to compare ----------------------------------------------------------------------------------------------
+
+
+def open_sides(names: Sequence[str]) -> list[SideSpec]:
+    """Open what a command names: run folders, `FOLDER@PROTOCOL` for later scores; seeds of one model become one side.
+
+    Raises:
+        ConfigError: Fewer than two, or the same one twice.
+        UserError: A folder is no finished run.
+    """
+    opened = [_open(name) for name in names]
+    if len({(run.path.resolve(), protocol) for run, protocol in opened}) < len(opened):
+        raise ConfigError("a run is named twice: compare a run with another one, or FOLDER@PROTOCOL with its rescore")
+    if len(opened) < 2:
+        raise ConfigError("a comparison needs at least two runs: compare A B")
+    groups: dict[object, list[tuple[StoredRun, Protocol | None]]] = {}
+    for run, protocol in opened:
+        groups.setdefault(_seedless(run, protocol), []).append((run, protocol))
+    if len(groups) < 2 or any(_repeats_a_seed(group) for group in groups.values()):
+        groups = dict(enumerate([one] for one in opened))
+    labels = _labels([group[0] for group in groups.values()])
+    return [
+        SideSpec(label, tuple(run for run, _ in group), group[0][1])
+        for label, group in zip(labels, groups.values(), strict=True)
+    ]
+
+
+def _open(name: str) -> tuple[StoredRun, Protocol | None]:
+    path, _, ending = name.rpartition("@")
+    if path and ending in PROTOCOLS and not Path(name).exists():
+        run = load_run(Path(path))
+        protocol: Protocol = ending
+        return run, None if protocol == run.manifest.protocol and protocol not in run.rescored else protocol
+    return load_run(Path(name)), None
+
+
+def _seedless(run: StoredRun, protocol: Protocol | None) -> object:
+    """Return what runs of one model with different seeds share; unlike for all others."""
+    manifest = run.manifest
+    if not manifest.weights_hash or manifest.predictions_only:
+        return run.path.resolve(), protocol
+    return (
+        manifest.weights_hash,
+        manifest.adapter_hash,
+        manifest.config_hash,
+        manifest.format,
+        manifest.box_frame,
+        manifest.protocol_hash,
+        protocol,
+    )
+
+
+def _repeats_a_seed(group: Sequence[tuple[StoredRun, Protocol | None]]) -> bool:
+    return len({run.manifest.seed for run, _ in group}) < len(group)
+
+
+def _labels(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> list[str]:
+    """Return short names that differ: the model's, else the run folder's, with the protocol where one was named."""
+    models = [run.manifest.model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] for run, _ in runs]
+    names = models if len(set(models)) == len(models) and all(models) else [run.path.resolve().name for run, _ in runs]
+    return [f"{name}@{protocol}" if protocol else name for name, (_, protocol) in zip(names, runs, strict=True)]
+
+
+# --- the comparison -----------------------------------------------------------------------------------------------
+
+
+def compare_runs(specs: Sequence[SideSpec], *, seed: int = 0, draws: int = FLIP_DRAWS) -> Comparison:
+    """Compare the first side with each other one.
+
+    Args:
+        specs: At least two sides, the baseline first.
+        seed: Fixes the draws.
+        draws: Sign flips for each p.
+
+    Raises:
+        ConfigError: Fewer than two sides, or two of one name.
+        IncompleteError: A run is not finished, or lacks the scores that are asked for.
+    """
+    if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
+        raise ConfigError("a comparison needs at least two sides with different names")
+    tables = [_side_table(spec) for spec in specs]
+    pairs = [_pair(specs, tables, place, seed, draws) for place in range(1, len(specs))]
+    return Comparison(
+        sides=tuple(_side(spec) for spec in specs),
+        provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
+        pairs=_adjusted(pairs),
+        parity=_parity([run for spec in specs for run in spec.runs]),
+        seed=seed,
+        draws=draws,
+    )
+
+
+def _side(spec: SideSpec) -> Side:
+    facts = tuple(run_facts(run, spec.protocol) for run in spec.runs)
+    return Side(spec.label, facts, _spread(spec) if len(spec.runs) > 1 else ())
+
+
+def _spread(spec: SideSpec) -> tuple[SeedSpread, ...]:
+    """Return how each benchmark's headline varies between the runs of a side."""
+    per_run = [_stored_metrics(run, spec.protocol) for run in spec.runs]
+    spreads: list[SeedSpread] = []
+    for task, metrics in per_run[0].items():
+        metric = next(iter(metrics), "accuracy")
+        values = tuple(scores.get(task, {}).get(metric) for scores in per_run)
+        known = [value for value in values if value is not None]
+        sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+        spreads.append(SeedSpread(task, metric, values, sd))
+    return tuple(spreads)
+
+
+def _stored_metrics(run: StoredRun, protocol: Protocol | None) -> dict[str, dict[str, float | None]]:
+    """Return the values in a run's `scores.json` (or a rescore's) by task and metric."""
+    scores = run.scores if protocol is None else run.rescored.get(protocol)
+    tasks = cast(
+        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks", {})
+    )
+    return {
+        task: {name: metric.get("value") for name, metric in summary["metrics"].items()}
+        for task, summary in tasks.items()
+    }
+
+
+def _parity(runs: Sequence[StoredRun]) -> tuple[ParityRow, ...]:
+    """Return the answer metrics of each run that was scored under several protocols."""
+    rows: list[ParityRow] = []
+    for run in dict.fromkeys(run.path for run in runs):
+        stored = next(other for other in runs if other.path == run)
+        if not set(stored.rescored) - {stored.manifest.protocol}:
+            continue
+        by_protocol: dict[Protocol, dict[str, dict[str, float | None]]] = {
+            stored.manifest.protocol: _stored_metrics(stored, None)
+        }
+        by_protocol |= {name: _stored_metrics(stored, name) for name in PROTOCOLS if name in stored.rescored}
+        for task, metrics in by_protocol[stored.manifest.protocol].items():
+            for metric in dict.fromkeys([next(iter(metrics), "accuracy"), "accuracy"]):
+                values: dict[Protocol, float | None] = {
+                    name: scores.get(task, {}).get(metric) for name, scores in by_protocol.items()
+                }
+                rows.append(ParityRow(stored.path.resolve().name, task, metric, values))
+    return tuple(rows)
+
+
+def _side_table(spec: SideSpec) -> RunTable:
+    """Return a side's columns; for several seeds the samples that all have, with the mean of their scores."""
+    tables = [read_run_table(run, spec.protocol) for run in spec.runs]
+    first, *others = tables
+    for other in others:
+        mine, theirs = _matched(first, other)
+        first, other_rows = first.take(mine), other.take(theirs)
+        first = replace(
+            first,
+            values=first.values + other_rows.values,
+            ious=first.ious + other_rows.ious,
+            components={name: column + other_rows.components[name] for name, column in first.components.items()},
+        )
+    count = len(tables)
+    return (
+        first
+        if count == 1
+        else replace(
+            first,
+            values=first.values / count,
+            ious=first.ious / count,
+            components={name: column / count for name, column in first.components.items()},
+        )
+    )
+
+
+def _matched(a: RunTable, b: RunTable) -> tuple[CodeArray, CodeArray]:
+    """Return the places of the samples that both tables have, in A's order."""
+    in_b = {key: place for place, key in enumerate(zip(b.tasks, b.ids, strict=True))}
+    found = [(place, in_b[key]) for place, key in enumerate(zip(a.tasks, a.ids, strict=True)) if key in in_b]
+    both = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, seed: int, draws: int) -> Pair:
+    """Compare the first side with another one."""
+    a_spec, b_spec = specs[0], specs[place]
+    comparability = _sides_comparability(a_spec, b_spec)
+    a_places, b_places = _matched(tables[0], tables[place])
+    a, b = tables[0].take(a_places), tables[place].take(b_places)
+    benchmarks: list[Benchmark] = []
+    kept: list[CodeArray] = []
+    shared_tasks = [task for task in dict.fromkeys(tables[0].tasks) if task in set(tables[place].tasks)]
+    codes = _codes(a.tasks, shared_tasks)
+    for code, task in enumerate(shared_tasks):
+        rows = np.flatnonzero(codes == code)
+        differs = _gold_differs(a, b, rows)
+        members = rows[~differs]
+        counts = (_count(tables[0], task) - len(rows), _count(tables[place], task) - len(rows), int(differs.sum()))
+        whole = _task_comparability(a_spec, b_spec, task, counts, len(rows))
+        sample = (b if _elsewhere(a_spec) and not _elsewhere(b_spec) else a).take(members)
+        shared = SharedSamples(
+            task=task,
+            protocol=b_spec.protocol or b_spec.runs[0].manifest.protocol,
+            a=a.take(members),
+            b=b.take(members),
+            sample=sample,
+            clusters=cluster_codes(sample.clusters),
+        )
+        both = Comparability(comparability.reasons + whole.reasons, whole.notes)
+        benchmarks.append(compare_benchmark(shared, both, counts, seed=seed, draws=draws))
+        kept.append(members)
+    members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
+    has = [dict.fromkeys(table.tasks) for table in (tables[0], tables[place])]
+    return Pair(
+        a=0,
+        b=place,
+        comparability=comparability,
+        benchmarks=tuple(benchmarks),
+        only_a_tasks=tuple(task for task in has[0] if task not in has[1]),
+        only_b_tasks=tuple(task for task in has[1] if task not in has[0]),
+        samples=_sample_table(a.take(members), b.take(members), shared_tasks),
+    )
+
+
+def _sides_comparability(a: SideSpec, b: SideSpec) -> Comparability:
+    found = [runs_comparability((one, a.protocol), (other, b.protocol)) for one in a.runs for other in b.runs]
+    return Comparability(
+        tuple(dict.fromkeys(reason for item in found for reason in item.reasons)),
+        tuple(dict.fromkeys(note for item in found for note in item.notes)),
+    )
+
+
+def _elsewhere(spec: SideSpec) -> bool:
+    return any(run.manifest.predictions_only for run in spec.runs)
+
+
+def _task_comparability(
+    a: SideSpec, b: SideSpec, task: str, counts: tuple[int, int, int], shared: int
+) -> Comparability:
+    """Tell whether a task's numbers may be subtracted, and what was left out."""
+    only_a, only_b, gold_differs = counts
+    found = [
+        task_comparability(
+            one.manifest.tasks[task], other.manifest.tasks[task], elsewhere=_elsewhere(a) or _elsewhere(b)
+        )
+        for one in a.runs
+        for other in b.runs
+        if task in one.manifest.tasks and task in other.manifest.tasks
+    ]
+    reasons = [reason for item in found for reason in item.reasons]
+    notes: list[str] = []
+    if only_a or only_b:
+        notes.append(f"left out: {only_a:,} samples that only {a.label} has, {only_b:,} that only {b.label} has")
+    if gold_differs > MOST_GOLD_DIFFERENCES * shared:
+        reasons.append(f"the gold of {gold_differs:,} of {shared:,} shared samples differs: not the same benchmark")
+    elif gold_differs:
+        notes.append(f"left out: {gold_differs:,} samples whose gold differs")
+    if not shared:
+        reasons.append("no sample id is in both runs")
+    return Comparability(tuple(dict.fromkeys(reasons)), tuple(notes))
+
+
+def _gold_differs(a: RunTable, b: RunTable, rows: CodeArray) -> NDArray[np.bool_]:
+    """Tell for each row whether both sides carry gold and not the same; gold that one side lacks says nothing."""
+
+    def differs(one: object, other: object) -> bool:
+        return one is not None and other is not None and one != other
+
+    columns = [
+        (picked(a.answers, rows), picked(b.answers, rows)),
+        (picked(a.gold_boxes_image_px, rows), picked(b.gold_boxes_image_px, rows)),
+        (_choices(a, rows), _choices(b, rows)),
+    ]
+    found = np.zeros(len(rows), dtype=np.bool_)
+    for one, other in columns:
+        found |= np.fromiter(map(differs, one, other), dtype=np.bool_, count=len(rows))
+    return found
+
+
+def _choices(table: RunTable, rows: CodeArray) -> tuple[str | None, ...]:
+    return tuple(None if text == "{}" else text for text in picked(table.choices, rows))
+
+
+def _count(table: RunTable, task: str) -> int:
+    return table.tasks.count(task)
+
+
+def _codes(names: Sequence[str], known: Sequence[str]) -> CodeArray:
+    """Return each name's place among the known ones, -1 for others."""
+    places = {name: place for place, name in enumerate(known)}
+    return np.fromiter((places.get(name, -1) for name in names), dtype=np.int64, count=len(names))
+
+
+def _sample_table(a: RunTable, b: RunTable, tasks: Sequence[str]) -> SampleTable:
+    category_names = sorted(set(a.categories))
+    return SampleTable(
+        task_names=tuple(tasks),
+        tasks=_codes(a.tasks, tasks),
+        category_names=tuple(category_names),
+        categories=_codes(a.categories, category_names),
+        ids=a.ids,
+        directions=_directions(a.values, b.values),
+        a=SampleSide(a.values, a.ious, a.faults, a.rows),
+        b=SampleSide(b.values, b.ious, b.faults, b.rows),
+    )
+
+
+def _directions(a: FloatArray, b: FloatArray) -> NDArray[np.int8]:
+    """Return each sample's index in `DIRECTIONS`."""
+    was, now = a >= ANSWER_RIGHT, b >= ANSWER_RIGHT
+    codes = np.select(
+        [np.isnan(a) | np.isnan(b), was & ~now, ~was & now, was & now],
+        [DIRECTIONS.index(name) for name in ("unscored", "lost", "gained", "kept_right")],
+        DIRECTIONS.index("kept_wrong"),
+    )
+    return codes.astype(np.int8)
+
+
+def _adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Return the pairs with p adjusted: Holm over all headlines, Benjamini and Hochberg over all exploratory rows."""
+    headlines = [benchmark.headline for pair in pairs for benchmark in pair.benchmarks]
+    others = [row for pair in pairs for benchmark in pair.benchmarks for row in _exploratory(benchmark)]
+    holm_of = _by_row(headlines, holm)
+    q_of = _by_row(others, benjamini_hochberg)
+    return tuple(
+        replace(pair, benchmarks=tuple(_with_adjusted(benchmark, holm_of, q_of) for benchmark in pair.benchmarks))
+        for pair in pairs
+    )
+
+
+def _exploratory(benchmark: Benchmark) -> tuple[ScoreRow, ...]:
+    return (*benchmark.metrics, *benchmark.categories, *benchmark.l2_categories)
+
+
+def _by_row(rows: Sequence[ScoreRow], adjust: Callable[[Sequence[float]], list[float]]) -> dict[int, float]:
+    """Return the adjusted p of each row that has one, by the row's identity."""
+    tested = [(id(row), row.difference.p) for row in rows if row.difference is not None]
+    known = [(key, p) for key, p in tested if p is not None]
+    return dict(zip([key for key, _ in known], adjust([p for _, p in known]), strict=True))
+
+
+def _with_adjusted(benchmark: Benchmark, holm_of: Mapping[int, float], q_of: Mapping[int, float]) -> Benchmark:
+    def with_q(rows: Sequence[ScoreRow]) -> tuple[ScoreRow, ...]:
+        return tuple(replace(row, q=q_of.get(id(row))) for row in rows)
+
+    return replace(
+        benchmark,
+        headline=replace(benchmark.headline, holm_p=holm_of.get(id(benchmark.headline))),
+        metrics=with_q(benchmark.metrics),
+        categories=with_q(benchmark.categories),
+        l2_categories=with_q(benchmark.l2_categories),
+    )

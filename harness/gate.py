@@ -1,0 +1,309 @@
+"""Judge a candidate against a baseline: one verdict from which text, JUnit, JSON, Markdown and the exit code follow.
+
+Each gated benchmark is
+
+- REGRESSION when its one-sided p of no drop, adjusted by Holm over all gated benchmarks, is below alpha and the drop is
+  beyond the tolerance. The interval is shown but decides nothing here;
+- OK when the lower end of the interval lies above minus the tolerance (all benchmarks OK needs no adjustment: the
+  candidate must pass every one);
+- INCONCLUSIVE otherwise, with the change that could have been detected and the n that would settle it.
+
+A benchmark that is missing or not comparable, or a partial run, makes the whole verdict incomplete: never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from harness.comparison import Benchmark, Comparison, Pair, ScoreRow, Side
+from harness.errors import ConfigError, ExitCode, did_you_mean
+from harness.gate_policy import GatePolicy
+from harness.paired import PairedDifference, holm
+from harness.run_summary import MOST_UNEXPLAINED
+
+State: TypeAlias = Literal["regression", "ok", "inconclusive", "incomparable"]
+"""What the gate says of one benchmark; `incomparable` also stands for a missing one."""
+
+Outcome: TypeAlias = Literal["pass", "regression", "inconclusive", "incomplete"]
+"""What the gate says of the candidate; `inconclusive` only where the policy lets it fail."""
+
+EXIT_CODES: dict[Outcome, ExitCode] = {
+    "pass": ExitCode.OK,
+    "regression": ExitCode.REGRESSION,
+    "inconclusive": ExitCode.INCONCLUSIVE,
+    "incomplete": ExitCode.INCOMPLETE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCheck:
+    """A limit of the policy that the candidate keeps or breaks, whatever the baseline does."""
+
+    name: str
+    """`parse faults` or `mean IoU`."""
+    value: float
+    """The candidate's: a share or a mean IoU, in [0, 1]."""
+    limit: float
+    """The policy's, in [0, 1]."""
+    kept: bool
+    """Whether the candidate keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkVerdict:
+    """What the gate says of one benchmark, and why."""
+
+    task: str
+    """Short task name."""
+    metric: str
+    """The gated metric; empty for a missing benchmark."""
+    state: State
+    """The verdict."""
+    reason: str
+    """Why, in one sentence without numbers' rounding mattering."""
+    row: ScoreRow | None
+    """The compared scores; None for a missing benchmark."""
+    p_holm: float | None
+    """One-sided p of no drop, adjusted over the gated benchmarks; None without a test."""
+    tolerance: float
+    """Drop that is allowed, in the metric's own unit."""
+    n_needed: int | None
+    """For inconclusive: about how many samples would make a drop of the tolerance detectable; None where unknown."""
+    checks: tuple[LimitCheck, ...]
+    """Limits of the policy on the candidate alone."""
+
+    @property
+    def difference(self) -> PairedDifference | None:
+        """The change; None where there is none."""
+        return None if self.row is None else self.row.difference
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says of the candidate."""
+
+    outcome: Outcome
+    """Pass, regression, inconclusive (where that fails) or incomplete."""
+    baseline: Side
+    """What it is compared with."""
+    candidate: Side
+    """What is judged."""
+    benchmarks: tuple[BenchmarkVerdict, ...]
+    """Every gated benchmark."""
+    reasons: tuple[str, ...]
+    """What makes the whole verdict incomplete, beside single benchmarks."""
+    notes: tuple[str, ...]
+    """What a reader must know although it does not decide."""
+    policy: GatePolicy
+    """What was demanded."""
+    seed: int
+    """Fixed the draws."""
+    draws: int
+    """Sign flips drawn for each p."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The command's exit code."""
+        return EXIT_CODES[self.outcome]
+
+    def count(self, state: State) -> int:
+        """Count the benchmarks of one state."""
+        return sum(benchmark.state == state for benchmark in self.benchmarks)
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        words = {"pass": "PASS", "regression": "REGRESSION", "inconclusive": "INCONCLUSIVE", "incomplete": "INCOMPLETE"}
+        counts = [f"{self.count(state)} {name}" for state, name in _STATE_WORDS if self.count(state)]
+        return f"{words[self.outcome]}: {', '.join(counts) or 'no benchmark was gated'}"
+
+
+_STATE_WORDS: tuple[tuple[State, str], ...] = (
+    ("regression", "regressed"),
+    ("incomparable", "missing or not comparable"),
+    ("inconclusive", "inconclusive"),
+    ("ok", "ok"),
+)
+
+
+def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
+    """Judge the second side of a comparison against the first.
+
+    Raises:
+        ConfigError: The policy names a metric that a benchmark does not have.
+    """
+    pair = comparison.pairs[0]
+    baseline, candidate = comparison.sides[pair.a], comparison.sides[pair.b]
+    gated, absent, notes = _gated(pair, baseline, policy)
+    rows = [_gated_row(benchmark, policy) for benchmark in gated]
+    problems = [_problem(benchmark, row, policy) for benchmark, row in zip(gated, rows, strict=True)]
+    adjusted = _holm_of([None if problem else row for row, problem in zip(rows, problems, strict=True)])
+    benchmarks = [
+        _benchmark_verdict(benchmark, row, problem, p_holm, policy)
+        for benchmark, row, problem, p_holm in zip(gated, rows, problems, adjusted, strict=True)
+    ]
+    benchmarks += [_absent(task, policy) for task in absent]
+    reasons = _run_reasons(baseline, candidate, pair)
+    if not benchmarks:
+        reasons.append("the runs share no task that the policy gates")
+    if policy.mean_iou_floor is not None and not any(c.name == "mean IoU" for b in benchmarks for c in b.checks):
+        reasons.append("the policy has a mean-IoU floor, but no gated task has gold boxes to hold it to")
+    return Verdict(
+        outcome=_outcome(benchmarks, reasons, policy),
+        baseline=baseline,
+        candidate=candidate,
+        benchmarks=tuple(benchmarks),
+        reasons=tuple(reasons),
+        notes=tuple(dict.fromkeys([*pair.comparability.notes, *notes])),
+        policy=policy,
+        seed=comparison.seed,
+        draws=comparison.draws,
+    )
+
+
+def _gated(pair: Pair, baseline: Side, policy: GatePolicy) -> tuple[list[Benchmark], list[str], list[str]]:
+    """Return the gated benchmarks, the required tasks that are not in both runs, and notes."""
+    known = {benchmark.task: benchmark for benchmark in pair.benchmarks}
+    wanted = policy.tasks or tuple(dict.fromkeys([*known, *pair.only_a_tasks]))
+    required = wanted if policy.required_tasks is None else policy.required_tasks
+    absent = [task for task in dict.fromkeys([*wanted, *required]) if task not in known and task in required]
+    notes = [f"{benchmark.task}: {note}" for benchmark in pair.benchmarks for note in benchmark.comparability.notes]
+    notes += [f"{task} is in only one of the runs" for task in wanted if task not in known and task not in required]
+    if pair.only_a_tasks:
+        notes.append(f"only {baseline.label} has: {', '.join(pair.only_a_tasks)}")
+    return [known[task] for task in dict.fromkeys([*wanted, *required]) if task in known], absent, notes
+
+
+def _gated_row(benchmark: Benchmark, policy: GatePolicy) -> ScoreRow:
+    """Return the row of the gated metric."""
+    wanted = policy.metrics.get(benchmark.task)
+    rows = {row.metric: row for row in (benchmark.headline, *benchmark.metrics)}
+    if wanted is None:
+        return benchmark.headline
+    if wanted not in rows:
+        raise ConfigError(
+            f"the policy gates {benchmark.task} on {wanted!r}, which it does not have; it has: {', '.join(rows)}."
+            f"{did_you_mean(wanted, list(rows))}"
+        )
+    return rows[wanted]
+
+
+def _problem(benchmark: Benchmark, row: ScoreRow, policy: GatePolicy) -> str | None:
+    """Say why a benchmark cannot be judged; None when it can."""
+    if not benchmark.comparability.comparable:
+        return "; ".join(benchmark.comparability.reasons)
+    if benchmark.only_a:
+        return f"the candidate lacks {benchmark.only_a:,} of the baseline's samples"
+    if benchmark.gold_differs:
+        return f"the gold of {benchmark.gold_differs:,} samples differs"
+    for name, faults in (("baseline", row.a_faults), ("candidate", row.b_faults)):
+        errors = faults.by_name.get("error", 0)
+        if errors > MOST_UNEXPLAINED * faults.rows:
+            return f"{errors:,} of the {name}'s {faults.rows:,} samples could not be scored for an error"
+    if policy.mean_iou_floor is not None and row.b_faults.by_name.get("frame_unknown"):
+        return "the mean-IoU floor cannot be held to boxes of an unknown frame: declare --box-frame"
+    return row.reason
+
+
+def _run_reasons(baseline: Side, candidate: Side, pair: Pair) -> list[str]:
+    """Return what bars both runs from any verdict."""
+    reasons = list(pair.comparability.reasons)
+    for role, side in (("baseline", baseline), ("candidate", candidate)):
+        if any(run.partial for run in side.runs):
+            reasons.append(f"the {role} is partial (--limit): run it in full")
+    return reasons
+
+
+def _holm_of(rows: Sequence[ScoreRow | None]) -> list[float | None]:
+    """Return the one-sided p of each row, adjusted over those that have one."""
+    tested = [
+        (place, row.difference.p_drop)
+        for place, row in enumerate(rows)
+        if row is not None and row.difference is not None and row.difference.p_drop is not None
+    ]
+    adjusted: list[float | None] = [None] * len(rows)
+    for (place, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
+        adjusted[place] = p
+    return adjusted
+
+
+def _benchmark_verdict(
+    benchmark: Benchmark, row: ScoreRow, problem: str | None, p_holm: float | None, policy: GatePolicy
+) -> BenchmarkVerdict:
+    """Judge one benchmark."""
+    tolerance = policy.tolerance_of(benchmark.task) / 100 * row.span
+    checks = _checks(benchmark, policy)
+    difference = row.difference
+    needed: int | None = None
+    if problem is not None or difference is None:
+        state, reason = "incomparable", problem or "no change can be given"
+    elif p_holm is not None and p_holm < policy.alpha and -difference.delta > tolerance:
+        state, reason = "regression", "the score dropped by more than the tolerance, and not by chance"
+    elif difference.too_few or difference.ci_low is None:
+        state, reason = "inconclusive", f"too few clusters for a test ({difference.clusters})"
+    elif difference.ci_low > -tolerance:
+        state, reason = "ok", "a drop beyond the tolerance is ruled out"
+    else:
+        needed = difference.n_needed(tolerance) if tolerance > 0 else None
+        state, reason = "inconclusive", "a drop beyond the tolerance can be neither shown nor ruled out"
+    broken = [check for check in checks if not check.kept]
+    if broken and state != "incomparable":
+        kept = "" if state != "regression" else f"{reason}; "
+        state, reason = "regression", kept + "; ".join(_broken_text(check) for check in broken)
+    return BenchmarkVerdict(
+        task=benchmark.task,
+        metric=row.metric,
+        state=state,
+        reason=reason,
+        row=row,
+        p_holm=p_holm,
+        tolerance=tolerance,
+        n_needed=needed,
+        checks=checks,
+    )
+
+
+def _checks(benchmark: Benchmark, policy: GatePolicy) -> tuple[LimitCheck, ...]:
+    """Hold the candidate to the policy's limits."""
+    checks: list[LimitCheck] = []
+    faults = benchmark.headline.b_faults
+    if policy.parse_fault_ceiling is not None and faults.rows:
+        share, limit = faults.parse / faults.rows, policy.parse_fault_ceiling / 100
+        checks.append(LimitCheck("parse faults", share, limit, share <= limit))
+    overlap = next((row.b.value for row in benchmark.metrics if row.metric == "mean_iou"), None)
+    if policy.mean_iou_floor is not None and overlap is not None:
+        checks.append(LimitCheck("mean IoU", overlap, policy.mean_iou_floor, overlap >= policy.mean_iou_floor))
+    return tuple(checks)
+
+
+def _broken_text(check: LimitCheck) -> str:
+    if check.name == "parse faults":
+        return f"parse faults in {100 * check.value:.1f} % of texts, above the ceiling of {100 * check.limit:g} %"
+    return f"mean IoU {check.value:.3f}, below the floor of {check.limit:g}"
+
+
+def _absent(task: str, policy: GatePolicy) -> BenchmarkVerdict:
+    return BenchmarkVerdict(
+        task=task,
+        metric="",
+        state="incomparable",
+        reason="required, but not in both runs",
+        row=None,
+        p_holm=None,
+        tolerance=policy.tolerance_of(task) / 100,
+        n_needed=None,
+        checks=(),
+    )
+
+
+def _outcome(benchmarks: Sequence[BenchmarkVerdict], reasons: Sequence[str], policy: GatePolicy) -> Outcome:
+    states = {benchmark.state for benchmark in benchmarks}
+    if reasons or "incomparable" in states:
+        return "incomplete"
+    if "regression" in states:
+        return "regression"
+    if "inconclusive" in states and policy.on_inconclusive == "fail":
+        return "inconclusive"
+    return "pass"

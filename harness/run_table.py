@@ -1,0 +1,197 @@
+"""Read what a comparison needs of a run's samples as columns, without building a record of each.
+
+Only the first answer to each sample is read (`repeat` 0), as everywhere where scores are counted. Texts stay on disk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import IncompleteError
+from harness.intervals import CodeArray, FloatArray
+from harness.run_store import PARQUET_NAME, StoredRun, rescored_name
+from harness.values import FAULTS, Json, Protocol
+
+TASKS_WITH_EXTRA = ("mme", "ocrbench", "mathvista")
+"""Tasks whose units or categories stand in official columns of `extra`; every `mmbench_` task too."""
+
+_Item = TypeVar("_Item")
+
+_SAMPLE_COLUMNS = ("task", "id", "repeat", "cluster", "category", "l2_category", "answers", "choices", "boxes")
+_SCORE_COLUMNS = ("score", "iou", "faults", "components")
+_SIZE_COLUMNS = ("width", "height")
+
+
+@dataclass(frozen=True, slots=True)
+class RunTable:
+    """A run's samples as columns, one place each, in the order of the run."""
+
+    tasks: tuple[str, ...]
+    """Short task names."""
+    ids: tuple[str, ...]
+    """Unique within a task."""
+    rows: CodeArray
+    """Row in `samples.parquet`."""
+    values: FloatArray
+    """The answer's score; NaN when unscored."""
+    ious: FloatArray
+    """Union IoU; NaN where there is none."""
+    components: Mapping[str, FloatArray]
+    """`format`, `caption` and `bbox` by name; NaN where there is none."""
+    faults: NDArray[np.uint32]
+    """Faults as bits, in the order of `FAULTS`."""
+    clusters: tuple[str, ...]
+    """What makes samples dependent; a sample that stands alone has its own id."""
+    categories: tuple[str, ...]
+    """The benchmark's categories; empty where there are none."""
+    l2_categories: tuple[str, ...]
+    """Second level."""
+    gold_boxes_image_px: tuple[tuple[tuple[float, ...], ...] | None, ...]
+    """Gold boxes; None where there are none to score against."""
+    answers: tuple[tuple[str, ...] | None, ...]
+    """Accepted answers; None where the row carries none."""
+    choices: tuple[str, ...]
+    """Choices as JSON text; `{}` where there are none."""
+    image_sizes: NDArray[np.float64]
+    """Width and height of each image in pixels (samples x 2); NaN where not known."""
+    extras: Mapping[int, Mapping[str, Json]]
+    """Official columns by place, for the tasks whose aggregation reads them."""
+
+    def take(self, places: CodeArray) -> RunTable:
+        """Return the samples at some places, in that order."""
+        if np.array_equal(places, np.arange(len(self.ids))):
+            return self
+        return RunTable(
+            tasks=picked(self.tasks, places),
+            ids=picked(self.ids, places),
+            rows=self.rows[places],
+            values=self.values[places],
+            ious=self.ious[places],
+            components={name: column[places] for name, column in self.components.items()},
+            faults=self.faults[places],
+            clusters=picked(self.clusters, places),
+            categories=picked(self.categories, places),
+            l2_categories=picked(self.l2_categories, places),
+            gold_boxes_image_px=picked(self.gold_boxes_image_px, places),
+            answers=picked(self.answers, places),
+            choices=picked(self.choices, places),
+            image_sizes=self.image_sizes[places],
+            extras={new: self.extras[old] for new, old in enumerate(places.tolist()) if old in self.extras},
+        )
+
+
+def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable:
+    """Read a finished run.
+
+    Args:
+        run: The run.
+        protocol: None for the run's first scores, else those of a later rescore.
+
+    Raises:
+        IncompleteError: The run is not finished, was not scored under the protocol, or its table is damaged.
+    """
+    if not run.finished:
+        raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    path = run.path / PARQUET_NAME
+    try:
+        samples = _read(path, [*_SAMPLE_COLUMNS, *_SIZE_COLUMNS])
+        scores = _read(path, list(_SCORE_COLUMNS)) if protocol is None else _rescored(run, protocol, samples)
+        first = np.flatnonzero(_integers(samples, "repeat") == 0)
+        samples, scores = samples.take(first), scores.take(first)
+        tasks = _texts(samples, "task")
+        extras = _extras(path, tasks, first)
+    except (OSError, ValueError, KeyError) as fault:  # Arrow's own errors are of these kinds
+        raise IncompleteError(f"cannot read {path}: {fault}; see: satori-bench runs verify {run.path}") from fault
+    ids = _texts(samples, "id")
+    components = scores.column("components").combine_chunks()
+    return RunTable(
+        tasks=tasks,
+        ids=ids,
+        rows=first.astype(np.int64),
+        values=_numbers(scores.column("score")),
+        ious=_numbers(scores.column("iou")),
+        components={name: _numbers(components.field(name)) for name in ("format", "caption", "bbox")},
+        faults=_fault_bits(scores.column("faults").combine_chunks()),
+        clusters=tuple(cluster or own for cluster, own in zip(_texts(samples, "cluster"), ids, strict=True)),
+        categories=_texts(samples, "category"),
+        l2_categories=_texts(samples, "l2_category"),
+        gold_boxes_image_px=_boxes(samples),
+        answers=tuple(None if item is None else tuple(item) for item in samples.column("answers").to_pylist()),
+        choices=_texts(samples, "choices"),
+        image_sizes=np.column_stack([_numbers(samples.column(name)) for name in _SIZE_COLUMNS]),
+        extras=extras,
+    )
+
+
+def picked(column: Sequence[_Item], places: CodeArray) -> tuple[_Item, ...]:
+    """Return what stands at some places of a column, in their order."""
+    return tuple([column[place] for place in cast("list[int]", places.tolist())])
+
+
+def _read(path: Path, columns: Sequence[str]) -> Any:
+    """Read columns of a Parquet file as an Arrow table."""
+    pq: Any = importlib.import_module("pyarrow.parquet")  # untyped library, and 0.2 s that only readers pay
+    return pq.read_table(path, columns=list(columns), use_threads=False)
+
+
+def _rescored(run: StoredRun, protocol: Protocol, samples: Any) -> Any:
+    """Read later scores, whose rows must be those of the run."""
+    if protocol not in run.rescored:
+        raise IncompleteError(
+            f"{run.path} holds no scores under {protocol!r}; make them with: satori-bench rescore {run.path} "
+            f"--protocol {protocol}"
+        )
+    scores = _read(run.path / rescored_name("samples", protocol, "parquet"), ["task", "id", "repeat", *_SCORE_COLUMNS])
+    keys = ["task", "id", "repeat"]
+    if not scores.select(keys).equals(samples.select(keys)):
+        raise ValueError(f"the scores under {protocol!r} do not belong to the same samples; rescore the run again")
+    return scores
+
+
+def _extras(path: Path, tasks: Sequence[str], rows: NDArray[np.int64]) -> dict[int, Mapping[str, Json]]:
+    """Read `extra` of the tasks that need it."""
+    places = [n for n, task in enumerate(tasks) if task in TASKS_WITH_EXTRA or task.startswith("mmbench_")]
+    if not places:
+        return {}
+    texts = _read(path, ["extra"]).column("extra").take(rows[places]).to_pylist()
+    return {place: cast("dict[str, Json]", json.loads(text)) for place, text in zip(places, texts, strict=True)}
+
+
+def _texts(table: Any, name: str) -> tuple[str, ...]:
+    return tuple(cast("list[str]", table.column(name).to_pylist()))
+
+
+def _integers(table: Any, name: str) -> NDArray[np.int64]:
+    return table.column(name).to_numpy().astype(np.int64)
+
+
+def _numbers(column: Any) -> FloatArray:
+    """Return a column of numbers with NaN for null."""
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _boxes(table: Any) -> tuple[tuple[tuple[float, ...], ...] | None, ...]:
+    column = table.column("boxes")
+    if column.null_count == len(column):
+        return (None,) * len(column)
+    return tuple(None if item is None else tuple(tuple(box) for box in item) for item in column.to_pylist())
+
+
+def _fault_bits(column: Any) -> NDArray[np.uint32]:
+    """Return each list of fault names as bits; a name that this version does not know is an error of the file."""
+    names = column.flatten().dictionary_encode()
+    bits = {fault: np.uint32(1 << place) for place, fault in enumerate(FAULTS)}
+    by_code = np.array([bits[name] for name in names.dictionary.to_pylist()], dtype=np.uint32)
+    found = np.zeros(len(column), dtype=np.uint32)
+    if len(names):
+        places = column.value_parent_indices().to_numpy()
+        np.bitwise_or.at(found, places, by_code[names.indices.to_numpy()])
+    return found

@@ -1,0 +1,150 @@
+"""Read from disk what the explorer shows of single samples: question, gold, both raw texts, boxes, scores, faults.
+
+A comparison holds numbers only. This file reads the row groups of `samples.parquet` in which the wanted samples lie,
+each once when they are asked for in the order of the table, so that memory stays at a few row groups whatever the size.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from harness.comparison import Comparison, Pair, RunFacts, SampleDetail, SideDetail
+from harness.errors import IncompleteError
+from harness.run_store import PARQUET_NAME, rescored_name
+from harness.values import Box, Components, Json, Size
+
+_GROUPS_KEPT = 3
+_SCORE_COLUMNS = ("score", "extracted", "faults", "components", "iou", "boxes_image_px")
+
+
+def read_details(comparison: Comparison, pair: Pair, places: Sequence[int]) -> Iterator[SampleDetail]:
+    """Yield the details of some samples, in the order asked for; ascending places read each part of a file once.
+
+    Args:
+        comparison: What the pair belongs to.
+        pair: Two sides.
+        places: Places in `pair.samples`.
+
+    Raises:
+        IncompleteError: A run's table cannot be read.
+    """
+    a = _RowReader(comparison.sides[pair.a].runs[0])
+    b = _RowReader(comparison.sides[pair.b].runs[0])
+    for place in places:
+        one, other = a.row(int(pair.samples.a.rows[place])), b.row(int(pair.samples.b.rows[place]))
+        yield _detail(place, one, other)
+
+
+class _RowReader:
+    """Reads rows of one run's table by their number, a row group at a time."""
+
+    def __init__(self, run: RunFacts) -> None:
+        pq: Any = importlib.import_module("pyarrow.parquet")  # untyped library, and 0.2 s that only readers pay
+        self._path = run.path / PARQUET_NAME
+        rescored = run.path / rescored_name("samples", run.protocol, "parquet")
+        try:
+            self._samples = _GroupedFile(pq.ParquetFile(self._path))
+            self._scores = _GroupedFile(pq.ParquetFile(rescored)) if run.rescored else None
+        except (OSError, ValueError) as fault:
+            raise self._unreadable(fault) from fault
+
+    def row(self, number: int) -> dict[str, Any]:
+        """Return one row with the scores of the run's protocol."""
+        try:
+            row = self._samples.row(number)
+            if self._scores is not None:
+                later = self._scores.row(number)
+                row = row | {name: later[name] for name in _SCORE_COLUMNS}
+        except (OSError, ValueError) as fault:
+            raise self._unreadable(fault) from fault
+        return row
+
+    def _unreadable(self, fault: Exception) -> IncompleteError:
+        return IncompleteError(f"cannot read {self._path}: {fault}; see: satori-bench runs verify {self._path.parent}")
+
+
+class _GroupedFile:
+    """A Parquet file, of which the row groups read last are kept."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+
+    def row(self, number: int) -> dict[str, Any]:
+        """Return one row."""
+        group = int(np.searchsorted(self._starts, number, side="right")) - 1
+        if group not in self._kept:
+            self._kept[group] = self._file.read_row_group(group, use_threads=False)
+            while len(self._kept) > _GROUPS_KEPT:
+                self._kept.popitem(last=False)
+        rows = self._kept[group].slice(number - int(self._starts[group]), 1).to_pylist()
+        return cast("dict[str, Any]", rows[0])
+
+
+def _detail(place: int, a: Mapping[str, Any], b: Mapping[str, Any]) -> SampleDetail:
+    """Return the details of a sample; what both runs say of it is taken from A, or from B where A does not know."""
+    gold = a["boxes"] if a["boxes"] is not None else b["boxes"]
+    answers = a["answers"] if a["answers"] is not None else b["answers"]
+    sized = a if a["width"] is not None else b
+    return SampleDetail(
+        place=place,
+        task=a["task"],
+        id=a["id"],
+        question=a["question"] or b["question"],
+        choices=_choices(a["choices"]) or _choices(b["choices"]),
+        answers=None if answers is None else tuple(answers),
+        category=a["category"] or b["category"],
+        l2_category=a["l2_category"] or b["l2_category"],
+        cluster=a["cluster"] or b["cluster"] or a["id"],
+        gold_boxes_image_px=_boxes(gold),
+        caption=a["caption"] if a["caption"] is not None else b["caption"],
+        image_size=None if sized["width"] is None else Size(sized["width"], sized["height"]),
+        image_sha256=a["image_sha256"] or b["image_sha256"],
+        a=_side_detail(a),
+        b=_side_detail(b),
+    )
+
+
+def _side_detail(row: Mapping[str, Any]) -> SideDetail:
+    parts = cast("dict[str, float | None]", row["components"])
+    return SideDetail(
+        text=row["text"],
+        extracted=row["extracted"],
+        score=row["score"],
+        iou=row["iou"],
+        components=Components(parts["format"], parts["caption"], parts["bbox"], parts["answer"]),
+        boxes_image_px=_boxes(row["boxes_image_px"]),
+        faults=tuple(row["faults"]),
+        truncated=row["truncated"],
+        output_tokens=row["output_tokens"],
+        error=row["error"],
+    )
+
+
+def _choices(text: str) -> dict[str, str]:
+    found = cast("dict[str, Json]", json.loads(text))
+    return {letter: str(choice) for letter, choice in found.items()}
+
+
+def _boxes(boxes: Sequence[Sequence[float]] | None) -> tuple[Box, ...]:
+    return tuple((box[0], box[1], box[2], box[3]) for box in boxes or ())
+
+
+def media_file(comparison: Comparison, pair: Pair, image_sha256: str) -> Path | None:
+    """Return where the thumbnail of an image lies, in either run's folder; None where there is none."""
+    if not image_sha256 or not image_sha256.isalnum():
+        return None
+    for side in (pair.a, pair.b):
+        path = comparison.sides[side].runs[0].path / "media" / f"{image_sha256}.webp"
+        if path.is_file():
+            return path
+    return None

@@ -1,0 +1,256 @@
+"""Write the page of a comparison: one HTML file that needs nothing else, or a folder with shards and pictures.
+
+    write_comparison_page(comparison, Path("page.html"), PageOptions())
+    write_comparison_page(comparison, Path("site"), PageOptions(bundle=True))     # site/index.html, shards/, media/
+
+Same comparison and runs, same bytes: there is no clock, no path and no random number in a page.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.comparison import DIRECTIONS, Comparison, Pair, SampleTable
+from harness.errors import ConfigError
+from harness.run_store import MANIFEST_NAME, MEDIA_NAME, write_atomically
+from harness.sample_details import read_details
+from harness.values import Json
+from reports.comparison_view import ComparisonView, SideView, comparison_view
+from reports.page_shell import Page, json_block, render
+from reports.sample_blocks import (
+    MOST_INLINE_PICTURES,
+    Blocks,
+    PictureBook,
+    ShownSamples,
+    ShownSide,
+    block_elements,
+    choose_pictures,
+    make_blocks,
+)
+from reports.sample_texts import Asked, Said, asked_of, said_of
+
+FLIPS_IN_PRINT = 12
+"""Samples of each direction that the page lists for readers without JavaScript and on paper."""
+
+_TEXT_IN_PRINT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """How a page is written."""
+
+    pictures: bool = True
+    """Whether thumbnails go with it; False for data that may not be shared."""
+    most_pictures: int = MOST_INLINE_PICTURES
+    """Thumbnails in one file at most; a bundle has them all."""
+    bundle: bool = False
+    """Whether texts and pictures lie in files beside the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlipView:
+    """One changed sample in the list for paper."""
+
+    pair: str
+    """Which pair, such as `B against A`."""
+    direction: str
+    """`lost` or `gained`."""
+    task: str
+    """Short task name."""
+    id: str
+    """The sample's id."""
+    question: str
+    """The question, cut."""
+    accepted: str
+    """The accepted answers, cut."""
+    a: str
+    """What A was read as."""
+    b: str
+    """What B was read as."""
+    link: str
+    """Address in the explorer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPage:
+    """What the template shows."""
+
+    view: ComparisonView
+    """Everything but samples."""
+    flips: tuple[FlipView, ...]
+    """Changed samples for paper."""
+    flips_in_all: str
+    """How many samples changed in all, in words."""
+    pictures_note: str
+    """Which pictures the page has, in words."""
+    has_samples: bool
+    """Whether there is anything to explore."""
+
+
+def write_comparison_page(comparison: Comparison, out: Path, options: PageOptions | None = None) -> Path:
+    """Write the page and return the HTML file.
+
+    Args:
+        comparison: What to show; the texts are read from its runs' folders.
+        out: The file, or with `bundle` the folder; missing folders are made, an old page is replaced.
+        options: How; None for one file with pictures.
+
+    Raises:
+        IncompleteError: A run's tables are missing or do not belong to its scores.
+        ConfigError: `out` cannot be written, or is of the wrong kind.
+    """
+    options = options or PageOptions()
+    page_file = out / "index.html" if options.bundle else out
+    if options.bundle and (out / MANIFEST_NAME).exists():
+        raise ConfigError(f"{out} is a run folder, which nothing may be written into; name another folder")
+    if not options.bundle and out.is_dir():
+        raise ConfigError(f"{out} is a folder; name a file such as {out / 'page.html'}, or use --bundle")
+    try:
+        page_file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(page_file, _page_bytes(comparison, out, options))
+    except OSError as fault:
+        raise ConfigError(f"cannot write {page_file}: {fault.strerror or fault}") from fault
+    return page_file
+
+
+def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> bytes:
+    view = comparison_view(comparison)
+    texts = [_read_texts(comparison, pair) for pair in comparison.pairs]
+    pictures = _pictures(comparison, texts, options)
+    blocks: dict[int, Blocks] = {}
+    flips: list[FlipView] = []
+    for number, (pair, (asked, said)) in enumerate(zip(comparison.pairs, texts, strict=True)):
+        a, b = view.pairs[number].a, view.pairs[number].b
+        shown = ShownSamples(
+            table=pair.samples,
+            sides=(_shown_side(a, pair.samples, first=True), _shown_side(b, pair.samples, first=False)),
+            questions=asked,
+            answers=said,
+        )
+        blocks[number] = make_blocks(shown, str(number), pictures)
+        flips += _flips(pair, number, (a, b), asked, said)
+    page = ComparisonPage(
+        view=view,
+        flips=tuple(flips),
+        flips_in_all=_flips_in_all(comparison, view),
+        pictures_note=_pictures_note(pictures, options),
+        has_samples=any(len(pair.samples) for pair in comparison.pairs),
+    )
+    early, late = block_elements(blocks)
+    lists: Json = {
+        "lists": [f"{pair.b.letter} against {pair.a.letter}" for pair in view.pairs],
+        "bundled": options.bundle,
+        "pictures": [f"{MEDIA_NAME}/{path.name}" for path in pictures.paths] if options.bundle else [],
+    }
+    early = {"cuts": json_block(view.cuts), "lists": json_block(lists), **early}
+    if options.bundle:
+        late = _write_beside(out, late, pictures)
+    else:
+        late.update(pictures.inline_blocks())
+    return render(
+        Page(
+            "comparison.html.j2",
+            page,
+            "explorer.js",
+            early_blocks=early,
+            late_blocks=late,
+            pictures_beside=options.bundle,
+            shards_beside=options.bundle,
+        )
+    )
+
+
+def _shown_side(side: SideView, table: SampleTable, *, first: bool) -> ShownSide:
+    return ShownSide(side.letter, side.label, side.colour, table.a if first else table.b)
+
+
+_PairTexts = tuple[list[Asked], tuple[list[Said], list[Said]]]
+
+
+def _read_texts(comparison: Comparison, pair: Pair) -> _PairTexts:
+    """Read questions and answers of a pair's samples, in the order of its table."""
+    asked: list[Asked] = []
+    a: list[Said] = []
+    b: list[Said] = []
+    for detail in read_details(comparison, pair, range(len(pair.samples))):
+        asked.append(asked_of(detail))
+        a.append(said_of(detail.a))
+        b.append(said_of(detail.b))
+    return asked, (a, b)
+
+
+def _pictures(comparison: Comparison, texts: Sequence[_PairTexts], options: PageOptions) -> PictureBook:
+    if not options.pictures:
+        return PictureBook([], [])
+    folders = [run.path / MEDIA_NAME for run in comparison.runs]
+    if options.bundle:
+        return PictureBook(folders, None)
+    share = max(1, options.most_pictures // max(1, len(comparison.pairs)))
+    wanted: dict[str, None] = {}
+    for pair, (asked, _) in zip(comparison.pairs, texts, strict=True):
+        for sha256 in choose_pictures(pair.samples, [one.image_sha256 for one in asked], share):
+            wanted[sha256] = None
+    return PictureBook(folders, list(wanted))
+
+
+def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
+    if not options.pictures:
+        return "Pictures were left out of this page."
+    if options.bundle or not pictures.paths:
+        return "" if pictures.paths else "The runs hold no thumbnails."
+    return f"{len(pictures.paths):,} pictures are in this file, those of changed samples first; --bundle has them all."
+
+
+def _flips(
+    pair: Pair,
+    number: int,
+    sides: tuple[SideView, SideView],
+    asked: Sequence[Asked],
+    said: tuple[list[Said], list[Said]],
+) -> list[FlipView]:
+    """Return the first changed samples of each direction."""
+    found: list[FlipView] = []
+    for direction in ("lost", "gained"):
+        code = DIRECTIONS.index(direction)
+        for place in (pair.samples.directions == code).nonzero()[0][:FLIPS_IN_PRINT].tolist():
+            one = asked[place]
+            a, b = (_short(side[place].extracted or "nothing") for side in said)
+            words = f"{sides[1].letter} against {sides[0].letter}"
+            link = f"#list={number}&flip={direction}"
+            found.append(
+                FlipView(words, direction, one.task, one.id, _short(one.question), _short(one.answers), a, b, link)
+            )
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT_IN_PRINT else f"{text[:_TEXT_IN_PRINT]}…"
+
+
+def _flips_in_all(comparison: Comparison, view: ComparisonView) -> str:
+    parts: list[str] = []
+    for pair, shown in zip(comparison.pairs, view.pairs, strict=True):
+        lost, gained = ((pair.samples.directions == DIRECTIONS.index(name)).sum() for name in ("lost", "gained"))
+        parts.append(f"{shown.b.letter} against {shown.a.letter}: {lost:,} lost, {gained:,} gained")
+    return "; ".join(parts)
+
+
+def _write_beside(out: Path, late: dict[str, str], pictures: PictureBook) -> dict[str, str]:
+    """Write texts as classic scripts and pictures as files; return what stays in the page."""
+    shards, media = out / "shards", out / MEDIA_NAME
+    for folder in (shards, media):
+        folder.mkdir(parents=True, exist_ok=True)
+    for old in shards.glob("texts-*.js"):
+        old.unlink()
+    stay: dict[str, str] = {}
+    for name, text in late.items():
+        if name.startswith("texts-"):
+            write_atomically(shards / f"{name}.js", f'satoriShard("{name}","{text}")\n'.encode("ascii"))
+        else:
+            stay[name] = text
+    for path in pictures.paths:
+        shutil.copyfile(path, media / path.name)
+    return stay

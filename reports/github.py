@@ -1,0 +1,38 @@
+"""Write a verdict as GitHub's workflow commands, which it shows as annotations.
+
+A line that starts with `::` is a command to the runner, so everything that comes from a file is escaped as the runner
+escapes it (actions/toolkit, `command.ts`), and stays on one line.
+"""
+
+from __future__ import annotations
+
+from harness.gate import Verdict
+from reports.verdict_text import cut, sentence_of
+from reports.visible import visible
+
+_LEVELS = {"regression": "error", "incomparable": "error", "inconclusive": "warning", "ok": "notice"}
+_MOST_CHARACTERS = 1000
+
+
+def verdict_annotations(verdict: Verdict) -> list[str]:
+    """Return one command a line: the verdict, then every benchmark, then the reasons that bar a verdict."""
+    level = "notice" if verdict.outcome == "pass" else "error"
+    lines = [_command(level, "satori-bench gate", verdict.sentence)]
+    for benchmark in verdict.benchmarks:
+        fails = benchmark.state == "inconclusive" and verdict.policy.on_inconclusive == "fail"
+        own = "error" if fails else _LEVELS[benchmark.state]
+        lines.append(_command(own, benchmark.task, sentence_of(benchmark)))
+    return lines + [_command("error", "satori-bench gate", reason) for reason in verdict.reasons]
+
+
+def _command(level: str, title: str, message: str) -> str:
+    return f"::{level} title={_property(title)}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    shown = visible(cut(text, _MOST_CHARACTERS))
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(cut(text)).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,388 @@
+"""Put stored runs side by side as the values of a leaderboard: models x benchmarks, every score with interval and n.
+
+A cell holds the headline of one benchmark as the run's `scores.json` has it. Within a column only cells that were asked
+and scored alike stand together: the others keep their score but are greyed, with the reason, and are not ranked. There
+is no average over benchmarks. Published rows stand apart, marked, and are never ranked either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from harness.errors import ConfigError, IncompleteError
+from harness.manifest import Manifest, task_hash
+from harness.provenance import runs_comparability, task_comparability
+from harness.ranks import RunRank
+from harness.run_store import StoredRun, load_run
+from harness.task_ranks import rank_task, read_tables
+from harness.values import Json
+
+LEADERBOARD_SCHEMA = 1
+"""Version of `leaderboard.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One model's headline on one benchmark."""
+
+    metric: str
+    """Name of the metric."""
+    value: float | None
+    """The score; None where the run could not give one."""
+    ci_low: float | None
+    """Lower end of its 95 % interval."""
+    ci_high: float | None
+    """Upper end."""
+    n: int
+    """Units that it counts."""
+    points: bool
+    """Whether it counts the benchmark's own points; else it is a fraction."""
+    reason: str | None
+    """Why there is no value; None where there is one."""
+    incomparable: tuple[str, ...]
+    """Why it may not be compared with the rest of the column; empty when it may."""
+    contamination: str | None
+    """Why the score may be inflated by training data; None where nothing is known."""
+    rank: RunRank | None
+    """Its rank; None where it is not ranked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: a run."""
+
+    run: str
+    """The run folder's name."""
+    path: Path
+    """The run folder; never shown."""
+    model: str
+    """Model id or path as given: untrusted text."""
+    weights: str
+    """Hash of the weights; empty where they cannot be seen."""
+    format: str
+    """The stages that were asked for."""
+    protocol: str
+    """How answers became scores."""
+    min_pixels: int | None
+    """Resolution: least pixels; None when not known."""
+    max_pixels: int | None
+    """Resolution: most pixels."""
+    max_new_tokens: str
+    """Token budget; `task default` where each benchmark has its own."""
+    seed: int
+    """The run's seed."""
+    partial: bool
+    """Whether `--limit` left samples out."""
+    predictions_only: bool
+    """Whether the texts were made elsewhere."""
+    rows: int
+    """All samples."""
+    parse_fault_rows: int
+    """Samples whose text did not keep to the format."""
+    truncated_rows: int
+    """Samples whose text the token budget ended."""
+    mean_iou: float | None
+    """Mean IoU over all samples with gold boxes; None without any."""
+    mean_iou_n: int
+    """Samples that it counts."""
+    cells: Mapping[str, Cell]
+    """Cells by task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """The whole board."""
+
+    tasks: tuple[str, ...]
+    """Columns: tasks in the order in which they first appear."""
+    entries: tuple[Entry, ...]
+    """Rows, best headline of the first column first."""
+    barred: tuple[tuple[str, str], ...]
+    """Runs that were left out, with the reason."""
+
+
+def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> Leaderboard:
+    """Read runs into a board.
+
+    Args:
+        paths: Run folders, or folders of run folders.
+        allow_partial: Whether runs of `--limit` take part; they are marked.
+
+    Raises:
+        ConfigError: No run is named, or one is named twice.
+        IncompleteError: A named run is not finished, or none is left.
+    """
+    runs = [load_run(path) for path in _run_folders(paths)]
+    for run in runs:
+        if not run.finished:
+            raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    limited = [run for run in runs if run.manifest.partial and not allow_partial]
+    taken = [run for run in runs if run not in limited]
+    barred = tuple((run.path.name, "partial (--limit): it does not stand for its benchmarks") for run in limited)
+    if not taken:
+        raise IncompleteError(
+            "no run may be on the leaderboard: "
+            + ", ".join(f"{name} is {reason}" for name, reason in barred)
+            + ". Run the whole benchmarks, or add --allow-partial"
+        )
+    tasks = tuple(dict.fromkeys(task for run in taken for task in _scored_tasks(run)))
+    reasons = {task: _incomparable(taken, task) for task in tasks}
+    entries = [_entry(run, {task: reasons[task].get(run.path, ()) for task in tasks}) for run in taken]
+    return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred)
+
+
+def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
+    """Return the board with ranks: in each column among the cells that may be compared and have a score.
+
+    Raises:
+        IncompleteError: A run's table cannot be read.
+    """
+    runs = {entry.run: load_run(entry.path) for entry in board.entries}
+    tables = dict(zip(runs, read_tables(list(runs.values())), strict=True))
+    for task in board.tasks:
+        ranked = [entry.run for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
+        ranks = rank_task(task, [runs[name] for name in ranked], [tables[name] for name in ranked], seed=seed)
+        if ranks is not None:
+            board = _with_ranks(board, task, dict(zip(ranked, ranks, strict=True)))
+    return board
+
+
+def _may_be_ranked(cell: Cell | None) -> bool:
+    return cell is not None and cell.value is not None and not cell.incomparable
+
+
+def _with_ranks(board: Leaderboard, task: str, ranks: Mapping[str, RunRank]) -> Leaderboard:
+    entries = [
+        replace(entry, cells={**entry.cells, task: replace(entry.cells[task], rank=ranks[entry.run])})
+        if entry.run in ranks
+        else entry
+        for entry in board.entries
+    ]
+    return replace(board, entries=tuple(entries))
+
+
+def _run_folders(paths: Sequence[Path]) -> list[Path]:
+    """Return the run folders that are meant: each as named, or those inside a named folder."""
+    found: list[Path] = []
+    for path in paths:
+        if (path / "manifest.json").exists():
+            found.append(path)
+            continue
+        inside = sorted(one.parent for one in path.glob("*/manifest.json")) if path.is_dir() else []
+        finished = [one for one in inside if not one.name.endswith(".partial")]
+        if not finished:
+            raise ConfigError(f"{path} is neither a run nor a folder of finished runs")
+        found += finished
+    if not found:
+        raise ConfigError("a leaderboard needs at least one run: leaderboard RUNS... -o site/")
+    names = Counter(path.resolve() for path in found)
+    twice = [str(path) for path, times in names.items() if times > 1]
+    if twice:
+        raise ConfigError(f"named twice: {', '.join(twice)}")
+    return found
+
+
+def _scored_tasks(run: StoredRun) -> dict[str, dict[str, Any]]:
+    return cast("dict[str, dict[str, Any]]", (run.scores or {}).get("tasks") or {})
+
+
+def _incomparable(runs: Sequence[StoredRun], task: str) -> dict[Path, tuple[str, ...]]:
+    """Return why runs do not stand beside the others in a column; the largest group of like runs is the standard."""
+    asked = [run for run in runs if task in _scored_tasks(run)]
+    if not asked:
+        return {}
+    keys = {run.path: _likeness(run, task) for run in asked}
+    counts = Counter(keys.values())
+    largest = max(counts.values())
+    standard = next(run for run in asked if counts[keys[run.path]] == largest)
+    return {run.path: _reasons(standard, run, task) for run in asked if keys[run.path] != keys[standard.path]}
+
+
+def _likeness(run: StoredRun, task: str) -> tuple[str, str]:
+    """Return what runs that may be compared on a task share."""
+    manifest = run.manifest
+    return manifest.protocol_hash, task_hash(manifest.tasks[task]) if task in manifest.tasks else ""
+
+
+def _reasons(standard: StoredRun, run: StoredRun, task: str) -> tuple[str, ...]:
+    """Return why a run may not be compared with the column's standard; empty when it may after all."""
+    reasons = runs_comparability((standard, None), (run, None)).reasons
+    one, other = standard.manifest.tasks.get(task), run.manifest.tasks.get(task)
+    if one is not None and other is not None:
+        elsewhere = standard.manifest.predictions_only or run.manifest.predictions_only
+        reasons += task_comparability(one, other, elsewhere=elsewhere).reasons
+    return reasons
+
+
+def _entry(run: StoredRun, incomparable: Mapping[str, tuple[str, ...]]) -> Entry:
+    manifest, tasks = run.manifest, _scored_tasks(run)
+    boxed = [
+        found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None
+    ]
+    counted = sum(found["n"] for found in boxed)
+    limits = manifest.pixel_limits
+    return Entry(
+        run=run.path.resolve().name,
+        path=run.path,
+        model=manifest.model,
+        weights=manifest.weights_hash,
+        format=manifest.format,
+        protocol=manifest.protocol,
+        min_pixels=None if limits is None else limits.min_pixels,
+        max_pixels=None if limits is None else limits.max_pixels,
+        max_new_tokens=_token_budget(manifest),
+        seed=manifest.seed,
+        partial=manifest.partial,
+        predictions_only=manifest.predictions_only,
+        rows=sum(one["rows"] for one in tasks.values()),
+        parse_fault_rows=sum(one["parse_fault_rows"] for one in tasks.values()),
+        truncated_rows=sum(one["truncated_rows"] for one in tasks.values()),
+        # the mean over all samples, from means over parts of them
+        mean_iou=sum(found["value"] * found["n"] for found in boxed) / counted if counted else None,
+        mean_iou_n=counted,
+        cells={
+            task: _cell(scores, incomparable.get(task, ()), contamination(manifest.model, task))
+            for task, scores in tasks.items()
+        },
+    )
+
+
+def _token_budget(manifest: Manifest) -> str:
+    budget = manifest.generation.get("max_new_tokens")
+    if manifest.predictions_only and budget is None:
+        return "not known"
+    return "task default" if budget is None else str(budget)
+
+
+def _cell(scores: Mapping[str, Any], incomparable: tuple[str, ...], contaminated: str | None) -> Cell:
+    name = str(scores["headline"])
+    metric = scores["metrics"][name]
+    return Cell(
+        metric=name,
+        value=metric["value"],
+        ci_low=metric["ci_low"],
+        ci_high=metric["ci_high"],
+        n=metric["n"],
+        points=name in {"perception", "cognition", "total", "score"},
+        reason=None if metric["value"] is not None else scores.get("reasons", {}).get(name, "no score"),
+        incomparable=incomparable,
+        contamination=contaminated,
+        rank=None,
+    )
+
+
+def _order(entry: Entry, tasks: Sequence[str]) -> tuple[object, ...]:
+    values = [entry.cells[task].value if task in entry.cells else None for task in tasks]
+    return (*((value is None, -(value or 0.0)) for value in values), entry.model, entry.run)
+
+
+def contamination(model: str, task: str) -> str | None:
+    """Return why a model's score on a task may be inflated by its training data; None where nothing is known."""
+    for flag in _data("contamination.json")["flags"]:
+        if flag["model_contains"] in model.lower() and task in flag["tasks"]:
+            return str(flag["reason"])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Rows that others reported."""
+
+    source: str
+    """Where they stand."""
+    mark: str
+    """How they are marked."""
+    cautions: tuple[str, ...]
+    """What one must know."""
+    columns: tuple[tuple[str, str | None], ...]
+    """Name of each benchmark there, and our task where it is the same; None where it is not."""
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    """Model and its values in percent, in the order of the columns."""
+
+
+def published() -> Published:
+    """Return the published rows that the page shows beside ours."""
+    data = _data("published.json")
+    return Published(
+        source=data["source"],
+        mark=data["mark"],
+        cautions=tuple(data["cautions"]),
+        columns=tuple((column["name"], column["task"]) for column in data["columns"]),
+        rows=tuple((row["model"], tuple(row["values"])) for row in data["rows"]),
+    )
+
+
+@cache
+def _data(name: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(resources.files("reports").joinpath(name).read_text(encoding="utf-8")))
+
+
+def leaderboard_json(board: Leaderboard) -> dict[str, Json]:
+    """Return the versioned object of `leaderboard.json`: fractions, unrounded, with what stands behind them."""
+    reported = published()
+    return {
+        "schema": LEADERBOARD_SCHEMA,
+        "tasks": list[Json](board.tasks),
+        "entries": [_entry_json(entry) for entry in board.entries],
+        "barred": [{"run": run, "reason": reason} for run, reason in board.barred],
+        "reported": {
+            "source": reported.source,
+            "mark": reported.mark,
+            "cautions": list[Json](reported.cautions),
+            "columns": [{"name": name, "task": task} for name, task in reported.columns],
+            "rows": [{"model": model, "values": list[Json](values)} for model, values in reported.rows],
+        },
+    }
+
+
+def _entry_json(entry: Entry) -> Json:
+    return {
+        "run": entry.run,
+        "model": entry.model,
+        "weights": entry.weights,
+        "format": entry.format,
+        "protocol": entry.protocol,
+        "min_pixels": entry.min_pixels,
+        "max_pixels": entry.max_pixels,
+        "max_new_tokens": entry.max_new_tokens,
+        "seed": entry.seed,
+        "partial": entry.partial,
+        "predictions_only": entry.predictions_only,
+        "rows": entry.rows,
+        "parse_fault_rows": entry.parse_fault_rows,
+        "truncated_rows": entry.truncated_rows,
+        "mean_iou": entry.mean_iou,
+        "mean_iou_n": entry.mean_iou_n,
+        "cells": {task: _cell_json(cell) for task, cell in entry.cells.items()},
+    }
+
+
+def _cell_json(cell: Cell) -> Json:
+    rank: Json = None
+    if cell.rank is not None:
+        rank = {
+            "rank": cell.rank.rank,
+            "low": cell.rank.rank_low,
+            "high": cell.rank.rank_high,
+            "tie_group": cell.rank.tie_group,
+            "p_best": cell.rank.p_best,
+        }
+    return {
+        "metric": cell.metric,
+        "value": cell.value,
+        "ci_low": cell.ci_low,
+        "ci_high": cell.ci_high,
+        "n": cell.n,
+        "scale": "points" if cell.points else "fraction",
+        "reason": cell.reason,
+        "incomparable": list[Json](cell.incomparable),
+        "contamination": cell.contamination,
+        "rank": rank,
+    }

@@ -1,0 +1,65 @@
+"""Write numbers for pages: here, and nowhere before, they are rounded. Missing numbers are a dash, never a zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+DASH = "–"
+"""Stands where there is no number."""
+
+MINUS = "−"
+"""The sign of a negative number; a hyphen is narrower than a plus."""
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Return a number with so many digits; a dash for None or what is not finite. Never `-0`."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """Return a change with its sign; a change of 0 has none."""
+    text = number(value, digits)
+    if value is None or not math.isfinite(value) or not float(text.replace(",", "").replace(MINUS, "-")):
+        return text
+    return text if text.startswith(MINUS) else f"+{text}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share in percent that is 0 or 100 only when it is exactly so; a dash of nothing."""
+    if not whole:
+        return DASH
+    share = 100 * part / whole
+    if 0 < part < whole:
+        share = min(max(share, 0.1), 99.9)
+    return f"{share:.1f} %"
+
+
+def p_text(value: float | None) -> str:
+    """Return a p value: three digits, never a bare 0; a dash for None."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"< {0.001}" if value < 0.001 else f"{value:.3f}"
+
+
+def count(value: int | None) -> str:
+    """Return a whole number with separators; a dash for None."""
+    return DASH if value is None else f"{value:,}"
+
+
+def short_hash(text: str | None) -> str:
+    """Return the first characters of a hex digest; a dash where there is none."""
+    return text[:12] if text else DASH
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": number,
+    "signed": signed,
+    "p_text": p_text,
+    "count": count,
+    "short_hash": short_hash,
+}
+"""What templates may call: writing, no arithmetic."""

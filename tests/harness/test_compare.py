@@ -1,0 +1,441 @@
+"""Comparisons of stored runs: which samples count, what may be subtracted, whose numbers they are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.compare import compare_runs, open_sides
+from harness.comparison import CUTS, DEFAULT_CUT, DIRECTIONS, QUADRANTS
+from harness.errors import ConfigError, IncompleteError, UserError
+from harness.overlap import union_iou
+from harness.paired import holm
+from harness.rescore import rescore_run
+from harness.run_store import load_run
+from harness.sample_details import read_details
+from harness.summary import MME_COGNITION, MME_PERCEPTION
+
+DRAWS = 199
+GOLD_BOX = [100, 100, 300, 200]
+
+
+def shapes(right: list[bool], *, offset: float = 0, start: int = 0, **fields) -> list[dict]:
+    """Rows of Shapes, three images' worth of questions each, with a box that is off by so many pixels."""
+    box = [edge + offset for edge in GOLD_BOX]
+    return [
+        {
+            "id": f"s{place}",
+            "task": "shapes",
+            "question": f"colour of {place}?",
+            "prediction": f"<caption>a shape</caption><bbox>[{box}]</bbox><answer>{'red' if ok else 'blue'}</answer>",
+            "answers": ["red"],
+            "category": f"kind {place % 2}",
+            "group": f"image {place // 2}",
+            "boxes": [GOLD_BOX],
+            "width": 640,
+            "height": 480,
+        }
+        | fields
+        for place, ok in enumerate(right, start)
+    ]
+
+
+def some(n: int, share: float, seed: int) -> list[bool]:
+    return (np.random.default_rng(seed).random(n) < share).tolist()
+
+
+def compared(*folders, **options):
+    return compare_runs(open_sides([str(folder) for folder in folders]), draws=DRAWS, **options)
+
+
+def test_only_shared_samples_count_and_the_others_are_counted(make_run):
+    a = make_run("a", shapes(some(60, 0.5, 1)))
+    b = make_run("b", shapes(some(60, 0.5, 2), start=20))
+
+    benchmark = compared(a, b).pairs[0].benchmarks[0]
+
+    assert (benchmark.shared, benchmark.only_a, benchmark.only_b) == (40, 20, 20)
+    assert benchmark.headline.difference.n == 40
+    assert benchmark.headline.difference.clusters == 20
+    assert "20 samples that only a has" in benchmark.comparability.notes[0]
+
+
+def test_order_of_rows_does_not_matter(make_run):
+    rows = shapes(some(60, 0.5, 1)), shapes(some(60, 0.7, 2))
+    straight = compared(make_run("a", rows[0]), make_run("b", rows[1])).pairs[0].benchmarks[0]
+    turned = compared(make_run("a", rows[0]), make_run("b", rows[1][::-1])).pairs[0].benchmarks[0]
+
+    assert straight.headline == turned.headline
+    assert straight.categories == turned.categories
+
+
+def test_same_runs_same_values(make_run):
+    folders = make_run("a", shapes(some(60, 0.5, 1))), make_run("b", shapes(some(60, 0.7, 2)))
+
+    assert compared(*folders).pairs[0].benchmarks == compared(*folders).pairs[0].benchmarks
+
+
+def test_samples_with_another_gold_are_left_out_and_too_many_bar_the_benchmark(make_run):
+    a = make_run("a", shapes(some(300, 0.5, 1)))
+    few = shapes(some(300, 0.5, 2))
+    few[7]["answers"] = ["green"]
+    many = [row | {"answers": ["green"]} for row in few]
+
+    one = compared(a, make_run("few", few)).pairs[0].benchmarks[0]
+    other = compared(a, make_run("many", many)).pairs[0].benchmarks[0]
+
+    assert (one.gold_differs, one.shared, one.headline.difference.n) == (1, 299, 299)
+    assert one.comparability.comparable
+    assert not other.comparability.comparable
+    assert other.headline.difference is None
+    assert "not the same benchmark" in other.headline.reason
+
+
+def test_unscored_samples_leave_the_mean_but_not_the_count_of_faults(make_run):
+    rows = shapes(some(60, 0.5, 2))
+    for row in rows[:10]:
+        del row["answers"]
+
+    headline = compared(make_run("a", shapes(some(60, 0.5, 1))), make_run("b", rows)).pairs[0].benchmarks[0].headline
+
+    assert headline.difference.n == headline.a.n == headline.b.n == 50
+    assert (headline.a_faults.unscored, headline.b_faults.unscored, headline.b_faults.rows) == (0, 10, 60)
+    assert headline.b_faults.by_name == {"no_gold": 10}
+
+
+def test_nothing_shared_is_not_comparable(make_run):
+    pair = compared(make_run("a", shapes(some(20, 0.5, 1))), make_run("b", shapes(some(20, 0.5, 1), start=50))).pairs[0]
+
+    assert pair.benchmarks[0].headline.difference is None
+    assert pair.benchmarks[0].headline.a.value is None
+    assert len(pair.samples) == 0
+
+
+def test_predictions_made_elsewhere_are_said_to_be_so(make_run):
+    pair = compared(make_run("a", shapes([True] * 20)), make_run("b", shapes([True] * 20))).pairs[0]
+
+    assert pair.comparability.comparable
+    assert "not recorded" in pair.comparability.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"fingerprint": "3" * 64}, "the data differ"),
+        ({"yaml_hash": "3" * 64}, "the task files differ"),
+        ({"prompt_hash": "3" * 64}, "prompt wording differs"),
+        ({"generation": {"temperature": 1.0}}, "generation arguments differs"),
+        ({"scorer_version": 99}, "scorer version differs"),
+        ({"judge": "a judge"}, "judge differs"),
+        ({"protocol": "paper"}, "protocol differs"),
+    ],
+)
+def test_runs_that_were_not_asked_alike_are_not_subtracted(make_run, amend_manifest, fields, reason):
+    a = amend_manifest(make_run("a", shapes(some(40, 0.5, 1))))
+    b = amend_manifest(make_run("b", shapes(some(40, 0.5, 2))), **fields)
+
+    benchmark = compared(a, b).pairs[0].benchmarks[0]
+
+    assert reason in benchmark.headline.reason
+    assert benchmark.headline.difference is None
+    assert benchmark.headline.a.value is not None
+
+
+def test_model_and_format_may_differ(make_run, amend_manifest):
+    a = amend_manifest(make_run("a", shapes(some(40, 0.5, 1))))
+    b = amend_manifest(make_run("b", shapes(some(40, 0.5, 2))), format="freeform", weights_hash="9" * 64)
+
+    assert compared(a, b).pairs[0].benchmarks[0].headline.difference is not None
+
+
+def test_two_protocols_of_one_run_compare(make_run):
+    folder = make_run("a", shapes([*some(40, 0.5, 1)]))
+    rescore_run(load_run(folder), "paper")
+
+    comparison = compared(folder, f"{folder}@paper")
+
+    assert comparison.pairs[0].comparability.comparable
+    assert "same texts" in comparison.pairs[0].comparability.notes[0]
+    assert set(comparison.parity[0].values) == {"strict", "paper"}
+    assert comparison.sides[1].label.endswith("@paper")
+    assert next(read_details(comparison, comparison.pairs[0], [0])).b.score is not None
+
+
+def test_scores_that_do_not_exist_are_asked_for(make_run):
+    folder = make_run("a", shapes([True] * 20))
+
+    with pytest.raises(IncompleteError, match="satori-bench rescore"):
+        compared(folder, f"{folder}@paper")
+
+
+def test_seeds_of_one_model_become_one_side_with_their_spread(make_run, amend_manifest):
+    runs = [
+        amend_manifest(make_run(f"m{seed}", shapes(some(60, 0.5, seed))), weights_hash="7" * 64, seed=seed)
+        for seed in (1, 2)
+    ]
+    base = amend_manifest(make_run("base", shapes(some(60, 0.5, 9))))
+
+    comparison = compared(base, *runs)
+
+    assert [len(side.runs) for side in comparison.sides] == [1, 2]
+    spread = comparison.sides[1].spread[0]
+    assert spread.sd == pytest.approx(np.std(spread.values, ddof=1))
+    assert comparison.pairs[0].benchmarks[0].headline.b.value == pytest.approx(np.mean(spread.values))
+
+
+def test_two_seeds_alone_are_two_sides(make_run, amend_manifest):
+    runs = [
+        amend_manifest(make_run(f"m{seed}", shapes(some(60, 0.5, seed))), weights_hash="7" * 64, seed=seed)
+        for seed in (1, 2)
+    ]
+
+    assert len(compared(*runs).sides) == 2
+
+
+def test_three_runs_give_two_pairs_and_one_family(make_run):
+    folders = [
+        make_run(name, shapes(some(60, share, seed)))
+        for seed, (name, share) in enumerate({"a": 0.4, "b": 0.6, "c": 0.9}.items())
+    ]
+
+    comparison = compared(*folders)
+    rows = [pair.benchmarks[0].headline for pair in comparison.pairs]
+
+    assert [row.holm_p for row in rows] == holm([row.difference.p for row in rows])
+    assert all(row.q is not None for pair in comparison.pairs for row in pair.benchmarks[0].categories)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "a"]])
+def test_too_few_runs_are_refused(make_run, names):
+    folder = make_run("a", shapes([True] * 20))
+
+    with pytest.raises(ConfigError):
+        compared(*[folder for _ in names])
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, make_run):
+    with pytest.raises(UserError):
+        compared(make_run("a", shapes([True] * 20)), tmp_path)
+
+
+# --- every number is the benchmark's own --------------------------------------------------------------------------
+
+
+def mme(seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "id": f"{subtask}-{image}-{question}",
+            "task": "mme",
+            "prediction": f"<answer>{'Yes' if rng.random() < 0.7 else 'No'}</answer>",
+            "answers": ["Yes"],
+            "category": subtask,
+            "group": f"{subtask}/{image}",
+        }
+        for subtask in (*MME_PERCEPTION, *MME_COGNITION)
+        for image in range(5)
+        for question in range(2)
+    ]
+
+
+def mmbench(seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "id": str(index + 1_000_000 * turn),
+            "task": "mmbench_en_dev",
+            "index": index + 1_000_000 * turn,
+            "prediction": f"<answer>{'A' if rng.random() < 0.8 else 'B'}</answer>",
+            "answers": ["A"],
+            "choices": {"A": "x", "B": "y"},
+            "category": f"c{index % 3}",
+        }
+        for turn in range(3)
+        for index in range(60)
+    ]
+
+
+def ocrbench(seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "id": str(place),
+            "task": "ocrbench",
+            "prediction": f"<answer>{'word' if rng.random() < 0.8 else 'other'}</answer>",
+            "answers": ["word"],
+            "category": ("Digit String Recognition", "Doc-oriented VQA")[place % 2],
+        }
+        for place in range(1000)
+    ]
+
+
+def mathvista(seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "id": str(place),
+            "task": "mathvista",
+            "prediction": f"<answer>{'4' if rng.random() < 0.8 else '5'}</answer>",
+            "answers": ["4"],
+            "question_type": "free_form",
+            "answer_type": "integer",
+            "extra": {"task": f"t{place % 2}", "skills": ["algebra", f"s{place % 3}"]},
+        }
+        for place in range(60)
+    ]
+
+
+def mmstar(seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "id": str(place),
+            "task": "mmstar",
+            "prediction": f"<answer>{'A' if rng.random() < 0.2 + 0.2 * (place % 4) else 'B'}</answer>",
+            "answers": ["A"],
+            "choices": {"A": "x", "B": "y"},
+            "category": f"c{place % 2}",
+            "l2_category": f"l{place % 4}" if place < 50 else "l0",
+        }
+        for place in range(90)
+    ]
+
+
+@pytest.mark.parametrize("rows", [shapes, mme, mmbench, ocrbench, mathvista, mmstar])
+@pytest.mark.parametrize("protocol", ["strict", "lmms-eval"])
+def test_each_value_is_that_of_scores_json(make_run, rows, protocol):
+    made = [shapes(some(60, 0.6, seed), offset=20 * seed) if rows is shapes else rows(seed) for seed in (1, 2)]
+    folders = [make_run(name, one, protocol=protocol) for name, one in zip("ab", made, strict=True)]
+    stored = [next(iter(load_run(folder).scores["tasks"].values())) for folder in folders]
+
+    benchmark = compared(*folders).pairs[0].benchmarks[0]
+
+    for row in (benchmark.headline, *benchmark.metrics):
+        assert row.a.value == pytest.approx(stored[0]["metrics"][row.metric]["value"]), row.metric
+        assert row.b.value == pytest.approx(stored[1]["metrics"][row.metric]["value"]), row.metric
+    assert benchmark.headline.metric == stored[0]["headline"]
+    for rows_found, name in ((benchmark.categories, "categories"), (benchmark.l2_categories, "l2_categories")):
+        for row in rows_found:
+            assert row.a.value == pytest.approx(stored[0][name][row.category]["value"]), row.category
+
+
+def test_mmbench_tests_questions_not_passes(make_run):
+    headline = compared(make_run("a", mmbench(1)), make_run("b", mmbench(2))).pairs[0].benchmarks[0].headline
+
+    assert (headline.difference.n, headline.difference.clusters, headline.a_faults.rows) == (60, 60, 180)
+
+
+def test_mme_total_spans_2800_points_over_images(make_run):
+    headline = compared(make_run("a", mme(1)), make_run("b", mme(2))).pairs[0].benchmarks[0].headline
+
+    assert (headline.metric, headline.scale, headline.span, headline.difference.n) == ("total", "points", 2800.0, 70)
+    assert headline.difference.ci_low < headline.difference.delta < headline.difference.ci_high
+
+
+def test_mme_without_all_subtasks_falls_back_to_accuracy(make_run):
+    headline = compared(make_run("a", mme(1)[:40]), make_run("b", mme(2)[:40])).pairs[0].benchmarks[0].headline
+
+    assert headline.metric == "accuracy"
+
+
+# --- grounding ----------------------------------------------------------------------------------------------------
+
+
+def grounded(make_run):
+    rng = np.random.default_rng(4)
+    a, b = shapes(some(80, 0.5, 1)), shapes(some(80, 0.7, 2))
+    for row in (*a, *b):
+        box = [edge + float(rng.normal(0, 30)) for edge in GOLD_BOX]
+        row["prediction"] = (
+            row["prediction"].replace(str([float(e) for e in GOLD_BOX]), str(box)).replace(str(GOLD_BOX), str(box))
+        )
+    return compared(make_run("a", a), make_run("b", b)).pairs[0]
+
+
+def test_quadrants_are_counted_at_every_cut_and_moves_add_up(make_run):
+    pair = grounded(make_run)
+    block, samples = pair.benchmarks[0].grounding, pair.samples
+
+    for place, cut in enumerate(CUTS):
+        by_hand = [0, 0, 0, 0]
+        for value, iou in zip(samples.a.values, samples.a.ious, strict=True):
+            by_hand[2 * (value < 0.5) + (iou < cut)] += 1
+        moves = np.array(block.transitions[place])
+        assert list(block.a.quadrants[place]) == by_hand
+        assert moves.sum(axis=1).tolist() == by_hand
+        assert moves.sum(axis=0).tolist() == list(block.b.quadrants[place])
+    assert sum(block.a.iou_histogram) == block.n == 80
+    assert len(QUADRANTS) == 4
+
+
+def test_coupling_is_the_difference_of_two_shares(make_run):
+    pair = grounded(make_run)
+    point = pair.benchmarks[0].grounding.b.coupling[CUTS.index(DEFAULT_CUT)]
+    inside = pair.samples.b.ious >= DEFAULT_CUT
+    right = pair.samples.b.values >= 0.5
+
+    assert point.value == pytest.approx(right[inside].mean() - right[~inside].mean())
+    assert (point.n_at_or_above, point.n_below) == (inside.sum(), (~inside).sum())
+    assert point.ci_low < point.value < point.ci_high
+
+
+def test_priors_are_the_overlap_of_boxes_that_need_no_look(make_run):
+    whole, centre = grounded(make_run).benchmarks[0].grounding.priors
+    gold = [tuple(map(float, GOLD_BOX))]
+
+    assert whole.mean_iou == pytest.approx(union_iou([(0.0, 0.0, 640.0, 480.0)], gold))
+    assert centre.mean_iou == pytest.approx(union_iou([(160.0, 120.0, 480.0, 360.0)], gold))
+
+
+def test_several_gold_boxes_count_as_their_union(make_run):
+    rows = [row | {"boxes": [GOLD_BOX, [400, 100, 500, 200]]} for row in shapes([True] * 20)]
+    gold = [tuple(map(float, box)) for box in rows[0]["boxes"]]
+
+    priors = compared(make_run("a", rows), make_run("b", rows[:19])).pairs[0].benchmarks[0].grounding.priors
+
+    assert priors[0].mean_iou == pytest.approx(union_iou([(0.0, 0.0, 640.0, 480.0)], gold))
+
+
+def test_without_gold_boxes_there_is_no_grounding(make_run):
+    assert compared(make_run("a", mmbench(1)), make_run("b", mmbench(2))).pairs[0].benchmarks[0].grounding is None
+
+
+# --- samples ------------------------------------------------------------------------------------------------------
+
+
+def test_samples_say_which_way_they_turned(make_run):
+    a = make_run("a", shapes([True, True, False, False]))
+    b = make_run("b", [*shapes([True, False, True]), *shapes([False], start=3)])
+
+    samples = compared(a, b).pairs[0].samples
+
+    assert [DIRECTIONS[code] for code in samples.directions] == ["kept_right", "lost", "gained", "kept_wrong"]
+    assert samples.ids == ("s0", "s1", "s2", "s3")
+
+
+def test_details_come_from_both_runs_even_when_their_order_differs(make_run):
+    rows = shapes(some(30, 0.5, 1)), shapes(some(30, 0.5, 2), offset=10)[::-1]
+    comparison = compared(make_run("a", rows[0]), make_run("b", rows[1]))
+
+    for detail in read_details(comparison, comparison.pairs[0], [0, 17, 29, 3]):
+        assert detail.id == comparison.pairs[0].samples.ids[detail.place]
+        assert detail.a.text == rows[0][detail.place]["prediction"]
+        assert detail.b.text == rows[1][29 - detail.place]["prediction"]
+        assert detail.gold_boxes_image_px == (tuple(map(float, GOLD_BOX)),)
+        assert detail.b.score == comparison.pairs[0].samples.b.values[detail.place]
+
+
+def test_hostile_names_pass_through_unchanged(make_run, hostile_strings):
+    rows = shapes([True] * len(hostile_strings))
+    for row, text in zip(rows, hostile_strings.values(), strict=True):
+        row |= {"category": text[:2000], "prediction": f"<answer>{text}</answer>", "question": text[:2000]}
+
+    comparison = compared(make_run("a", rows), make_run("b" + hostile_strings["script tag"], rows))
+    samples = comparison.pairs[0].samples
+    details = list(read_details(comparison, comparison.pairs[0], range(len(samples))))
+
+    assert len(samples) == len(hostile_strings)
+    assert all(not math.isnan(value) for value in samples.a.values)
+    assert hostile_strings["script tag"] in {detail.question for detail in details}

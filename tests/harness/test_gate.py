@@ -1,0 +1,281 @@
+"""The gate: its policy, its three answers, and what can never be a pass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.benchmark_rows import SharedSamples, compare_benchmark
+from harness.comparison import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
+from harness.comparison_json import VERDICT_SCHEMA, verdict_to_json
+from harness.errors import ConfigError, ExitCode
+from harness.gate import judge
+from harness.gate_policy import GatePolicy, read_policy
+from harness.paired import holm
+from harness.run_table import RunTable
+from harness.values import FAULTS
+
+
+def columns(values, *, ious=None, faulty=0, fault="missing", cluster=1) -> RunTable:
+    n = len(values)
+    nothing = np.full(n, np.nan)
+    faults = np.zeros(n, dtype=np.uint32)
+    faults[:faulty] = 1 << FAULTS.index(fault)
+    return RunTable(
+        tasks=("t",) * n,
+        ids=tuple(map(str, range(n))),
+        rows=np.arange(n),
+        values=np.array(values, dtype=float),
+        ious=nothing if ious is None else np.array(ious, dtype=float),
+        components={"format": nothing, "caption": nothing, "bbox": nothing},
+        faults=faults,
+        clusters=tuple(str(place // cluster) for place in range(n)),
+        categories=("",) * n,
+        l2_categories=("",) * n,
+        gold_boxes_image_px=(None,) * n,
+        answers=(None,) * n,
+        choices=("{}",) * n,
+        image_sizes=np.full((n, 2), np.nan),
+        extras={},
+    )
+
+
+def benchmark(name, a: RunTable, b: RunTable, comparability=None, left_out=(0, 0, 0)):
+    codes = np.unique(a.clusters, return_inverse=True)[1]
+    shared = SharedSamples(name, "strict", a, b, a, codes)
+    return compare_benchmark(shared, comparability or Comparability(), left_out, seed=0, draws=999)
+
+
+def comparison(*benchmarks, only_a=(), partial=False, reasons=()):
+    from pathlib import Path
+
+    facts = RunFacts("run", Path("run"), "model", "", "strict", False, "plain", 0, partial, False, "")
+    empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+    side = SampleSide(empty, empty, np.zeros(0, dtype=np.uint32), none)
+    samples = SampleTable((), none, (), none, (), np.zeros(0, dtype=np.int8), side, side)
+    pair = Pair(0, 1, Comparability(reasons), tuple(benchmarks), tuple(only_a), (), samples)
+    return Comparison((Side("base", (facts,), ()), Side("new", (facts,), ())), (), (pair,), (), 0, 999)
+
+
+def right(n, share):
+    return [1.0] * round(n * share) + [0.0] * (n - round(n * share))
+
+
+def changed(name="t", n=2000, was=0.6, now=0.6, **options):
+    return benchmark(name, columns(right(n, was)), columns(right(n, now), **options))
+
+
+def test_a_clear_drop_beyond_tolerance_is_a_regression():
+    verdict = judge(comparison(changed(now=0.55)), GatePolicy())
+
+    assert (verdict.outcome, verdict.exit_code, verdict.benchmarks[0].state) == ("regression", 3, "regression")
+
+
+def test_a_clear_drop_within_tolerance_is_none():
+    verdict = judge(comparison(changed(n=20_000, now=0.595)), GatePolicy())
+
+    assert verdict.benchmarks[0].p_holm < 0.05
+    assert (verdict.outcome, verdict.benchmarks[0].state) == ("pass", "ok")
+
+
+def test_a_drop_that_chance_explains_is_inconclusive_and_says_what_would_settle_it():
+    benchmarks = [benchmark("t", columns([1.0, 0.0] * 50), columns([0.0, 1.0] * 20 + [1.0, 0.0] * 30))]
+    verdict = judge(comparison(*benchmarks), GatePolicy())
+    found = verdict.benchmarks[0]
+
+    assert (verdict.outcome, verdict.exit_code, found.state) == ("pass", ExitCode.OK, "inconclusive")
+    assert found.n_needed == found.difference.n_needed(0.01)
+    assert found.n_needed > 100
+
+
+def test_inconclusive_fails_only_when_asked():
+    verdict = judge(comparison(changed(n=100)), GatePolicy(on_inconclusive="fail"))
+
+    assert (verdict.outcome, verdict.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
+
+
+def test_too_few_clusters_are_inconclusive_however_large_the_drop():
+    a, b = columns([1.0] * 140, cluster=10), columns([0.0] * 140, cluster=10)
+    verdict = judge(comparison(benchmark("t", a, b)), GatePolicy())
+
+    assert (verdict.benchmarks[0].state, verdict.benchmarks[0].p_holm) == ("inconclusive", None)
+    assert "too few" in verdict.benchmarks[0].reason
+
+
+def test_p_is_adjusted_over_all_gated_benchmarks():
+    benchmarks = [changed(f"t{n}", now=0.6 - 0.004 * n) for n in range(5)]
+    verdict = judge(comparison(*benchmarks), GatePolicy())
+    raw = [item.headline.difference.p_drop for item in benchmarks]
+
+    assert [item.p_holm for item in verdict.benchmarks] == holm(raw)
+
+
+def test_only_the_gated_tasks_make_the_family():
+    benchmarks = [changed(f"t{n}", now=0.58) for n in range(5)]
+    verdict = judge(comparison(*benchmarks), GatePolicy(tasks=("t1",)))
+
+    assert [item.task for item in verdict.benchmarks] == ["t1"]
+    assert verdict.benchmarks[0].p_holm == benchmarks[1].headline.difference.p_drop
+
+
+def test_tolerance_is_never_below_the_noise_floor():
+    drop = changed(now=0.57)
+
+    assert judge(comparison(drop), GatePolicy()).outcome == "regression"
+    assert judge(comparison(drop), GatePolicy(noise_floor={"t": 4.0})).benchmarks[0].state != "regression"
+    assert judge(comparison(drop), GatePolicy(noise_floor={"t": 0.1})).benchmarks[0].tolerance == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        comparison(changed(), partial=True),
+        comparison(changed(), reasons=("protocol differs",)),
+        comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), Comparability(("data differ",)))),
+        comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), left_out=(1, 0, 0))),
+        comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), left_out=(0, 0, 1))),
+        comparison(changed(now=0.9), only_a=("other",)),
+        comparison(),
+        comparison(benchmark("t", columns([np.nan] * 50), columns(right(50, 0.9)))),
+        comparison(changed(n=100, now=0.9, faulty=2, fault="error")),
+    ],
+    ids=["partial", "protocol", "data", "samples", "gold", "task", "nothing", "unscored", "errors"],
+)
+def test_what_is_incomplete_or_incomparable_is_never_a_pass(found):
+    verdict = judge(found, GatePolicy())
+
+    assert (verdict.outcome, verdict.exit_code) == ("incomplete", ExitCode.INCOMPLETE)
+    assert verdict.sentence.startswith("INCOMPLETE")
+
+
+def test_a_missing_required_task_is_incomplete_even_beside_a_regression():
+    verdict = judge(comparison(changed(now=0.5)), GatePolicy(tasks=("t", "mme")))
+
+    assert {item.task: item.state for item in verdict.benchmarks} == {"t": "regression", "mme": "incomparable"}
+    assert verdict.exit_code == ExitCode.INCOMPLETE
+
+
+def test_a_task_that_is_not_required_may_be_missing():
+    verdict = judge(comparison(changed()), GatePolicy(tasks=("t", "mme"), required_tasks=("t",)))
+
+    assert verdict.outcome == "pass"
+    assert any("mme" in note for note in verdict.notes)
+
+
+def test_parse_faults_above_the_ceiling_fail():
+    found = comparison(changed(n=1000, now=0.7, faulty=60))
+
+    assert judge(found, GatePolicy(parse_fault_ceiling=6.0)).outcome == "pass"
+    assert judge(found, GatePolicy(parse_fault_ceiling=5.9)).exit_code == ExitCode.REGRESSION
+
+
+def test_mean_iou_below_the_floor_fails():
+    both = [columns(right(1000, share), ious=[0.4] * 1000) for share in (0.6, 0.7)]
+    found = comparison(benchmark("t", *both))
+
+    assert judge(found, GatePolicy(mean_iou_floor=0.4)).outcome == "pass"
+    assert judge(found, GatePolicy(mean_iou_floor=0.41)).exit_code == ExitCode.REGRESSION
+
+
+@pytest.mark.parametrize(
+    "found", [changed(), changed(faulty=3, fault="frame_unknown")], ids=["no boxes", "unknown frame"]
+)
+def test_a_floor_that_cannot_be_held_to_anything_is_incomplete(found):
+    assert judge(comparison(found), GatePolicy(mean_iou_floor=0.3)).exit_code == ExitCode.INCOMPLETE
+
+
+def test_another_metric_can_be_gated():
+    both = [columns(right(1000, 0.6), ious=[iou] * 1000) for iou in (0.8, 0.4)]
+    verdict = judge(comparison(benchmark("t", *both)), GatePolicy(metrics={"t": "mean_iou"}))
+
+    assert (verdict.benchmarks[0].metric, verdict.outcome) == ("mean_iou", "regression")
+
+
+def test_a_metric_that_does_not_exist_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
+        judge(comparison(changed()), GatePolicy(metrics={"t": "acuracy"}))
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.sampled_from([0.3, 0.5, 0.59, 0.6, 0.61, 0.8]), min_size=1, max_size=5),
+    st.sampled_from(["pass", "fail"]),
+)
+def test_one_verdict_gives_one_exit_code(shares, on_inconclusive):
+    verdict = judge(
+        comparison(*(changed(f"t{n}", n=200, now=share) for n, share in enumerate(shares))),
+        GatePolicy(on_inconclusive=on_inconclusive),
+    )
+    states = [item.state for item in verdict.benchmarks]
+    expected = 3 if "regression" in states else 4 if "inconclusive" in states and on_inconclusive == "fail" else 0
+
+    assert verdict.exit_code == expected
+    assert verdict_to_json(verdict)["exit_code"] == expected
+
+
+def test_json_of_a_verdict_is_plain_and_versioned():
+    found = verdict_to_json(judge(comparison(changed(now=0.5)), GatePolicy()))
+
+    assert found["schema"] == VERDICT_SCHEMA
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["benchmarks"][0]["row"]["difference"]["delta"] == pytest.approx(-0.1)
+
+
+def test_the_drop_is_judged_without_looking_at_the_interval():
+    found = changed(now=0.55)
+    row = replace(found.headline, difference=replace(found.headline.difference, ci_low=-0.5, ci_high=0.5))
+
+    assert judge(comparison(replace(found, headline=row)), GatePolicy()).outcome == "regression"
+
+
+# --- the policy file ----------------------------------------------------------------------------------------------
+
+
+def test_every_field_of_a_policy_is_read(tmp_path):
+    (tmp_path / "noise.json").write_text(
+        json.dumps({"tasks": {"shapes": {"floor_points": 2.5}, "mme": {"floor_points": None}}})
+    )
+    file = tmp_path / "gate.toml"
+    file.write_text(
+        'tasks = ["shapes", "pope"]\nrequired_tasks = ["shapes"]\nmetrics = { pope = "accuracy" }\nalpha = 0.01\n'
+        'tolerance = 2\nparse_fault_ceiling = 5\nmean_iou_floor = 0.3\non_inconclusive = "fail"\nnoise = "noise.json"\n'
+    )
+
+    assert read_policy(file) == GatePolicy(
+        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}
+    )
+
+
+def test_no_policy_is_the_default_one():
+    assert read_policy(None) == GatePolicy()
+
+
+def test_all_faults_of_a_policy_are_reported_together(tmp_path):
+    file = tmp_path / "gate.toml"
+    file.write_text(
+        'tasks = ["shapes"]\nrequired_tasks = ["shaps"]\nalfa = 0.1\nalpha = 0\ntolerance = -1\nmean_iou_floor = true\n'
+        'on_inconclusive = "maybe"\nmetrics = ["x"]\n'
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        read_policy(file)
+
+    parts = ["'shaps'", "Did you mean 'shapes'", "alfa", "Did you mean 'alpha'"]
+    parts += [f"{name} must be" for name in ("alpha", "tolerance", "mean_iou_floor", "on_inconclusive", "metrics")]
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"tasks = [", b"\xff\xfe", b'noise = "missing.json"', b"noise = 3"])
+def test_a_policy_that_cannot_be_read_is_a_fault_of_usage(tmp_path, content):
+    file = tmp_path / "gate.toml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigError):
+        read_policy(file)

@@ -1,0 +1,179 @@
+"""The leaderboard: honest cells, greyed where they may not be compared, never an average, safe in every file format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from harness.errors import ConfigError, IncompleteError
+from reports.leaderboard import contamination, leaderboard_json, published, rank_board, read_leaderboard
+from reports.leaderboard_page import leaderboard_csv, leaderboard_view, write_leaderboard
+from satori_bench import cli
+
+
+@pytest.fixture(scope="module")
+def board(runs):
+    return rank_board(read_leaderboard(list(runs.values())), seed=0)
+
+
+def test_rows_stand_best_first_with_interval_and_n(board):
+    assert [entry.model for entry in board.entries] == ["checkpoints/grpo", "checkpoints/sft", "checkpoints/base"]
+    cell = leaderboard_view(board).entries[0].cells[0]
+
+    assert re.fullmatch(r"\d+\.\d", cell.value)
+    assert re.fullmatch(r"\[\d+\.\d, \d+\.\d\]", cell.interval)
+    assert cell.about.startswith("n 60 · rank 1")
+
+
+def test_scores_are_those_of_the_run(board, runs):
+    stored = json.loads((runs["grpo"] / "scores.json").read_text())["tasks"]["shapes"]["metrics"]["accuracy"]
+    cell = board.entries[0].cells["shapes"]
+
+    assert (stored["value"], stored["ci_low"], stored["n"]) == (cell.value, cell.ci_low, cell.n)
+
+
+def test_runs_of_another_protocol_or_other_data_are_greyed_with_the_reason_and_not_ranked(invented, runs, tmp_path):
+    from harness.values import PixelLimits
+
+    questions = invented.shapes_questions(60)
+    other = invented.invent_run(
+        tmp_path, invented.Answerer("other", right=1.0, near=1.0), questions, pixel_limits=PixelLimits(784, 7840)
+    )
+    board = rank_board(read_leaderboard([*runs.values(), other]), seed=0)
+    cells = {entry.model: entry.cells["shapes"] for entry in board.entries}
+
+    assert cells["other"].rank is None
+    assert "pixel limits differs" in cells["other"].incomparable[0]
+    assert all(cells[f"checkpoints/{name}"].rank is not None for name in runs)
+    assert all(not cells[f"checkpoints/{name}"].incomparable for name in runs)
+
+
+def test_limited_runs_are_barred_unless_allowed(invented, runs, tmp_path):
+    limited = invented.invent_run(tmp_path, invented.Answerer("limited"), invented.shapes_questions(20), partial=True)
+    board = read_leaderboard([runs["base"], limited])
+
+    assert [limited.name] == [name for name, _ in board.barred]
+    assert [entry.model for entry in board.entries] == ["checkpoints/base"]
+    allowed = leaderboard_view(read_leaderboard([runs["base"], limited], allow_partial=True))
+    assert "partial" in next(entry for entry in allowed.entries if entry.model == "limited").badges
+    with pytest.raises(IncompleteError, match="--allow-partial"):
+        read_leaderboard([limited])
+
+
+def test_a_folder_of_runs_stands_for_its_runs(board, runs):
+    whole = read_leaderboard([runs["base"].parent])
+
+    assert {entry.run for entry in board.entries} == {entry.run for entry in whole.entries}
+
+
+def test_a_run_named_twice_or_no_run_is_refused(runs, tmp_path):
+    with pytest.raises(ConfigError, match="named twice"):
+        read_leaderboard([runs["base"], runs["base"]])
+    with pytest.raises(ConfigError, match="neither a run nor a folder"):
+        read_leaderboard([tmp_path])
+
+
+def test_there_is_no_average_over_benchmarks(board):
+    text = json.dumps(leaderboard_json(board))
+
+    assert not re.search(r"average|macro|overall", text)
+
+
+def test_published_rows_are_whole_marked_and_never_ranked(board):
+    reported = published()
+
+    assert reported.mark == "reported, not reproduced"
+    assert len(reported.rows) == 11
+    assert all(len(values) == len(reported.columns) == 8 for _, values in reported.rows)
+    assert dict(reported.rows)["SATORI-3B"][2] - dict(reported.rows)["Qwen2.5-VL-3B"][2] == pytest.approx(-7.8)
+    assert any("7.8 points below" in caution for caution in reported.cautions)
+    assert sum(value is not None for _, row in reported.rows for value in row) == 78
+    assert leaderboard_csv(board).count("\r\nreported,") == 78
+
+
+def test_published_rows_stand_in_columns_that_we_have(board, invented):
+    mathvista = replace(board, tasks=("mathvista",), entries=())
+    view = leaderboard_view(mathvista)
+
+    assert len(view.entries) == 11
+    assert all(entry.reported and entry.cells[0].about == "reported, not reproduced" for entry in view.entries)
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "flagged"),
+    [("justairr/SATORI-3B", "textvqa", True), ("SATORI", "mmstar", False), ("qwen", "textvqa", False)],
+)
+def test_scores_that_training_data_may_have_inflated_are_flagged(model, task, flagged):
+    assert flagged == (contamination(model, task) is not None)
+
+
+def test_the_site_is_the_same_bytes_each_time_and_links_to_the_runs(board, tmp_path):
+    sites = [tmp_path / "one", tmp_path / "two"]
+    for site in sites:
+        write_leaderboard(board, site)
+    names = ["index.html", "leaderboard.json", "leaderboard.csv"]
+
+    assert [(sites[0] / name).read_bytes() for name in names] == [(sites[1] / name).read_bytes() for name in names]
+    for entry in board.entries:
+        assert (sites[0] / "runs" / entry.run / "index.html").is_file()
+        assert f'href="runs/{entry.run}/index.html"' in (sites[0] / "index.html").read_text(encoding="utf-8")
+        assert (sites[0] / "runs" / entry.run / "media").is_dir()
+
+
+def test_no_images_leaves_the_thumbnails_out_of_the_site(board, tmp_path):
+    write_leaderboard(board, tmp_path, pictures=False)
+
+    assert list(tmp_path.rglob("*.webp")) == []
+
+
+def test_the_command_writes_the_site_and_prints_versioned_json(runs, tmp_path):
+    arguments = ["leaderboard", *map(str, runs.values()), "-o", str(tmp_path / "site")]
+    text = CliRunner().invoke(cli, arguments)
+    found = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
+
+    assert (0, f"{tmp_path / 'site' / 'index.html'}\n") == (text.exit_code, text.stdout)
+    assert (found["schema"], found["tasks"], len(found["entries"])) == (1, ["shapes"], 3)
+
+
+# --- hostile strings ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hostile_board(hostile_runs, hostile):
+    board = read_leaderboard(hostile_runs)
+    entry = board.entries[0]
+    named = [replace(entry, model=text, max_new_tokens=text, weights=text) for text in hostile]
+    return replace(board, entries=tuple(named), barred=tuple((text, text) for text in hostile))
+
+
+def test_no_cell_of_the_csv_is_a_formula_and_every_row_is_whole(hostile_board, hostile):
+    text = leaderboard_csv(hostile_board)
+    text.encode("utf-8")
+    head, *rows = csv.reader(io.StringIO(text, newline=""))
+
+    assert {len(head)} == {len(row) for row in rows}
+    assert len(hostile) == sum(row[0] == "run" for row in rows)
+    texts = [cell for row in rows for cell in row if not re.fullmatch(r"-?[\d.e-]+", cell)]
+    assert not [cell for cell in texts if cell.lstrip(" \n").startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+def test_hostile_names_come_back_whole_from_the_json(hostile_board, hostile):
+    found = json.loads(json.dumps(leaderboard_json(hostile_board)))
+
+    assert hostile == [entry["model"] for entry in found["entries"]]
+
+
+def test_hostile_names_are_text_on_the_board(hostile_board):
+    from reports.page_shell import Page, render
+
+    html = render(Page("leaderboard.html.j2", leaderboard_view(hostile_board), "leaderboard.js")).decode("utf-8")
+
+    assert html.count("<script") == 1
+    assert not re.findall("<img|<iframe|<base|<link|<form|<plaintext|<svg", html)
+    assert not re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)

@@ -1,0 +1,84 @@
+"""The page of a run: there before publication, in the checksums, the same bytes each time, renewed by a rescore."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from harness.run_store import SUMS_NAME, load_run, verify_run
+from reports.run_page import PAGE_NAME, stored_run_page
+from satori_bench import cli
+
+
+@pytest.fixture
+def own_run(invented, tmp_path):
+    from reports.run_page import write_run_page
+
+    return invented.invent_run(
+        tmp_path,
+        invented.Answerer("model", seed=3),
+        invented.shapes_questions(20),
+        write_page=lambda folder, manifest, summary, _: write_run_page(folder, manifest, summary),
+    )
+
+
+def test_a_published_run_holds_its_page_and_verifies(own_run):
+    assert (own_run / PAGE_NAME).is_file()
+    assert f"  {PAGE_NAME}\n" in (own_run / SUMS_NAME).read_text()
+    assert verify_run(own_run) == []
+
+
+def test_the_stored_run_gives_the_bytes_that_were_published(own_run):
+    made = stored_run_page(load_run(own_run))
+    # the one difference that publication makes: nothing on the page may show it
+    assert (own_run / PAGE_NAME).read_bytes() == made
+
+
+def test_the_page_shows_scores_intervals_faults_and_provenance(own_run):
+    html = (own_run / PAGE_NAME).read_text(encoding="utf-8")
+    scores = load_run(own_run).scores
+
+    accuracy = scores["tasks"]["shapes"]["metrics"]["accuracy"]
+    assert f"{100 * accuracy['value']:.1f} <span" in html
+    assert f"[{100 * accuracy['ci_low']:.1f}, {100 * accuracy['ci_high']:.1f}]" in html
+    for words in ("right answer, wrong place", "protocol hash", "format faults", "mean IoU"):
+        assert words in html
+
+
+def test_a_rescore_adds_the_protocols_and_the_run_still_verifies(own_run):
+    done = CliRunner().invoke(cli, ["rescore", str(own_run), "--protocol", "paper"])
+
+    assert done.exit_code == 0, done.output
+    assert 'id="parity"' in (own_run / PAGE_NAME).read_text(encoding="utf-8")
+    assert verify_run(own_run) == []
+
+
+def test_the_page_can_be_made_anew_and_stays_the_same(own_run):
+    before = (own_run / PAGE_NAME).read_bytes()
+    done = CliRunner().invoke(cli, ["runs", "page", str(own_run)])
+
+    assert done.exit_code == 0, done.output
+    assert before == (own_run / PAGE_NAME).read_bytes()
+    assert verify_run(own_run) == []
+
+
+def test_a_run_of_predictions_has_a_page_that_says_so(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "1", "task": "shapes", "prediction": "<answer>red</answer>", "answers": ["red"]}\n')
+    done = CliRunner().invoke(cli, ["score", str(rows), "--format", "freeform", "--run", str(tmp_path / "runs")])
+    (folder,) = (tmp_path / "runs").iterdir()
+
+    assert done.exit_code == 0, done.output
+    assert "predictions only: made elsewhere" in (folder / PAGE_NAME).read_text(encoding="utf-8")
+    assert verify_run(folder) == []
+
+
+def test_hostile_names_and_texts_stay_text(hostile_runs):
+    html = stored_run_page(load_run(hostile_runs[0])).decode("utf-8")
+    body = re.sub(r"<script type=\"text/plain\".*?</script>", "", html, flags=re.DOTALL)
+
+    assert body.count("<script") == 1
+    assert not re.findall("<img|<iframe|<base|<link|<form", body)
+    assert not re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)

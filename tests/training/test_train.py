@@ -1,0 +1,345 @@
+"""Real TRL on tiny models: SFT, GRPO, LoRA, two families, resume with the true weights, NaN, a full disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, TrainerCallback
+
+from harness.checkpoint import inspect_checkpoint, weights_hash
+from harness.errors import ConfigError
+from harness.score import score
+from harness.values import ScoreConfig, Size
+from training.data_build import build_examples
+from training.demo_model import build_demo_checkpoint
+from training.example_store import read_examples, write_examples
+from training.settings import (
+    Checkpoints,
+    GrpoSettings,
+    Lora,
+    Optimisation,
+    Rewards,
+    Rollouts,
+    SftSettings,
+)
+from training.shapes_source import shapes_examples
+from training.sources import SourceSpec
+from training.train import LOG_NAME, TrainEnvironment, train
+from training.train_manifest import read_train_manifest
+from training.trainers import CarefulSFTTrainer, TrainingError, Watch, last_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "train.parquet"
+    write_examples(path, shapes_examples("tiny", 60))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, one_thread) -> Path:
+    return build_demo_checkpoint(tmp_path_factory.mktemp("demo") / "tiny", seed=0)
+
+
+@pytest.fixture(scope="module")
+def taught(tiny, data, tmp_path_factory) -> Path:
+    """A checkpoint after five steps of SFT."""
+    output = tmp_path_factory.mktemp("sft") / "sft"
+    train(sft(tiny, data, output), quiet())
+    return output
+
+
+def quiet(**watch) -> TrainEnvironment:
+    return TrainEnvironment(
+        now=lambda: datetime.now(UTC), say=lambda _: None, packages={"trl": "x"}, watch=Watch(**watch)
+    )
+
+
+def sft(model: Path, data: Path, output: Path, steps: int = 5, **other) -> SftSettings:
+    return SftSettings(
+        model=str(model), data=str(data), output=output, optimisation=Optimisation(steps=steps, batch_size=4), **other
+    )
+
+
+def grpo(model: Path, data: Path, output: Path, steps: int = 3, **other) -> GrpoSettings:
+    return GrpoSettings(
+        model=str(model),
+        data=str(data),
+        output=output,
+        optimisation=Optimisation(steps=steps, learning_rate=1e-3, batch_size=8, accumulation=2),
+        rollouts=Rollouts(generations=4, max_completion_tokens=12),
+        **other,
+    )
+
+
+def log_of(folder: Path) -> list[dict]:
+    return json.loads((folder / LOG_NAME).read_text(encoding="utf-8"))
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(str(folder / "model.safetensors"))
+
+
+def assert_equal_weights(left: Path, right: Path) -> None:
+    a, b = tensors(left), tensors(right)
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+def test_sft_learns_and_publishes_a_checkpoint_that_can_be_evaluated(tiny, taught):
+    found = inspect_checkpoint(str(taught))
+
+    assert found.model_type == "qwen2_5_vl"
+    assert found.box_frame == "input_px"
+    assert weights_hash(str(taught)) != weights_hash(str(tiny))
+    assert not list(taught.glob("checkpoint-*"))
+    assert not taught.with_name("sft.partial").exists()
+
+
+def test_the_manifest_says_what_was_trained(tiny, data, taught):
+    manifest = read_train_manifest(taught)
+
+    assert manifest is not None
+    assert (manifest.status, manifest.steps, manifest.data_rows) == ("complete", 5, 60)
+    assert manifest.base_weights_hash == weights_hash(str(tiny))
+    assert manifest.data_hash == read_examples(data).data_hash
+    assert manifest.settings["optimisation"]["steps"] == 5
+
+
+def test_equal_inputs_are_not_trained_twice(tiny, data, taught):
+    again = train(sft(tiny, data, taught), quiet())
+
+    assert again.reused
+
+
+def test_an_output_of_other_inputs_is_never_overwritten(tiny, data, taught):
+    before = weights_hash(str(taught))
+
+    with pytest.raises(ConfigError, match="was not made from these settings"):
+        train(sft(tiny, data, taught, steps=6), quiet())
+
+    assert weights_hash(str(taught)) == before
+
+
+def test_grpo_logs_rewards_kinds_faults_noise_and_completions(taught, data, tmp_path):
+    output = tmp_path / "grpo"
+
+    train(grpo(taught, data, output), quiet())
+
+    steps = [entry for entry in log_of(output) if "reward" in entry]
+    assert [entry["step"] for entry in steps] == [1, 2, 3]
+    wanted = {"rewards/format/mean", "rewards/bbox/mean", "rewards/answer/mean", "rewards/caption/mean"}
+    assert wanted <= steps[0].keys()
+    assert "frac_reward_zero_std" in steps[0]
+    assert "gradient_noise/variance" in steps[0]
+    assert any(name.startswith("kinds/") for name in steps[0])
+    assert any(name.startswith("faults/") for name in steps[0])
+    tables = sorted((output / "completions").glob("*.parquet"))
+    assert len(tables) == 3
+    table = pd.read_parquet(tables[0])
+    assert len(table) == 16
+    assert {"format", "bbox", "answer", "caption", "boxes_image_px", "faults", "text", "advantage"} <= set(
+        table.columns
+    )
+
+
+def test_a_prompt_group_never_mixes_images_and_rewards_are_benchmark_scores(taught, data, tmp_path):
+    output = tmp_path / "grpo"
+    samples = {example.id: example.sample() for example in read_examples(data)}
+
+    train(grpo(taught, data, output, steps=2), quiet())
+
+    config = ScoreConfig("strict", "satori", "input_px")
+    for file in sorted((output / "completions").glob("*.parquet")):
+        table = pd.read_parquet(file)
+        for group in range(0, len(table), 4):
+            assert len(set(table["sample_id"][group : group + 4])) == 1
+        for row in table.to_dict("records"):
+            parts = score(samples[row["sample_id"]], row["text"], config, input_size=Size(56, 56)).components
+            earned = (row["format"], row["bbox"], row["answer"], row["caption"])
+            assert earned == pytest.approx((parts.format, parts.bbox, parts.answer, parts.caption), abs=1e-6)
+
+
+def test_the_same_seed_gives_the_same_weights(taught, data, tmp_path):
+    train(grpo(taught, data, tmp_path / "a", steps=2), quiet())
+    train(grpo(taught, data, tmp_path / "b", steps=2), quiet())
+
+    assert_equal_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_no_image_or_vision_token_is_ever_sampled(tiny, data, tmp_path):
+    # the untrained model samples all over its vocabulary, placeholders included unless they are suppressed
+    train(grpo(tiny, data, tmp_path / "grpo", steps=2), quiet())
+
+
+class StoppedError(Exception):
+    """Stands for a kill."""
+
+
+class StopAfterSave(TrainerCallback):
+    """Ends training right after the checkpoint of a step was written."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.global_step == self._step:
+            raise StoppedError
+
+
+@pytest.mark.parametrize("family", ["tiny_qwen2_5_vl", "tiny_qwen3_vl"])
+def test_a_resumed_run_starts_from_the_checkpoints_weights(family, data, tmp_path, request):
+    model = request.getfixturevalue(family)
+    output = tmp_path / "sft"
+    settings = replace(sft(model, data, output, steps=4), checkpoints=Checkpoints(every_steps=2))
+    with pytest.raises(StoppedError):
+        train(settings, quiet(on_begin=lambda trainer: trainer.add_callback(StopAfterSave(2))))
+    checkpoint = last_checkpoint(output.with_name("sft.partial"))
+    assert checkpoint is not None
+    stored = AutoModelForImageTextToText.from_pretrained(checkpoint).state_dict()
+    initial = AutoModelForImageTextToText.from_pretrained(model).state_dict()
+    seen: dict[str, torch.Tensor] = {}
+
+    def look(trainer):
+        seen.update({name: value.clone() for name, value in trainer.model.state_dict().items()})
+        assert trainer.state.global_step == 2
+
+    train(settings, quiet(on_begin=look))
+
+    assert [name for name in stored if not torch.equal(seen[name], stored[name])] == []
+    assert any(not torch.equal(seen[name], initial[name]) for name in initial)
+
+
+def test_a_resumed_grpo_run_ends_with_the_weights_of_an_uninterrupted_one(taught, data, tmp_path):
+    settings = replace(grpo(taught, data, tmp_path / "whole", steps=3), checkpoints=Checkpoints(every_steps=1))
+    train(settings, quiet())
+    broken = replace(settings, output=tmp_path / "broken")
+    with pytest.raises(StoppedError):
+        train(broken, quiet(on_begin=lambda trainer: trainer.add_callback(StopAfterSave(2))))
+
+    train(broken, quiet())
+
+    assert_equal_weights(tmp_path / "whole", tmp_path / "broken")
+    assert [entry["step"] for entry in log_of(tmp_path / "broken") if "reward" in entry] == [1, 2, 3]
+
+
+def test_checkpoints_of_other_inputs_are_not_resumed_from(tiny, data, tmp_path):
+    settings = replace(sft(tiny, data, tmp_path / "sft", steps=4), checkpoints=Checkpoints(every_steps=2))
+    with pytest.raises(StoppedError):
+        train(settings, quiet(on_begin=lambda trainer: trainer.add_callback(StopAfterSave(2))))
+    begun = []
+
+    train(replace(settings, seed=1), quiet(on_begin=lambda trainer: begun.append(trainer.state.global_step)))
+
+    assert begun == [0]
+
+
+def test_lora_trains_an_adapter_that_can_be_evaluated_and_trained_further(taught, data, tmp_path):
+    adapter = tmp_path / "adapter"
+    train(sft(taught, data, adapter, steps=2, lora=Lora(rank=4)), quiet())
+
+    found = inspect_checkpoint(str(adapter))
+    assert found.is_adapter
+    assert (adapter / "adapter_model.safetensors").is_file()
+
+    train(grpo(adapter, data, tmp_path / "grpo", steps=1, lora=Lora(rank=4)), quiet())
+    further = inspect_checkpoint(str(tmp_path / "grpo"))
+    assert further.is_adapter
+    assert further.base == tmp_path / "grpo" / "start"
+
+
+def test_a_kl_term_keeps_the_starting_model_as_reference_even_after_a_resume(taught, data, tmp_path):
+    settings = replace(grpo(taught, data, tmp_path / "grpo", steps=2), checkpoints=Checkpoints(every_steps=1))
+    settings = replace(settings, objective=replace(settings.objective, beta=0.1))
+    start = AutoModelForImageTextToText.from_pretrained(taught).state_dict()
+    with pytest.raises(StoppedError):
+        train(settings, quiet(on_begin=lambda trainer: trainer.add_callback(StopAfterSave(1))))
+    references = []
+
+    train(settings, quiet(on_begin=lambda trainer: references.append(trainer.ref_model.state_dict())))
+
+    assert [name for name in start if not torch.equal(references[0][name], start[name])] == []
+    assert "kl" in log_of(tmp_path / "grpo")[0]
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint_named(tiny, data, tmp_path):
+    settings = replace(sft(tiny, data, tmp_path / "sft", steps=4), checkpoints=Checkpoints(every_steps=1))
+
+    def poison(trainer):
+        trainer.add_callback(Poison(2))
+
+    with pytest.raises(TrainingError, match=r"not finite after step 2.*checkpoint-2"):
+        train(settings, quiet(on_begin=poison))
+
+    kept = AutoModelForImageTextToText.from_pretrained(tmp_path / "sft.partial" / "checkpoint-2").state_dict()
+    assert all(bool(torch.isfinite(value).all()) for value in kept.values())
+
+
+class Poison(TrainerCallback):
+    """Makes a weight NaN after a step, as an overflow would."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self._step:
+            next(kwargs["model"].parameters()).data.fill_(float("nan"))
+
+
+def test_a_full_disk_at_a_checkpoint_keeps_the_previous_one(tiny, data, tmp_path, monkeypatch):
+    settings = replace(sft(tiny, data, tmp_path / "sft", steps=3), checkpoints=Checkpoints(every_steps=1))
+    save = CarefulSFTTrainer.save_model
+
+    def full_at_two(self, output_dir=None, _internal_call=False):
+        save(self, output_dir, _internal_call)
+        if self.state.global_step == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CarefulSFTTrainer, "save_model", full_at_two)
+
+    with pytest.raises(TrainingError, match=r"No space left.*checkpoint-1"):
+        train(settings, quiet())
+
+    work = tmp_path / "sft.partial"
+    assert last_checkpoint(work) == work / "checkpoint-1"
+    assert not (work / "unfinished").exists()
+
+
+def test_vqa_verify_shaped_data_train_a_model_of_thousandths(tiny_qwen2_vl, vqa_verify, tmp_path):
+    path = tmp_path / "vqa.parquet"
+    build_examples([SourceSpec(str(vqa_verify.parquet), "vqa-verify")], path, drop_faulty=True)
+
+    train(sft(tiny_qwen2_vl, path, tmp_path / "sft", steps=2), quiet())
+
+    assert read_train_manifest(tmp_path / "sft").data_rows == len(vqa_verify.rows)
+
+
+def test_data_without_boxes_name_the_reward_to_drop(taught, data, tmp_path):
+    bare = tmp_path / "bare.parquet"
+    write_examples(bare, (replace(example, boxes_image_px=None) for example in read_examples(data)))
+
+    with pytest.raises(ConfigError, match=r"60 of 60 examples have no gold boxes.*drop the reward `bbox`"):
+        train(grpo(taught, bare, tmp_path / "grpo"), quiet())
+
+    weights = Rewards(weights={"format": 1.0, "answer": 1.0})
+    train(grpo(taught, bare, tmp_path / "grpo", steps=1, rewards=weights), quiet())
+
+
+def test_a_text_only_model_is_refused_before_anything_is_written(data, tmp_path):
+    folder = tmp_path / "text"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}')
+
+    with pytest.raises(ConfigError, match="text-only"):
+        train(sft(folder, data, tmp_path / "sft"), quiet())
+
+    assert not (tmp_path / "sft").exists()
