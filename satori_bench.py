@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,7 +20,7 @@ from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.comparison import Comparison
     from harness.gate import Verdict
