@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,16 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 8 * 2**30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what tests write in memory where there is plenty of room: a store waits for its disk most of its time."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
 
 _BUILDER = Path(__file__).parent / "local_data.py"
 
