@@ -16,8 +16,8 @@ from harness.sentences import is_abbreviation, split_sentences
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_UNUSUAL = re.compile(r"[^a-z0-9 ,.'-]")
-"""Any character that plain captions do without."""
+_PLAIN_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789 ,.'-"
+"""The characters of plain captions."""
 
 _UNUSUAL_APOSTROPHE = re.compile(r"(?<![a-z0-9])'|'(?!s(?:[ ,.]|\Z))")
 """An apostrophe other than in "man's"."""
@@ -63,7 +63,9 @@ def plain_tokens(text: str) -> list[str] | None:
 
     Here a period either ends a sentence, and is a token, or the word before it makes the text unusual.
     """
-    if _UNUSUAL.search(text) or "--" in text or _stands_inside(".", text) or _stands_inside(",", text):
+    if text.encode("ascii", "replace").translate(None, _PLAIN_BYTES):
+        return None  # something is left: a character that plain captions do without
+    if "--" in text or _stands_inside(".", text) or _stands_inside(",", text):
         return None
     if "'" in text and _UNUSUAL_APOSTROPHE.search(text):
         return None
