@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
-    from tasks.run import RunResult, RunSpec
+    from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
 _PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
@@ -255,6 +255,7 @@ def _score_config(
 @click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @_score_options
+@click.option("--backend", type=click.Choice(["hf"]), default="hf", show_default=True, help="What runs the model.")
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
@@ -277,16 +278,15 @@ def _score_config(
 def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
     """Evaluate a checkpoint; leave a run folder and a table."""
     _quiet_libraries(debug=ctx.obj["debug"])
-    from reports.progress import RunProgress
     from tasks.run import retry_run, run_benchmarks
 
-    if retry is not None:
-        with RunProgress(sys.stderr) as progress:
-            result = retry_run(retry, _run_environment(progress))
-    else:
-        spec = _run_spec(options)
-        with RunProgress(sys.stderr) as progress:
-            result = run_benchmarks(spec, _run_environment(progress))
+    spec = None if retry is not None else _run_spec(options)
+    with _run_environment() as environment:
+        if retry is not None:
+            result = retry_run(retry, environment)
+        else:
+            assert spec is not None, "made above, before anything is shown"
+            result = run_benchmarks(spec, environment)
     return _show_run(result, as_json=as_json)
 
 
@@ -312,6 +312,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     return RunSpec(
         model=options["model"],
         tasks=options["tasks"],
+        backend=options["backend"],
         form=options["form"],
         protocol=options["protocol"],
         box_frame=options["box_frame"],
@@ -333,20 +334,25 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     )
 
 
-def _run_environment(progress: Any) -> Any:
-    """Return what a run takes from its surroundings: time, words for the person, packages, commit."""
+@contextmanager
+def _run_environment() -> Iterator[RunEnvironment]:
+    """Give what a run takes from its surroundings: time, words for the person, progress, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
+    from harness.interruption import Interruption
+    from reports.progress import RunProgress
     from tasks.run import RunEnvironment, package_versions
 
-    return RunEnvironment(
-        now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
-        listener=progress,
-        packages=package_versions(),
-        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
-        write_page=_write_page,
-    )
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        yield RunEnvironment(
+            now=lambda: datetime.now(UTC),
+            say=lambda text: click.echo(text, err=True),
+            listener=progress,
+            packages=package_versions(),
+            git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+            write_page=_write_page,
+            batch_guard=interruption.batch,
+        )
 
 
 def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
@@ -1151,7 +1157,6 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from dataclasses import replace
 
     from reports.loop_table import loop_table
-    from reports.progress import RunProgress
     from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
 
@@ -1163,9 +1168,9 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
             click.echo(text, err=True)
         said.add(text)
 
-    with RunProgress(sys.stderr) as progress:
-        run_environment = replace(_run_environment(progress), say=say_once)
-        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
+    with _run_environment() as run_environment:
+        training = _train_environment(run_environment.listener)
+        environment = LoopEnvironment(training, replace(run_environment, say=say_once), _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)

@@ -17,6 +17,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
@@ -159,6 +160,8 @@ class RecordingModel(lmms, abc.ABC):
         self._max_batch_size = _read_batch_size(max_batch_size, "max_batch_size") if max_batch_size else None
         size = FIRST_AUTO_BATCH if batch_size == "auto" else _read_batch_size(batch_size, "batch_size")
         self.batch_size_is_automatic = batch_size == "auto"
+        self.batch_guard: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Holds each batch, from generating to recording; an interruption waits for its end."""
         self.batch_size = min(size, self._max_batch_size or size)
 
     @abc.abstractmethod
@@ -294,11 +297,15 @@ class RecordingModel(lmms, abc.ABC):
         start = 0
         while start < len(prompts):
             piece = prompts[start : start + self.batch_size]
-            generations = self._generate_if_it_fits([prompt for _, prompt in piece])
-            if generations is None:
-                continue  # the batch size was halved
-            for (ask, prompt), generation in zip(piece, generations, strict=True):
-                yield self._recorded(ask, generation, prompt.images[0] if prompt.images else None)
+            with self.batch_guard():
+                generations = self._generate_if_it_fits([prompt for _, prompt in piece])
+                if generations is None:
+                    continue  # the batch size was halved
+                recorded = [
+                    self._recorded(ask, generation, prompt.images[0] if prompt.images else None)
+                    for (ask, prompt), generation in zip(piece, generations, strict=True)
+                ]
+            yield from recorded
             start += len(piece)
 
     def _generate_if_it_fits(self, prompts: list[Prompt]) -> list[Generation] | None:

@@ -177,8 +177,8 @@ def _areas_of_two(one: Box, other: Box) -> tuple[float, float]:
     area_b = (bx2 - bx1) * (by2 - by1) if bx1 < bx2 and by1 < by2 else 0.0
     if not area_a or not area_b:
         return 0.0, area_a + area_b
-    width = (ax2 if ax2 < bx2 else bx2) - (ax1 if ax1 > bx1 else bx1)
-    height = (ay2 if ay2 < by2 else by2) - (ay1 if ay1 > by1 else by1)
+    width = (min(bx2, ax2)) - (max(bx1, ax1))
+    height = (min(by2, ay2)) - (max(by1, ay1))
     if width <= 0.0 or height <= 0.0:
         return 0.0, area_a + area_b
     # Rounding can make the intersection exceed neither area: each of its factors is at most theirs.

@@ -12,6 +12,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib import metadata
@@ -62,6 +63,8 @@ class RunSpec:
     """Checkpoint folder, hub id or adapter folder."""
     tasks: str = "core"
     """Tasks, groups and YAML files, by commas."""
+    backend: str = "hf"
+    """What runs the model; `hf` is transformers."""
     form: Format = "satori"
     """Format: decides prompt and parser."""
     protocol: Protocol = "strict"
@@ -119,6 +122,8 @@ class RunEnvironment:
     """Package versions for the manifest."""
     git_commit: str | None = None
     """Commit of the checkpoint's training code, or whatever the caller wants to pin; None when not known."""
+    batch_guard: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Holds each batch, so that an interruption waits for its end."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
     write_page: PageWriter | None = None
@@ -314,7 +319,7 @@ def _manifest(
             adapter_hash=hashes.weights_hash if checkpoint.is_adapter else None,
             config_hash=hashes.config_hash,
             model_type=checkpoint.model_type,
-            backend="hf",
+            backend=spec.backend,
             format=spec.form,
             protocol=spec.protocol,
             box_frame=config.box_frame,
@@ -399,6 +404,7 @@ def _ask_all(
     media = run.media_folder if spec.thumbnails else None
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
+    model.batch_guard = environment.batch_guard
     timings: dict[str, TaskTiming] = {}
     for question in questions:
         task = _prepare(question, recorder, spec)
