@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from harness.comparison import Comparison
     from harness.gate import Verdict
+    from harness.interruption import Interruption
     from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
+    from reports.progress import RunProgress
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
@@ -278,15 +280,15 @@ def _score_config(
 def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
     """Evaluate a checkpoint; leave a run folder and a table."""
     _quiet_libraries(debug=ctx.obj["debug"])
+    from functools import partial
+
+    from harness.interruption import Interruption
+    from reports.progress import RunProgress
     from tasks.run import retry_run, run_benchmarks
 
-    spec = None if retry is not None else _run_spec(options)
-    with _run_environment() as environment:
-        if retry is not None:
-            result = retry_run(retry, environment)
-        else:
-            assert spec is not None, "made above, before anything is shown"
-            result = run_benchmarks(spec, environment)
+    work = partial(retry_run, retry) if retry is not None else partial(run_benchmarks, _run_spec(options))
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        result = work(_run_environment(progress, interruption))
     return _show_run(result, as_json=as_json)
 
 
@@ -334,25 +336,21 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     )
 
 
-@contextmanager
-def _run_environment() -> Iterator[RunEnvironment]:
-    """Give what a run takes from its surroundings: time, words for the person, progress, Ctrl-C, packages, commit."""
+def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEnvironment:
+    """Return what a run takes from its surroundings: time, words for the person, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
-    from harness.interruption import Interruption
-    from reports.progress import RunProgress
     from tasks.run import RunEnvironment, package_versions
 
-    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
-        yield RunEnvironment(
-            now=lambda: datetime.now(UTC),
-            say=lambda text: click.echo(text, err=True),
-            listener=progress,
-            packages=package_versions(),
-            git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
-            write_page=_write_page,
-            batch_guard=interruption.batch,
-        )
+    return RunEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=lambda text: click.echo(text, err=True),
+        listener=progress,
+        packages=package_versions(),
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        batch_guard=interruption.batch,
+        write_page=_write_page,
+    )
 
 
 def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
@@ -1156,7 +1154,9 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     """Run a loop and print its comparison."""
     from dataclasses import replace
 
+    from harness.interruption import Interruption
     from reports.loop_table import loop_table
+    from reports.progress import RunProgress
     from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
 
@@ -1168,9 +1168,9 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
             click.echo(text, err=True)
         said.add(text)
 
-    with _run_environment() as run_environment:
-        training = _train_environment(run_environment.listener)
-        environment = LoopEnvironment(training, replace(run_environment, say=say_once), _write_loop_page)
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        run_environment = replace(_run_environment(progress, interruption), say=say_once)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
@@ -50,7 +50,7 @@ class Interruption:
             signal.signal(signal.SIGINT, self._previous)
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Generator[None]:
         """Guard the work of one batch: a press inside waits for the end of the block.
 
         Raises:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,16 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 8 * 2**30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what tests write in memory where there is plenty of room: a store waits for its disk most of its time."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
 
 _BUILDER = Path(__file__).parent / "local_data.py"
 
@@ -229,6 +240,62 @@ def tiny_llava(tmp_path_factory, one_thread) -> Path:
             "{{ '<|im_start|>' + message['role'] + '\\n' }}"
             "{% for part in message['content'] %}"
             "{{ '<image>\\n' if part['type'] == 'image' else part['text'] }}"
+            "{% endfor %}{{ '<|im_end|>\\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+        ),
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
+    """The architecture of SmolVLM: an image becomes a grid of square tiles and a global view; no known box frame."""
+    import torch
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    marks = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"]
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    tokenizer.add_special_tokens({"extra_special_tokens": [*marks, *tiles]})
+    config = Idefics3Config(
+        text_config={
+            "model_type": "llama",
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "initializer_range": 0.2,
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 14,
+            "initializer_range": 0.2,
+        },
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-idefics3"
+    torch.manual_seed(5)
+    save(Idefics3ForConditionalGeneration(config), tokenizer, folder)
+    Idefics3Processor(
+        image_processor=Idefics3ImageProcessor(size={"longest_edge": 112}, max_image_size={"longest_edge": 56}),
+        tokenizer=tokenizer,
+        image_seq_len=4,
+        chat_template=(
+            "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
+            "{% for part in message['content'] %}"
+            "{{ '<image>' if part['type'] == 'image' else part['text'] }}"
             "{% endfor %}{{ '<|im_end|>\\n' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
         ),

@@ -21,7 +21,7 @@ from harness.model_hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_
 from harness.model_replay import SatoriReplay
 from harness.values import Generation, PixelLimits, Size
 
-FAMILIES = ["tiny_qwen2_5_vl", "tiny_qwen2_vl", "tiny_qwen3_vl", "tiny_llava"]
+FAMILIES = ["tiny_qwen2_5_vl", "tiny_qwen2_vl", "tiny_qwen3_vl", "tiny_llava", "tiny_idefics3"]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,7 @@ def test_greedy_texts_do_not_depend_on_the_batch_size(loaded, three, family):
         ("tiny_qwen2_vl", [(56, 56), (364, 252), (28, 196)]),
         ("tiny_qwen3_vl", [(64, 64), (416, 288), (32, 192)]),
         ("tiny_llava", [None, None, None]),
+        ("tiny_idefics3", [None, None, None]),
     ],
 )
 def test_the_recorded_input_size_is_what_the_processor_made(loaded, three, recorder, family, sizes):
