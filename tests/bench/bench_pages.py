@@ -137,7 +137,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = given.keep or Path(scratch)
         rows: list[tuple[str, str, str]] = []
-        for title, count, pictures in (("%s of text" % f"{given.samples:,}", given.samples, False), ("2,000 with pictures", 2_000, True)):
+        for title, count, pictures in (
+            (f"{given.samples:,} of text", given.samples, False),
+            ("2,000 with pictures", 2_000, True),
+        ):
             runs = root / f"runs-{count}"
             if len(sorted(runs.glob("*/SHA256SUMS"))) != 2:
                 questions = invented_runs.shapes_questions(count) if pictures else invented_runs.many_questions(count)
