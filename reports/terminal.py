@@ -104,7 +104,7 @@ def plain_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> Table
     """Return a table of texts."""
     table = Table()
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(printable(heading))
     for row in rows:
         table.add_row(*(printable(cell) for cell in row))
     return table

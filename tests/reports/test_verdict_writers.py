@@ -21,7 +21,7 @@ from reports.terminal import printable, write
 from reports.verdict_text import comparison_table, pair_lines, verdict_lines, verdict_table
 
 ILLEGAL_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-STEERS_A_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+STEERS_A_TERMINAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def rows(right: int, categories=("one", "two"), n=60, text="") -> list[dict]:
