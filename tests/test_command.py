@@ -237,6 +237,20 @@ class TestBadInput:
 
         assert "empty" in error
 
+    def test_repeated_ids(self, command, tmp_path, tiny_qwen2_5_vl, local_data):
+        table = pq.read_table(local_data.parquet / "mme.parquet")
+        pq.write_table(pa.concat_tables([table, table.slice(2, 1)]), tmp_path / "mme.parquet")
+
+        error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mme", "--data-dir", tmp_path)
+
+        assert "rows 2 and 28 have the same id" in error
+
+    def test_unknown_backend(self, command, tmp_path, tiny_qwen2_5_vl):
+        code, _, error = command("run", "--model", tiny_qwen2_5_vl, "--backend", "sglang", "--out", tmp_path / "runs")
+
+        assert code == ExitCode.USAGE
+        assert "'sglang' is not 'hf'" in error
+
     def test_unreachable_hub_says_how_to_pass_local_data(self, command, tmp_path, tiny_qwen2_5_vl):
         error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mmstar")
 
