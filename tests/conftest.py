@@ -14,6 +14,10 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
+# A shell starts its background jobs with Ctrl-C ignored, and so all their children; what is tested here is a terminal.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # The same examples every time: a red run can be repeated, and a green one stays green. HYPOTHESIS_PROFILE=search looks
 # for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
