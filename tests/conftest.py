@@ -6,8 +6,8 @@ import hashlib
 import importlib.util
 import json
 import os
-import signal
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
