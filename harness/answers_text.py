@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 MAX_CHARACTERS: Final = 16_384
 """A longer answer is not read by a strict rule: no letter, number or short text is that long."""
+
+_REMEMBERED_CHARACTERS: Final = 64
+"""Keys of longer texts are computed each time, which bounds the memory of the others."""
 
 _LONGEST_PILE: Final = 64
 """More combining marks than this in a row make Unicode normalisation quadratic, and are no writing."""
@@ -124,7 +128,15 @@ def text_key(text: str) -> str:
     one word) dropped, closing punctuation dropped. A text beyond `MAX_CHARACTERS` has the empty key, like a blank one.
     """
     text = text.strip()
+    if len(text) <= _REMEMBERED_CHARACTERS:
+        return _remembered_key(text)
     return "" if len(text) > MAX_CHARACTERS else plain_key(undress(fold(text)))
+
+
+@lru_cache(maxsize=4096)
+def _remembered_key(text: str) -> str:
+    """Return the key of a short text; the answers to a benchmark are few, and come again and again."""
+    return plain_key(undress(fold(text)))
 
 
 def plain_key(text: str) -> str:

@@ -82,7 +82,7 @@ def match_boxes(predicted: Sequence[Box], gold: Sequence[Box]) -> BoxMatch:
         Counts over the whole of both sides, and the pairs' IoU sum and hits. Either side empty gives zeros. Of equally
         good matchings one is taken, the same for the same input.
     """
-    pairs = _best_pairs(_with_area(predicted[:MAX_MATCHED_BOXES]), _with_area(gold[:MAX_MATCHED_BOXES]))
+    pairs = _best_pairs(boxes_with_area(predicted[:MAX_MATCHED_BOXES]), boxes_with_area(gold[:MAX_MATCHED_BOXES]))
     return BoxMatch(
         predicted=len(predicted),
         gold=len(gold),
@@ -154,7 +154,7 @@ def _areas(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[float, float,
     low, high = _SAFE_AREAS
     if low < union < high or not (predicted or gold):
         return intersection, union, 0
-    rescaled_predicted, rescaled_gold, exponent = _near_one(_with_area(predicted), _with_area(gold))
+    rescaled_predicted, rescaled_gold, exponent = _near_one(boxes_with_area(predicted), boxes_with_area(gold))
     return *_sweep(rescaled_predicted, rescaled_gold), exponent
 
 
@@ -162,8 +162,8 @@ def _sweep(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[float, float]
     """Return intersection and union by the cheapest way for this many boxes; may overflow to infinity or NaN."""
     if len(predicted) == 1 and len(gold) == 1:
         return _areas_of_two(predicted[0], gold[0])
-    tagged = [(*box, _PREDICTED) for box in _with_area(predicted)]
-    tagged += [(*box, _GOLD) for box in _with_area(gold)]
+    tagged = [(*box, _PREDICTED) for box in boxes_with_area(predicted)]
+    tagged += [(*box, _GOLD) for box in boxes_with_area(gold)]
     if len(tagged) > _MAX_SWEPT_BOXES:
         return _sweep_many(tagged)
     return _sweep_few(tagged)
@@ -247,7 +247,7 @@ def _ordered(box: Box) -> Box:
     return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
-def _with_area(boxes: Sequence[Box]) -> list[Box]:
+def boxes_with_area(boxes: Sequence[Box]) -> list[Box]:
     """Return the boxes that cover anything."""
     return [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from harness.score import score, score_error
@@ -177,16 +177,17 @@ def rescore_record(record: Record, config: ScoreConfig) -> Record:
     """Score a stored record again from its raw text, under another protocol if the configuration says so."""
     generation = record.generation
     if generation.error is not None:
-        return replace(record, score=score_error(record.sample, config))
-    earned = score(
-        record.sample,
-        generation.text,
-        config,
-        input_size=generation.input_size,
-        judge_reply=record.judge_reply,
-        truncated=generation.truncated,
-    )
-    return replace(record, score=earned)
+        earned = score_error(record.sample, config)
+    else:
+        earned = score(
+            record.sample,
+            generation.text,
+            config,
+            input_size=generation.input_size,
+            judge_reply=record.judge_reply,
+            truncated=generation.truncated,
+        )
+    return Record(record.sample, generation, earned, record.repeat, record.judge_reply)
 
 
 def prediction_of(row: Mapping[str, Any]) -> Prediction:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from harness.answers import check_answer
 from harness.captions import caption_score
 from harness.frames import cut_at_image, smart_resize, to_image_px
-from harness.overlap import match_boxes, paper_iou, union_iou
+from harness.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
 from harness.parse import Selection, parse
 from harness.values import (
     PAPER_PIXEL_LIMITS,
@@ -157,9 +157,8 @@ def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size:
         faults = frozenset(cut)
     if not gold:
         return _Grounding(boxes_image_px=predicted if response.boxes_written is not None else None, faults=faults)
-    if size is not None:
-        gold = cut_at_image(gold, size)[0]
-    if not any(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in gold):
+    gold = boxes_with_area(gold) if size is None else cut_at_image(gold, size)[0]
+    if not gold:
         # Nothing could ever overlap with it: the row is at fault, not the model.
         return _Grounding(boxes_image_px=predicted, faults=frozenset[Fault]({*faults, "no_gold"}))
     iou = union_iou(predicted, gold)

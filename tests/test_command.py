@@ -40,7 +40,12 @@ def command(monkeypatch, capsys, tmp_path):
     return run
 
 
-def process(*arguments: object, **options) -> subprocess.Popen:
+def take_interrupts() -> None:
+    """Undo what a shell does to its background jobs, in which tests may run: their children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def process(*arguments: object, preexec_fn=take_interrupts, **options) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(CODE_ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "satori_bench", *map(str, arguments)],
@@ -48,6 +53,7 @@ def process(*arguments: object, **options) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=preexec_fn,  # noqa: PLW1509 - no thread runs here
         **options,
     )
 

@@ -1,5 +1,7 @@
 """Speed of a rescore: stored lines read, decoded and scored again, per second; then the whole `rescore` beside it.
 
+Measured in seconds of this process on a CPU, so that what else the machine does counts little.
+
 Two kinds of rows, each in a journal of its own: multiple choice with a caption and a box in the text but no gold for
 them (MMStar), and Shapes with gold caption, two written boxes and gold boxes. No text and no reference occurs twice.
 
@@ -25,7 +27,8 @@ from harness.score import score
 from harness.values import Generation, Record, Sample, ScoreConfig, Size
 from tasks.shapes import ShapesExample, examples
 
-ROWS = 5_000
+ROWS = 10_000
+REPEATS = 3
 CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame="input_px")
 WORDS = [
     "a",
@@ -122,10 +125,10 @@ def measure(name: str, records: Iterator[Record], root: Path) -> dict[str, float
     return rates
 
 
-def _rate(work: Callable[[], object], repeats: int = 3) -> float:
+def _rate(work: Callable[[], object]) -> float:
     """Return samples per second, the best of some repeats."""
     times: list[float] = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         started = time.process_time()
         work()
         times.append(time.process_time() - started)

@@ -1,17 +1,30 @@
-"""A run of a model that replays text, as a process of its own: the kill tests start it and kill it.
+"""Runs of a model that replays text, each a process of its own: the kill tests start them and kill them.
 
-python replay_run.py CHECKPOINT DATA_DIR OUT SECONDS_PER_BATCH
+    python replay_run.py
+
+imports what a run needs once, which takes most of a short run's time, and then forks a process for every line that it
+reads: a JSON list of checkpoint, data folder, output folder, seconds per batch and a file for what the run prints. It
+answers with the process's id, and with its exit code once it has ended.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+import lmms_eval.evaluator
+import scipy.special  # noqa: F401 - imported once, for all runs
+
+import tasks.build  # noqa: F401 - the same
 from harness.model_replay import SatoriReplay
 from tasks.run import RunEnvironment, RunSpec, run_benchmarks
+
+assert lmms_eval.evaluator, "the same"
 
 BATCH = 4
 
@@ -51,8 +64,7 @@ def reply(task: str, doc_id: int) -> str:
     )
 
 
-def main() -> None:
-    checkpoint, data_dir, out, seconds = sys.argv[1:5]
+def run(checkpoint: str, data_dir: str, out: str, seconds: float) -> None:
     spec = RunSpec(
         model=checkpoint,
         tasks="mmstar,mme,shapes",
@@ -67,9 +79,35 @@ def main() -> None:
         say=lambda text: print(text, flush=True),
         listener=Silent(),
         packages={},
-        load_model=lambda _: SlowReplay(float(seconds)),
+        load_model=lambda _: SlowReplay(seconds),
     )
     print(f"published {run_benchmarks(spec, environment).folder}", flush=True)
+
+
+def run_and_leave(log: str, arguments: list) -> None:
+    """Run in a process that was just forked, printing to a file."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    code = 1
+    try:
+        run(*arguments)
+        code = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as the parent
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        *arguments, log = json.loads(line)
+        process = os.fork()
+        if process == 0:
+            run_and_leave(log, arguments)
+        print(process, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -31,8 +32,61 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(CODE_ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def replay_command(checkpoint: Path, data: Path, out: Path, seconds_per_batch: float) -> list[str]:
-    return [sys.executable, "-P", str(SCRIPT), str(checkpoint), str(data), str(out), str(seconds_per_batch)]
+class Replay:
+    """Starts runs of the replaying model through one process that has its imports behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "replay.log"
+        self._server = subprocess.Popen(
+            [sys.executable, "-P", str(SCRIPT)],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def start(self, checkpoint: Path, data: Path, out: Path, seconds_per_batch: float) -> int:
+        """Start a run; return its process's id."""
+        line = json.dumps([str(checkpoint), str(data), str(out), seconds_per_batch, str(self._log)])
+        self._server.stdin.write(f"{line}\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
+
+    def ended(self) -> int:
+        """Wait for the run's end; return its exit code, negative for a signal."""
+        return int(self._server.stdout.readline())
+
+    def kill(self, arguments: tuple, more_lines: int, rng: random.Random) -> int:
+        """Start a run, kill it some time after its journal has grown by `more_lines`; return the journal's lines."""
+        out = arguments[2]
+        before = lines_in_journals(out)
+        process = self.start(*arguments)
+        wait_for_lines(out, before + more_lines)
+        time.sleep(rng.random() * 0.05)
+        os.kill(process, signal.SIGKILL)
+        assert self.ended() == -signal.SIGKILL, f"the run ended before it could be killed: {self.printed()[-2000:]}"
+        return lines_in_journals(out)
+
+    def finish(self, *arguments) -> str:
+        """Run to the end; return what was printed."""
+        self.start(*arguments)
+        assert self.ended() == 0, self.printed()[-3000:]
+        return self.printed()
+
+    def printed(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory):
+    server = Replay(tmp_path_factory.mktemp("replay"))
+    yield server
+    server.close()
 
 
 def real_command(checkpoint: Path, data: Path, out: Path) -> list[str]:
@@ -47,20 +101,22 @@ def lines_in_journals(out: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in out.glob("*.partial/samples.jsonl"))
 
 
-def run_and_kill(command: list[str], out: Path, more_lines: int, rng: random.Random) -> int:
-    """Start the command, kill it some time after its journal has grown by `more_lines`; return the journal's lines."""
-    before = lines_in_journals(out)
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def wait_for_lines(out: Path, lines: int) -> None:
     deadline = time.monotonic() + 240
-    while lines_in_journals(out) < before + more_lines:
-        if process.poll() is not None:
-            raise AssertionError(f"the run ended before it could be killed: {process.stderr.read()[-2000:]!r}")
+    while lines_in_journals(out) < lines:
         assert time.monotonic() < deadline, "the journal does not grow"
         time.sleep(0.005)
+
+
+def run_and_kill(command: list[str], out: Path, more_lines: int, rng: random.Random) -> None:
+    """Start the command, kill it some time after its journal has grown by `more_lines`."""
+    before = lines_in_journals(out)
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for_lines(out, before + more_lines)
     time.sleep(rng.random() * 0.05)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return lines_in_journals(out)
+    err = process.communicate()[1]
+    assert process.returncode == -signal.SIGKILL, f"the run ended before it could be killed: {err[-2000:]!r}"
 
 
 def finish(command: list[str]) -> str:
@@ -81,18 +137,18 @@ def records_of(out: Path) -> dict:
     return {record.key: comparable(record) for record in load_run(info.path).records()}
 
 
-def test_a_replaying_run_killed_eight_times_equals_the_uninterrupted_one(tiny_qwen2_5_vl, local_data, tmp_path):
+def test_a_replaying_run_killed_eight_times_equals_the_uninterrupted_one(tiny_qwen2_5_vl, local_data, tmp_path, replay):
     rng = random.Random(20)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(replay_command(tiny_qwen2_5_vl, local_data.parquet, whole, 0.0))
-    slow = replay_command(tiny_qwen2_5_vl, local_data.parquet, killed, 0.05)
+    replay.finish(tiny_qwen2_5_vl, local_data.parquet, whole, 0.0)
+    slow = (tiny_qwen2_5_vl, local_data.parquet, killed, 0.05)
     lines = 0
     for _ in range(REPLAY_KILLS):
-        now = run_and_kill(slow, killed, rng.randint(1, 9), rng)
+        now = replay.kill(slow, rng.randint(1, 9), rng)
         assert now > lines, "a resumed run must not lose what was journalled"
         lines = now
 
-    finish(replay_command(tiny_qwen2_5_vl, local_data.parquet, killed, 0.0))
+    replay.finish(tiny_qwen2_5_vl, local_data.parquet, killed, 0.0)
 
     assert records_of(killed) == records_of(whole)
     [run] = list_runs(killed)
@@ -113,7 +169,7 @@ def test_the_real_command_killed_twice_equals_the_uninterrupted_one(tiny_qwen2_5
     assert records_of(killed) == records_of(whole)
 
 
-def test_retrained_weights_in_the_same_path_never_reuse_answers(tiny_qwen2_5_vl, local_data, tmp_path):
+def test_retrained_weights_in_the_same_path_never_reuse_answers(tiny_qwen2_5_vl, local_data, tmp_path, replay):
     import shutil
 
     import torch
@@ -121,14 +177,14 @@ def test_retrained_weights_in_the_same_path_never_reuse_answers(tiny_qwen2_5_vl,
 
     checkpoint, out = tmp_path / "checkpoint", tmp_path / "runs"
     shutil.copytree(tiny_qwen2_5_vl, checkpoint)
-    run_and_kill(replay_command(checkpoint, local_data.parquet, out, 0.05), out, 6, random.Random(22))
+    replay.kill((checkpoint, local_data.parquet, out, 0.05), 6, random.Random(22))
     [file] = checkpoint.glob("*.safetensors")
     weights = load_file(file)
     name = min(weights)
     weights[name] = weights[name] + torch.ones_like(weights[name])
     save_file(weights, file, metadata={"format": "pt"})
 
-    printed = finish(replay_command(checkpoint, local_data.parquet, out, 0.0))
+    printed = replay.finish(checkpoint, local_data.parquet, out, 0.0)
 
     assert "resuming" not in printed
     states = sorted(info.state for info in list_runs(out))
