@@ -21,6 +21,10 @@ from harness.run_store import PARQUET_NAME, rescored_name
 from harness.values import Box, Components, Json, Size
 
 _GROUPS_KEPT = 3
+_CHUNK_ROWS = 256
+"""Rows that are turned into Python values at once: one by one costs ten times as much."""
+_CHUNKS_KEPT = 8
+_NOT_SHOWN = frozenset({"extra", "judge_reply", "device_s", "input_tokens", "match", "answer_rule"})
 _SCORE_COLUMNS = ("score", "extracted", "faults", "components", "iou", "boxes_image_px")
 
 
@@ -77,17 +81,35 @@ class _GroupedFile:
         self._file = file
         counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._columns = [name for name in file.schema_arrow.names if name not in _NOT_SHOWN]
         self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._chunks: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
+        self._last: tuple[int, list[dict[str, Any]]] = (0, [])
 
     def row(self, number: int) -> dict[str, Any]:
         """Return one row."""
+        start, rows = self._last
+        if not start <= number < start + len(rows):
+            self._last = start, rows = self._chunk_with(number)
+        return rows[number - start]
+
+    def _chunk_with(self, number: int) -> tuple[int, list[dict[str, Any]]]:
+        """Return the rows around a number, and the number of the first of them."""
         group = int(np.searchsorted(self._starts, number, side="right")) - 1
+        first = int(self._starts[group])
+        start = (number - first) // _CHUNK_ROWS * _CHUNK_ROWS
+        if first + start not in self._chunks:
+            self._chunks[first + start] = self._group(group).slice(start, _CHUNK_ROWS).to_pylist()
+            while len(self._chunks) > _CHUNKS_KEPT:
+                self._chunks.popitem(last=False)
+        return first + start, self._chunks[first + start]
+
+    def _group(self, group: int) -> Any:
         if group not in self._kept:
-            self._kept[group] = self._file.read_row_group(group, use_threads=False)
+            self._kept[group] = self._file.read_row_group(group, columns=self._columns, use_threads=False)
             while len(self._kept) > _GROUPS_KEPT:
                 self._kept.popitem(last=False)
-        rows = self._kept[group].slice(number - int(self._starts[group]), 1).to_pylist()
-        return cast("dict[str, Any]", rows[0])
+        return self._kept[group]
 
 
 def _detail(place: int, a: Mapping[str, Any], b: Mapping[str, Any]) -> SampleDetail:
@@ -131,6 +153,8 @@ def _side_detail(row: Mapping[str, Any]) -> SideDetail:
 
 
 def _choices(text: str) -> dict[str, str]:
+    if text == "{}":
+        return {}
     found = cast("dict[str, Json]", json.loads(text))
     return {letter: str(choice) for letter, choice in found.items()}
 

@@ -145,7 +145,7 @@ def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -
     colour = alt.Color(
         "name:N",
         scale=scale,
-        legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=300, symbolSize=300),
+        legend=alt.Legend(title=None, orient="bottom", columns=1, labelLimit=400, symbolSize=300),
     )
     dash = alt.StrokeDash("name:N", scale=alt.Scale(domain=names, range=[list(curve.dash) for curve in curves]))
     base = alt.Chart(alt.Data(values=rows))

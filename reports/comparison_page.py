@@ -9,13 +9,14 @@ Same comparison and runs, same bytes: there is no clock, no path and no random n
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison import DIRECTIONS, Comparison, Pair, SampleTable
 from harness.errors import ConfigError
-from harness.run_store import MANIFEST_NAME, MEDIA_NAME, write_atomically
+from harness.records_parquet import read_rows
+from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.sample_details import read_details
 from harness.values import Json
 from reports.comparison_view import ComparisonView, SideView, comparison_view
@@ -30,7 +31,7 @@ from reports.sample_blocks import (
     choose_pictures,
     make_blocks,
 )
-from reports.sample_texts import Asked, Said, asked_of, said_of
+from reports.sample_texts import short_name, text_of_detail
 
 FLIPS_IN_PRINT = 12
 """Samples of each direction that the page lists for readers without JavaScript and on paper."""
@@ -118,20 +119,21 @@ def write_comparison_page(comparison: Comparison, out: Path, options: PageOption
 
 def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> bytes:
     view = comparison_view(comparison)
-    texts = [_read_texts(comparison, pair) for pair in comparison.pairs]
-    pictures = _pictures(comparison, texts, options)
+    pictures = _pictures(comparison, options)
     blocks: dict[int, Blocks] = {}
     flips: list[FlipView] = []
-    for number, (pair, (asked, said)) in enumerate(zip(comparison.pairs, texts, strict=True)):
+    for number, pair in enumerate(comparison.pairs):
         a, b = view.pairs[number].a, view.pairs[number].b
         shown = ShownSamples(
             table=pair.samples,
             sides=(_shown_side(a, pair.samples, first=True), _shown_side(b, pair.samples, first=False)),
-            questions=asked,
-            answers=said,
+            texts=(
+                (detail.image_sha256, text_of_detail(detail))
+                for detail in read_details(comparison, pair, range(len(pair.samples)))
+            ),
         )
         blocks[number] = make_blocks(shown, str(number), pictures)
-        flips += _flips(pair, number, (a, b), asked, said)
+        flips += _flips(comparison, number, (a, b))
     page = ComparisonPage(
         view=view,
         flips=tuple(flips),
@@ -167,33 +169,27 @@ def _shown_side(side: SideView, table: SampleTable, *, first: bool) -> ShownSide
     return ShownSide(side.letter, side.label, side.colour, table.a if first else table.b)
 
 
-_PairTexts = tuple[list[Asked], tuple[list[Said], list[Said]]]
-
-
-def _read_texts(comparison: Comparison, pair: Pair) -> _PairTexts:
-    """Read questions and answers of a pair's samples, in the order of its table."""
-    asked: list[Asked] = []
-    a: list[Said] = []
-    b: list[Said] = []
-    for detail in read_details(comparison, pair, range(len(pair.samples))):
-        asked.append(asked_of(detail))
-        a.append(said_of(detail.a))
-        b.append(said_of(detail.b))
-    return asked, (a, b)
-
-
-def _pictures(comparison: Comparison, texts: Sequence[_PairTexts], options: PageOptions) -> PictureBook:
-    if not options.pictures:
+def _pictures(comparison: Comparison, options: PageOptions) -> PictureBook:
+    folders = [folder for run in comparison.runs if (folder := run.path / MEDIA_NAME).is_dir()]
+    if not options.pictures or not folders:
         return PictureBook([], [])
-    folders = [run.path / MEDIA_NAME for run in comparison.runs]
     if options.bundle:
         return PictureBook(folders, None)
     share = max(1, options.most_pictures // max(1, len(comparison.pairs)))
     wanted: dict[str, None] = {}
-    for pair, (asked, _) in zip(comparison.pairs, texts, strict=True):
-        for sha256 in choose_pictures(pair.samples, [one.image_sha256 for one in asked], share):
+    for pair in comparison.pairs:
+        for sha256 in choose_pictures(pair.samples, _images(comparison, pair), share):
             wanted[sha256] = None
     return PictureBook(folders, list(wanted))
+
+
+def _images(comparison: Comparison, pair: Pair) -> list[str]:
+    """Return the digest of each sample's image, as the first side's run has it, else the second's."""
+    per_side: list[list[str]] = []
+    for side, columns in ((pair.a, pair.samples.a), (pair.b, pair.samples.b)):
+        rows = list(read_rows(comparison.sides[side].runs[0].path / PARQUET_NAME, ["image_sha256"]))
+        per_side.append([rows[row]["image_sha256"] for row in columns.rows.tolist()])
+    return [one or other for one, other in zip(*per_side, strict=True)]
 
 
 def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
@@ -204,26 +200,24 @@ def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
     return f"{len(pictures.paths):,} pictures are in this file, those of changed samples first; --bundle has them all."
 
 
-def _flips(
-    pair: Pair,
-    number: int,
-    sides: tuple[SideView, SideView],
-    asked: Sequence[Asked],
-    said: tuple[list[Said], list[Said]],
-) -> list[FlipView]:
-    """Return the first changed samples of each direction."""
-    found: list[FlipView] = []
+def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[FlipView]:
+    """Yield the first changed samples of each direction."""
+    pair = comparison.pairs[number]
+    words = f"{sides[1].letter} against {sides[0].letter}"
     for direction in ("lost", "gained"):
-        code = DIRECTIONS.index(direction)
-        for place in (pair.samples.directions == code).nonzero()[0][:FLIPS_IN_PRINT].tolist():
-            one = asked[place]
-            a, b = (_short(side[place].extracted or "nothing") for side in said)
-            words = f"{sides[1].letter} against {sides[0].letter}"
-            link = f"#list={number}&flip={direction}"
-            found.append(
-                FlipView(words, direction, one.task, one.id, _short(one.question), _short(one.answers), a, b, link)
+        changed = (pair.samples.directions == DIRECTIONS.index(direction)).nonzero()[0]
+        for detail in read_details(comparison, pair, changed[:FLIPS_IN_PRINT].tolist()):
+            yield FlipView(
+                pair=words,
+                direction=direction,
+                task=detail.task,
+                id=short_name(detail.id),
+                question=_short(detail.question),
+                accepted=_short(" | ".join(detail.answers or ())),
+                a=_short(detail.a.extracted or "nothing"),
+                b=_short(detail.b.extracted or "nothing"),
+                link=f"#list={number}&flip={direction}",
             )
-    return found
 
 
 def _short(text: str) -> str:

@@ -95,7 +95,7 @@ def _policy(page: Page, style: str, script: str | None) -> str:
 def packed(value: Json) -> str:
     """Return a JSON value as base64 of gzip, ASCII, with no time in it: a block that the explorer unpacks."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
-    return base64.b64encode(gzip.compress(text, compresslevel=6, mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(text, compresslevel=4, mtime=0)).decode("ascii")
 
 
 def json_block(value: Json) -> str:

@@ -26,7 +26,7 @@ from reports.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, json_block, render
 from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
-from reports.sample_texts import Asked, Said, asked_and_said
+from reports.sample_texts import SampleText, text_of_record
 from reports.verdict_text import cut
 
 PAGE_NAME = "index.html"
@@ -148,8 +148,7 @@ def run_page(
     shown = ShownSamples(
         table=table,
         sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
-        questions=gathered.asked,
-        answers=(gathered.said,),
+        texts=gathered.texts,
         directions=RESULTS,
     )
     early, late = block_elements({0: make_blocks(shown, "0", pictures)})
@@ -198,8 +197,10 @@ def stored_run_page(run: StoredRun) -> bytes:
 class _Gathered:
     """Columns while the records stream by."""
 
-    asked: list[Asked] = field(default_factory=list[Asked])
-    said: list[Said] = field(default_factory=list[Said])
+    ids: list[str] = field(default_factory=list[str])
+    tasks: list[str] = field(default_factory=list[str])
+    categories: list[str] = field(default_factory=list[str])
+    texts: list[tuple[str, SampleText]] = field(default_factory=list[tuple[str, SampleText]])
     values: list[float] = field(default_factory=list[float])
     ious: list[float] = field(default_factory=list[float])
     faults: list[int] = field(default_factory=list[int])
@@ -208,17 +209,19 @@ class _Gathered:
         """Take one record."""
         if record.repeat:
             return
-        asked, said = asked_and_said(record)
-        self.asked.append(asked)
-        self.said.append(said)
+        sample = record.sample
+        self.ids.append(sample.id)
+        self.tasks.append(sample.task)
+        self.categories.append(sample.category)
+        self.texts.append((sample.image_sha256, text_of_record(record)))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
 
     def table(self) -> SampleTable:
         """Return the columns."""
-        tasks, task_codes = _codes([one.task for one in self.asked])
-        categories, category_codes = _codes([one.category for one in self.asked])
+        tasks, task_codes = _codes(self.tasks)
+        categories, category_codes = _codes(self.categories)
         values = np.array(self.values, dtype=np.float64)
         side = SampleSide(
             values=values,
@@ -227,8 +230,7 @@ class _Gathered:
             rows=np.arange(len(values), dtype=np.int64),
         )
         results = np.where(np.isnan(values), 2, np.where(values >= ANSWER_RIGHT, 0, 1)).astype(np.int8)
-        ids = tuple(one.id for one in self.asked)
-        return SampleTable(tasks, task_codes, categories, category_codes, ids, results, side, side)
+        return SampleTable(tasks, task_codes, categories, category_codes, tuple(self.ids), results, side, side)
 
 
 def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:

@@ -11,6 +11,7 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from harness.intervals import FloatArray
 from harness.summary import ANSWER_RIGHT
 from harness.values import FAULTS, Json
 from reports.page_shell import packed
-from reports.sample_texts import Asked, Said
+from reports.sample_texts import SampleText
 from reports.visible import visible
 
 ROWS_A_BLOCK = 250
@@ -54,10 +55,8 @@ class ShownSamples:
     """The samples. For one run its side `b` is its side `a`."""
     sides: tuple[ShownSide, ...]
     """One side or two."""
-    questions: Iterable[Asked]
-    """One question per sample, in order; read once."""
-    answers: Sequence[Iterable[Said]]
-    """Per side one answer per sample, in order; read once."""
+    texts: Iterable[tuple[str, SampleText]]
+    """Per sample the digest of its image and its texts, in order; read once and not kept."""
     directions: tuple[str, ...] = DIRECTIONS
     """Names of the codes in `table.directions`."""
 
@@ -86,10 +85,10 @@ def make_blocks(shown: ShownSamples, name: str, pictures: PictureBook) -> Blocks
     images: list[Json] = []
     texts: list[str] = []
     block: list[Json] = []
-    for asked, *said in zip(shown.questions, *shown.answers, strict=True):
-        questions.append(_first_line(asked.question))
-        images.append(pictures.number(asked.image_sha256))
-        block.append(_text_row(asked, said))
+    for image, text in shown.texts:
+        questions.append(_first_line(text["question"]))
+        images.append(pictures.number(image))
+        block.append(cast("Json", text))
         if len(block) == ROWS_A_BLOCK:
             texts.append(packed(block))
             block = []
@@ -142,27 +141,6 @@ def _with_nulls(shown: FloatArray, exact: FloatArray) -> list[Json]:
 
 def _first_line(question: str) -> str:
     return " ".join(question[:160].split())
-
-
-def _text_row(asked: Asked, said: Sequence[Said]) -> Json:
-    return {
-        "question": asked.question,
-        "choices": asked.choices,
-        "answers": asked.answers,
-        "caption": asked.caption,
-        "boxes": [list[Json](box) for box in asked.gold_image_px],
-        "width": asked.width,
-        "height": asked.height,
-        "sides": [
-            {
-                "text": one.text,
-                "extracted": one.extracted,
-                "boxes": [list[Json](box) for box in one.boxes_image_px],
-                "facts": one.facts,
-            }
-            for one in said
-        ],
-    }
 
 
 class PictureBook:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Final, TypedDict
 
-from harness.comparison import SampleDetail, SideDetail
-from harness.values import Box, Components, Record, Sample, Size
+from harness.comparison import SampleDetail
+from harness.values import Box, Components, Record, Size
 from reports.visible import visible
 
 MAX_TEXT_CHARACTERS = 20_000
@@ -22,14 +22,25 @@ MAX_NAME_CHARACTERS = 300
 """Longer ids, categories and choices are cut."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One sample as a page shows it."""
+_NO_SIZE: Final = Size(0, 0)
 
-    task: str
-    """Short task name."""
-    id: str
-    """The sample's id."""
+
+class SideText(TypedDict):
+    """What one run answered to one sample, as the explorer reads it."""
+
+    text: str
+    """Raw text, cut where very long."""
+    extracted: str | None
+    """What was taken for the answer."""
+    boxes: list[list[float]]
+    """Predicted boxes in original pixels, rounded to tenths."""
+    facts: str
+    """Components and costs in words."""
+
+
+class SampleText(TypedDict):
+    """One sample as the explorer reads it."""
+
     question: str
     """The question."""
     choices: str
@@ -38,88 +49,64 @@ class Asked:
     """The accepted answers."""
     caption: str
     """The reference caption; empty without one."""
-    category: str
-    """The benchmark's category; empty without one."""
-    gold_image_px: tuple[Box, ...]
+    boxes: list[list[float]]
     """Gold boxes in original pixels."""
     width: int
     """Pixels across; 0 when not known."""
     height: int
     """Pixels down; 0 when not known."""
-    image_sha256: str
-    """Hash of the image; names its thumbnail."""
+    sides: list[SideText]
+    """The answers, one per side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one run answered to one sample."""
-
-    text: str
-    """Raw text, cut where very long."""
-    extracted: str | None
-    """What was taken for the answer."""
-    boxes_image_px: tuple[Box, ...]
-    """Predicted boxes in original pixels, rounded to tenths."""
-    facts: str
-    """Components and costs in words."""
-
-
-def asked_of(detail: SampleDetail) -> Asked:
-    """Return the question of a compared sample."""
-    return _asked(
-        Sample(
-            id=detail.id,
-            task=detail.task,
-            answer_rule="accepted",  # not shown
-            question=detail.question,
-            answers=detail.answers,
-            choices=detail.choices,
-            category=detail.category,
-            boxes_image_px=detail.gold_boxes_image_px,
-            caption=detail.caption,
-            image_size=detail.image_size,
-            image_sha256=detail.image_sha256,
-        )
-    )
+def text_of_detail(detail: SampleDetail) -> SampleText:
+    """Return the texts of a compared sample."""
+    size = detail.image_size or _NO_SIZE
+    return {
+        "question": _cut(detail.question),
+        "choices": _choices(detail.choices),
+        "answers": _cut(" | ".join(detail.answers or ())),
+        "caption": _cut(detail.caption or ""),
+        "boxes": _boxes(detail.gold_boxes_image_px),
+        "width": size.width,
+        "height": size.height,
+        "sides": [
+            {
+                "text": _cut(side.text),
+                "extracted": None if side.extracted is None else short_name(side.extracted),
+                "boxes": _boxes(side.boxes_image_px),
+                "facts": _facts(side.components, side.output_tokens, side.error),
+            }
+            for side in (detail.a, detail.b)
+        ],
+    }
 
 
-def said_of(side: SideDetail) -> Said:
-    """Return one side's answer to a compared sample."""
-    return Said(
-        text=_cut(side.text),
-        extracted=None if side.extracted is None else _name(side.extracted),
-        boxes_image_px=_boxes(side.boxes_image_px),
-        facts=_facts(side.components, side.output_tokens, side.error),
-    )
+def text_of_record(record: Record) -> SampleText:
+    """Return the texts of a record of one run."""
+    sample, earned, generation = record.sample, record.score, record.generation
+    size = sample.image_size or _NO_SIZE
+    return {
+        "question": _cut(sample.question),
+        "choices": _choices(sample.choices),
+        "answers": _cut(" | ".join(sample.answers or ())),
+        "caption": _cut(sample.caption or ""),
+        "boxes": _boxes(sample.boxes_image_px),
+        "width": size.width,
+        "height": size.height,
+        "sides": [
+            {
+                "text": _cut(generation.text),
+                "extracted": None if earned.extracted is None else short_name(earned.extracted),
+                "boxes": _boxes(earned.boxes_image_px),
+                "facts": _facts(earned.components, generation.output_tokens, generation.error),
+            }
+        ],
+    }
 
 
-def asked_and_said(record: Record) -> tuple[Asked, Said]:
-    """Return question and answer of a record of one run."""
-    earned, generation = record.score, record.generation
-    said = Said(
-        text=_cut(generation.text),
-        extracted=None if earned.extracted is None else _name(earned.extracted),
-        boxes_image_px=_boxes(earned.boxes_image_px),
-        facts=_facts(earned.components, generation.output_tokens, generation.error),
-    )
-    return _asked(record.sample), said
-
-
-def _asked(sample: Sample) -> Asked:
-    size = sample.image_size or Size(0, 0)
-    return Asked(
-        task=_name(sample.task),
-        id=_name(sample.id),
-        question=_cut(sample.question),
-        choices=_cut("\n".join(f"{letter}. {text}" for letter, text in sample.choices.items())),
-        answers=_cut(" | ".join(sample.answers or ())),
-        caption=_cut(sample.caption or ""),
-        category=_name(sample.category),
-        gold_image_px=_boxes(sample.boxes_image_px),
-        width=size.width,
-        height=size.height,
-        image_sha256=sample.image_sha256,
-    )
+def _choices(choices: Mapping[str, str]) -> str:
+    return _cut("\n".join(f"{letter}. {text}" for letter, text in choices.items())) if choices else ""
 
 
 def _facts(components: Components, output_tokens: int | None, error: str | None) -> str:
@@ -129,17 +116,23 @@ def _facts(components: Components, output_tokens: int | None, error: str | None)
     if output_tokens is not None:
         parts.append(f"{output_tokens} tokens")
     if error:
-        parts.append(_name(f"error: {error}"))
+        parts.append(short_name(f"error: {error}"))
     return " · ".join(parts)
 
 
-def _boxes(boxes: Sequence[Box] | None) -> tuple[Box, ...]:
+def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
     """Return boxes to draw: finite ones, rounded to tenths of a pixel, at most `MAX_BOXES`."""
-    x1_y1_x2_y2 = [box for box in (boxes or ())[:MAX_BOXES] if all(abs(side) < MAX_COORDINATE for side in box)]
-    return tuple((round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)) for x1, y1, x2, y2 in x1_y1_x2_y2)
+    if not boxes:
+        return []
+    return [
+        [round(side, 1) for side in box]
+        for box in boxes[:MAX_BOXES]
+        if all(abs(side) < MAX_COORDINATE for side in box)  # not so for NaN either
+    ]
 
 
-def _name(text: str) -> str:
+def short_name(text: str) -> str:
+    """Return a name that is safe to show, cut where very long."""
     shown = visible(text[:MAX_NAME_CHARACTERS])
     return shown if len(text) <= MAX_NAME_CHARACTERS else f"{shown}… (cut)"
 

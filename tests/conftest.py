@@ -7,12 +7,17 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from hypothesis import settings
+
+# A shell starts its background jobs with Ctrl-C ignored, and so all their children; what is tested here is a terminal.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time: a red run can be repeated, and a green one stays green. HYPOTHESIS_PROFILE=search looks
 # for new ones.

@@ -39,6 +39,15 @@ def test_the_wheel_carries_the_task_files():
     assert {"_satori_template", "satori_mmstar.yaml", "satori_shapes.yaml", "satori_core.yaml"} <= names
 
 
+def test_the_wheel_carries_what_pages_are_made_of():
+    import reports
+
+    folder = Path(reports.__file__).parent
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+    assert {"static/page.css", "static/explorer.js", "templates/comparison.html.j2", "published.json"} <= names
+
+
 @pytest.mark.slow
 def test_plain_lmms_eval_finds_the_model_wrapper():
     code = "from lmms_eval.models import get_model; print(get_model('satori_hf').__name__)"

@@ -16,13 +16,7 @@ from training.loop_settings import LoopSettings, loop_settings
 
 BUDGET: dict[str, Any] = {
     "sft": {
-        "optimisation": {
-            "steps": 600,
-            "learning_rate": 2e-3,
-            "schedule": "cosine",
-            "warmup": 40,
-            "batch_size": 16,
-        },
+        "optimisation": {"steps": 700, "learning_rate": 2e-3, "batch_size": 16},
         "checkpoints": {"every_steps": 100},
     },
     "grpo": {

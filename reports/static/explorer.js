@@ -676,7 +676,8 @@
     offer() {
       const { index } = this;
       const single = index.sides.length === 1;
-      const faults = index.faults.filter((_, bit) => index.sides.some((side) => side.faults.some((bits) => bits & (1 << bit))));
+      const met = index.sides.reduce((all, side) => side.faults.reduce((bits, own) => bits | own, all), 0);
+      const faults = index.faults.filter((_, bit) => met & (1 << bit));
       this.options("list", this.lists.lists.map((name, number) => [String(number), name]));
       this.options("task", [["", "all tasks"], ...index.tasks.map((name) => [name, name])]);
       this.options("cat", [["", "all categories"], ...[...index.categories].filter(Boolean).sort().map((name) => [name, name])]);

@@ -66,6 +66,27 @@ def test_limited_runs_are_barred_unless_allowed(invented, runs, tmp_path):
         read_leaderboard([limited])
 
 
+def test_ranks_are_those_of_the_mean_on_the_shared_samples(board, runs):
+    from harness.ranks import rank_means
+    from harness.run_store import load_run
+    from harness.run_table import read_run_table
+
+    names = [entry.run for entry in board.entries]
+    tables = {path.name: read_run_table(load_run(path)) for path in runs.values()}
+    ranks = rank_means([tables[name].values for name in names], tables[names[0]].clusters, seed=0)
+
+    assert [entry.cells["shapes"].rank for entry in board.entries] == ranks
+
+
+def test_too_few_clusters_and_single_runs_are_not_ranked(invented, runs, tmp_path):
+    few = [
+        invented.invent_run(tmp_path, invented.Answerer(name), invented.shapes_questions(10)) for name in ("one", "two")
+    ]
+    for paths in (few, [runs["base"]]):
+        board = rank_board(read_leaderboard(paths), seed=0)
+        assert all(entry.cells["shapes"].rank is None for entry in board.entries)
+
+
 def test_a_folder_of_runs_stands_for_its_runs(board, runs):
     whole = read_leaderboard([runs["base"].parent])
 
