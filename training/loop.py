@@ -21,6 +21,9 @@ from harness.checkpoint import hash_checkpoint, inspect_checkpoint
 from harness.errors import ConfigError, IncompleteError
 from harness.manifest import canonical_json, utc_text
 from harness.run_store import load_run, write_atomically
+from harness.score import SCORER_VERSION
+from tasks.catalog import resolve_tasks
+from tasks.local_data import open_task_data
 from tasks.run import RunEnvironment, RunSpec, parse_dataset_overrides, run_benchmarks
 from tasks.shapes import Profile as ShapesProfile
 from training.example_store import read_examples, write_examples
@@ -295,10 +298,20 @@ def _run_spec(step: BenchmarkStep, settings: LoopSettings) -> RunSpec:
 
 
 def _benchmark_hash(spec: RunSpec) -> str:
-    """Return the hex sha256 over a benchmark's inputs: the checkpoint's content and everything that is asked."""
+    """Return the hex sha256 over a benchmark's inputs: checkpoint and data by content, all that is asked, the rules."""
     hashes = hash_checkpoint(inspect_checkpoint(spec.model))
     asked: dict[str, Any] = {name: value for name, value in spec.to_json().items() if name not in {"model", "out"}}
-    parts = {"weights": hashes.weights_hash, "config": hashes.config_hash, "asked": asked}
+    data = {
+        benchmark.name: open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name)).fingerprint
+        for benchmark in resolve_tasks(spec.tasks)
+    }
+    parts = {
+        "weights": hashes.weights_hash,
+        "config": hashes.config_hash,
+        "asked": asked,
+        "data": data,
+        "scorer": SCORER_VERSION,
+    }
     return hashlib.sha256(canonical_json(cast("Any", parts))).hexdigest()
 
 

@@ -8,6 +8,7 @@ models by path.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,8 @@ STAGES_OF_FORMAT: dict[Format, tuple[str, ...]] = {
     "plain": (),
 }
 """Tags that a format writes."""
+MERGED_PREFIX = "start-"
+"""Begins the name of the folder that an adapter to start from is merged into."""
 MOST_TAG_TOKENS = 6
 """A tag of more tokens than this is split badly: rewarded text then costs a large share of a completion's budget."""
 
@@ -66,7 +69,7 @@ def open_policy(model: str, form: Format, box_frame: BoxFrame | None, work: Path
     """
     found = inspect_checkpoint(model)
     hashes = hash_checkpoint(found)
-    checkpoint = inspect_checkpoint(str(_merged(found, work))) if found.is_adapter else found
+    checkpoint = inspect_checkpoint(str(_merged(found, hashes, work))) if found.is_adapter else found
     frame = box_frame or checkpoint.box_frame
     if frame is None and "bbox" in STAGES_OF_FORMAT[form]:
         raise ConfigError(
@@ -175,15 +178,22 @@ def _ends_of(checkpoint: Checkpoint) -> set[int]:
     return {named} if isinstance(named, int) else set(cast("list[int]", named))
 
 
-def _merged(checkpoint: Checkpoint, work: Path) -> Path:
-    """Merge an adapter into its base and return the folder of the whole model."""
+def _merged(checkpoint: Checkpoint, hashes: CheckpointHashes, work: Path) -> Path:
+    """Merge an adapter into its base and return the folder of the whole model.
+
+    The folder is named by the weights, so that what an earlier run of another adapter left is never taken for it, and
+    appears by one rename, so that a kill leaves no half of one.
+    """
     from peft import PeftModel  # noqa: PLC0415 - only adapters need it
     from transformers import AutoProcessor  # noqa: PLC0415 - see above
 
-    folder = work / "start"
-    if not (folder / "config.json").is_file():
+    folder = work / f"{MERGED_PREFIX}{hashes.weights_hash[:12]}"
+    if not folder.is_dir():
+        aside = work / "merging"
+        shutil.rmtree(aside, ignore_errors=True)
         base = AutoModelForImageTextToText.from_pretrained(str(checkpoint.model_path))
         merged = cast("Any", PeftModel.from_pretrained(base, str(checkpoint.path))).merge_and_unload()
-        merged.save_pretrained(folder)
-        AutoProcessor.from_pretrained(str(checkpoint.processor_path)).save_pretrained(folder)
+        merged.save_pretrained(aside)
+        AutoProcessor.from_pretrained(str(checkpoint.processor_path)).save_pretrained(aside)
+        aside.replace(folder)
     return folder

@@ -30,7 +30,7 @@ from harness.values import ScoreConfig
 from tasks.shapes import PROFILES as SHAPES_PROFILES
 from tasks.shapes import Profile as ShapesProfile
 from training.example_store import ExampleTable, read_examples, write_examples
-from training.policy import Policy, assert_left_padding, load_weights, open_policy
+from training.policy import MERGED_PREFIX, Policy, assert_left_padding, load_weights, open_policy
 from training.profiles import PROFILES
 from training.rewards import RewardSet
 from training.rows import RowMaker, as_dataset
@@ -306,11 +306,11 @@ def _publish(trainer: Any, policy: Policy, manifest: TrainManifest, work: Path, 
 def _name_base(work: Path) -> None:
     """Make an adapter name a merged base that lies inside its own folder by a path that survives the rename."""
     file = work / "adapter_config.json"
-    start = work / "start"
-    if not file.is_file():
-        shutil.rmtree(start, ignore_errors=True)
-        return
-    adapter = json.loads(file.read_text(encoding="utf-8"))
-    if start.is_dir() and Path(adapter["base_model_name_or_path"]) == start.resolve():
-        adapter["base_model_name_or_path"] = start.name
-        write_atomically(file, (json.dumps(adapter, indent=2) + "\n").encode("utf-8"))
+    merged = sorted(work.glob(f"{MERGED_PREFIX}*"))
+    adapter = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for start in merged:
+        if adapter and Path(adapter["base_model_name_or_path"]) == start.resolve():
+            adapter["base_model_name_or_path"] = start.name
+            write_atomically(file, (json.dumps(adapter, indent=2) + "\n").encode("utf-8"))
+        else:
+            shutil.rmtree(start)

@@ -12,6 +12,7 @@ from typing import Any, cast
 from harness.errors import ConfigError
 from harness.manifest import canonical_json
 from harness.run_store import write_atomically
+from harness.score import SCORER_VERSION
 from training.settings import Stage, TrainSettings
 
 MANIFEST_NAME = "train_manifest.json"
@@ -62,13 +63,19 @@ class TrainManifest:
 
 
 def input_hash(settings: TrainSettings, base: tuple[str, str], data_hash: str) -> str:
-    """Return the hex sha256 over what decides the weights: settings, base weights and configuration, data.
+    """Return the hex sha256 over what decides the weights: settings, base weights, configuration, data, scoring rules.
 
     Paths are left out, since content is hashed; package versions too, so that an update does not retrain everything:
     they stand in the manifest.
     """
     chosen = {name: value for name, value in settings_json(settings).items() if name not in _NOT_INPUT}
-    parts = {"stage": settings.stage, "settings": chosen, "base": list(base), "data": data_hash}
+    parts = {
+        "stage": settings.stage,
+        "settings": chosen,
+        "base": list(base),
+        "data": data_hash,
+        "scorer": SCORER_VERSION,
+    }
     return hashlib.sha256(canonical_json(cast("Any", parts))).hexdigest()
 
 

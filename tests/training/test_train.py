@@ -20,6 +20,7 @@ from harness.values import ScoreConfig, Size
 from training.data_build import build_examples
 from training.demo_model import build_demo_checkpoint
 from training.example_store import read_examples, write_examples
+from training.policy import open_policy
 from training.settings import (
     Checkpoints,
     GrpoSettings,
@@ -254,7 +255,21 @@ def test_lora_trains_an_adapter_that_can_be_evaluated_and_trained_further(taught
     train(grpo(adapter, data, tmp_path / "grpo", steps=1, lora=Lora(rank=4)), quiet())
     further = inspect_checkpoint(str(tmp_path / "grpo"))
     assert further.is_adapter
-    assert further.base == tmp_path / "grpo" / "start"
+    assert further.base is not None
+    assert further.base.parent == tmp_path / "grpo"
+
+
+def test_another_adapter_is_never_trained_on_the_merge_of_the_one_before(taught, data, tmp_path):
+    work = tmp_path / "merge"
+    for name, seed in (("one", 0), ("two", 1)):
+        train(sft(taught, data, tmp_path / name, steps=2, lora=Lora(rank=4), seed=seed), quiet())
+
+    one = open_policy(str(tmp_path / "one"), "satori", None, work).checkpoint.model_path
+    two = open_policy(str(tmp_path / "two"), "satori", None, work).checkpoint.model_path
+
+    assert one != two
+    assert weights_hash(str(one)) != weights_hash(str(two))
+    assert not (work / "merging").exists()
 
 
 def test_a_kl_term_keeps_the_starting_model_as_reference_even_after_a_resume(taught, data, tmp_path):
