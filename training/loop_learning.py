@@ -19,7 +19,7 @@ from training.train import LOG_NAME
 
 WATCHED = "rewards/answer/mean"
 """The training metric that every arm has."""
-WINDOW = 10
+WINDOW = 20
 """Logged steps that are averaged."""
 
 
@@ -31,12 +31,12 @@ class Learning:
     """Run name, such as `satori-grpo`."""
     metric: str
     """What is watched."""
-    threshold: float
-    """Half of the first arm's own gain in the metric: the same value for all arms."""
+    threshold: float | None
+    """Half of the first arm's own gain in the metric, the same value for all arms; None where its log shows no gain."""
     window: int
     """Logged steps that are averaged."""
     reached_step: int | None
-    """Optimiser steps until the mean of a window is at least the threshold; None when it never is."""
+    """Optimiser steps until the mean of a window is at least the threshold; None when it never is, or there is none."""
     reached_completions: int | None
     """Completions sampled until then."""
     dead_groups: float | None
@@ -57,10 +57,17 @@ def learning_of(logs: Mapping[str, Path], completions_per_step: Mapping[str, int
     watched = [float(entry[WATCHED]) for entry in first if isinstance(entry.get(WATCHED), int | float)]
     if len(watched) < 2 * WINDOW:
         return ()
-    threshold = (_mean(watched[:WINDOW]) + _mean(watched[-WINDOW:])) / 2
+    begun, ended = _mean(watched[:WINDOW]), _mean(watched[-WINDOW:])
+    # half-way up a hill that is not there would be "reached" at once
+    threshold = (begun + ended) / 2 if ended > begun else None
     found: list[Learning] = []
     for run, history in histories.items():
-        reached = first_reaching(history, WATCHED, threshold, WINDOW, samples_per_step=completions_per_step[run])
+        per_step = completions_per_step[run]
+        reached = (
+            None
+            if threshold is None
+            else first_reaching(history, WATCHED, threshold, WINDOW, samples_per_step=per_step)
+        )
         variance, signal = _column(history, "gradient_noise/variance"), _column(history, "gradient_noise/signal")
         dead = _column(history, "frac_reward_zero_std")
         found.append(
@@ -93,7 +100,8 @@ def learning_markdown(found: Sequence[Learning]) -> list[str]:
         "|---|---:|---:|---:|---:|",
     ]
     for item in found:
-        steps = "never" if item.reached_step is None else str(item.reached_step)
+        never = "–" if item.threshold is None else "never"
+        steps = never if item.reached_step is None else str(item.reached_step)
         completions = "–" if item.reached_completions is None else str(item.reached_completions)
         dead = "–" if item.dead_groups is None else f"{100 * item.dead_groups:.1f} %"
         noise = "no signal above noise" if item.noise_to_signal is None else f"{item.noise_to_signal:.1f}"
@@ -103,10 +111,15 @@ def learning_markdown(found: Sequence[Learning]) -> list[str]:
 
 def _explained(first: Learning) -> str:
     """Say what the table's figures are."""
+    reached = (
+        f"{first.run}'s log shows no gain in its answer reward between its first and last {first.window} steps, so there "
+        "is no level to reach."
+        if first.threshold is None
+        else f"Answer reward of sampled completions, mean of {first.window} steps, first at or above "
+        f"{100 * first.threshold:.1f} % (half of {first.run}'s own gain)."
+    )
     return (
-        f"Answer reward of sampled completions, mean of {first.window} steps, first at or above "
-        f"{100 * first.threshold:.1f} % (half of {first.run}'s own gain). Noise to signal is the in-training kind: the "
-        "spread of the micro-batches of one step, while the policy moves; `variance-probe` compares rewards with the "
+        f"{reached} Noise to signal is the in-training kind: the spread of the micro-batches of one step, while the policy moves; `variance-probe` compares rewards with the "
         "policy held still."
     )
 
