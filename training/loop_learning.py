@@ -111,16 +111,19 @@ def learning_markdown(found: Sequence[Learning]) -> list[str]:
 
 def _explained(first: Learning) -> str:
     """Say what the table's figures are."""
-    reached = (
-        f"{first.run}'s log shows no gain in its answer reward between its first and last {first.window} steps, so there "
-        "is no level to reach."
-        if first.threshold is None
-        else f"Answer reward of sampled completions, mean of {first.window} steps, first at or above "
-        f"{100 * first.threshold:.1f} % (half of {first.run}'s own gain)."
-    )
+    if first.threshold is None:
+        reached = (
+            f"{first.run}'s log shows no gain in its answer reward between its first and last {first.window} steps, so "
+            "there is no level to reach."
+        )
+    else:
+        reached = (
+            f"Answer reward of sampled completions, mean of {first.window} steps, first at or above "
+            f"{100 * first.threshold:.1f} % (half of {first.run}'s own gain)."
+        )
     return (
-        f"{reached} Noise to signal is the in-training kind: the spread of the micro-batches of one step, while the policy moves; `variance-probe` compares rewards with the "
-        "policy held still."
+        f"{reached} Noise to signal is the in-training kind: the spread of the micro-batches of one step, while the "
+        "policy moves; `variance-probe` compares rewards with the policy held still."
     )
 
 
