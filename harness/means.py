@@ -110,17 +110,19 @@ def mean_answers(units: Sequence[Unit], seed: int) -> Answers:
 
 def mean_metric(units: Sequence[Unit], seed: int, bounds: tuple[float, float] = FRACTION) -> Metric:
     """Return the mean over the scored units."""
-    scored = [(unit.value, unit.cluster) for unit in units if unit.value is not None]
-    if not scored:
+    scored = [unit for unit in units if unit.value is not None]
+    values = np.array([unit.value for unit in scored], dtype=np.float64)
+    return column_metric(values, cluster_codes([unit.cluster for unit in scored]), seed, bounds)
+
+
+def column_metric(values: FloatArray, clusters: CodeArray, seed: int, bounds: tuple[float, float] = FRACTION) -> Metric:
+    """Return the mean of the values that are not NaN, each with the number of its cluster."""
+    there = ~np.isnan(values)
+    values, clusters = values[there], clusters[there]
+    if not len(values):
         return null_metric(NOTHING_SCORED)
-    values = np.array([value for value, _ in scored])
-    interval = mean_interval(
-        values,
-        [cluster for _, cluster in scored],
-        binary=bool(np.isin(values, bounds).all()),
-        seed=seed,
-        bounds=bounds,
-    )
+    binary = bool(np.isin(values, bounds).all())
+    interval = mean_interval(values, clusters, binary=binary, seed=seed, bounds=bounds)
     return metric_of(math.fsum(values) / len(values), interval, len(values))
 
 

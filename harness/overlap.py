@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import pairwise, permutations
-from math import frexp, ldexp
+from math import frexp, ldexp, perm
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from harness.values import Box, BoxMatch
@@ -34,8 +34,8 @@ _TaggedBox: TypeAlias = tuple[float, float, float, float, int]
 
 _MAX_SWEPT_BOXES: Final = 40
 """Above this many boxes in all, numpy sweeps faster than plain Python."""
-_MAX_PERMUTED: Final = 4
-"""Up to this many boxes on the longer side, trying every matching is faster than importing a solver."""
+_MAX_MATCHINGS: Final = 60
+"""Up to this many matchings, trying every one is faster than importing a solver."""
 _SAFE_AREAS: Final = (1e-200, 1e300)
 """A union between these was computed without overflow, and without underflow that could show in a ratio."""
 
@@ -97,12 +97,12 @@ def _best_pairs(predicted: Sequence[Box], gold: Sequence[Box]) -> list[float]:
         return []
     if len(predicted) == 1 and len(gold) == 1:
         return [_iou_of_two(predicted[0], gold[0])]
-    if len(predicted) > _MAX_PERMUTED or len(gold) > _MAX_PERMUTED:
-        return _best_pairs_of_many(predicted, gold)
     fewer, more = (predicted, gold) if len(predicted) <= len(gold) else (gold, predicted)
-    ious = [[_iou_of_two(one, other) for other in more] for one in fewer]
     if len(fewer) == 1:
-        return [max(ious[0])]
+        return [max([_iou_of_two(fewer[0], other) for other in more])]
+    if perm(len(more), len(fewer)) > _MAX_MATCHINGS:
+        return _best_pairs_of_many(predicted, gold)
+    ious = [[_iou_of_two(one, other) for other in more] for one in fewer]
     matchings = (
         [row[column] for row, column in zip(ious, columns, strict=True)]
         for columns in permutations(range(len(more)), len(fewer))

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, cast, get_args
 
+import msgspec
+
 from harness.errors import UserError
 from harness.values import (
     FAULTS,
@@ -141,6 +143,8 @@ def _refuse_constant(name: str) -> Json:
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_FAST_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+"""Gives what `_DECODER` gives in half the time, but refuses some of what it takes, such as lone surrogates."""
 
 
 def parse_object(text: str) -> dict[str, Json]:
@@ -150,7 +154,7 @@ def parse_object(text: str) -> dict[str, Json]:
         ValueError: not JSON, not an object, nested too deeply, or with a NaN or an infinity in it.
     """
     try:
-        value = cast("Json", _DECODER.decode(text))
+        value = _decoded(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error.msg} at character {error.pos})") from error
     except RecursionError as error:
@@ -158,6 +162,14 @@ def parse_object(text: str) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise ValueError(f"{describe(value)}, not an object")  # noqa: TRY004 - it is the text that is wrong, not a type
     return value
+
+
+def _decoded(text: str) -> Json:
+    """Read JSON; what the fast reader refuses goes to the slow one, which takes it or says what is wrong."""
+    try:
+        return cast("Json", _FAST_DECODER.decode(text))
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return cast("Json", _DECODER.decode(text))
 
 
 def json_safe(value: Json, depth: int = 0) -> Json:

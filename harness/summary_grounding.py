@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from harness.intervals import CodeArray, FloatArray, bootstrap_intervals, cluster_codes, ratio_of_sums
-from harness.means import FRACTION, Metric, ScoredRow, Unit, count_scored, mean_metric, metric_of, null_metric
+from harness.means import FRACTION, Metric, ScoredRow, column_metric, metric_of, null_metric
 from harness.sample_columns import cluster_of
 from harness.values import BoxMatch
 
@@ -30,12 +29,16 @@ _BOX_METRICS = ("mean_iou", "acc@0.5", "matched_iou", "box_precision@0.5", "box_
 
 def component_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
     """Return the mean of each stage's component where any row has it."""
-    columns: dict[str, list[Unit]] = {
-        "format": [Unit(row.score.components.format, cluster_of(row.sample)) for row in rows],
-        "caption": [Unit(row.score.components.caption, cluster_of(row.sample)) for row in rows],
-        "bbox": [Unit(row.score.components.bbox, cluster_of(row.sample)) for row in rows],
+    clusters = _clusters(rows)
+    parts = [row.score.components for row in rows]
+    columns = {
+        "format": _column([part.format for part in parts]),
+        "caption": _column([part.caption for part in parts]),
+        "bbox": _column([part.bbox for part in parts]),
     }
-    return {name: mean_metric(units, seed) for name, units in columns.items() if count_scored(units)}
+    return {
+        name: column_metric(column, clusters, seed) for name, column in columns.items() if not np.isnan(column).all()
+    }
 
 
 def box_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
@@ -50,15 +53,26 @@ def box_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
     placed = [row for row in rows if row.score.iou is not None]
     if not placed:
         return _unplaced_box_metrics(rows)
-    overlaps = [Unit(row.score.iou, cluster_of(row.sample)) for row in placed]
-    matches = [(row.score.match, cluster_of(row.sample)) for row in placed if row.score.match is not None]
+    clusters = _clusters(placed)
+    ious = _column([row.score.iou for row in placed])
+    matches = [row.score.match for row in placed]
     return {
-        "mean_iou": mean_metric(overlaps, seed),
-        "acc@0.5": mean_metric([replace(unit, value=float((unit.value or 0) >= IOU_HIT)) for unit in overlaps], seed),
-        "matched_iou": mean_metric([Unit(_matched_iou(match), cluster) for match, cluster in matches], seed),
-        **_box_rates(matches, seed),
-        **_quadrants(placed, seed),
+        "mean_iou": column_metric(ious, clusters, seed),
+        "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters, seed),
+        "matched_iou": column_metric(_column([match and _matched_iou(match) for match in matches]), clusters, seed),
+        **_box_rates(matches, clusters, seed),
+        **_quadrants(_column([row.score.value for row in placed]), ious, clusters, seed),
     }
+
+
+def _clusters(rows: Sequence[ScoredRow]) -> CodeArray:
+    """Return the number of each row's cluster."""
+    return cluster_codes([cluster_of(row.sample) for row in rows])
+
+
+def _column(values: Sequence[float | None]) -> FloatArray:
+    """Return the values as an array, NaN where there is none."""
+    return np.array(values, dtype=np.float64)
 
 
 def _unplaced_box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
@@ -74,18 +88,20 @@ def _matched_iou(match: BoxMatch) -> float | None:
     return match.iou_sum / boxes if boxes else None
 
 
-def _box_rates(matches: Sequence[tuple[BoxMatch, str]], seed: int) -> dict[str, Metric]:
+def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray, seed: int) -> dict[str, Metric]:
     """Return precision and recall of boxes: counts of all samples together, divided once."""
-    codes = cluster_codes([cluster for _, cluster in matches])
-    hits = _sums_by_code(codes, [match.hits_50 for match, _ in matches])
-    predicted = _sums_by_code(codes, [match.predicted for match, _ in matches])
-    gold = _sums_by_code(codes, [match.gold for match, _ in matches])
+    there = np.array([match is not None for match in matches])
+    counted = [match for match in matches if match is not None]
+    codes = np.unique(clusters[there], return_inverse=True)[1]
+    hits = _sums_by_code(codes, [match.hits_50 for match in counted])
+    predicted = _sums_by_code(codes, [match.predicted for match in counted])
+    gold = _sums_by_code(codes, [match.gold for match in counted])
     intervals = bootstrap_intervals(
         [ratio_of_sums(hits, predicted), ratio_of_sums(hits, gold)], len(hits), seed=seed, bounds=FRACTION
     )
     totals = (float(predicted.sum()), float(gold.sum()))
     precision, recall = (
-        metric_of(float(hits.sum()) / total, interval, len(matches)) if total else None
+        metric_of(float(hits.sum()) / total, interval, len(counted)) if total else None
         for total, interval in zip(totals, intervals, strict=True)
     )
     return {
@@ -94,16 +110,14 @@ def _box_rates(matches: Sequence[tuple[BoxMatch, str]], seed: int) -> dict[str, 
     }
 
 
-def _quadrants(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
+def _quadrants(answers: FloatArray, ious: FloatArray, clusters: CodeArray, seed: int) -> dict[str, Metric]:
     """Return the shares of right and wrong answers in right and wrong places."""
-    both: list[tuple[str, str]] = []
-    for row in rows:
-        if row.score.value is not None and row.score.iou is not None:
-            answer = "right" if row.score.value >= ANSWER_RIGHT else "wrong"
-            place = "right" if row.score.iou >= IOU_HIT else "wrong"
-            both.append((f"{answer}_answer_{place}_place", cluster_of(row.sample)))
+    both = ~np.isnan(answers)
+    right, placed, clusters = answers[both] >= ANSWER_RIGHT, ious[both] >= IOU_HIT, clusters[both]
+    quadrants = (right & placed, right & ~placed, ~right & placed, ~right & ~placed)
     return {
-        name: mean_metric([Unit(float(name == found), cluster) for found, cluster in both], seed) for name in _QUADRANTS
+        name: column_metric(found.astype(np.float64), clusters, seed)
+        for name, found in zip(_QUADRANTS, quadrants, strict=True)
     }
 
 
