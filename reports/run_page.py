@@ -19,7 +19,7 @@ from harness.journal import read_records
 from harness.manifest import Manifest
 from harness.rescore import config_of
 from harness.run_store import JOURNAL_NAME, MEDIA_NAME, StoredRun, write_atomically
-from harness.run_summary import RunSummary, summarise_records
+from harness.run_summary import RunSummariser, RunSummary
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
 from harness.values import Fault, Json, Protocol, Record
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
@@ -143,6 +143,17 @@ def run_page(
     gathered = _Gathered()
     for record in records:
         gathered.add(record)
+    return _page_of(folder, manifest, summary, gathered, rescored or {})
+
+
+def _page_of(
+    folder: Path,
+    manifest: Manifest,
+    summary: RunSummary,
+    gathered: _Gathered,
+    rescored: Mapping[Protocol, Mapping[str, Json]],
+) -> bytes:
+    """Return the page, its records read."""
     table = gathered.table()
     pictures = PictureBook([folder / MEDIA_NAME], None)
     shown = ShownSamples(
@@ -164,7 +175,7 @@ def run_page(
         warnings=_warnings(summary),
         tasks=tuple(_task_view(one, table) for one in summary.tasks.values()),
         chart=_headline_chart(summary),
-        **_parity(summary, rescored or {}),
+        **_parity(summary, rescored),
         provenance=provenance_lines(manifest),
         pictures_note="" if pictures.paths else "The run holds no thumbnails.",
     )
@@ -189,8 +200,11 @@ def stored_run_page(run: StoredRun) -> bytes:
     Raises:
         StoreError: The journal cannot be read.
     """
-    summary = summarise_records(run.records(), config_of(run.manifest), seed=run.manifest.seed)
-    return run_page(run.path, run.manifest, summary, run.records(), run.rescored)
+    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
+    for record in run.records():
+        gathered.add(record)
+        summariser.add(record)
+    return _page_of(run.path, run.manifest, summariser.result(), gathered, run.rescored)
 
 
 @dataclass(slots=True)
