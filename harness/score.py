@@ -37,7 +37,7 @@ from harness.values import (
     order_faults,
 )
 
-SCORER_VERSION = 2
+SCORER_VERSION = 3
 """Raised whenever the same text can earn another score than before; part of the protocol hash."""
 
 GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
