@@ -7,7 +7,8 @@ run gave which answer is arbitrary), as (k + 1) / (draws + 1).
 Few changes are little evidence, and a bootstrap cannot draw a change that was never seen. So each interval also reaches
 t standard errors to each side, with the variance scaled by 1 + 2 / changed clusters: as if one cluster more had gone up
 and one more down (Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based
-on paired data", 2012). When nothing changed at all, the rule of three answers: 3 / clusters to each side.
+on paired data", 2012). When nothing changed at all, or everything by the same amount, the rule of three answers:
+3 / clusters to each side.
 """
 
 from __future__ import annotations
@@ -261,20 +262,27 @@ def _spread(sums: PairedSums, delta: float, changed: int, seed: int) -> tuple[fl
     if smallest < 2:
         return None, None, None
     if not changed:
-        reach = min(sums.span, _RULE_OF_THREE * sums.span / clusters)
-        return math.sqrt(2) * sums.span / clusters, delta - reach, delta + reach
+        return _without_spread(delta, clusters, sums.span)
     columns = sums.a.shape[1]
     drawn = bootstrap_sums(np.hstack([sums.a, sums.b]), seed=seed, draws=BOOTSTRAP_DRAWS, strata=sums.strata)
     changes = sums.combine(drawn[:, columns:]) - sums.combine(drawn[:, :columns])
     changes = changes[np.isfinite(changes)]
     if len(changes) < BOOTSTRAP_DRAWS // 2:
         return None, None, None
+    if float(np.ptp(changes)) <= _ROUNDING * sums.span:
+        return _without_spread(delta, clusters, sums.span)
     error = float(np.std(changes)) * math.sqrt(1 + 2 / changed)
     t = t_quantile(clusters - strata)
     tail = NormalDist().cdf(-t)
     low, high = (float(end) for end in np.quantile(changes, [tail, 1 - tail]))
     low, high = min(low, delta - t * error), max(high, delta + t * error)
     return error, max(low, -sums.span), min(high, sums.span)
+
+
+def _without_spread(delta: float, clusters: int, span: float) -> tuple[float, float, float]:
+    """Return error and interval of a change that no cluster contradicts: what was never seen is rare, not impossible."""
+    reach = _RULE_OF_THREE * span / clusters
+    return math.sqrt(2) * span / clusters, max(delta - reach, -span), min(delta + reach, span)
 
 
 def _p_values(sums: PairedSums, delta: float, seed: int, draws: int) -> tuple[float, float]:

@@ -129,6 +129,17 @@ def test_clusters_of_dependent_samples_widen_the_interval():
     assert copied.clusters == 200
 
 
+@pytest.mark.parametrize("change", [1.0, -1.0, 0.25])
+def test_the_same_change_everywhere_gives_the_rule_of_three_within_the_bounds(change):
+    a = np.full(1000, 0.0 if change > 0 else 1.0)
+
+    found = paired_difference(a, a + change, np.arange(1000), seed=0)
+
+    expected = (max(-1.0, change - 0.003), min(1.0, change + 0.003))
+    assert (found.ci_low, found.ci_high) == pytest.approx(expected, abs=1e-12)
+    assert found.mde > 0
+
+
 def test_no_change_at_all_gives_the_rule_of_three():
     a = np.array([1.0, 0.0] * 50)
 
