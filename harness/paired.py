@@ -280,7 +280,7 @@ def _spread(sums: PairedSums, delta: float, changed: int, seed: int) -> tuple[fl
 
 
 def _without_spread(delta: float, clusters: int, span: float) -> tuple[float, float, float]:
-    """Return error and interval of a change that no cluster contradicts: what was never seen is rare, not impossible."""
+    """Return error and interval of a change that no cluster contradicts: what was not seen is rare, not impossible."""
     reach = _RULE_OF_THREE * span / clusters
     return math.sqrt(2) * span / clusters, max(delta - reach, -span), min(delta + reach, span)
 

@@ -160,7 +160,7 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
         last[tags[name]] = stage
         complete[name] += 1
     unpaired = _kinds_with_lone_tags(text, tags, complete)
-    contents = {kind: stage[2].strip() for kind, stage in last.items()}
+    contents: dict[StageKind, str] = {kind: stage[2].strip() for kind, stage in last.items()}
     faults: set[Fault] = set()
     if unpaired:
         faults.add("unclosed")

@@ -14,14 +14,14 @@ from harness.gate import BenchmarkVerdict, Verdict
 from reports.number_text import count, p_text, percent
 from reports.verdict_text import (
     MOST_NAME_CHARACTERS,
-    STATE_WORDS,
+    VERDICT_HEADINGS,
     change_text,
     cut,
     flips_text,
     mde_text,
     score_text,
     sentence_of,
-    value_text,
+    verdict_cells,
 )
 from reports.visible import visible
 
@@ -104,40 +104,7 @@ def _category_rows(pair: Pair) -> list[ScoreRow]:
 
 
 def _verdict_table(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
-    head = [
-        "task",
-        "verdict",
-        "metric",
-        "baseline",
-        "candidate",
-        "change [95 %]",
-        "p (Holm)",
-        "n",
-        "clusters",
-        "MDE",
-        "flips",
-    ]
-    return _table(head, [_verdict_cells(benchmark) for benchmark in benchmarks])
-
-
-def _verdict_cells(benchmark: BenchmarkVerdict) -> list[str]:
-    row = benchmark.row
-    start = [neutral(benchmark.task), STATE_WORDS[benchmark.state]]
-    if row is None:
-        return [*start, *["–"] * 9]
-    found = row.difference
-    return [
-        *start,
-        neutral(row.metric),
-        value_text(row, row.a.value),
-        value_text(row, row.b.value),
-        change_text(row),
-        p_text(benchmark.p_holm),
-        count(None if found is None else found.n),
-        count(None if found is None else found.clusters),
-        mde_text(row),
-        flips_text(row),
-    ]
+    return _table(VERDICT_HEADINGS, [verdict_cells(benchmark, neutral) for benchmark in benchmarks])
 
 
 def _rows_table(rows: Sequence[ScoreRow]) -> list[str]:

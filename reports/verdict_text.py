@@ -6,7 +6,7 @@ three digits, a benchmark's own points as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
@@ -23,6 +23,21 @@ STATE_WORDS = {
     "incomparable": "INCOMPARABLE",
 }
 """How each state of a benchmark is written."""
+
+VERDICT_HEADINGS = (
+    "task",
+    "verdict",
+    "metric",
+    "baseline",
+    "candidate",
+    "change [95 %]",
+    "p (Holm)",
+    "n",
+    "clusters",
+    "MDE",
+    "flips",
+)
+"""Heads of the columns that `verdict_cells` fills."""
 
 MOST_NAME_CHARACTERS = 120
 """A name from a file is cut here."""
@@ -100,30 +115,19 @@ def sentence_of(benchmark: BenchmarkVerdict) -> str:
 
 def verdict_table(verdict: Verdict) -> Table:
     """Return the gate's table for a terminal."""
-    headings = [
-        "task",
-        "verdict",
-        "metric",
-        "baseline",
-        "candidate",
-        "change [95 %]",
-        "p (Holm)",
-        "n",
-        "clusters",
-        "MDE",
-    ]
-    return plain_table(headings, [_verdict_cells(benchmark) for benchmark in verdict.benchmarks])
+    return plain_table(VERDICT_HEADINGS, [verdict_cells(benchmark, cut) for benchmark in verdict.benchmarks])
 
 
-def _verdict_cells(benchmark: BenchmarkVerdict) -> Sequence[str]:
+def verdict_cells(benchmark: BenchmarkVerdict, shown: Callable[[str], str]) -> list[str]:
+    """Return a benchmark's cells under `VERDICT_HEADINGS`; `shown` makes untrusted names safe for where they go."""
     row = benchmark.row
-    start = [cut(benchmark.task), STATE_WORDS[benchmark.state]]
+    start = [shown(benchmark.task), STATE_WORDS[benchmark.state]]
     if row is None:
-        return [*start, *[DASH] * 8]
+        return [*start, *[DASH] * (len(VERDICT_HEADINGS) - len(start))]
     found = row.difference
     return [
         *start,
-        cut(row.metric),
+        shown(row.metric),
         value_text(row, row.a.value),
         value_text(row, row.b.value),
         change_text(row),
@@ -131,6 +135,7 @@ def _verdict_cells(benchmark: BenchmarkVerdict) -> Sequence[str]:
         count(None if found is None else found.n),
         count(None if found is None else found.clusters),
         mde_text(row),
+        flips_text(row),
     ]
 
 

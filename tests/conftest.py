@@ -56,6 +56,24 @@ def local_data(data_builder, tmp_path_factory):
     return data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
 
 
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run the command in this process, in an empty folder; returns exit code, stdout and stderr."""
+    import satori_bench
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["satori-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            satori_bench.main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
 CORPUS = [
     "What colour is the circle? a red circle a blue square a green triangle",
     "<caption>a red circle and a blue square</caption><bbox>[[0,4,28,32],[8,12,56,52]]</bbox><answer>red</answer>",

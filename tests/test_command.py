@@ -17,27 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import harness
-import satori_bench
 from harness.errors import ExitCode
 from harness.run_store import list_runs, load_run, verify_run
 
 CODE_ROOT = Path(harness.__file__).parents[1]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run the command in this process; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["satori-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            satori_bench.main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def take_interrupts() -> None:

@@ -1,7 +1,6 @@
 """`data verify` and `data build` as people use them."""
 
 import json
-import sys
 
 import pytest
 
@@ -11,22 +10,6 @@ from tasks.shapes import PROFILES
 from training.example_store import read_examples
 from training.shapes_source import LabelNoise, shapes_examples
 from training.sources import SOURCE_FORMATS
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run the command in this process; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["satori-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            satori_bench.main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_shapes_are_built_with_noise_and_kinds(command, tmp_path):

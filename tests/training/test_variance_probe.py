@@ -1,11 +1,9 @@
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import satori_bench
 from harness.errors import ConfigError
 from training.example_store import write_examples
 from training.probe_spec import ProbeSpec, check_probe, parse_reward_sets
@@ -135,20 +133,6 @@ def small(tmp_path_factory, one_thread):
     corpus = [SYSTEM["satori"], SUFFIX["satori"]] * 20
     shape = TinyShape(hidden=64, layers=1, heads=4, feed_forward=64, vision_layers=1)
     return build_tiny_qwen2_5_vl(tmp_path_factory.mktemp("small") / "model", corpus, shape=shape)
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["satori-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            satori_bench.main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 class TestBadInput:
