@@ -257,7 +257,17 @@ def _score_config(
 @click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @_score_options
-@click.option("--backend", type=click.Choice(["hf"]), default="hf", show_default=True, help="What runs the model.")
+@click.option(
+    "--backend",
+    type=click.Choice(["hf", "openai"]),
+    default="hf",
+    show_default=True,
+    help="What runs the model: transformers here, or an OpenAI-compatible server (vLLM, SGLang, hosted).",
+)
+@click.option("--base-url", help="Root of the server's API, such as http://localhost:8000/v1.")
+@click.option("--served-name", help="What the server calls the model; default: as --model.")
+@click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
+@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
@@ -280,6 +290,7 @@ def _score_config(
 def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
     """Evaluate a checkpoint; leave a run folder and a table."""
     _quiet_libraries(debug=ctx.obj["debug"])
+    from dataclasses import replace
     from functools import partial
 
     from harness.interruption import Interruption
@@ -288,7 +299,8 @@ def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -
 
     work = partial(retry_run, retry) if retry is not None else partial(run_benchmarks, _run_spec(options))
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
-        result = work(_run_environment(progress, interruption))
+        environment = _run_environment(progress, interruption)
+        result = work(replace(environment, api_key=options["api_key"] or environment.api_key))
     return _show_run(result, as_json=as_json)
 
 
@@ -306,6 +318,10 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         faults.append(f"--min-pixels {options['min_pixels']} is greater than --max-pixels {options['max_pixels']}")
     if options["judge"] and not options["judge_key"] and not options["judge_url"]:
         faults.append("--judge needs a key (--judge-key or OPENAI_API_KEY) or --judge-url of a local server")
+    if options["backend"] == "openai" and not options["base_url"]:
+        faults.append("--backend openai needs --base-url, the root of the server's API")
+    if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
+        faults.append("--base-url and --served-name need --backend openai")
     if faults:
         raise ConfigError("; ".join(faults))
     judge = None
@@ -315,6 +331,9 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         model=options["model"],
         tasks=options["tasks"],
         backend=options["backend"],
+        base_url=options["base_url"],
+        served_name=options["served_name"],
+        concurrency=options["concurrency"],
         form=options["form"],
         protocol=options["protocol"],
         box_frame=options["box_frame"],

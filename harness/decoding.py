@@ -7,6 +7,7 @@ checkpoints are then decoded alike, and the arguments in the manifest are the wh
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -89,6 +90,12 @@ def cut_at_stop(text: str, until: Sequence[str]) -> tuple[str, bool]:
     """Return the text before the first stop string, and whether there was one."""
     ends = [end for end in (text.find(stop) for stop in until) if end >= 0]
     return (text[: min(ends)], True) if ends else (text, False)
+
+
+def sample_seed(seed: int, task: str, doc_id: int, repeat: int) -> int:
+    """Return the seed of one sample's randomness; any two samples have unrelated ones."""
+    digest = hashlib.sha256(f"{seed}\0{task}\0{doc_id}\0{repeat}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _check(decoding: Decoding, where: str, *, must_sample: bool) -> None:

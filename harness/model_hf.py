@@ -13,7 +13,6 @@ in the batch, and in which order, changes an answer no more than it changes a gr
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import warnings
@@ -33,7 +32,7 @@ from transformers.generation.logits_process import (
 )
 
 from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint, override_limits
-from harness.decoding import Decoding, cut_at_stop
+from harness.decoding import Decoding, cut_at_stop, sample_seed
 from harness.errors import ConfigError
 from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
 from harness.values import Generation, PixelLimits, Size
@@ -443,12 +442,6 @@ def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
         return tuple(others)
     first, *rest = others
     return (Turn(first.role, ("\n".join(instructions) + "\n\n", *first.parts)), *rest)
-
-
-def sample_seed(seed: int, task: str, doc_id: int, repeat: int) -> int:
-    """Return the seed of one sample's randomness; any two samples have unrelated ones."""
-    digest = hashlib.sha256(f"{seed}\0{task}\0{doc_id}\0{repeat}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:

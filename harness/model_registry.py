@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lmms_eval.models.registry_v2 import ModelManifest
 
-CHAT_MODELS = {"satori_hf": "harness.model_hf.SatoriHF"}
+CHAT_MODELS = {
+    "satori_hf": "harness.model_hf.SatoriHF",
+    "satori_openai": "harness.model_served.SatoriServed",
+}
 """Registry name to class path; the class is imported only when it is used."""
 
 

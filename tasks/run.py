@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from harness.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluate import (
     PreparedTask,
@@ -64,7 +64,13 @@ class RunSpec:
     tasks: str = "core"
     """Tasks, groups and YAML files, by commas."""
     backend: str = "hf"
-    """What runs the model; `hf` is transformers."""
+    """What runs the model: `hf` is transformers, `openai` a server."""
+    base_url: str | None = None
+    """Root of the API of the server that serves the model; None for other backends."""
+    served_name: str | None = None
+    """What the server calls the model; None: as `model`."""
+    concurrency: int = 16
+    """Requests under way at a server at once."""
     form: Format = "satori"
     """Format: decides prompt and parser."""
     protocol: Protocol = "strict"
@@ -124,6 +130,8 @@ class RunEnvironment:
     """Commit of the checkpoint's training code, or whatever the caller wants to pin; None when not known."""
     batch_guard: Callable[[], AbstractContextManager[object]] = nullcontext
     """Holds each batch, so that an interruption waits for its end."""
+    api_key: str = "none"
+    """Key of a server; never stored."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
     write_page: PageWriter | None = None
@@ -142,6 +150,26 @@ class RunResult:
     """What it scored."""
     wall_s: Mapping[str, float]
     """Seconds per task in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is known of the model before it is asked."""
+
+    model_type: str
+    """The checkpoint's; empty when not known."""
+    box_frame: BoxFrame | None
+    """Frame that it writes boxes in; None when not known."""
+    box_frame_reason: str
+    """Why that frame, in words."""
+    pixel_limits: PixelLimits | None
+    """Images are brought to the grid between these; None: they are asked as they are."""
+    hashes: CheckpointHashes
+    """What identifies it; empty texts where its files cannot be seen."""
+    is_adapter: bool
+    """Whether it is an adapter on a base."""
+    reasons: tuple[str, ...]
+    """Sentences that say what was decided and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +238,7 @@ def retry_run(folder: Path, environment: RunEnvironment) -> RunResult:
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
     spec = replace(_spec_from(asked), out=folder.parent)
-    hashes = hash_checkpoint(inspect_checkpoint(spec.model))
-    if hashes.weights_hash != stored.manifest.weights_hash:
+    if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
     return _run(spec, environment, start_from=folder if stored.finished else None)
 
@@ -231,15 +258,14 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
-    checkpoint = inspect_checkpoint(spec.model)
-    limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
+    subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
-    config = ScoreConfig(spec.protocol, spec.form, spec.box_frame or checkpoint.box_frame, limits)
-    for line in _decisions(spec, checkpoint, config):
+    config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
+    for line in subject.reasons:
         environment.say(line)
-    manifest = _manifest(spec, environment, checkpoint, hash_checkpoint(checkpoint), questions, config)
-    model = environment.load_model(spec) if environment.load_model is not None else _load(spec, limits)
+    manifest = _manifest(spec, environment, subject, questions)
+    model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(
         spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
     ) as run:
@@ -289,42 +315,92 @@ def _open(spec: RunSpec, benchmark: Benchmark) -> _Question:
     return _Question(benchmark, data, rows)
 
 
-def _decisions(spec: RunSpec, checkpoint: Checkpoint, config: ScoreConfig) -> list[str]:
-    """Return what was decided about the checkpoint, and why."""
-    lines = list(checkpoint.reasons)
-    if spec.box_frame is not None:
-        lines.append(f"box frame {spec.box_frame}: given by --box-frame")
-    if config.pixel_limits is not None and config.pixel_limits != checkpoint.pixel_limits:
-        low, high = config.pixel_limits.min_pixels, config.pixel_limits.max_pixels
-        lines.append(f"pixel limits {low} to {high}: given by --min-pixels/--max-pixels")
-    return lines
+def _subject(spec: RunSpec) -> _Subject:
+    """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
+    if spec.backend == "openai" and not Path(spec.model).exists():
+        return _served_by_name(spec)
+    checkpoint = inspect_checkpoint(spec.model)
+    limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
+    reason = f"follows from model_type {checkpoint.model_type}"
+    if checkpoint.box_frame is None:
+        reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-frame is given"
+    reasons = list(checkpoint.reasons)
+    if limits is not None and limits != checkpoint.pixel_limits:
+        low, high = limits.min_pixels, limits.max_pixels
+        reasons.append(f"pixel limits {low} to {high}: given by --min-pixels/--max-pixels")
+    if spec.backend == "openai":
+        reasons.append(f"{spec.base_url} is taken at its word that it serves these weights")
+    return _with_given_frame(
+        spec,
+        _Subject(
+            model_type=checkpoint.model_type,
+            box_frame=checkpoint.box_frame,
+            box_frame_reason=reason,
+            pixel_limits=limits,
+            hashes=hash_checkpoint(checkpoint),
+            is_adapter=checkpoint.is_adapter,
+            reasons=tuple(reasons),
+        ),
+    )
+
+
+def _served_by_name(spec: RunSpec) -> _Subject:
+    """Return what is known of a model that only its server has."""
+    if (spec.min_pixels is None) != (spec.max_pixels is None):
+        raise ConfigError("--min-pixels and --max-pixels go together for a served name: one alone fixes no image size")
+    limits = None
+    if spec.min_pixels is not None and spec.max_pixels is not None:
+        limits = PixelLimits(spec.min_pixels, spec.max_pixels)
+    return _with_given_frame(
+        spec,
+        _Subject(
+            model_type="",
+            box_frame=None,
+            box_frame_reason="not known for a served name; boxes stay unscored until --box-frame is given",
+            pixel_limits=limits,
+            hashes=CheckpointHashes("", ""),
+            is_adapter=False,
+            reasons=(
+                f"{spec.model} is no folder here: its weights are not seen, so a killed run is taken up by name alone",
+                "images are sent as they are" if limits is None else "pixel limits given by --min-pixels/--max-pixels",
+            ),
+        ),
+    )
+
+
+def _with_given_frame(spec: RunSpec, subject: _Subject) -> _Subject:
+    """Return the subject with the frame that a person gave, if one was given."""
+    if spec.box_frame is None:
+        return subject
+    said = f"box frame {spec.box_frame}: given by --box-frame"
+    return replace(
+        subject,
+        box_frame=spec.box_frame,
+        box_frame_reason="given by --box-frame",
+        reasons=(*subject.reasons, said),
+    )
 
 
 def _manifest(
     spec: RunSpec,
     environment: RunEnvironment,
-    checkpoint: Checkpoint,
-    hashes: CheckpointHashes,
+    subject: _Subject,
     questions: Sequence[_Question],
-    config: ScoreConfig,
 ) -> Manifest:
     """Return what the run is."""
-    reason = "given by --box-frame" if spec.box_frame else f"follows from model_type {checkpoint.model_type}"
-    if config.box_frame is None:
-        reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-frame is given"
     return stamp_hashes(
         Manifest(
             model=spec.model,
-            weights_hash=hashes.weights_hash,
-            adapter_hash=hashes.weights_hash if checkpoint.is_adapter else None,
-            config_hash=hashes.config_hash,
-            model_type=checkpoint.model_type,
+            weights_hash=subject.hashes.weights_hash,
+            adapter_hash=subject.hashes.weights_hash if subject.is_adapter else None,
+            config_hash=subject.hashes.config_hash,
+            model_type=subject.model_type,
             backend=spec.backend,
             format=spec.form,
             protocol=spec.protocol,
-            box_frame=config.box_frame,
-            box_frame_reason=reason,
-            pixel_limits=config.pixel_limits,
+            box_frame=subject.box_frame,
+            box_frame_reason=subject.box_frame_reason,
+            pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
             generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens},
             tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
@@ -362,8 +438,25 @@ def _prompts(questions: Sequence[_Question]) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _load(spec: RunSpec, limits: PixelLimits | None) -> RecordingModel:
-    """Load a transformers checkpoint."""
+def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> RecordingModel:
+    """Load a transformers checkpoint, or reach the server that serves the model."""
+    limits = subject.pixel_limits
+    low, high = (None, None) if limits is None else (limits.min_pixels, limits.max_pixels)
+    if spec.backend == "openai":
+        from harness.model_served import SatoriServed  # noqa: PLC0415 - as below
+
+        assert spec.base_url is not None, "whoever makes the configuration gives a server's address"
+        return SatoriServed(
+            spec.served_name or spec.model,
+            spec.base_url,
+            api_key=environment.api_key,
+            concurrency=spec.concurrency,
+            batch_size=spec.batch_size,
+            min_pixels=low,
+            max_pixels=high,
+            factor=limits.factor if limits is not None else 28,
+            seed=spec.seed,
+        )
     from harness.model_hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
 
     return SatoriHF(
@@ -371,8 +464,8 @@ def _load(spec: RunSpec, limits: PixelLimits | None) -> RecordingModel:
         device=spec.device,
         dtype=spec.dtype,
         batch_size=spec.batch_size,
-        min_pixels=limits.min_pixels if limits is not None else None,
-        max_pixels=limits.max_pixels if limits is not None else None,
+        min_pixels=low,
+        max_pixels=high,
         seed=spec.seed,
     )
 

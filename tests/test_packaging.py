@@ -49,9 +49,9 @@ def test_the_wheel_carries_what_pages_are_made_of():
 
 
 @pytest.mark.slow
-def test_plain_lmms_eval_finds_the_model_wrapper():
-    code = "from lmms_eval.models import get_model; print(get_model('satori_hf').__name__)"
+def test_plain_lmms_eval_finds_the_model_wrappers():
+    code = "from lmms_eval.models import get_model as get; print(get('satori_hf').__name__, get('satori_openai').__name__)"
 
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=300, check=False)
 
-    assert done.stdout.split()[-1:] == ["SatoriHF"], done.stderr[-2000:]
+    assert done.stdout.split()[-2:] == ["SatoriHF", "SatoriServed"], done.stderr[-2000:]

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from harness.checkpoint import CheckpointError
-from harness.decoding import Decoding
+from harness.decoding import Decoding, sample_seed
 from harness.errors import ConfigError
 from harness.model_base import (
     ImageAtPath,
@@ -17,7 +17,7 @@ from harness.model_base import (
     is_out_of_memory,
     read_turns,
 )
-from harness.model_hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns, sample_seed
+from harness.model_hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns
 from harness.model_replay import SatoriReplay
 from harness.values import Generation, PixelLimits, Size
 
