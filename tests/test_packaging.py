@@ -50,7 +50,8 @@ def test_the_wheel_carries_what_pages_are_made_of():
 
 @pytest.mark.slow
 def test_plain_lmms_eval_finds_the_model_wrappers():
-    code = "from lmms_eval.models import get_model as get; print(get('satori_hf').__name__, get('satori_openai').__name__)"
+    names = "'satori_hf', 'satori_openai'"
+    code = f"from lmms_eval.models import get_model; print(*(get_model(name).__name__ for name in ({names})))"
 
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=300, check=False)
 
