@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from openai import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     NotFoundError,
     OpenAI,
@@ -30,7 +31,7 @@ from openai import (
 )
 
 from harness.decoding import cut_at_stop, sample_seed
-from harness.errors import ConfigError, UserError, did_you_mean
+from harness.errors import ConfigError, IncompleteError, did_you_mean
 from harness.model_base import Prompt, RecordingModel, Turn
 from harness.values import Generation, PixelLimits, Size
 
@@ -44,7 +45,7 @@ _BATCHES_AHEAD = 2
 _MOST_REASON_CHARACTERS = 300
 
 
-class ServerGoneError(UserError, ConnectionError):
+class ServerGoneError(IncompleteError, ConnectionError):
     """The server answers no more; nothing that was recorded is lost."""
 
 
@@ -126,13 +127,14 @@ class SatoriServed(RecordingModel):
 
         Raises:
             ConfigError: the server refuses the key or no longer knows the model, or beams are asked for.
-            ServerGoneError: no request of the batch reached the server, whatever the library tried.
+            ServerGoneError: no request of the batch was replied to, however often the library tried.
         """
         if prompts and prompts[0].decoding.num_beams > 1:
             raise ConfigError("num_beams is more than 1: servers do not search with beams; use --backend hf")
         with ThreadPoolExecutor(self._server.concurrency, thread_name_prefix="satori-ask") as pool:
             answers = list(pool.map(self._ask, prompts))
-        if answers and all(answer.lost for answer in answers):
+        # One request alone may just be too slow; that costs its own sample only.
+        if answers and all(answer.lost for answer in answers) and not (len(answers) == 1 and answers[0].too_slow):
             raise ServerGoneError(
                 f"{self._server.base_url} answers no more ({answers[0].generation.error}). "
                 "Start it again, then run the same command: it resumes"
@@ -146,8 +148,8 @@ class SatoriServed(RecordingModel):
         except (AuthenticationError, PermissionDeniedError, NotFoundError) as fault:
             raise ConfigError(f"{self._server.base_url} refuses {self._server.model}: {_reason(fault)}") from fault
         except OpenAIError as fault:
-            lost = isinstance(fault, APIConnectionError)
-            return _Answer(Generation(text="", error=f"request failed: {_reason(fault)}"), lost)
+            failed = Generation(text="", error=f"request failed: {_reason(fault)}")
+            return _Answer(failed, isinstance(fault, APIConnectionError), isinstance(fault, APITimeoutError))
         if not reply.choices:
             return _Answer(Generation(text="", error="request failed: the reply has no choices"))
         if reply.choices[0].finish_reason == "content_filter":
@@ -198,7 +200,9 @@ class _Answer:
     generation: Generation
     """The text, or the reason why there is none."""
     lost: bool = False
-    """Whether the request never reached the server."""
+    """Whether no reply came, for lack of a connection or of time."""
+    too_slow: bool = False
+    """Whether it was for lack of time."""
 
 
 def check_served(client: OpenAI, server: Server) -> None:

@@ -212,6 +212,17 @@ def test_a_server_that_is_gone_ends_the_run(served):
         model.generate_batch(prompts("one", "two"))
 
 
+def test_one_slow_request_costs_its_own_sample_and_many_end_the_run(served):
+    served.delay_s = 1.0
+    model = SatoriServed("tiny", served.url, timeout_s=0.1, retries=0)
+
+    [alone] = model.generate_batch(prompts("what?"))
+
+    assert "APITimeoutError" in alone.error
+    with pytest.raises(ServerGoneError):
+        model.generate_batch(prompts("one", "two"))
+
+
 def test_beams_are_refused(served):
     with pytest.raises(ConfigError, match="beams"):
         SatoriServed("tiny", served.url).generate_batch(prompts("what?", decoding=Decoding(num_beams=2)))

@@ -326,6 +326,58 @@ def test_parse_object_refuses_what_is_no_object():
         parse_object("[1, 2]")
 
 
+def exact(value):
+    """Tell apart what compares equal: 1 and 1.0 and True, 0.0 and -0.0; keys in order."""
+    if isinstance(value, dict):
+        return [(key, exact(item)) for key, item in value.items()]
+    return [exact(item) for item in value] if isinstance(value, list) else (type(value), repr(value))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+            lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+            max_leaves=12,
+        ),
+        max_size=6,
+    ),
+    st.booleans(),
+)
+def test_an_object_is_read_as_the_standard_library_reads_it(value, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only)
+
+    assert exact(parse_object(text)) == exact(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"a": "\ud800"}',
+        '{"a": 123456789012345678901234567890123456789012345678901234567890}',
+        '{"a": 1, "a": 2}',
+        '{"a": 0.1234567890123456789, "b": 5e-324, "c": 1.7976931348623157e308, "d": -0.0, "e": 1E5}',
+        ' {"a" : [ ] }\t',
+        r'{"\ud83d\ude00": "\u0000"}',
+        '{"a": ' + "[" * 200 + "]" * 200 + "}",
+    ],
+)
+def test_odd_but_legal_json_is_read_as_the_standard_library_reads_it(text):
+    assert exact(parse_object(text)) == exact(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": NaN}', '{"a": -Infinity}', '{"a": 01}', '{"a": 1,}', '{"a": "\x01"}', "{'a': 1}", "", '{"a": 1} x',
+     '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"],
+)  # fmt: skip
+def test_what_is_no_json_is_refused(text):
+    with pytest.raises(ValueError, match=r"not JSON|nested too deeply"):
+        parse_object(text)
+
+
 def test_a_megabyte_of_text_costs_milliseconds():
     record = replace(BARE, generation=Generation("\ud800<answer>\x00" * 100_000))
     began_s = time.process_time()
