@@ -20,13 +20,13 @@ from harness.values import Json, Protocol
 SHOWN_DIGITS = 12
 """Digits of a hash that a table shows."""
 
-_PART_NAMES = {
-    "protocol": "protocol",
-    "prompt_hash": "prompt wording",
-    "generation": "generation arguments",
-    "pixel_limits": "pixel limits",
-    "scorer_version": "scorer version",
-    "judge": "judge",
+_PART_DIFFERS = {
+    "protocol": "protocol differs",
+    "prompt_hash": "prompt wording differs",
+    "generation": "generation arguments differ",
+    "pixel_limits": "pixel limits differ",
+    "scorer_version": "scorer version differs",
+    "judge": "judge differs",
 }
 
 
@@ -135,7 +135,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
         for name in parts[0]:
             one, other = parts[0][name], parts[1][name]
             if one != other and not (elsewhere and _not_recorded(name, a[0].manifest, b[0].manifest)):
-                reasons.append(f"{_PART_NAMES[name]} differs: {_part_text(one)} and {_part_text(other)}")
+                reasons.append(f"{_PART_DIFFERS[name]}: {_difference_text(one, other)}")
         if elsewhere:
             notes.append(
                 f"predictions made elsewhere ({', '.join(elsewhere)}): how the questions were asked is not recorded, "
@@ -174,6 +174,14 @@ def _not_recorded(part: str, a: Manifest, b: Manifest) -> bool:
         "pixel_limits": lambda m: m.pixel_limits is not None,
     }
     return part in recorded and any(m.predictions_only and not recorded[part](m) for m in (a, b))
+
+
+def _difference_text(one: Json, other: Json) -> str:
+    """Return both sides; of objects only the fields that differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        one, other = (", ".join(f"{name} {side.get(name, 'none')}" for name in names) for side in (one, other))
+    return f"{_part_text(one)} and {_part_text(other)}"
 
 
 def _part_text(part: Json) -> str:

@@ -126,7 +126,7 @@ def test_predictions_made_elsewhere_are_said_to_be_so(make_run):
         ({"fingerprint": "3" * 64}, "the data differ"),
         ({"yaml_hash": "3" * 64}, "the task files differ"),
         ({"prompt_hash": "3" * 64}, "prompt wording differs"),
-        ({"generation": {"temperature": 1.0}}, "generation arguments differs"),
+        ({"generation": {"temperature": 1.0}}, "generation arguments differ: temperature"),
         ({"scorer_version": 99}, "scorer version differs"),
         ({"judge": "a judge"}, "judge differs"),
         ({"protocol": "paper"}, "protocol differs"),

@@ -49,7 +49,7 @@ def test_runs_of_another_protocol_or_other_data_are_greyed_with_the_reason_and_n
     cells = {entry.model: entry.cells["shapes"] for entry in board.entries}
 
     assert cells["other"].rank is None
-    assert "pixel limits differs" in cells["other"].incomparable[0]
+    assert "pixel limits differ" in cells["other"].incomparable[0]
     assert all(cells[f"checkpoints/{name}"].rank is not None for name in runs)
     assert all(not cells[f"checkpoints/{name}"].incomparable for name in runs)
 
