@@ -70,6 +70,8 @@ class _Units:
     """Second-level categories of each unit; empty likewise."""
     kind: Literal["sample", "question", "image"] = "sample"
     """Whether a unit is a sample, an MMBench question with its passes, or an MME image with its two questions."""
+    refusal: str | None = None
+    """Why the benchmark's own headline cannot be made of the samples; None when it can."""
 
     def take(self, places: NDArray[np.int64]) -> _Units:
         """Return the units at some places."""
@@ -111,6 +113,8 @@ class _Metric:
     `l2_categories`: the mean of the l2 categories' means (MMStar under `lmms-eval`)."""
     factor: float = 1.0
     """Multiplies the result: 1000 for OCRBench's score."""
+    refusal: str | None = None
+    """Why it cannot be given, as `scores.json` says; None when it can."""
 
 
 def compare_benchmark(
@@ -165,29 +169,50 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
         protocol: How the benchmark aggregates.
         runs: At least one, each the same samples of this task in the same order.
     """
-    clusters = cluster_codes(runs[0].clusters)
-    shared = [SharedSamples(task, protocol, runs[0], run, runs[0], clusters) for run in runs]
+    sample = with_known_clusters(runs[0], runs[1:])
+    clusters = cluster_codes(sample.clusters)
+    shared = [SharedSamples(task, protocol, runs[0], run, sample, clusters) for run in runs]
     units = [_answer_units(pair) for pair in shared]
     scored = np.flatnonzero(np.isfinite(np.array([one.b for one in units])).all(axis=0))
-    if not len(scored):
-        return None
     metric = _answer_metrics(shared[0], units[0])[0][0]
+    if not len(scored) or metric.refusal:
+        return None
     made = [_sums(metric, one, one.b, _part_codes(metric, one)) for one in (every.take(scored) for every in units)]
     return HeadlineSums(tuple(sums for sums, _, _ in made), made[0][1], made[0][2], len(scored))
 
 
+def with_known_clusters(table: RunTable, others: Sequence[RunTable]) -> RunTable:
+    """Return the table with the coarsest clusters that it or any other table of the same samples knows.
+
+    Predictions made elsewhere need not say which samples belong together; where another run says it, it holds for all.
+    """
+    known = min((table, *others), key=lambda one: len(set(one.clusters)))
+    if len(set(known.clusters)) == len(set(table.clusters)):
+        return table
+    return replace(table, groups=known.groups, clusters=known.clusters, extras=known.extras)
+
+
 def _answer_units(shared: SharedSamples) -> _Units:
-    """Return what the headline counts; the samples where the benchmark's own units cannot be made of them."""
+    """Return what the headline counts; the samples where the benchmark's own units cannot be made of them.
+
+    Several seeds of a side are aggregated one by one and then averaged: the mean of two answers to one pass of an
+    MMBench question is no answer.
+    """
     task = shared.task
     rows = _row_units(shared, shared.a.values, shared.b.values, named=True)
     if task not in TASKS_WITH_EXTRA and not task.startswith("mmbench_"):
         return rows
-    a, b = (answer_units(task, _scored_rows(shared, side), shared.protocol) for side in (shared.a, shared.b))
-    assert a.clusters == b.clusters, "units follow from the samples alone"
-    if a.refusal or b.refusal:
-        return rows
+    a, b = (
+        [answer_units(task, _scored_rows(shared, run.values), shared.protocol) for run in side.runs]
+        for side in (shared.a, shared.b)
+    )
+    first = a[0]
+    assert all(one.clusters == first.clusters for one in (*a, *b)), "units follow from the samples alone"
+    if first.refusal:
+        return replace(rows, refusal=first.refusal)
     kind = "image" if task == "mme" else "question" if task.startswith("mmbench_") else "sample"
-    return _Units(a.values, b.values, cluster_codes(a.clusters), a.categories, a.l2_categories, kind)
+    means = [np.mean([one.values for one in side], axis=0) for side in (a, b)]
+    return _Units(*means, cluster_codes(first.clusters), first.categories, first.l2_categories, kind)
 
 
 def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray, *, named: bool = False) -> _Units:
@@ -197,8 +222,8 @@ def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray, *, named: bo
     return _Units(a, b, shared.clusters, categories, l2_categories)
 
 
-def _scored_rows(shared: SharedSamples, side: RunTable) -> list[ScoredRow]:
-    """Return one side's samples as the summary reads them."""
+def _scored_rows(shared: SharedSamples, values: FloatArray) -> list[ScoredRow]:
+    """Return the samples with one run's values as the summary reads them."""
     sample = shared.sample
     return [
         ScoredRow(
@@ -208,12 +233,12 @@ def _scored_rows(shared: SharedSamples, side: RunTable) -> list[ScoredRow]:
                 answer_rule="choice",
                 category=sample.categories[place],
                 l2_category=sample.l2_categories[place],
-                cluster=sample.clusters[place],
+                cluster=sample.groups[place],
                 extra=sample.extras.get(place, {}),
             ),
             Score(None if value != value else value, None, Components()),  # noqa: PLR0124 - NaN is unscored
         )
-        for place, value in enumerate(side.values.tolist())
+        for place, value in enumerate(values.tolist())
     ]
 
 
@@ -227,10 +252,11 @@ def _answer_metrics(shared: SharedSamples, units: _Units) -> list[tuple[_Metric,
         return [(_sum_of_means("total"), units), *(part for part in parts if len(part[1].a)), (accuracy, rows)]
     if shared.task.startswith("mmbench_"):
         vanilla = (_Metric("vanilla_accuracy", "fraction"), rows)
-        return [(accuracy, units), vanilla] if units.kind == "question" else [vanilla]
-    if shared.task == "mmstar" and shared.protocol == "lmms-eval" and all(units.l2_categories):
-        return [(replace(accuracy, parts="l2_categories"), units)]
-    if shared.task == "ocrbench" and len(units.scored.a) == OCRBENCH_ROWS:
+        return [(replace(accuracy, refusal=units.refusal), units), vanilla]
+    if shared.task == "mmstar" and shared.protocol == "lmms-eval":
+        refusal = None if all(units.l2_categories) else "some rows have no l2_category to average over"
+        return [(replace(accuracy, parts="none" if refusal else "l2_categories", refusal=refusal), units)]
+    if shared.task == "ocrbench" and len(units.a) == OCRBENCH_ROWS:
         return [(_Metric("score", "points", factor=float(OCRBENCH_ROWS)), units), (accuracy, units)]
     return [(accuracy, units)]
 
@@ -311,7 +337,8 @@ class _RowMaker:
         empty = SideScore(None, None, None, 0)
         a = b = empty
         difference: PairedDifference | None = None
-        if len(scored.a):
+        reason = self._reason or metric.refusal
+        if len(scored.a) and metric.refusal is None:
             difference = self._difference(metric, scored, parts, span)
             a, b = (self._side_score(metric, scored, values, parts, span) for values in (scored.a, scored.b))
         return ScoreRow(
@@ -322,8 +349,8 @@ class _RowMaker:
             span=span,
             a=a,
             b=b,
-            difference=None if self._reason else difference,
-            reason=self._reason or (None if difference else _NOTHING_SHARED),
+            difference=None if reason else difference,
+            reason=reason or (None if difference else _NOTHING_SHARED),
             holm_p=None,
             q=None,
             a_faults=side_faults(self._shared.a, places),

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark_rows import SharedSamples, compare_benchmark
+from harness.benchmark_rows import SharedSamples, compare_benchmark, with_known_clusters
 from harness.comparison import (
     DIRECTIONS,
     Benchmark,
@@ -116,8 +116,19 @@ def _repeats_a_seed(group: Sequence[tuple[StoredRun, Protocol | None]]) -> bool:
 def _labels(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> list[str]:
     """Return short names that differ: the model's, else the run folder's, with the protocol where one was named."""
     models = [run.manifest.model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] for run, _ in runs]
-    names = models if len(set(models)) == len(models) and all(models) else [run.path.resolve().name for run, _ in runs]
+    names = models if len(set(models)) == len(models) and all(models) else _folder_names([run for run, _ in runs])
     return [f"{name}@{protocol}" if protocol else name for name, (_, protocol) in zip(names, runs, strict=True)]
+
+
+def _folder_names(runs: Sequence[StoredRun]) -> list[str]:
+    """Return the ends of the runs' paths, as long as it takes to tell different folders apart."""
+    paths = [run.path.resolve() for run in runs]
+    names = [path.name for path in paths]
+    for length in range(2, max(len(path.parts) for path in paths) + 1):
+        if len(set(names)) == len(set(paths)):
+            break
+        names = ["/".join(path.parts[-length:]) for path in paths]
+    return names
 
 
 # --- the comparison -----------------------------------------------------------------------------------------------
@@ -202,26 +213,19 @@ def _parity(runs: Sequence[StoredRun]) -> tuple[ParityRow, ...]:
 def _side_table(spec: SideSpec) -> RunTable:
     """Return a side's columns; for several seeds the samples that all have, with the mean of their scores."""
     tables = [read_run_table(run, spec.protocol) for run in spec.runs]
-    first, *others = tables
-    for other in others:
-        mine, theirs = _matched(first, other)
-        first, other_rows = first.take(mine), other.take(theirs)
-        first = replace(
-            first,
-            values=first.values + other_rows.values,
-            ious=first.ious + other_rows.ious,
-            components={name: column + other_rows.components[name] for name, column in first.components.items()},
-        )
-    count = len(tables)
-    return (
-        first
-        if count == 1
-        else replace(
-            first,
-            values=first.values / count,
-            ious=first.ious / count,
-            components={name: column / count for name, column in first.components.items()},
-        )
+    for place in range(1, len(tables)):
+        mine, theirs = _matched(tables[0], tables[place])
+        tables[:place] = [table.take(mine) for table in tables[:place]]
+        tables[place] = tables[place].take(theirs)
+    if len(tables) == 1:
+        return tables[0]
+    first = tables[0]
+    return replace(
+        with_known_clusters(first, tables[1:]),
+        values=np.mean([table.values for table in tables], axis=0),
+        ious=np.mean([table.ious for table in tables], axis=0),
+        components={name: np.mean([table.components[name] for table in tables], axis=0) for name in first.components},
+        seeds=tuple(tables),
     )
 
 
@@ -249,12 +253,14 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
         members = rows[~differs]
         counts = (_count(tables[0], task) - len(rows), _count(tables[place], task) - len(rows), int(differs.sum()))
         whole = _task_comparability(a_spec, b_spec, task, counts, len(rows))
-        sample = (b if _elsewhere(a_spec) and not _elsewhere(b_spec) else a).take(members)
+        ours, theirs = a.take(members), b.take(members)
+        sides = (theirs, ours) if _elsewhere(a_spec) and not _elsewhere(b_spec) else (ours, theirs)
+        sample = with_known_clusters(sides[0], sides[1:])
         shared = SharedSamples(
             task=task,
             protocol=b_spec.protocol or b_spec.runs[0].manifest.protocol,
-            a=a.take(members),
-            b=b.take(members),
+            a=ours,
+            b=theirs,
             sample=sample,
             clusters=cluster_codes(sample.clusters),
         )
@@ -270,7 +276,8 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
         benchmarks=tuple(benchmarks),
         only_a_tasks=tuple(task for task in has[0] if task not in has[1]),
         only_b_tasks=tuple(task for task in has[1] if task not in has[0]),
-        samples=_sample_table(a.take(members), b.take(members), shared_tasks),
+        # of several seeds the first: its texts are what the explorer shows beside these values
+        samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.comparison import Comparability, ProvenanceField, RunFacts
 from harness.manifest import Manifest, TaskManifest, comparable_parts, task_hash
 from harness.run_store import StoredRun
-from harness.values import Json, Protocol
+from harness.values import BOX_FRAMES, BoxFrame, Json, Protocol
 
 SHOWN_DIGITS = 12
 """Digits of a hash that a table shows."""
@@ -51,7 +51,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
 
 def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[ProvenanceField, ...]:
     """Return the table of provenance of some runs, each under one protocol; values in their order."""
-    manifests = [replace(run.manifest, protocol=protocol or run.manifest.protocol) for run, protocol in runs]
+    manifests = [_as_scored(run, protocol) for run, protocol in runs]
     fields = [_field(name, manifests, text, must_agree=must) for name, text, must in _FIELDS]
     arguments = sorted({name for manifest in manifests for name in manifest.generation})
     fields += [
@@ -68,6 +68,15 @@ def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[Prove
         _field(f"package: {name}", manifests, lambda m, name=name: m.packages.get(name, "")) for name in packages
     ]
     return tuple(fields)
+
+
+def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
+    """Return a run's manifest with the protocol and the box frame of the scores that are compared."""
+    if protocol is None:
+        return run.manifest
+    frames: dict[str, BoxFrame] = {frame: frame for frame in BOX_FRAMES}
+    frame = frames.get(str(run.rescored.get(protocol, {}).get("box_frame")), run.manifest.box_frame)
+    return replace(run.manifest, protocol=protocol, box_frame=frame)
 
 
 def _field(
@@ -125,12 +134,15 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     reasons: list[str] = []
     notes: list[str] = []
     same_run = _same_folder(a[0].path, b[0].path)
-    parts = [
-        comparable_parts(replace(run.manifest, protocol=protocol or run.manifest.protocol)) for run, protocol in (a, b)
-    ]
+    scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
+    parts = [comparable_parts(manifest) for manifest in scored]
     elsewhere = [run.path.resolve().name for run, _ in (a, b) if run.manifest.predictions_only]
     if same_run:
-        notes.append("both sides are the same texts, scored under two protocols")
+        told_apart = [
+            f"{manifest.protocol}, boxes read as {manifest.box_frame or 'nothing: frame not known'}"
+            for manifest in scored
+        ]
+        notes.append(f"both sides are the same texts, scored twice: {' against '.join(told_apart)}")
     else:
         for name in parts[0]:
             one, other = parts[0][name], parts[1][name]

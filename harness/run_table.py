@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from harness.errors import IncompleteError
 from harness.intervals import CodeArray, FloatArray
 from harness.run_store import PARQUET_NAME, StoredRun, rescored_name
-from harness.values import FAULTS, Json, Protocol
+from harness.sample_columns import cluster_of
+from harness.values import FAULTS, Json, Protocol, Sample
 
 TASKS_WITH_EXTRA = ("mme", "ocrbench", "mathvista")
 """Tasks whose units or categories stand in official columns of `extra`; every `mmbench_` task too."""
@@ -48,8 +49,10 @@ class RunTable:
     """`format`, `caption` and `bbox` by name; NaN where there is none."""
     faults: NDArray[np.uint32]
     """Faults as bits, in the order of `FAULTS`."""
+    groups: tuple[str, ...]
+    """The samples' own cluster column; empty where it does not say."""
     clusters: tuple[str, ...]
-    """What makes samples dependent; a sample that stands alone has its own id."""
+    """What makes samples dependent: MMBench's question, MME's image, else the group; alone, a sample has its own id."""
     categories: tuple[str, ...]
     """The benchmark's categories; empty where there are none."""
     l2_categories: tuple[str, ...]
@@ -64,6 +67,13 @@ class RunTable:
     """Width and height of each image in pixels (samples x 2); NaN where not known."""
     extras: Mapping[int, Mapping[str, Json]]
     """Official columns by place, for the tasks whose aggregation reads them."""
+    seeds: tuple[RunTable, ...] = ()
+    """The tables of single seeds whose scores were averaged into this one, in its order; empty for one run."""
+
+    @property
+    def runs(self) -> tuple[RunTable, ...]:
+        """The tables of single runs behind this one: itself, where it is one."""
+        return self.seeds or (self,)
 
     def take(self, places: CodeArray) -> RunTable:
         """Return the samples at some places, in that order."""
@@ -77,6 +87,7 @@ class RunTable:
             ious=self.ious[places],
             components={name: column[places] for name, column in self.components.items()},
             faults=self.faults[places],
+            groups=picked(self.groups, places),
             clusters=picked(self.clusters, places),
             categories=picked(self.categories, places),
             l2_categories=picked(self.l2_categories, places),
@@ -85,6 +96,7 @@ class RunTable:
             choices=picked(self.choices, places),
             image_sizes=self.image_sizes[places],
             extras={new: self.extras[old] for new, old in enumerate(places.tolist()) if old in self.extras},
+            seeds=tuple(seed.take(places) for seed in self.seeds),
         )
 
 
@@ -110,7 +122,7 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
         extras = _extras(path, tasks, first)
     except (OSError, ValueError, KeyError) as fault:  # Arrow's own errors are of these kinds
         raise IncompleteError(f"cannot read {path}: {fault}; see: satori-bench runs verify {run.path}") from fault
-    ids = _texts(samples, "id")
+    ids, groups = _texts(samples, "id"), _texts(samples, "cluster")
     components = scores.column("components").combine_chunks()
     return RunTable(
         tasks=tasks,
@@ -120,7 +132,8 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
         ious=_numbers(scores.column("iou")),
         components={name: _numbers(components.field(name)) for name in ("format", "caption", "bbox")},
         faults=_fault_bits(scores.column("faults").combine_chunks()),
-        clusters=tuple(cluster or own for cluster, own in zip(_texts(samples, "cluster"), ids, strict=True)),
+        groups=groups,
+        clusters=_clusters(tasks, ids, groups, extras),
         categories=_texts(samples, "category"),
         l2_categories=_texts(samples, "l2_category"),
         gold_boxes_image_px=_boxes(samples),
@@ -163,6 +176,17 @@ def _extras(path: Path, tasks: Sequence[str], rows: NDArray[np.int64]) -> dict[i
         return {}
     texts = _read(path, ["extra"]).column("extra").take(rows[places]).to_pylist()
     return {place: cast("dict[str, Json]", json.loads(text)) for place, text in zip(places, texts, strict=True)}
+
+
+def _clusters(
+    tasks: Sequence[str], ids: Sequence[str], groups: Sequence[str], extras: Mapping[int, Mapping[str, Json]]
+) -> tuple[str, ...]:
+    """Return what makes each sample dependent, as the summary of a run has it."""
+    found = [group or own for group, own in zip(groups, ids, strict=True)]
+    for place, extra in extras.items():
+        sample = Sample(ids[place], tasks[place], "accepted", cluster=groups[place], extra=extra)
+        found[place] = cluster_of(sample)
+    return tuple(found)
 
 
 def _texts(table: Any, name: str) -> tuple[str, ...]:

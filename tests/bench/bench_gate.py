@@ -73,6 +73,7 @@ def columns(setting: Setting) -> RunTable:
         ious=nothing,
         components=dict.fromkeys(("format", "caption", "bbox"), nothing),
         faults=np.zeros(n, dtype=np.uint32),
+        groups=("",) * n,
         clusters=tuple(str(place // setting.size) for place in range(n)),
         categories=("",) * n,
         l2_categories=("",) * n,

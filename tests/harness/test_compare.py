@@ -340,6 +340,137 @@ def test_mme_without_all_subtasks_falls_back_to_accuracy(make_run):
     assert headline.metric == "accuracy"
 
 
+def headline(*folders):
+    return compared(*folders).pairs[0].benchmarks[0].headline
+
+
+def stored_headline(folder):
+    task = next(iter(load_run(folder).scores["tasks"].values()))
+    return task["headline"], task["metrics"][task["headline"]]["value"]
+
+
+@pytest.mark.parametrize("rows", [mmbench, mme, ocrbench, mathvista, mmstar])
+@pytest.mark.parametrize("protocol", ["strict", "lmms-eval"])
+def test_several_seeds_score_the_mean_of_their_own_scores(make_run, amend_manifest, rows, protocol):
+    seeds = [
+        amend_manifest(make_run(f"m{seed}", rows(seed), protocol=protocol), weights_hash="7" * 64, seed=seed)
+        for seed in (1, 2, 3)
+    ]
+    base = amend_manifest(make_run("base", rows(9), protocol=protocol))
+
+    comparison = compared(base, *seeds)
+
+    assert len(comparison.sides) == 2
+    own = [stored_headline(folder)[1] for folder in seeds]
+    row = comparison.pairs[0].benchmarks[0].headline
+    assert row.b.value == pytest.approx(np.mean(own))
+    assert row.difference.delta == pytest.approx(np.mean(own) - stored_headline(base)[1])
+
+
+def test_the_explorer_shows_the_seed_whose_texts_it_has(make_run, amend_manifest):
+    seeds = [
+        amend_manifest(make_run(f"m{seed}", shapes(some(60, 0.5, seed))), weights_hash="7" * 64, seed=seed)
+        for seed in (1, 2)
+    ]
+    base = make_run("base", shapes(some(60, 0.5, 9)))
+
+    samples = compared(base, *seeds).pairs[0].samples
+
+    assert set(samples.b.values.tolist()) == {0.0, 1.0}
+    np.testing.assert_array_equal(samples.b.values, np.array(some(60, 0.5, 1), dtype=float))
+
+
+def named_by_question_id(rows: list[dict]) -> list[dict]:
+    return [{**row, "group": "", "extra": {"question_id": row["group"]}} for row in rows]
+
+
+def test_mme_images_named_by_question_id_are_images(make_run):
+    a, b = (make_run(name, named_by_question_id(mme(seed))) for seed, name in ((1, "a"), (2, "b")))
+    row = headline(a, b)
+
+    assert (row.metric, row.a.value) == stored_headline(a)
+    assert row.b.value == stored_headline(b)[1]
+    assert (row.metric, row.difference.n) == ("total", 70)
+
+
+def test_mmbench_rows_whose_passes_cannot_be_put_together_have_no_accuracy(make_run):
+    rows = [[{k: v for k, v in row.items() if k != "index"} for row in mmbench(seed)] for seed in (1, 2)]
+    a, b = (make_run(name, one) for name, one in zip("ab", rows, strict=True))
+    benchmark = compared(a, b).pairs[0].benchmarks[0]
+
+    assert (benchmark.headline.metric, benchmark.headline.difference, benchmark.headline.a.value) == (
+        "accuracy",
+        None,
+        None,
+    )
+    assert "neither index nor group" in benchmark.headline.reason
+    assert stored_headline(a) == ("accuracy", None)
+    assert benchmark.metrics[0].metric == "vanilla_accuracy"
+
+
+def test_mmstar_under_lmms_eval_needs_l2_categories(make_run):
+    rows = [[{k: v for k, v in row.items() if k != "l2_category"} for row in mmstar(seed)] for seed in (1, 2)]
+    a, b = (make_run(name, one, protocol="lmms-eval") for name, one in zip("ab", rows, strict=True))
+
+    assert stored_headline(a) == ("accuracy", None)
+    assert headline(a, b).difference is None
+    assert "l2_category" in headline(a, b).reason
+
+
+@pytest.mark.parametrize(("rows", "clusters"), [(shapes, 30), (mmbench, 60), (named_by_question_id, 70)])
+def test_clusters_that_one_side_knows_hold_for_both_in_either_order(make_run, rows, clusters):
+    def of(seed):
+        if rows is shapes:
+            return shapes(some(60, 0.5, seed))
+        return mmbench(seed) if rows is mmbench else named_by_question_id(mme(seed))
+
+    known = make_run("known", of(1))
+    unknown = make_run(
+        "unknown", [{k: v for k, v in row.items() if k not in {"group", "index", "extra"}} for row in of(2)]
+    )
+
+    there, back = headline(known, unknown).difference, headline(unknown, known).difference
+
+    assert there.clusters == back.clusters == clusters
+    assert there.delta == pytest.approx(-back.delta)
+    assert there.p == back.p
+    assert (there.flips_down, there.flips_up) == (back.flips_up, back.flips_down)
+
+
+def test_ocrbench_with_a_failed_row_keeps_its_score(make_run):
+    rows = ocrbench(1)
+    del rows[17]["answers"]
+    a, b = make_run("a", rows), make_run("b", ocrbench(2))
+    row = headline(a, b)
+
+    assert (row.metric, row.a.value) == (stored_headline(a)[0], pytest.approx(stored_headline(a)[1]))
+    assert row.difference.n == 999
+
+
+def test_folders_of_one_name_are_told_apart_by_their_parents(make_run, tmp_path):
+    folders = []
+    for parent, seed in (("first", 1), ("second", 2)):
+        (tmp_path / parent).mkdir()
+        folders.append(make_run("same", shapes(some(40, 0.5, seed))).rename(tmp_path / parent / "latest"))
+
+    assert [side.label for side in compared(*folders).sides] == ["first/latest", "second/latest"]
+
+
+def test_a_rescore_in_another_frame_is_called_that(make_run):
+    folder = make_run("a", shapes(some(40, 0.5, 1)))
+    rescore_run(load_run(folder), "strict", box_frame="norm_1000")
+
+    comparison = compared(folder, f"{folder}@strict")
+
+    assert (
+        comparison.pairs[0]
+        .comparability.notes[0]
+        .endswith("strict, boxes read as image_px against strict, boxes read as norm_1000")
+    )
+    [frame] = [field for field in comparison.provenance if field.name == "box frame"]
+    assert frame.values == ("image_px", "norm_1000")
+
+
 # --- grounding ----------------------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ def columns(values, *, ious=None, faulty=0, fault="missing", cluster=1) -> RunTa
         ious=nothing if ious is None else np.array(ious, dtype=float),
         components={"format": nothing, "caption": nothing, "bbox": nothing},
         faults=faults,
+        groups=("",) * n,
         clusters=tuple(str(place // cluster) for place in range(n)),
         categories=("",) * n,
         l2_categories=("",) * n,
