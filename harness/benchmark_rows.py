@@ -211,8 +211,19 @@ def _answer_units(shared: SharedSamples) -> _Units:
     if first.refusal:
         return replace(rows, refusal=first.refusal)
     kind = "image" if task == "mme" else "question" if task.startswith("mmbench_") else "sample"
-    means = [np.mean([one.values for one in side], axis=0) for side in (a, b)]
-    return _Units(*means, cluster_codes(first.clusters), first.categories, first.l2_categories, kind)
+    return _Units(
+        a=_mean([one.values for one in a]),
+        b=_mean([one.values for one in b]),
+        clusters=cluster_codes(first.clusters),
+        categories=first.categories,
+        l2_categories=first.l2_categories,
+        kind=kind,
+    )
+
+
+def _mean(seeds: Sequence[FloatArray]) -> FloatArray:
+    """Return the mean of several seeds' values, NaN where any of them has none."""
+    return np.mean(np.array(seeds), axis=0, dtype=np.float64)
 
 
 def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray, *, named: bool = False) -> _Units:

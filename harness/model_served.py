@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import SplitResult, urlsplit
 
 from openai import (
     APIConnectionError,
@@ -43,6 +45,7 @@ DEFAULT_CONCURRENCY = 16
 _BATCHES_AHEAD = 2
 """Requests of a batch for each that is under way, so that a slow one does not leave the others' places empty."""
 _MOST_REASON_CHARACTERS = 300
+_MOST_TOKENS = 10**9
 
 
 class ServerGoneError(IncompleteError, ConnectionError):
@@ -116,11 +119,8 @@ class SatoriServed(RecordingModel):
             self.pixel_limits = PixelLimits(int(min_pixels), int(max_pixels), int(factor))
         self._server = Server(model, base_url, api_key, max(1, int(concurrency)), float(timeout_s), int(retries))
         self._seed = int(seed)
-        self._client = OpenAI(
-            api_key=api_key, base_url=base_url, timeout=self._server.timeout_s, max_retries=self._server.retries
-        )
+        self._client = connect(self._server)
         self.start_batches_at(_BATCHES_AHEAD * self._server.concurrency)
-        check_served(self._client, self._server)
 
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
         """Ask for each prompt; results keep the order of the prompts.
@@ -144,27 +144,21 @@ class SatoriServed(RecordingModel):
     def _ask(self, prompt: Prompt) -> _Answer:
         """Ask once (the library retries); a request that fails for good has no text but a reason."""
         try:
-            reply = cast("Any", self._client.chat.completions.create(**self._arguments(prompt)))
+            # raw: the library's own reading checks nothing and falls over replies that are none
+            reply = self._client.chat.completions.with_raw_response.create(**self._arguments(prompt))
+            written = read_reply(json.loads(reply.http_response.text))
         except (AuthenticationError, PermissionDeniedError, NotFoundError) as fault:
             raise ConfigError(f"{self._server.base_url} refuses {self._server.model}: {_reason(fault)}") from fault
         except OpenAIError as fault:
-            failed = Generation(text="", error=f"request failed: {_reason(fault)}")
-            return _Answer(failed, isinstance(fault, APIConnectionError), isinstance(fault, APITimeoutError))
-        if not reply.choices:
-            return _Answer(Generation(text="", error="request failed: the reply has no choices"))
-        if reply.choices[0].finish_reason == "content_filter":
-            return _Answer(Generation(text="", error="request failed: the server's filter withheld the answer"))
+            return _Answer(_failed(_reason(fault)), isinstance(fault, APIConnectionError), _is_timeout(fault))
+        except (ValueError, RecursionError) as fault:
+            return _Answer(_failed(f"the reply is no JSON ({_reason(fault)})"))
+        if written.error is not None:
+            return _Answer(written)
         first = prompt.images[0] if prompt.images and self.pixel_limits is not None else None
-        text, stopped = cut_at_stop(reply.choices[0].message.content or "", prompt.decoding.until)
-        return _Answer(
-            Generation(
-                text=text,
-                input_size=None if first is None else Size(first.width, first.height),
-                input_tokens=None if reply.usage is None else reply.usage.prompt_tokens,
-                output_tokens=None if reply.usage is None else reply.usage.completion_tokens,
-                truncated=reply.choices[0].finish_reason == "length" and not stopped,
-            )
-        )
+        text, stopped = cut_at_stop(written.text, prompt.decoding.until)
+        seen = None if first is None else Size(first.width, first.height)
+        return _Answer(replace(written, text=text, input_size=seen, truncated=written.truncated and not stopped))
 
     def _arguments(self, prompt: Prompt) -> dict[str, Any]:
         """Return the request; what is neutral is left out, since hosted servers refuse what they do not know."""
@@ -205,29 +199,104 @@ class _Answer:
     """Whether it was for lack of time."""
 
 
-def check_served(client: OpenAI, server: Server) -> None:
-    """Make sure that a server answers and serves the model, before anything is asked.
+def read_reply(reply: object) -> Generation:
+    """Read a chat completion, which is as untrusted as any text of a model.
+
+    Args:
+        reply: The reply as plain JSON values.
+
+    Returns:
+        The text with its token counts; a generation with an error where there is no text to be had.
+    """
+    fields = _object(reply)
+    choices = fields.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return _failed("the reply has no choices")
+    choice = _object(cast("list[object]", choices)[0])
+    if choice.get("finish_reason") == "content_filter":
+        return _failed("the server's filter withheld the answer")
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return _failed("the reply has no message")
+    content = _object(cast("object", message)).get("content")
+    if content is not None and not isinstance(content, str):
+        return _failed(f"the reply's content is no text but {type(content).__name__}")
+    usage = _object(fields.get("usage"))
+    return Generation(
+        text=content or "",
+        input_tokens=_count(usage.get("prompt_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        truncated=choice.get("finish_reason") == "length",
+    )
+
+
+def _object(value: object) -> dict[str, object]:
+    """Return a JSON object; an empty one for anything else."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int | None:
+    """Return a number of tokens; None for what cannot be one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
+
+
+def _failed(why: str) -> Generation:
+    """Return what stands for an answer that there is none of."""
+    return Generation(text="", error=f"request failed: {why}")
+
+
+def connect(server: Server) -> OpenAI:
+    """Return a client of a server that answers and serves the model, before anything is asked.
 
     A server that keeps no list of its models is taken at its word.
 
     Raises:
-        ConfigError: it cannot be reached, refuses the key, or lists other models only.
+        ConfigError: the address or the key cannot be one; the server cannot be reached, refuses the key, or lists
+            other models only.
     """
-    try:
-        listed = [model.id for model in client.models.list()]
-    except (AuthenticationError, PermissionDeniedError) as fault:
-        raise ConfigError(f"{server.base_url} refuses the key: {_reason(fault)}. Give it with --api-key") from fault
-    except APIStatusError:
-        return
-    except OpenAIError as fault:
-        raise ConfigError(
-            f"no server answers at {server.base_url} ({_reason(fault)}). Start one, for instance: vllm serve MODEL"
-        ) from fault
+    address = _address_of(server.base_url)
+    if address is None or address.scheme not in {"http", "https"} or not address.netloc:
+        raise ConfigError(f"{server.base_url!r} is no address of a server: write it as http://localhost:8000/v1")
+    if not server.api_key.isascii():
+        raise ConfigError("the key holds characters that no HTTP header can carry: give the right one with --api-key")
+    client = OpenAI(
+        api_key=server.api_key, base_url=server.base_url, timeout=server.timeout_s, max_retries=server.retries
+    )
+    listed = _listed_models(client, server)
     if listed and server.model not in listed:
         raise ConfigError(
             f"{server.base_url} does not serve {server.model!r} but {', '.join(sorted(listed)[:10])}."
             f"{did_you_mean(server.model, listed)} Name it with --served-name"
         )
+    return client
+
+
+def _listed_models(client: OpenAI, server: Server) -> list[str]:
+    """Return the names that a server lists; none where it keeps no list."""
+    try:
+        listed = [cast("object", getattr(model, "id", None)) for model in client.models.list()]
+    except (AuthenticationError, PermissionDeniedError) as fault:
+        raise ConfigError(f"{server.base_url} refuses the key: {_reason(fault)}. Give it with --api-key") from fault
+    except APIStatusError:
+        return []
+    except OpenAIError as fault:
+        raise ConfigError(
+            f"no server answers at {server.base_url} ({_reason(fault)}). Start one, for instance: vllm serve MODEL"
+        ) from fault
+    except Exception as fault:  # the library takes an HTML page for a list and falls over it
+        raise ConfigError(
+            f"{server.base_url} answers, but not as an OpenAI-compatible API does ({_reason(fault)}). "
+            "Most have their root at /v1"
+        ) from fault
+    return [name for name in listed if isinstance(name, str)]
+
+
+def _address_of(address: str) -> SplitResult | None:
+    """Return the parts of an address; None for what cannot be one."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
 
 
 def _message(turn: Turn) -> dict[str, Any]:
@@ -250,7 +319,12 @@ def _png_url(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _reason(fault: OpenAIError) -> str:
+def _is_timeout(fault: OpenAIError) -> bool:
+    """Whether a request failed for lack of time."""
+    return isinstance(fault, APITimeoutError)
+
+
+def _reason(fault: Exception) -> str:
     """Return what went wrong in a few words."""
     text = " ".join(str(fault.__cause__ or fault).split())
     return f"{type(fault).__name__}: {text}"[:_MOST_REASON_CHARACTERS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import threading
 import time
 from collections import Counter
@@ -43,6 +44,10 @@ class Served:
     fail: dict[str, list[int]] = field(default_factory=dict)
     """By a word in the question: statuses to answer with, one a request, before it succeeds."""
     delay_s: float = 0.0
+    raw: bytes | None = None
+    """The whole reply, in place of a completion."""
+    listed: bytes | None = None
+    """The whole list of models, in place of one."""
     seen: list[dict] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     most_at_once: int = 0
@@ -56,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         models = self.served.models
         found = {"object": "list", "data": [{"id": name, "object": "model"} for name in models or []]}
-        self.answer(200 if models is not None else 404, found)
+        self.answer(200 if models is not None else 404, found, self.served.listed)
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -77,10 +82,12 @@ class Handler(BaseHTTPRequestHandler):
         }
         usage = {"prompt_tokens": 70, "completion_tokens": 21, "total_tokens": 91}
         found = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
-        self.answer(status, found | {"usage": usage} if status == 200 else {"error": {"message": f"said {status}"}})
+        if status != 200:
+            return self.answer(status, {"error": {"message": f"said {status}"}})
+        return self.answer(status, found | {"usage": usage}, self.served.raw)
 
-    def answer(self, status: int, found: dict):
-        content = json.dumps(found).encode()
+    def answer(self, status: int, found: dict, raw: bytes | None = None):
+        content = json.dumps(found).encode() if raw is None else raw
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
@@ -247,6 +254,85 @@ def test_no_server_is_said_before_anything_is_asked():
 def test_one_pixel_limit_alone_is_refused(served):
     with pytest.raises(ConfigError, match="go together"):
         SatoriServed("tiny", served.url, min_pixels=3136)
+
+
+def completion(**changes) -> bytes:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": TEXT}}
+    return json.dumps({"id": "1", "object": "chat.completion", "choices": [choice], **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "no JSON"),
+        (b'{"id": "x", "choices": [', "no JSON"),
+        (b"<html>hello</html>", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"5", "no choices"),
+        (completion(choices=None), "no choices"),
+        (completion(choices=[]), "no choices"),
+        (completion(choices=[None]), "no message"),
+        (completion(choices=[{"message": None}]), "no message"),
+        (completion(choices=[{"message": {"content": [{"type": "text", "text": "B"}]}}]), "no text but list"),
+        (completion(choices=[{"message": {"content": 5}}]), "no text but int"),
+        (json.dumps({"error": {"message": "out of memory"}}).encode(), "no choices"),
+    ],
+)
+def test_a_reply_that_is_none_is_a_failed_request(served, raw, why):
+    served.raw = raw
+    found = SatoriServed("tiny", served.url).generate_batch(prompts("one", "two"))
+
+    assert [one.text for one in found] == ["", ""]
+    assert all(why in one.error for one in found)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (None, (None, None)),
+        ({}, (None, None)),
+        ({"prompt_tokens": "many", "completion_tokens": None}, (None, None)),
+        ({"prompt_tokens": math.nan, "completion_tokens": 1.5}, (None, None)),
+        ({"prompt_tokens": -1, "completion_tokens": 10**30}, (None, None)),
+        ({"prompt_tokens": True, "completion_tokens": 7}, (None, 7)),
+        ("free", (None, None)),
+    ],
+)
+def test_counts_that_are_none_are_not_stored(served, usage, counts):
+    served.raw = completion(usage=usage)
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("what?"))
+
+    assert (found.text, found.input_tokens, found.output_tokens) == (TEXT, *counts)
+
+
+def test_a_lone_surrogate_survives(served):
+    served.raw = completion(choices=[{"message": {"content": "\ud800 B"}}])
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("what?"))
+
+    assert found.text == "\ud800 B"
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "said"),
+    [
+        ("localhost:8000/v1", "none", "write it as http://"),
+        ("http://[::1", "none", "no address of a server"),
+        ("", "none", "no address of a server"),
+        ("http://127.0.0.1:9/v1", "k\u00e9y", "no HTTP header can carry"),
+    ],
+)
+def test_an_address_or_key_that_cannot_be_one_is_said_so(url, key, said):
+    with pytest.raises(ConfigError, match=said):
+        SatoriServed("tiny", url, api_key=key, retries=0)
+
+
+@pytest.mark.parametrize("listed", [b"<html>hello</html>", b'{"data": null}', b'{"data": [{"foo": 1}]}', b"[]", b""])
+def test_a_strange_list_of_models_is_a_fault_of_the_address_or_no_list(served, listed):
+    served.listed = listed
+    try:
+        SatoriServed("tiny", served.url, retries=0)
+    except ConfigError as fault:
+        assert "/v1" in str(fault)  # noqa: PT017 - either is right: refused with this hint, or taken at its word
 
 
 @pytest.mark.slow
