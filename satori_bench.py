@@ -291,17 +291,36 @@ def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -
     """Evaluate a checkpoint; leave a run folder and a table."""
     _quiet_libraries(debug=ctx.obj["debug"])
     from dataclasses import replace
-    from functools import partial
 
     from harness.interruption import Interruption
     from reports.progress import RunProgress
     from tasks.run import retry_run, run_benchmarks
 
-    work = partial(retry_run, retry) if retry is not None else partial(run_benchmarks, _run_spec(options))
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
         environment = _run_environment(progress, interruption)
-        result = work(replace(environment, api_key=options["api_key"] or environment.api_key))
+        environment = replace(environment, api_key=options["api_key"] or environment.api_key)
+        if retry is not None:
+            result = retry_run(retry, environment, _retry_changes(ctx, options))
+        else:
+            result = run_benchmarks(_run_spec(options), environment)
     return _show_run(result, as_json=as_json)
+
+
+def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command line gives beside --retry; what would ask something else is refused."""
+    from tasks.run import RETRY_MAY_CHANGE
+
+    given = {
+        option.name: option.opts[0]
+        for option in ctx.command.params
+        if option.name in options and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    }
+    barred = [flag for name, flag in given.items() if name not in {*RETRY_MAY_CHANGE, "api_key"}]
+    if barred:
+        raise ConfigError(
+            f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
+        )
+    return {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
 
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:

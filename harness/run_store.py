@@ -379,7 +379,8 @@ def add_scores(
 
     Raises:
         ValueError: an unknown protocol.
-        IncompleteError: the run is not finished, or its checksums are missing.
+        IncompleteError: the run is not finished, its checksums are missing, or its journal is not the one that was
+            published: nobody knows whose texts would be scored.
         RunLockedError: another process is writing to the run.
         StoreError: the disk refuses.
     """
@@ -387,6 +388,11 @@ def add_scores(
         raise ValueError(f"unknown protocol {protocol!r}; known are {', '.join(PROTOCOLS)}")
     parquet, summary = rescored_name("samples", protocol, "parquet"), rescored_name("scores", protocol, "json")
     with _adding_to(path) as sums, _disk("write to", path):
+        if sums.get(JOURNAL_NAME) != _sha256(path / JOURNAL_NAME):
+            raise IncompleteError(
+                f"{path / JOURNAL_NAME} was changed after the run was published: restore it from a copy. "
+                f"What else is wrong says: satori-bench runs verify {path}"
+            )
         write_parquet(path / parquet, records, SCORE_COLUMNS)
         write_atomically(path / summary, scores_bytes(scores()))
         _write_sums(path, sums | {name: _sha256(path / name) for name in (parquet, summary)})

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
 
+RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out")
+"""What a retry may do otherwise than its run: where and how fast it asks, never what."""
+
 _PROBE_BYTES = 2**20
 """Room that a run needs at the very least; a full disk is found before anything is asked."""
 
@@ -224,10 +227,15 @@ def run_benchmarks(spec: RunSpec, environment: RunEnvironment) -> RunResult:
     return _run(spec, environment, start_from=None)
 
 
-def retry_run(folder: Path, environment: RunEnvironment) -> RunResult:
+def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, object] | None = None) -> RunResult:
     """Ask again what stayed unscored for the fault `error` in a run, with the run's own configuration.
 
     A finished run is never overwritten: the result is a new run that begins with the old one's records.
+
+    Args:
+        folder: The run, finished or not.
+        environment: What a run takes from its surroundings.
+        changes: Fields of the configuration to change, of those in `RETRY_MAY_CHANGE`.
 
     Raises:
         ConfigError: The run was not made by `run`.
@@ -237,7 +245,7 @@ def retry_run(folder: Path, environment: RunEnvironment) -> RunResult:
     asked = stored.manifest.other.get("arguments")
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
-    spec = replace(_spec_from(asked), out=folder.parent)
+    spec = replace(_spec_from(asked), **{"out": folder.parent, **(changes or {})})
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
     return _run(spec, environment, start_from=folder if stored.finished else None)

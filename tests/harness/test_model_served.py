@@ -387,6 +387,20 @@ class TestRun:
         assert again_code == ExitCode.OK, err
         assert json.loads(again_out)["tasks"]["shapes"]["unscored"] == {}
 
+    def test_a_retry_may_ask_another_server_but_nothing_else(self, served, command):
+        served.fail["circle"] = [400] * 99
+        _, out, _ = command(
+            "run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "shapes",
+            "--dataset", "shapes=tiny", "--limit", 12, "--box-frame", "norm_1000", "--json",
+        )  # fmt: skip
+        folder = json.loads(out)["run"]
+        barred, _, said = command("run", "--retry", folder, "--limit", 24, "--model", "other")
+        gone, _, nowhere = command("run", "--retry", folder, "--base-url", "http://127.0.0.1:9/v1")
+
+        assert (barred, gone) == (ExitCode.USAGE, ExitCode.USAGE)
+        assert "leave out --model, --limit" in said
+        assert "127.0.0.1:9" in nowhere
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

@@ -1030,3 +1030,20 @@ def test_record_count_is_that_of_keys_after_a_retry(tmp_path):
 
     assert [record.score.value for record in read_records(path / "samples.jsonl")] == [1.0, 1.0]
     assert len(list(read_rows(path / "samples.parquet", ["id"]))) == 2
+
+
+def test_a_journal_that_was_changed_is_not_scored_again(make_run):
+    from harness.rescore import rescore_run
+
+    rows = [{"id": str(n), "task": "mmstar", "prediction": "A", "answers": ["A"]} for n in range(20)]
+    folder = make_run("a", rows)
+    journal = folder / "samples.jsonl"
+    kept = journal.read_bytes()
+    for changed in (b"", kept.replace(b'"text":"A"', b'"text":"B"', 1)):
+        journal.write_bytes(changed)
+        with pytest.raises(IncompleteError, match="changed after the run was published"):
+            rescore_run(load_run(folder), "paper")
+
+    assert not list(folder.glob("*paper*"))
+    journal.write_bytes(kept)
+    assert rescore_run(load_run(folder), "paper").tasks["mmstar"].rows == 20
