@@ -84,9 +84,10 @@ def test_a_fetched_baseline_is_found_in_its_artifact(runs, tmp_path):
     assert (returned, outputs.get("exit-code")) == (0, "0")
 
 
-def test_no_baseline_is_never_a_pass(runs, tmp_path):
+@pytest.mark.parametrize("fetched", [".", "never-fetched"])
+def test_no_baseline_is_never_a_pass(runs, tmp_path, fetched):
     returned, outputs, _ = step(
-        "Gate", tmp_path, CANDIDATE=str(runs["good"]), FETCHED=str(tmp_path), REPORT=str(tmp_path / "report")
+        "Gate", tmp_path, CANDIDATE=str(runs["good"]), FETCHED=str(tmp_path / fetched), REPORT=str(tmp_path / "report")
     )
 
     assert (returned, outputs) == (5, {})
