@@ -8,7 +8,7 @@ says of the samples that both have.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -76,6 +76,9 @@ class RunFacts:
     """Whether the texts were made elsewhere."""
     created_utc: str
     """When it began."""
+    mean_ious: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    """Mean union IoU by task as its own scores say it, over all its samples, shared or not; None where the frame of its
+    boxes is not known. A task without gold boxes is not in it."""
 
 
 @dataclass(frozen=True, slots=True)

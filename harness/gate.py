@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal, TypeAlias
 
 from harness.comparison import Benchmark, Comparison, Pair, ScoreRow, Side
@@ -138,10 +139,11 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     baseline, candidate = comparison.sides[pair.a], comparison.sides[pair.b]
     gated, absent, notes = _gated(pair, baseline, policy)
     rows = [_gated_row(benchmark, policy) for benchmark in gated]
-    problems = [_problem(benchmark, row, policy) for benchmark, row in zip(gated, rows, strict=True)]
+    sides = (baseline, candidate)
+    problems = [_problem(benchmark, row, sides, policy) for benchmark, row in zip(gated, rows, strict=True)]
     adjusted = _holm_of([None if problem else row for row, problem in zip(rows, problems, strict=True)])
     benchmarks = [
-        _benchmark_verdict(benchmark, row, problem, p_holm, policy)
+        _benchmark_verdict(row, problem, p_holm, _checks(benchmark, candidate, policy), policy)
         for benchmark, row, problem, p_holm in zip(gated, rows, problems, adjusted, strict=True)
     ]
     benchmarks += [_absent(task, policy) for task in absent]
@@ -190,7 +192,7 @@ def _gated_row(benchmark: Benchmark, policy: GatePolicy) -> ScoreRow:
     return rows[wanted]
 
 
-def _problem(benchmark: Benchmark, row: ScoreRow, policy: GatePolicy) -> str | None:
+def _problem(benchmark: Benchmark, row: ScoreRow, sides: tuple[Side, Side], policy: GatePolicy) -> str | None:
     """Say why a benchmark cannot be judged; None when it can."""
     if not benchmark.comparability.comparable:
         return "; ".join(benchmark.comparability.reasons)
@@ -202,9 +204,29 @@ def _problem(benchmark: Benchmark, row: ScoreRow, policy: GatePolicy) -> str | N
         errors = faults.by_name.get("error", 0)
         if errors > MOST_UNEXPLAINED * faults.rows:
             return f"{errors:,} of the {name}'s {faults.rows:,} samples could not be scored for an error"
-    if policy.mean_iou_floor is not None and row.b_faults.by_name.get("frame_unknown"):
+    unheld = None if policy.mean_iou_floor is None else _floor_problem(benchmark, *sides)
+    return unheld or row.reason
+
+
+def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str | None:
+    """Say why a task's mean-IoU floor cannot be held to the candidate; None when it can, or the task has no boxes."""
+    task = benchmark.task
+    unplaced = any(run.mean_ious.get(task, 0.0) is None for run in candidate.runs)
+    if unplaced or benchmark.headline.b_faults.by_name.get("frame_unknown"):
         return "the mean-IoU floor cannot be held to boxes of an unknown frame: declare --box-frame"
-    return row.reason
+    if _mean_iou(candidate, task) is None and any(task in run.mean_ious for run in baseline.runs):
+        return (
+            "the mean-IoU floor cannot be held to the candidate, which carries no gold boxes where the baseline does: "
+            "score it with the same gold"
+        )
+    return None
+
+
+def _mean_iou(side: Side, task: str) -> float | None:
+    """Return a side's own mean IoU over all its samples with gold boxes (several seeds: their mean); None without."""
+    values = [run.mean_ious.get(task) for run in side.runs]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
 
 
 def _run_reasons(baseline: Side, candidate: Side, pair: Pair) -> list[str]:
@@ -230,11 +252,10 @@ def _holm_of(rows: Sequence[ScoreRow | None]) -> list[float | None]:
 
 
 def _benchmark_verdict(
-    benchmark: Benchmark, row: ScoreRow, problem: str | None, p_holm: float | None, policy: GatePolicy
+    row: ScoreRow, problem: str | None, p_holm: float | None, checks: tuple[LimitCheck, ...], policy: GatePolicy
 ) -> BenchmarkVerdict:
     """Judge one benchmark."""
-    tolerance = policy.tolerance_of(benchmark.task) / 100 * row.span
-    checks = _checks(benchmark, policy)
+    tolerance = policy.tolerance_of(row.task) / 100 * row.span
     difference = row.difference
     needed: int | None = None
     if problem is not None or difference is None:
@@ -253,7 +274,7 @@ def _benchmark_verdict(
         kept = "" if state != "regression" else f"{reason}; "
         state, reason = "regression", kept + "; ".join(_broken_text(check) for check in broken)
     return BenchmarkVerdict(
-        task=benchmark.task,
+        task=row.task,
         metric=row.metric,
         state=state,
         reason=reason,
@@ -265,14 +286,14 @@ def _benchmark_verdict(
     )
 
 
-def _checks(benchmark: Benchmark, policy: GatePolicy) -> tuple[LimitCheck, ...]:
+def _checks(benchmark: Benchmark, candidate: Side, policy: GatePolicy) -> tuple[LimitCheck, ...]:
     """Hold the candidate to the policy's limits."""
     checks: list[LimitCheck] = []
     faults = benchmark.headline.b_faults
     if policy.parse_fault_ceiling is not None and faults.rows:
         share, limit = faults.parse / faults.rows, policy.parse_fault_ceiling / 100
         checks.append(LimitCheck("parse faults", share, limit, share <= limit))
-    overlap = next((row.b.value for row in benchmark.metrics if row.metric == "mean_iou"), None)
+    overlap = _mean_iou(candidate, benchmark.task)
     if policy.mean_iou_floor is not None and overlap is not None:
         checks.append(LimitCheck("mean IoU", overlap, policy.mean_iou_floor, overlap >= policy.mean_iou_floor))
     return tuple(checks)

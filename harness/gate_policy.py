@@ -43,7 +43,7 @@ class GatePolicy:
     parse_fault_ceiling: float | None = None
     """Greatest percentage of the candidate's texts with a parse fault; None: not looked at."""
     mean_iou_floor: float | None = None
-    """Least mean IoU of the candidate on tasks with gold boxes, in [0, 1]; None: not looked at."""
+    """Least mean IoU of the candidate's own scores on each task with gold boxes, in [0, 1]; None: not looked at."""
     on_inconclusive: OnInconclusive = "pass"
     """What inconclusive does."""
     noise_floor: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -20,6 +20,16 @@ def rows(right: int, n=200, task="shapes") -> list[dict]:
     ]  # fmt: skip
 
 
+def boxed(n=200, gold=200, placed=200) -> list[dict]:
+    """Right answers, with a gold box in the first `gold` rows and a box in its place in the first `placed`."""
+    texts = [f"<caption>a</caption><bbox>[[{x},0,{x + 9},9]]</bbox><answer>red</answer>" for x in (0, 40)]
+    size = {"width": 56, "height": 56, "boxes": [[0, 0, 9, 9]]}
+    return [
+        {**row, "prediction": texts[place >= placed], **(size if place < gold else {})}
+        for place, row in enumerate(rows(n, n))
+    ]
+
+
 def command(*arguments):
     """Return the exit code and stdout; a fault that a person can mend becomes its code, as in `main`."""
     result = CliRunner().invoke(cli, [str(argument) for argument in arguments], standalone_mode=False)
@@ -59,6 +69,21 @@ def test_gate_leaves_with_the_verdicts_code(runs, tmp_path, candidate, policy, c
 
     assert found == code
     assert word in text
+
+
+@pytest.mark.parametrize(
+    ("gold", "placed", "floor", "code"),
+    [(25, 25, 0.13, 3), (25, 25, 0.12, 0), (0, 0, 0.5, 3), (200, 200, 0.5, 0)],
+)
+def test_the_mean_iou_floor_is_held_to_what_the_candidates_scores_say(make_run, tmp_path, gold, placed, floor, code):
+    base, new = make_run("base", boxed(gold=gold)), make_run("new", boxed(placed=placed))
+    (tmp_path / "gate.toml").write_text(f"tolerance = 5\nmean_iou_floor = {floor}")
+    code_found, text = command("gate", new, "--baseline", base, "--policy", tmp_path / "gate.toml", "--json")
+    (check,) = json.loads(text)["benchmarks"][0]["checks"]
+    scores = json.loads((new / "scores.json").read_text())
+
+    assert (code_found, check["kept"]) == (code, code == 0)
+    assert check["value"] == scores["tasks"]["shapes"]["metrics"]["mean_iou"]["value"] == placed / 200
 
 
 def test_every_report_of_one_gate_says_the_same(runs, tmp_path):

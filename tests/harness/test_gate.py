@@ -51,15 +51,17 @@ def benchmark(name, a: RunTable, b: RunTable, comparability=None, left_out=(0, 0
     return compare_benchmark(shared, comparability or Comparability(), left_out, seed=0, draws=999)
 
 
-def comparison(*benchmarks, only_a=(), partial=False, reasons=()):
+def comparison(*benchmarks, only_a=(), partial=False, reasons=(), mean_ious=((), ())):
+    """Return a comparison of two nameless runs; `mean_ious` is each run's own, by task."""
     from pathlib import Path
 
     facts = RunFacts("run", Path("run"), "model", "", "strict", False, "plain", 0, partial, False, "")
+    base, new = (replace(facts, mean_ious=dict(own)) for own in mean_ious)
     empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
     side = SampleSide(empty, empty, np.zeros(0, dtype=np.uint32), none)
     samples = SampleTable((), none, (), none, (), np.zeros(0, dtype=np.int8), side, side)
     pair = Pair(0, 1, Comparability(reasons), tuple(benchmarks), tuple(only_a), (), samples)
-    return Comparison((Side("base", (facts,), ()), Side("new", (facts,), ())), (), (pair,), (), 0, 999)
+    return Comparison((Side("base", (base,), ()), Side("new", (new,), ())), (), (pair,), (), 0, 999)
 
 
 def right(n, share):
@@ -175,18 +177,53 @@ def test_parse_faults_above_the_ceiling_fail():
 
 
 def test_mean_iou_below_the_floor_fails():
-    both = [columns(right(1000, share), ious=[0.4] * 1000) for share in (0.6, 0.7)]
-    found = comparison(benchmark("t", *both))
+    found = comparison(changed(n=1000, now=0.7), mean_ious=({"t": 0.4}, {"t": 0.4}))
 
     assert judge(found, GatePolicy(mean_iou_floor=0.4)).outcome == "pass"
     assert judge(found, GatePolicy(mean_iou_floor=0.41)).exit_code == ExitCode.REGRESSION
 
 
+def test_the_floor_is_held_to_all_of_the_candidates_boxes_not_to_the_shared_ones():
+    both = [columns(right(1000, 0.6), ious=[1.0] * 1000) for _ in range(2)]
+    found = comparison(benchmark("t", *both), mean_ious=({"t": 1.0}, {"t": 0.125}))
+    verdict = judge(found, GatePolicy(mean_iou_floor=0.5))
+
+    assert verdict.exit_code == ExitCode.REGRESSION
+    assert [(check.value, check.kept) for check in verdict.benchmarks[0].checks] == [(0.125, False)]
+    assert "mean IoU 0.125" in verdict.benchmarks[0].reason
+
+
+def test_the_floor_is_held_to_boxes_that_the_baseline_has_no_gold_for():
+    found = comparison(changed("t"), changed("u"), mean_ious=({"t": 0.9}, {"t": 0.9, "u": 0.0}))
+    verdict = judge(found, GatePolicy(mean_iou_floor=0.5))
+
+    assert {item.task: item.state for item in verdict.benchmarks} == {"t": "ok", "u": "regression"}
+    assert verdict.exit_code == ExitCode.REGRESSION
+
+
+def test_the_floor_of_several_seeds_is_held_to_their_mean():
+    found = comparison(changed(), mean_ious=((), {"t": 0.4}))
+    seeds = tuple(replace(found.sides[1].runs[0], mean_ious={"t": value}) for value in (0.4, 0.6))
+    both = replace(found, sides=(found.sides[0], replace(found.sides[1], runs=seeds)))
+
+    assert judge(both, GatePolicy(mean_iou_floor=0.5)).outcome == "pass"
+    assert judge(both, GatePolicy(mean_iou_floor=0.51)).exit_code == ExitCode.REGRESSION
+
+
 @pytest.mark.parametrize(
-    "found", [changed(), changed(faulty=3, fault="frame_unknown")], ids=["no boxes", "unknown frame"]
+    ("found", "mean_ious"),
+    [
+        (changed(), ((), ())),
+        (changed(faulty=3, fault="frame_unknown"), ((), ())),
+        (changed(), ({"t": 0.9}, {"t": None})),
+        (changed(), ({"t": 0.9}, {"other": 0.9})),
+    ],
+    ids=["no boxes", "unknown frame", "null in the scores", "gold in the baseline only"],
 )
-def test_a_floor_that_cannot_be_held_to_anything_is_incomplete(found):
-    assert judge(comparison(found), GatePolicy(mean_iou_floor=0.3)).exit_code == ExitCode.INCOMPLETE
+def test_a_floor_that_cannot_be_held_to_anything_is_incomplete(found, mean_ious):
+    verdict = judge(comparison(found, mean_ious=mean_ious), GatePolicy(mean_iou_floor=0.3))
+
+    assert verdict.exit_code == ExitCode.INCOMPLETE
 
 
 def test_another_metric_can_be_gated():
