@@ -340,6 +340,10 @@ class SampleTable:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def of_task(self, task: str) -> NDArray[np.bool_]:
+        """Tell for each sample whether it is one of a task's."""
+        return self.tasks == (self.task_names.index(task) if task in self.task_names else -1)
+
     def quadrants(self, side: SampleSide, cut: float = DEFAULT_CUT) -> NDArray[np.int8]:
         """Return each sample's index in `QUADRANTS` at an IoU cut; `NO_QUADRANT` where answer or IoU is missing."""
         return quadrant_codes(side.values, side.ious, cut)

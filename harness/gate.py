@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, TypeAlias
 
-from harness.comparison import Benchmark, Comparison, Pair, ScoreRow, Side
+import numpy as np
+
+from harness.comparison import FAULT_BITS, Benchmark, Comparison, Pair, SampleTable, ScoreRow, Side
 from harness.errors import ConfigError, ExitCode, did_you_mean
 from harness.gate_policy import GatePolicy
 from harness.paired import PairedDifference, holm
 from harness.run_summary import MOST_UNEXPLAINED
+from harness.values import Fault
 
 State: TypeAlias = Literal["regression", "ok", "inconclusive", "incomparable"]
 """What the gate says of one benchmark; `incomparable` also stands for a missing one."""
@@ -139,14 +142,18 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     baseline, candidate = comparison.sides[pair.a], comparison.sides[pair.b]
     gated, absent, notes = _gated(pair, baseline, policy)
     rows = [_gated_row(benchmark, policy) for benchmark in gated]
-    sides = (baseline, candidate)
-    problems = [_problem(benchmark, row, sides, policy) for benchmark, row in zip(gated, rows, strict=True)]
+    scored_once = [_scored_once(pair.samples, row) for row in rows]
+    problems = [
+        _problem(benchmark, row, once, (baseline, candidate), policy)
+        for benchmark, row, once in zip(gated, rows, scored_once, strict=True)
+    ]
     adjusted = _holm_of([None if problem else row for row, problem in zip(rows, problems, strict=True)])
     benchmarks = [
         _benchmark_verdict(row, problem, p_holm, _checks(benchmark, candidate, policy), policy)
         for benchmark, row, problem, p_holm in zip(gated, rows, problems, adjusted, strict=True)
     ]
     benchmarks += [_absent(task, policy) for task in absent]
+    notes += [f"{once.task}: {once.note}" for once in scored_once if once.note]
     reasons = _run_reasons(baseline, candidate, pair)
     if not benchmarks:
         reasons.append("the runs share no task that the policy gates")
@@ -192,7 +199,73 @@ def _gated_row(benchmark: Benchmark, policy: GatePolicy) -> ScoreRow:
     return rows[wanted]
 
 
-def _problem(benchmark: Benchmark, row: ScoreRow, sides: tuple[Side, Side], policy: GatePolicy) -> str | None:
+_PLACE_METRICS = ("mean_iou", "acc@0.5")
+
+_MENDS: dict[Fault, str] = {
+    "no_gold": "score it with the gold that the baseline was scored with",
+    "needs_judge": "give both runs the same judge (--judge)",
+    "frame_unknown": "declare --box-frame",
+    "error": "run it again",
+}
+"""What to do about each reason for which a sample has no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredOnce:
+    """How many shared samples of one benchmark only one of the runs has a score for: no change is made of them."""
+
+    task: str
+    """Short task name."""
+    baseline_only: int
+    """Samples that the baseline has a score for and the candidate has not."""
+    candidate_only: int
+    """The other way round."""
+    baseline: int
+    """All that the baseline has a score for."""
+    faults: tuple[Fault, ...]
+    """Why the candidate has none."""
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of it; empty when there is nothing."""
+        if not (self.baseline_only or self.candidate_only):
+            return ""
+        return (
+            f"left out: {self.baseline_only:,} samples that only the baseline has a score for, "
+            f"{self.candidate_only:,} that only the candidate has one for"
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Why the rest cannot stand for the benchmark; None when few enough are missing."""
+        if self.baseline_only <= MOST_UNEXPLAINED * self.baseline:
+            return None
+        why = f" ({', '.join(self.faults)})" if self.faults else ""
+        mends = [_MENDS[fault] for fault in self.faults] or [_MENDS["no_gold"]]
+        return (
+            f"the candidate has no score for {self.baseline_only:,} of the {self.baseline:,} samples that the baseline "
+            f"has one for{why}: {'; '.join(mends)}"
+        )
+
+
+def _scored_once(samples: SampleTable, row: ScoreRow) -> _ScoredOnce:
+    """Count what only one run has a score for, by the gated metric's own column."""
+    own = samples.of_task(row.task)
+    placed = row.metric in _PLACE_METRICS
+    a, b = (np.isfinite(side.ious if placed else side.values)[own] for side in (samples.a, samples.b))
+    faults = samples.b.faults[own][a & ~b]
+    return _ScoredOnce(
+        task=row.task,
+        baseline_only=len(faults),
+        candidate_only=int((b & ~a).sum()),
+        baseline=int(a.sum()),
+        faults=tuple(fault for fault in _MENDS if (faults & np.uint32(FAULT_BITS[fault])).any()),
+    )
+
+
+def _problem(
+    benchmark: Benchmark, row: ScoreRow, once: _ScoredOnce, sides: tuple[Side, Side], policy: GatePolicy
+) -> str | None:
     """Say why a benchmark cannot be judged; None when it can."""
     if not benchmark.comparability.comparable:
         return "; ".join(benchmark.comparability.reasons)
@@ -205,7 +278,7 @@ def _problem(benchmark: Benchmark, row: ScoreRow, sides: tuple[Side, Side], poli
         if errors > MOST_UNEXPLAINED * faults.rows:
             return f"{errors:,} of the {name}'s {faults.rows:,} samples could not be scored for an error"
     unheld = None if policy.mean_iou_floor is None else _floor_problem(benchmark, *sides)
-    return unheld or row.reason
+    return once.problem or unheld or row.reason
 
 
 def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str | None:

@@ -72,6 +72,34 @@ def test_gate_leaves_with_the_verdicts_code(runs, tmp_path, candidate, policy, c
 
 
 @pytest.mark.parametrize(
+    ("candidate_lacks", "baseline_lacks", "code"), [(0, 0, 0), (2, 0, 0), (0, 100, 0), (3, 0, 5), (100, 0, 5)]
+)
+def test_a_candidate_that_lost_its_scores_is_no_pass(make_run, candidate_lacks, baseline_lacks, code):
+    def without_gold(lacking):
+        return [{**row, "answers": None} if place < lacking else row for place, row in enumerate(rows(180))]
+
+    base, new = make_run("base", without_gold(baseline_lacks)), make_run("new", without_gold(candidate_lacks))
+    found, text = command("gate", new, "--baseline", base, "--json")
+    verdict = json.loads(text)
+    reason = verdict["benchmarks"][0]["reason"]
+
+    assert found == code
+    assert (f"no score for {candidate_lacks} of the 200 samples" in reason) == (code == 5)
+    assert ("(no_gold): score it with the gold" in reason) == (code == 5)
+    wanted = f"left out: {candidate_lacks} samples that only the baseline has a score for, {baseline_lacks} that only"
+    assert any(wanted in note for note in verdict["notes"]) == bool(candidate_lacks or baseline_lacks)
+
+
+def test_a_candidate_that_lost_the_gated_places_is_no_pass(make_run, tmp_path):
+    base, new = make_run("base", boxed()), make_run("new", boxed(gold=150))
+    (tmp_path / "gate.toml").write_text('metrics = { shapes = "mean_iou" }')
+    code, text = command("gate", new, "--baseline", base, "--policy", tmp_path / "gate.toml")
+
+    assert code == 5
+    assert "no score for 50 of the 200 samples" in text
+
+
+@pytest.mark.parametrize(
     ("gold", "placed", "floor", "code"),
     [(25, 25, 0.13, 3), (25, 25, 0.12, 0), (0, 0, 0.5, 3), (200, 200, 0.5, 0)],
 )
