@@ -9,11 +9,9 @@ import numpy as np
 
 from harness.comparison import DIRECTIONS, Benchmark, Comparison, SampleTable
 from harness.errors import ConfigError, IncompleteError
+from harness.gate_policy import NOISE_SCHEMA
 from harness.intervals import CONFIDENCE, wilson_interval
 from harness.values import Json
-
-NOISE_SCHEMA = 1
-"""Version of the object that `noise --json` prints."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,6 +308,37 @@ def test_all_faults_of_a_policy_are_reported_together(tmp_path):
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"tasks": {"mmstar": {"floor_points": "abc"}}}', ["tasks.mmstar.floor_points", "found 'abc'"]),
+        ('{"tasks": {"mmstar": {"floor_points": true}}}', ["tasks.mmstar.floor_points", "found True"]),
+        ('{"tasks": {"mmstar": {"floor_points": [1]}}}', ["tasks.mmstar.floor_points", "found a list of 1"]),
+        ('{"tasks": {"mmstar": {"floor_points": NaN}}}', ["tasks.mmstar.floor_points", "found nan"]),
+        ('{"tasks": {"mmstar": {"floor_points": Infinity}}}', ["tasks.mmstar.floor_points", "found inf"]),
+        ('{"tasks": {"mmstar": {"floor_points": -1}}}', ["tasks.mmstar.floor_points", "found -1"]),
+        ('{"tasks": {"mmstar": {"floor_points": 100.1}}}', ["tasks.mmstar.floor_points", "found 100.1"]),
+        ('{"tasks": {"a": {}, "b": 3, "c": {"floor_points": 1}}}', ["tasks.a.floor_points is missing", "found 3"]),
+        ('{"tasks": [1]}', ["tasks must be an object", "found a list of 1"]),
+        ("[1]", ["must hold an object", "found a list of 1"]),
+        ('{"schema": 2, "tasks": {}}', ["schema must be 1", "found 2"]),
+        ('{"schema": true, "tasks": {}}', ["schema must be 1", "found True"]),
+        ("{", ["not valid JSON"]),
+        ("[" * 100_000, ["not valid JSON"]),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else None,
+)
+def test_a_wrong_noise_file_is_named_with_field_and_what_was_found(tmp_path, content, says):
+    file = tmp_path / "noise.json"
+    file.write_text(content)
+
+    with pytest.raises(ConfigError) as caught:
+        read_policy(None, file)
+
+    for part in [str(file), *says, "satori-bench noise RUN_A RUN_A2 --json"]:
+        assert part in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [None, b"tasks = [", b"\xff\xfe", b'noise = "missing.json"', b"noise = 3"])
 def test_a_policy_that_cannot_be_read_is_a_fault_of_usage(tmp_path, content):
     file = tmp_path / "gate.toml"
