@@ -38,7 +38,17 @@ class TaskNoise:
     """Points (percent of the metric's range) that 95 % of such repetitions stay within; None with too little data."""
 
 
-def measure_noise(comparison: Comparison) -> tuple[TaskNoise, ...]:
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How one checkpoint's scores move between two runs."""
+
+    tasks: tuple[TaskNoise, ...]
+    """Every benchmark that both runs share and score."""
+    notes: tuple[str, ...]
+    """What a reader must know, such as a benchmark that could not be measured."""
+
+
+def measure_noise(comparison: Comparison) -> Noise:
     """Return the noise of each benchmark that both runs share and score.
 
     Raises:
@@ -57,18 +67,23 @@ def measure_noise(comparison: Comparison) -> tuple[TaskNoise, ...]:
             f"{one.name} and {other.name} cannot be compared: {'; '.join(pair.comparability.reasons)}"
         )
     measured = [_task_noise(benchmark, pair.samples) for benchmark in pair.benchmarks]
-    found = tuple(noise for noise in measured if noise is not None)
+    found = tuple(noise for noise in measured if isinstance(noise, TaskNoise))
+    missing = [noise for noise in measured if isinstance(noise, str)]
     if not found:
-        raise IncompleteError(f"{one.name} and {other.name} share no sample that both could score")
-    return found
+        why = "; ".join(missing) or "they share no task"
+        raise IncompleteError(f"{one.name} and {other.name} share nothing to measure: {why}")
+    return Noise(found, tuple(missing))
 
 
-def _task_noise(benchmark: Benchmark, samples: SampleTable) -> TaskNoise | None:
+def _task_noise(benchmark: Benchmark, samples: SampleTable) -> TaskNoise | str:
+    """Return a benchmark's noise, or why there is none."""
     difference = benchmark.headline.difference
-    if difference is None:
-        return None
-    directions = samples.directions[samples.tasks == samples.task_names.index(benchmark.task)]
+    directions = samples.directions[samples.of_task(benchmark.task)]
     n = int((directions != DIRECTIONS.index("unscored")).sum())
+    if difference is None or not n:
+        # A headline of whole questions can have a change although no single sample is scored in both runs.
+        reason = benchmark.headline.reason or "no sample is scored in both runs"
+        return f"{benchmark.task} is not measured: {reason}"
     flips = int(np.isin(directions, [DIRECTIONS.index("lost"), DIRECTIONS.index("gained")]).sum())
     interval = wilson_interval(flips / n, n)
     reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -85,7 +100,7 @@ def _task_noise(benchmark: Benchmark, samples: SampleTable) -> TaskNoise | None:
     )
 
 
-def noise_to_json(comparison: Comparison, noise: tuple[TaskNoise, ...]) -> dict[str, Json]:
+def noise_to_json(comparison: Comparison, noise: Noise) -> dict[str, Json]:
     """Return the versioned object of `noise --json`, which a gate's policy can name."""
     return {
         "schema": NOISE_SCHEMA,
@@ -101,6 +116,7 @@ def noise_to_json(comparison: Comparison, noise: tuple[TaskNoise, ...]) -> dict[
                 "delta": row.delta,
                 "floor_points": row.floor_points,
             }
-            for row in noise
+            for row in noise.tasks
         },
+        "notes": list(noise.notes),
     }
