@@ -136,10 +136,11 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     """Judge the second side of a comparison against the first.
 
     Raises:
-        ConfigError: The policy names a metric that a benchmark does not have.
+        ConfigError: The policy names a metric that a benchmark does not have, or settings of a task in neither run.
     """
     pair = comparison.pairs[0]
     baseline, candidate = comparison.sides[pair.a], comparison.sides[pair.b]
+    _check_task_names(pair, policy)
     gated, absent, notes = _gated(pair, baseline, policy)
     rows = [_gated_row(benchmark, policy) for benchmark in gated]
     scored_once = [_scored_once(pair.samples, row) for row in rows]
@@ -152,7 +153,8 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
         _benchmark_verdict(row, problem, p_holm, _checks(benchmark, candidate, policy), policy)
         for benchmark, row, problem, p_holm in zip(gated, rows, problems, adjusted, strict=True)
     ]
-    benchmarks += [_absent(task, policy) for task in absent]
+    benchmarks += [_absent(task, pair, policy) for task in absent]
+    notes += _noise_notes([benchmark.task for benchmark in benchmarks], policy)
     notes += [f"{once.task}: {once.note}" for once in scored_once if once.note]
     reasons = _run_reasons(baseline, candidate, pair)
     if not benchmarks:
@@ -172,6 +174,34 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     )
 
 
+def _check_task_names(pair: Pair, policy: GatePolicy) -> None:
+    """Refuse settings of a task that is in neither run: a name spelt wrongly would leave the true one ungated."""
+    known = [*_run_tasks(pair), *policy.tasks, *(policy.required_tasks or ())]
+    named = [("metrics", task) for task in policy.metrics]
+    named += [("noise_floor", task) for task in policy.noise_floor if policy.noise_file is None]
+    faults = [
+        f"{name} names {task!r}, which neither run has.{did_you_mean(task, known)}"
+        for name, task in named
+        if task not in known
+    ]
+    if faults:
+        raise ConfigError(f"the policy's {' '.join(faults)} The runs have: {', '.join(_run_tasks(pair))}")
+
+
+def _run_tasks(pair: Pair) -> list[str]:
+    """Return the tasks of either run."""
+    return [*(benchmark.task for benchmark in pair.benchmarks), *pair.only_a_tasks, *pair.only_b_tasks]
+
+
+def _noise_notes(tasks: Sequence[str], policy: GatePolicy) -> list[str]:
+    """Say when a noise file has no floor for what is gated."""
+    if policy.noise_file is None or any(task in policy.noise_floor for task in tasks):
+        return []
+    return [
+        f"the noise file {policy.noise_file} has no floor for any gated task: the policy's tolerance stands by itself"
+    ]
+
+
 def _gated(pair: Pair, baseline: Side, policy: GatePolicy) -> tuple[list[Benchmark], list[str], list[str]]:
     """Return the gated benchmarks, the required tasks that are not in both runs, and notes."""
     known = {benchmark.task: benchmark for benchmark in pair.benchmarks}
@@ -179,7 +209,7 @@ def _gated(pair: Pair, baseline: Side, policy: GatePolicy) -> tuple[list[Benchma
     required = wanted if policy.required_tasks is None else policy.required_tasks
     absent = [task for task in dict.fromkeys([*wanted, *required]) if task not in known and task in required]
     notes = [f"{benchmark.task}: {note}" for benchmark in pair.benchmarks for note in benchmark.comparability.notes]
-    notes += [f"{task} is in only one of the runs" for task in wanted if task not in known and task not in required]
+    notes += [f"{task}: {_whereabouts(task, pair)}" for task in wanted if task not in known and task not in required]
     if pair.only_a_tasks:
         notes.append(f"only {baseline.label} has: {', '.join(pair.only_a_tasks)}")
     return [known[task] for task in dict.fromkeys([*wanted, *required]) if task in known], absent, notes
@@ -378,12 +408,21 @@ def _broken_text(check: LimitCheck) -> str:
     return f"mean IoU {check.value:.3f}, below the floor of {check.limit:g}"
 
 
-def _absent(task: str, policy: GatePolicy) -> BenchmarkVerdict:
+def _whereabouts(task: str, pair: Pair) -> str:
+    """Say which runs have a task that not both have, with the name that was meant where neither has it."""
+    tasks = _run_tasks(pair)
+    if task in tasks:
+        return "not in both runs"
+    nearest = did_you_mean(task, tasks)
+    return f"in neither run.{nearest}" if nearest else "in neither run"
+
+
+def _absent(task: str, pair: Pair, policy: GatePolicy) -> BenchmarkVerdict:
     return BenchmarkVerdict(
         task=task,
         metric="",
         state="incomparable",
-        reason="required, but not in both runs",
+        reason=f"required, but {_whereabouts(task, pair)}",
         row=None,
         p_holm=None,
         tolerance=policy.tolerance_of(task) / 100,

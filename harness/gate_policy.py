@@ -53,6 +53,8 @@ class GatePolicy:
     """What inconclusive does."""
     noise_floor: Mapping[str, float] = field(default_factory=dict[str, float])
     """Points by task that one checkpoint's score moves from run to run; the tolerance is never below."""
+    noise_file: str | None = None
+    """Name of the file that `noise_floor` came from (it may hold tasks that no run has); None for the policy's own."""
 
     def tolerance_of(self, task: str) -> float:
         """Return the points that a task's score may drop."""
@@ -87,7 +89,7 @@ def read_policy(path: Path | None, noise: Path | None = None) -> GatePolicy:
         return policy
     if policy.noise_floor:
         raise ConfigError(f"{path}: give either noise_floor or a noise file, not both")
-    return replace(policy, noise_floor=read_noise_floor(noise))
+    return replace(policy, noise_floor=read_noise_floor(noise), noise_file=noise.name)
 
 
 def read_noise_floor(path: Path) -> dict[str, float]:

@@ -166,7 +166,35 @@ def test_a_task_that_is_not_required_may_be_missing():
     verdict = judge(comparison(changed()), GatePolicy(tasks=("t", "mme"), required_tasks=("t",)))
 
     assert verdict.outcome == "pass"
-    assert any("mme" in note for note in verdict.notes)
+    assert "mme: in neither run" in verdict.notes
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [(GatePolicy(metrics={"shaps": "accuracy"}), "metrics"), (GatePolicy(noise_floor={"shaps": 3.0}), "noise_floor")],
+)
+def test_settings_of_a_task_in_neither_run_are_refused_with_the_nearest(policy, name):
+    with pytest.raises(ConfigError, match=rf"{name} names 'shaps', which neither run has. Did you mean 'shapes'\?"):
+        judge(comparison(changed("shapes")), policy)
+
+    assert judge(comparison(changed("shapes"), only_a=("shaps",)), policy).exit_code == ExitCode.INCOMPLETE
+    assert (
+        judge(comparison(changed("shapes")), replace(policy, required_tasks=("shaps",))).exit_code
+        == ExitCode.INCOMPLETE
+    )
+
+
+def test_a_required_task_in_neither_run_is_incomplete_with_the_nearest():
+    (_, missing) = judge(comparison(changed("shapes")), GatePolicy(required_tasks=("shaps",))).benchmarks
+
+    assert (missing.state, missing.reason) == ("incomparable", "required, but in neither run. Did you mean 'shapes'?")
+
+
+def test_a_noise_file_may_hold_other_tasks_but_says_when_it_holds_no_gated_one():
+    policy = GatePolicy(noise_floor={"u": 3.0}, noise_file="noise.json")
+
+    assert any("noise.json has no floor" in note for note in judge(comparison(changed()), policy).notes)
+    assert not judge(comparison(changed(), changed("u")), policy).notes
 
 
 def test_parse_faults_above_the_ceiling_fail():
@@ -284,7 +312,7 @@ def test_every_field_of_a_policy_is_read(tmp_path):
     )
 
     assert read_policy(file) == GatePolicy(
-        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}
+        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}, "noise.json"
     )
 
 
