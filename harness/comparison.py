@@ -106,6 +106,11 @@ class Side:
     spread: tuple[SeedSpread, ...]
     """Spread between seeds per benchmark; empty for one run."""
 
+    def shares_a_run(self, other: Side) -> bool:
+        """Tell whether both sides hold scores of the same texts, under two protocols or before and after a rescore."""
+        folders = {run.path.resolve() for run in self.runs}
+        return any(run.path.resolve() in folders for run in other.runs)
+
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceField:

@@ -335,6 +335,11 @@ def _mean_iou(side: Side, task: str) -> float | None:
 def _run_reasons(baseline: Side, candidate: Side, pair: Pair) -> list[str]:
     """Return what bars both runs from any verdict."""
     reasons = list(pair.comparability.reasons)
+    if candidate.shares_a_run(baseline):
+        reasons.append(
+            "candidate and baseline are the same texts, only the protocols of their scores differ "
+            f"({baseline.label} and {candidate.label}): gate another run; compare shows what the protocols change"
+        )
     for role, side in (("baseline", baseline), ("candidate", candidate)):
         if any(run.partial for run in side.runs):
             reasons.append(f"the {role} is partial (--limit): run it in full")

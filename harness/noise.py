@@ -52,11 +52,17 @@ def measure_noise(comparison: Comparison) -> Noise:
     """Return the noise of each benchmark that both runs share and score.
 
     Raises:
-        ConfigError: The two runs are not of the same weights.
+        ConfigError: The two runs are not of the same weights, or are one run under two protocols.
         IncompleteError: They are not comparable, or share no scored sample.
     """
     pair = comparison.pairs[0]
-    one, other = (comparison.sides[side].runs[0] for side in (pair.a, pair.b))
+    sides = [comparison.sides[side] for side in (pair.a, pair.b)]
+    one, other = (side.runs[0] for side in sides)
+    if sides[0].shares_a_run(sides[1]):
+        raise ConfigError(
+            f"both are the run {one.name}, whose texts cannot differ: noise is measured between two runs of one "
+            "checkpoint under one protocol; run it again"
+        )
     if one.weights and other.weights and one.weights != other.weights:
         raise ConfigError(
             f"{one.name} and {other.name} are of different weights: noise is measured between two runs of one "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -182,6 +183,22 @@ def test_noise_feeds_the_gate(runs, amend_manifest, tmp_path):
     assert code == 0
     assert (noise["n"], noise["flips"], noise["flip_rate"]) == (200, 2, 0.01)
     assert verdict["benchmarks"][0]["tolerance"] == pytest.approx(max(noise["floor_points"], 1) / 100)
+
+
+@pytest.mark.parametrize("name", ["base@vlmevalkit", "base@strict", "link@vlmevalkit"])
+def test_a_run_is_neither_its_own_candidate_nor_its_own_repetition(runs, monkeypatch, name):
+    monkeypatch.chdir(runs["base"].parent)
+    Path("base").symlink_to(runs["base"].name)
+    Path("link").symlink_to(runs["base"].name)
+    for protocol in ("vlmevalkit", "strict"):
+        command("rescore", "base", "--protocol", protocol)
+
+    code, text = command("gate", name, "--baseline", "base")
+    noise_code, noise_text = command("noise", "base", name)
+
+    assert (code, noise_code) == (5, 2)
+    assert "candidate and baseline are the same texts" in text
+    assert "whose texts cannot differ" in noise_text
 
 
 def test_noise_between_two_checkpoints_is_refused(runs, amend_manifest):

@@ -56,7 +56,10 @@ def comparison(*benchmarks, only_a=(), partial=False, reasons=(), mean_ious=((),
     from pathlib import Path
 
     facts = RunFacts("run", Path("run"), "model", "", "strict", False, "plain", 0, partial, False, "")
-    base, new = (replace(facts, mean_ious=dict(own)) for own in mean_ious)
+    base, new = (
+        replace(facts, path=Path(name), mean_ious=dict(own))
+        for name, own in zip(("base", "new"), mean_ious, strict=True)
+    )
     empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
     side = SampleSide(empty, empty, np.zeros(0, dtype=np.uint32), none)
     samples = SampleTable((), none, (), none, (), np.zeros(0, dtype=np.int8), side, side)
