@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -63,7 +64,9 @@ def measure_noise(comparison: Comparison) -> Noise:
             f"both are the run {one.name}, whose texts cannot differ: noise is measured between two runs of one "
             "checkpoint under one protocol; run it again"
         )
-    if one.weights and other.weights and one.weights != other.weights:
+    # The hash in a run of predictions made elsewhere is that of their file, not of any weights.
+    unseen = [run.name for run in (one, other) if run.predictions_only or not run.weights]
+    if not unseen and one.weights != other.weights:
         raise ConfigError(
             f"{one.name} and {other.name} are of different weights: noise is measured between two runs of one "
             "checkpoint"
@@ -78,7 +81,16 @@ def measure_noise(comparison: Comparison) -> Noise:
     if not found:
         why = "; ".join(missing) or "they share no task"
         raise IncompleteError(f"{one.name} and {other.name} share nothing to measure: {why}")
-    return Noise(found, tuple(missing))
+    notes = [_unseen_note(unseen)] if unseen else []
+    notes += [*pair.comparability.notes, *missing]
+    return Noise(found, tuple(notes))
+
+
+def _unseen_note(names: Sequence[str]) -> str:
+    return (
+        f"the weights behind {' and '.join(names)} cannot be seen: that both runs are of one checkpoint is taken on "
+        "your word; what two different ones differ by is no noise"
+    )
 
 
 def _task_noise(benchmark: Benchmark, samples: SampleTable) -> TaskNoise | str:

@@ -38,9 +38,10 @@ def passes(with_gold: int, questions=20) -> list[dict]:
 def noise_of(make_run, amend_manifest):
     """Measure two lists of rows as runs of one checkpoint."""
 
-    def measure(one: list[dict], other: list[dict]) -> Noise:
-        folders = (amend_manifest(make_run(name, found), weights_hash="5" * 64, seed=seed)
-                   for seed, (name, found) in enumerate((("one", one), ("other", other))))  # fmt: skip
+    def measure(one: list[dict], other: list[dict], **fields) -> Noise:
+        own = {"weights_hash": "5" * 64, **fields}
+        made = [make_run(name, found) for name, found in (("one", one), ("other", other))]
+        folders = [amend_manifest(folder, seed=seed, **own) for seed, folder in enumerate(made)]
         return measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99))
 
     return measure
@@ -56,3 +57,18 @@ def test_a_task_that_shares_no_scored_sample_is_left_out_with_its_reason(noise_o
 def test_runs_that_share_no_scored_sample_have_nothing_to_measure(noise_of):
     with pytest.raises(IncompleteError, match="nothing to measure: mmbench_en_dev is not measured: no sample"):
         noise_of(passes(0), passes(1))
+
+
+def test_predictions_made_elsewhere_are_measured_and_their_weights_taken_on_trust(make_run):
+    folders = [make_run("first", rows(60)), make_run("again", rows(58))]
+    found = measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99))
+
+    assert found.tasks[0].flips == 2
+    assert f"the weights behind {folders[0].name} and {folders[1].name} cannot be seen" in found.notes[0]
+
+
+@pytest.mark.parametrize(("weights", "noted"), [("", True), ("5" * 64, False)])
+def test_weights_that_are_not_known_are_noted(noise_of, weights, noted):
+    found = noise_of(rows(60), rows(58), weights_hash=weights)
+
+    assert any("taken on your word" in note for note in found.notes) == noted
