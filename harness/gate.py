@@ -154,7 +154,7 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
         for benchmark, row, problem, p_holm in zip(gated, rows, problems, adjusted, strict=True)
     ]
     benchmarks += [_absent(task, pair, policy) for task in absent]
-    notes += _noise_notes([benchmark.task for benchmark in benchmarks], policy)
+    notes += _noise_notes([*(benchmark.task for benchmark in gated), *absent], policy)
     notes += [f"{once.task}: {once.note}" for once in scored_once if once.note]
     reasons = _run_reasons(baseline, candidate, pair)
     if not benchmarks:
@@ -194,11 +194,15 @@ def _run_tasks(pair: Pair) -> list[str]:
 
 
 def _noise_notes(tasks: Sequence[str], policy: GatePolicy) -> list[str]:
-    """Say when a noise file has no floor for what is gated."""
-    if policy.noise_file is None or any(task in policy.noise_floor for task in tasks):
-        return []
+    """Say where a noise floor raises the tolerance, or that a noise file has no floor for what is gated."""
+    if policy.noise_file is not None and not any(task in policy.noise_floor for task in tasks):
+        return [
+            f"the noise file {policy.noise_file} has no floor for any gated task: the policy's tolerance stands alone"
+        ]
+    raised = {task: policy.tolerance_of(task) for task in tasks if policy.tolerance_of(task) > policy.tolerance}
     return [
-        f"the noise file {policy.noise_file} has no floor for any gated task: the policy's tolerance stands by itself"
+        f"{task}: the noise floor raises the tolerance from {policy.tolerance:g} to {points:.3g} points"
+        for task, points in raised.items()
     ]
 
 

@@ -12,6 +12,7 @@ from harness.comparison import DIRECTIONS, Benchmark, Comparison, SampleTable
 from harness.errors import ConfigError, IncompleteError
 from harness.gate_policy import NOISE_SCHEMA
 from harness.intervals import CONFIDENCE, wilson_interval
+from harness.paired import FEWEST_CLUSTERS
 from harness.values import Json
 
 
@@ -25,6 +26,10 @@ class TaskNoise:
     """Its headline metric."""
     n: int
     """Samples that both runs scored."""
+    clusters: int
+    """Independent clusters among them."""
+    changed_clusters: int
+    """Clusters in which any score moved; with none the floor is what so few clusters cannot rule out."""
     flips: int
     """Samples whose answer turned right or wrong."""
     flip_rate: float
@@ -37,6 +42,21 @@ class TaskNoise:
     """The second run's score less the first's, in the metric's own unit."""
     floor_points: float | None
     """Points (percent of the metric's range) that 95 % of such repetitions stay within; None with too little data."""
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of the floor; empty where it was measured."""
+        if self.floor_points is None:
+            return (
+                f"{self.task} has no floor: too few clusters ({self.clusters}; at least {FEWEST_CLUSTERS}, and two in "
+                "each part of its score)"
+            )
+        if not self.changed_clusters:
+            return (
+                f"{self.task}: no score moved, so its floor of {self.floor_points:.2f} points was not measured: it is "
+                f"what {self.clusters:,} clusters cannot rule out; more samples lower it"
+            )
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +102,7 @@ def measure_noise(comparison: Comparison) -> Noise:
         why = "; ".join(missing) or "they share no task"
         raise IncompleteError(f"{one.name} and {other.name} share nothing to measure: {why}")
     notes = [_unseen_note(unseen)] if unseen else []
-    notes += [*pair.comparability.notes, *missing]
+    notes += [*pair.comparability.notes, *missing, *(row.note for row in found if row.note)]
     return Noise(found, tuple(notes))
 
 
@@ -105,16 +125,19 @@ def _task_noise(benchmark: Benchmark, samples: SampleTable) -> TaskNoise | str:
     flips = int(np.isin(directions, [DIRECTIONS.index("lost"), DIRECTIONS.index("gained")]).sum())
     interval = wilson_interval(flips / n, n)
     reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    error = None if difference.too_few else difference.error
     return TaskNoise(
         task=benchmark.task,
         metric=benchmark.headline.metric,
         n=n,
+        clusters=difference.clusters,
+        changed_clusters=difference.changed_clusters,
         flips=flips,
         flip_rate=flips / n,
         flip_rate_low=interval.low,
         flip_rate_high=interval.high,
         delta=difference.delta,
-        floor_points=None if difference.error is None else 100 * reach * difference.error / benchmark.headline.span,
+        floor_points=None if error is None else 100 * reach * error / benchmark.headline.span,
     )
 
 
@@ -127,6 +150,8 @@ def noise_to_json(comparison: Comparison, noise: Noise) -> dict[str, Json]:
             row.task: {
                 "metric": row.metric,
                 "n": row.n,
+                "clusters": row.clusters,
+                "changed_clusters": row.changed_clusters,
                 "flips": row.flips,
                 "flip_rate": row.flip_rate,
                 "flip_rate_low": row.flip_rate_low,

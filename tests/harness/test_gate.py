@@ -136,6 +136,13 @@ def test_tolerance_is_never_below_the_noise_floor():
     assert judge(comparison(drop), GatePolicy(noise_floor={"t": 0.1})).benchmarks[0].tolerance == pytest.approx(0.01)
 
 
+def test_a_tolerance_that_the_noise_floor_raised_is_noted():
+    raised, kept = (judge(comparison(changed()), GatePolicy(noise_floor={"t": floor})).notes for floor in (19.8, 1.0))
+
+    assert raised == ("t: the noise floor raises the tolerance from 1 to 19.8 points",)
+    assert kept == ()
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -197,7 +204,7 @@ def test_a_noise_file_may_hold_other_tasks_but_says_when_it_holds_no_gated_one()
     policy = GatePolicy(noise_floor={"u": 3.0}, noise_file="noise.json")
 
     assert any("noise.json has no floor" in note for note in judge(comparison(changed()), policy).notes)
-    assert not judge(comparison(changed(), changed("u")), policy).notes
+    assert not any("no floor" in note for note in judge(comparison(changed(), changed("u")), policy).notes)
 
 
 def test_parse_faults_above_the_ceiling_fail():

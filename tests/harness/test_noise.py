@@ -59,6 +59,22 @@ def test_runs_that_share_no_scored_sample_have_nothing_to_measure(noise_of):
         noise_of(passes(0), passes(1))
 
 
+@pytest.mark.parametrize(("n", "measured"), [(14, False), (15, True)])
+def test_too_few_clusters_give_no_floor(noise_of, n, measured):
+    found = noise_of(rows(7, n), rows(8, n))
+
+    assert (found.tasks[0].floor_points is not None) == measured
+    assert any(f"shapes has no floor: too few clusters ({n};" in note for note in found.notes) != measured
+
+
+def test_a_floor_that_no_change_was_seen_for_says_so(noise_of):
+    still, moved = noise_of(rows(60), rows(60)), noise_of(rows(59), rows(60))
+
+    assert still.tasks[0].floor_points == pytest.approx(2.77, abs=0.01)
+    assert any("no score moved, so its floor of 2.77 points was not measured" in note for note in still.notes)
+    assert not any("no score moved" in note for note in moved.notes)
+
+
 def test_predictions_made_elsewhere_are_measured_and_their_weights_taken_on_trust(make_run):
     folders = [make_run("first", rows(60)), make_run("again", rows(58))]
     found = measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99))
