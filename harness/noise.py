@@ -40,6 +40,8 @@ class TaskNoise:
     """Upper end."""
     delta: float
     """The second run's score less the first's, in the metric's own unit."""
+    delta_points: float
+    """The same in points (percent of the metric's range)."""
     floor_points: float | None
     """Points (percent of the metric's range) that 95 % of such repetitions stay within; None with too little data."""
 
@@ -55,6 +57,11 @@ class TaskNoise:
             return (
                 f"{self.task}: no score moved, so its floor of {self.floor_points:.2f} points was not measured: it is "
                 f"what {self.clusters:,} clusters cannot rule out; more samples lower it"
+            )
+        if abs(self.delta_points) > self.floor_points:
+            return (
+                f"{self.task}: the runs differ by {self.delta_points:+.2f} points, beyond the floor that their flips "
+                "give: 19 of 20 pairs of runs of one checkpoint do not; make sure that these are"
             )
         return ""
 
@@ -137,6 +144,7 @@ def _task_noise(benchmark: Benchmark, samples: SampleTable) -> TaskNoise | str:
         flip_rate_low=interval.low,
         flip_rate_high=interval.high,
         delta=difference.delta,
+        delta_points=100 * difference.delta / benchmark.headline.span,
         floor_points=None if error is None else 100 * reach * error / benchmark.headline.span,
     )
 
@@ -157,6 +165,7 @@ def noise_to_json(comparison: Comparison, noise: Noise) -> dict[str, Json]:
                 "flip_rate_low": row.flip_rate_low,
                 "flip_rate_high": row.flip_rate_high,
                 "delta": row.delta,
+                "delta_points": row.delta_points,
                 "floor_points": row.floor_points,
             }
             for row in noise.tasks

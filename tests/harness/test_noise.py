@@ -75,6 +75,13 @@ def test_a_floor_that_no_change_was_seen_for_says_so(noise_of):
     assert not any("no score moved" in note for note in moved.notes)
 
 
+def test_runs_that_differ_beyond_their_flips_are_doubted(noise_of):
+    apart, alike = noise_of(rows(90), rows(30)), noise_of(rows(60), rows(59))
+
+    assert any("the runs differ by -60.00 points, beyond the floor" in note for note in apart.notes)
+    assert not any("the runs differ" in note for note in alike.notes)
+
+
 def test_predictions_made_elsewhere_are_measured_and_their_weights_taken_on_trust(make_run):
     folders = [make_run("first", rows(60)), make_run("again", rows(58))]
     found = measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99))
