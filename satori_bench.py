@@ -805,7 +805,7 @@ def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
     """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
     from harness.compare import compare_runs, open_sides
     from harness.noise import measure_noise, noise_to_json
-    from reports.terminal import write
+    from reports.terminal import printable, write
     from reports.verdict_text import noise_table
 
     comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed)
@@ -813,7 +813,9 @@ def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
     if as_json:
         _print_json(noise_to_json(comparison, found))
     else:
-        write(noise_table(found), sys.stdout)
+        write(noise_table(found.tasks), sys.stdout)
+        for note in found.notes:
+            click.echo(printable(f"note: {note}"))
     return ExitCode.OK
 
 

@@ -8,7 +8,7 @@ says of the samples that both have.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -76,6 +76,9 @@ class RunFacts:
     """Whether the texts were made elsewhere."""
     created_utc: str
     """When it began."""
+    mean_ious: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    """Mean union IoU by task as its own scores say it, over all its samples, shared or not; None where the frame of its
+    boxes is not known. A task without gold boxes is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,11 @@ class Side:
     """The runs; more than one only for several seeds of one model. Explorer and texts show the first."""
     spread: tuple[SeedSpread, ...]
     """Spread between seeds per benchmark; empty for one run."""
+
+    def shares_a_run(self, other: Side) -> bool:
+        """Tell whether both sides hold scores of the same texts, under two protocols or before and after a rescore."""
+        folders = {run.path.resolve() for run in self.runs}
+        return any(run.path.resolve() in folders for run in other.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +344,10 @@ class SampleTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def of_task(self, task: str) -> NDArray[np.bool_]:
+        """Tell for each sample whether it is one of a task's."""
+        return self.tasks == (self.task_names.index(task) if task in self.task_names else -1)
 
     def quadrants(self, side: SampleSide, cut: float = DEFAULT_CUT) -> NDArray[np.int8]:
         """Return each sample's index in `QUADRANTS` at an IoU cut; `NO_QUADRANT` where answer or IoU is missing."""

@@ -15,13 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal, TypeAlias
 
-from harness.comparison import Benchmark, Comparison, Pair, ScoreRow, Side
+import numpy as np
+
+from harness.comparison import FAULT_BITS, Benchmark, Comparison, Pair, SampleTable, ScoreRow, Side
 from harness.errors import ConfigError, ExitCode, did_you_mean
 from harness.gate_policy import GatePolicy
 from harness.paired import PairedDifference, holm
 from harness.run_summary import MOST_UNEXPLAINED
+from harness.values import Fault
 
 State: TypeAlias = Literal["regression", "ok", "inconclusive", "incomparable"]
 """What the gate says of one benchmark; `incomparable` also stands for a missing one."""
@@ -132,19 +136,26 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     """Judge the second side of a comparison against the first.
 
     Raises:
-        ConfigError: The policy names a metric that a benchmark does not have.
+        ConfigError: The policy names a metric that a benchmark does not have, or settings of a task in neither run.
     """
     pair = comparison.pairs[0]
     baseline, candidate = comparison.sides[pair.a], comparison.sides[pair.b]
+    _check_task_names(pair, policy)
     gated, absent, notes = _gated(pair, baseline, policy)
     rows = [_gated_row(benchmark, policy) for benchmark in gated]
-    problems = [_problem(benchmark, row, policy) for benchmark, row in zip(gated, rows, strict=True)]
+    scored_once = [_scored_once(pair.samples, row) for row in rows]
+    problems = [
+        _problem(benchmark, row, once, (baseline, candidate), policy)
+        for benchmark, row, once in zip(gated, rows, scored_once, strict=True)
+    ]
     adjusted = _holm_of([None if problem else row for row, problem in zip(rows, problems, strict=True)])
     benchmarks = [
-        _benchmark_verdict(benchmark, row, problem, p_holm, policy)
+        _benchmark_verdict(row, problem, p_holm, _checks(benchmark, candidate, policy), policy)
         for benchmark, row, problem, p_holm in zip(gated, rows, problems, adjusted, strict=True)
     ]
-    benchmarks += [_absent(task, policy) for task in absent]
+    benchmarks += [_absent(task, pair, policy) for task in absent]
+    notes += _noise_notes([*(benchmark.task for benchmark in gated), *absent], policy)
+    notes += [f"{once.task}: {once.note}" for once in scored_once if once.note]
     reasons = _run_reasons(baseline, candidate, pair)
     if not benchmarks:
         reasons.append("the runs share no task that the policy gates")
@@ -163,6 +174,38 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     )
 
 
+def _check_task_names(pair: Pair, policy: GatePolicy) -> None:
+    """Refuse settings of a task that is in neither run: a name spelt wrongly would leave the true one ungated."""
+    known = [*_run_tasks(pair), *policy.tasks, *(policy.required_tasks or ())]
+    named = [("metrics", task) for task in policy.metrics]
+    named += [("noise_floor", task) for task in policy.noise_floor if policy.noise_file is None]
+    faults = [
+        f"{name} names {task!r}, which neither run has.{did_you_mean(task, known)}"
+        for name, task in named
+        if task not in known
+    ]
+    if faults:
+        raise ConfigError(f"the policy's {' '.join(faults)} The runs have: {', '.join(_run_tasks(pair))}")
+
+
+def _run_tasks(pair: Pair) -> list[str]:
+    """Return the tasks of either run."""
+    return [*(benchmark.task for benchmark in pair.benchmarks), *pair.only_a_tasks, *pair.only_b_tasks]
+
+
+def _noise_notes(tasks: Sequence[str], policy: GatePolicy) -> list[str]:
+    """Say where a noise floor raises the tolerance, or that a noise file has no floor for what is gated."""
+    if policy.noise_file is not None and not any(task in policy.noise_floor for task in tasks):
+        return [
+            f"the noise file {policy.noise_file} has no floor for any gated task: the policy's tolerance stands alone"
+        ]
+    raised = {task: policy.tolerance_of(task) for task in tasks if policy.tolerance_of(task) > policy.tolerance}
+    return [
+        f"{task}: the noise floor raises the tolerance from {policy.tolerance:g} to {points:.3g} points"
+        for task, points in raised.items()
+    ]
+
+
 def _gated(pair: Pair, baseline: Side, policy: GatePolicy) -> tuple[list[Benchmark], list[str], list[str]]:
     """Return the gated benchmarks, the required tasks that are not in both runs, and notes."""
     known = {benchmark.task: benchmark for benchmark in pair.benchmarks}
@@ -170,7 +213,7 @@ def _gated(pair: Pair, baseline: Side, policy: GatePolicy) -> tuple[list[Benchma
     required = wanted if policy.required_tasks is None else policy.required_tasks
     absent = [task for task in dict.fromkeys([*wanted, *required]) if task not in known and task in required]
     notes = [f"{benchmark.task}: {note}" for benchmark in pair.benchmarks for note in benchmark.comparability.notes]
-    notes += [f"{task} is in only one of the runs" for task in wanted if task not in known and task not in required]
+    notes += [f"{task}: {_whereabouts(task, pair)}" for task in wanted if task not in known and task not in required]
     if pair.only_a_tasks:
         notes.append(f"only {baseline.label} has: {', '.join(pair.only_a_tasks)}")
     return [known[task] for task in dict.fromkeys([*wanted, *required]) if task in known], absent, notes
@@ -190,7 +233,73 @@ def _gated_row(benchmark: Benchmark, policy: GatePolicy) -> ScoreRow:
     return rows[wanted]
 
 
-def _problem(benchmark: Benchmark, row: ScoreRow, policy: GatePolicy) -> str | None:
+_PLACE_METRICS = ("mean_iou", "acc@0.5")
+
+_MENDS: dict[Fault, str] = {
+    "no_gold": "score it with the gold that the baseline was scored with",
+    "needs_judge": "give both runs the same judge (--judge)",
+    "frame_unknown": "declare --box-frame",
+    "error": "run it again",
+}
+"""What to do about each reason for which a sample has no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredOnce:
+    """How many shared samples of one benchmark only one of the runs has a score for: no change is made of them."""
+
+    task: str
+    """Short task name."""
+    baseline_only: int
+    """Samples that the baseline has a score for and the candidate has not."""
+    candidate_only: int
+    """The other way round."""
+    baseline: int
+    """All that the baseline has a score for."""
+    faults: tuple[Fault, ...]
+    """Why the candidate has none."""
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of it; empty when there is nothing."""
+        if not (self.baseline_only or self.candidate_only):
+            return ""
+        return (
+            f"left out: {self.baseline_only:,} samples that only the baseline has a score for, "
+            f"{self.candidate_only:,} that only the candidate has one for"
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Why the rest cannot stand for the benchmark; None when few enough are missing."""
+        if self.baseline_only <= MOST_UNEXPLAINED * self.baseline:
+            return None
+        why = f" ({', '.join(self.faults)})" if self.faults else ""
+        mends = [_MENDS[fault] for fault in self.faults] or [_MENDS["no_gold"]]
+        return (
+            f"the candidate has no score for {self.baseline_only:,} of the {self.baseline:,} samples that the baseline "
+            f"has one for{why}: {'; '.join(mends)}"
+        )
+
+
+def _scored_once(samples: SampleTable, row: ScoreRow) -> _ScoredOnce:
+    """Count what only one run has a score for, by the gated metric's own column."""
+    own = samples.of_task(row.task)
+    placed = row.metric in _PLACE_METRICS
+    a, b = (np.isfinite(side.ious if placed else side.values)[own] for side in (samples.a, samples.b))
+    faults = samples.b.faults[own][a & ~b]
+    return _ScoredOnce(
+        task=row.task,
+        baseline_only=len(faults),
+        candidate_only=int((b & ~a).sum()),
+        baseline=int(a.sum()),
+        faults=tuple(fault for fault in _MENDS if (faults & np.uint32(FAULT_BITS[fault])).any()),
+    )
+
+
+def _problem(
+    benchmark: Benchmark, row: ScoreRow, once: _ScoredOnce, sides: tuple[Side, Side], policy: GatePolicy
+) -> str | None:
     """Say why a benchmark cannot be judged; None when it can."""
     if not benchmark.comparability.comparable:
         return "; ".join(benchmark.comparability.reasons)
@@ -202,14 +311,39 @@ def _problem(benchmark: Benchmark, row: ScoreRow, policy: GatePolicy) -> str | N
         errors = faults.by_name.get("error", 0)
         if errors > MOST_UNEXPLAINED * faults.rows:
             return f"{errors:,} of the {name}'s {faults.rows:,} samples could not be scored for an error"
-    if policy.mean_iou_floor is not None and row.b_faults.by_name.get("frame_unknown"):
+    unheld = None if policy.mean_iou_floor is None else _floor_problem(benchmark, *sides)
+    return once.problem or unheld or row.reason
+
+
+def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str | None:
+    """Say why a task's mean-IoU floor cannot be held to the candidate; None when it can, or the task has no boxes."""
+    task = benchmark.task
+    unplaced = any(run.mean_ious.get(task, 0.0) is None for run in candidate.runs)
+    if unplaced or benchmark.headline.b_faults.by_name.get("frame_unknown"):
         return "the mean-IoU floor cannot be held to boxes of an unknown frame: declare --box-frame"
-    return row.reason
+    if _mean_iou(candidate, task) is None and any(task in run.mean_ious for run in baseline.runs):
+        return (
+            "the mean-IoU floor cannot be held to the candidate, which carries no gold boxes where the baseline does: "
+            "score it with the same gold"
+        )
+    return None
+
+
+def _mean_iou(side: Side, task: str) -> float | None:
+    """Return a side's own mean IoU over all its samples with gold boxes (several seeds: their mean); None without."""
+    values = [run.mean_ious.get(task) for run in side.runs]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
 
 
 def _run_reasons(baseline: Side, candidate: Side, pair: Pair) -> list[str]:
     """Return what bars both runs from any verdict."""
     reasons = list(pair.comparability.reasons)
+    if candidate.shares_a_run(baseline):
+        reasons.append(
+            "candidate and baseline are the same texts, only the protocols of their scores differ "
+            f"({baseline.label} and {candidate.label}): gate another run; compare shows what the protocols change"
+        )
     for role, side in (("baseline", baseline), ("candidate", candidate)):
         if any(run.partial for run in side.runs):
             reasons.append(f"the {role} is partial (--limit): run it in full")
@@ -230,11 +364,10 @@ def _holm_of(rows: Sequence[ScoreRow | None]) -> list[float | None]:
 
 
 def _benchmark_verdict(
-    benchmark: Benchmark, row: ScoreRow, problem: str | None, p_holm: float | None, policy: GatePolicy
+    row: ScoreRow, problem: str | None, p_holm: float | None, checks: tuple[LimitCheck, ...], policy: GatePolicy
 ) -> BenchmarkVerdict:
     """Judge one benchmark."""
-    tolerance = policy.tolerance_of(benchmark.task) / 100 * row.span
-    checks = _checks(benchmark, policy)
+    tolerance = policy.tolerance_of(row.task) / 100 * row.span
     difference = row.difference
     needed: int | None = None
     if problem is not None or difference is None:
@@ -253,7 +386,7 @@ def _benchmark_verdict(
         kept = "" if state != "regression" else f"{reason}; "
         state, reason = "regression", kept + "; ".join(_broken_text(check) for check in broken)
     return BenchmarkVerdict(
-        task=benchmark.task,
+        task=row.task,
         metric=row.metric,
         state=state,
         reason=reason,
@@ -265,14 +398,14 @@ def _benchmark_verdict(
     )
 
 
-def _checks(benchmark: Benchmark, policy: GatePolicy) -> tuple[LimitCheck, ...]:
+def _checks(benchmark: Benchmark, candidate: Side, policy: GatePolicy) -> tuple[LimitCheck, ...]:
     """Hold the candidate to the policy's limits."""
     checks: list[LimitCheck] = []
     faults = benchmark.headline.b_faults
     if policy.parse_fault_ceiling is not None and faults.rows:
         share, limit = faults.parse / faults.rows, policy.parse_fault_ceiling / 100
         checks.append(LimitCheck("parse faults", share, limit, share <= limit))
-    overlap = next((row.b.value for row in benchmark.metrics if row.metric == "mean_iou"), None)
+    overlap = _mean_iou(candidate, benchmark.task)
     if policy.mean_iou_floor is not None and overlap is not None:
         checks.append(LimitCheck("mean IoU", overlap, policy.mean_iou_floor, overlap >= policy.mean_iou_floor))
     return tuple(checks)
@@ -284,12 +417,21 @@ def _broken_text(check: LimitCheck) -> str:
     return f"mean IoU {check.value:.3f}, below the floor of {check.limit:g}"
 
 
-def _absent(task: str, policy: GatePolicy) -> BenchmarkVerdict:
+def _whereabouts(task: str, pair: Pair) -> str:
+    """Say which runs have a task that not both have, with the name that was meant where neither has it."""
+    tasks = _run_tasks(pair)
+    if task in tasks:
+        return "not in both runs"
+    nearest = did_you_mean(task, tasks)
+    return f"in neither run.{nearest}" if nearest else "in neither run"
+
+
+def _absent(task: str, pair: Pair, policy: GatePolicy) -> BenchmarkVerdict:
     return BenchmarkVerdict(
         task=task,
         metric="",
         state="incomparable",
-        reason="required, but not in both runs",
+        reason=f"required, but {_whereabouts(task, pair)}",
         row=None,
         p_holm=None,
         tolerance=policy.tolerance_of(task) / 100,

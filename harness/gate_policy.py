@@ -21,6 +21,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 from harness.errors import ConfigError, did_you_mean
+from harness.records_json import describe
+from harness.values import Json
+
+NOISE_SCHEMA = 1
+"""Version of the object that `noise --json` prints and a policy reads."""
 
 OnInconclusive: TypeAlias = Literal["pass", "fail"]
 """What a benchmark that cannot be told does to the exit code."""
@@ -43,11 +48,13 @@ class GatePolicy:
     parse_fault_ceiling: float | None = None
     """Greatest percentage of the candidate's texts with a parse fault; None: not looked at."""
     mean_iou_floor: float | None = None
-    """Least mean IoU of the candidate on tasks with gold boxes, in [0, 1]; None: not looked at."""
+    """Least mean IoU of the candidate's own scores on each task with gold boxes, in [0, 1]; None: not looked at."""
     on_inconclusive: OnInconclusive = "pass"
     """What inconclusive does."""
     noise_floor: Mapping[str, float] = field(default_factory=dict[str, float])
     """Points by task that one checkpoint's score moves from run to run; the tolerance is never below."""
+    noise_file: str | None = None
+    """Name of the file that `noise_floor` came from (it may hold tasks that no run has); None for the policy's own."""
 
     def tolerance_of(self, task: str) -> float:
         """Return the points that a task's score may drop."""
@@ -82,24 +89,53 @@ def read_policy(path: Path | None, noise: Path | None = None) -> GatePolicy:
         return policy
     if policy.noise_floor:
         raise ConfigError(f"{path}: give either noise_floor or a noise file, not both")
-    return replace(policy, noise_floor=read_noise_floor(noise))
+    return replace(policy, noise_floor=read_noise_floor(noise), noise_file=noise.name)
 
 
 def read_noise_floor(path: Path) -> dict[str, float]:
-    """Read the floor in points by task from what `noise --json` printed.
+    """Read the floor in points by task from what `noise --json` printed; a task without a floor is left out.
 
     Raises:
-        ConfigError: The file cannot be read or is not that.
+        ConfigError: The file cannot be read, or fields are wrong; every one is named.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        tasks = cast("dict[str, dict[str, float | None]]", found["tasks"])
-        floor = {task: row["floor_points"] for task, row in tasks.items()}
+        found = cast("Json", json.loads(path.read_text(encoding="utf-8")))
     except OSError as fault:
         raise ConfigError(f"cannot read the noise file {path}: {fault.strerror or fault}") from fault
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise ConfigError(f"{path} is not the output of `satori-bench noise --json`: {fault!r}") from fault
+    except (ValueError, RecursionError) as fault:  # JSON and Unicode errors are of the first kind
+        raise ConfigError(f"the noise file {path} is not valid JSON: {fault}; {_NOISE_MEND}") from fault
+    faults = _noise_faults(found)
+    if faults:
+        raise ConfigError(f"the noise file {path}: {'; '.join(faults)}; {_NOISE_MEND}")
+    tasks = cast("dict[str, dict[str, dict[str, float | None]]]", found)["tasks"]
+    floor = {task: row["floor_points"] for task, row in tasks.items()}
     return {task: float(points) for task, points in floor.items() if points is not None}
+
+
+_NOISE_MEND = "make it with: satori-bench noise RUN_A RUN_A2 --json"
+
+
+def _noise_faults(found: Json) -> list[str]:
+    """Say what is wrong with the content of a noise file; nothing for a right one."""
+    if not isinstance(found, dict):
+        return [f"must hold an object, found {describe(found)}"]
+    faults: list[str] = []
+    schema, tasks = found.get("schema", NOISE_SCHEMA), found.get("tasks")
+    if isinstance(schema, bool) or schema != NOISE_SCHEMA:
+        faults.append(f"schema must be {NOISE_SCHEMA}, found {describe(schema)}")
+    if not isinstance(tasks, dict):
+        return [*faults, f"tasks must be an object of rows by task, found {describe(tasks)}"]
+    for task, row in tasks.items():
+        field_name = f"tasks.{task if task.isidentifier() else repr(task)[:80]}"
+        if not isinstance(row, dict):
+            faults.append(f"{field_name} must be an object with floor_points, found {describe(row)}")
+        elif "floor_points" not in row:
+            faults.append(f"{field_name}.floor_points is missing")
+        elif row["floor_points"] is not None and not _is_points(row["floor_points"]):
+            faults.append(
+                f"{field_name}.floor_points must be points from 0 to 100 or null, found {describe(row['floor_points'])}"
+            )
+    return faults
 
 
 def policy_from(table: Mapping[str, object], where: str) -> GatePolicy:
@@ -148,9 +184,11 @@ def _is_text_table(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(item, str) for item in cast("dict[str, object]", value).values())
 
 
+_is_points = _is_number(0, 100, low_itself=True)
+
+
 def _is_number_table(value: object) -> bool:
-    number = _is_number(0, 100, low_itself=True)
-    return isinstance(value, dict) and all(map(number, cast("dict[str, object]", value).values()))
+    return isinstance(value, dict) and all(map(_is_points, cast("dict[str, object]", value).values()))
 
 
 _FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
@@ -158,7 +196,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "required_tasks": ("a list of task names", _is_texts),
     "metrics": ("a table of task = metric", _is_text_table),
     "alpha": ("a number above 0 and at most 0.5", _is_number(0, 0.5, low_itself=False)),
-    "tolerance": ("points from 0 to 100", _is_number(0, 100, low_itself=True)),
+    "tolerance": ("points from 0 to 100", _is_points),
     "parse_fault_ceiling": ("a percentage from 0 to 100", _is_number(0, 100, low_itself=True)),
     "mean_iou_floor": ("a number from 0 to 1", _is_number(0, 1, low_itself=True)),
     "on_inconclusive": ("'pass' or 'fail'", lambda value: value in ("pass", "fail")),

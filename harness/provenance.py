@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from harness.comparison import Comparability, ProvenanceField, RunFacts
 from harness.manifest import Manifest, TaskManifest, comparable_parts, task_hash
@@ -46,7 +47,18 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
         created_utc=manifest.created_utc,
+        mean_ious=_mean_ious(run, protocol),
     )
+
+
+def _mean_ious(run: StoredRun, protocol: Protocol | None) -> dict[str, float | None]:
+    """Return the mean IoU in a run's `scores.json` (or a rescore's) by task, where the task has gold boxes."""
+    scores = run.scores if protocol is None else run.rescored.get(protocol)
+    tasks = cast(
+        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks", {})
+    )
+    found = {task: summary["metrics"].get("mean_iou") for task, summary in tasks.items()}
+    return {task: metric.get("value") for task, metric in found.items() if metric is not None}
 
 
 def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[ProvenanceField, ...]:

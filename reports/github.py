@@ -15,14 +15,15 @@ _MOST_CHARACTERS = 1000
 
 
 def verdict_annotations(verdict: Verdict) -> list[str]:
-    """Return one command a line: the verdict, then every benchmark, then the reasons that bar a verdict."""
+    """Return one command a line: the verdict, every benchmark, the reasons that bar a verdict, the notes."""
     level = "notice" if verdict.outcome == "pass" else "error"
     lines = [_command(level, "satori-bench gate", verdict.sentence)]
     for benchmark in verdict.benchmarks:
         fails = benchmark.state == "inconclusive" and verdict.policy.on_inconclusive == "fail"
         own = "error" if fails else _LEVELS[benchmark.state]
         lines.append(_command(own, benchmark.task, sentence_of(benchmark)))
-    return lines + [_command("error", "satori-bench gate", reason) for reason in verdict.reasons]
+    lines += [_command("error", "satori-bench gate", reason) for reason in verdict.reasons]
+    return lines + [_command("notice", "satori-bench gate", f"note: {note}") for note in verdict.notes]
 
 
 def _command(level: str, title: str, message: str) -> str:

@@ -1,8 +1,8 @@
 """Write a verdict as JUnit XML: one suite a benchmark, its statistics as properties.
 
 A regression is a failure, what is missing or cannot be compared an error, inconclusive is skipped, unless the policy
-lets it fail: then it is a failure too, so that the file and the exit code say the same. Built with ElementTree, never
-parsed.
+lets it fail: then it is a failure too, so that the file and the exit code say the same. The verdict's notes are every
+case's `system-out`. Built with ElementTree, never parsed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def verdict_junit(verdict: Verdict) -> bytes:
         case = ET.SubElement(suite, "testcase", classname="satori.runs", name="complete and comparable", time="0")
         message = xml_text("; ".join(verdict.reasons) or "no benchmark was gated")
         ET.SubElement(case, "error", type="incomplete", message=message).text = message
+        _add_notes(case, verdict)
         _count(suite)
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
@@ -51,7 +52,14 @@ def _add_suite(root: ET.Element, benchmark: BenchmarkVerdict, verdict: Verdict) 
         ET.SubElement(case, "error", type=benchmark.state, message=message).text = message
     elif benchmark.state == "inconclusive":
         ET.SubElement(case, "skipped", message=message)
+    _add_notes(case, verdict)
     _count(suite)
+
+
+def _add_notes(case: ET.Element, verdict: Verdict) -> None:
+    """Add what a reader must know although it does not decide, where CI servers show a case's own words."""
+    if verdict.notes:
+        ET.SubElement(case, "system-out").text = "\n".join(xml_text(f"note: {note}") for note in verdict.notes)
 
 
 def _count(suite: ET.Element) -> None:

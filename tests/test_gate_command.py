@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,6 +19,16 @@ def rows(right: int, n=200, task="shapes") -> list[dict]:
          "answers": ["red"]}
         for place in range(n)
     ]  # fmt: skip
+
+
+def boxed(n=200, gold=200, placed=200) -> list[dict]:
+    """Right answers, with a gold box in the first `gold` rows and a box in its place in the first `placed`."""
+    texts = [f"<caption>a</caption><bbox>[[{x},0,{x + 9},9]]</bbox><answer>red</answer>" for x in (0, 40)]
+    size = {"width": 56, "height": 56, "boxes": [[0, 0, 9, 9]]}
+    return [
+        {**row, "prediction": texts[place >= placed], **(size if place < gold else {})}
+        for place, row in enumerate(rows(n, n))
+    ]
 
 
 def command(*arguments):
@@ -59,6 +70,49 @@ def test_gate_leaves_with_the_verdicts_code(runs, tmp_path, candidate, policy, c
 
     assert found == code
     assert word in text
+
+
+@pytest.mark.parametrize(
+    ("candidate_lacks", "baseline_lacks", "code"), [(0, 0, 0), (2, 0, 0), (0, 100, 0), (3, 0, 5), (100, 0, 5)]
+)
+def test_a_candidate_that_lost_its_scores_is_no_pass(make_run, candidate_lacks, baseline_lacks, code):
+    def without_gold(lacking):
+        return [{**row, "answers": None} if place < lacking else row for place, row in enumerate(rows(180))]
+
+    base, new = make_run("base", without_gold(baseline_lacks)), make_run("new", without_gold(candidate_lacks))
+    found, text = command("gate", new, "--baseline", base, "--json")
+    verdict = json.loads(text)
+    reason = verdict["benchmarks"][0]["reason"]
+
+    assert found == code
+    assert (f"no score for {candidate_lacks} of the 200 samples" in reason) == (code == 5)
+    assert ("(no_gold): score it with the gold" in reason) == (code == 5)
+    wanted = f"left out: {candidate_lacks} samples that only the baseline has a score for, {baseline_lacks} that only"
+    assert any(wanted in note for note in verdict["notes"]) == bool(candidate_lacks or baseline_lacks)
+
+
+def test_a_candidate_that_lost_the_gated_places_is_no_pass(make_run, tmp_path):
+    base, new = make_run("base", boxed()), make_run("new", boxed(gold=150))
+    (tmp_path / "gate.toml").write_text('metrics = { shapes = "mean_iou" }')
+    code, text = command("gate", new, "--baseline", base, "--policy", tmp_path / "gate.toml")
+
+    assert code == 5
+    assert "no score for 50 of the 200 samples" in text
+
+
+@pytest.mark.parametrize(
+    ("gold", "placed", "floor", "code"),
+    [(25, 25, 0.13, 3), (25, 25, 0.12, 0), (0, 0, 0.5, 3), (200, 200, 0.5, 0)],
+)
+def test_the_mean_iou_floor_is_held_to_what_the_candidates_scores_say(make_run, tmp_path, gold, placed, floor, code):
+    base, new = make_run("base", boxed(gold=gold)), make_run("new", boxed(placed=placed))
+    (tmp_path / "gate.toml").write_text(f"tolerance = 5\nmean_iou_floor = {floor}")
+    code_found, text = command("gate", new, "--baseline", base, "--policy", tmp_path / "gate.toml", "--json")
+    (check,) = json.loads(text)["benchmarks"][0]["checks"]
+    scores = json.loads((new / "scores.json").read_text())
+
+    assert (code_found, check["kept"]) == (code, code == 0)
+    assert check["value"] == scores["tasks"]["shapes"]["metrics"]["mean_iou"]["value"] == placed / 200
 
 
 def test_every_report_of_one_gate_says_the_same(runs, tmp_path):
@@ -129,6 +183,22 @@ def test_noise_feeds_the_gate(runs, amend_manifest, tmp_path):
     assert code == 0
     assert (noise["n"], noise["flips"], noise["flip_rate"]) == (200, 2, 0.01)
     assert verdict["benchmarks"][0]["tolerance"] == pytest.approx(max(noise["floor_points"], 1) / 100)
+
+
+@pytest.mark.parametrize("name", ["base@vlmevalkit", "base@strict", "link@vlmevalkit"])
+def test_a_run_is_neither_its_own_candidate_nor_its_own_repetition(runs, monkeypatch, name):
+    monkeypatch.chdir(runs["base"].parent)
+    Path("base").symlink_to(runs["base"].name)
+    Path("link").symlink_to(runs["base"].name)
+    for protocol in ("vlmevalkit", "strict"):
+        command("rescore", "base", "--protocol", protocol)
+
+    code, text = command("gate", name, "--baseline", "base")
+    noise_code, noise_text = command("noise", "base", name)
+
+    assert (code, noise_code) == (5, 2)
+    assert "candidate and baseline are the same texts" in text
+    assert "whose texts cannot differ" in noise_text
 
 
 def test_noise_between_two_checkpoints_is_refused(runs, amend_manifest):

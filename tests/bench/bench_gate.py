@@ -109,7 +109,8 @@ def comparison_of(benchmarks, seed: int) -> Comparison:
     none = np.zeros(0, dtype=np.int64)
     samples = SampleTable((), none, (), none, (), np.zeros(0, dtype=np.int8), side, side)
     pair = Pair(0, 1, Comparability(), tuple(benchmarks), (), (), samples)
-    return Comparison((Side("a", (facts,), ()), Side("b", (facts,), ())), (), (pair,), (), seed, DRAWS)
+    sides = tuple(Side(name, (replace(facts, path=Path(name)),), ()) for name in ("a", "b"))
+    return Comparison(sides, (), (pair,), (), seed, DRAWS)
 
 
 def simulate(setting: Setting, repetitions: int, seed: int) -> Result:

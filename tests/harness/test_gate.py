@@ -52,15 +52,20 @@ def benchmark(name, a: RunTable, b: RunTable, comparability=None, left_out=(0, 0
     return compare_benchmark(shared, comparability or Comparability(), left_out, seed=0, draws=999)
 
 
-def comparison(*benchmarks, only_a=(), partial=False, reasons=()):
+def comparison(*benchmarks, only_a=(), partial=False, reasons=(), mean_ious=((), ())):
+    """Return a comparison of two nameless runs; `mean_ious` is each run's own, by task."""
     from pathlib import Path
 
     facts = RunFacts("run", Path("run"), "model", "", "strict", False, "plain", 0, partial, False, "")
+    base, new = (
+        replace(facts, path=Path(name), mean_ious=dict(own))
+        for name, own in zip(("base", "new"), mean_ious, strict=True)
+    )
     empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
     side = SampleSide(empty, empty, np.zeros(0, dtype=np.uint32), none)
     samples = SampleTable((), none, (), none, (), np.zeros(0, dtype=np.int8), side, side)
     pair = Pair(0, 1, Comparability(reasons), tuple(benchmarks), tuple(only_a), (), samples)
-    return Comparison((Side("base", (facts,), ()), Side("new", (facts,), ())), (), (pair,), (), 0, 999)
+    return Comparison((Side("base", (base,), ()), Side("new", (new,), ())), (), (pair,), (), 0, 999)
 
 
 def right(n, share):
@@ -132,6 +137,13 @@ def test_tolerance_is_never_below_the_noise_floor():
     assert judge(comparison(drop), GatePolicy(noise_floor={"t": 0.1})).benchmarks[0].tolerance == pytest.approx(0.01)
 
 
+def test_a_tolerance_that_the_noise_floor_raised_is_noted():
+    raised, kept = (judge(comparison(changed()), GatePolicy(noise_floor={"t": floor})).notes for floor in (19.8, 1.0))
+
+    assert raised == ("t: the noise floor raises the tolerance from 1 to 19.8 points",)
+    assert kept == ()
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -165,7 +177,35 @@ def test_a_task_that_is_not_required_may_be_missing():
     verdict = judge(comparison(changed()), GatePolicy(tasks=("t", "mme"), required_tasks=("t",)))
 
     assert verdict.outcome == "pass"
-    assert any("mme" in note for note in verdict.notes)
+    assert "mme: in neither run" in verdict.notes
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [(GatePolicy(metrics={"shaps": "accuracy"}), "metrics"), (GatePolicy(noise_floor={"shaps": 3.0}), "noise_floor")],
+)
+def test_settings_of_a_task_in_neither_run_are_refused_with_the_nearest(policy, name):
+    with pytest.raises(ConfigError, match=rf"{name} names 'shaps', which neither run has. Did you mean 'shapes'\?"):
+        judge(comparison(changed("shapes")), policy)
+
+    assert judge(comparison(changed("shapes"), only_a=("shaps",)), policy).exit_code == ExitCode.INCOMPLETE
+    assert (
+        judge(comparison(changed("shapes")), replace(policy, required_tasks=("shaps",))).exit_code
+        == ExitCode.INCOMPLETE
+    )
+
+
+def test_a_required_task_in_neither_run_is_incomplete_with_the_nearest():
+    (_, missing) = judge(comparison(changed("shapes")), GatePolicy(required_tasks=("shaps",))).benchmarks
+
+    assert (missing.state, missing.reason) == ("incomparable", "required, but in neither run. Did you mean 'shapes'?")
+
+
+def test_a_noise_file_may_hold_other_tasks_but_says_when_it_holds_no_gated_one():
+    policy = GatePolicy(noise_floor={"u": 3.0}, noise_file="noise.json")
+
+    assert any("noise.json has no floor" in note for note in judge(comparison(changed()), policy).notes)
+    assert not any("no floor" in note for note in judge(comparison(changed(), changed("u")), policy).notes)
 
 
 def test_parse_faults_above_the_ceiling_fail():
@@ -176,18 +216,53 @@ def test_parse_faults_above_the_ceiling_fail():
 
 
 def test_mean_iou_below_the_floor_fails():
-    both = [columns(right(1000, share), ious=[0.4] * 1000) for share in (0.6, 0.7)]
-    found = comparison(benchmark("t", *both))
+    found = comparison(changed(n=1000, now=0.7), mean_ious=({"t": 0.4}, {"t": 0.4}))
 
     assert judge(found, GatePolicy(mean_iou_floor=0.4)).outcome == "pass"
     assert judge(found, GatePolicy(mean_iou_floor=0.41)).exit_code == ExitCode.REGRESSION
 
 
+def test_the_floor_is_held_to_all_of_the_candidates_boxes_not_to_the_shared_ones():
+    both = [columns(right(1000, 0.6), ious=[1.0] * 1000) for _ in range(2)]
+    found = comparison(benchmark("t", *both), mean_ious=({"t": 1.0}, {"t": 0.125}))
+    verdict = judge(found, GatePolicy(mean_iou_floor=0.5))
+
+    assert verdict.exit_code == ExitCode.REGRESSION
+    assert [(check.value, check.kept) for check in verdict.benchmarks[0].checks] == [(0.125, False)]
+    assert "mean IoU 0.125" in verdict.benchmarks[0].reason
+
+
+def test_the_floor_is_held_to_boxes_that_the_baseline_has_no_gold_for():
+    found = comparison(changed("t"), changed("u"), mean_ious=({"t": 0.9}, {"t": 0.9, "u": 0.0}))
+    verdict = judge(found, GatePolicy(mean_iou_floor=0.5))
+
+    assert {item.task: item.state for item in verdict.benchmarks} == {"t": "ok", "u": "regression"}
+    assert verdict.exit_code == ExitCode.REGRESSION
+
+
+def test_the_floor_of_several_seeds_is_held_to_their_mean():
+    found = comparison(changed(), mean_ious=((), {"t": 0.4}))
+    seeds = tuple(replace(found.sides[1].runs[0], mean_ious={"t": value}) for value in (0.4, 0.6))
+    both = replace(found, sides=(found.sides[0], replace(found.sides[1], runs=seeds)))
+
+    assert judge(both, GatePolicy(mean_iou_floor=0.5)).outcome == "pass"
+    assert judge(both, GatePolicy(mean_iou_floor=0.51)).exit_code == ExitCode.REGRESSION
+
+
 @pytest.mark.parametrize(
-    "found", [changed(), changed(faulty=3, fault="frame_unknown")], ids=["no boxes", "unknown frame"]
+    ("found", "mean_ious"),
+    [
+        (changed(), ((), ())),
+        (changed(faulty=3, fault="frame_unknown"), ((), ())),
+        (changed(), ({"t": 0.9}, {"t": None})),
+        (changed(), ({"t": 0.9}, {"other": 0.9})),
+    ],
+    ids=["no boxes", "unknown frame", "null in the scores", "gold in the baseline only"],
 )
-def test_a_floor_that_cannot_be_held_to_anything_is_incomplete(found):
-    assert judge(comparison(found), GatePolicy(mean_iou_floor=0.3)).exit_code == ExitCode.INCOMPLETE
+def test_a_floor_that_cannot_be_held_to_anything_is_incomplete(found, mean_ious):
+    verdict = judge(comparison(found, mean_ious=mean_ious), GatePolicy(mean_iou_floor=0.3))
+
+    assert verdict.exit_code == ExitCode.INCOMPLETE
 
 
 def test_another_metric_can_be_gated():
@@ -248,7 +323,7 @@ def test_every_field_of_a_policy_is_read(tmp_path):
     )
 
     assert read_policy(file) == GatePolicy(
-        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}
+        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}, "noise.json"
     )
 
 
@@ -269,6 +344,37 @@ def test_all_faults_of_a_policy_are_reported_together(tmp_path):
     parts = ["'shaps'", "Did you mean 'shapes'", "alfa", "Did you mean 'alpha'"]
     parts += [f"{name} must be" for name in ("alpha", "tolerance", "mean_iou_floor", "on_inconclusive", "metrics")]
     for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"tasks": {"mmstar": {"floor_points": "abc"}}}', ["tasks.mmstar.floor_points", "found 'abc'"]),
+        ('{"tasks": {"mmstar": {"floor_points": true}}}', ["tasks.mmstar.floor_points", "found True"]),
+        ('{"tasks": {"mmstar": {"floor_points": [1]}}}', ["tasks.mmstar.floor_points", "found a list of 1"]),
+        ('{"tasks": {"mmstar": {"floor_points": NaN}}}', ["tasks.mmstar.floor_points", "found nan"]),
+        ('{"tasks": {"mmstar": {"floor_points": Infinity}}}', ["tasks.mmstar.floor_points", "found inf"]),
+        ('{"tasks": {"mmstar": {"floor_points": -1}}}', ["tasks.mmstar.floor_points", "found -1"]),
+        ('{"tasks": {"mmstar": {"floor_points": 100.1}}}', ["tasks.mmstar.floor_points", "found 100.1"]),
+        ('{"tasks": {"a": {}, "b": 3, "c": {"floor_points": 1}}}', ["tasks.a.floor_points is missing", "found 3"]),
+        ('{"tasks": [1]}', ["tasks must be an object", "found a list of 1"]),
+        ("[1]", ["must hold an object", "found a list of 1"]),
+        ('{"schema": 2, "tasks": {}}', ["schema must be 1", "found 2"]),
+        ('{"schema": true, "tasks": {}}', ["schema must be 1", "found True"]),
+        ("{", ["not valid JSON"]),
+        ("[" * 100_000, ["not valid JSON"]),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else None,
+)
+def test_a_wrong_noise_file_is_named_with_field_and_what_was_found(tmp_path, content, says):
+    file = tmp_path / "noise.json"
+    file.write_text(content)
+
+    with pytest.raises(ConfigError) as caught:
+        read_policy(None, file)
+
+    for part in [str(file), *says, "satori-bench noise RUN_A RUN_A2 --json"]:
         assert part in str(caught.value)
 
 

@@ -158,6 +158,16 @@ def test_a_verdict_without_benchmarks_is_an_error_in_junit(make_run):
     assert root.get("errors") == "1"
 
 
+def test_every_writer_shows_the_notes(make_run):
+    unscored = [{**row, "answers": None} if place < 20 else row for place, row in enumerate(rows(20))]
+    verdict, comparison = gated(make_run("base", unscored), make_run("new", rows(20)))
+    texts = every_text(verdict, comparison)
+
+    assert verdict.notes
+    for name, text in texts.items():
+        assert "20 that only the candidate has one for" in text, name
+
+
 def test_same_verdict_same_bytes(make_run):
     folders = make_run("base", rows(50)), make_run("new", rows(20))
 
