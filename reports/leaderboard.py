@@ -7,7 +7,9 @@ is no average over benchmarks. Published rows stand apart, marked, and are never
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +28,8 @@ from harness.values import Json
 
 LEADERBOARD_SCHEMA = 1
 """Version of `leaderboard.json`."""
+
+_MOST_NAME_CHARACTERS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Entry:
 
     run: str
     """The run folder's name."""
+    site_name: str
+    """Its own folder under `runs/` of the site: ASCII letters, digits, `.`, `_` and `-`, unlike every other entry's."""
     path: Path
     """The run folder; never shown."""
     model: str
@@ -134,7 +140,10 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
         )
     tasks = tuple(dict.fromkeys(task for run in taken for task in _scored_tasks(run)))
     reasons = {task: _incomparable(taken, task) for task in tasks}
-    entries = [_entry(run, {task: reasons[task].get(run.path, ()) for task in tasks}) for run in taken]
+    site_names = _site_names([run.path for run in taken])
+    entries = [
+        _entry(run, site_names[run.path], {task: reasons[task].get(run.path, ()) for task in tasks}) for run in taken
+    ]
     return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred)
 
 
@@ -144,11 +153,11 @@ def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
     Raises:
         IncompleteError: A run's table cannot be read.
     """
-    runs = {entry.run: load_run(entry.path) for entry in board.entries}
+    runs = {entry.path: load_run(entry.path) for entry in board.entries}
     tables = dict(zip(runs, read_tables(list(runs.values())), strict=True))
     for task in board.tasks:
-        ranked = [entry.run for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
-        ranks = rank_task(task, [runs[name] for name in ranked], [tables[name] for name in ranked], seed=seed)
+        ranked = [entry.path for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
+        ranks = rank_task(task, [runs[path] for path in ranked], [tables[path] for path in ranked], seed=seed)
         if ranks is not None:
             board = _with_ranks(board, task, dict(zip(ranked, ranks, strict=True)))
     return board
@@ -158,10 +167,10 @@ def _may_be_ranked(cell: Cell | None) -> bool:
     return cell is not None and cell.value is not None and not cell.incomparable
 
 
-def _with_ranks(board: Leaderboard, task: str, ranks: Mapping[str, RunRank]) -> Leaderboard:
+def _with_ranks(board: Leaderboard, task: str, ranks: Mapping[Path, RunRank]) -> Leaderboard:
     entries = [
-        replace(entry, cells={**entry.cells, task: replace(entry.cells[task], rank=ranks[entry.run])})
-        if entry.run in ranks
+        replace(entry, cells={**entry.cells, task: replace(entry.cells[task], rank=ranks[entry.path])})
+        if entry.path in ranks
         else entry
         for entry in board.entries
     ]
@@ -187,6 +196,32 @@ def _run_folders(paths: Sequence[Path]) -> list[Path]:
     if twice:
         raise ConfigError(f"named twice: {', '.join(twice)}")
     return found
+
+
+def _site_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return each run folder's name in the site: its own where that is safe, numbered where several are called alike.
+
+    The numbers follow the folders' paths, not the order in which the command names them; case tells no names apart, as
+    on some disks it does not.
+    """
+    ordered = sorted(paths, key=lambda path: path.resolve())
+    wanted = {path: _safe_name(path.resolve().name) for path in ordered}
+    firsts: dict[str, Path] = {}
+    for path, name in wanted.items():
+        firsts.setdefault(name.casefold(), path)
+    found = {path: wanted[path] for path in firsts.values()}
+    taken = set(firsts)
+    for path in ordered:
+        if path not in found:
+            numbered = (f"{wanted[path]}-{number}" for number in itertools.count(2))
+            found[path] = next(name for name in numbered if name.casefold() not in taken)
+            taken.add(found[path].casefold())
+    return found
+
+
+def _safe_name(name: str) -> str:
+    """Return a folder's name as a part of a web address that needs no escapes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_MOST_NAME_CHARACTERS] or "run"
 
 
 def _scored_tasks(run: StoredRun) -> dict[str, dict[str, Any]]:
@@ -221,7 +256,7 @@ def _reasons(standard: StoredRun, run: StoredRun, task: str) -> tuple[str, ...]:
     return reasons
 
 
-def _entry(run: StoredRun, incomparable: Mapping[str, tuple[str, ...]]) -> Entry:
+def _entry(run: StoredRun, site_name: str, incomparable: Mapping[str, tuple[str, ...]]) -> Entry:
     manifest, tasks = run.manifest, _scored_tasks(run)
     boxed = [
         found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None
@@ -230,6 +265,7 @@ def _entry(run: StoredRun, incomparable: Mapping[str, tuple[str, ...]]) -> Entry
     limits = manifest.pixel_limits
     return Entry(
         run=run.path.resolve().name,
+        site_name=site_name,
         path=run.path,
         model=manifest.model,
         weights=manifest.weights_hash,
@@ -345,6 +381,7 @@ def leaderboard_json(board: Leaderboard) -> dict[str, Json]:
 def _entry_json(entry: Entry) -> Json:
     return {
         "run": entry.run,
+        "site_name": entry.site_name,
         "model": entry.model,
         "weights": entry.weights,
         "format": entry.format,

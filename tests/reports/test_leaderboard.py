@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,34 @@ def test_a_folder_of_runs_stands_for_its_runs(board, runs):
     whole = read_leaderboard([runs["base"].parent])
 
     assert {entry.run for entry in board.entries} == {entry.run for entry in whole.entries}
+
+
+def test_runs_of_one_folder_name_keep_their_own_ranks_and_pages(runs, tmp_path):
+    names = {"one/latest": "grpo", "two/latest": "base", "two/Latest #2": "sft"}
+    for place, name in names.items():
+        shutil.copytree(runs[name], tmp_path / place)
+    board = rank_board(read_leaderboard([tmp_path / "two", tmp_path / "one"]), seed=0)
+    page = write_leaderboard(board, tmp_path / "site")
+
+    assert [(entry.model, entry.site_name) for entry in board.entries] == [
+        ("checkpoints/grpo", "latest"),
+        ("checkpoints/sft", "Latest-2"),
+        ("checkpoints/base", "latest-3"),
+    ]
+    assert [entry.cells["shapes"].rank.rank for entry in board.entries] == [1, 2, 3]
+    for entry in board.entries:
+        assert f'href="runs/{entry.site_name}/index.html"' in page.read_text(encoding="utf-8")
+        copied = tmp_path / "site" / "runs" / entry.site_name / "index.html"
+        assert copied.read_bytes() == (entry.path / "index.html").read_bytes()
+
+
+def test_names_in_the_site_do_not_follow_the_order_of_the_arguments(runs, tmp_path):
+    paths = [shutil.copytree(runs["base"], tmp_path / parent / "latest") for parent in ("one", "two")]
+    boards = [read_leaderboard(order) for order in (paths, paths[::-1])]
+
+    assert [{entry.path: entry.site_name for entry in board.entries} for board in boards] == [
+        dict(zip(paths, ["latest", "latest-2"], strict=True))
+    ] * 2
 
 
 def test_a_run_named_twice_or_no_run_is_refused(runs, tmp_path):
