@@ -23,7 +23,7 @@ from harness.manifest import Manifest, task_hash
 from harness.provenance import runs_comparability, task_comparability
 from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
-from harness.task_ranks import rank_task, read_tables
+from harness.task_ranks import TaskRanks, rank_task, read_tables
 from harness.values import Json
 
 LEADERBOARD_SCHEMA = 1
@@ -56,6 +56,8 @@ class Cell:
     """Why the score may be inflated by training data; None where nothing is known."""
     rank: RunRank | None
     """Its rank; None where it is not ranked."""
+    rank_n: int | None
+    """Units that its rank stands on, those that all ranked runs share; None where it is not ranked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Leaderboard:
     """Rows, best headline of the first column first."""
     barred: tuple[tuple[str, str], ...]
     """Runs that were left out, with the reason."""
+    unranked: Mapping[str, str]
+    """Why a column has no ranking, by task; empty before `rank_board`."""
 
 
 def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> Leaderboard:
@@ -144,11 +148,13 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
     entries = [
         _entry(run, site_names[run.path], {task: reasons[task].get(run.path, ()) for task in tasks}) for run in taken
     ]
-    return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred)
+    return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred, {})
 
 
 def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
     """Return the board with ranks: in each column among the cells that may be compared and have a score.
+
+    Cells of runs that hold other samples than the ranked ones are greyed, with the reason.
 
     Raises:
         IncompleteError: A run's table cannot be read.
@@ -156,10 +162,9 @@ def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
     runs = {entry.path: load_run(entry.path) for entry in board.entries}
     tables = dict(zip(runs, read_tables(list(runs.values())), strict=True))
     for task in board.tasks:
-        ranked = [entry.path for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
-        ranks = rank_task(task, [runs[path] for path in ranked], [tables[path] for path in ranked], seed=seed)
-        if ranks is not None:
-            board = _with_ranks(board, task, dict(zip(ranked, ranks, strict=True)))
+        paths = [entry.path for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
+        found = rank_task(task, [runs[path] for path in paths], [tables[path] for path in paths], seed=seed)
+        board = _with_ranks(board, task, paths, found)
     return board
 
 
@@ -167,14 +172,19 @@ def _may_be_ranked(cell: Cell | None) -> bool:
     return cell is not None and cell.value is not None and not cell.incomparable
 
 
-def _with_ranks(board: Leaderboard, task: str, ranks: Mapping[Path, RunRank]) -> Leaderboard:
-    entries = [
-        replace(entry, cells={**entry.cells, task: replace(entry.cells[task], rank=ranks[entry.path])})
-        if entry.path in ranks
-        else entry
-        for entry in board.entries
-    ]
-    return replace(board, entries=tuple(entries))
+def _with_ranks(board: Leaderboard, task: str, paths: Sequence[Path], found: TaskRanks) -> Leaderboard:
+    """Return the board with one column ranked; `paths` are the runs that `found` has places for."""
+    places = {path: place for place, path in enumerate(paths)}
+
+    def ranked(entry: Entry) -> Entry:
+        if entry.path not in places:
+            return entry
+        rank, apart = found.ranks[places[entry.path]], found.apart[places[entry.path]]
+        cell = replace(entry.cells[task], incomparable=apart, rank=rank, rank_n=found.n if rank else None)
+        return replace(entry, cells={**entry.cells, task: cell})
+
+    unranked = {**board.unranked, task: found.reason} if found.reason else board.unranked
+    return replace(board, entries=tuple(ranked(entry) for entry in board.entries), unranked=unranked)
 
 
 def _run_folders(paths: Sequence[Path]) -> list[Path]:
@@ -311,6 +321,7 @@ def _cell(scores: Mapping[str, Any], incomparable: tuple[str, ...], contaminated
         incomparable=incomparable,
         contamination=contaminated,
         rank=None,
+        rank_n=None,
     )
 
 
@@ -368,6 +379,7 @@ def leaderboard_json(board: Leaderboard) -> dict[str, Json]:
         "tasks": list[Json](board.tasks),
         "entries": [_entry_json(entry) for entry in board.entries],
         "barred": [{"run": run, "reason": reason} for run, reason in board.barred],
+        "unranked": dict[str, Json](board.unranked),
         "reported": {
             "source": reported.source,
             "mark": reported.mark,
@@ -410,6 +422,7 @@ def _cell_json(cell: Cell) -> Json:
             "high": cell.rank.rank_high,
             "tie_group": cell.rank.tie_group,
             "p_best": cell.rank.p_best,
+            "n": cell.rank_n,
         }
     return {
         "metric": cell.metric,

@@ -27,7 +27,7 @@ CSV_COLUMNS = (
     "kind", "model", "run", "task", "metric", "value", "ci_low", "ci_high", "n", "scale", "rank_low", "rank_high",
     "tie_group", "p_best", "incomparable", "contamination", "format", "protocol", "min_pixels", "max_pixels",
     "max_new_tokens", "seed", "partial", "predictions_only", "parse_fault_rows", "truncated_rows", "rows", "mean_iou",
-    "weights", "site_name",
+    "weights", "site_name", "rank_n",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
 
@@ -78,6 +78,8 @@ class ColumnView:
     """Short task name."""
     metric: str
     """Metric and scale in words."""
+    unranked: str
+    """Why there is no ranking; empty where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def leaderboard_view(board: Leaderboard) -> LeaderboardView:
 def _column(board: Leaderboard, task: str) -> ColumnView:
     cells = [entry.cells[task] for entry in board.entries if task in entry.cells]
     metrics = dict.fromkeys(f"{cell.metric}, {'points' if cell.points else '%'}" for cell in cells)
-    return ColumnView(task, "; ".join(metrics))
+    return ColumnView(task, "; ".join(metrics), board.unranked.get(task, ""))
 
 
 def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
@@ -196,7 +198,8 @@ def _cell_view(cell: Cell) -> CellView:
         rank = cell.rank
         places = str(rank.rank) if rank.rank_low == rank.rank_high else f"{rank.rank_low}–{rank.rank_high}"
         tie = _TIE_LETTERS[min(rank.tie_group, len(_TIE_LETTERS) - 1)]
-        about += [f"rank {places}", f"group {tie}", f"best {percent(round(1000 * rank.p_best), 1000)}"]
+        fewer = f" on the {count(cell.rank_n)} shared" if cell.rank_n is not None and cell.rank_n < cell.n else ""
+        about += [f"rank {places}{fewer}", f"group {tie}", f"best {percent(round(1000 * rank.p_best), 1000)}"]
     return CellView(
         value=number(value),
         interval=interval,
@@ -253,7 +256,7 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "partial": str(entry.partial).lower(), "predictions_only": str(entry.predictions_only).lower(),
                 "parse_fault_rows": entry.parse_fault_rows, "truncated_rows": entry.truncated_rows,
                 "rows": entry.rows, "mean_iou": entry.mean_iou, "weights": entry.weights,
-                "site_name": entry.site_name,
+                "site_name": entry.site_name, "rank_n": cell.rank_n,
             }  # fmt: skip
 
 

@@ -191,6 +191,109 @@ def test_the_command_writes_the_site_and_prints_versioned_json(runs, tmp_path):
     assert (found["schema"], found["tasks"], len(found["entries"])) == (1, ["shapes"], 3)
 
 
+# --- who is ranked with whom --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made_elsewhere(invented, tmp_path_factory):
+    """Make runs of predictions made elsewhere: text-only, with nothing recorded of how they were asked."""
+    root = tmp_path_factory.mktemp("elsewhere")
+
+    def make(name, questions, right=0.5, **changes):
+        who = invented.Answerer(name, right=right, near=1.0)
+        return invented.invent_run(
+            root, who, questions, predictions_only=True, **{"prompt_hash": "", "pixel_limits": None, **changes}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def three(invented, made_elsewhere):
+    levels = {"high": 0.95, "middle": 0.6, "low": 0.2}
+    return [made_elsewhere(name, invented.many_questions(100), right) for name, right in levels.items()]
+
+
+def cells_of(paths, task="shapes"):
+    board = rank_board(read_leaderboard(paths), seed=0)
+    return {entry.model: entry.cells[task] for entry in board.entries}
+
+
+def with_sample(questions, **changes):
+    return [replace(question, sample=replace(question.sample, **changes)) for question in questions]
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        (slice(100, 200), "it shares 0 of 100 samples with the rest of the column"),
+        (slice(80, 180), "it shares 20 of 100 samples with the rest of the column"),
+        (slice(0, 20), "it shares 20 of 100 samples with the rest of the column"),
+        (slice(0, 200), "it shares 100 of 200 samples with the rest of the column"),
+    ],
+)
+def test_a_run_of_other_samples_is_greyed_and_changes_nobodys_rank(invented, made_elsewhere, three, kept, reason):
+    stranger = made_elsewhere("stranger", invented.many_questions(200)[kept], 1.0)
+    alone, together = cells_of(three), cells_of([stranger, *three])
+
+    assert together.pop("stranger") == replace(cells_of([stranger])["stranger"], incomparable=(reason,))
+    assert alone == together
+    assert [cell.rank.rank for cell in alone.values()] == [1, 2, 3]
+
+
+def test_a_ranking_on_fewer_samples_than_a_cell_counts_says_so(invented, made_elsewhere, three):
+    board = rank_board(
+        read_leaderboard([*three, made_elsewhere("lacks one", invented.many_questions(99), 0.4)]), seed=0
+    )
+    about = {entry.model: entry.cells[0].about for entry in leaderboard_view(board).entries if not entry.reported}
+    found = {entry["model"]: entry["cells"]["shapes"] for entry in leaderboard_json(board)["entries"]}
+
+    assert about["high"].startswith("n 100 · rank 1 on the 99 shared · ")
+    assert re.match(r"n 99 · rank [\d–]+ · ", about["lacks one"])
+    assert [cell["rank"]["n"] for cell in found.values()] == [99] * 4
+    rows = list(csv.DictReader(io.StringIO(leaderboard_csv(board), newline="")))
+    assert [row["rank_n"] for row in rows if row["kind"] == "run"] == ["99"] * 4
+
+
+def test_a_run_of_the_same_ids_with_other_gold_is_greyed(invented, made_elsewhere, three):
+    questions = invented.many_questions(100)
+    other = made_elsewhere("other gold", [*with_sample(questions[:40], answers=("another thing",)), *questions[40:]])
+
+    assert cells_of([other, *three])["other gold"].incomparable == (
+        "the gold of 40 of 100 shared samples differs: not the same benchmark",
+    )
+
+
+def test_a_run_that_carries_no_gold_boxes_is_ranked_with_those_that_do(invented, made_elsewhere, three):
+    other = made_elsewhere("boxless", with_sample(invented.many_questions(100), boxes_image_px=None))
+
+    assert cells_of([other, *three])["boxless"].rank is not None
+
+
+def test_a_run_that_is_hardly_scored_is_greyed_and_changes_nobodys_rank(invented, made_elsewhere, three):
+    questions = invented.many_questions(100)
+    other = made_elsewhere("unscored", [*questions[:30], *with_sample(questions[30:], answers=None)])
+    together = cells_of([other, *three])
+
+    assert together.pop("unscored").incomparable == (
+        "it shares 30 of 100 samples that could be scored with the rest of the column",
+    )
+    assert cells_of(three) == together
+
+
+def test_a_column_without_ranks_says_why(invented, runs, tmp_path):
+    few = [
+        invented.invent_run(tmp_path, invented.Answerer(name), invented.shapes_questions(10)) for name in ("one", "two")
+    ]
+    for paths, reason in (
+        (few, "the runs share 10 clusters of samples: a ranking needs 15"),
+        ([runs["base"]], "fewer than two runs that may be compared"),
+    ):
+        board = rank_board(read_leaderboard(paths), seed=0)
+        assert board.unranked == leaderboard_json(board)["unranked"] == {"shapes": reason}
+        assert leaderboard_view(board).columns[0].unranked == reason
+
+
 # --- hostile strings ----------------------------------------------------------------------------------------------
 
 
