@@ -1,6 +1,7 @@
 """Rank stored runs on one task: by its headline, on the samples that all ranked runs hold with the same gold.
 
-A run that holds other samples than the rest stands apart: ranked with them it would shrink what everybody is ranked on.
+Ranked together are only runs of which each may be compared with each. The others stand apart: those that were asked or
+scored in another way, and those that hold other samples, which would shrink what everybody is ranked on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from harness.benchmark_rows import headline_sums
 from harness.compare import MOST_GOLD_DIFFERENCES
 from harness.intervals import CodeArray
+from harness.provenance import runs_comparability, task_comparability
 from harness.ranks import RunRank, rank_sums
 from harness.run_store import StoredRun
 from harness.run_table import RunTable, read_run_table
@@ -48,6 +50,8 @@ class TaskRanks:
 class _Samples:
     """One run's samples of a task; arrays have one place for each id that any of the runs has."""
 
+    run: StoredRun
+    """The run."""
     places: CodeArray
     """Place in the run's table; -1 where the run has no such sample."""
     scored: NDArray[np.bool_]
@@ -71,17 +75,17 @@ def read_tables(runs: Sequence[StoredRun]) -> list[RunTable]:
 
 
 def rank_task(task: str, runs: Sequence[StoredRun], tables: Sequence[RunTable], *, seed: int) -> TaskRanks:
-    """Rank the largest group of runs that share their samples; the others stand apart, with the reason.
+    """Rank the largest group of runs that may be compared pair by pair; the others stand apart, with the reason.
 
     Args:
         task: Short task name.
-        runs: The runs, all with this task and under one protocol; their order decides between groups of one size.
+        runs: The runs, all with this task; their order decides between groups that are alike in everything else.
         tables: Their columns.
         seed: Fixes the draws.
     """
-    samples = _samples(task, tables)
-    group = _largest_group(samples)
-    apart = tuple(() if n in group else _why_apart(samples, group, n) for n in range(len(runs)))
+    samples = _samples(task, runs, tables)
+    group = _largest_group(task, samples)
+    apart = tuple(() if n in group else _why_apart(task, samples, group, n) for n in range(len(runs)))
     if len(group) < 2:
         return _unranked(apart, "fewer than two runs that may be compared")
     shared = np.flatnonzero(_shared_by_all([samples[n] for n in group]))
@@ -106,11 +110,12 @@ def _unranked(apart: tuple[tuple[str, ...], ...], reason: str) -> TaskRanks:
 # --- who may stand together ---------------------------------------------------------------------------------------
 
 
-def _largest_group(samples: Sequence[_Samples]) -> list[int]:
+def _largest_group(task: str, samples: Sequence[_Samples]) -> list[int]:
     """Return the places of the largest group that is found of runs that may be compared pair by pair, in their order.
 
-    A group is grown from each run in turn: the very largest is only to be had by trying all subsets. Of groups of one
-    size that with more samples is taken, then that of the run that comes first.
+    A group is grown from each run in turn: the very largest is only to be had by trying all subsets. Predictions made
+    elsewhere join last, as most go with runs that don't go with each other. Of groups of one size that with fewer of
+    them is taken, then that with more samples, then that of the run that comes first.
     """
     if not samples:
         return []
@@ -118,12 +123,15 @@ def _largest_group(samples: Sequence[_Samples]) -> list[int]:
     alike = np.eye(count, dtype=np.bool_)
     for one in range(count):
         for other in range(one + 1, count):
-            alike[one, other] = alike[other, one] = not _sharing(samples[one], samples[other])
+            alike[one, other] = alike[other, one] = not _reasons(task, samples[one], samples[other])
     friends = alike.sum(axis=1)
-    order = sorted(range(count), key=lambda n: -int(friends[n]))
+    elsewhere = [one.run.manifest.predictions_only for one in samples]
+    held = [int(one.held.sum()) for one in samples]
+    order = sorted(range(count), key=lambda n: (elsewhere[n], -int(friends[n])))
     groups = [_grown(first, order, alike) for first in range(count)]
-    size = {n: int(samples[n].held.sum()) for n in range(count)}
-    return sorted(max(groups, key=lambda group: (len(group), max(size[n] for n in group))))
+    return sorted(
+        max(groups, key=lambda group: (len(group), -sum(elsewhere[n] for n in group), max(held[n] for n in group)))
+    )
 
 
 def _grown(first: int, order: Sequence[int], alike: NDArray[np.bool_]) -> list[int]:
@@ -137,9 +145,24 @@ def _grown(first: int, order: Sequence[int], alike: NDArray[np.bool_]) -> list[i
     return group
 
 
-def _why_apart(samples: Sequence[_Samples], group: Sequence[int], outsider: int) -> tuple[str, ...]:
+def _why_apart(task: str, samples: Sequence[_Samples], group: Sequence[int], outsider: int) -> tuple[str, ...]:
     """Return what keeps a run out of a group: the reasons against the first of its runs that there are any against."""
-    return next(reasons for n in group if (reasons := _sharing(samples[n], samples[outsider])))
+    return next(reasons for n in group if (reasons := _reasons(task, samples[n], samples[outsider])))
+
+
+def _reasons(task: str, one: _Samples, other: _Samples) -> tuple[str, ...]:
+    """Return why two runs may not be compared on a task; empty when they may."""
+    return _asked_otherwise(task, one.run, other.run) or _sharing(one, other)
+
+
+def _asked_otherwise(task: str, one: StoredRun, other: StoredRun) -> tuple[str, ...]:
+    """Return what differs in how two runs were asked and scored."""
+    reasons = runs_comparability((one, None), (other, None)).reasons
+    a, b = one.manifest.tasks.get(task), other.manifest.tasks.get(task)
+    if a is None or b is None:
+        return reasons
+    elsewhere = one.manifest.predictions_only or other.manifest.predictions_only
+    return reasons + task_comparability(a, b, elsewhere=elsewhere).reasons
 
 
 def _sharing(one: _Samples, other: _Samples) -> tuple[str, ...]:
@@ -174,11 +197,11 @@ def _shared_by_all(samples: Sequence[_Samples]) -> NDArray[np.bool_]:
 # --- the samples of each ------------------------------------------------------------------------------------------
 
 
-def _samples(task: str, tables: Sequence[RunTable]) -> list[_Samples]:
+def _samples(task: str, runs: Sequence[StoredRun], tables: Sequence[RunTable]) -> list[_Samples]:
     members = [_members(table, task) for table in tables]
     ids = {name: place for place, name in enumerate(dict.fromkeys(name for own in members for name in own))}
     codes: dict[object, int] = {}
-    return [_of_table(table, own, ids, codes) for table, own in zip(tables, members, strict=True)]
+    return [_samples_of(run, table, own, ids, codes) for run, table, own in zip(runs, tables, members, strict=True)]
 
 
 def _members(table: RunTable, task: str) -> dict[str, int]:
@@ -186,8 +209,8 @@ def _members(table: RunTable, task: str) -> dict[str, int]:
     return {name: place for place, (own, name) in enumerate(zip(table.tasks, table.ids, strict=True)) if own == task}
 
 
-def _of_table(
-    table: RunTable, members: Mapping[str, int], ids: Mapping[str, int], codes: dict[object, int]
+def _samples_of(
+    run: StoredRun, table: RunTable, members: Mapping[str, int], ids: Mapping[str, int], codes: dict[object, int]
 ) -> _Samples:
     """Return a run's samples; gold that has no code yet is given one."""
     places = np.full(len(ids), -1, dtype=np.int64)
@@ -201,4 +224,4 @@ def _of_table(
         choices = table.choices[place]
         own = (table.answers[place], table.gold_boxes_image_px[place], None if choices == "{}" else choices)
         gold[:, column] = [0 if part is None else codes.setdefault(part, len(codes) + 1) for part in own]
-    return _Samples(places, scored, gold)
+    return _Samples(run, places, scored, gold)

@@ -1,8 +1,8 @@
 """Put stored runs side by side as the values of a leaderboard: models x benchmarks, every score with interval and n.
 
 A cell holds the headline of one benchmark as the run's `scores.json` has it. Within a column only cells that were asked
-and scored alike stand together: the others keep their score but are greyed, with the reason, and are not ranked. There
-is no average over benchmarks. Published rows stand apart, marked, and are never ranked either.
+and scored alike, on the same samples, stand together: the others keep their score but are greyed, with the reason, and
+are not ranked. There is no average over benchmarks. Published rows stand apart, marked, and are never ranked either.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import ConfigError, IncompleteError
-from harness.manifest import Manifest, task_hash
-from harness.provenance import runs_comparability, task_comparability
+from harness.manifest import Manifest
 from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
 from harness.task_ranks import TaskRanks, rank_task, read_tables
@@ -51,7 +50,7 @@ class Cell:
     reason: str | None
     """Why there is no value; None where there is one."""
     incomparable: tuple[str, ...]
-    """Why it may not be compared with the rest of the column; empty when it may."""
+    """Why it may not be compared with the rest of the column; empty when it may, and before `rank_board`."""
     contamination: str | None
     """Why the score may be inflated by training data; None where nothing is known."""
     rank: RunRank | None
@@ -143,18 +142,15 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
             + ". Run the whole benchmarks, or add --allow-partial"
         )
     tasks = tuple(dict.fromkeys(task for run in taken for task in _scored_tasks(run)))
-    reasons = {task: _incomparable(taken, task) for task in tasks}
     site_names = _site_names([run.path for run in taken])
-    entries = [
-        _entry(run, site_names[run.path], {task: reasons[task].get(run.path, ()) for task in tasks}) for run in taken
-    ]
+    entries = [_entry(run, site_names[run.path]) for run in taken]
     return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred, {})
 
 
 def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
-    """Return the board with ranks: in each column among the cells that may be compared and have a score.
+    """Return the board with ranks: in each column the largest group of runs that may be compared with each other.
 
-    Cells of runs that hold other samples than the ranked ones are greyed, with the reason.
+    The others are greyed, with the reason.
 
     Raises:
         IncompleteError: A run's table cannot be read.
@@ -162,14 +158,14 @@ def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
     runs = {entry.path: load_run(entry.path) for entry in board.entries}
     tables = dict(zip(runs, read_tables(list(runs.values())), strict=True))
     for task in board.tasks:
-        paths = [entry.path for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
+        paths = [entry.path for entry in board.entries if _has_score(entry.cells.get(task))]
         found = rank_task(task, [runs[path] for path in paths], [tables[path] for path in paths], seed=seed)
         board = _with_ranks(board, task, paths, found)
     return board
 
 
-def _may_be_ranked(cell: Cell | None) -> bool:
-    return cell is not None and cell.value is not None and not cell.incomparable
+def _has_score(cell: Cell | None) -> bool:
+    return cell is not None and cell.value is not None
 
 
 def _with_ranks(board: Leaderboard, task: str, paths: Sequence[Path], found: TaskRanks) -> Leaderboard:
@@ -238,35 +234,7 @@ def _scored_tasks(run: StoredRun) -> dict[str, dict[str, Any]]:
     return cast("dict[str, dict[str, Any]]", (run.scores or {}).get("tasks") or {})
 
 
-def _incomparable(runs: Sequence[StoredRun], task: str) -> dict[Path, tuple[str, ...]]:
-    """Return why runs do not stand beside the others in a column; the largest group of like runs is the standard."""
-    asked = [run for run in runs if task in _scored_tasks(run)]
-    if not asked:
-        return {}
-    keys = {run.path: _likeness(run, task) for run in asked}
-    counts = Counter(keys.values())
-    largest = max(counts.values())
-    standard = next(run for run in asked if counts[keys[run.path]] == largest)
-    return {run.path: _reasons(standard, run, task) for run in asked if keys[run.path] != keys[standard.path]}
-
-
-def _likeness(run: StoredRun, task: str) -> tuple[str, str]:
-    """Return what runs that may be compared on a task share."""
-    manifest = run.manifest
-    return manifest.protocol_hash, task_hash(manifest.tasks[task]) if task in manifest.tasks else ""
-
-
-def _reasons(standard: StoredRun, run: StoredRun, task: str) -> tuple[str, ...]:
-    """Return why a run may not be compared with the column's standard; empty when it may after all."""
-    reasons = runs_comparability((standard, None), (run, None)).reasons
-    one, other = standard.manifest.tasks.get(task), run.manifest.tasks.get(task)
-    if one is not None and other is not None:
-        elsewhere = standard.manifest.predictions_only or run.manifest.predictions_only
-        reasons += task_comparability(one, other, elsewhere=elsewhere).reasons
-    return reasons
-
-
-def _entry(run: StoredRun, site_name: str, incomparable: Mapping[str, tuple[str, ...]]) -> Entry:
+def _entry(run: StoredRun, site_name: str) -> Entry:
     manifest, tasks = run.manifest, _scored_tasks(run)
     boxed = [
         found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None
@@ -293,10 +261,7 @@ def _entry(run: StoredRun, site_name: str, incomparable: Mapping[str, tuple[str,
         # the mean over all samples, from means over parts of them
         mean_iou=sum(found["value"] * found["n"] for found in boxed) / counted if counted else None,
         mean_iou_n=counted,
-        cells={
-            task: _cell(scores, incomparable.get(task, ()), contamination(manifest.model, task))
-            for task, scores in tasks.items()
-        },
+        cells={task: _cell(scores, contamination(manifest.model, task)) for task, scores in tasks.items()},
     )
 
 
@@ -307,7 +272,7 @@ def _token_budget(manifest: Manifest) -> str:
     return "task default" if budget is None else str(budget)
 
 
-def _cell(scores: Mapping[str, Any], incomparable: tuple[str, ...], contaminated: str | None) -> Cell:
+def _cell(scores: Mapping[str, Any], contaminated: str | None) -> Cell:
     name = str(scores["headline"])
     metric = scores["metrics"][name]
     return Cell(
@@ -318,7 +283,7 @@ def _cell(scores: Mapping[str, Any], incomparable: tuple[str, ...], contaminated
         n=metric["n"],
         points=name in {"perception", "cognition", "total", "score"},
         reason=None if metric["value"] is not None else scores.get("reasons", {}).get(name, "no score"),
-        incomparable=incomparable,
+        incomparable=(),
         contamination=contaminated,
         rank=None,
         rank_n=None,

@@ -281,6 +281,32 @@ def test_a_run_that_is_hardly_scored_is_greyed_and_changes_nobodys_rank(invented
     assert cells_of(three) == together
 
 
+def test_runs_that_are_ranked_together_are_comparable_pair_by_pair(invented, made_elsewhere, three, tmp_path):
+    """Predictions made elsewhere go with any wording; two runs of different wordings do not go with each other."""
+    questions = invented.many_questions(100)
+    recorded = [
+        invented.invent_run(
+            tmp_path, invented.Answerer(name, right=right), questions, prompt_hash=digit * 64, pixel_limits=None
+        )
+        for name, right, digit in (("one", 0.5, "1"), ("two", 0.7, "2"), ("again", 0.3, "1"))
+    ]
+    for paths in ([*three, *recorded], [*recorded[::-1], *three]):
+        cells = cells_of(paths)
+
+        assert [name for name, cell in cells.items() if cell.rank is None] == ["two"]
+        assert cells["two"].incomparable == (f"prompt wording differs: {'1' * 64} and {'2' * 64}",)
+
+
+def test_of_groups_of_one_size_that_of_recorded_runs_is_the_columns_standard(invented, made_elsewhere, tmp_path):
+    questions = invented.many_questions(40)
+    elsewhere = [made_elsewhere(name, questions, 0.9, scorer_version=9) for name in ("one", "two")]
+    recorded = [invented.invent_run(tmp_path, invented.Answerer(name), questions) for name in ("three", "four")]
+    cells = cells_of([*elsewhere, *recorded])
+
+    assert {name for name, cell in cells.items() if cell.rank is not None} == {"three", "four"}
+    assert all("scorer version differs: 1 and 9" in cells[name].incomparable for name in ("one", "two"))
+
+
 def test_a_column_without_ranks_says_why(invented, runs, tmp_path):
     few = [
         invented.invent_run(tmp_path, invented.Answerer(name), invented.shapes_questions(10)) for name in ("one", "two")
