@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark_rows import headline_sums
+from harness.benchmark_rows import HeadlineSums, headline_sums
 from harness.compare import MOST_GOLD_DIFFERENCES
 from harness.intervals import CodeArray
 from harness.provenance import runs_comparability, task_comparability
@@ -93,14 +93,27 @@ def rank_task(task: str, runs: Sequence[StoredRun], tables: Sequence[RunTable], 
     found = headline_sums(task, runs[group[0]].manifest.protocol, taken) if len(shared) else None
     if found is None:
         return _unranked(apart, "no sample is scored in all of the runs")
-    clusters = len(found.sums[0])
-    if clusters < FEWEST_RANKED_CLUSTERS:
-        return _unranked(
-            apart, f"the runs share {clusters:,} clusters of samples: a ranking needs {FEWEST_RANKED_CLUSTERS}"
-        )
+    if reason := _too_little(task, found):
+        return _unranked(apart, reason)
     ranks = dict(zip(group, rank_sums(found.sums, found.combine, seed=seed, strata=found.strata), strict=True))
     n = found.n * (_QUESTIONS_PER_IMAGE if task == "mme" else 1)
     return TaskRanks(tuple(ranks.get(place) for place in range(len(runs))), apart, n, None)
+
+
+def _too_little(task: str, found: HeadlineSums) -> str | None:
+    """Return why the samples that all runs share do not carry a ranking; None when they do."""
+    clusters = len(found.sums[0])
+    if clusters < FEWEST_RANKED_CLUSTERS:
+        return f"the runs share {clusters:,} clusters of samples: a ranking needs {FEWEST_RANKED_CLUSTERS}"
+    if found.strata is None:
+        return "the benchmark's total cannot be made of the samples that the runs share" if task == "mme" else None
+    images = np.bincount(found.strata)
+    single = int((images == 1).sum())
+    if not single:
+        return None
+    # a draw leaves one image of each subtask out: nothing would be left
+    has = "has" if single == 1 else "have"
+    return f"{single} of {len(images)} subtasks {has} a single image that all runs could score: a ranking needs two"
 
 
 def _unranked(apart: tuple[tuple[str, ...], ...], reason: str) -> TaskRanks:

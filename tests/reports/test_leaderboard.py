@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.errors import ConfigError, IncompleteError
+from harness.summary import MME_COGNITION, MME_PERCEPTION
+from harness.values import Sample
 from reports.leaderboard import contamination, leaderboard_json, published, rank_board, read_leaderboard
 from reports.leaderboard_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from satori_bench import cli
@@ -318,6 +320,74 @@ def test_a_column_without_ranks_says_why(invented, runs, tmp_path):
         board = rank_board(read_leaderboard(paths), seed=0)
         assert board.unranked == leaderboard_json(board)["unranked"] == {"shapes": reason}
         assert leaderboard_view(board).columns[0].unranked == reason
+
+
+def mme_questions(invented, images):
+    """Two questions about each image of every MME subtask; `images` says how many each subtask has."""
+    return [
+        invented.Question(
+            Sample(
+                id=f"{name} {image} {answer}",
+                task="mme",
+                answer_rule="yes_no",
+                answers=(answer,),
+                category=name,
+                cluster=f"{name} {image}",
+            ),
+            None,
+        )
+        for name in (*MME_PERCEPTION, *MME_COGNITION)
+        for image in range(images(name))
+        for answer in ("Yes", "No")
+    ]
+
+
+def mme_board(made_elsewhere, *asked):
+    def said(question, who, rng):
+        right = rng.random() < who.right
+        return f"<answer>{'Yes' if right == (question.sample.answers == ('Yes',)) else 'No'}</answer>"
+
+    rights = (0.95, 0.5)
+    return rank_board(
+        read_leaderboard(
+            [
+                made_elsewhere(str(right), questions, right, text_of=said)
+                for right, questions in zip(rights, asked, strict=True)
+            ]
+        ),
+        seed=0,
+    )
+
+
+def test_mme_is_ranked_by_its_total_on_as_many_questions_as_a_cell_counts(invented, made_elsewhere):
+    questions = mme_questions(invented, lambda name: 4)
+    cells = [entry.cells["mme"] for entry in mme_board(made_elsewhere, questions, questions).entries]
+
+    assert [(cell.metric, cell.value, cell.n) for cell in cells] == [
+        ("total", pytest.approx(cell.rank.value), cell.rank_n) for cell in cells
+    ]
+    assert [cell.rank.rank for cell in cells] == [1, 2]
+
+
+def test_mme_with_a_subtask_of_one_image_is_shown_but_not_ranked(invented, made_elsewhere, tmp_path):
+    questions = mme_questions(invented, lambda name: 1 if name == "OCR" else 2)
+    board = mme_board(made_elsewhere, questions, questions)
+
+    reason = "1 of 14 subtasks has a single image that all runs could score: a ranking needs two"
+    assert board.unranked == {"mme": reason}
+    assert [(cell.value is None, cell.rank) for cell in (entry.cells["mme"] for entry in board.entries)] == [
+        (False, None)
+    ] * 2
+    assert f"not ranked: {reason}" in write_leaderboard(board, tmp_path).read_text(encoding="utf-8")
+
+
+def test_mme_is_not_ranked_by_something_else_where_the_shared_samples_make_no_total(invented, made_elsewhere):
+    questions = mme_questions(invented, lambda name: 4)
+    other = [*with_sample(questions[:1], answers=("No",)), *questions[1:]]
+
+    assert mme_board(made_elsewhere, questions, other).unranked == {
+        "mme": "the benchmark's total cannot be made of the samples that the runs share"
+    }
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------
