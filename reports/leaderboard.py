@@ -24,6 +24,7 @@ from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
 from harness.task_ranks import TaskRanks, rank_task, read_tables
 from harness.values import Json
+from reports.stored_scores import StoredTask, stored_tasks
 
 LEADERBOARD_SCHEMA = 1
 """Version of `leaderboard.json`."""
@@ -126,7 +127,7 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
 
     Raises:
         ConfigError: No run is named, or one is named twice.
-        IncompleteError: A named run is not finished, or none is left.
+        IncompleteError: A named run is not finished, its `scores.json` is damaged, or no run is left.
     """
     runs = [load_run(path) for path in _run_folders(paths)]
     for run in runs:
@@ -141,9 +142,9 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
             + ", ".join(f"{name} is {reason}" for name, reason in barred)
             + ". Run the whole benchmarks, or add --allow-partial"
         )
-    tasks = tuple(dict.fromkeys(task for run in taken for task in _scored_tasks(run)))
     site_names = _site_names([run.path for run in taken])
     entries = [_entry(run, site_names[run.path]) for run in taken]
+    tasks = tuple(dict.fromkeys(task for entry in entries for task in entry.cells))
     return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred, {})
 
 
@@ -230,16 +231,10 @@ def _safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_MOST_NAME_CHARACTERS] or "run"
 
 
-def _scored_tasks(run: StoredRun) -> dict[str, dict[str, Any]]:
-    return cast("dict[str, dict[str, Any]]", (run.scores or {}).get("tasks") or {})
-
-
 def _entry(run: StoredRun, site_name: str) -> Entry:
-    manifest, tasks = run.manifest, _scored_tasks(run)
-    boxed = [
-        found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None
-    ]
-    counted = sum(found["n"] for found in boxed)
+    manifest, tasks = run.manifest, stored_tasks(run)
+    boxed = [(found.value, found.n) for one in tasks.values() if (found := one.mean_iou) and found.value is not None]
+    counted = sum(n for _, n in boxed)
     limits = manifest.pixel_limits
     return Entry(
         run=run.path.resolve().name,
@@ -255,13 +250,13 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         seed=manifest.seed,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
-        rows=sum(one["rows"] for one in tasks.values()),
-        parse_fault_rows=sum(one["parse_fault_rows"] for one in tasks.values()),
-        truncated_rows=sum(one["truncated_rows"] for one in tasks.values()),
+        rows=sum(one.rows for one in tasks.values()),
+        parse_fault_rows=sum(one.parse_fault_rows for one in tasks.values()),
+        truncated_rows=sum(one.truncated_rows for one in tasks.values()),
         # the mean over all samples, from means over parts of them
-        mean_iou=sum(found["value"] * found["n"] for found in boxed) / counted if counted else None,
+        mean_iou=sum(value * n for value, n in boxed) / counted if counted else None,
         mean_iou_n=counted,
-        cells={task: _cell(scores, contamination(manifest.model, task)) for task, scores in tasks.items()},
+        cells={task: _cell(stored, contamination(manifest.model, task)) for task, stored in tasks.items()},
     )
 
 
@@ -272,17 +267,16 @@ def _token_budget(manifest: Manifest) -> str:
     return "task default" if budget is None else str(budget)
 
 
-def _cell(scores: Mapping[str, Any], contaminated: str | None) -> Cell:
-    name = str(scores["headline"])
-    metric = scores["metrics"][name]
+def _cell(stored: StoredTask, contaminated: str | None) -> Cell:
+    name, metric = stored.headline, stored.metric
     return Cell(
         metric=name,
-        value=metric["value"],
-        ci_low=metric["ci_low"],
-        ci_high=metric["ci_high"],
-        n=metric["n"],
+        value=metric.value,
+        ci_low=metric.ci_low,
+        ci_high=metric.ci_high,
+        n=metric.n,
         points=name in {"perception", "cognition", "total", "score"},
-        reason=None if metric["value"] is not None else scores.get("reasons", {}).get(name, "no score"),
+        reason=None if metric.value is not None else stored.reason or "no score",
         incomparable=(),
         contamination=contaminated,
         rank=None,

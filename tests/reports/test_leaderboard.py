@@ -124,6 +124,42 @@ def test_names_in_the_site_do_not_follow_the_order_of_the_arguments(runs, tmp_pa
     ] * 2
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "field"),
+    [
+        (["tasks"], None, "tasks is missing"),
+        (["tasks"], [], "tasks is not an object"),
+        (["tasks", "shapes"], {}, "tasks.shapes.headline is missing"),
+        (["tasks", "shapes", "headline"], 3, "tasks.shapes.headline is not the name of a metric"),
+        (["tasks", "shapes", "headline"], "f1", "tasks.shapes.metrics.f1 is missing"),
+        (["tasks", "shapes", "metrics"], "0.5", "tasks.shapes.metrics is not an object"),
+        (["tasks", "shapes", "metrics", "accuracy"], 0.5, "tasks.shapes.metrics.accuracy is not an object"),
+        (["tasks", "shapes", "metrics", "accuracy", "ci_low"], None, "accuracy.ci_low is missing"),
+        (["tasks", "shapes", "metrics", "accuracy", "value"], "0.5", "accuracy.value is not a number or null"),
+        (["tasks", "shapes", "metrics", "mean_iou", "n"], True, "tasks.shapes.metrics.mean_iou.n is not a count"),
+        (["tasks", "shapes", "rows"], -1, "tasks.shapes.rows is not a count"),
+    ],
+)
+def test_damaged_scores_name_file_field_and_mend(runs, tmp_path, place, value, field):
+    """A value of None takes the field away."""
+    run = shutil.copytree(runs["base"], tmp_path / "damaged")
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    *parents, name = place
+    fields = scores
+    for parent in parents:
+        fields = fields[parent]
+    fields[name] = value
+    if value is None:
+        del fields[name]
+    (run / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    with pytest.raises(IncompleteError) as found:
+        read_leaderboard([run, runs["sft"]])
+
+    assert found.value.exit_code == 5
+    assert str(found.value).startswith(f"cannot use {run / 'scores.json'}: tasks")
+    assert str(found.value).endswith(f"{field}; see: satori-bench runs verify {run}")
+
+
 def test_a_run_named_twice_or_no_run_is_refused(runs, tmp_path):
     with pytest.raises(ConfigError, match="named twice"):
         read_leaderboard([runs["base"], runs["base"]])
