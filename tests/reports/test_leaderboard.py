@@ -414,7 +414,7 @@ def test_mme_with_a_subtask_of_one_image_is_shown_but_not_ranked(invented, made_
     assert [(cell.value is None, cell.rank) for cell in (entry.cells["mme"] for entry in board.entries)] == [
         (False, None)
     ] * 2
-    assert f"not ranked: {reason}" in write_leaderboard(board, tmp_path).read_text(encoding="utf-8")
+    assert f"mme is not ranked: {reason}." in write_leaderboard(board, tmp_path).read_text(encoding="utf-8")
 
 
 def test_mme_is_not_ranked_by_something_else_where_the_shared_samples_make_no_total(invented, made_elsewhere):
