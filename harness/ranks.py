@@ -71,7 +71,7 @@ def rank_sums(
         strata: A code per cluster, within which clusters are drawn.
 
     Raises:
-        ValueError: There are fewer than two clusters, or shapes differ.
+        ValueError: There are fewer than two clusters, in any stratum, or shapes differ.
     """
     if not sums:
         return []

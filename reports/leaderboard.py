@@ -1,13 +1,15 @@
 """Put stored runs side by side as the values of a leaderboard: models x benchmarks, every score with interval and n.
 
 A cell holds the headline of one benchmark as the run's `scores.json` has it. Within a column only cells that were asked
-and scored alike stand together: the others keep their score but are greyed, with the reason, and are not ranked. There
-is no average over benchmarks. Published rows stand apart, marked, and are never ranked either.
+and scored alike, on the same samples, stand together: the others keep their score but are greyed, with the reason, and
+are not ranked. There is no average over benchmarks. Published rows stand apart, marked, and are never ranked either.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +19,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import ConfigError, IncompleteError
-from harness.manifest import Manifest, task_hash
-from harness.provenance import runs_comparability, task_comparability
+from harness.manifest import Manifest
 from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
-from harness.task_ranks import rank_task, read_tables
+from harness.task_ranks import TaskRanks, rank_task, read_tables
 from harness.values import Json
+from reports.stored_scores import StoredTask, stored_tasks
 
 LEADERBOARD_SCHEMA = 1
 """Version of `leaderboard.json`."""
+
+_MOST_NAME_CHARACTERS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Cell:
     reason: str | None
     """Why there is no value; None where there is one."""
     incomparable: tuple[str, ...]
-    """Why it may not be compared with the rest of the column; empty when it may."""
+    """Why it may not be compared with the rest of the column; empty when it may, and before `rank_board`."""
     contamination: str | None
     """Why the score may be inflated by training data; None where nothing is known."""
     rank: RunRank | None
     """Its rank; None where it is not ranked."""
+    rank_n: int | None
+    """Units that its rank stands on, those that all ranked runs share; None where it is not ranked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Entry:
 
     run: str
     """The run folder's name."""
+    site_name: str
+    """Its own folder under `runs/` of the site: ASCII letters, digits, `.`, `_` and `-`, unlike every other entry's."""
     path: Path
     """The run folder; never shown."""
     model: str
@@ -106,6 +114,8 @@ class Leaderboard:
     """Rows, best headline of the first column first."""
     barred: tuple[tuple[str, str], ...]
     """Runs that were left out, with the reason."""
+    unranked: Mapping[str, str]
+    """Why a column has no ranking, by task; empty before `rank_board`."""
 
 
 def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> Leaderboard:
@@ -117,7 +127,7 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
 
     Raises:
         ConfigError: No run is named, or one is named twice.
-        IncompleteError: A named run is not finished, or none is left.
+        IncompleteError: A named run is not finished, its `scores.json` is damaged, or no run is left.
     """
     runs = [load_run(path) for path in _run_folders(paths)]
     for run in runs:
@@ -132,40 +142,46 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
             + ", ".join(f"{name} is {reason}" for name, reason in barred)
             + ". Run the whole benchmarks, or add --allow-partial"
         )
-    tasks = tuple(dict.fromkeys(task for run in taken for task in _scored_tasks(run)))
-    reasons = {task: _incomparable(taken, task) for task in tasks}
-    entries = [_entry(run, {task: reasons[task].get(run.path, ()) for task in tasks}) for run in taken]
-    return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred)
+    site_names = _site_names([run.path for run in taken])
+    entries = [_entry(run, site_names[run.path]) for run in taken]
+    tasks = tuple(dict.fromkeys(task for entry in entries for task in entry.cells))
+    return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred, {})
 
 
 def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
-    """Return the board with ranks: in each column among the cells that may be compared and have a score.
+    """Return the board with ranks: in each column the largest group of runs that may be compared with each other.
+
+    The others are greyed, with the reason.
 
     Raises:
         IncompleteError: A run's table cannot be read.
     """
-    runs = {entry.run: load_run(entry.path) for entry in board.entries}
+    runs = {entry.path: load_run(entry.path) for entry in board.entries}
     tables = dict(zip(runs, read_tables(list(runs.values())), strict=True))
     for task in board.tasks:
-        ranked = [entry.run for entry in board.entries if _may_be_ranked(entry.cells.get(task))]
-        ranks = rank_task(task, [runs[name] for name in ranked], [tables[name] for name in ranked], seed=seed)
-        if ranks is not None:
-            board = _with_ranks(board, task, dict(zip(ranked, ranks, strict=True)))
+        paths = [entry.path for entry in board.entries if _has_score(entry.cells.get(task))]
+        found = rank_task(task, [runs[path] for path in paths], [tables[path] for path in paths], seed=seed)
+        board = _with_ranks(board, task, paths, found)
     return board
 
 
-def _may_be_ranked(cell: Cell | None) -> bool:
-    return cell is not None and cell.value is not None and not cell.incomparable
+def _has_score(cell: Cell | None) -> bool:
+    return cell is not None and cell.value is not None
 
 
-def _with_ranks(board: Leaderboard, task: str, ranks: Mapping[str, RunRank]) -> Leaderboard:
-    entries = [
-        replace(entry, cells={**entry.cells, task: replace(entry.cells[task], rank=ranks[entry.run])})
-        if entry.run in ranks
-        else entry
-        for entry in board.entries
-    ]
-    return replace(board, entries=tuple(entries))
+def _with_ranks(board: Leaderboard, task: str, paths: Sequence[Path], found: TaskRanks) -> Leaderboard:
+    """Return the board with one column ranked; `paths` are the runs that `found` has places for."""
+    places = {path: place for place, path in enumerate(paths)}
+
+    def ranked(entry: Entry) -> Entry:
+        if entry.path not in places:
+            return entry
+        rank, apart = found.ranks[places[entry.path]], found.apart[places[entry.path]]
+        cell = replace(entry.cells[task], incomparable=apart, rank=rank, rank_n=found.n if rank else None)
+        return replace(entry, cells={**entry.cells, task: cell})
+
+    unranked = {**board.unranked, task: found.reason} if found.reason else board.unranked
+    return replace(board, entries=tuple(ranked(entry) for entry in board.entries), unranked=unranked)
 
 
 def _run_folders(paths: Sequence[Path]) -> list[Path]:
@@ -189,47 +205,40 @@ def _run_folders(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _scored_tasks(run: StoredRun) -> dict[str, dict[str, Any]]:
-    return cast("dict[str, dict[str, Any]]", (run.scores or {}).get("tasks") or {})
+def _site_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return each run folder's name in the site: its own where that is safe, numbered where several are called alike.
+
+    The numbers follow the folders' paths, not the order in which the command names them; case tells no names apart, as
+    on some disks it does not.
+    """
+    ordered = sorted(paths, key=lambda path: path.resolve())
+    wanted = {path: _safe_name(path.resolve().name) for path in ordered}
+    firsts: dict[str, Path] = {}
+    for path, name in wanted.items():
+        firsts.setdefault(name.casefold(), path)
+    found = {path: wanted[path] for path in firsts.values()}
+    taken = set(firsts)
+    for path in ordered:
+        if path not in found:
+            numbered = (f"{wanted[path]}-{number}" for number in itertools.count(2))
+            found[path] = next(name for name in numbered if name.casefold() not in taken)
+            taken.add(found[path].casefold())
+    return found
 
 
-def _incomparable(runs: Sequence[StoredRun], task: str) -> dict[Path, tuple[str, ...]]:
-    """Return why runs do not stand beside the others in a column; the largest group of like runs is the standard."""
-    asked = [run for run in runs if task in _scored_tasks(run)]
-    if not asked:
-        return {}
-    keys = {run.path: _likeness(run, task) for run in asked}
-    counts = Counter(keys.values())
-    largest = max(counts.values())
-    standard = next(run for run in asked if counts[keys[run.path]] == largest)
-    return {run.path: _reasons(standard, run, task) for run in asked if keys[run.path] != keys[standard.path]}
+def _safe_name(name: str) -> str:
+    """Return a folder's name as a part of a web address that needs no escapes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_MOST_NAME_CHARACTERS] or "run"
 
 
-def _likeness(run: StoredRun, task: str) -> tuple[str, str]:
-    """Return what runs that may be compared on a task share."""
-    manifest = run.manifest
-    return manifest.protocol_hash, task_hash(manifest.tasks[task]) if task in manifest.tasks else ""
-
-
-def _reasons(standard: StoredRun, run: StoredRun, task: str) -> tuple[str, ...]:
-    """Return why a run may not be compared with the column's standard; empty when it may after all."""
-    reasons = runs_comparability((standard, None), (run, None)).reasons
-    one, other = standard.manifest.tasks.get(task), run.manifest.tasks.get(task)
-    if one is not None and other is not None:
-        elsewhere = standard.manifest.predictions_only or run.manifest.predictions_only
-        reasons += task_comparability(one, other, elsewhere=elsewhere).reasons
-    return reasons
-
-
-def _entry(run: StoredRun, incomparable: Mapping[str, tuple[str, ...]]) -> Entry:
-    manifest, tasks = run.manifest, _scored_tasks(run)
-    boxed = [
-        found for one in tasks.values() if (found := one["metrics"].get("mean_iou")) and found["value"] is not None
-    ]
-    counted = sum(found["n"] for found in boxed)
+def _entry(run: StoredRun, site_name: str) -> Entry:
+    manifest, tasks = run.manifest, stored_tasks(run)
+    boxed = [(found.value, found.n) for one in tasks.values() if (found := one.mean_iou) and found.value is not None]
+    counted = sum(n for _, n in boxed)
     limits = manifest.pixel_limits
     return Entry(
         run=run.path.resolve().name,
+        site_name=site_name,
         path=run.path,
         model=manifest.model,
         weights=manifest.weights_hash,
@@ -241,16 +250,13 @@ def _entry(run: StoredRun, incomparable: Mapping[str, tuple[str, ...]]) -> Entry
         seed=manifest.seed,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
-        rows=sum(one["rows"] for one in tasks.values()),
-        parse_fault_rows=sum(one["parse_fault_rows"] for one in tasks.values()),
-        truncated_rows=sum(one["truncated_rows"] for one in tasks.values()),
+        rows=sum(one.rows for one in tasks.values()),
+        parse_fault_rows=sum(one.parse_fault_rows for one in tasks.values()),
+        truncated_rows=sum(one.truncated_rows for one in tasks.values()),
         # the mean over all samples, from means over parts of them
-        mean_iou=sum(found["value"] * found["n"] for found in boxed) / counted if counted else None,
+        mean_iou=sum(value * n for value, n in boxed) / counted if counted else None,
         mean_iou_n=counted,
-        cells={
-            task: _cell(scores, incomparable.get(task, ()), contamination(manifest.model, task))
-            for task, scores in tasks.items()
-        },
+        cells={task: _cell(stored, contamination(manifest.model, task)) for task, stored in tasks.items()},
     )
 
 
@@ -261,20 +267,20 @@ def _token_budget(manifest: Manifest) -> str:
     return "task default" if budget is None else str(budget)
 
 
-def _cell(scores: Mapping[str, Any], incomparable: tuple[str, ...], contaminated: str | None) -> Cell:
-    name = str(scores["headline"])
-    metric = scores["metrics"][name]
+def _cell(stored: StoredTask, contaminated: str | None) -> Cell:
+    name, metric = stored.headline, stored.metric
     return Cell(
         metric=name,
-        value=metric["value"],
-        ci_low=metric["ci_low"],
-        ci_high=metric["ci_high"],
-        n=metric["n"],
+        value=metric.value,
+        ci_low=metric.ci_low,
+        ci_high=metric.ci_high,
+        n=metric.n,
         points=name in {"perception", "cognition", "total", "score"},
-        reason=None if metric["value"] is not None else scores.get("reasons", {}).get(name, "no score"),
-        incomparable=incomparable,
+        reason=None if metric.value is not None else stored.reason or "no score",
+        incomparable=(),
         contamination=contaminated,
         rank=None,
+        rank_n=None,
     )
 
 
@@ -332,6 +338,7 @@ def leaderboard_json(board: Leaderboard) -> dict[str, Json]:
         "tasks": list[Json](board.tasks),
         "entries": [_entry_json(entry) for entry in board.entries],
         "barred": [{"run": run, "reason": reason} for run, reason in board.barred],
+        "unranked": dict[str, Json](board.unranked),
         "reported": {
             "source": reported.source,
             "mark": reported.mark,
@@ -345,6 +352,7 @@ def leaderboard_json(board: Leaderboard) -> dict[str, Json]:
 def _entry_json(entry: Entry) -> Json:
     return {
         "run": entry.run,
+        "site_name": entry.site_name,
         "model": entry.model,
         "weights": entry.weights,
         "format": entry.format,
@@ -373,6 +381,7 @@ def _cell_json(cell: Cell) -> Json:
             "high": cell.rank.rank_high,
             "tie_group": cell.rank.tie_group,
             "p_best": cell.rank.p_best,
+            "n": cell.rank_n,
         }
     return {
         "metric": cell.metric,

@@ -1,6 +1,6 @@
 """Write a leaderboard as a static site: index.html, leaderboard.json, leaderboard.csv and the runs' own pages.
 
-site/index.html    site/leaderboard.json    site/leaderboard.csv    site/runs/<run>/index.html (and media/)
+site/index.html    site/leaderboard.json    site/leaderboard.csv    site/runs/<name>/index.html (and media/)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CSV_COLUMNS = (
     "kind", "model", "run", "task", "metric", "value", "ci_low", "ci_high", "n", "scale", "rank_low", "rank_high",
     "tie_group", "p_best", "incomparable", "contamination", "format", "protocol", "min_pixels", "max_pixels",
     "max_new_tokens", "seed", "partial", "predictions_only", "parse_fault_rows", "truncated_rows", "rows", "mean_iou",
-    "weights",
+    "weights", "site_name", "rank_n",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
 
@@ -78,6 +78,8 @@ class ColumnView:
     """Short task name."""
     metric: str
     """Metric and scale in words."""
+    unranked: str
+    """Why there is no ranking; empty where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -
     try:
         out.mkdir(parents=True, exist_ok=True)
         for entry in board.entries:
-            _copy_page(entry, out / "runs" / entry.run, pictures=pictures)
+            _copy_page(entry, out / "runs" / entry.site_name, pictures=pictures)
         text = json.dumps(json_safe(leaderboard_json(board)), indent=2, allow_nan=False)
         write_atomically(out / "leaderboard.json", f"{text}\n".encode("ascii"))
         write_atomically(out / "leaderboard.csv", leaderboard_csv(board).encode("utf-8"))
@@ -161,7 +163,7 @@ def leaderboard_view(board: Leaderboard) -> LeaderboardView:
 def _column(board: Leaderboard, task: str) -> ColumnView:
     cells = [entry.cells[task] for entry in board.entries if task in entry.cells]
     metrics = dict.fromkeys(f"{cell.metric}, {'points' if cell.points else '%'}" for cell in cells)
-    return ColumnView(task, "; ".join(metrics))
+    return ColumnView(task, "; ".join(metrics), board.unranked.get(task, ""))
 
 
 def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
@@ -169,7 +171,7 @@ def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
     resolution = DASH if entry.max_pixels is None else f"{count(entry.min_pixels)} to {count(entry.max_pixels)} px"
     return EntryView(
         model=cut(entry.model),
-        link=f"runs/{entry.run}/{PAGE_NAME}",
+        link=f"runs/{entry.site_name}/{PAGE_NAME}",
         badges=(*(name for name, there in badges.items() if there), f"seed {entry.seed}"),
         facts=(
             (percent(entry.parse_fault_rows, entry.rows), f"{entry.parse_fault_rows / max(1, entry.rows):.6f}"),
@@ -196,7 +198,8 @@ def _cell_view(cell: Cell) -> CellView:
         rank = cell.rank
         places = str(rank.rank) if rank.rank_low == rank.rank_high else f"{rank.rank_low}–{rank.rank_high}"
         tie = _TIE_LETTERS[min(rank.tie_group, len(_TIE_LETTERS) - 1)]
-        about += [f"rank {places}", f"group {tie}", f"best {percent(round(1000 * rank.p_best), 1000)}"]
+        fewer = f" on the {count(cell.rank_n)} shared" if cell.rank_n is not None and cell.rank_n < cell.n else ""
+        about += [f"rank {places}{fewer}", f"group {tie}", f"best {percent(round(1000 * rank.p_best), 1000)}"]
     return CellView(
         value=number(value),
         interval=interval,
@@ -253,6 +256,7 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "partial": str(entry.partial).lower(), "predictions_only": str(entry.predictions_only).lower(),
                 "parse_fault_rows": entry.parse_fault_rows, "truncated_rows": entry.truncated_rows,
                 "rows": entry.rows, "mean_iou": entry.mean_iou, "weights": entry.weights,
+                "site_name": entry.site_name, "rank_n": cell.rank_n,
             }  # fmt: skip
 
 

@@ -217,6 +217,27 @@ def test_a_page_is_never_wider_than_the_window(visit, page_file, runs, width):
             assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_long_name_without_spaces_makes_no_page_wider_than_the_window(visit, invented, tmp_path):
+    from harness.compare import compare_runs, open_sides
+    from reports.comparison_page import write_comparison_page
+    from reports.leaderboard import rank_board, read_leaderboard
+    from reports.leaderboard_page import write_leaderboard
+
+    questions = invented.many_questions(40)
+    models = {"A" * 300: 0.3, "B" * 300: 0.9, "short": 0.6}
+    runs = [
+        invented.invent_run(tmp_path, invented.Answerer(name, right=right), questions) for name, right in models.items()
+    ]
+    comparison = compare_runs(open_sides([str(path) for path in runs]))
+    page = write_comparison_page(comparison, tmp_path / "page.html")
+    board = write_leaderboard(rank_board(read_leaderboard(runs), seed=0), tmp_path / "site")
+    for path, ready in ((page, True), (board, False)):
+        with visit(path, ready=ready) as seen:
+            for width in (400, 1280):
+                seen.page.set_viewport_size({"width": width, "height": 900})
+                assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_bundle_loads_its_shards_and_pictures_from_beside_the_page(visit, comparison, tmp_path):
     from reports.comparison_page import PageOptions, write_comparison_page
 

@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from harness.errors import ConfigError, IncompleteError
+from harness.summary import MME_COGNITION, MME_PERCEPTION
+from harness.values import Sample
 from reports.leaderboard import contamination, leaderboard_json, published, rank_board, read_leaderboard
 from reports.leaderboard_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from satori_bench import cli
@@ -93,6 +96,70 @@ def test_a_folder_of_runs_stands_for_its_runs(board, runs):
     assert {entry.run for entry in board.entries} == {entry.run for entry in whole.entries}
 
 
+def test_runs_of_one_folder_name_keep_their_own_ranks_and_pages(runs, tmp_path):
+    names = {"one/latest": "grpo", "two/latest": "base", "two/Latest #2": "sft"}
+    for place, name in names.items():
+        shutil.copytree(runs[name], tmp_path / place)
+    board = rank_board(read_leaderboard([tmp_path / "two", tmp_path / "one"]), seed=0)
+    page = write_leaderboard(board, tmp_path / "site")
+
+    assert [(entry.model, entry.site_name) for entry in board.entries] == [
+        ("checkpoints/grpo", "latest"),
+        ("checkpoints/sft", "Latest-2"),
+        ("checkpoints/base", "latest-3"),
+    ]
+    assert [entry.cells["shapes"].rank.rank for entry in board.entries] == [1, 2, 3]
+    for entry in board.entries:
+        assert f'href="runs/{entry.site_name}/index.html"' in page.read_text(encoding="utf-8")
+        copied = tmp_path / "site" / "runs" / entry.site_name / "index.html"
+        assert copied.read_bytes() == (entry.path / "index.html").read_bytes()
+
+
+def test_names_in_the_site_do_not_follow_the_order_of_the_arguments(runs, tmp_path):
+    paths = [shutil.copytree(runs["base"], tmp_path / parent / "latest") for parent in ("one", "two")]
+    boards = [read_leaderboard(order) for order in (paths, paths[::-1])]
+
+    assert [{entry.path: entry.site_name for entry in board.entries} for board in boards] == [
+        dict(zip(paths, ["latest", "latest-2"], strict=True))
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "field"),
+    [
+        (["tasks"], None, "tasks is missing"),
+        (["tasks"], [], "tasks is not an object"),
+        (["tasks", "shapes"], {}, "tasks.shapes.headline is missing"),
+        (["tasks", "shapes", "headline"], 3, "tasks.shapes.headline is not the name of a metric"),
+        (["tasks", "shapes", "headline"], "f1", "tasks.shapes.metrics.f1 is missing"),
+        (["tasks", "shapes", "metrics"], "0.5", "tasks.shapes.metrics is not an object"),
+        (["tasks", "shapes", "metrics", "accuracy"], 0.5, "tasks.shapes.metrics.accuracy is not an object"),
+        (["tasks", "shapes", "metrics", "accuracy", "ci_low"], None, "accuracy.ci_low is missing"),
+        (["tasks", "shapes", "metrics", "accuracy", "value"], "0.5", "accuracy.value is not a number or null"),
+        (["tasks", "shapes", "metrics", "mean_iou", "n"], True, "tasks.shapes.metrics.mean_iou.n is not a count"),
+        (["tasks", "shapes", "rows"], -1, "tasks.shapes.rows is not a count"),
+    ],
+)
+def test_damaged_scores_name_file_field_and_mend(runs, tmp_path, place, value, field):
+    """A value of None takes the field away."""
+    run = shutil.copytree(runs["base"], tmp_path / "damaged")
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    *parents, name = place
+    fields = scores
+    for parent in parents:
+        fields = fields[parent]
+    fields[name] = value
+    if value is None:
+        del fields[name]
+    (run / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    with pytest.raises(IncompleteError) as found:
+        read_leaderboard([run, runs["sft"]])
+
+    assert found.value.exit_code == 5
+    assert str(found.value).startswith(f"cannot use {run / 'scores.json'}: tasks")
+    assert str(found.value).endswith(f"{field}; see: satori-bench runs verify {run}")
+
+
 def test_a_run_named_twice_or_no_run_is_refused(runs, tmp_path):
     with pytest.raises(ConfigError, match="named twice"):
         read_leaderboard([runs["base"], runs["base"]])
@@ -160,6 +227,203 @@ def test_the_command_writes_the_site_and_prints_versioned_json(runs, tmp_path):
 
     assert (0, f"{tmp_path / 'site' / 'index.html'}\n") == (text.exit_code, text.stdout)
     assert (found["schema"], found["tasks"], len(found["entries"])) == (1, ["shapes"], 3)
+
+
+# --- who is ranked with whom --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made_elsewhere(invented, tmp_path_factory):
+    """Make runs of predictions made elsewhere: text-only, with nothing recorded of how they were asked."""
+    root = tmp_path_factory.mktemp("elsewhere")
+
+    def make(name, questions, right=0.5, **changes):
+        who = invented.Answerer(name, right=right, near=1.0)
+        return invented.invent_run(
+            root, who, questions, predictions_only=True, **{"prompt_hash": "", "pixel_limits": None, **changes}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def three(invented, made_elsewhere):
+    levels = {"high": 0.95, "middle": 0.6, "low": 0.2}
+    return [made_elsewhere(name, invented.many_questions(100), right) for name, right in levels.items()]
+
+
+def cells_of(paths, task="shapes"):
+    board = rank_board(read_leaderboard(paths), seed=0)
+    return {entry.model: entry.cells[task] for entry in board.entries}
+
+
+def with_sample(questions, **changes):
+    return [replace(question, sample=replace(question.sample, **changes)) for question in questions]
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        (slice(100, 200), "it shares 0 of 100 samples with the rest of the column"),
+        (slice(80, 180), "it shares 20 of 100 samples with the rest of the column"),
+        (slice(0, 20), "it shares 20 of 100 samples with the rest of the column"),
+        (slice(0, 200), "it shares 100 of 200 samples with the rest of the column"),
+    ],
+)
+def test_a_run_of_other_samples_is_greyed_and_changes_nobodys_rank(invented, made_elsewhere, three, kept, reason):
+    stranger = made_elsewhere("stranger", invented.many_questions(200)[kept], 1.0)
+    alone, together = cells_of(three), cells_of([stranger, *three])
+
+    assert together.pop("stranger") == replace(cells_of([stranger])["stranger"], incomparable=(reason,))
+    assert alone == together
+    assert [cell.rank.rank for cell in alone.values()] == [1, 2, 3]
+
+
+def test_a_ranking_on_fewer_samples_than_a_cell_counts_says_so(invented, made_elsewhere, three):
+    board = rank_board(
+        read_leaderboard([*three, made_elsewhere("lacks one", invented.many_questions(99), 0.4)]), seed=0
+    )
+    about = {entry.model: entry.cells[0].about for entry in leaderboard_view(board).entries if not entry.reported}
+    found = {entry["model"]: entry["cells"]["shapes"] for entry in leaderboard_json(board)["entries"]}
+
+    assert about["high"].startswith("n 100 · rank 1 on the 99 shared · ")
+    assert re.match(r"n 99 · rank [\d–]+ · ", about["lacks one"])
+    assert [cell["rank"]["n"] for cell in found.values()] == [99] * 4
+    rows = list(csv.DictReader(io.StringIO(leaderboard_csv(board), newline="")))
+    assert [row["rank_n"] for row in rows if row["kind"] == "run"] == ["99"] * 4
+
+
+def test_a_run_of_the_same_ids_with_other_gold_is_greyed(invented, made_elsewhere, three):
+    questions = invented.many_questions(100)
+    other = made_elsewhere("other gold", [*with_sample(questions[:40], answers=("another thing",)), *questions[40:]])
+
+    assert cells_of([other, *three])["other gold"].incomparable == (
+        "the gold of 40 of 100 shared samples differs: not the same benchmark",
+    )
+
+
+def test_a_run_that_carries_no_gold_boxes_is_ranked_with_those_that_do(invented, made_elsewhere, three):
+    other = made_elsewhere("boxless", with_sample(invented.many_questions(100), boxes_image_px=None))
+
+    assert cells_of([other, *three])["boxless"].rank is not None
+
+
+def test_a_run_that_is_hardly_scored_is_greyed_and_changes_nobodys_rank(invented, made_elsewhere, three):
+    questions = invented.many_questions(100)
+    other = made_elsewhere("unscored", [*questions[:30], *with_sample(questions[30:], answers=None)])
+    together = cells_of([other, *three])
+
+    assert together.pop("unscored").incomparable == (
+        "it shares 30 of 100 samples that could be scored with the rest of the column",
+    )
+    assert cells_of(three) == together
+
+
+def test_runs_that_are_ranked_together_are_comparable_pair_by_pair(invented, made_elsewhere, three, tmp_path):
+    """Predictions made elsewhere go with any wording; two runs of different wordings do not go with each other."""
+    questions = invented.many_questions(100)
+    recorded = [
+        invented.invent_run(
+            tmp_path, invented.Answerer(name, right=right), questions, prompt_hash=digit * 64, pixel_limits=None
+        )
+        for name, right, digit in (("one", 0.5, "1"), ("two", 0.7, "2"), ("again", 0.3, "1"))
+    ]
+    for paths in ([*three, *recorded], [*recorded[::-1], *three]):
+        cells = cells_of(paths)
+
+        assert [name for name, cell in cells.items() if cell.rank is None] == ["two"]
+        assert cells["two"].incomparable == (f"prompt wording differs: {'1' * 64} and {'2' * 64}",)
+
+
+def test_of_groups_of_one_size_that_of_recorded_runs_is_the_columns_standard(invented, made_elsewhere, tmp_path):
+    questions = invented.many_questions(40)
+    elsewhere = [made_elsewhere(name, questions, 0.9, scorer_version=9) for name in ("one", "two")]
+    recorded = [invented.invent_run(tmp_path, invented.Answerer(name), questions) for name in ("three", "four")]
+    cells = cells_of([*elsewhere, *recorded])
+
+    assert {name for name, cell in cells.items() if cell.rank is not None} == {"three", "four"}
+    assert all("scorer version differs: 1 and 9" in cells[name].incomparable for name in ("one", "two"))
+
+
+def test_a_column_without_ranks_says_why(invented, runs, tmp_path):
+    few = [
+        invented.invent_run(tmp_path, invented.Answerer(name), invented.shapes_questions(10)) for name in ("one", "two")
+    ]
+    for paths, reason in (
+        (few, "the runs share 10 clusters of samples: a ranking needs 15"),
+        ([runs["base"]], "fewer than two runs that may be compared"),
+    ):
+        board = rank_board(read_leaderboard(paths), seed=0)
+        assert board.unranked == leaderboard_json(board)["unranked"] == {"shapes": reason}
+        assert leaderboard_view(board).columns[0].unranked == reason
+
+
+def mme_questions(invented, images):
+    """Two questions about each image of every MME subtask; `images` says how many each subtask has."""
+    return [
+        invented.Question(
+            Sample(
+                id=f"{name} {image} {answer}",
+                task="mme",
+                answer_rule="yes_no",
+                answers=(answer,),
+                category=name,
+                cluster=f"{name} {image}",
+            ),
+            None,
+        )
+        for name in (*MME_PERCEPTION, *MME_COGNITION)
+        for image in range(images(name))
+        for answer in ("Yes", "No")
+    ]
+
+
+def mme_board(made_elsewhere, *asked):
+    def said(question, who, rng):
+        right = rng.random() < who.right
+        return f"<answer>{'Yes' if right == (question.sample.answers == ('Yes',)) else 'No'}</answer>"
+
+    rights = (0.95, 0.5)
+    return rank_board(
+        read_leaderboard(
+            [
+                made_elsewhere(str(right), questions, right, text_of=said)
+                for right, questions in zip(rights, asked, strict=True)
+            ]
+        ),
+        seed=0,
+    )
+
+
+def test_mme_is_ranked_by_its_total_on_as_many_questions_as_a_cell_counts(invented, made_elsewhere):
+    questions = mme_questions(invented, lambda name: 4)
+    cells = [entry.cells["mme"] for entry in mme_board(made_elsewhere, questions, questions).entries]
+
+    assert [(cell.metric, cell.value, cell.n) for cell in cells] == [
+        ("total", pytest.approx(cell.rank.value), cell.rank_n) for cell in cells
+    ]
+    assert [cell.rank.rank for cell in cells] == [1, 2]
+
+
+def test_mme_with_a_subtask_of_one_image_is_shown_but_not_ranked(invented, made_elsewhere, tmp_path):
+    questions = mme_questions(invented, lambda name: 1 if name == "OCR" else 2)
+    board = mme_board(made_elsewhere, questions, questions)
+
+    reason = "1 of 14 subtasks has a single image that all runs could score: a ranking needs two"
+    assert board.unranked == {"mme": reason}
+    assert [(cell.value is None, cell.rank) for cell in (entry.cells["mme"] for entry in board.entries)] == [
+        (False, None)
+    ] * 2
+    assert f"mme is not ranked: {reason}." in write_leaderboard(board, tmp_path).read_text(encoding="utf-8")
+
+
+def test_mme_is_not_ranked_by_something_else_where_the_shared_samples_make_no_total(invented, made_elsewhere):
+    questions = mme_questions(invented, lambda name: 4)
+    other = [*with_sample(questions[:1], answers=("No",)), *questions[1:]]
+
+    assert mme_board(made_elsewhere, questions, other).unranked == {
+        "mme": "the benchmark's total cannot be made of the samples that the runs share"
+    }
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------
