@@ -374,8 +374,10 @@ def _benchmark_verdict(
         state, reason = "incomparable", problem or "no change can be given"
     elif p_holm is not None and p_holm < policy.alpha and -difference.delta > tolerance:
         state, reason = "regression", "the score dropped by more than the tolerance, and not by chance"
-    elif difference.too_few or difference.ci_low is None:
+    elif difference.too_few:
         state, reason = "inconclusive", f"too few clusters for a test ({difference.clusters})"
+    elif difference.ci_low is None:
+        state, reason = "inconclusive", "no interval can be given: a part of the benchmark has fewer than two clusters"
     elif difference.ci_low > -tolerance:
         state, reason = "ok", "a drop beyond the tolerance is ruled out"
     else:

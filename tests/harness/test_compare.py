@@ -393,6 +393,15 @@ def test_mme_images_named_by_question_id_are_images(make_run):
     assert (row.metric, row.difference.n) == ("total", 70)
 
 
+def test_mme_images_of_one_name_in_several_subtasks_are_several_images(make_run):
+    rows = [[{**row, "group": row["group"].split("/")[1]} for row in mme(seed)] for seed in (1, 2)]
+    a, b = (make_run(name, one) for name, one in zip("ab", rows, strict=True))
+    row = headline(a, b)
+
+    assert (row.metric, row.a.value) == stored_headline(a)
+    assert (row.difference.n, row.difference.clusters) == (70, 70)
+
+
 def test_mmbench_rows_whose_passes_cannot_be_put_together_have_no_accuracy(make_run):
     rows = [[{k: v for k, v in row.items() if k != "index"} for row in mmbench(seed)] for seed in (1, 2)]
     a, b = (make_run(name, one) for name, one in zip("ab", rows, strict=True))
