@@ -224,7 +224,7 @@ def _answer_units(shared: SharedSamples) -> _Units:
 
 def _mean(seeds: Sequence[FloatArray]) -> FloatArray:
     """Return the mean of several seeds' values, NaN where any of them has none."""
-    return np.mean(np.array(seeds), axis=0, dtype=np.float64)
+    return np.array(seeds, dtype=np.float64).sum(axis=0) / len(seeds)
 
 
 def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray, *, named: bool = False) -> _Units:

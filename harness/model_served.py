@@ -145,7 +145,8 @@ class SatoriServed(RecordingModel):
         """Ask once (the library retries); a request that fails for good has no text but a reason."""
         try:
             # raw: the library's own reading checks nothing and falls over replies that are none
-            reply = self._client.chat.completions.with_raw_response.create(**self._arguments(prompt))
+            completions = cast("Any", self._client.chat.completions.with_raw_response)
+            reply = completions.create(**self._arguments(prompt))
             written = read_reply(json.loads(reply.http_response.text))
         except (AuthenticationError, PermissionDeniedError, NotFoundError) as fault:
             raise ConfigError(f"{self._server.base_url} refuses {self._server.model}: {_reason(fault)}") from fault
