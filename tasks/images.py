@@ -142,10 +142,16 @@ def open_image(value: object) -> Image.Image:
 
 
 def image_facts_of(value: object) -> ImageFacts | None:
-    """Return hash and size of whatever a row holds, or None where that is unreadable."""
-    try:
-        if isinstance(value, StoredImage):
+    """Return hash and size of whatever a row holds, or None where that is unreadable.
+
+    A fault of the whole file that a stored image lies in is not the image's, and goes up.
+    """
+    if isinstance(value, StoredImage):
+        try:
             return value.source.image_facts(value.row)
+        except UnreadableImageError:
+            return None
+    try:
         if isinstance(value, Image.Image):  # already decoded elsewhere: the file's bytes are gone, hash the pixels
             digest = hashlib.sha256(f"{value.mode}{value.size}".encode() + value.tobytes())
             return ImageFacts(digest.hexdigest(), Size(*value.size))

@@ -108,13 +108,16 @@ def _unreadable(benchmark: Benchmark, data: TaskData, places: list[int]) -> list
     """Decode images and name those that cannot be."""
     adapter = adapter_of(benchmark)
     broken: list[str] = []
+    damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
         try:
             open_image(adapter.image_value(doc)).close()
         except UnreadableImageError as fault:
             broken.append(f"{adapter.id_of(doc)} ({fault})")
-    return [_named("unreadable images", broken)] if broken else []
+        except DataError as fault:
+            damaged[str(fault)] = None
+    return [*damaged, *([_named("unreadable images", broken)] if broken else [])]
 
 
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:

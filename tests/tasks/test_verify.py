@@ -45,6 +45,15 @@ def rewritten(source, target, change):
     return target.parent
 
 
+def test_damaged_images_of_a_parquet_file_are_one_fault(data_builder, local_data, tmp_path):
+    source = local_data.parquet / "mmstar" / "mmstar.parquet"
+    folder = data_builder.with_damaged_pages(source, tmp_path / "mmstar.parquet", "image")
+    report = verify_task_data(BENCHMARKS["mmstar"], folder, images=None)
+
+    assert len(report.faults) == 1
+    assert "mmstar.parquet: column 'image' is damaged in row group 1" in report.faults[0]
+
+
 def test_broken_images_and_missing_answers_are_named(local_data, tmp_path):
     def change(rows):
         rows[2]["image"]["bytes"] = rows[2]["image"]["bytes"][:60]
