@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.answers import check_answer
+from harness.values import AnswerRule
 from tasks import mmbench, mme
+from tasks.adapter import Adapter
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc, text_of, whole_of
@@ -17,6 +20,18 @@ from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_dat
 
 MOST_NAMED = 5
 """A finding names at most this many rows."""
+MOST_SHOWN = 40
+"""At most this many characters of a row's cell are shown."""
+
+_GOLD_OF: Mapping[AnswerRule, str] = {
+    "choice": "the letter or the text of one of the row's options",
+    "yes_no": "Yes or No",
+    "ocr": "a text",
+    "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
+    "accepted": "a text",
+    "number": "one number",
+}
+"""What each answer rule can compare an answer with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +138,41 @@ def _unreadable(benchmark: Benchmark, data: TaskData, places: list[int]) -> list
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     """Read every row once, without its image."""
     check = _CHECKS.get(benchmark.name)
+    adapter = adapter_of(benchmark)
     unscorable: list[str] = []
+    unusable: list[str] = []
     groups: Counter[str] = Counter()
     categories: Counter[str] = Counter()
-    id_of = adapter_of(benchmark).id_of
-    gold = benchmark.own.columns["answers"] if benchmark.own is not None else None
+    id_of = adapter.id_of
+    golds = ("answer", "answers") if benchmark.own is None else (benchmark.own.columns["answers"],)
     boxes = benchmark.own.columns["boxes"] if benchmark.own is not None else "boxes"
     broken_boxes: list[str] = []
     for doc in data:
-        if not text_of(doc, *([gold] if gold else ["answer", "answers"])).strip("[] "):
+        if not text_of(doc, *golds).strip("[] "):
             unscorable.append(id_of(doc))
+        elif _gold_is_unusable(adapter, doc):
+            unusable.append(f"{id_of(doc)} ({text_of(doc, *golds)[:MOST_SHOWN]!r})")
         if doc.get(boxes) is not None and boxes_of(doc[boxes]) is None and len(text_of(doc, boxes)) > 2:
             broken_boxes.append(id_of(doc))
         categories[text_of(doc, "category")] += 1
         if check is not None:
             groups[check.group_of(doc)] += 1
     faults = [_named("rows without an accepted answer, which stay unscored", unscorable)] if unscorable else []
+    if unusable:
+        rule = benchmark.answer_rule
+        faults.append(_named(f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer", unusable))
     if broken_boxes:
         faults.append(_named("rows with broken gold boxes (x1 < x2 and y1 < y2 are needed)", broken_boxes))
     return _Findings(faults, check.warn(groups, categories) if check is not None else [])
+
+
+def _gold_is_unusable(adapter: Adapter, doc: Doc) -> bool:
+    """Return whether no answer at all could be scored against a row's gold, as the scorer itself says of the gold.
+
+    The image stays unread: it has no say in whether an answer is right.
+    """
+    sample = adapter.sample_of({name: cell for name, cell in doc.items() if name not in adapter.image_columns})
+    return "no_gold" in check_answer(sample, (sample.answers or ("",))[0], "strict").faults
 
 
 @dataclass(frozen=True, slots=True)

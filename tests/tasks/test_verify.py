@@ -2,10 +2,12 @@
 
 import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.catalog import BENCHMARKS
+from tasks.own import load_own_task
 from tasks.verify import verify_task_data
 
 CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
@@ -109,3 +111,52 @@ def test_shapes_verifies_without_any_data():
 
     assert report.ok
     assert report.warnings == ()
+
+
+def test_a_number_where_the_letter_of_an_option_is_wanted_is_a_fault_of_every_row(local_data, tmp_path):
+    table = pq.read_table(local_data.parquet / "mmstar" / "mmstar.parquet")
+    place = table.column_names.index("answer")
+    pq.write_table(table.set_column(place, "answer", pa.array([1] * len(table))), tmp_path / "mmstar.parquet")
+    report = verify_task_data(BENCHMARKS["mmstar"], tmp_path)
+
+    assert not report.ok
+    [fault] = report.faults
+    assert fault.startswith("24 rows stay unscored: the rule choice needs the letter or the text of one of the row's ")
+    assert fault.endswith(": 0 ('1'), 1 ('1'), 2 ('1'), 3 ('1'), 4 ('1') and 19 more")
+
+
+@pytest.mark.parametrize(
+    ("rule", "usable", "unusable"),
+    [
+        ("choice", ["B", "two"], ["C", "three", "2"]),
+        ("yes_no", ["Yes", "no."], ["true", "yes or no"]),
+        ("ocr", ["text"], [" "]),
+        ("mathvista", ["A", "two"], ["4"]),
+        ("accepted", ["text", "7"], ["."]),
+        ("number", ["7", "1,000", "2/3"], ["B", "7 or 8"]),
+    ],
+)
+def test_golds_that_a_rule_cannot_use_are_named_and_no_others(tmp_path, rule, usable, unusable):
+    rows = [
+        {"id": f"{kind}-{gold}", "question": "?", "image": None, "answers": [gold], "choices": ["one", "two"]}
+        for kind, golds in (("good", usable), ("bad", unusable))
+        for gold in golds
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (tmp_path / "own.yaml").write_text(
+        f"task: t\nsatori: {{answer_rule: {rule}, data: rows.parquet}}\n", encoding="utf-8"
+    )
+    report = verify_task_data(load_own_task(tmp_path / "own.yaml"), images=0)
+
+    [fault] = report.faults
+    assert fault.startswith(f"{len(unusable)} rows stay unscored: the rule {rule} needs ")
+    assert all(f"bad-{gold} (" in fault for gold in unusable)
+    assert "good" not in fault
+
+
+def test_verify_finds_unusable_golds_without_reading_images(local_data, monkeypatch):
+    reads = []
+    monkeypatch.setattr("tasks.rows.ParquetRows.image_bytes", lambda rows, row: reads.append(row))
+
+    assert verify_task_data(BENCHMARKS["mmstar"], local_data.parquet, images=0).ok
+    assert reads == []
