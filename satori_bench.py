@@ -7,7 +7,9 @@ order: flag, `SATORI_BENCH_*` variable, `satori-bench.toml` (or `--config FILE`)
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,9 +153,51 @@ def _config_faults(ctx: click.Context, tables: dict[str, Any]) -> list[str]:
         if not isinstance(table, dict):
             faults.append(f"{verb} must be a table")
             continue
-        known = [_long_name(parameter) for parameter in command.params]
-        faults += [f"[{verb}] unknown key {key}.{did_you_mean(key, known)}" for key in table if key not in known]
+        known = {_long_name(parameter): parameter for parameter in command.params}
+        for key, value in table.items():
+            if key not in known:
+                faults.append(f"[{verb}] unknown key {key}.{did_you_mean(key, list(known))}")
+            elif fault := _value_fault(known[key], value):
+                faults.append(f"[{verb}] {key}: {fault}")
     return faults
+
+
+def _value_fault(parameter: click.Parameter, value: Any) -> str:
+    """Say what is wrong with a value of the file; click alone would read 1.5 and true as the whole number 1."""
+    several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
+    if several and not isinstance(value, list):
+        return f"a list is needed, found {_shown(parameter, value)}"
+    items: list[Any] = value if several else [value]
+    for item in items:
+        wanted = _wanted(parameter, item)
+        if wanted:
+            return f"{wanted} is needed, found {_shown(parameter, item)}"
+        try:
+            if isinstance(parameter.type, click.IntRange | click.FloatRange | click.Choice):
+                parameter.type.convert(item, parameter, None)
+        except click.BadParameter as fault:
+            return fault.message.rstrip(".")
+    return ""
+
+
+def _wanted(parameter: click.Parameter, value: object) -> str:
+    """Return what kind of value an option takes; the empty text when the value is of that kind."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(parameter.type, click.types.BoolParamType):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(parameter.type, click.types.IntParamType):
+        return "" if whole else "a whole number"
+    if isinstance(parameter.type, click.types.FloatParamType):
+        return "" if whole or (isinstance(value, float) and math.isfinite(value)) else "a number"
+    spelled = isinstance(value, str) or (whole and isinstance(parameter.type, click.types.StringParamType))
+    return "" if spelled else "a text"  # a batch size may be a text or a number
+
+
+def _shown(parameter: click.Parameter, value: object) -> str:
+    """Write a value for a person; a log must not hold a secret."""
+    if _long_name(parameter).endswith("_key") and value:
+        return "'…'"
+    return str(value).lower() if isinstance(value, bool) else repr(value)  # true, as the file writes it
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -224,6 +268,20 @@ _out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
     help="Folder of run folders.",
 )  # fmt: skip
+
+
+class DatasetText(click.types.StringParamType):
+    """The text `TASK=PATH[@REV]`; a variable may hold several, and blanks in paths."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split a variable at commas and line breaks that another `TASK=` follows."""
+        return [text.strip() for text in re.split(r"[,\n](?=\s*[\w.+-]+=)", rv) if text.strip()]
+
+
+_dataset_option = click.option(
+    "--dataset", "datasets", type=DatasetText(), multiple=True, metavar="TASK=PATH[@REV]",
+    help="Other data for a task; may be repeated. In SATORI_BENCH_DATASET: several by commas.",
+)  # fmt: skip
 _data_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder with local benchmark data (parquet or TSV)."
 )
@@ -276,7 +334,7 @@ def _score_config(
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--dtype", default="auto", show_default=True)
-@click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
+@_dataset_option
 @_data_option
 @_out_option
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
@@ -560,8 +618,7 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
                          help="Shapes: share of scenes in which labels overlook a thing."),
             click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
             _data_option,
-            click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]",
-                         help="Other data for a benchmark."),
+            _dataset_option,
             _json_option,
         ]
     ):  # fmt: skip
@@ -911,7 +968,7 @@ def tasks_show(name: str) -> int:
 @tasks.command("verify")
 @click.argument("names", default="core")
 @_data_option
-@click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
+@_dataset_option
 @click.option("--all-images", is_flag=True, help="Decode every image, not a sample of them.")
 @_json_option
 def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool) -> int:
