@@ -114,7 +114,10 @@ def cli(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
 
 
 def _read_config(ctx: click.Context, given: Path | None) -> dict[str, Any]:
-    """Read the configuration file: one table per verb, keys as the long options with underscores."""
+    """Read the configuration file: one table per verb, such as `[run]` and `[tasks.verify]`.
+
+    Keys are the long options with underscores.
+    """
     if given is None and not CONFIG_FILE.is_file():
         return {}
     import tomllib
@@ -126,39 +129,77 @@ def _read_config(ctx: click.Context, given: Path | None) -> dict[str, Any]:
         raise ConfigError(f"cannot read the configuration file {path}: {fault.strerror or fault}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise ConfigError(f"{path} is not valid TOML: {fault}") from fault
-    faults = _config_faults(ctx, tables)
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    faults = _config_faults(ctx, group, tables)
     if faults:
         raise ConfigError(f"{path}: " + "; ".join(faults))
-    group = ctx.command
-    assert isinstance(group, click.Group)
-    return {verb: _by_parameter(group.get_command(ctx, verb), table) for verb, table in tables.items()}
+    return _by_parameter(ctx, group, tables)
 
 
-def _by_parameter(command: click.Command | None, table: dict[str, Any]) -> dict[str, Any]:
-    """Return a table with click's own parameter names in place of the long flags."""
-    names = {_long_name(parameter): parameter.name or "" for parameter in command.params} if command else {}
-    return {names.get(key, key): value for key, value in table.items()}
+def _by_parameter(ctx: click.Context, command: click.Command, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with click's own parameter names in place of the long flags, in the tables below it too."""
+    names = {_long_name(parameter): parameter.name or "" for parameter in command.params}
+    below = command if isinstance(command, click.Group) else None
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        verb = below.get_command(ctx, key) if below is not None else None
+        found[names.get(key, key)] = value if verb is None else _by_parameter(ctx, verb, value)
+    return found
 
 
-def _config_faults(ctx: click.Context, tables: dict[str, Any]) -> list[str]:
-    """Return every unknown table or key, so that a typo never silently does nothing."""
-    group = ctx.command
-    assert isinstance(group, click.Group)
+def _config_faults(ctx: click.Context, group: click.Group, tables: dict[str, Any], above: str = "") -> list[str]:
+    """Return every unknown table or key, so that a typo never silently does nothing, and every wrong value.
+
+    `above` is the name of the group's own table with a dot: the verbs of a group have tables such as `[tasks.verify]`.
+    """
     faults: list[str] = []
     for verb, table in tables.items():
         command = group.get_command(ctx, verb)
+        name = f"{above}{verb}"
         if command is None:
-            faults.append(f"unknown table [{verb}].{did_you_mean(verb, group.list_commands(ctx))}")
-            continue
-        if not isinstance(table, dict):
-            faults.append(f"{verb} must be a table")
-            continue
-        known = {_long_name(parameter): parameter for parameter in command.params}
-        for key, value in table.items():
-            if key not in known:
-                faults.append(f"[{verb}] unknown key {key}.{did_you_mean(key, list(known))}")
-            elif fault := _value_fault(known[key], value):
-                faults.append(f"[{verb}] {key}: {fault}")
+            faults.append(_unknown(ctx, name, table))
+        elif not isinstance(table, dict):
+            faults.append(f"{name} must be a table")
+        elif isinstance(command, click.Group):
+            faults += _config_faults(ctx, command, table, f"{name}.")
+        else:
+            faults += _table_faults(name, command, table)
+    return faults
+
+
+def _unknown(ctx: click.Context, name: str, value: object) -> str:
+    """Say that a name of the file stands for no verb, with what may have been meant."""
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    known = _table_names(ctx, group)
+    if isinstance(value, dict):
+        return f"unknown table [{name}].{did_you_mean(name, known)}"
+    above, dot, key = name.rpartition(".")
+    where = f"[{above}] " if dot else ""
+    example = next(table for table in known if table.startswith(f"{above}{dot}"))
+    return f"{where}unknown key {key}: an option stands in the table of its verb, such as [{example}]"
+
+
+def _table_names(ctx: click.Context, group: click.Group, above: str = "") -> list[str]:
+    """Return the names of all verbs' tables, such as `run` and `tasks.verify`."""
+    names: list[str] = []
+    for verb in group.list_commands(ctx):
+        command = group.get_command(ctx, verb)
+        below = isinstance(command, click.Group)
+        names += _table_names(ctx, command, f"{above}{verb}.") if below else [f"{above}{verb}"]
+    return names
+
+
+def _table_faults(name: str, command: click.Command, table: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the table of one verb."""
+    known = {_long_name(parameter): parameter for parameter in command.params}
+    faults: list[str] = []
+    for key, value in table.items():
+        if key not in known:
+            faults.append(f"[{name}] unknown key {key}.{did_you_mean(key, list(known))}")
+        elif fault := _value_fault(known[key], value):
+            faults.append(f"[{name}] {key}: {fault}")
     return faults
 
 

@@ -397,6 +397,41 @@ class TestConfiguration:
         assert lines["resume"] == "False  # config file"
         assert lines["dataset"] == "('shapes=a b, c',)  # config file"
 
+    def test_verbs_of_a_group_have_tables_below_its_own(self, command, tmp_path):
+        (tmp_path / "satori-bench.toml").write_text(
+            '[tasks.verify]\ndata_dir = "here"\nall_images = true\n[runs.list]\nout = "there"\n'
+        )
+
+        assert "data_dir = PosixPath('here')  # config file" in command("tasks", "verify", "--show-config")[1]
+        assert "out = PosixPath('there')  # config file" in command("runs", "list", "--show-config")[1]
+        assert "out = PosixPath('else')  # flag" in command("runs", "list", "--out", "else", "--show-config")[1]
+        assert "here: there is no such folder" in command("tasks", "verify", "mme")[1]
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            (
+                '[tasks]\ndata_dir = "x"',
+                "[tasks] unknown key data_dir: an option stands in the table of its verb, such as [tasks.list]",
+            ),
+            ("limit = 3", "unknown key limit: an option stands in the table of its verb, such as ["),
+            ('["tasks verify"]\n', "unknown table [tasks verify]. Did you mean 'tasks.verify'?"),
+            ("[tasks.verfy]", "unknown table [tasks.verfy]. Did you mean 'tasks.verify'?"),
+            ("[rnu]", "unknown table [rnu]. Did you mean 'run'?"),
+            ("[tasks.verify]\ndatadir = 'x'", "[tasks.verify] unknown key datadir. Did you mean 'data_dir'?"),
+            ("[tasks.verify]\nall_images = 1", "[tasks.verify] all_images: true or false is needed, found 1"),
+            ("[tasks]\nverify = 1", "tasks.verify must be a table"),
+            ("tasks = 1", "tasks must be a table"),
+        ],
+    )
+    def test_what_stands_for_no_verb_or_option_is_named(self, command, tmp_path, text, fault):
+        (tmp_path / "satori-bench.toml").write_text(text + "\n")
+
+        code, _, err = command("tasks", "list")
+
+        assert code == ExitCode.USAGE
+        assert fault in err
+
     @pytest.mark.parametrize(
         ("text", "values"),
         [
