@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.answers import check_answer
+from harness.frames import MAX_ASPECT_RATIO
 from harness.values import AnswerRule
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
@@ -84,10 +85,10 @@ def verify_task_data(
     except DataError as fault:
         return DataReport(benchmark.name, "", 0, benchmark.rows_expected, 0, (str(fault),), ())
     places = _spread(len(data), images)
-    unreadable = _unreadable(benchmark, data, places)
+    seen = _look_at_images(benchmark, data, places)
     rows = _look_through(benchmark, data)
-    faults = [*unreadable, *rows.faults]
-    warnings = [*_count_warnings(benchmark, data), *_column_warnings(benchmark, data), *rows.warnings]
+    faults = [*seen.faults, *rows.faults]
+    warnings = [*_count_warnings(benchmark, data), *_column_warnings(benchmark, data), *seen.warnings, *rows.warnings]
     return DataReport(
         task=benchmark.name,
         source=data.source,
@@ -102,12 +103,12 @@ def verify_task_data(
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What the rows' own cells show."""
+    """What the rows' images, or their other cells, show."""
 
     faults: list[str]
     """Unscorable rows."""
     warnings: list[str]
-    """Incomplete groups."""
+    """Incomplete groups, and images that some models cannot take."""
 
 
 def _spread(rows: int, images: int | None) -> list[int]:
@@ -119,20 +120,26 @@ def _spread(rows: int, images: int | None) -> list[int]:
     return sorted({place * (rows - 1) // (images - 1) for place in range(images)})
 
 
-def _unreadable(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
-    """Decode images and name those that cannot be."""
+def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _Findings:
+    """Decode images; name those that cannot be, and those too thin for a model's pixel grid."""
     adapter = adapter_of(benchmark)
     broken: list[str] = []
+    thin: list[str] = []
     damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
         try:
-            open_image(adapter.image_value(doc)).close()
+            with open_image(adapter.image_value(doc)) as image:
+                width, height = image.size
+            if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+                thin.append(f"{adapter.id_of(doc)} ({width}x{height})")
         except UnreadableImageError as fault:
             broken.append(f"{adapter.id_of(doc)} ({fault})")
         except DataError as fault:
             damaged[str(fault)] = None
-    return [*damaged, *([_named("unreadable images", broken)] if broken else [])]
+    faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
+    what = f"images with a side over {MAX_ASPECT_RATIO} times the other, which models with a pixel grid cannot take"
+    return _Findings(faults, [_named(what, thin)] if thin else [])
 
 
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:

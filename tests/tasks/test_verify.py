@@ -70,6 +70,21 @@ def test_broken_images_and_missing_answers_are_named(local_data, tmp_path):
     ]
 
 
+def test_images_too_thin_for_a_pixel_grid_are_a_warning(data_builder, local_data, tmp_path):
+    def change(rows):
+        for row, size in ((1, (3000, 1)), (2, (1, 3000)), (3, (400, 2))):
+            rows[row]["image"]["bytes"] = data_builder.drawing(1, size=size)
+
+    folder = rewritten(local_data.parquet / "mmstar" / "mmstar.parquet", tmp_path / "mmstar.parquet", change)
+    report = verify_task_data(BENCHMARKS["mmstar"], folder, images=None)
+
+    assert report.ok
+    assert report.warnings[-1] == (
+        "2 images with a side over 200 times the other, which models with a pixel grid cannot take: "
+        "1 (3000x1), 2 (1x3000)"
+    )
+
+
 def test_an_mme_image_without_its_pair_and_a_missing_subtask_are_named(local_data, tmp_path):
     def change(rows):
         del rows[0]
