@@ -7,7 +7,9 @@ order: flag, `SATORI_BENCH_*` variable, `satori-bench.toml` (or `--config FILE`)
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +114,10 @@ def cli(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
 
 
 def _read_config(ctx: click.Context, given: Path | None) -> dict[str, Any]:
-    """Read the configuration file: one table per verb, keys as the long options with underscores."""
+    """Read the configuration file: one table per verb, such as `[run]` and `[tasks.verify]`.
+
+    Keys are the long options with underscores.
+    """
     if given is None and not CONFIG_FILE.is_file():
         return {}
     import tomllib
@@ -124,36 +129,116 @@ def _read_config(ctx: click.Context, given: Path | None) -> dict[str, Any]:
         raise ConfigError(f"cannot read the configuration file {path}: {fault.strerror or fault}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise ConfigError(f"{path} is not valid TOML: {fault}") from fault
-    faults = _config_faults(ctx, tables)
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    faults = _config_faults(ctx, group, tables)
     if faults:
         raise ConfigError(f"{path}: " + "; ".join(faults))
-    group = ctx.command
-    assert isinstance(group, click.Group)
-    return {verb: _by_parameter(group.get_command(ctx, verb), table) for verb, table in tables.items()}
+    return _by_parameter(ctx, group, tables)
 
 
-def _by_parameter(command: click.Command | None, table: dict[str, Any]) -> dict[str, Any]:
-    """Return a table with click's own parameter names in place of the long flags."""
-    names = {_long_name(parameter): parameter.name or "" for parameter in command.params} if command else {}
-    return {names.get(key, key): value for key, value in table.items()}
+def _by_parameter(ctx: click.Context, command: click.Command, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with click's own parameter names in place of the long flags, in the tables below it too."""
+    names = {_long_name(parameter): parameter.name or "" for parameter in command.params}
+    below = command if isinstance(command, click.Group) else None
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        verb = below.get_command(ctx, key) if below is not None else None
+        found[names.get(key, key)] = value if verb is None else _by_parameter(ctx, verb, value)
+    return found
 
 
-def _config_faults(ctx: click.Context, tables: dict[str, Any]) -> list[str]:
-    """Return every unknown table or key, so that a typo never silently does nothing."""
-    group = ctx.command
-    assert isinstance(group, click.Group)
+def _config_faults(ctx: click.Context, group: click.Group, tables: dict[str, Any], above: str = "") -> list[str]:
+    """Return every unknown table or key, so that a typo never silently does nothing, and every wrong value.
+
+    `above` is the name of the group's own table with a dot: the verbs of a group have tables such as `[tasks.verify]`.
+    """
     faults: list[str] = []
     for verb, table in tables.items():
         command = group.get_command(ctx, verb)
+        name = f"{above}{verb}"
         if command is None:
-            faults.append(f"unknown table [{verb}].{did_you_mean(verb, group.list_commands(ctx))}")
-            continue
-        if not isinstance(table, dict):
-            faults.append(f"{verb} must be a table")
-            continue
-        known = [_long_name(parameter) for parameter in command.params]
-        faults += [f"[{verb}] unknown key {key}.{did_you_mean(key, known)}" for key in table if key not in known]
+            faults.append(_unknown(ctx, name, table))
+        elif not isinstance(table, dict):
+            faults.append(f"{name} must be a table")
+        elif isinstance(command, click.Group):
+            faults += _config_faults(ctx, command, table, f"{name}.")
+        else:
+            faults += _table_faults(name, command, table)
     return faults
+
+
+def _unknown(ctx: click.Context, name: str, value: object) -> str:
+    """Say that a name of the file stands for no verb, with what may have been meant."""
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    known = _table_names(ctx, group)
+    if isinstance(value, dict):
+        return f"unknown table [{name}].{did_you_mean(name, known)}"
+    above, dot, key = name.rpartition(".")
+    where = f"[{above}] " if dot else ""
+    example = next(table for table in known if table.startswith(f"{above}{dot}"))
+    return f"{where}unknown key {key}: an option stands in the table of its verb, such as [{example}]"
+
+
+def _table_names(ctx: click.Context, group: click.Group, above: str = "") -> list[str]:
+    """Return the names of all verbs' tables, such as `run` and `tasks.verify`."""
+    names: list[str] = []
+    for verb in group.list_commands(ctx):
+        command = group.get_command(ctx, verb)
+        below = isinstance(command, click.Group)
+        names += _table_names(ctx, command, f"{above}{verb}.") if below else [f"{above}{verb}"]
+    return names
+
+
+def _table_faults(name: str, command: click.Command, table: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the table of one verb."""
+    known = {_long_name(parameter): parameter for parameter in command.params}
+    faults: list[str] = []
+    for key, value in table.items():
+        if key not in known:
+            faults.append(f"[{name}] unknown key {key}.{did_you_mean(key, list(known))}")
+        elif fault := _value_fault(known[key], value):
+            faults.append(f"[{name}] {key}: {fault}")
+    return faults
+
+
+def _value_fault(parameter: click.Parameter, value: Any) -> str:
+    """Say what is wrong with a value of the file; click alone would read 1.5 and true as the whole number 1."""
+    several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
+    if several and not isinstance(value, list):
+        return f"a list is needed, found {_shown(parameter, value)}"
+    items: list[Any] = value if several else [value]
+    for item in items:
+        wanted = _wanted(parameter, item)
+        if wanted:
+            return f"{wanted} is needed, found {_shown(parameter, item)}"
+        try:
+            if isinstance(parameter.type, click.IntRange | click.FloatRange | click.Choice):
+                parameter.type.convert(item, parameter, None)
+        except click.BadParameter as fault:
+            return fault.message.rstrip(".")
+    return ""
+
+
+def _wanted(parameter: click.Parameter, value: object) -> str:
+    """Return what kind of value an option takes; the empty text when the value is of that kind."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(parameter.type, click.types.BoolParamType):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(parameter.type, click.types.IntParamType):
+        return "" if whole else "a whole number"
+    if isinstance(parameter.type, click.types.FloatParamType):
+        return "" if whole or (isinstance(value, float) and math.isfinite(value)) else "a number"
+    spelled = isinstance(value, str) or (whole and isinstance(parameter.type, click.types.StringParamType))
+    return "" if spelled else "a text"  # a batch size may be a text or a number
+
+
+def _shown(parameter: click.Parameter, value: object) -> str:
+    """Write a value for a person; a log must not hold a secret."""
+    if _long_name(parameter).endswith("_key") and value:
+        return "'…'"
+    return str(value).lower() if isinstance(value, bool) else repr(value)  # true, as the file writes it
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -224,6 +309,20 @@ _out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
     help="Folder of run folders.",
 )  # fmt: skip
+
+
+class DatasetText(click.types.StringParamType):
+    """The text `TASK=PATH[@REV]`; a variable may hold several, and blanks in paths."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split a variable at commas and line breaks that another `TASK=` follows."""
+        return [text.strip() for text in re.split(r"[,\n](?=\s*[\w.+-]+=)", rv) if text.strip()]
+
+
+_dataset_option = click.option(
+    "--dataset", "datasets", type=DatasetText(), multiple=True, metavar="TASK=PATH[@REV]",
+    help="Other data for a task; may be repeated. In SATORI_BENCH_DATASET: several by commas.",
+)  # fmt: skip
 _data_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder with local benchmark data (parquet or TSV)."
 )
@@ -276,7 +375,7 @@ def _score_config(
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--dtype", default="auto", show_default=True)
-@click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
+@_dataset_option
 @_data_option
 @_out_option
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
@@ -579,8 +678,7 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
                          help="Shapes: share of scenes in which labels overlook a thing."),
             click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
             _data_option,
-            click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]",
-                         help="Other data for a benchmark."),
+            _dataset_option,
             _json_option,
         ]
     ):  # fmt: skip
@@ -932,7 +1030,7 @@ def tasks_show(name: str) -> int:
 @tasks.command("verify")
 @click.argument("names", default="core")
 @_data_option
-@click.option("--dataset", "datasets", multiple=True, metavar="TASK=PATH[@REV]", help="Other data for a task.")
+@_dataset_option
 @click.option("--all-images", is_flag=True, help="Decode every image, not a sample of them.")
 @_json_option
 def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool) -> int:

@@ -25,7 +25,7 @@ WEBP_QUALITY = 50
 def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
     """Write `media_dir/<sha256>.webp` unless it is there already; return whether it is there now.
 
-    The image is not changed. Transparent parts become white; gray levels beyond 8 bits are scaled down.
+    The image is not changed. The picture shows what `harness.image_grid.to_rgb` makes of it, as the model sees it.
 
     Args:
         media_dir: The run's media folder; made when missing.
@@ -42,8 +42,10 @@ def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
         return True
     temporary = media_dir / f"{sha256}-{os.getpid()}-{threading.get_ident()}.tmp"
     try:
+        from harness.image_grid import to_rgb  # noqa: PLC0415 - Pillow is loaded only where images are
+
         media_dir.mkdir(parents=True, exist_ok=True)
-        _shrink(_as_rgb(image)).save(temporary, format="WEBP", quality=WEBP_QUALITY)
+        _shrink(to_rgb(image)).save(temporary, format="WEBP", quality=WEBP_QUALITY)
         temporary.replace(path)
     except Exception:  # noqa: BLE001 - Pillow's decoders raise anything on a bad file, and no picture is worth a run
         with suppress(OSError):
@@ -53,40 +55,10 @@ def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
 
 
 def _shrink(image: Image) -> Image:
-    from PIL.Image import Resampling  # noqa: PLC0415 - Pillow is loaded only where images are
+    from PIL.Image import Resampling  # noqa: PLC0415 - as above
 
     scale = LONG_EDGE_PX / max(image.size)
     if scale >= 1:
         return image
     width, height = (max(1, round(side * scale)) for side in image.size)
     return image.resize((width, height), Resampling.BICUBIC, reducing_gap=2.0)
-
-
-def _as_rgb(image: Image) -> Image:
-    """Return the image as 8-bit RGB; an RGB image as it is."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _as_8_bit(image).convert("RGB")
-    if image.has_transparency_data:
-        return _on_white(image)
-    return image.convert("RGB")
-
-
-def _on_white(image: Image) -> Image:
-    from PIL import Image as Images  # noqa: PLC0415 - as above
-
-    layer = image.convert("RGBA")
-    page = Images.new("RGBA", layer.size, "white")
-    return Images.alpha_composite(page, layer).convert("RGB")
-
-
-def _as_8_bit(image: Image) -> Image:
-    """Scale gray levels so that the brightest fits: 16-bit images by 257, others by what they hold."""
-    levels = image.convert("F")
-    extremes = levels.getextrema()
-    brightest = float(extremes[1]) if isinstance(extremes[1], float) else 0.0
-    full = (
-        65535.0 if image.mode != "F" and 255 < brightest <= 65535 else max(brightest, 255.0 if brightest > 1 else 1.0)
-    )
-    return levels.point(lambda level: level * (255.0 / full)).convert("L")

@@ -1,7 +1,8 @@
 """Images of samples: whatever a row holds becomes bytes, a size, a hash or RGB pixels.
 
 Pixels are used as stored: an EXIF orientation is not applied, as hub datasets decode them too, so that gold boxes and
-other systems' scores keep their frame. Transparency is dropped, as every peer does.
+other systems' scores keep their frame. Colours are those of `harness.image_grid.to_rgb`: transparency is laid on white,
+and grey levels beyond 8 bits are scaled. Sizes and hashes are those of the file as stored, whatever its colours become.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Protocol, cast
 
 from PIL import Image, ImageFile
 
+from harness.image_grid import to_rgb
 from harness.values import Size
 
 MAX_IMAGE_PIXELS = 89_478_485
@@ -121,10 +123,7 @@ def decode_rgb(data: bytes) -> Image.Image:
     # set back before every decoding and not restored after it: other threads may be decoding at the same time.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     with _header(data) as image:
-        try:
-            return image.convert("RGB")
-        except _DECODER_FAULTS as fault:
-            raise UnreadableImageError(f"the image cannot be decoded: {fault}") from fault
+        return _pixels_of(image)
 
 
 def open_image(value: object) -> Image.Image:
@@ -134,18 +133,30 @@ def open_image(value: object) -> Image.Image:
         UnreadableImageError: There is no image, or it is broken.
     """
     if isinstance(value, Image.Image):
-        try:
-            return value.convert("RGB")
-        except _DECODER_FAULTS as fault:
-            raise UnreadableImageError(f"the image cannot be decoded: {fault}") from fault
+        return _pixels_of(value)
     return decode_rgb(image_bytes_of(value))
 
 
-def image_facts_of(value: object) -> ImageFacts | None:
-    """Return hash and size of whatever a row holds, or None where that is unreadable."""
+def _pixels_of(image: Image.Image) -> Image.Image:
+    """Return a new image with the decoded RGB pixels; raises UnreadableImageError."""
     try:
-        if isinstance(value, StoredImage):
+        rgb = to_rgb(image)
+        return rgb.copy() if rgb is image else rgb
+    except _DECODER_FAULTS as fault:
+        raise UnreadableImageError(f"the image cannot be decoded: {fault}") from fault
+
+
+def image_facts_of(value: object) -> ImageFacts | None:
+    """Return hash and size of whatever a row holds, or None where that is unreadable.
+
+    A fault of the whole file that a stored image lies in is not the image's, and goes up.
+    """
+    if isinstance(value, StoredImage):
+        try:
             return value.source.image_facts(value.row)
+        except UnreadableImageError:
+            return None
+    try:
         if isinstance(value, Image.Image):  # already decoded elsewhere: the file's bytes are gone, hash the pixels
             digest = hashlib.sha256(f"{value.mode}{value.size}".encode() + value.tobytes())
             return ImageFacts(digest.hexdigest(), Size(*value.size))

@@ -9,7 +9,8 @@ import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ class ParquetRows(Rows):
             if group is None:
                 path, number, _, _ = self._groups[place]
                 names = [name for name in self.columns if name != self.image_column]
-                group = self._file(path).read_row_group(number, columns=names).to_pylist()
+                group = self._read_group(path, number, names)
                 self._texts[place] = group
                 if len(self._texts) > _TEXT_CACHE_GROUPS:
                     self._texts.popitem(last=False)
@@ -202,12 +203,19 @@ class ParquetRows(Rows):
 
     def _file(self, path: Path) -> Any:
         """Open a parquet file; the read buffer keeps whole column chunks out of memory."""
-        from pyarrow import ArrowInvalid  # noqa: PLC0415 - see above
-
-        try:
+        with _parquet_faults(path, "cannot be read as parquet"):
             return self._open(path, buffer_size=1 << 20)
-        except (ArrowInvalid, OSError) as fault:
-            raise DataError(f"{path}: cannot be read as parquet: {fault}. Download the file again.") from fault
+
+    def _read_group(self, path: Path, number: int, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return a row group's cells; where that fails, read column by column to say which one is damaged."""
+        try:
+            with _parquet_faults(path, f"row group {number} is damaged"):
+                return self._file(path).read_row_group(number, columns=names).to_pylist()
+        except DataError:
+            for name in names:
+                with _parquet_faults(path, f"column {name!r} is damaged in row group {number}"):
+                    self._file(path).read_row_group(number, columns=[name]).to_pylist()
+            raise
 
     def _group_of(self, row: int) -> int:
         """Return the place of the group that holds a row."""
@@ -229,16 +237,21 @@ class ParquetRows(Rows):
         """Read image batches onward until that of the row is there; a jump back begins the group again."""
         place = self._group_of(row)
         path, number, first, _ = self._groups[place]
-        if self._cursor is None or self._cursor[0] != place or self._cursor[1] > row:
-            batches = self._file(path).iter_batches(
-                batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=[self.image_column]
-            )
-            self._cursor = (place, first, iter(batches))
-        _, at, batches = self._cursor
-        while at <= row:
-            column = next(batches).column(0)
-            self._keep(at, column.nbytes, column.to_pylist())
-            at += len(column)
+        cursor, self._cursor = self._cursor, None  # stays forgotten when reading fails: the batches end there
+        with _parquet_faults(path, f"column {self.image_column!r} is damaged in row group {number}"):
+            if cursor is None or cursor[0] != place or cursor[1] > row:
+                batches = self._file(path).iter_batches(
+                    batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=[self.image_column]
+                )
+                cursor = (place, first, iter(batches))
+            _, at, batches = cursor
+            while at <= row:
+                batch = next(batches, None)
+                if batch is None:
+                    raise DataError(f"{path}: row group {number} ends before its last row. Download the file again.")
+                column = batch.column(0)
+                self._keep(at, column.nbytes, column.to_pylist())
+                at += len(column)
             self._cursor = (place, at, batches)
 
     def _keep(self, first: int, size: int, images: list[Any]) -> None:
@@ -323,6 +336,20 @@ class ShapesRows(Rows):
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
         return hashlib.sha256(f"{self.source}, seed {BENCHMARK_SEED}, {self._rows} rows".encode()).hexdigest()
+
+
+@contextmanager
+def _parquet_faults(path: Path, what: str) -> Generator[None]:
+    """Turn whatever reading a damaged parquet file raises into a fault that names the file."""
+    from pyarrow import ArrowException  # noqa: PLC0415 - heavy, and not needed for TSV files and Shapes
+
+    try:
+        yield
+    except DataError:
+        raise
+    except (ArrowException, OSError, ValueError) as fault:  # ValueError: text that is not UTF-8, dates out of range
+        reason = " ".join(str(fault).split())[:300].rstrip(".")
+        raise DataError(f"{path}: {what}: {reason}. Download the file again.") from fault
 
 
 def _file_sha256(path: Path) -> str:

@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.answers import check_answer
+from harness.frames import MAX_ASPECT_RATIO
+from harness.values import AnswerRule
 from tasks import mmbench, mme
+from tasks.adapter import Adapter
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc, text_of, whole_of
@@ -17,6 +21,18 @@ from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_dat
 
 MOST_NAMED = 5
 """A finding names at most this many rows."""
+MOST_SHOWN = 40
+"""At most this many characters of a row's cell are shown."""
+
+_GOLD_OF: Mapping[AnswerRule, str] = {
+    "choice": "the letter or the text of one of the row's options",
+    "yes_no": "Yes or No",
+    "ocr": "a text",
+    "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
+    "accepted": "a text",
+    "number": "one number",
+}
+"""What each answer rule can compare an answer with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +85,10 @@ def verify_task_data(
     except DataError as fault:
         return DataReport(benchmark.name, "", 0, benchmark.rows_expected, 0, (str(fault),), ())
     places = _spread(len(data), images)
-    unreadable = _unreadable(benchmark, data, places)
+    seen = _look_at_images(benchmark, data, places)
     rows = _look_through(benchmark, data)
-    faults = [*unreadable, *rows.faults]
-    warnings = [*_count_warnings(benchmark, data), *_column_warnings(benchmark, data), *rows.warnings]
+    faults = [*seen.faults, *rows.faults]
+    warnings = [*_count_warnings(benchmark, data), *_column_warnings(benchmark, data), *seen.warnings, *rows.warnings]
     return DataReport(
         task=benchmark.name,
         source=data.source,
@@ -87,12 +103,12 @@ def verify_task_data(
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What the rows' own cells show."""
+    """What the rows' images, or their other cells, show."""
 
     faults: list[str]
     """Unscorable rows."""
     warnings: list[str]
-    """Incomplete groups."""
+    """Incomplete groups, and images that some models cannot take."""
 
 
 def _spread(rows: int, images: int | None) -> list[int]:
@@ -104,41 +120,66 @@ def _spread(rows: int, images: int | None) -> list[int]:
     return sorted({place * (rows - 1) // (images - 1) for place in range(images)})
 
 
-def _unreadable(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
-    """Decode images and name those that cannot be."""
+def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _Findings:
+    """Decode images; name those that cannot be, and those too thin for a model's pixel grid."""
     adapter = adapter_of(benchmark)
     broken: list[str] = []
+    thin: list[str] = []
+    damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
         try:
-            open_image(adapter.image_value(doc)).close()
+            with open_image(adapter.image_value(doc)) as image:
+                width, height = image.size
+            if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+                thin.append(f"{adapter.id_of(doc)} ({width}x{height})")
         except UnreadableImageError as fault:
             broken.append(f"{adapter.id_of(doc)} ({fault})")
-    return [_named("unreadable images", broken)] if broken else []
+        except DataError as fault:
+            damaged[str(fault)] = None
+    faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
+    what = f"images with a side over {MAX_ASPECT_RATIO} times the other, which models with a pixel grid cannot take"
+    return _Findings(faults, [_named(what, thin)] if thin else [])
 
 
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     """Read every row once, without its image."""
     check = _CHECKS.get(benchmark.name)
+    adapter = adapter_of(benchmark)
     unscorable: list[str] = []
+    unusable: list[str] = []
     groups: Counter[str] = Counter()
     categories: Counter[str] = Counter()
-    id_of = adapter_of(benchmark).id_of
-    gold = benchmark.own.columns["answers"] if benchmark.own is not None else None
+    id_of = adapter.id_of
+    golds = ("answer", "answers") if benchmark.own is None else (benchmark.own.columns["answers"],)
     boxes = benchmark.own.columns["boxes"] if benchmark.own is not None else "boxes"
     broken_boxes: list[str] = []
     for doc in data:
-        if not text_of(doc, *([gold] if gold else ["answer", "answers"])).strip("[] "):
+        if not text_of(doc, *golds).strip("[] "):
             unscorable.append(id_of(doc))
+        elif _gold_is_unusable(adapter, doc):
+            unusable.append(f"{id_of(doc)} ({text_of(doc, *golds)[:MOST_SHOWN]!r})")
         if doc.get(boxes) is not None and boxes_of(doc[boxes]) is None and len(text_of(doc, boxes)) > 2:
             broken_boxes.append(id_of(doc))
         categories[text_of(doc, "category")] += 1
         if check is not None:
             groups[check.group_of(doc)] += 1
     faults = [_named("rows without an accepted answer, which stay unscored", unscorable)] if unscorable else []
+    if unusable:
+        rule = benchmark.answer_rule
+        faults.append(_named(f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer", unusable))
     if broken_boxes:
         faults.append(_named("rows with broken gold boxes (x1 < x2 and y1 < y2 are needed)", broken_boxes))
     return _Findings(faults, check.warn(groups, categories) if check is not None else [])
+
+
+def _gold_is_unusable(adapter: Adapter, doc: Doc) -> bool:
+    """Return whether no answer at all could be scored against a row's gold, as the scorer itself says of the gold.
+
+    The image stays unread: it has no say in whether an answer is right.
+    """
+    sample = adapter.sample_of({name: cell for name, cell in doc.items() if name not in adapter.image_columns})
+    return "no_gold" in check_answer(sample, (sample.answers or ("",))[0], "strict").faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,19 @@ def write_parquet(path: Path, rows: list[dict], kinds: dict[str, pa.DataType], r
     pq.write_table(table, path, row_group_size=row_group_size)
 
 
+def with_damaged_pages(source: Path, target: Path, column: str, group: int = 1) -> Path:
+    """Copy a parquet file with the pages of a column overwritten in one row group; return the copy's folder."""
+    data = bytearray(source.read_bytes())
+    chunks = pq.ParquetFile(source).metadata.row_group(group)
+    for place in range(chunks.num_columns):
+        chunk = chunks.column(place)
+        if chunk.path_in_schema.split(".")[0] == column:
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            data[start : start + chunk.total_compressed_size] = b"\x5a" * chunk.total_compressed_size
+    target.write_bytes(data)
+    return target.parent
+
+
 def write_tsv(path: Path, rows: list[dict[str, str]]) -> None:
     """Write rows as pandas' to_csv(sep="\\t") does."""
     with path.open("w", encoding="utf-8", newline="") as stream:

@@ -354,6 +354,102 @@ class TestConfiguration:
         assert code == ExitCode.USAGE
         assert "Did you mean 'seed'?" in err
 
+    @pytest.mark.parametrize(
+        ("line", "fault"),
+        [
+            ("limit = 1.5", "[run] limit: a whole number is needed, found 1.5"),
+            ("limit = true", "[run] limit: a whole number is needed, found true"),
+            ('limit = "5"', "[run] limit: a whole number is needed, found '5'"),
+            ("limit = 0", "[run] limit: 0 is not in the range x>=1"),
+            ('temperature = "hot"', "[run] temperature: a number is needed, found 'hot'"),
+            ("temperature = nan", "[run] temperature: a number is needed, found nan"),
+            ("resume = 1", "[run] resume: true or false is needed, found 1"),
+            ('json = "no"', "[run] json: true or false is needed, found 'no'"),
+            ("model = true", "[run] model: a text is needed, found true"),
+            ("model = 1.5", "[run] model: a text is needed, found 1.5"),
+            ("out = 3", "[run] out: a text is needed, found 3"),
+            ('format = "satry"', "[run] format: 'satry' is not one of 'satori'"),
+            ('dataset = "shapes=tiny"', "[run] dataset: a list is needed, found 'shapes=tiny'"),
+            ("dataset = [1.0]", "[run] dataset: a text is needed, found 1.0"),
+            ('api_key = ["sk-secret"]', "[run] api_key: a text is needed, found '…'"),
+        ],
+    )
+    def test_a_value_of_another_kind_is_a_fault_and_never_changed(self, command, tmp_path, line, fault):
+        (tmp_path / "satori-bench.toml").write_text(f"[run]\n{line}\n")
+
+        code, out, err = command("run", "--show-config")
+
+        assert (code, out) == (ExitCode.USAGE, "")
+        assert fault in err
+
+    def test_values_of_the_right_kind_are_taken_as_they_are(self, command, tmp_path):
+        (tmp_path / "satori-bench.toml").write_text(
+            '[run]\ntemperature = 1\nbatch_size = 4\nresume = false\ndataset = ["shapes=a b, c"]\nout = "my runs"\n'
+            '[compare]\nruns = ["a", "b"]\n'
+        )
+
+        code, out, err = command("run", "--show-config")
+
+        assert code == ExitCode.OK, err
+        lines = dict(line.split(" = ", 1) for line in out.splitlines())
+        assert lines["temperature"] == "1.0  # config file"
+        assert lines["batch_size"] == "'4'  # config file"
+        assert lines["resume"] == "False  # config file"
+        assert lines["dataset"] == "('shapes=a b, c',)  # config file"
+
+    def test_verbs_of_a_group_have_tables_below_its_own(self, command, tmp_path):
+        (tmp_path / "satori-bench.toml").write_text(
+            '[tasks.verify]\ndata_dir = "here"\nall_images = true\n[runs.list]\nout = "there"\n'
+        )
+
+        assert "data_dir = PosixPath('here')  # config file" in command("tasks", "verify", "--show-config")[1]
+        assert "out = PosixPath('there')  # config file" in command("runs", "list", "--show-config")[1]
+        assert "out = PosixPath('else')  # flag" in command("runs", "list", "--out", "else", "--show-config")[1]
+        assert "here: there is no such folder" in command("tasks", "verify", "mme")[1]
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            (
+                '[tasks]\ndata_dir = "x"',
+                "[tasks] unknown key data_dir: an option stands in the table of its verb, such as [tasks.list]",
+            ),
+            ("limit = 3", "unknown key limit: an option stands in the table of its verb, such as ["),
+            ('["tasks verify"]\n', "unknown table [tasks verify]. Did you mean 'tasks.verify'?"),
+            ("[tasks.verfy]", "unknown table [tasks.verfy]. Did you mean 'tasks.verify'?"),
+            ("[rnu]", "unknown table [rnu]. Did you mean 'run'?"),
+            ("[tasks.verify]\ndatadir = 'x'", "[tasks.verify] unknown key datadir. Did you mean 'data_dir'?"),
+            ("[tasks.verify]\nall_images = 1", "[tasks.verify] all_images: true or false is needed, found 1"),
+            ("[tasks]\nverify = 1", "tasks.verify must be a table"),
+            ("tasks = 1", "tasks must be a table"),
+        ],
+    )
+    def test_what_stands_for_no_verb_or_option_is_named(self, command, tmp_path, text, fault):
+        (tmp_path / "satori-bench.toml").write_text(text + "\n")
+
+        code, _, err = command("tasks", "list")
+
+        assert code == ExitCode.USAGE
+        assert fault in err
+
+    @pytest.mark.parametrize(
+        ("text", "values"),
+        [
+            ("shapes=/data/my dir/x.parquet", ("shapes=/data/my dir/x.parquet",)),
+            ("shapes=tiny,mme=/my data/a,b.tsv", ("shapes=tiny", "mme=/my data/a,b.tsv")),
+            ("\n shapes=tiny,\n refcoco+=o/n@v1\n", ("shapes=tiny", "refcoco+=o/n@v1")),
+            ("mmstar,shapes=tiny", ("mmstar", "shapes=tiny")),
+        ],
+    )
+    def test_a_variable_holds_several_data_sets_and_paths_with_blanks(self, command, monkeypatch, text, values):
+        monkeypatch.setenv("SATORI_BENCH_DATASET", text)
+
+        for verb in (["run"], ["tasks", "verify"], ["data", "verify", "shapes"]):
+            code, out, err = command(*verb, "--show-config")
+
+            assert code == ExitCode.OK, err
+            assert f"dataset = {values!r}  # variable" in out.splitlines()
+
     def test_help_loads_no_heavy_library(self):
         code = (
             "import sys, satori_bench; print(sorted(set(sys.modules) & {'torch','pandas','scipy','lmms_eval','numpy'}))"

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,3 +110,38 @@ def test_any_mode_becomes_rgb(mode):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_what_is_transparent_becomes_white(mode):
     assert to_rgb(Image.new(mode, (3, 3))).getpixel((1, 1)) == (255, 255, 255)
+
+
+def test_a_transparent_colour_of_an_rgb_image_becomes_white():
+    image = Image.new("RGB", (2, 1), "red")
+    image.putpixel((0, 0), (0, 0, 255))
+    image.info["transparency"] = (0, 0, 255)
+
+    assert np.asarray(to_rgb(image)).tolist() == [[[255, 255, 255], [255, 0, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (np.array([0, 257, 128 * 257, 65535], np.uint16), [0, 1, 128, 255]),
+        (np.array([0, 100, 200, 255], np.uint16), [0, 0, 1, 1]),
+        (np.array([0, 1, 128, 255], np.int32), [0, 1, 128, 255]),
+        (np.array([0, 257, 128 * 257, 60000], np.int32), [0, 1, 128, 233]),
+        (np.array([0, 1_000_000, 2_000_000], np.int32), [0, 128, 255]),
+        (np.array([-100, 0, 100], np.int32), [0, 128, 255]),
+        (np.array([0, 0.25, 1], np.float32), [0, 64, 255]),
+        (np.array([0, 1.5, 255], np.float32), [0, 2, 255]),
+        (np.array([0, 500, 1000], np.float32), [0, 128, 255]),
+        (np.array([-1, 0, 1], np.float32), [0, 128, 255]),
+        (np.array([-2, -1], np.float32), [0, 128]),
+        (np.array([0, 1, np.nan, np.inf, -np.inf], np.float32), [0, 255, 0, 255, 0]),
+        (np.array([np.nan, np.nan], np.float32), [0, 0]),
+        (np.array([0, 0], np.float32), [0, 0]),
+    ],
+)
+def test_grey_levels_beyond_8_bits_are_scaled(levels, expected):
+    grey = np.asarray(to_rgb(Image.fromarray(levels[None, :])))
+
+    assert grey.shape == (1, len(levels), 3)
+    assert grey[0, :, 0].tolist() == expected
+    assert np.ptp(grey, axis=2).max() == 0

@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from harness.values import Size
 from tasks.images import (
+    ImageFacts,
     StoredImage,
     UnreadableImageError,
     decode_rgb,
@@ -77,6 +78,55 @@ def test_every_mode_becomes_rgb(mode):
     data = encoded(mode=mode) if mode != "I;16" else encoded(mode="L")
 
     assert decode_rgb(data).mode == "RGB"
+
+
+def saved(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("levels", "kind"),
+    [
+        (np.linspace(0, 65535, 300).astype(np.uint16), "PNG"),
+        (np.linspace(0, 65535, 300).astype(np.int32), "TIFF"),
+        (np.linspace(0, 1, 300).astype(np.float32), "TIFF"),
+    ],
+    ids=["16 bits", "32 bits", "float"],
+)
+def test_a_deep_grey_image_keeps_its_shades(levels, kind):
+    data = saved(Image.fromarray(np.tile(levels, (20, 1))), kind)
+
+    for opened in (decode_rgb(data), open_image(Image.open(io.BytesIO(data)))):
+        row = np.asarray(opened)[0, :, 0].astype(float)
+        assert np.abs(row - np.linspace(0, 255, 300)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_what_hides_below_transparency_is_white_for_the_model(mode):
+    image = Image.new(mode, (4, 4), 0)
+    if mode in {"P", "RGB"}:
+        image.info["transparency"] = 0 if mode == "P" else (0, 0, 0)
+    data = saved(image, "PNG")
+
+    assert np.asarray(decode_rgb(data)).min() == 255
+    assert np.asarray(open_image(Image.open(io.BytesIO(data)))).min() == 255
+
+
+def test_hashes_are_of_the_file_or_the_undecoded_pixels():
+    image = Image.fromarray(np.full((3, 3), 1000, np.uint16))
+    data = saved(image, "PNG")
+
+    assert facts_of(data).sha256 == hashlib.sha256(data).hexdigest()
+    expected = hashlib.sha256(b"I;16(3, 3)" + image.tobytes()).hexdigest()
+    assert image_facts_of(image) == ImageFacts(expected, Size(3, 3))
+
+
+def test_opening_a_pillow_image_leaves_it_alone():
+    image = Image.new("RGB", (3, 3))
+
+    assert open_image(image) is not image
 
 
 def test_an_orientation_note_is_not_applied():

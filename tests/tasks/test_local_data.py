@@ -194,6 +194,38 @@ def test_a_parquet_file_without_a_column_names_file_column_and_what_was_found(tm
         open_task_data(MMSTAR, tmp_path)
 
 
+def test_a_damaged_column_of_a_parquet_file_is_named_before_anything_is_asked(data_builder, local_data, tmp_path):
+    source = local_data.parquet / "mmstar" / "mmstar.parquet"
+    folder = data_builder.with_damaged_pages(source, tmp_path / "mmstar.parquet", "question")
+
+    with pytest.raises(DataError, match=r"mmstar\.parquet: column 'question' is damaged in row group 1: .*Download"):
+        open_task_data(MMSTAR, folder)
+
+
+def test_damaged_images_of_a_parquet_file_are_named_each_time_and_the_others_are_read(
+    data_builder, local_data, tmp_path
+):
+    source = local_data.parquet / "mmstar" / "mmstar.parquet"
+    data = open_task_data(MMSTAR, data_builder.with_damaged_pages(source, tmp_path / "mmstar.parquet", "image"))
+    good = open_task_data(MMSTAR, local_data.parquet)
+
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"mmstar\.parquet: column 'image' is damaged in row group 1: .*Download"):
+            adapter_of(MMSTAR).sample_of(data[10])
+        assert data[3]["image"].sha256 == good[3]["image"].sha256
+        assert data[23]["image"].sha256 == good[23]["image"].sha256
+
+
+def test_text_that_is_not_utf_8_in_a_parquet_file_is_a_fault_of_its_column(local_data, tmp_path):
+    table = pq.read_table(local_data.parquet / "mmstar" / "mmstar.parquet")
+    broken = pa.array([b"\xff\xfe"] * len(table), pa.binary()).view(pa.string())
+    place = table.column_names.index("question")
+    pq.write_table(table.set_column(place, "question", broken), tmp_path / "mmstar.parquet")
+
+    with pytest.raises(DataError, match=r"column 'question' is damaged in row group 0: .*utf-8"):
+        open_task_data(MMSTAR, tmp_path)
+
+
 def test_a_broken_parquet_file_is_named(tmp_path):
     (tmp_path / "mmstar.parquet").write_bytes(b"PAR1 nothing")
 

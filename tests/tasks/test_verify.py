@@ -2,10 +2,12 @@
 
 import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.catalog import BENCHMARKS
+from tasks.own import load_own_task
 from tasks.verify import verify_task_data
 
 CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
@@ -45,6 +47,15 @@ def rewritten(source, target, change):
     return target.parent
 
 
+def test_damaged_images_of_a_parquet_file_are_one_fault(data_builder, local_data, tmp_path):
+    source = local_data.parquet / "mmstar" / "mmstar.parquet"
+    folder = data_builder.with_damaged_pages(source, tmp_path / "mmstar.parquet", "image")
+    report = verify_task_data(BENCHMARKS["mmstar"], folder, images=None)
+
+    assert len(report.faults) == 1
+    assert "mmstar.parquet: column 'image' is damaged in row group 1" in report.faults[0]
+
+
 def test_broken_images_and_missing_answers_are_named(local_data, tmp_path):
     def change(rows):
         rows[2]["image"]["bytes"] = rows[2]["image"]["bytes"][:60]
@@ -57,6 +68,21 @@ def test_broken_images_and_missing_answers_are_named(local_data, tmp_path):
         "1 unreadable images: 2",
         "1 rows without an accepted answer, which stay unscored: 5",
     ]
+
+
+def test_images_too_thin_for_a_pixel_grid_are_a_warning(data_builder, local_data, tmp_path):
+    def change(rows):
+        for row, size in ((1, (3000, 1)), (2, (1, 3000)), (3, (400, 2))):
+            rows[row]["image"]["bytes"] = data_builder.drawing(1, size=size)
+
+    folder = rewritten(local_data.parquet / "mmstar" / "mmstar.parquet", tmp_path / "mmstar.parquet", change)
+    report = verify_task_data(BENCHMARKS["mmstar"], folder, images=None)
+
+    assert report.ok
+    assert report.warnings[-1] == (
+        "2 images with a side over 200 times the other, which models with a pixel grid cannot take: "
+        "1 (3000x1), 2 (1x3000)"
+    )
 
 
 def test_an_mme_image_without_its_pair_and_a_missing_subtask_are_named(local_data, tmp_path):
@@ -100,3 +126,52 @@ def test_shapes_verifies_without_any_data():
 
     assert report.ok
     assert report.warnings == ()
+
+
+def test_a_number_where_the_letter_of_an_option_is_wanted_is_a_fault_of_every_row(local_data, tmp_path):
+    table = pq.read_table(local_data.parquet / "mmstar" / "mmstar.parquet")
+    place = table.column_names.index("answer")
+    pq.write_table(table.set_column(place, "answer", pa.array([1] * len(table))), tmp_path / "mmstar.parquet")
+    report = verify_task_data(BENCHMARKS["mmstar"], tmp_path)
+
+    assert not report.ok
+    [fault] = report.faults
+    assert fault.startswith("24 rows stay unscored: the rule choice needs the letter or the text of one of the row's ")
+    assert fault.endswith(": 0 ('1'), 1 ('1'), 2 ('1'), 3 ('1'), 4 ('1') and 19 more")
+
+
+@pytest.mark.parametrize(
+    ("rule", "usable", "unusable"),
+    [
+        ("choice", ["B", "two"], ["C", "three", "2"]),
+        ("yes_no", ["Yes", "no."], ["true", "yes or no"]),
+        ("ocr", ["text"], [" "]),
+        ("mathvista", ["A", "two"], ["4"]),
+        ("accepted", ["text", "7"], ["."]),
+        ("number", ["7", "1,000", "2/3"], ["B", "7 or 8"]),
+    ],
+)
+def test_golds_that_a_rule_cannot_use_are_named_and_no_others(tmp_path, rule, usable, unusable):
+    rows = [
+        {"id": f"{kind}-{gold}", "question": "?", "image": None, "answers": [gold], "choices": ["one", "two"]}
+        for kind, golds in (("good", usable), ("bad", unusable))
+        for gold in golds
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (tmp_path / "own.yaml").write_text(
+        f"task: t\nsatori: {{answer_rule: {rule}, data: rows.parquet}}\n", encoding="utf-8"
+    )
+    report = verify_task_data(load_own_task(tmp_path / "own.yaml"), images=0)
+
+    [fault] = report.faults
+    assert fault.startswith(f"{len(unusable)} rows stay unscored: the rule {rule} needs ")
+    assert all(f"bad-{gold} (" in fault for gold in unusable)
+    assert "good" not in fault
+
+
+def test_verify_finds_unusable_golds_without_reading_images(local_data, monkeypatch):
+    reads = []
+    monkeypatch.setattr("tasks.rows.ParquetRows.image_bytes", lambda rows, row: reads.append(row))
+
+    assert verify_task_data(BENCHMARKS["mmstar"], local_data.parquet, images=0).ok
+    assert reads == []
