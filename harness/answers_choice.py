@@ -223,8 +223,13 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
     if not split.group() and not found["close"]:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
-    if own and plain_key(_whole_number(marks, gap, rest)) == own:
+    key = plain_key(_whole_number(marks, gap, rest))
+    if own and key == own:
         return name, True
+    if own and not before and marks.count(".") == 1 and key.startswith(".") and plain_key(rest) == own:
+        # "B.145": the point belongs to the letter, unless .145 is an option too.
+        ambiguous = key in options.by_text or f"0{key}" in options.by_text
+        return (None, False) if ambiguous else (name, True)
     if not marks and _SAID_RIGHT.match(rest):
         return name, True
     marked = marks and (before or gap) and _STRONG_MARKS.issuperset(marks)
