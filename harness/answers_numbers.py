@@ -86,11 +86,12 @@ _SIGN_WORD: Final = re.compile(
 """A minus sign in words where no number can stand before it."""
 _CHINESE_SIGN: Final = re.compile(r"(?<!正)(?:负|負|零下) ?(?=\.?\d)")
 
-_TAKEN_BACK: Final = (
+TAKEN_BACK: Final = re.compile(
     r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except|excluding"
     r"|(?:any|every)(?:thing|one)? but|(?:all|none) but|(?:other|rather) than|instead of)\b|n't\b|(?<!no )\bdoubt"
     r"|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
 )
+"""Words, in lower case, that deny what they stand with."""
 _BOUNDED: Final = (
     r"\b(?:less than|more than|fewer than|greater than|at least|at most|up to|or (?:more|less|fewer))\b"
     rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
@@ -114,7 +115,7 @@ _CALCULATED: Final = (
     r"|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
     r"|加上|减去|マイナス|마이너스"
 )
-_NO_STATEMENT: Final = re.compile(f"{_TAKEN_BACK}|{_BOUNDED}|{_CALCULATED}")
+_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}")
 _JOINED: Final = re.compile(
     r" ?(?:[a-z°%/]{1,4} )?[)\]]? ?(?:[-+×x*^/~]|to|by|through|till|until|versus|vs\.?|over|per|(?:out )?of(?: the)?"
     r"|[至到加减乘除比]) ?[(\[]?| ?|:| : |[)\]] ?[(\[]"
