@@ -173,8 +173,8 @@ def read_number(text: str) -> Number | None:
         return None
     stated: Number | None = None
     end = None
-    for place, (span, number) in enumerate(_candidates(plain)):
-        if number is None or place >= MAX_STATEMENTS:
+    for span, number in _candidates(plain):
+        if number is None:
             return None
         if end is not None and _JOINED.fullmatch(plain, end, span[0]):
             return None
@@ -237,12 +237,16 @@ def _candidates(plain: str) -> list[tuple[tuple[int, int], Number | None]]:
     for found in _NUMBER.finditer(plain):
         scale_words += len(_SCALE_WORD.findall(found["scale"] or ""))
         stated.append((found.span(), _number_of(found)))
+        if len(stated) > MAX_STATEMENTS:
+            return [((0, 0), None)]
     if _COMPOUND_WORD.search(plain) or len(_SCALE_WORD.findall(plain)) != scale_words:
         return [((0, 0), None)]  # "twenty-one", "five hundred": only a part of it would be read
     words = [(found.span(), found.group()) for found in _NUMBER_WORD.finditer(plain)]
     one = _ONE.search(plain)
     if one:
         words.append((one.span(one.lastgroup or 0), "one"))
+    if len(stated) + len(words) > MAX_STATEMENTS:
+        return [((0, 0), None)]
     stated.extend((span, Number(frozenset({_WORDS[word]}), _WORDS[word])) for span, word in words)
     return sorted(stated, key=lambda each: each[0])
 
