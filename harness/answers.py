@@ -19,7 +19,7 @@ from typing import Final
 
 from harness.answers_choice import gold_names, options_of, read_choice
 from harness.answers_lmms_eval import LMMS_EVAL_RULES
-from harness.answers_numbers import Number, equal_numbers, read_number
+from harness.answers_numbers import TAKEN_BACK, Number, equal_numbers, read_number
 from harness.answers_text import MAX_CHARACTERS, fold, text_key, undress
 from harness.answers_vlmevalkit import HANDWRITTEN_MATHS, PAPER_RULES, VLMEVALKIT_RULES, Rule, python_float, shown
 from harness.values import AnswerCheck, AnswerRule, Protocol, Sample
@@ -39,6 +39,7 @@ _NO_ANSWER: Final = re.compile(
     r" \W?(?:yes|no)\b|\bno (?:doubt|idea|clue)\b"
 )
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
+_ALTERNATIVE: Final = re.compile(r"\b(?:either|or)\b|或")
 _LIST_LEAD: Final = re.compile(r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?", re.IGNORECASE)
 _LIST_AND: Final = re.compile(r",? and |, ?")
 _DECIMALS: Final = re.compile(r"\.(\d+)")
@@ -257,7 +258,10 @@ def _check_list(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
 
 
 def _read_list(text: str) -> tuple[_Element, ...] | None:
-    """Return the elements of the only bracketed list in a text, or of a text that is a list; None without any."""
+    """Return the elements of the only bracketed list in a text, or of a text that is a list; None without any.
+
+    A list that the text around it denies ("not [1, 2]") or gives as one of several is none.
+    """
     text = text.strip()
     if not text or len(text) > MAX_CHARACTERS:
         return None
@@ -265,7 +269,9 @@ def _read_list(text: str) -> tuple[_Element, ...] | None:
     groups = _BRACKETED.findall(text)
     if groups:
         nested = text.count("[") != len(groups) or text.count("]") != len(groups)
-        body = None if len(groups) > 1 or nested else str(groups[0])
+        around = _BRACKETED.sub(" ", text).lower()
+        denied = TAKEN_BACK.search(around) or _ALTERNATIVE.search(around)
+        body = None if len(groups) > 1 or nested or denied else str(groups[0])
     else:
         if "[" in text or "]" in text:
             return None  # a list that is not closed may be cut off

@@ -2,9 +2,9 @@ r"""Read which option an answer states: one explicit letter in any dress, or the
 
 Part of the `strict` answer rules (`harness/answers.py`). What is accepted, and nothing else:
 
-- a letter alone, in brackets, Markdown, LaTeX or full-width form: `B`, `(b)`, `**B.**`, `\boxed{B}`;
+- a letter alone, in brackets, Markdown, LaTeX or full-width form: `B`, `(b)`, `**B.**`, `\boxed{B}`, `B选项`;
 - a letter with its own option's text: `B. dog`, `(B) dog`, `B dog`;
-- a letter that is said to be right: `B is correct`;
+- a letter that is said to be right: `B is correct`, `B是正确的`;
 - a capital letter with a mark (or `because`...) and free text: `B. It has floppy ears`, as long as the free text has
   no other option's letter or text in it and takes nothing back (`not`, `no`, `wrong`, `actually`...);
 - any of these, or an option's text, after a lead: `Answer:`, `The correct answer is`, `Option`, `I choose`, `答案是`;
@@ -42,17 +42,21 @@ _CHOOSES: Final = (
     rf"{_NOUN_AGAIN}"
 )
 _IT_IS: Final = r"it(?:'s| is| must be| should be)(?![a-z])(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
-_CHINESE: Final = (
-    r"(?:(?:因此|所以|故|综上所述|综上),? ?)?(?:我(?:认为|觉得)?)?(?:本题|此题|这道题|该题)?的?"
-    r"(?:(?:正确|最终|最佳|最合适|标准)的?)?(?:答案|选项|选择|应选|选|答(?!え))"
+_CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上),? ?"
+_CHINESE_SAYS: Final = (
+    r"(?:我(?:认为|觉得)?)?(?:本题|此题|这道题|该题)?的?(?:应该|应当|应)?"
+    r"(?:\[(?:(?:正确|最终|参考|标准)的?)?答案\]|正确的(?=[是为])"
+    r"|(?:(?:正确|最终|最佳|最合适|标准)的?)?(?:答案|选项|选择|选|答(?!え)))"
     r"(?:应该|应当|应)?(?:是|为|选择|选)?(?:选项)? ?:?"
 )
+_CHINESE: Final = rf"(?:{_CHINESE_OPENER})?{_CHINESE_SAYS}"
 _JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
 _LEAD: Final = re.compile(
     rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
 )
 _STATEMENT: Final = re.compile(
-    rf"(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
+    rf"(?:(?<=[,;])|(?<=[,;] ))(?={_CHINESE_OPENER}{_CHINESE_SAYS})(?P<concluded>)"
+    rf"|(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
     re.IGNORECASE,
 )
 _MOST_STATEMENTS: Final = 64
@@ -61,12 +65,13 @@ _MOST_STATEMENTS: Final = 64
 _BULLET: Final = re.compile(r"\A[-*>+•] (?=[A-Za-z(])")
 _LETTER: Final = re.compile(r"[(\[{<\"']? ?(?P<letter>[A-Za-z])(?P<close> ?[)\]}>\"'])?(?![A-Za-z0-9_'])")
 _LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
+_OPTION_WORD: Final = re.compile(r"\A ?(?:选项|项(?!目))")
 _TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
 _CLOSING: Final = ".,;:!?)]}>\"' \n"
 _SAID_RIGHT: Final = re.compile(
     r"(?:(?:is|would be|seems|must be|should be)(?: the)?"
     r"(?: (?:correct|right|best|final|most likely|answer|option|choice|one)){1,3}"
-    r"|です|입니다|是(?:正确|对)的?(?:答案|选项)?)[.! ]*\Z",
+    r"|です|입니다|(?:才?是)?(?:正确|对)的?(?:答案|选项)?)[.! ]*\Z",
     re.IGNORECASE,
 )
 _BECAUSE: Final = re.compile(r"(?:because|since|due to|given that|因为|由于)(?![a-z])", re.IGNORECASE)
@@ -209,6 +214,8 @@ def _letter(body: str, options: Options, *, weak: bool) -> tuple[str | None, boo
     if found is None or name is None or (weak and not found["letter"].isupper()):
         return None, False
     tail = body[found.end() :]
+    if _OPTION_WORD.match(tail) and plain_key(tail) != options.texts.get(name):
+        tail = _OPTION_WORD.sub("", tail)  # "B选项", unless 选项 begins the option's own text
     if not tail.strip(_CLOSING):
         return name, True
     return _with_tail(found, name, tail, options)
@@ -220,13 +227,19 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
     assert split is not None, "the pattern matches the empty text"
     before, marks, gap = split.groups()
     rest = tail[split.end() :]
+    said_right = not marks and _SAID_RIGHT.match(rest) and name in options.by_text.get(plain_key(rest), (name,))
+    if said_right and (split.group() or rest[0] >= _FIRST_CJK):
+        return name, True
     if not split.group() and not found["close"]:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
-    if own and plain_key(_whole_number(marks, gap, rest)) == own:
+    key = plain_key(_whole_number(marks, gap, rest))
+    if own and key == own:
         return name, True
-    if not marks and _SAID_RIGHT.match(rest):
-        return name, True
+    if own and not before and marks.count(".") == 1 and key.startswith(".") and plain_key(rest) == own:
+        # "B.145": the point belongs to the letter, unless .145 is an option too.
+        ambiguous = key in options.by_text or f"0{key}" in options.by_text
+        return (None, False) if ambiguous else (name, True)
     marked = marks and (before or gap) and _STRONG_MARKS.issuperset(marks)
     bracketed = found["close"] and (before or gap)
     explained = marked or bracketed or "\n" in before + gap or _BECAUSE.match(rest)
@@ -281,7 +294,9 @@ def _last_statement(text: str, options: Options) -> str | None:
     starts = [
         found.start()
         for found in islice(_STATEMENT.finditer(text), _MOST_STATEMENTS + 1)
-        if found["opened"] or text[: found.start()].rstrip(" ")[-1:] not in {",", ":", ";"}
+        if found["opened"]
+        or found["concluded"] is not None
+        or text[: found.start()].rstrip(" ")[-1:] not in {",", ":", ";"}
     ]
     if not starts or len(starts) > _MOST_STATEMENTS:
         return None

@@ -177,7 +177,7 @@ class AnswerUnits:
     """
 
     values: FloatArray
-    """What each unit earned; NaN when it could not be scored. In [0, 1], for MME's images in [0, 200]."""
+    """What each unit earned; NaN when it could not be scored. In [0, 1], for MME's pairs in [0, 200]."""
     clusters: tuple[str, ...]
     """Units with the same cluster are not independent."""
     categories: tuple[tuple[str, ...], ...]
@@ -204,7 +204,7 @@ def answer_units(task: str, rows: Sequence[ScoredRow], protocol: Protocol) -> An
         elif not units:
             refusal = f"no base pass (index below {MMBENCH_PASS:,})"
     elif task == "mme":
-        subtasks = mme_subtasks(rows)
+        subtasks = mme_subtasks(rows, protocol)
         scales = mme_scales(subtasks, protocol).items()
         refusal = "; ".join(why for scale, names in scales if (why := mme_refusal(scale, names, subtasks, protocol)))
         units = [replace(image, categories=(name,)) for name, part in subtasks.items() for image in part.images]

@@ -1,4 +1,8 @@
-"""MME: per subtask 100 * accuracy over questions + 100 * share of images with both right, and the sums of subtasks."""
+"""MME: per subtask 100 * accuracy over questions + 100 * share of images with both right, and the sums of subtasks.
+
+An image has two questions. VLMEvalKit takes more: all count for the accuracy, the first two for "both right". With one
+it ends in an error, as lmms-eval does with any other number than two; there is no score then.
+"""
 
 from __future__ import annotations
 
@@ -50,11 +54,14 @@ MME_COGNITION: tuple[str, ...] = (
 """Subtasks of MME's cognition score."""
 
 _MME_SUBTASK_MAXIMUM = 200.0
+_PAIR = 2
+_MORE_QUESTIONS: tuple[Protocol, ...] = ("vlmevalkit", "paper")
+"""Protocols under which an image may have more questions than two."""
 
 
 def mme_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Answers:
     """Subtask scores, their sums, and the mean over rows."""
-    subtasks = mme_subtasks(rows)
+    subtasks = mme_subtasks(rows, protocol)
     row_units = [row_unit(row) for row in rows]
     return Answers(
         n=count_scored(row_units),
@@ -64,12 +71,13 @@ def mme_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Ans
     )
 
 
-def mme_subtasks(rows: Sequence[ScoredRow]) -> dict[str, _MmeSubtask]:
-    """Return the subtasks of the rows in the order of their names."""
+def mme_subtasks(rows: Sequence[ScoredRow], protocol: Protocol = "strict") -> dict[str, _MmeSubtask]:
+    """Return the subtasks of the rows in the order of their names; the rows of an image in the benchmark's order."""
     images: dict[str, dict[str, list[ScoredRow]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         images[row.sample.category][cluster_of(row.sample)].append(row)
-    return {name: _mme_subtask(images[name].values()) for name in sorted(images)}
+    more_than_two = protocol in _MORE_QUESTIONS
+    return {name: _mme_subtask(images[name].values(), more_than_two=more_than_two) for name in sorted(images)}
 
 
 def _mme_sums(subtasks: Mapping[str, _MmeSubtask], protocol: Protocol, seed: int) -> dict[str, Metric]:
@@ -90,9 +98,14 @@ class _MmeSubtask:
     """The images of one MME subtask."""
 
     images: tuple[Unit, ...]
-    """One unit per image that has its two questions; value in [0, 200], None when one of the two is unscored."""
+    """One unit per image that has its questions; None when one of them is unscored. The subtask's score is their mean.
+
+    A value lies in [0, 200] where every image has two questions.
+    """
+    questions: int
+    """Questions about the images with a value."""
     odd_images: int
-    """Images with another number of questions than two."""
+    """Images with a number of questions that the protocol does not score."""
     homeless_rows: int
     """Rows that do not say which image they are about."""
 
@@ -111,26 +124,34 @@ class _MmeSubtask:
         return None if self.scored else NOTHING_SCORED
 
 
-def _mme_subtask(images: Iterable[Sequence[ScoredRow]]) -> _MmeSubtask:
+def _mme_subtask(images: Iterable[Sequence[ScoredRow]], *, more_than_two: bool) -> _MmeSubtask:
     """Score each image of a subtask: 100 * share of right answers + 100 when both are right."""
-    pairs: list[Unit] = []
+    taken: list[tuple[str, list[float | None]]] = []
     odd = homeless = 0
     for rows in images:
         if mme_image(rows[0].sample) is None:
             homeless += len(rows)
-        elif len(rows) != 2:
-            odd += 1
+        elif len(rows) == _PAIR or (more_than_two and len(rows) > _PAIR):
+            taken.append((cluster_of(rows[0].sample), [row.score.value for row in rows]))
         else:
-            pairs.append(Unit(_mme_image_value([row.score.value for row in rows]), cluster_of(rows[0].sample)))
-    return _MmeSubtask(tuple(pairs), odd, homeless)
+            odd += 1
+    counts = [len(values) for _, values in taken if None not in values]
+    questions = sum(counts)
+    mean_count = questions / len(counts) if counts else float(_PAIR)
+    units = [Unit(_mme_image_value(values, mean_count), image) for image, values in taken]
+    return _MmeSubtask(tuple(units), questions, odd, homeless)
 
 
-def _mme_image_value(values: Sequence[float | None]) -> float | None:
-    """Return an image's contribution to accuracy + accuracy+, in [0, 200]; None when a question is unscored."""
+def _mme_image_value(values: Sequence[float | None], mean_count: float) -> float | None:
+    """Return an image's contribution to accuracy + accuracy+; None when a question is unscored.
+
+    Right answers are divided by the images' mean number of questions, so that the mean over images is the accuracy
+    over questions whatever their numbers are.
+    """
     scored = [value for value in values if value is not None]
     if len(scored) < len(values):
         return None
-    return 100.0 * math.fsum(scored) / len(scored) + (100.0 if min(scored) == 1 else 0.0)
+    return 100.0 * math.fsum(scored) / mean_count + (100.0 if min(scored[:_PAIR]) == 1 else 0.0)
 
 
 def mme_scales(subtasks: Mapping[str, _MmeSubtask], protocol: Protocol) -> dict[str, list[str]]:
@@ -167,7 +188,7 @@ def _mme_subtask_metric(subtask: _MmeSubtask, seed: int) -> Metric:
     if why:
         return null_metric(why)
     mean = mean_metric(subtask.images, seed, (0.0, _MME_SUBTASK_MAXIMUM))
-    return replace(mean, n=2 * mean.n)
+    return replace(mean, n=subtask.questions)
 
 
 def _mme_sum(subtasks: Sequence[_MmeSubtask], seed: int) -> Metric:
@@ -186,7 +207,8 @@ def _mme_sum(subtasks: Sequence[_MmeSubtask], seed: int) -> Metric:
         bounds=(0.0, _MME_SUBTASK_MAXIMUM * len(subtasks)),
         strata=strata,
     )
-    return metric_of(math.fsum(means_of_parts(np.ones((1, len(images))), parts)[0]), interval, 2 * len(images))
+    questions = sum(subtask.questions for subtask in subtasks)
+    return metric_of(math.fsum(means_of_parts(np.ones((1, len(images))), parts)[0]), interval, questions)
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:

@@ -211,6 +211,17 @@ def test_an_mme_image_without_its_two_questions_leaves_no_sum(protocol: Protocol
     assert summary.categories["OCR"].reason == "1 images have another number of questions than two"
 
 
+@pytest.mark.parametrize(("protocol", "perception"), [("vlmevalkit", 1980.0), ("paper", 1980.0), ("strict", None)])
+def test_a_third_question_about_an_mme_image_counts_as_the_protocol_has_it(protocol: Protocol, perception):
+    rows = mme_rows(lambda *_: 1.0)
+    third = scored("third", 0.0, "mme", category="OCR", cluster="OCR/0.jpg")
+    metrics = summarise("mme", [*rows, third], protocol).metrics
+
+    assert (metrics["perception"].value, metrics["cognition"].value) == (perception, 800)
+    assert metrics["total"].value == (None if perception is None else perception + 800)
+    assert metrics["total"].n == (0 if perception is None else len(rows) + 1)
+
+
 @pytest.mark.parametrize("protocol", ["strict", "vlmevalkit", "paper"])
 def test_a_missing_mme_subtask_is_named(protocol: Protocol):
     rows = mme_rows(lambda *_: 1.0, subtasks=MME_PERCEPTION[2:])
