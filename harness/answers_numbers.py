@@ -38,15 +38,15 @@ _GROUP_SPACE: Final = re.compile("[\u00a0\u2009\u202f]")
 _CURRENCY: Final = r"(?:(?:US)?[$€£¥₹]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
 _SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}")
 _MONEY_SCALE: Final = re.compile(
-    rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([MmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
+    rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([KkMmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
 )
 _SCALE_MONEY: Final = re.compile(r"(\d) ?([MmBb])[Nn]? ?(?=[€£¥₹])")
-_MONEY_SCALES: Final = {"m": "million", "b": "billion", "t": "trillion"}
+_MONEY_SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
 _UNCLEAR_SCALE: Final = re.compile(
-    r"\d ?(?:MM?|B|(?i:mil|mio|mln|mn|tn|lacs?))(?![A-Za-zΩ])|\d [kK](?![A-Za-zΩ])|\dT(?![A-Za-z])"
+    r"\d ?(?:MM?|B|(?i:mil|mio|mln|mn|tn|lacs?))(?![A-Za-zΩ])|\d k(?![A-Za-zΩ])|\dT(?![A-Za-z])"
     r"|\d ?[十만억천백십]|\d ?[百千万亿萬億]{1,4}[零〇一二三四五六七八九十两多余]"
 )
-"""What may scale the number before it: million or molar, thousand or kelvin, "3万5千" in characters."""
+"""What may scale the number before it: million or molar, "3万5千" in characters. A capital K set apart is kelvin."""
 _UNIT_POWER: Final = re.compile(r"(?<=[A-Za-z])\^ ?\{?-?\d{1,2}\}?")
 
 _PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?\Z")
