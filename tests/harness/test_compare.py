@@ -374,8 +374,11 @@ def test_the_explorer_shows_the_seed_whose_texts_it_has(make_run, amend_manifest
     ]
     base = make_run("base", shapes(some(60, 0.5, 9)))
 
-    samples = compared(base, *seeds).pairs[0].samples
+    pair = compared(base, *seeds).pairs[0]
+    samples = pair.samples
 
+    alone = compared(base, seeds[0]).pairs[0].benchmarks[0]
+    assert pair.benchmarks[0].grounding == alone.grounding, "quadrants count what the explorer lists"
     assert set(samples.b.values.tolist()) == {0.0, 1.0}
     np.testing.assert_array_equal(samples.b.values, np.array(some(60, 0.5, 1), dtype=float))
 
