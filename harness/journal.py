@@ -85,9 +85,9 @@ def lock_run(folder: Path) -> BaseFileLock:
         RunLockedError: another writer, in this process or another, holds it.
         StoreError: the folder cannot be written to.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - readers of runs need no lock, and `--help` no import
+    from filelock import Timeout  # noqa: PLC0415 - readers of runs need no lock, and `--help` no import
 
-    lock = FileLock(folder / LOCK_NAME, thread_local=False)
+    lock = file_lock(folder / LOCK_NAME)
     try:
         folder.stat()  # filelock would make a missing folder, such as that of a run published a moment ago
         lock.acquire(timeout=0)
@@ -99,6 +99,16 @@ def lock_run(folder: Path) -> BaseFileLock:
     except OSError as error:
         raise StoreError.of("lock", folder, error) from error
     return lock
+
+
+def file_lock(path: Path) -> BaseFileLock:
+    """Return a lock on a file, not taken yet, which excludes every other, also in this process."""
+    from filelock import FileLock  # noqa: PLC0415 - see `lock_run`
+
+    class OwnLock(FileLock):
+        """Known to nobody else: lmms-eval's evaluator makes all `FileLock` of one path one lock that may be retaken."""
+
+    return OwnLock(path, thread_local=False)
 
 
 def remove_lock_file(folder: Path) -> None:

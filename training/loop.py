@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from harness.checkpoint import hash_checkpoint, inspect_checkpoint
 from harness.errors import ConfigError, IncompleteError
+from harness.journal import file_lock
 from harness.manifest import canonical_json, utc_text
 from harness.run_store import load_run, write_atomically
 from harness.score import SCORER_VERSION
@@ -127,7 +128,7 @@ def run_loop(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock").acquire(timeout=0):
+        with file_lock(folder / ".lock").acquire(timeout=0):
             return _run(settings, environment)
     except Timeout as fault:
         raise IncompleteError(f"another process runs the loop {folder}; wait for it or stop it") from fault

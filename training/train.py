@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from peft import LoraConfig
 from transformers import PrinterCallback, set_seed
 
 from harness.errors import ConfigError, IncompleteError
+from harness.journal import file_lock
 from harness.manifest import utc_text
 from harness.records_json import json_safe
 from harness.run_store import write_atomically
@@ -100,7 +101,7 @@ def train(settings: TrainSettings, environment: TrainEnvironment) -> Trained:
     """
     work = settings.output.with_name(settings.output.name + ".partial")
     work.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work.with_name(work.name + ".lock"))
+    lock = file_lock(work.with_name(work.name + ".lock"))
     try:
         with lock.acquire(timeout=0):
             return _train(settings, environment, work)

@@ -1047,3 +1047,18 @@ def test_a_journal_that_was_changed_is_not_scored_again(make_run):
     assert not list(folder.glob("*paper*"))
     journal.write_bytes(kept)
     assert rescore_run(load_run(folder), "paper").tasks["mmstar"].rows == 20
+
+
+@pytest.mark.slow
+def test_a_lock_holds_also_after_lmms_eval_made_file_locks_shared(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from lmms_eval import evaluator; from harness.journal import lock_run;"
+        "evaluator._enable_reentrant_filelocks(); held = lock_run(Path(sys.argv[1]))\n"
+        "try: lock_run(Path(sys.argv[1])); print('taken twice')\n"
+        "except Exception as fault: print(type(fault).__name__)\n"
+    )
+    command = [sys.executable, "-P", "-c", code, str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.stdout.split()[-1:] == ["RunLockedError"], done.stderr
