@@ -337,6 +337,16 @@ def _subject(spec: RunSpec) -> _Subject:
         low, high = limits.min_pixels, limits.max_pixels
         reasons.append(f"pixel limits {low} to {high}: given by --min-pixels/--max-pixels")
     if spec.backend == "openai":
+        own = checkpoint.pixel_limits
+        if (
+            limits is not None
+            and own is not None
+            and (limits.min_pixels < own.min_pixels or limits.max_pixels > own.max_pixels)
+        ):
+            raise ConfigError(
+                f"a server resizes to the checkpoint's own {own.min_pixels} to {own.max_pixels} pixels: beyond them "
+                "the size that the model sees, and with it the frame of its boxes, is not known"
+            )
         reasons.append(f"{spec.base_url} is taken at its word that it serves these weights")
     return _with_given_frame(
         spec,
@@ -354,6 +364,11 @@ def _subject(spec: RunSpec) -> _Subject:
 
 def _served_by_name(spec: RunSpec) -> _Subject:
     """Return what is known of a model that only its server has."""
+    if spec.box_frame == "input_px":
+        raise ConfigError(
+            "--box-frame input_px needs the size that the model sees, which a served name does not tell: "
+            "give --model the checkpoint's folder"
+        )
     if (spec.min_pixels is None) != (spec.max_pixels is None):
         raise ConfigError("--min-pixels and --max-pixels go together for a served name: one alone fixes no image size")
     limits = None

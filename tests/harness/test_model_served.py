@@ -357,6 +357,15 @@ class TestRun:
         assert served.keys == {"Bearer sk-secret"}
         assert "sk-secret" not in "".join(p.read_text() for p in run.path.iterdir() if p.suffix in {".json", ".jsonl"})
 
+    def test_a_server_is_not_sent_images_that_it_would_resize_again(self, served, command, tiny_qwen2_5_vl):
+        code, _, err = command(
+            "run", "--backend", "openai", "--base-url", served.url, "--served-name", "tiny", "--model",
+            tiny_qwen2_5_vl, "--tasks", "shapes", "--max-pixels", 10**8,
+        )  # fmt: skip
+
+        assert (code, served.seen) == (ExitCode.USAGE, [])
+        assert "a server resizes" in err
+
     def test_a_served_name_needs_a_frame_for_its_boxes(self, served, command):
         arguments = ("run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "shapes",
                      "--dataset", "shapes=tiny", "--limit", 12, "--json")  # fmt: skip
@@ -405,6 +414,7 @@ class TestRun:
         ("arguments", "said"),
         [
             (("--backend", "openai"), "needs --base-url"),
+            (("--backend", "openai", "--base-url", "http://127.0.0.1:9/v1", "--box-frame", "input_px"), "served name"),
             (("--base-url", "http://127.0.0.1:9/v1"), "need --backend openai"),
             (("--backend", "openai", "--base-url", "http://127.0.0.1:9/v1"), "no server answers"),
         ],
