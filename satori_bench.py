@@ -375,6 +375,7 @@ def _score_config(
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--dtype", default="auto", show_default=True)
+@click.option("--attn-implementation", metavar="NAME", help="Such as sdpa or eager; default: left to transformers.")
 @_dataset_option
 @_data_option
 @_out_option
@@ -424,6 +425,7 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
+    from harness.device_options import device_option_faults
     from harness.judge import Judge
     from tasks.run import RunSpec, parse_dataset_overrides
 
@@ -440,6 +442,11 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         faults.append("--backend openai needs --base-url, the root of the server's API")
     if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
         faults.append("--base-url and --served-name need --backend openai")
+    if options["backend"] == "openai" and options["attn_implementation"]:
+        faults.append("--attn-implementation is for --backend hf: a server has its own")
+    faults += device_option_faults(
+        options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
+    )
     if faults:
         raise ConfigError("; ".join(faults))
     judge = None
@@ -464,6 +471,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         batch_size=options["batch_size"],
         device=options["device"],
         dtype=options["dtype"],
+        attn_implementation=options["attn_implementation"],
         datasets=parse_dataset_overrides(options["datasets"]),
         data_dir=options["data_dir"],
         out=options["out"],

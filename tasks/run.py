@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.device_options import check_device_options
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluate import (
     PreparedTask,
@@ -98,6 +99,8 @@ class RunSpec:
     """As torch calls it, or `auto`."""
     dtype: str = "auto"
     """As torch calls it, or `auto`."""
+    attn_implementation: str | None = None
+    """As transformers calls it; None leaves it to transformers."""
     datasets: Mapping[str, DatasetOverride] = field(default_factory=dict[str, DatasetOverride])
     """Other data, by task."""
     data_dir: Path | None = None
@@ -264,6 +267,7 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
     """Check, load, ask, judge, publish."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
     subject = _subject(spec)
@@ -327,7 +331,7 @@ def _subject(spec: RunSpec) -> _Subject:
     """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
     if spec.backend == "openai" and not Path(spec.model).exists():
         return _served_by_name(spec)
-    checkpoint = inspect_checkpoint(spec.model)
+    checkpoint = inspect_checkpoint(spec.model, served=spec.backend == "openai")
     limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
     reason = f"follows from model_type {checkpoint.model_type}"
     if checkpoint.box_frame is None:
@@ -486,6 +490,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
         spec.model,
         device=spec.device,
         dtype=spec.dtype,
+        attn_implementation=spec.attn_implementation,
         batch_size=spec.batch_size,
         min_pixels=low,
         max_pixels=high,

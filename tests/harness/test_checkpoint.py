@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from harness.checkpoint import CheckpointError, hash_checkpoint, inspect_checkpoint, weights_hash
+from harness.checkpoint import hash_checkpoint, inspect_checkpoint, weights_hash
+from harness.checkpoint_files import CheckpointError
 from harness.errors import ExitCode, UserError
 from harness.values import PixelLimits
 
@@ -75,7 +76,8 @@ def test_an_adapter_leads_to_its_base(tiny_adapter, tiny_qwen2_5_vl):
     found = inspect_checkpoint(str(tiny_adapter))
 
     assert found.is_adapter
-    assert (found.path, found.base, found.processor_path) == (tiny_adapter, tiny_qwen2_5_vl, tiny_qwen2_5_vl)
+    assert (found.path, found.base) == (tiny_adapter, tiny_qwen2_5_vl)
+    assert found.processor.image_folder == found.processor.tokenizer_folder == tiny_qwen2_5_vl
     assert found.model_type == "qwen2_5_vl"
     assert any("LoRA adapter" in reason for reason in found.reasons)
 
@@ -85,7 +87,8 @@ def test_an_adapter_that_brings_its_processor_keeps_it(tmp_path, tiny_adapter, t
     for name in ("processor_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(tiny_qwen2_5_vl / name, folder)
 
-    assert inspect_checkpoint(str(folder)).processor_path == folder
+    parts = inspect_checkpoint(str(folder)).processor
+    assert parts.image_folder == parts.tokenizer_folder == parts.template.file.parent == folder
 
 
 def test_inspection_loads_no_torch_before_the_configuration_is_read(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.checkpoint import CheckpointError
+from harness.checkpoint_files import CheckpointError
 from harness.decoding import Decoding, sample_seed
 from harness.errors import ConfigError
 from harness.model_base import (
