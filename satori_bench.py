@@ -548,7 +548,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
-    if result.summary.audit is not None and (warning := result.summary.audit.warning()):
+    for warning in result.summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
@@ -644,7 +644,7 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
     _show_reasons(summary.tasks)
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
-    if summary.audit is not None and (warning := summary.audit.warning()):
+    for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     _renew_page(run_folder)
     return ExitCode.OK

@@ -158,7 +158,7 @@ def inspect_checkpoint(
             faults += template_faults(processor.template, processor.tokenizer_folder, model_type)
     if not served and not faults:  # it reads headers, which are known to be whole only now
         fit = vocabulary_fit(processor.tokenizer_folder, model_path, config, path if adapter is not None else None)
-        faults += fit.faults
+        faults += [fit.fault] if fit.fault is not None else []
         resize_to = fit.resize_to
     if faults:
         raise CheckpointError(f"{path} cannot be evaluated: " + "; ".join(faults))

@@ -74,8 +74,8 @@ class VocabularyFit:
 
     resize_to: int | None = None
     """Rows of embeddings that an adapter's base is brought to first; None where it fits as it is."""
-    faults: tuple[str, ...] = ()
-    """What does not fit."""
+    fault: str | None = None
+    """What does not fit; None where all does."""
 
 
 def format_faults(folder: Path, config: JsonObject) -> list[str]:
@@ -110,9 +110,9 @@ def own_code_faults(folders: Iterable[Path]) -> list[str]:
         return []
     return [
         (
-            f"code of its own (auto_map in {', '.join(found)}), which is never run here: give the transformers conversion "
-            f"of the model (often named *-hf), or {_SERVE_IT}. Where transformers has the model and its own classes are "
-            "meant, take auto_map out of these files"
+            f"code of its own (auto_map in {', '.join(found)}), which is never run here: give the transformers "
+            f"conversion of the model (often named *-hf), or {_SERVE_IT}. Where transformers has the model and its own "
+            "classes are meant, take auto_map out of these files"
         )
     ]
 
@@ -140,13 +140,11 @@ def vocabulary_fit(
         return VocabularyFit()
     without = sorted(token for token, number in ids.items() if number >= rows and number not in placeholders)
     return VocabularyFit(
-        faults=(
-            (
-                f"its tokenizer has {needed} tokens and its model {rows} rows of embeddings ({model_folder}): "
-                f"{len(without)} tokens, such as {without[0]!r}, were added and the model was never resized. Give the "
-                "tokenizer that the model was trained with, or call model.resize_token_embeddings(len(tokenizer)), train "
-                "and save it again"
-            ),
+        fault=(
+            f"its tokenizer has {needed} tokens and its model {rows} rows of embeddings ({model_folder}): "
+            f"{len(without)} tokens, such as {without[0]!r}, were added and the model was never resized. Give the "
+            "tokenizer that the model was trained with, or call model.resize_token_embeddings(len(tokenizer)), "
+            "train and save it again"
         )
     )
 
@@ -190,16 +188,14 @@ def _adapter_fit(adapter: _AdapterRows, rows: int, needed: int, *, tied: bool) -
     mend = "Save the adapter with save_embedding_layers=True, or merge it where it was trained"
     if len(spoken_of) > 1:
         sizes = ", ".join(map(str, sorted(size for size in spoken_of if size is not None)))
-        return VocabularyFit(faults=(f"the adapter's embeddings and head have different sizes ({sizes}). {mend}",))
+        return VocabularyFit(fault=f"the adapter's embeddings and head have different sizes ({sizes}). {mend}")
     if needed > wanted and adapter.trained >= set(range(wanted, needed)):
         return VocabularyFit(resize_to=needed)
     if needed > wanted:
         return VocabularyFit(
-            faults=(
-                (
-                    f"its tokenizer has {needed} tokens, its base {rows} rows of embeddings and the adapter brings "
-                    f"{'none' if wanted == rows else wanted}: the rows of added tokens were not saved. {mend}"
-                ),
+            fault=(
+                f"its tokenizer has {needed} tokens, its base {rows} rows of embeddings and the adapter brings "
+                f"{'none' if wanted == rows else wanted}: the rows of added tokens were not saved. {mend}"
             )
         )
     if wanted == rows:
@@ -207,11 +203,9 @@ def _adapter_fit(adapter: _AdapterRows, rows: int, needed: int, *, tied: bool) -
     held = adapter.whole_embeddings == wanted and (tied or adapter.whole_head == wanted)
     if wanted > rows and not held and not adapter.trained >= set(range(rows, wanted)):
         return VocabularyFit(
-            faults=(
-                (
-                    f"the adapter was trained on {wanted} rows of embeddings and its base has {rows}: the rows between are "
-                    f"not in the adapter. {mend}"
-                ),
+            fault=(
+                f"the adapter was trained on {wanted} rows of embeddings and its base has {rows}: the rows between "
+                f"are not in the adapter. {mend}"
             )
         )
     return VocabularyFit(resize_to=wanted)
@@ -294,8 +288,9 @@ def _quantised(folder: Path, config: JsonObject) -> list[str]:
     missing = [package for module, package in _PACKAGES_OF_FORMAT[name] if not _is_installed(module)]
     if not missing:
         return []
-    return [(f"{what}, for which {' and '.join(missing)} must be there: pip install {' '.join(missing)}; or {_SERVE_IT}; "
-            f"{unquantised}")]  # fmt: skip
+    packages = " and ".join(missing)
+    install = f"pip install {' '.join(missing)}"
+    return [f"{what}, for which {packages} must be there: {install}; or {_SERVE_IT}; {unquantised}"]
 
 
 def _format_name(settings: JsonObject, key: str) -> str:
@@ -322,7 +317,7 @@ def _pickled(folder: Path, files: Sequence[Path], loader: str) -> list[str]:
         return []
     return [
         (
-            f"only pickled weights ({files[0].name} in {folder}), which can run code when they are read: where you trust "
-            f"them, load them with {loader}.from_pretrained and save_pretrained the result, which writes safetensors"
+            f"only pickled weights ({files[0].name} in {folder}), which can run code when they are read: where you "
+            f"trust them, load them with {loader}.from_pretrained and save the result, which writes safetensors"
         )
     ]

@@ -292,7 +292,7 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
                 check_mean(timing, task, summary.values.get(task, ()))
         if environment.write_page is not None:
             environment.write_page(run.folder, run.manifest, summary)
-        folder = run.publish(summary.to_json(), now=environment.now())
+        folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 
 

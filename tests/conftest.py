@@ -327,6 +327,59 @@ def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_paligemma(tmp_path_factory, one_thread) -> Path:
+    """A text half of Gemma 2, whose attention has no sdpa; its processor puts the picture in front of the text."""
+    import torch
+    from transformers import (
+        PaliGemmaConfig,
+        PaliGemmaForConditionalGeneration,
+        PaliGemmaProcessor,
+        SiglipImageProcessor,
+    )
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    tokenizer.add_special_tokens({"bos_token": "<|im_start|>", "extra_special_tokens": ["<image>"]})
+    image_processor = SiglipImageProcessor(size={"height": 56, "width": 56})
+    image_processor.image_seq_length = 16
+    processor = PaliGemmaProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        chat_template="{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}",
+    )
+    config = PaliGemmaConfig(
+        text_config={
+            "model_type": "gemma2",
+            "vocab_size": len(processor.tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": 32,
+            "initializer_range": 0.2,
+        },
+        vision_config={
+            "model_type": "siglip_vision_model",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 14,
+        },
+        image_token_index=processor.tokenizer.convert_tokens_to_ids("<image>"),
+        projection_dim=64,
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-paligemma"
+    torch.manual_seed(6)
+    save(PaliGemmaForConditionalGeneration(config), processor.tokenizer, folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_text_only(tmp_path_factory, one_thread) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
 
