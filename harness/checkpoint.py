@@ -259,6 +259,8 @@ def _read_config(folder: Path) -> JsonObject:
     hint = f" It holds checkpoints: give one of {', '.join(nested[-5:])}" if nested else ""
     if not nested and any(folder.glob("global_step*")):
         hint = " It holds DeepSpeed shards: make model weights of them with its zero_to_fp32.py"
+    elif not nested and adapter_files(folder):
+        hint = " It holds an adapter's weights: save adapter_config.json beside them"
     raise CheckpointError(f"{folder} has no config.json, so it is not a checkpoint folder.{hint}")
 
 

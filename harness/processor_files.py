@@ -29,6 +29,8 @@ _GRID_DEFAULTS = {"min_pixels": 56 * 56, "max_pixels": 28 * 28 * 1280, "patch_si
 _WEIGHTS_AND_STATE = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".h5", ".md"})
 """Endings of files that no processor reads."""
 _NOT_LINKED = frozenset({"config.json", "adapter_config.json", "chat_template.json", "chat_template.jinja"})
+_USUAL_TEMPLATES = frozenset({"chat_template.jinja", "chat_template.json", "processor_config.json"})
+"""Where transformers' processor looks for a template itself."""
 _NAMING_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 """Files that name classes of image and video processors, and of the processor that holds both."""
 
@@ -52,11 +54,14 @@ class ProcessorFiles:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What was mended, in words."""
-        return tuple(
+        """What was mended or found in an unusual place, in words."""
+        said = [
             f"{old}, which the installed transformers does not know, is taken for {new or 'the one of its model type'}"
             for old, new in self.renamed.items()
-        )
+        ]
+        if self.template is not None and self.template.file.name not in _USUAL_TEMPLATES:
+            said.append(f"the chat template is that of {self.template.file}")
+        return tuple(said)
 
 
 def find_processor(folders: Sequence[Path], model_type: str, *, served: bool) -> tuple[ProcessorFiles, list[str]]:
