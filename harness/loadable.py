@@ -234,11 +234,12 @@ def _declared_rows(config: JsonObject) -> int | None:
 
 
 def _is_tied(config: JsonObject, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether embeddings and head are one table."""
+    """Whether embeddings and head are one table; before transformers 5 the text half alone said so."""
     text = config.get("text_config")
-    for part in (config, text if isinstance(text, dict) else {}):
-        if isinstance(tied := part.get("tie_word_embeddings"), bool):
-            return tied
+    parts = (config, text if isinstance(text, dict) else {})
+    said = [part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)]
+    if said:
+        return any(said)
     return not any(name.endswith(tuple(f"{head}.weight" for head in _HEADS)) for name in shapes)
 
 

@@ -308,7 +308,7 @@ class SatoriHF(RecordingModel):
             trust_remote_code=trust_remote_code,
         )
         self._end_ids = end_ids(self._model, tokenizer)
-        neutral = GenerationConfig(eos_token_id=sorted(self._end_ids), pad_token_id=tokenizer.pad_token_id)
+        neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
         self._model.generation_config = cast("_Ends", neutral)
         self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
         with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer"):
@@ -562,7 +562,8 @@ def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_
         processor.chat_template = checkpoint.processor.template.text
     processor.tokenizer.padding_side = "left"
     if processor.tokenizer.pad_token_id is None:
-        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+        # Padding is masked, so any token will do where a tokenizer has neither of the two.
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token or processor.tokenizer.convert_ids_to_tokens(0)
     if limits is not None:
         size = type(processor.image_processor.size)
         edges = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}

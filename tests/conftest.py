@@ -327,6 +327,73 @@ def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_glm4v(tmp_path_factory, one_thread) -> Path:
+    """A grid of its own, whose image processor refuses a picture that is 200 times as long as it is wide."""
+    import torch
+    from transformers import (
+        Glm4vConfig,
+        Glm4vForConditionalGeneration,
+        Glm4vImageProcessor,
+        Glm4vProcessor,
+        Glm4vVideoProcessor,
+    )
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    marks = [
+        "<|image|>",
+        "<|video|>",
+        "<|begin_of_image|>",
+        "<|end_of_image|>",
+        "<|begin_of_video|>",
+        "<|end_of_video|>",
+    ]
+    tokenizer.add_special_tokens({"extra_special_tokens": marks})
+    ids = dict(zip(("image", "video", "image_start", "image_end", "video_start", "video_end"),
+                   tokenizer.convert_tokens_to_ids(marks), strict=True))  # fmt: skip
+    config = Glm4vConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "initializer_range": 0.2,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "image_size": 56,
+            "out_hidden_size": 64,
+        },
+        **{f"{name}_token_id": token for name, token in ids.items()},
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-glm4v"
+    torch.manual_seed(7)
+    save(Glm4vForConditionalGeneration(config), tokenizer, folder)
+    size = {"shortest_edge": 3136, "longest_edge": 50_176}
+    Glm4vProcessor(
+        image_processor=Glm4vImageProcessor(size=size),
+        tokenizer=tokenizer,
+        video_processor=Glm4vVideoProcessor(size=size),
+        chat_template=(
+            "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+            "{% for part in message['content'] %}"
+            "{{ '<|begin_of_image|><|image|><|end_of_image|>' if part['type'] == 'image' else part['text'] }}"
+            "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+        ),
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_paligemma(tmp_path_factory, one_thread) -> Path:
     """A text half of Gemma 2, whose attention has no sdpa; its processor puts the picture in front of the text."""
     import torch

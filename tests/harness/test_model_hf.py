@@ -512,6 +512,18 @@ def test_a_sample_that_the_processor_refuses_costs_itself_only(loaded, three, re
     )
 
 
+def test_a_strip_that_glm_refuses_costs_itself_only(tiny_glm4v, three, recorder):
+    model = SatoriHF(str(tiny_glm4v), device="cpu", batch_size=3)
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    three.images[1].image = Image.new("RGB", (10, 2010))
+    model.recorder = recorder
+
+    texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+
+    assert [whole[0], "", whole[2]] == texts
+    assert "aspect ratio" in recorder.kept[three.task, 1].error
+
+
 def test_a_lost_device_ends_the_run(loaded, three, recorder, monkeypatch):
     def lost(prompts):
         raise RuntimeError("CUDA error: device-side assert triggered\nCompile with ...")
