@@ -540,8 +540,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
-    if result.summary.audit is not None and (warning := result.summary.audit.warning()):
-        click.echo(f"warning: {warning}", err=True)
+    _warn_of_frame(result.summary)
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
         click.echo(
@@ -575,15 +574,19 @@ def score(
     from datetime import UTC, datetime
 
     from harness.rescore import PredictionSource, file_sha256, save_predictions_run
-    from harness.scored_file import score_file
+    from harness.scored_file import bad_row_lines, file_shape, score_file
     from tasks.run import package_versions
 
     config = _score_config(**how)
     source = PredictionSource(name or file.stem, file_sha256(file), package_versions())
     lines_to = output if output is not None or as_json else Path("-")
     scored = score_file(file, config, lines_to)
-    for row in scored.bad_rows:
-        click.echo(f"line {row.line}: {row.reason}", err=True)
+    for line in bad_row_lines(scored.bad_rows):
+        click.echo(line, err=True)
+    if scored.nothing_scored:
+        found = file_shape(file) or "the reasons stand above" if scored.rows else "the file has no rows"
+        click.echo(f"error: no row of {file} can be scored: {found}", err=True)
+        return ExitCode.INCOMPLETE
     if scored.repeated:
         click.echo(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", err=True)
     _show_reasons(scored.summary.tasks)
@@ -593,7 +596,16 @@ def score(
             run_root, scored.rows, config, source, now=datetime.now(UTC), write_page=_write_page
         )
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
+    if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
+        click.echo("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", err=True)
+    _warn_of_frame(scored.summary)
     return ExitCode.OK
+
+
+def _warn_of_frame(summary: RunSummary) -> None:
+    """Say when the boxes fit much better in another reading than the one that they were scored in."""
+    if summary.audit is not None and (warning := summary.audit.warning()):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
@@ -636,8 +648,7 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
     _show_reasons(summary.tasks)
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
-    if summary.audit is not None and (warning := summary.audit.warning()):
-        click.echo(f"warning: {warning}", err=True)
+    _warn_of_frame(summary)
     _renew_page(run_folder)
     return ExitCode.OK
 

@@ -508,3 +508,47 @@ class TestLookUps:
         assert code == ExitCode.USAGE
         assert checks["judge"]["state"] == "fail"
         assert checks["data of mme"]["state"] == "ok"
+
+
+GROUNDED = {
+    "task": "satori",
+    "prediction": "<caption>a</caption><bbox>[[0.1, 0.2, 0.5, 0.7]]</bbox><answer>a</answer>",
+    "boxes": [[40, 60, 200, 210]],
+    "width": 400,
+    "height": 300,
+}
+UNSCORABLE = json.loads((Path(__file__).parent / "cases" / "unscorable_files.json").read_text(encoding="utf-8"))
+
+
+class TestScoreSaysWhatItFound:
+    def test_without_a_frame_it_says_which_one_it_took_and_which_one_fits(self, command, tmp_path):
+        file = tmp_path / "p.jsonl"
+        file.write_text("".join(json.dumps({"id": str(place), **GROUNDED}) + "\n" for place in range(6)))
+
+        code, _, err = command("score", file)
+
+        assert code == ExitCode.OK
+        assert "boxes are read as image_px" in err
+        assert "--box-frame norm_1" in err
+
+    def test_with_the_right_frame_it_says_nothing(self, command, tmp_path):
+        file = tmp_path / "p.jsonl"
+        file.write_text(json.dumps({"id": "1", "answers": ["a"], **GROUNDED}) + "\n")
+
+        code, _, err = command("score", file, "--box-frame", "norm_1", "--output", tmp_path / "o.jsonl")
+
+        assert (code, err) == (ExitCode.OK, "")
+
+    @pytest.mark.parametrize("case", UNSCORABLE, ids=lambda case: case["name"])
+    def test_a_file_in_which_nothing_can_be_scored_is_no_result(self, command, tmp_path, case):
+        file = tmp_path / "p.jsonl"
+        file.write_bytes(case["text"].encode(case.get("encoding", "utf-8")))
+
+        code, _, err = command("score", file, "--run", tmp_path / "runs")
+
+        assert code == ExitCode.INCOMPLETE
+        assert "can be scored" in err
+        for word in case["says"]:
+            assert word in err
+        assert len(err.splitlines()) <= 6, "a thousand bad rows are not a thousand lines"
+        assert not (tmp_path / "runs").exists()
