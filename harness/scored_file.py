@@ -15,7 +15,6 @@ from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, score
 from harness.run_summary import RunSummary, summarise_records
 from harness.values import Record, Score, ScoreConfig
 
-
 SHOWN_BAD_ROWS = 3
 """Bad rows of one reason that are shown a line each."""
 _HEAD_BYTES = 4096

@@ -510,6 +510,32 @@ class TestLookUps:
         assert checks["data of mme"]["state"] == "ok"
 
 
+class TestPrompt:
+    @pytest.mark.slow
+    def test_the_prompt_as_sent_is_in_every_record_and_on_the_page(self, command, tiny_qwen2_5_vl):
+        code, out, err = command(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 4,
+            "--max-new-tokens", 4, "--device", "cpu", "--json",
+            "--system-prompt", "Look twice.", "--prompt-suffix", "In short!",
+        )  # fmt: skip
+
+        assert code == ExitCode.OK, err
+        run = load_run(Path(json.loads(out)["run"]))
+        for record in run.records():
+            prompt = record.generation.prompt
+            assert "Look twice." in prompt
+            assert f"{record.sample.question}\nIn short!" in prompt
+            assert "assistant" in prompt, "as the template writes it, up to where the model goes on"
+        assert run.manifest.other["arguments"]["system_prompt"] == "Look twice."
+
+    def test_tasks_prompt_prints_what_is_sent(self, command):
+        code, out, _ = command("tasks", "prompt", "shapes", "--dataset", "shapes=tiny", "--prompt", "paper")
+
+        assert code == ExitCode.OK
+        assert out.startswith("[system]\nGiven an image and a question")
+        assert "[user]\n<image " in out
+
+
 GROUNDED = {
     "task": "satori",
     "prediction": "<caption>a</caption><bbox>[[0.1, 0.2, 0.5, 0.7]]</bbox><answer>a</answer>",
