@@ -34,6 +34,7 @@ from harness.processor_files import (
     TOKENIZERS,
     ProcessorFiles,
     find_processor,
+    image_processor_config,
     pixel_limits,
     written_image_processor,
 )
@@ -144,8 +145,8 @@ def inspect_checkpoint(
     own_code = own_code_faults(dict.fromkeys((*folders, model_path)))
     if own_code and not served and not trust_remote_code:
         raise CheckpointError(f"{path} cannot be evaluated: {own_code[0]}")
-    if not own_code:
-        _refuse_text_only(model_type, model_path)
+    if not own_code and not any(map(image_processor_config, folders)):
+        _refuse_text_only(model_type, model_path)  # a better word for it than that its image processor is missing
     processor, faults = find_processor(folders, model_type, served=served)
     faults += weight_faults(model_path)
     if adapter is not None:
@@ -162,6 +163,8 @@ def inspect_checkpoint(
         resize_to = fit.resize_to
     if faults:
         raise CheckpointError(f"{path} cannot be evaluated: " + "; ".join(faults))
+    if not own_code:
+        _refuse_text_only(model_type, model_path)
     checkpoint = Checkpoint(
         path=path,
         base=base,
@@ -266,7 +269,7 @@ def _read_config(folder: Path) -> JsonObject:
 
 def _refuse_text_only(model_type: str, folder: Path) -> None:
     """Raise CheckpointError for a model that transformers cannot ask about an image."""
-    # Imported here: a fault found before this line costs no transformers import.
+    # Imported here: it brings torch along, which a fault that is found before this line need not wait for.
     from transformers.models.auto import modeling_auto  # noqa: PLC0415 - see the line above
 
     known = cast("Mapping[str, str]", modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)

@@ -148,6 +148,13 @@ class _AdapterLoader(Protocol):
     def from_pretrained(self, model: torch.nn.Module, model_id: str) -> _Adapted: ...
 
 
+class _TokenLayers(Protocol):
+    """A model that tells by which layers tokens go in and come out."""
+
+    def get_input_embeddings(self) -> object: ...
+    def get_output_embeddings(self) -> object: ...
+
+
 class _Resizable(Protocol):
     """A model whose embeddings can be given other rows."""
 
@@ -163,6 +170,8 @@ class _Adapted(Protocol):
 class _Config(Protocol):
     """What is used of a model configuration."""
 
+    tie_word_embeddings: bool
+
     def get_text_config(self) -> _TextConfig: ...
     def to_dict(self) -> dict[str, object]: ...
 
@@ -171,6 +180,7 @@ class _TextConfig(Protocol):
     """What is used of the configuration of a model's text half."""
 
     vocab_size: int
+    tie_word_embeddings: bool
 
 
 class _Model(Protocol):
@@ -624,13 +634,41 @@ def merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Mo
             cast("_Resizable", model).resize_token_embeddings(checkpoint.resize_embeddings_to, mean_resizing=False)
         # peft only warns when an adapter's tensors find no place, and the base would be scored in the adapter's name.
         warnings.filterwarnings("error", message="Found missing adapter keys")
+        ends = _token_layers(model)
         try:
-            return cast("_AdapterLoader", PeftModel).from_pretrained(model, str(checkpoint.path)).merge_and_unload()
+            adapted = cast("_AdapterLoader", PeftModel).from_pretrained(model, str(checkpoint.path))
         except UserWarning as error:
             raise CheckpointError(
                 f"the adapter {checkpoint.path} does not fit its base {checkpoint.base}: {str(error)[:300]}. "
                 "Save it again with this version of transformers and peft, or merge it where it was trained"
             ) from error
+        if _token_layers(model) != ends:
+            _untie(model)
+        return adapted.merge_and_unload()
+
+
+def _token_layers(model: torch.nn.Module) -> tuple[object, object]:
+    """Return the layers that tokens go in and come out by."""
+    layers = cast("_TokenLayers", model)
+    return layers.get_input_embeddings(), layers.get_output_embeddings()
+
+
+def _untie(model: torch.nn.Module) -> None:
+    """Give every layer a weight of its own where embeddings and head share one.
+
+    An adapter is trained beside the base's weights: what it adds to the embeddings is none of the head's. Merged into
+    a shared weight it would change both.
+    """
+    seen: set[int] = set()
+    for module in model.modules():
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
+        if weight is not None and id(weight) in seen:
+            module.register_parameter("weight", torch.nn.Parameter(weight.detach().clone(), requires_grad=False))
+        elif weight is not None:
+            seen.add(id(weight))
+    configuration = cast("_Model", model).config
+    for part in (configuration, configuration.get_text_config()):
+        part.tie_word_embeddings = False
 
 
 @contextmanager

@@ -42,6 +42,10 @@ KINDS = {
     "biases too": lambda: lora(bias="lora_only"),
     "head saved whole": lambda: lora(modules_to_save=["lm_head"]),
     "embeddings too": lambda: lora(target_modules=[*TARGETS, "embed_tokens"]),
+    "embeddings and head": lambda: lora(target_modules=[*TARGETS, "embed_tokens", "lm_head"]),
+    "embeddings tied": lambda: lora(target_modules=[*TARGETS, "embed_tokens"], ensure_weight_tying=True),
+    "embeddings saved whole": lambda: lora(modules_to_save=["embed_tokens"]),
+    "saved whole and tied": lambda: lora(modules_to_save=["embed_tokens"], ensure_weight_tying=True),
     "rows of tokens": lambda: lora(trainable_token_indices=[5, 6]),
     "IA3": ia3,
     "LoHa": lambda: of_kind("LoHa", r=4),
@@ -143,7 +147,7 @@ def with_added_tokens(base, tiny_qwen2_5_vl, folder, config, count=5):
     tokenizer.add_tokens([f"<new_{number}>" for number in range(count)])
     base.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     model = adapted(base, config(len(tokenizer)))
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_embedding_layers=True if config(1).trainable_token_indices is None else "auto")
     tokenizer.save_pretrained(folder)
     return logits(model)
 
@@ -153,10 +157,11 @@ def with_added_tokens(base, tiny_qwen2_5_vl, folder, config, count=5):
     [
         lambda rows: lora(modules_to_save=["embed_tokens", "lm_head"]),
         lambda rows: lora(modules_to_save=["embed_tokens", "lm_head"], ensure_weight_tying=True),
-        lambda rows: lora(),  # peft saves resized embeddings by itself
+        lambda rows: lora(),  # told to, peft saves the embeddings beside the adapter
+        lambda rows: lora(target_modules=[*TARGETS, "embed_tokens"]),
         lambda rows: lora(trainable_token_indices=list(range(rows - 5, rows))),
     ],
-    ids=["both saved", "both saved and tied", "saved by peft", "rows of tokens"],
+    ids=["both saved", "both saved and tied", "saved beside", "changed too", "rows of tokens"],
 )
 def test_a_base_is_brought_to_the_tokens_of_its_adapter(base, tiny_qwen2_5_vl, tmp_path, config):
     expected = with_added_tokens(base, tiny_qwen2_5_vl, tmp_path, config)
