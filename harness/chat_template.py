@@ -101,7 +101,7 @@ def _rendered(template: ChatTemplate, content: list[Json], variables: Mapping[st
     """Return the prompt of a single user's turn, as the processor would write it."""
     from transformers.utils import chat_template_utils  # noqa: PLC0415 - half a second, and only for a whole folder
 
-    render = cast("_Renderer", chat_template_utils.render_jinja_template)
+    render = cast("_Renderer", chat_template_utils.render_jinja_template)  # pyright: ignore[reportUnknownMemberType]  # its dicts are untyped
     conversation: list[Json] = [{"role": "user", "content": content}]
     rendered, _ = render(
         conversations=[conversation], chat_template=template.text, add_generation_prompt=True, **variables
@@ -111,7 +111,7 @@ def _rendered(template: ChatTemplate, content: list[Json], variables: Mapping[st
 
 def _special_tokens(folder: Path) -> dict[str, str]:
     """Return the texts of the tokenizer's special tokens; the usual ones are empty where it has none."""
-    tokens = dict.fromkeys(_USUAL_TOKENS, "")
+    tokens: dict[str, str] = dict.fromkeys(_USUAL_TOKENS, "")
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         for key, value in read_json_if_there(folder / name).items():
             text = value.get("content") if isinstance(value, dict) else value

@@ -6,6 +6,7 @@ can load is none of this file's business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import util
@@ -50,6 +51,8 @@ _PACKAGES_OF_FORMAT: Mapping[str, tuple[tuple[str, str], ...]] = {
 _FORMAT_SPELLINGS = {"compressed_tensors": "compressed-tensors", "auto_round": "auto-round", "bnb": "bitsandbytes"}
 _QUANTISED_KEYS = ("quantization_config", "compression_config", "quantization")
 """Where configurations describe quantised weights: transformers, compressed-tensors of 2024, MLX."""
+# float32, bfloat16, half... and the eight-bit formats, with or without torch's own name in front.
+_TORCH_DTYPE = re.compile(r"(torch\.)?(b?float16|float(32|64)?|half|double|float8_\w+)")
 _CODE_FILES = (
     "config.json",
     "processor_config.json",
@@ -79,8 +82,12 @@ class VocabularyFit:
 
 
 def format_faults(folder: Path, config: JsonObject) -> list[str]:
-    """Name quantised weights that cannot be loaded here, and pickled ones, with the mend."""
-    return [*_quantised(folder, config), *_pickled(folder, weight_files(folder), "AutoModelForImageTextToText")]
+    """Name what the weights are that cannot be loaded here, with the mend: quantised, pickled, of no known type."""
+    return [
+        *_quantised(folder, config),
+        *_pickled(folder, weight_files(folder), "AutoModelForImageTextToText"),
+        *_unknown_dtype(folder, config),
+    ]
 
 
 def adapter_kind_faults(folder: Path, adapter: JsonObject) -> list[str]:
@@ -277,11 +284,12 @@ def _quantised(folder: Path, config: JsonObject) -> list[str]:
     """Name a quantised format that lacks its packages, or that transformers does not load at all."""
     text = config.get("text_config")
     parts = (config, text if isinstance(text, dict) else {})
-    found = [(key, part[key]) for part in parts for key in _QUANTISED_KEYS if isinstance(part.get(key), dict)]
+    described = [(key, part.get(key)) for part in parts for key in _QUANTISED_KEYS]
+    found = [(key, settings) for key, settings in described if isinstance(settings, dict) and settings]
     if not found:
         return []
     key, settings = found[0]
-    name = _format_name(settings if isinstance(settings, dict) else {}, key)
+    name = _format_name(settings, key)
     what = f"quantised weights ({name}, says {key} in {folder / 'config.json'})"
     unquantised = "or give the checkpoint that they were made from"
     if name not in _PACKAGES_OF_FORMAT:
@@ -292,6 +300,17 @@ def _quantised(folder: Path, config: JsonObject) -> list[str]:
     packages = " and ".join(missing)
     install = f"pip install {' '.join(missing)}"
     return [f"{what}, for which {packages} must be there: {install}; or {_SERVE_IT}; {unquantised}"]
+
+
+def _unknown_dtype(folder: Path, config: JsonObject) -> list[str]:
+    """Name a number format that torch does not have; transformers would end on it in any place."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        for key in ("dtype", "torch_dtype"):
+            named = part.get(key)
+            if isinstance(named, str) and not _TORCH_DTYPE.fullmatch(named):
+                return [f"{key} {named!r} in {folder / 'config.json'}, which torch does not know: write bfloat16"]
+    return []
 
 
 def _format_name(settings: JsonObject, key: str) -> str:

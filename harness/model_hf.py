@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypedDict, cast
 
 import torch
 from PIL import Image
@@ -65,6 +65,14 @@ _PLACEHOLDER_IDS = (
 _PROBE = "satori-bench-system-probe"
 _TRIAL_SIDE_PX = 224
 """Side of the picture in the question that is asked before all others: every family takes it."""
+_SAME_LOGITS = 0.01
+"""Share of the largest logit by which logits that are all the same differ at most: the rounding of bfloat16. Those of a
+model that says anything, trained or not, differ by as much as they are large."""
+_OF_OTHERS = (
+    "Processor, chat template, configuration and weights may not be of one model: compare them with those of its base"
+)
+_OR_ATTENTION = "; or the attention is not for this family: try --attn-implementation eager"
+"""What may be wrong with a checkpoint that cannot answer a first question."""
 _GIB = 1 << 30
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
@@ -134,6 +142,13 @@ class _Rows(Protocol):
     """An integer tensor of two dimensions, as far as it is read."""
 
     def tolist(self) -> list[list[int]]: ...
+
+
+class _LoadingInfo(TypedDict):
+    """What transformers says of a load."""
+
+    missing_keys: Iterable[str]
+    mismatched_keys: Iterable[tuple[str, tuple[int, ...], tuple[int, ...]]]
 
 
 class _Ends(Protocol):
@@ -229,7 +244,7 @@ class LogitWatch(LogitsProcessor):
     """Looks for logits that no token can be chosen by; what it sees stays on the device until it is asked.
 
     NaN and infinity come of weights that hold such values, or of a number format that overflows; logits that are all
-    the same of weights that are all zero. Greedy search would write the first or the last token for ever.
+    the same of weights that are all zero, or all one value. Greedy search would write one token for ever.
     """
 
     def __init__(self) -> None:
@@ -244,7 +259,8 @@ class LogitWatch(LogitsProcessor):
         infinite = (~torch.isfinite(highest)).any()
         if self._constant is None:
             lowest = torch.where(scores == float("-inf"), highest.unsqueeze(-1), scores).amin(dim=-1)
-            self._constant = (lowest == highest).any()
+            largest = torch.maximum(highest.abs(), lowest.abs())
+            self._constant = (highest - lowest <= _SAME_LOGITS * largest).any()
         self._infinite = infinite if self._infinite is None else self._infinite | infinite
         return scores
 
@@ -308,7 +324,7 @@ class SatoriHF(RecordingModel):
         self._hidden_ids = _hidden_ids(tokenizer)
         self._placeholders = _placeholder_texts(self._processor)
         self._has_system_role = has_system_role(self._processor)
-        with _cannot_answer(self.checkpoint, "its processor makes no input"):
+        with _cannot_answer(self.checkpoint, "its processor makes no input", _OF_OTHERS):
             self.model_inputs([self._trial])
         self._model = _load_model(
             self.checkpoint,
@@ -321,7 +337,7 @@ class SatoriHF(RecordingModel):
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
         self._model.generation_config = cast("_Ends", neutral)
         self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
-        with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer"):
+        with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
             self.write_batch([self._trial])
         self.start_batches_at(_guess_batch_size(self.device))
 
@@ -558,7 +574,7 @@ def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_
             source = checkpoint.processor.tokenizer_folder
         else:
             assemble(checkpoint.processor, source)
-        with _loading("the processor", checkpoint.processor.tokenizer_folder):
+        with _loading("the processor", checkpoint.processor.tokenizer_folder, read_from=source):
             loaded = cast(
                 "object",
                 AutoProcessor.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # transformers leaves it untyped
@@ -596,15 +612,24 @@ def _load_model(
     """Load the model, merge the adapter if it is one, and put it on the device."""
     with _loading("the model", checkpoint.model_path):
         model, info = cast(
-            "tuple[torch.nn.Module, dict[str, Iterable[str]]]",
+            "tuple[torch.nn.Module, _LoadingInfo]",
             AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
                 checkpoint.model_path,
                 dtype=dtype,
                 attn_implementation=attn_implementation,
                 trust_remote_code=trust_remote_code,
                 device_map={"": device},
+                ignore_mismatched_sizes=True,  # refused below, with both sizes
                 output_loading_info=True,
             ),
+        )
+    mismatched = sorted(info["mismatched_keys"])
+    if mismatched:
+        name, stored, wanted = mismatched[0]
+        raise CheckpointError(
+            f"{checkpoint.model_path}: {len(mismatched)} tensors have other sizes than config.json asks for, such as "
+            f"{name}: {tuple(stored)} in the weights, {tuple(wanted)} by the configuration. Take the config.json that "
+            "was saved with these weights"
         )
     missing = sorted(info["missing_keys"])
     if missing:
@@ -672,8 +697,10 @@ def _untie(model: torch.nn.Module) -> None:
 
 
 @contextmanager
-def _loading(what: str, folder: Path) -> Generator[None]:
+def _loading(what: str, folder: Path, *, read_from: Path | None = None) -> Generator[None]:
     """Turn what transformers or peft raise on a checkpoint into words for whoever gave it.
+
+    Where it is `read_from` another folder than the checkpoint's, nobody knows that one.
 
     Raises:
         CheckpointError: something was raised.
@@ -689,25 +716,22 @@ def _loading(what: str, folder: Path) -> Generator[None]:
                 f"{what} of {folder} does not fit into memory: give a smaller --dtype, another --device, or serve it "
                 f"over several GPUs and ask it with --backend openai ({_first_line(error)})"
             ) from error
+        said = _first_line(error).replace(str(read_from or folder), str(folder))
         raise CheckpointError(
-            f"transformers {transformers_version} cannot load {what} of {folder}: {_first_line(error)}. Save it again "
+            f"transformers {transformers_version} cannot load {what} of {folder}: {said}. Save it again "
             "with this version, install what it asks for, or serve it with vLLM or SGLang and ask it with --backend "
             "openai --base-url URL (--debug shows where it failed)"
         ) from error
 
 
 @contextmanager
-def _cannot_answer(checkpoint: Checkpoint, found: str) -> Generator[None]:
+def _cannot_answer(checkpoint: Checkpoint, found: str, mend: str) -> Generator[None]:
     """Say that the question before all others failed, and why.
 
     Raises:
         CheckpointError: it did.
         ConfigError: memory ran out.
     """
-    mend = (
-        "processor, chat template and weights may be of different models, or the attention is not for this family: "
-        "compare with its base, or try --attn-implementation eager (--debug shows where it failed)"
-    )
     try:
         yield
     except UserError:
@@ -724,8 +748,8 @@ def _cannot_answer(checkpoint: Checkpoint, found: str) -> Generator[None]:
                 "give another --device or a smaller --dtype"
             ) from error
         raise CheckpointError(
-            f"{checkpoint.path} cannot be asked about pictures: {found} of a question with one ({_first_line(error)}): "
-            f"{mend}"
+            f"{checkpoint.path} cannot be asked about pictures: {found} of a question with one ({_first_line(error)}). "
+            f"{mend} (--debug shows where it failed)"
         ) from error
 
 

@@ -193,6 +193,10 @@ def assemble(files: ProcessorFiles, into: Path) -> None:
         folder = files.tokenizer_folder if name == "tokenizer_config.json" else files.image_folder
         if (folder / name).is_file():
             written[name] = _mended(read_json_if_there(folder / name), files.renamed)
+    processor = written.get("processor_config.json", {})
+    if isinstance(image := processor.get("image_processor"), dict) and "video_processor" not in processor:
+        # A video processor that has no file is made of the image processor's, which lies in a file of its own then.
+        written.setdefault("preprocessor_config.json", image)
     for name, content in written.items():
         (into / name).write_text(json.dumps(content), encoding="utf-8")
     if files.template is not None:
@@ -254,19 +258,19 @@ def _image_processors_by_model_type() -> dict[str, str]:
     # Imported here: it brings torch along, and only unnamed and renamed processors need it.
     from transformers.models.auto import image_processing_auto  # noqa: PLC0415 - see the line above
 
-    return _first_of_each(image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES)
+    return _usual_classes(cast("object", image_processing_auto), "IMAGE_PROCESSOR_MAPPING_NAMES")
 
 
 def _video_processors_by_model_type() -> dict[str, str]:
     """Return transformers' video processor of each model type."""
     from transformers.models.auto import video_processing_auto  # noqa: PLC0415 - as above
 
-    return _first_of_each(video_processing_auto.VIDEO_PROCESSOR_MAPPING_NAMES)
+    return _usual_classes(cast("object", video_processing_auto), "VIDEO_PROCESSOR_MAPPING_NAMES")
 
 
-def _first_of_each(mapping: object) -> dict[str, str]:
+def _usual_classes(module: object, table: str) -> dict[str, str]:
     """Return the usual class of each model type of transformers' table, which has one or two for each."""
-    by_type = cast("Mapping[str, Mapping[str, str | None]]", mapping)
+    by_type = cast("Mapping[str, Mapping[str, str | None]]", getattr(module, table))
     chosen = {owner: classes.get("torchvision") or classes.get("pil") for owner, classes in by_type.items()}
     return {owner: name for owner, name in chosen.items() if name}
 

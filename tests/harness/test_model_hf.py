@@ -453,6 +453,7 @@ def one_logit_of_nan(name, value):
         (one_logit_of_nan, "no finite numbers"),
         (lambda name, value: torch.zeros_like(value), "the same for every token"),
         (lambda name, value: torch.zeros_like(value) if "embed_tokens" in name else value, "the same for every token"),
+        (lambda name, value: torch.full_like(value, 0.01), "the same for every token"),
     ],
     ids=[
         "all NaN",
