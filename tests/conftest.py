@@ -79,6 +79,14 @@ CORPUS = [
     "<caption>a red circle and a blue square</caption><bbox>[[0,4,28,32],[8,12,56,52]]</bbox><answer>red</answer>",
     "How many shapes are there? one two three yes no left right above below",
 ] * 30
+TEXT_SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
+"""The text half of every tiny model."""
 
 
 @pytest.fixture(scope="session")
@@ -111,11 +119,7 @@ def tiny_qwen2_vl(tmp_path_factory, one_thread) -> Path:
     config = Qwen2VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
             "bos_token_id": None,
@@ -165,11 +169,7 @@ def tiny_qwen3_vl(tmp_path_factory, one_thread) -> Path:
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "head_dim": 32,
             "initializer_range": 0.2,
             "rope_parameters": {
@@ -224,11 +224,7 @@ def tiny_llava(tmp_path_factory, one_thread) -> Path:
         text_config={
             "model_type": "llama",
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
@@ -286,11 +282,7 @@ def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
         text_config={
             "model_type": "llama",
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
@@ -355,11 +347,7 @@ def tiny_glm4v(tmp_path_factory, one_thread) -> Path:
     config = Glm4vConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
             "pad_token_id": tokenizer.pad_token_id,
@@ -419,11 +407,7 @@ def tiny_paligemma(tmp_path_factory, one_thread) -> Path:
         text_config={
             "model_type": "gemma2",
             "vocab_size": len(processor.tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "head_dim": 32,
             "initializer_range": 0.2,
         },
