@@ -67,6 +67,8 @@ _UNMERGED_ADAPTERS = frozenset(
 """Kinds of peft that have no weights to merge into a base: learned prompts, and mixtures that choose at every token."""
 _EMBEDDINGS = ("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in")
 """What families call the table of a row a token."""
+_ENDS = frozenset({"bos_token_id", "eos_token_id", "pad_token_id"})
+"""Ids that a configuration names and that are tokens like any other."""
 _HEADS = ("lm_head", "embed_out", "output_layer")
 """What families call the layer that writes a logit a token."""
 
@@ -275,7 +277,7 @@ def _placeholder_ids(config: JsonObject) -> frozenset[int]:
     for key, value in config.items():
         if isinstance(value, dict):
             found |= _placeholder_ids(value)
-        elif isinstance(value, int) and key.endswith(("_token_id", "_token_index")):
+        elif isinstance(value, int) and key.endswith(("_token_id", "_token_index")) and key not in _ENDS:
             found.add(value)
     return frozenset(found)
 

@@ -106,9 +106,7 @@ def test_a_fault_is_found_without_torch(copy, fault):
     elif fault == "pickled":
         (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     else:
-        tokenizer = json.loads((copy / "tokenizer.json").read_text())
-        tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 5000, "content": "<new>"})
-        (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+        with_token(copy, 5000)
     code = (
         "import sys; from harness.checkpoint import inspect_checkpoint\n"
         "from harness.checkpoint_files import CheckpointError\n"
@@ -119,6 +117,43 @@ def test_a_fault_is_found_without_torch(copy, fault):
     done = subprocess.run([sys.executable, "-c", code, str(copy)], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+def with_token(copy, number):
+    """Add one token of this id to a checkpoint's tokenizer."""
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": number, "content": "<new>"})
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return json.loads((copy / "config.json").read_text())["text_config"]["vocab_size"]
+
+
+def test_a_tokenizer_longer_than_its_model_is_refused_with_both_sizes(copy):
+    rows = with_token(copy, 5000)
+
+    refused(copy, f"tokenizer has 5001 tokens and its model {rows} rows of embeddings.*1 tokens, such as '<new>'")
+
+
+def test_an_end_token_without_a_row_is_refused(copy):
+    with_token(copy, 5000)
+    edit(copy / "config.json", eos_token_id=5000)
+
+    refused(copy, "tokenizer has 5001 tokens")
+
+
+def test_a_placeholder_needs_no_row(copy):
+    with_token(copy, 5000)
+    edit(copy / "config.json", audio_token_id=5000)
+
+    assert inspect_checkpoint(str(copy)).model_type == "qwen2_5_vl"
+
+
+def test_rows_above_the_tokenizer_are_padding(copy):
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] = tokenizer["added_tokens"][:3]
+    tokenizer["model"]["vocab"] = {token: n for token, n in tokenizer["model"]["vocab"].items() if n < 100}
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    assert inspect_checkpoint(str(copy)).resize_embeddings_to is None
 
 
 # Damage.

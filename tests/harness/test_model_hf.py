@@ -463,6 +463,7 @@ def one_logit_of_nan(name, value):
         "one row NaN",
         "all zero",
         "head zero",
+        "all one value",
     ],
 )
 def test_weights_that_hold_no_model_are_refused_before_any_sample(tmp_path, tiny_qwen2_5_vl, change, said):
