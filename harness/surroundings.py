@@ -264,10 +264,7 @@ class _Reading:
 
     def _take_in_thought(self, mark: re.Match[str], kind: str | None, name: str) -> None:
         """Take a mark in that stands inside of a thought: only the thought's own end means anything there."""
-        if self.inside == _MESSAGE_END:
-            closed = kind in ("channel", "ends", "header")
-        else:
-            closed = name == self.inside
+        closed = kind in ("channel", "ends", "header") if self.inside == _MESSAGE_END else name == self.inside
         if closed:
             self.inside, self.place = None, mark.end()
             if kind == "channel":
