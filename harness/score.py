@@ -24,6 +24,7 @@ from harness.captions import caption_score
 from harness.frames import cut_at_image, smart_resize, to_image_px
 from harness.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
 from harness.parse import Selection, parse
+from harness.surroundings import bare_answer
 from harness.values import (
     PAPER_PIXEL_LIMITS,
     AnswerCheck,
@@ -112,6 +113,8 @@ def _check(sample: Sample, response: Response, config: ScoreConfig, judge_reply:
     """Score the answer stage; a missing one is 0 where there is gold (parse has named the fault)."""
     if response.answer is None:
         return AnswerCheck(None, None, ("no_gold",)) if sample.answers is None else AnswerCheck(0.0, None)
+    if judge_reply is not None and config.protocol == "strict":
+        judge_reply = bare_answer(judge_reply)  # a judge may think aloud too
     return check_answer(sample, response.answer, config.protocol, judge_reply)
 
 

@@ -51,6 +51,14 @@ _MARKED_ANSWERS: Final = (
 _ANSWER_TAGS: Final = ("response", "output", "solution", "conclusion", "answer", "final_answer")
 """Marks of an answer behind a thought. Without a thought such tags are nobody's layout, so they stay text."""
 
+MARK_TOKENS: Final = frozenset(
+    {
+        *(mark for pair in (*_THOUGHTS, *_MARKED_ANSWERS) for mark in pair),
+        *("<|open|>", "<|close|>", "<|sep|>", "<|channel|>", "<|constrain|>", "<|message|>"),
+    }
+)
+"""Tokens that set thoughts and answers apart: a text that lost them can't be read any more."""
+
 _ENDS: Final = (
     *("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end|>"),
     *("<|return|>", "<|call|>", "<|eos|>", "<|endofturn|>", "<|end_of_turn|>", "<|END_OF_TURN_TOKEN|>", "<|im_sep|>"),
