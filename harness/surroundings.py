@@ -25,7 +25,7 @@ _TAG_NAMES: Final = (
 )
 """Names of thoughts in angle brackets."""
 
-_THOUGHTS: Final = (
+THOUGHTS: Final = (
     *((f"<{name}>", f"</{name}>") for name in _TAG_NAMES),
     *((f"<|{name}|>", f"<|/{name}|>") for name in ("think", "thinking")),
     ("[THINK]", "[/THINK]"),
@@ -40,7 +40,7 @@ _THOUGHTS: Final = (
 )
 """Opening and closing mark of a thought; read in any case."""
 
-_MARKED_ANSWERS: Final = (
+MARKED_ANSWERS: Final = (
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("<|open|>response<|sep|>", "<|close|>response<|sep|>"),
@@ -53,16 +53,23 @@ _ANSWER_TAGS: Final = ("response", "output", "solution", "conclusion", "answer",
 
 MARK_TOKENS: Final = frozenset(
     {
-        *(mark for pair in (*_THOUGHTS, *_MARKED_ANSWERS) for mark in pair),
+        *(mark for pair in (*THOUGHTS, *MARKED_ANSWERS) for mark in pair),
         *("<|open|>", "<|close|>", "<|sep|>", "<|channel|>", "<|constrain|>", "<|message|>"),
     }
 )
 """Tokens that set thoughts and answers apart: a text that lost them can't be read any more."""
 
-_ENDS: Final = (
+ENDS: Final = (
     *("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end|>"),
     *("<|return|>", "<|call|>", "<|eos|>", "<|endofturn|>", "<|end_of_turn|>", "<|END_OF_TURN_TOKEN|>", "<|im_sep|>"),
-    *("<|end_of_sentence|>", "<|end_of_message|>", "<|end_of_msg|>", "<|endofassistant|>", "<|action_end|>"),
+    *(
+        "<|end_of_sentence|>",
+        "<|end_of_message|>",
+        "<|end_of_msg|>",
+        "<|endofassistant|>",
+        "<|assistant_end|>",
+        "<|action_end|>",
+    ),
     *("<end_of_turn>", "<end_of_utterance>", "<turn|>", "<eos>", "[EOS]", "[EOT]", "[|endofturn|]", "<eot>", "<eod>"),
     *("<bos>", "<pad>", "<|pad|>", "<|begin_of_text|>", "<|startoftext|>", "<|begin_of_sentence|>"),
 )
@@ -106,13 +113,13 @@ def _any_of(marks: Sequence[str]) -> str:
 _MARK: Final = re.compile(
     # The look ahead only spares the many alternatives where none can begin.
     r"(?=<[ \t]*+[a-z/|｜]|\[[a-z/|]|◁)(?:(?P<s><s>)|(?P<end_s></s>)"
-    rf"|(?P<channel>{_CHANNEL})|(?P<opens>{_any_of([opening for opening, _ in _THOUGHTS])})"
-    rf"|(?P<closes>{_any_of([closing for _, closing in _THOUGHTS])})|(?P<ends>{_any_of(_ENDS)})"
+    rf"|(?P<channel>{_CHANNEL})|(?P<opens>{_any_of([opening for opening, _ in THOUGHTS])})"
+    rf"|(?P<closes>{_any_of([closing for _, closing in THOUGHTS])})|(?P<ends>{_any_of(ENDS)})"
     rf"|(?P<header>{'|'.join(_HEADERS)}))",
     re.IGNORECASE | re.ASCII,
 )
 _ONE_SPELLING: Final = {ord(" "): None, ord("\t"): None, ord("｜"): "|", ord("▁"): "_"}
-_CLOSING: Final = {opening.lower(): closing.lower() for opening, closing in _THOUGHTS}
+_CLOSING: Final = {opening.lower(): closing.lower() for opening, closing in THOUGHTS}
 _MESSAGE_END: Final = "<|end|>"
 """Stands for all that ends a message of gpt-oss: any mark of an end, a turn or a channel."""
 _OUTER: Final = frozenset({"ends", "end_s", "s", "header"})
@@ -125,9 +132,9 @@ def _pair(opening: str, closing: str) -> _Pair:
     return re.compile(_written(opening), flags), re.compile(_written(closing), flags)
 
 
-_ANSWER_MARKS: Final = tuple(_pair(*marks) for marks in _MARKED_ANSWERS)
+_ANSWER_MARKS: Final = tuple(_pair(*marks) for marks in MARKED_ANSWERS)
 _TAGGED_ANSWERS: Final = tuple(_pair(f"<{name}>", f"</{name}>") for name in _ANSWER_TAGS)
-_ANSWER_MARK: Final = re.compile(_any_of([mark for pair in _MARKED_ANSWERS for mark in pair]), re.IGNORECASE | re.ASCII)
+_ANSWER_MARK: Final = re.compile(_any_of([mark for pair in MARKED_ANSWERS for mark in pair]), re.IGNORECASE | re.ASCII)
 _NO_WORDS: Final = re.compile(r"[\s.。!]*+")
 
 
