@@ -10,7 +10,8 @@ What a `Selection` reads:
   last complete stage counts; nothing is ever read from an unclosed tag. Marks of turns and ends around the whole text
   are not part of it, and `</think>` before any tag of a thought ends one that the chat template opened (see
   `_with_opened_thought`).
-- `strict` (the protocol of that name): as `last`; what surrounds the answer is not the answer (`bare_answer`).
+- `strict` (the protocol of that name): as `last`; an answer stage inside of a thought is a draft, and what surrounds an
+  answer is not the answer (`bare_answer`).
 - `lmms_eval` (the protocol `lmms-eval`): as `last`; the answer as that program hands it to its scorers.
 - `paper_benchmark`, `paper_reward` (SATORI's released code): lower-case tags, the first match of `<name>(.*?)</name>`,
   where a benchmark's answer has to stand on one line and is not stripped.
@@ -19,12 +20,13 @@ What a `Selection` reads:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
 
 from harness.boxes import read_boxes, read_boxes_paper
-from harness.surroundings import bare_answer, strip_as_lmms_eval, without_outer_marks
+from harness.surroundings import bare_answer, strip_as_lmms_eval, thought_spans, without_outer_marks
 from harness.values import FORMATS, Fault, Format, Response, order_faults
 
 Selection: TypeAlias = Literal["strict", "last", "lmms_eval", "paper_benchmark", "paper_reward"]
@@ -161,7 +163,7 @@ def _read_last(text: str, form: Format, selection: Selection, *, truncated: bool
         text = _with_opened_thought(without_outer_marks(text), form)
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
     if whole is None:
-        contents, faults = _last_stages(text, form)
+        contents, faults = _last_stages(text, form, thought_spans(text) if selection == "strict" else ())
     else:
         contents = {kind: whole[kind].strip() for kind in STAGES[form]}
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
@@ -212,15 +214,24 @@ def _with_opened_thought(text: str, form: Format) -> str:
     return text if tags else rest
 
 
-def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fault]]:
-    """Return the content of the last complete stage of each kind, and what is wrong with the stages."""
+def _last_stages(
+    text: str, form: Format, thoughts: Sequence[tuple[int, int]] = ()
+) -> tuple[dict[StageKind, str], set[Fault]]:
+    """Return the content of the last complete stage of each kind, and what is wrong with the stages.
+
+    An answer stage inside of one of the `thoughts` is a draft and no answer.
+    """
     tags, expected = _TAGS[form], STAGES[form]
     last: dict[StageKind, re.Match[str]] = {}
     complete = dict.fromkeys(tags, 0)
+    drafts = 0
     for stage in _STAGE_PATTERNS[form].finditer(text):
         name = stage[1].lower()
-        last[tags[name]] = stage
         complete[name] += 1
+        if tags[name] == "answer" and _inside(stage.start(), thoughts):
+            drafts += 1
+        else:
+            last[tags[name]] = stage
     unpaired = _kinds_with_lone_tags(text, tags, complete)
     contents: dict[StageKind, str] = {kind: stage[2].strip() for kind, stage in last.items()}
     faults: set[Fault] = set()
@@ -230,7 +241,7 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
         faults.add("missing")
     if "" in contents.values():
         faults.add("empty")
-    if sum(complete.values()) > len(last):
+    if sum(complete.values()) > len(last) + (0 if "answer" in last else drafts):
         faults.add("multiple")
     in_order = [last[kind] for kind in expected if kind in last]
     if any(left.start() > right.start() for left, right in pairwise(in_order)):
@@ -238,6 +249,12 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
     if not faults and not _only_blanks_outside(text, in_order):
         faults.add("bad_order")  # text stands where none may
     return contents, faults
+
+
+def _inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a place lies in one of the spans, which are in order."""
+    after = bisect_right(spans, (place, place))
+    return after > 0 and place < spans[after - 1][1]
 
 
 def _kinds_with_lone_tags(text: str, tags: dict[str, StageKind], complete: dict[str, int]) -> set[StageKind]:

@@ -8,8 +8,8 @@ The families and where their marks are described: Qwen, DeepSeek, GLM, InternVL,
 (`<analysis>`), EXAONE (`<thought>`), Seed (`<seed:think>`), LLaVA-CoT (`<REASONING>`, `<CONCLUSION>`), GRIT
 (`<rethink>`), Magistral (`[THINK]`), Kimi-VL (`◁think▷`), Kimi K3 (`<|open|>think<|sep|>`), OpenThinker and Sky-T1
 (`<|begin_of_thought|>`), Command A (`<|START_THINKING|>`), Apertus (`<|inner_prefix|>`), MedGemma (`<unused94>`),
-Gemma 4 (`<|channel>`), gpt-oss (`<|channel|>analysis<|message|>`), Granite 3.2 (`Here is my thought process:`): their
-chat templates and vLLM's `vllm/reasoning`.
+Gemma 4 (`<|channel>`), gpt-oss (`<|channel|>analysis<|message|>`), s1 (`<|im_start|>think`), Granite 3.2
+(`Here is my thought process:`): their chat templates and vLLM's `vllm/reasoning`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ THOUGHTS: Final = (
     ("<unused94>", "<unused95>"),
     ("<|channel>", "<channel|>"),
     ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
+    ("<start_working_out>", "<end_working_out>"),
 )
 """Opening and closing mark of a thought; read in any case."""
 
@@ -48,7 +49,7 @@ MARKED_ANSWERS: Final = (
 )
 """Opening and closing mark of an answer that no other text has, from the outermost to the innermost."""
 
-_ANSWER_TAGS: Final = ("response", "output", "solution", "conclusion", "answer", "final_answer")
+_ANSWER_TAGS: Final = ("response", "output", "solution", "conclusion", "final", "final_answer", "answer")
 """Marks of an answer behind a thought. Without a thought such tags are nobody's layout, so they stay text."""
 
 MARK_TOKENS: Final = frozenset(
@@ -70,7 +71,20 @@ ENDS: Final = (
         "<|assistant_end|>",
         "<|action_end|>",
     ),
-    *("<end_of_turn>", "<end_of_utterance>", "<turn|>", "<eos>", "[EOS]", "[EOT]", "[|endofturn|]", "<eot>", "<eod>"),
+    *(
+        "<end_of_turn>",
+        "<end_of_utterance>",
+        "<turn|>",
+        "<eos>",
+        "[EOS]",
+        "[EOT]",
+        "[|endofturn|]",
+        "<eot>",
+        "<eod>",
+        "<eop>",
+        "<eoa>",
+    ),
+    *("[UNUSED_TOKEN_145]", "<|tts_eos|>"),
     *("<bos>", "<pad>", "<|pad|>", "<|begin_of_text|>", "<|startoftext|>", "<|begin_of_sentence|>"),
 )
 """Marks of the end of a turn, and of the beginning and padding of a text: none stands inside of an answer."""
@@ -86,8 +100,10 @@ _HEADERS: Final = (
 )
 """What opens a turn, with the speaker's name where it has one."""
 
-_CHANNEL: Final = r"<\|channel\|>[^<]{1,60}(?:<\|constrain\|>[^<]{1,60})?<\|message\|>"
-"""What opens a message of gpt-oss; only the channel `final` holds the answer."""
+_CHANNEL: Final = (
+    r"<\|channel\|>[^<]{1,60}(?:<\|constrain\|>[^<]{1,60})?<\|message\|>|<\|im_start\|>\s*+(?:think|answer)\b"
+)
+"""What opens a message of gpt-oss, of which only the channel `final` holds the answer, or a part of s1's turn."""
 
 _OWN_TURN: Final = re.compile(r"assistant|model|chatbot|START_OF_TURN_TOKEN|/INST", re.IGNORECASE)
 
@@ -286,8 +302,8 @@ class _Reading:
                 self._open_channel(mark, name)
 
     def _open_channel(self, mark: re.Match[str], name: str) -> None:
-        """Open a message of gpt-oss: the first final one is the answer, whatever stood before it."""
-        if "final" not in name:
+        """Open a message of gpt-oss or s1: the first final one is the answer, whatever stood before it."""
+        if "final" not in name and "answer" not in name:
             self._keep(mark.start(), mark.end())
             self.inside = _MESSAGE_END
         elif not self.final:
@@ -299,6 +315,25 @@ class _Reading:
         if not self.ended:
             self.said = None
         self.thought, self.place, self.struck = True, mark.end(), False
+
+
+def thought_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the closed thoughts of a text in stages lie, in order.
+
+    The first one has no opening mark where the chat template wrote it; then words have to follow its closing mark.
+    """
+    spans: list[tuple[int, int]] = []
+    opened: re.Match[str] | None = None
+    for mark in _marks(text):
+        name = mark[0].lower().translate(_ONE_SPELLING)
+        if mark.lastgroup == "opens":
+            opened = opened or mark
+        elif mark.lastgroup == "closes" and opened and name == _CLOSING[opened[0].lower().translate(_ONE_SPELLING)]:
+            spans.append((opened.start(), mark.end()))
+            opened = None
+        elif mark.lastgroup == "closes" and not opened and not spans and text[mark.end() :].strip():
+            spans.append((0, mark.end()))
+    return spans
 
 
 def without_outer_marks(text: str) -> str:
