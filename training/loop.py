@@ -26,14 +26,13 @@ from harness.score import SCORER_VERSION
 from tasks.catalog import resolve_tasks
 from tasks.local_data import open_task_data
 from tasks.run import RunEnvironment, RunSpec, parse_dataset_overrides, run_benchmarks
-from tasks.shapes import Profile as ShapesProfile
 from training.example_store import read_examples, write_examples
 from training.loop_comparison import Comparison, LoopRun, compare_loop, comparison_markdown, pairs_of
 from training.loop_learning import Learning, learning_of
 from training.loop_plan import BenchmarkStep, Chain, DataPaths, Plan, Step, TrainStep, plan_loop
 from training.loop_settings import LoopSettings
 from training.settings import GrpoSettings
-from training.shapes_source import LabelNoise, shapes_examples
+from training.shapes_source import LabelNoise, shapes_examples, shapes_profile
 from training.train import TrainEnvironment, train
 
 SCHEMA = 1
@@ -125,6 +124,7 @@ def run_loop(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult
         UserError: A step cannot be done; the loop goes on from there once the cause is mended.
         IncompleteError: Another process runs this loop.
     """
+    check_loop(settings)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -134,8 +134,20 @@ def run_loop(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult
         raise IncompleteError(f"another process runs the loop {folder}; wait for it or stop it") from fault
 
 
-def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
+def check_loop(settings: LoopSettings) -> None:
+    """Look at the data, the benchmarks' names and the model before anything is written or asked.
+
+    Raises:
+        ConfigError: One of them is missing or broken.
+    """
+    for data in (settings.data.sft, settings.data.grpo):
+        if shapes_profile(data) is None:
+            read_examples(Path(data))
+    resolve_tasks(settings.benchmark.tasks)
     inspect_checkpoint(settings.model)
+
+
+def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
     plan = plan_loop(settings, _prepare_data(settings))
     ledger = _open_ledger(settings, plan)
     say = environment.train.say
@@ -219,10 +231,9 @@ def _prepare_data(settings: LoopSettings) -> DataPaths:
 
 def _drawn(source: str, path: Path, rows: int, seed: int, noise: LabelNoise | None) -> str:
     """Return the path of a data file, drawn first where it comes from Shapes; the same arguments, the same bytes."""
-    if not source.startswith("shapes:"):
-        read_examples(Path(source))  # a missing or broken file is found before anything is asked
+    profile = shapes_profile(source)
+    if profile is None:
         return source
-    profile = cast("ShapesProfile", source.removeprefix("shapes:"))
     wanted = {"source": source, "rows": rows, "seed": seed, "noise": None if noise is None else asdict(noise)}
     mark = path.with_suffix(".json")
     text = json.dumps(wanted, sort_keys=True)

@@ -111,6 +111,11 @@ def plan_loop(settings: LoopSettings, data: DataPaths) -> Plan:
     return Plan(tuple(steps), tuple(chains))
 
 
+def stages_of(plan: Plan) -> list[TrainSettings]:
+    """Return the settings of every stage that is trained."""
+    return [step.settings for step in plan.steps if isinstance(step, TrainStep)]
+
+
 def _stage(settings: LoopSettings, arm: Arm, stage: Literal["sft", "grpo"], paths: StagePaths, seed: int) -> list[Step]:
     """Return a training step and the benchmarks of what it makes."""
     train = TrainStep(paths.output.name, stage_settings(settings, arm, stage, paths, seed))

@@ -45,6 +45,7 @@ from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
 from harness.values import BoxFrame, Format, Protocol
+from training.profiles import PROFILES
 from training.settings import (
     GrpoSettings,
     SftSettings,
@@ -277,7 +278,12 @@ def _table_faults(settings: LoopSettings, arm: Arm) -> list[str]:
         taken = [key for key in _SET_BY_THE_LOOP for table in tables if key in table]
         faults += [f"{stage}.{key}: the loop sets it; leave it out" for key in dict.fromkeys(taken)]
         try:
-            stage_settings(settings, arm, stage, StagePaths("model", "data", Path("output")), 0)
+            checked = stage_settings(settings, arm, stage, StagePaths("model", "data", Path("output")), 0)
+            if PROFILES[checked.profile].launch is not None:
+                faults.append(
+                    f"arm {arm.name}, {stage}: a loop trains in its own process, and profile {checked.profile} is "
+                    "started by a launcher: take single-gpu or cpu-tiny, or train such stages with `train`"
+                )
         except ConfigError as fault:
             faults.append(str(fault))
     return list(dict.fromkeys(faults))
