@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass
 from harness.errors import ConfigError, did_you_mean
 from harness.values import BoxFrame, Format, Protocol
 from training.profiles import PROFILES, ProfileName
-from training.rewards import SATORI_REWARDS, RewardName
+from training.rewards import SATORI_REWARDS, RewardName, reward_faults
 
 Stage: TypeAlias = Literal["sft", "grpo"]
 """Which trainer."""
@@ -378,20 +378,8 @@ def algebra_faults(settings: TrainSettings) -> list[str]:
             f"{size * parts * processes} completions a step are not whole groups of rollouts.generations = {group}: "
             "make one a multiple of the other"
         )
-    if not settings.rewards.names:
-        faults.append("rewards.weights: no reward has a weight above 0, so there is nothing to learn from")
-    grounded = {"bbox", "caption"} & set(settings.rewards.names)
-    if settings.format in {"freeform", "plain"} and grounded:
-        faults.append(
-            f"rewards.weights: format {settings.format} has no stage for {' and '.join(sorted(grounded))}; drop "
-            f"{'it' if len(grounded) == 1 else 'them'}, for instance rewards.weights = {{format = 1.0, answer = 1.0}}"
-        )
-    if settings.format == "plain" and "format" in settings.rewards.names:
-        faults.append("rewards.weights: format plain has no tags to keep; drop the reward `format`")
-    if "thinking" in settings.rewards.names and settings.format not in {"satori-think", "freeform"}:
-        faults.append(f"rewards.weights: format {settings.format} has no thinking stage; drop the reward `thinking`")
-    if settings.rewards.protocol not in {"strict", "paper"}:
-        faults.append(f"rewards.protocol {settings.rewards.protocol!r}: rewards are `strict` or `paper`")
+    rewards = settings.rewards
+    faults += [f"rewards.{fault}" for fault in reward_faults(rewards.names, settings.format, rewards.protocol)]
     return faults
 
 
