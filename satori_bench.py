@@ -1359,7 +1359,7 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
         run_environment = replace(_run_environment(progress, interruption), say=say_once)
-        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)

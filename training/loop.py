@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from filelock import Timeout
 
@@ -59,6 +59,22 @@ class StepState:
     """When it was done."""
 
 
+class LoopListener(Protocol):
+    """Whoever wants to know how a loop is getting on; its runs and stages have listeners of their own."""
+
+    def loop_started(self, steps: Sequence[tuple[str, str]]) -> None:
+        """A loop of steps begins, each with its name and its kind; steps of one kind take about equally long."""
+        ...
+
+    def loop_step_started(self, number: int) -> None:
+        """A step begins, numbered from 1."""
+        ...
+
+    def loop_step_finished(self) -> None:
+        """The step ended."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoopEnvironment:
     """What a loop takes from its surroundings."""
@@ -67,6 +83,8 @@ class LoopEnvironment:
     """For training stages; its clock and voice serve the loop too."""
     run: RunEnvironment
     """For benchmarks."""
+    listener: LoopListener
+    """Who follows the steps."""
     write_page: Callable[[Sequence[tuple[str, Path]], Path], None] | None = None
     """Writes the comparison page of named runs to a file, the first being the baseline; None writes none."""
 
@@ -150,15 +168,16 @@ def check_loop(settings: LoopSettings) -> None:
 def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
     plan = plan_loop(settings, _prepare_data(settings))
     ledger = _open_ledger(settings, plan)
-    say = environment.train.say
     runs: list[LoopRun] = []
+    environment.listener.loop_started([(step.name, step.kind) for step in plan.steps])
     for number, step in enumerate(plan.steps, start=1):
-        say(f"[{number}/{len(plan.steps)}] {step.name}")
+        environment.listener.loop_step_started(number)
         if isinstance(step, TrainStep):
             _train_step(step, ledger, environment)
         else:
             runs.append(_benchmark_step(step, ledger, environment))
-    say("comparing")
+        environment.listener.loop_step_finished()
+    environment.train.say("comparing")
     comparison = replace(
         compare_loop(pairs_of(plan.chains), runs, seed=settings.benchmark.seed), learning=_learning(plan)
     )

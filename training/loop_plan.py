@@ -29,6 +29,11 @@ class BenchmarkStep:
         """Unique within the loop."""
         return f"{self.run}.{self.decoding}"
 
+    @property
+    def kind(self) -> str:
+        """What takes about equally long."""
+        return self.decoding
+
 
 @dataclass(frozen=True, slots=True)
 class TrainStep:
@@ -43,6 +48,11 @@ class TrainStep:
     def name(self) -> str:
         """Unique within the loop."""
         return f"{self.run}.train"
+
+    @property
+    def kind(self) -> str:
+        """What takes about equally long."""
+        return self.settings.stage
 
 
 Step: TypeAlias = BenchmarkStep | TrainStep

@@ -41,6 +41,15 @@ class Announcing:
     def task_finished(self, task):
         print("task finished", flush=True)
 
+    def loop_started(self, steps):
+        print(f"loop of {len(steps)}", flush=True)
+
+    def loop_step_started(self, number):
+        print(f"loop step {number}", flush=True)
+
+    def loop_step_finished(self):
+        print("loop step finished", flush=True)
+
 
 def main() -> None:
     torch.set_num_threads(1)
@@ -52,7 +61,7 @@ def main() -> None:
     )
     if what == "loop":
         run = RunEnvironment(environment.now, environment.say, listener, {})
-        run_loop(loop_settings(table, where="test"), LoopEnvironment(environment, run))
+        run_loop(loop_settings(table, where="test"), LoopEnvironment(environment, run, listener))
     else:
         train(train_settings(what, table, where="test"), environment)
     print("done", flush=True)
