@@ -1,5 +1,4 @@
-"""Show how a run, a training stage or a loop is getting on: one line with a bar on a terminal, elsewhere a line now and
-then.
+"""Show how a run, a training stage or a loop is getting on: a line with a bar on a terminal, elsewhere a line at times.
 
 There is never more than one bar. What is finished stays as a line of text above it, and in a loop the bar says which
 step of how many is under way and how long the whole will take, as far as steps of that kind have been seen.
@@ -82,7 +81,7 @@ class _Loop:
         return f"[{self.number}/{len(self.steps)}] {self.steps[self.number - 1][0]}"
 
     def left_text(self, now_s: float, task: _Task | None) -> str:
-        """Return the time left of all steps, as a lower bound where a kind has not been seen; empty for nothing known."""
+        """Return the time left of all steps, a lower bound where a kind has not been seen; empty for nothing known."""
         kinds = [kind for _, kind in self.steps]
         elapsed_s, expected_s = now_s - self.step_started_s, self.took_s.get(kinds[self.number - 1])
         of_task = None if task is None else task.left_s(now_s)
@@ -99,12 +98,13 @@ class _Loop:
 
 
 class RunProgress:
-    """Listens to runs, training stages and loops and writes to one stream; a context manager, so no bar is left over."""
+    """Listens to runs, stages and loops and writes to one stream; a context manager, so that no bar is left over."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
         console = Console(file=stream)
+        # stdout is for results, and may be a file
         self._live = Live(
             self, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True, redirect_stdout=False
         )
@@ -209,7 +209,7 @@ class RunProgress:
             self._loop.worked = True
         if not self._has_bar and self._clock() - self._said_s >= LINE_EVERY_S:
             self._said_s = self._clock()
-            self._say(f"{self._title(task)}: {task.done}/{task.total} {', '.join(reversed(self._details()))}")
+            self._say(f"{self._title(task)}: {task.done}/{task.total} {', '.join(self._details())}")
 
     def _end(self) -> None:
         task, self._task = self._task, None
