@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass
 from harness.errors import ConfigError, did_you_mean
 from harness.values import BoxFrame, Format, Protocol
 from training.profiles import PROFILES, ProfileName
-from training.rewards import SATORI_REWARDS, RewardName, reward_faults
+from training.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, reward_faults
 
 Stage: TypeAlias = Literal["sft", "grpo"]
 """Which trainer."""
@@ -278,7 +278,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as fault:
         raise ConfigError(f"cannot read {path}: {fault.strerror or fault}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise ConfigError(f"{path} is not valid TOML: {fault}") from fault
+        hint = '. Texts stand in quotes, as in model = "NAME"' if "Invalid value" in str(fault) else ""
+        raise ConfigError(f"{path} is not valid TOML: {fault}{hint}") from fault
 
 
 def train_settings(stage: Stage, table: Mapping[str, Any], *, where: str) -> TrainSettings:
@@ -472,11 +473,19 @@ ALIASES: Mapping[str, str] = {
     "logger": "tracker",
     "random_seed": "seed",
     "data_seed": "seed",
+    "accuracy": "answer",
+    "acc": "answer",
+    "correctness": "answer",
+    "iou": "bbox",
+    "boxes": "bbox",
+    "grounding": "bbox",
+    "length": "brevity",
+    "think": "thinking",
     "benchmarks": "tasks",
     "device": "profile",
     "machine": "profile",
 }
-"""What other trainers (transformers, TRL, ms-swift, verl, LLaMA-Factory) call a setting, to ours."""
+"""What other trainers (transformers, TRL, ms-swift, verl, LLaMA-Factory) call a setting or a reward, to our name."""
 
 
 def _fault(kind: type, fault: Mapping[str, Any], further_paths: Sequence[str]) -> str:
@@ -495,7 +504,9 @@ def _fault(kind: type, fault: Mapping[str, Any], further_paths: Sequence[str]) -
     text = f"{name}: {message[0].lower()}{message[1:]}, found {_shown(found)}"
     if wrong == "literal_error" and isinstance(found, str):
         # pydantic gives the choices as prose: 'a', 'b' or 'c'
-        text += "." + did_you_mean(found, re.findall(r"'([^']*)'", str(fault["ctx"]["expected"])))
+        choices = re.findall(r"'([^']*)'", str(fault["ctx"]["expected"]))
+        meant = ALIASES.get(found, found)
+        text += "." + did_you_mean(meant if meant in choices else found, choices)
     return text.rstrip(".")
 
 
@@ -508,6 +519,8 @@ def _shown(value: object) -> str:
 def _key_hint(kind: type, path: Sequence[str], further_paths: Sequence[str]) -> str:
     """Say what an unknown key may have been: another trainer's name, a setting of another table, or a slip."""
     *table, key = path
+    if table[-1:] == ["rewards"] and key in REWARD_NAMES:
+        return f" Did you mean 'weights.{key}'?"
     everywhere = [*key_paths(kind), *further_paths]
     word: str | None = key.lower().replace("-", "_")
     while word is not None:
