@@ -481,7 +481,7 @@ def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEn
 
     return RunEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say,
         listener=progress,
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
@@ -1244,7 +1244,7 @@ def _train(
     if dry_run:
         _show_launch(plan_launch(settings, file, machine), as_json=as_json)
         return ExitCode.OK
-    from training.train import check_inputs
+    from training.train import check_inputs, process_rank
     from training.train import train as train_stage
 
     if not is_launched():
@@ -1258,6 +1258,9 @@ def _train(
             return launch(plan)
     from reports.progress import RunProgress
 
+    if process_rank() > 0:  # the first of several processes speaks for all
+        train_stage(settings, _train_environment(None))
+        return ExitCode.OK
     with RunProgress(sys.stderr) as progress:
         trained = train_stage(settings, _train_environment(progress))
     facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
@@ -1282,8 +1285,8 @@ def _show_launch(plan: Any, *, as_json: bool) -> None:
             click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
 
 
-def _train_environment(progress: Any) -> Any:
-    """Return what training takes from its surroundings."""
+def _train_environment(progress: RunProgress | None) -> Any:
+    """Return what training takes from its surroundings; without a listener nothing is said either."""
     from datetime import UTC, datetime
     from importlib import metadata
 
@@ -1293,7 +1296,7 @@ def _train_environment(progress: Any) -> Any:
 
     return TrainEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say if progress is not None else lambda _: None,
         packages={**package_versions(), "trl": metadata.version("trl")},
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
         watch=Watch(listener=progress),
@@ -1351,13 +1354,14 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
         check_machine(stage, this_machine())
     said: set[str] = set()
 
-    def say_once(text: str) -> None:
-        """Say what was decided about a checkpoint once, not at each of its benchmarks."""
-        if text not in said:
-            click.echo(text, err=True)
-        said.add(text)
-
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+
+        def say_once(text: str) -> None:
+            """Say what was decided about a checkpoint once, not at each of its benchmarks."""
+            if text not in said:
+                progress.say(text)
+            said.add(text)
+
         run_environment = replace(_run_environment(progress, interruption), say=say_once)
         environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)

@@ -68,7 +68,7 @@ class _Loop:
 
     steps: Sequence[tuple[str, str]]
     number: int = 0
-    """Of the step under way, from 1."""
+    """Of the step under way, from 1; 0 between steps."""
     step_started_s: float = 0.0
     worked: bool = False
     """Whether anything was done in this step: one that was done before says nothing about the others."""
@@ -135,6 +135,18 @@ class RunProgress:
             return "" if loop is None or not loop.number else fitted_line(width, loop.title, None, self._details())
         return fitted_line(width, self._title(task), (task.done, task.total), self._details())
 
+    def say(self, text: str) -> None:
+        """Write a line; above the bar where there is one.
+
+        Whoever has something to say while a bar is shown says it here: a text that goes to the stream on another way
+        lands inside the bar.
+        """
+        if self._has_bar:
+            self._live.console.print(Text(text))
+        else:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
     # --- of a loop ----------------------------------------------------------------------------------------------
 
     def loop_started(self, steps: Sequence[tuple[str, str]]) -> None:
@@ -146,7 +158,7 @@ class RunProgress:
         if self._loop is not None:
             self._loop.number, self._loop.step_started_s, self._loop.worked = number, self._clock(), False
             if not self._has_bar:
-                self._say(self._loop.title)
+                self.say(self._loop.title)
 
     def loop_step_finished(self) -> None:
         """End the step."""
@@ -154,6 +166,8 @@ class RunProgress:
         loop = self._loop
         if loop is not None and loop.worked:
             loop.took_s[loop.steps[loop.number - 1][1]] = self._clock() - loop.step_started_s
+        if loop is not None:
+            loop.number = 0
 
     # --- of a run -----------------------------------------------------------------------------------------------
 
@@ -161,7 +175,7 @@ class RunProgress:
         """Begin a task of `rows` samples of which `answered` are already in the journal."""
         self._begin(task, "samples", rows, answered)
         if answered and not self._has_bar:
-            self._say(f"{task}: {answered} of {rows} already answered")
+            self.say(f"{task}: {answered} of {rows} already answered")
 
     def sample_recorded(self, record: Record) -> None:
         """Count one more sample."""
@@ -209,13 +223,13 @@ class RunProgress:
             self._loop.worked = True
         if not self._has_bar and self._clock() - self._said_s >= LINE_EVERY_S:
             self._said_s = self._clock()
-            self._say(f"{self._title(task)}: {task.done}/{task.total} {', '.join(self._details())}")
+            self.say(f"{self._title(task)}: {task.done}/{task.total} {', '.join(self._details())}")
 
     def _end(self) -> None:
         task, self._task = self._task, None
         if task is not None:
             took = duration_text(self._clock() - task.started_s)
-            self._say(f"{self._title(task)}: {task.done}/{task.total} {task.unit} done in {took}")
+            self.say(f"{self._title(task)}: {task.done}/{task.total} {task.unit} done in {took}")
 
     def _title(self, task: _Task) -> str:
         """Return what is under way: in a loop its step, and a benchmark's task."""
@@ -232,21 +246,13 @@ class RunProgress:
         if self._loop is not None and self._loop.number and (whole := self._loop.left_text(now_s, task)):
             details.append(whole)
         if task is None:
-            return [*details, "starting"]
+            return [*details, "saving" if self._loop is not None and self._loop.worked else "starting"]
         if task.figures:
             details.append(task.figures)
         rate = task.rate(now_s)
         if rate is not None:
             details.append(f"{rate:.1f} {task.unit}/s")
         return details
-
-    def _say(self, text: str) -> None:
-        """Write a line; above the bar where there is one."""
-        if self._has_bar:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
-            self._stream.write(text + "\n")
-            self._stream.flush()
 
 
 def fitted_line(width: int, title: str, done: tuple[int, int] | None, details: Sequence[str]) -> str:

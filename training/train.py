@@ -12,12 +12,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate import PartialState
 from filelock import Timeout
 from peft import LoraConfig
 from transformers import PrinterCallback, set_seed
@@ -101,6 +103,8 @@ def train(settings: TrainSettings, environment: TrainEnvironment) -> Trained:
     """
     check_inputs(settings)
     work = settings.output.with_name(settings.output.name + ".partial")
+    if process_rank() > 0:  # the first process holds the lock for those that a launcher started beside it
+        return _train(settings, environment, work)
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = file_lock(work.with_name(work.name + ".lock"))
     is_new = not work.exists()
@@ -115,6 +119,11 @@ def train(settings: TrainSettings, environment: TrainEnvironment) -> Trained:
                 raise
     except Timeout as fault:
         raise IncompleteError(f"another process is training {settings.output}; wait for it or stop it") from fault
+
+
+def process_rank() -> int:
+    """Return this process's number among those that a launcher started; 0 without one."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def check_inputs(settings: TrainSettings) -> None:
@@ -169,8 +178,9 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     if (PROFILES[settings.profile].common.get("use_cpu")) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more threads than free cores make small models many times slower
     work.mkdir(parents=True, exist_ok=True)
-    table = open_data(settings.data, work)
-    policy = open_policy(settings.model, settings.format, settings.box_frame, work)
+    with _first_process_first():  # it draws data and merges an adapter, the others find them
+        table = open_data(settings.data, work)
+        policy = open_policy(settings.model, settings.format, settings.box_frame, work)
     hashes = policy.hashes
     manifest = TrainManifest(
         stage=settings.stage,
@@ -188,7 +198,8 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     if done is not None:
         shutil.rmtree(work, ignore_errors=True)
         return Trained(settings.output, done, reused=True)
-    _begin(work, manifest, environment)
+    with _first_process_first():
+        _begin(work, manifest, environment)
     for warning in policy.warnings:
         environment.say(f"warning: {warning}")
     started = time.monotonic()
@@ -208,6 +219,13 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
         _check_reached(trainer, settings)
     _publish(trainer, policy, finished, work, settings.output)
     return Trained(settings.output, finished, reused=False)
+
+
+def _first_process_first() -> AbstractContextManager[None]:
+    """Return a context that the first of several processes leaves before the others enter it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    return PartialState().main_process_first()
 
 
 def _already_there(output: Path, manifest: TrainManifest) -> TrainManifest | None:

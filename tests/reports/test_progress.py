@@ -170,6 +170,34 @@ def test_there_is_one_bar_at_a_time_and_what_is_done_stays_as_text():
     ]
 
 
+def test_what_is_said_stands_on_lines_of_its_own_above_the_bar():
+    clock, terminal = Clock(), Terminal()
+    with started(4, terminal, clock) as progress:
+        progress.say("boxes are read as input_px, the frame that qwen2_5_vl writes")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", terminal.getvalue())
+
+    assert "boxes are read as input_px, the frame that qwen2_5_vl writes" in [
+        line.strip() for line in shown.splitlines()
+    ]
+
+
+def test_between_steps_nothing_is_under_way():
+    clock = Clock()
+    progress = started(4, Terminal(), clock)
+    progress.loop_step_finished()
+
+    assert progress.line(80) == ""
+
+
+def test_a_step_that_has_worked_is_saving():
+    clock = Clock()
+    progress = started(4, Terminal(), clock)
+    assert progress.line(80).endswith("starting")
+    stage(progress, clock, 2, 1.0)
+
+    assert progress.line(80).endswith("saving")
+
+
 def test_off_a_terminal_a_loop_writes_a_line_every_thirty_seconds_and_no_bar():
     clock, stream = Clock(), io.StringIO()
     with started(4, stream, clock) as progress:
