@@ -1350,8 +1350,9 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from training.loop_plan import DataPaths, plan_loop, stages_of
     from training.machine import check_machine, this_machine
 
+    machine = this_machine()
     for stage in stages_of(plan_loop(settings, DataPaths(settings.data.sft, settings.data.grpo))):
-        check_machine(stage, this_machine())
+        check_machine(stage, machine)
     said: set[str] = set()
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:

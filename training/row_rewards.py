@@ -196,6 +196,10 @@ class RowRewards:
             )
 
 
+_MADE: dict[str, RowRewards] = {}
+"""Rewards by the options that they were made with."""
+
+
 def rewards_for(given: Mapping[str, Any]) -> RowRewards:
     """Return the rewards for keyword arguments, made once for the same ones: trainers give them with each call.
 
@@ -208,9 +212,6 @@ def rewards_for(given: Mapping[str, Any]) -> RowRewards:
     if key not in _MADE:
         _MADE[key] = RowRewards(read_options(given))
     return _MADE[key]
-
-
-_MADE: dict[str, RowRewards] = {}
 
 
 def rows_of(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
