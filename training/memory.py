@@ -144,7 +144,7 @@ def memory_need(settings: TrainSettings, shape: ModelShape, lengths: Lengths, gp
     work = _work(settings, shape, lengths, profile, used)
     if work is not None:
         parts["work"] = work * _FRAGMENTED
-    in_gib = {part: size / _GIB for part, size in parts.items()}
+    in_gib: dict[_Part, float] = {part: size / _GIB for part, size in parts.items()}
     return MemoryNeed(in_gib, tuple(_sentences(settings, shape, lengths, in_gib, shards)))
 
 

@@ -139,9 +139,9 @@ class RowRewards:
         """
         texts, weights = [text], self.options.weights
         found = {name: self.column(name, texts, [row])[0] for name in self.options.names}
-        there = {name: value for name, value in found.items() if value is not None}
-        whole = math.fsum(weights[name] for name in there)
-        earned = math.fsum(weights[name] * value for name, value in there.items())
+        there = [(weights[name], value) for name, value in found.items() if value is not None]
+        whole = math.fsum(weight for weight, _ in there)
+        earned = math.fsum(weight * value for weight, value in there)
         each = {name: math.nan if value is None else value for name, value in found.items()}
         return {total: earned / whole if there else 0.0, **each}
 

@@ -311,7 +311,7 @@ def _preset(stage: Stage, name: str, given: Mapping[str, Any]) -> Mapping[str, A
     """
     preset = PRESETS[name][stage]
     profile = given.get("profile", preset["profile"])
-    alone = isinstance(profile, str) and profile in PROFILES and PROFILES[profile].launch is None
+    alone = profile in [known.name for known in PROFILES.values() if known.launch is None]
     if not alone or "processes" in given:
         return preset
     steps = preset["optimisation"]
