@@ -138,12 +138,14 @@ class RowRewards:
             ConfigError: The row lacks a column that a reward needs.
         """
         texts, weights = [text], self.options.weights
-        found = {name: self.column(name, texts, [row])[0] for name in self.options.names}
+        found: dict[RewardName, float | None] = {
+            name: self.column(name, texts, [row])[0] for name in self.options.names
+        }
         there = [(weights[name], value) for name, value in found.items() if value is not None]
         whole = math.fsum(weight for weight, _ in there)
         earned = math.fsum(weight * value for weight, value in there)
         each = {name: math.nan if value is None else value for name, value in found.items()}
-        return {total: earned / whole if there else 0.0, **each}
+        return {total: earned / whole if there else 0.0, **cast("dict[str, float]", each)}
 
     def _gold(self, row: Mapping[str, Any]) -> tuple[Sample, Size | None]:
         """Return the question's gold and the size of the image as the model saw it."""

@@ -178,7 +178,7 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     if (PROFILES[settings.profile].common.get("use_cpu")) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more threads than free cores make small models many times slower
     work.mkdir(parents=True, exist_ok=True)
-    with _first_process_first():  # it draws data and merges an adapter, the others find them
+    with _first_process_first(settings):  # it draws data and merges an adapter, the others find them
         table = open_data(settings.data, work)
         policy = open_policy(settings.model, settings.format, settings.box_frame, work)
     hashes = policy.hashes
@@ -198,7 +198,7 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     if done is not None:
         shutil.rmtree(work, ignore_errors=True)
         return Trained(settings.output, done, reused=True)
-    with _first_process_first():
+    with _first_process_first(settings):
         _begin(work, manifest, environment)
     for warning in policy.warnings:
         environment.say(f"warning: {warning}")
@@ -221,11 +221,11 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     return Trained(settings.output, finished, reused=False)
 
 
-def _first_process_first() -> AbstractContextManager[None]:
+def _first_process_first(settings: TrainSettings) -> AbstractContextManager[None]:
     """Return a context that the first of several processes leaves before the others enter it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return nullcontext()
-    return PartialState().main_process_first()
+    return PartialState(cpu=bool(PROFILES[settings.profile].common.get("use_cpu"))).main_process_first()
 
 
 def _already_there(output: Path, manifest: TrainManifest) -> TrainManifest | None:

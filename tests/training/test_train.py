@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -286,6 +289,34 @@ def test_memory_is_reckoned_in_the_formats_that_are_held(taught, data, tmp_path,
     assert {moment.dtype for moment in moments} == {torch.float32}
     assert {weight.dtype for weight in trained} == {torch.float32}
     assert {part: need.parts_gib[part] * 2**30 for part in held} == pytest.approx(held, rel=about)
+
+
+def test_two_processes_train_one_output(taught, tmp_path):
+    """As a launcher starts them for two GPUs: one lock, one set of drawn data, one checkpoint."""
+    table = {
+        "model": str(taught),
+        "data": "shapes:tiny",
+        "output": str(tmp_path / "new" / "out"),
+        "profile": "multi-gpu",
+        "processes": 2,
+        "optimisation": {"steps": 2, "batch_size": 2},
+    }
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(table), encoding="utf-8")
+    launcher = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+    found = subprocess.run(
+        [*launcher, str(Path(__file__).with_name("train_process.py")), "sft", str(file)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert found.stdout.splitlines().count("step 2") == 1
+    assert inspect_checkpoint(str(tmp_path / "new" / "out")).model_type == "qwen2_5_vl"
+    assert read_train_manifest(tmp_path / "new" / "out").steps == 2
 
 
 REFUSED = [
