@@ -2,11 +2,13 @@
 
 One pass notes where each record and its image field begin and end; a row is then read by itself, and without its
 image unless that is asked for. Quotes follow the rules of pandas' writer: a field that begins with a quote may hold
-tabs, line breaks and doubled quotes. All cells stay text.
+tabs, line breaks and doubled quotes. All cells stay text, which is UTF-8: a file in another encoding is refused with
+the place of its first wrong byte, since a guess would ask other questions than the file holds.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 from array import array
@@ -23,8 +25,19 @@ _NOTE = 4
 """Offsets noted per row: record start, image start, image end, record end."""
 
 
+_FOREIGN_STARTS = ((b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE"))
+"""Byte order marks of encodings that spreadsheets export."""
+_FOREIGN = ("gb18030", "cp932", "big5", "euc_kr", "cp1252", "latin-1")
+"""Encodings in which a text that is no UTF-8 is tried, only to say what it may be; rarest bytes first."""
+_MOST_GUESSES = 2
+
+
 class TsvError(ValueError):
     """A TSV file is broken; the message names the record."""
+
+
+class TsvEncodingError(TsvError):
+    """A TSV file is not UTF-8; the message names the place and the mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +92,25 @@ def index_tsv(path: Path, image_columns: tuple[str, ...]) -> TsvFile:
     """Index a TSV file in one pass.
 
     Raises:
+        TsvEncodingError: The file is not UTF-8.
         TsvError: No header, a record with more or fewer fields than it, or a quote that is never closed.
         OSError: The file cannot be read.
     """
     digest = hashlib.sha256()
     offsets: array[int] = array("q")
     with path.open("rb") as stream:
-        records = _records(_fields(stream, digest))
+        text = _TextCheck(path.name)
+        records = _records(_fields(stream, digest, text))
         header = next(records, None)
         if header is None:
             raise TsvError("the file is empty: it has no header line")
+        text.check(stream, header, "the header", ())
         columns = tuple(_value(os.pread(stream.fileno(), end - start, start)) for start, end in header)
         image_column = next((name for name in image_columns if name in columns), None)
         place = columns.index(image_column) if image_column is not None else None
         number = 0
         for record in records:
+            text.check(stream, record, f"record {number + 1}", columns)
             if len(record) == 1 and _is_blank(stream, *record[0]):
                 continue
             number += 1
@@ -119,16 +136,74 @@ def _is_blank(stream: BinaryIO, start: int, end: int) -> bool:
     return end - start <= 1 and os.pread(stream.fileno(), end - start, start) in {b"", b"\r"}
 
 
-def _fields(stream: BinaryIO, digest: hashlib._Hash) -> Iterator[tuple[int, int, bool]]:
+class _TextCheck:
+    """Finds the first byte of a file that is no UTF-8 text, and says where it stands."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._whole = True
+        self._bad: int | None = None
+
+    def feed(self, chunk: bytes, base: int) -> None:
+        """Look at the next bytes of the file, which begin at byte `base`; the last chunk is an empty one."""
+        if base == 0 and (found := next((name for mark, name in _FOREIGN_STARTS if chunk.startswith(mark)), None)):
+            raise TsvEncodingError(f"the file is {found}, not UTF-8. {self._mend(found)}")
+        if self._bad is not None or (self._whole and chunk.isascii() and 0 not in chunk):  # as base64 is
+            return
+        pending = len(self._decoder.getstate()[0])
+        try:
+            self._decoder.decode(chunk, final=not chunk)
+            self._whole = not self._decoder.getstate()[0]
+            if (nul := chunk.find(0)) >= 0:
+                self._bad = base + nul
+        except UnicodeDecodeError as fault:
+            self._bad = base - pending + fault.start
+
+    def check(self, stream: BinaryIO, record: list[tuple[int, int]], what: str, columns: tuple[str, ...]) -> None:
+        """Raise TsvEncodingError when the wrong byte stands in this record."""
+        bad = self._bad
+        if bad is None or record[-1][1] < bad:
+            return
+        place = next((place for place, (_, end) in enumerate(record) if bad <= end), len(record) - 1)
+        start, end = record[place]
+        field = os.pread(stream.fileno(), min(end, bad + 200) - start, start)
+        column = f", column {columns[place]!r}" if place < len(columns) else ""
+        where = f"{what}{column}, byte {bad} of the file (0x{os.pread(stream.fileno(), 1, bad).hex()})"
+        names = ["UTF-16"] if 0 in field else _encodings_of(field)
+        raise TsvEncodingError(
+            f"{where}: the text is not UTF-8; it may be {' or '.join(names)}. {self._mend(names[0])}"
+        )
+
+    def _mend(self, encoding: str) -> str:
+        """Say how to mend the file."""
+        return f"Save it as UTF-8, for instance with: iconv -f {encoding} -t UTF-8 {self._name} > utf8.tsv"
+
+
+def _encodings_of(field: bytes) -> list[str]:
+    """Return names of encodings in which a field can be read; the last one reads everything."""
+    names: list[str] = []
+    for name in _FOREIGN:
+        try:
+            codecs.getincrementaldecoder(name)().decode(field)
+        except UnicodeDecodeError:
+            continue
+        names.append(name.upper())
+    return names[:_MOST_GUESSES]
+
+
+def _fields(stream: BinaryIO, digest: hashlib._Hash, text: _TextCheck) -> Iterator[tuple[int, int, bool]]:
     """Yield start, end and "ends the record" of every field, reading the file once in chunks."""
     scanner = _Scanner()
     base = 0
     while chunk := stream.read(_CHUNK_BYTES):
         digest.update(chunk)
+        text.feed(chunk, base)
         if base == 0 and chunk.startswith(_BOM):
             scanner.field_start = len(_BOM)
         yield from scanner.feed(chunk, base)
         base += len(chunk)
+    text.feed(b"", base)
     yield from scanner.finish(base)
 
 
@@ -192,7 +267,7 @@ class _Scanner:
 
 def _value(field: bytes) -> str:
     """Return a field's text, without its quotes."""
-    text = field.decode("utf-8", errors="replace").removesuffix("\r")
+    text = field.decode("utf-8").removesuffix("\r")
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1].replace('""', '"')
     return text

@@ -13,7 +13,7 @@ What a source is called on the command line:
   are none the .jsonl files, else the .json files. Where some are named `train*`, only those.
 - anything else of the form `owner/name[@revision]`: the split `train` of a data set of the hub.
 
-Boxes are x1, y1, x2, y2 in original pixels unless another frame is declared. Image paths are looked up in the images
+Boxes are x1, y1, x2, y2 in pixels of the upright image unless another frame is declared. Image paths are looked up in the images
 folder if one is given, beside the file, in `images/` beside the file, and in the folder that was named; a path that
 leads out of all of these is refused.
 """
@@ -28,18 +28,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from harness.errors import ConfigError, did_you_mean
-from harness.values import BoxFrame
-from tasks.rows import DataError
+from harness.gold_boxes import GoldFrame
+from tasks.rows import DataError, undecoded
 from tasks.shapes import Profile
 from training.row_faults import RowFault
 from training.shapes_source import LabelNoise, shapes_examples
 from training.source_rows import (
     COLUMNS,
     SHARED_COLUMNS,
-    ImageFiles,
     Layout,
     LoadedRow,
     RowPlace,
+    TrainingImages,
     failed_row,
     layout_of,
     read_row,
@@ -87,8 +87,8 @@ class SourceSpec:
     """Read at most this many rows, good and bad ones; None reads all, of Shapes `SHAPES_ROWS`."""
     images: Path | None = None
     """Folder of images beside those where they are looked up anyway."""
-    box_frame: BoxFrame = "image_px"
-    """Frame of the boxes in the files; `input_px` means pixels of an image of the row's own width and height."""
+    box_frame: GoldFrame | None = None
+    """Frame of the boxes in the files; None where nobody declares any: pixels, and suspicious of anything else."""
     shapes: ShapesSpec = ShapesSpec()
     """Which rows, when it is Shapes."""
 
@@ -163,9 +163,9 @@ class _Reading:
     """Its name in messages."""
     layout: Layout | None
     """Which columns play which part; None tells by the columns."""
-    box_frame: BoxFrame
-    """Declared frame of the boxes."""
-    images: ImageFiles
+    box_frame: GoldFrame | None
+    """Declared frame of the boxes, if any."""
+    images: TrainingImages
     """Where images may be."""
 
     def row(self, number: int, cells: dict[str, Any], columns: Sequence[str]) -> LoadedRow:
@@ -182,7 +182,7 @@ def _layout(spec: SourceSpec) -> Layout | None:
 def _file_rows(file: Path, root: Path, spec: SourceSpec) -> Iterator[LoadedRow]:
     """Yield the rows of one local file."""
     folders = [file.parent, file.parent / "images", root]
-    images = ImageFiles([spec.images, *folders] if spec.images is not None else folders)
+    images = TrainingImages([spec.images, *folders] if spec.images is not None else folders)
     reading = _Reading(str(file), _layout(spec), spec.box_frame, images)
     if file.suffix == ".parquet":
         return _parquet_rows(file, reading)
@@ -288,12 +288,8 @@ def _hub_rows(spec: SourceSpec) -> Iterator[LoadedRow]:
             f"{spec.location}: there is no such file or folder, and as a data set of the hub it cannot be loaded: "
             f"{reason}. Download it, and name its folder."
         ) from fault
-    for column, feature in dict(dataset.features).items():
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.Image(decode=False))
-        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
-    images = ImageFiles([spec.images] if spec.images is not None else [])
+    dataset = undecoded(dataset)
+    images = TrainingImages([spec.images] if spec.images is not None else [])
     reading = _Reading(spec.location, _layout(spec), spec.box_frame, images)
     columns = dataset.column_names
     return (reading.row(number, cells, columns) for number, cells in enumerate(dataset, start=1))

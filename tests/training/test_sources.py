@@ -55,7 +55,7 @@ def rows_of(folder: Path, *rows: object, **spec):
 def test_a_row_is_an_example_or_has_the_named_fault(folder, case):
     cells = {key: value for key, value in (GOOD | case["change"]).items() if value != "<absent>"}
 
-    [row] = rows_of(folder, cells, source_format="jsonl", box_frame=case.get("box_frame", "image_px"))
+    [row] = rows_of(folder, cells, source_format="jsonl", box_frame=case.get("box_frame"))
 
     assert [fault.name for fault in row.faults] == case["faults"]
     assert (row.example is not None) == case["kept"]

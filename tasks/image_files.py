@@ -1,0 +1,95 @@
+"""Image files that tables name by a path: only below folders that belong to the table, and only regular files.
+
+A table comes from anywhere, so what it writes as a path is looked up by name below its own folders and refused where it
+leads out of them, whether by `..` or as an absolute path. A link that stands in one of these folders is followed: it is
+the folder's owner who put it there, as people do with large collections of pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.pictures import UnreadablePictureError
+
+MAX_IMAGE_BYTES: Final = 100 * 2**20
+"""A larger image file is not read."""
+
+_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg")
+"""Endings by which a text is a path: base64 has no point."""
+_MAX_PATH_CHARACTERS: Final = 4096
+_SCHEME: Final = "://"
+
+
+class NoImageFileError(UnreadablePictureError):
+    """There is no file where a path leads to."""
+
+
+class UnsafePathError(UnreadablePictureError):
+    """A path leads out of the folders that it may lead to."""
+
+
+def looks_like_a_path(text: str) -> bool:
+    """Return whether a cell's text names a file or an address rather than holding an image as base64."""
+    if len(text) > _MAX_PATH_CHARACTERS or text.startswith("data:"):
+        return False
+    return text.lower().endswith(_SUFFIXES) or _SCHEME in text
+
+
+class ImageFiles:
+    """The folders that image paths of a table may lead to, best first."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(dict.fromkeys(os.path.normpath(folder.absolute()) for folder in folders))
+
+    @classmethod
+    def beside(cls, table: Path) -> ImageFiles:
+        """Return the folders of a table: its own, and `images/` in it."""
+        return cls([table.parent, table.parent / "images"])
+
+    def holds(self, path: str) -> bool:
+        """Return whether a text is the path of a file that may be read."""
+        if not path or len(path) > _MAX_PATH_CHARACTERS:
+            return False
+        try:
+            return any(Path(place).is_file() for place in self._places(path) if self._is_inside(place))
+        except (OSError, ValueError):
+            return False
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an image file below one of the folders.
+
+        Raises:
+            NoImageFileError: There is no such file.
+            UnsafePathError: The path leads out of the folders.
+            UnreadablePictureError: The file is too large.
+        """
+        shown = ascii(path)[1:-1][:100]
+        if _SCHEME in path:
+            raise NoImageFileError(f"{shown} is an address; pictures are not fetched: save it beside the table")
+        places = self._places(path)
+        safe = [place for place in places if self._is_inside(place)]
+        try:
+            found = next((place for place in map(Path, safe) if place.is_file()), None)
+            if found is None and places != safe:
+                raise UnsafePathError(f"no file {shown}: the path leads out of the table's folder")
+            if found is None:
+                raise NoImageFileError(f"no file {shown}")
+            if found.stat().st_size > MAX_IMAGE_BYTES:
+                raise UnreadablePictureError(f"{shown} is larger than {MAX_IMAGE_BYTES} bytes")
+            return found.read_bytes()
+        except UnreadablePictureError:
+            raise
+        except (OSError, ValueError) as fault:  # a name too long, a NUL in it, no permission, a broken disk
+            reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+            raise NoImageFileError(f"{shown}: {reason}") from fault
+
+    def _places(self, path: str) -> list[str]:
+        """Return where a path may point, one place for each folder."""
+        return [os.path.normpath(Path(folder) / path) for folder in self._folders]
+
+    def _is_inside(self, place: str) -> bool:
+        """Return whether a place lies below one of the folders, by its name alone."""
+        return any(place.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._folders)
