@@ -240,7 +240,9 @@ class ParquetRows(Rows):
         except DataError:
             for name in names:
                 with _parquet_faults(path, f"column {name!r} is damaged in row group {number}"):
-                    self._file(path).read_row_group(number, columns=[name]).to_pylist()
+                    cells = self._file(path).read_row_group(number, columns=[name]).column(0)
+                    _refuse_other_encodings(path, name, cells)
+                    cells.to_pylist()
             raise
 
     def _group_of(self, row: int) -> int:
@@ -388,6 +390,18 @@ def _parquet_faults(path: Path, what: str) -> Generator[None]:
     except (ArrowException, OSError, ValueError) as fault:  # ValueError: text that is not UTF-8, dates out of range
         reason = " ".join(str(fault).split())[:300].rstrip(".")
         raise DataError(f"{path}: {what}: {reason}. Download the file again.") from fault
+
+
+def _refuse_other_encodings(path: Path, name: str, cells: Any) -> None:
+    """Raise DataError at the first cell whose text is not UTF-8; `cells` is an Arrow column."""
+    for place, cell in enumerate(cells):
+        try:
+            cell.as_py()
+        except UnicodeDecodeError as fault:
+            raise DataError(
+                f"{path}: column {name!r}, row {place} of its row group: the text is not UTF-8 "
+                f"(byte 0x{fault.object[fault.start]:02x}). Write the file again with its text decoded."
+            ) from fault
 
 
 def _file_sha256(path: Path) -> str:
