@@ -121,7 +121,7 @@ def _as_list(value: object) -> object:
 def _quad(number: int, item: object) -> Box:
     """Return four finite numbers."""
     if not isinstance(item, list | tuple) or len(cast("Sequence[object]", item)) != 4:
-        raise GoldBoxError("box_malformed", f"box {number} is {ascii(item)[:60]}")
+        raise GoldBoxError("box_malformed", f"box {number} is {ascii(cast('object', item))[:60]}")
     edges: list[float] = []
     for edge in cast("Sequence[Any]", item):
         if isinstance(edge, bool) or not isinstance(edge, int | float):
@@ -255,7 +255,7 @@ class FrameEvidence:
 
     rows: int = 0
     """Rows with boxes."""
-    _counts: Counter[_Sign] = field(default_factory=Counter)
+    _counts: Counter[str] = field(default_factory=Counter[str])
     _examples: dict[_Sign, str] = field(default_factory=dict["_Sign", str])
     _least: float = math.inf
     _reach: tuple[float, float] = (0.0, 0.0)
@@ -370,4 +370,3 @@ def written_size(size: Size) -> str:
 def written_box(box: Sequence[float]) -> str:
     """Write a box in few characters."""
     return f"[{', '.join(f'{edge:g}' for edge in box)}]"
-

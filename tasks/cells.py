@@ -15,6 +15,7 @@ import re
 import struct
 import tokenize
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any, cast
 
 Doc = Mapping[str, Any]
@@ -65,21 +66,28 @@ def as_text(value: object) -> str:
         if math.isnan(value):
             return ""
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else _shortest(value)
-    if isinstance(value, bytes | bytearray):
-        try:
-            return bytes(value).decode("utf-8")
-        except UnicodeDecodeError as fault:
-            raise CellError(f"bytes that are no UTF-8 text: {bytes(value)[:20]!r}") from fault
     if isinstance(value, Mapping):
         return as_text(_field_of(cast("Mapping[str, object]", value)))
     if hasattr(value, "tolist"):
         return as_text(cast("Any", value).tolist())
-    if isinstance(value, Sequence):
-        items = cast("Sequence[object]", value)
-        if len(items) > 1:
-            raise CellError(f"a list of {len(items)} things where one text is needed: {ascii(items)[:60]}")
-        return as_text(items[0]) if items else ""
-    return str(value)
+    if isinstance(value, bytes | bytearray):
+        return _decoded(bytes(value))
+    return _only_text(cast("Sequence[object]", value)) if isinstance(value, Sequence) else str(value)
+
+
+def _decoded(value: bytes) -> str:
+    """Return the text of bytes; raises CellError where they are no UTF-8."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise CellError(f"bytes that are no UTF-8 text: {value[:20]!r}") from fault
+
+
+def _only_text(items: Sequence[object]) -> str:
+    """Return the text of a list of one, and none of an empty list; raises CellError for others."""
+    if len(items) > 1:
+        raise CellError(f"a list of {len(items)} things where one text is needed: {ascii(items)[:60]}")
+    return as_text(items[0]) if items else ""
 
 
 def _field_of(fields: Mapping[str, object]) -> object:
@@ -194,8 +202,10 @@ def _python_literal(text: str) -> object:
 
 
 def lettered(options: Sequence[str]) -> dict[str, str]:
-    """Return letter to option text, by position, without empty options; at most 26 options have letters."""
-    pairs = zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options, strict=False)
+    """Return letter to option text, by position, without empty options; raises CellError beyond 26 options."""
+    if len(options) > len(ascii_uppercase):
+        raise CellError(f"{len(options)} options; there are letters for {len(ascii_uppercase)}")
+    pairs = zip(ascii_uppercase, options, strict=False)
     return {letter: text for letter, text in pairs if text.strip()}
 
 

@@ -17,7 +17,20 @@ from harness.pictures import UnreadablePictureError
 MAX_IMAGE_BYTES: Final = 100 * 2**20
 """A larger image file is not read."""
 
-_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg")
+_SUFFIXES: Final = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".svg",
+)
 """Endings by which a text is a path: base64 has no point."""
 _MAX_PATH_CHARACTERS: Final = 4096
 _SCHEME: Final = "://"
@@ -54,7 +67,7 @@ class ImageFiles:
         if not path or len(path) > _MAX_PATH_CHARACTERS:
             return False
         try:
-            return any(Path(place).is_file() for place in self._places(path) if self._is_inside(place))
+            return self._find(path) is not None
         except (OSError, ValueError):
             return False
 
@@ -69,22 +82,24 @@ class ImageFiles:
         shown = ascii(path)[1:-1][:100]
         if _SCHEME in path:
             raise NoImageFileError(f"{shown} is an address; pictures are not fetched: save it beside the table")
-        places = self._places(path)
-        safe = [place for place in places if self._is_inside(place)]
         try:
-            found = next((place for place in map(Path, safe) if place.is_file()), None)
-            if found is None and places != safe:
-                raise UnsafePathError(f"no file {shown}: the path leads out of the table's folder")
-            if found is None:
-                raise NoImageFileError(f"no file {shown}")
-            if found.stat().st_size > MAX_IMAGE_BYTES:
-                raise UnreadablePictureError(f"{shown} is larger than {MAX_IMAGE_BYTES} bytes")
-            return found.read_bytes()
-        except UnreadablePictureError:
-            raise
+            found = self._find(path)
+            size = found.stat().st_size if found is not None else 0
+            if found is not None and size <= MAX_IMAGE_BYTES:
+                return found.read_bytes()
         except (OSError, ValueError) as fault:  # a name too long, a NUL in it, no permission, a broken disk
             reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
             raise NoImageFileError(f"{shown}: {reason}") from fault
+        if found is not None:
+            raise UnreadablePictureError(f"{shown} is larger than {MAX_IMAGE_BYTES} bytes")
+        if not all(map(self._is_inside, self._places(path))):
+            raise UnsafePathError(f"no file {shown}: the path leads out of the table's folder")
+        raise NoImageFileError(f"no file {shown}")
+
+    def _find(self, path: str) -> Path | None:
+        """Return the regular file that a path means; None when there is none; may raise OSError or ValueError."""
+        places = (Path(place) for place in self._places(path) if self._is_inside(place))
+        return next((place for place in places if place.is_file()), None)
 
     def _places(self, path: str) -> list[str]:
         """Return where a path may point, one place for each folder."""

@@ -1,5 +1,6 @@
-"""What the cells of a benchmark's rows say before anything is asked: texts that were something else once, and rows that
-no ordinary answer can win.
+"""Look at the cells of a benchmark's rows before anything is asked.
+
+Found are texts that were something else once, and rows that no ordinary answer can win.
 
 A cell turns silently into another on its way through tables: a missing value becomes the text "nan", a byte string its
 printed form, an option's letter its position, 3 becomes "3.0". Some of it shows in one row, some only over all.
@@ -53,12 +54,11 @@ class CellChecks:
     _no_letter: int = 0
     _numbers: list[str] = field(default_factory=list[str])
 
-    def add(self, doc: Doc, sample: Sample, gold: object) -> None:
+    def add(self, sample: Sample, gold: object) -> None:
         """Look at one row.
 
         Args:
-            doc: The row, without its image.
-            sample: What the adapter made of it.
+            sample: What the adapter made of the row.
             gold: The cell that holds its answers.
         """
         self._look_at_texts(sample)
@@ -121,7 +121,9 @@ class CellChecks:
                     f"positions, counted from {counted}: write letters. Where an option's text is such a number, it "
                     "is taken for the answer"
                 )
-        if len(self._numbers) >= _LEAST_NUMBERS and all(_WHOLE_AS_FLOAT.fullmatch(text.strip()) for text in self._numbers):
+        if len(self._numbers) >= _LEAST_NUMBERS and all(
+            _WHOLE_AS_FLOAT.fullmatch(text.strip()) for text in self._numbers
+        ):
             yield (
                 f"all {len(self._numbers)} answers that are numbers end in .0, such as {self._numbers[0].strip()!r}: "
                 "a column of whole numbers that passed through floats, and an answer without .0 is not equal"

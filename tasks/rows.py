@@ -54,10 +54,11 @@ class Rows(ABC):
 
     def _name_columns(self, columns: Sequence[str], image_columns: Sequence[str]) -> str | None:
         """Set the names; return the column that pictures are read from, None where there is none."""
-        found = next((name for name in (*image_columns, *STAND_INS) if name in columns), None)
-        self.image_column = found if found in image_columns else image_columns[0]
-        self.columns = tuple(columns) if found in {None, self.image_column} else (*columns, self.image_column)
-        return found
+        own = next((name for name in image_columns if name in columns), None)
+        stand_in = next((name for name in STAND_INS if name in columns), None) if own is None else None
+        self.image_column = own or image_columns[0]
+        self.columns = tuple(columns) if stand_in is None else (*columns, self.image_column)
+        return own or stand_in
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -303,7 +304,7 @@ class HubRows(Rows):
 
     def __init__(self, dataset: Any, image_columns: tuple[str, ...], source: str) -> None:
         super().__init__()
-        import datasets  # noqa: PLC0415 - slow to import, and only the hub needs it
+        from datasets import config  # noqa: PLC0415 - slow to import, and only the hub needs it
 
         found = self._picture_column = self._name_columns(dataset.column_names, image_columns)
         self._fingerprint = str(dataset._fingerprint)  # noqa: SLF001 - the library's only identity of a dataset
@@ -314,7 +315,7 @@ class HubRows(Rows):
             if found != self.image_column and found.endswith(_OF_PATHS):
                 self._texts = dataset
         # files that the library has downloaded and unpacked lie in its own folders
-        self._files = ImageFiles([Path(datasets.config.HF_CACHE_HOME), Path(datasets.config.HF_DATASETS_CACHE)])
+        self._files = ImageFiles([Path(config.HF_CACHE_HOME), Path(config.HF_DATASETS_CACHE)])
         self.source = source
 
     def __len__(self) -> int:

@@ -549,7 +549,7 @@ def _ask_all(
 
 
 def _journalled(records: Iterable[Record], questions: Sequence[_Question]) -> dict[tuple[str, str], Generation]:
-    """Return the answers that a resumed run need not ask for again: no errors, and about the pictures as they are shown.
+    """Return the answers that a resumed run need not ask for again: no errors, and about pictures as they are shown.
 
     An earlier version may have shown a picture lying that is shown upright now; its hash says so.
     """

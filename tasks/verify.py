@@ -159,7 +159,9 @@ def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> 
     faults.extend(_frame_faults(benchmark, data, places))
     if lying:
         what = "rows with gold boxes whose columns width and height are those of the picture as it is stored, lying"
-        faults.append(_named(f"{what} (lying_size): turn the boxes as well if they are, else correct the columns", lying))
+        faults.append(
+            _named(f"{what} (lying_size): turn the boxes as well if they are, else correct the columns", lying)
+        )
     if resized and (benchmark.own is None or benchmark.own.gold_box_frame != "input_px"):
         what = "rows with gold boxes whose columns width and height are not the image's size (size_mismatch)"
         faults.append(_named(f"{what}: declare gold_box_frame: input_px, or correct the columns", resized))
@@ -246,7 +248,7 @@ def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
         doc = without_image(adapter, full)
         sample = adapter.sample_of(doc)
         gold = gold_cell(doc, golds)
-        cells.add(doc, sample, gold)
+        cells.add(sample, gold)
         rows.look_at(sample, gold)
         try:
             frame = benchmark.own.gold_box_frame if benchmark.own is not None else None

@@ -53,7 +53,11 @@ def read_gold_boxes(
         if not written:
             return GoldBoxes(None, (Finding("no_boxes", drops=False),))
         boxes = corners(written, frame or "image_px")
-        if frame not in {"input_px", "norm_1", "norm_1000", "percent"} and declared_size and declared_size != image_size:
+        if (
+            frame not in {"input_px", "norm_1", "norm_1000", "percent"}
+            and declared_size
+            and declared_size != image_size
+        ):
             return GoldBoxes(None, (size_mismatch(declared_size, image_size, drops=True),), written)
         if frame in {None, "image_px"}:
             refuse_other_frame(boxes, image_size)

@@ -71,8 +71,8 @@ MEANINGS: Mapping[FaultName, str] = {
         "Then pass --box-frame input_px, else correct the columns"
     ),
     "lying_size": (
-        "the columns width and height are exchanged: were they, and the boxes, taken from a picture that is stored lying "
-        "and shown upright? Then turn the boxes as well, else correct the columns"
+        "the columns width and height are exchanged: were they, and the boxes, taken from a picture that is stored "
+        "lying and shown upright? Then turn the boxes as well, else correct the columns"
     ),
     "box_outside": "a box lies outside of the image; correct or remove it",
     "box_over_edge": "a box sticks out of the image and is cut at its edge",

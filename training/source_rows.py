@@ -139,9 +139,7 @@ def read_row(cells: Mapping[str, Any], place: RowPlace, images: TrainingImages) 
         example = None
         row.findings.append(fault.finding)
     faults = tuple(RowFault(place.file, place.row, found.name, found.detail, found.drops) for found in row.findings)
-    return LoadedRow(
-        place.file, place.row, example, faults, row.boxes_written, row.image_size, place.box_frame
-    )
+    return LoadedRow(place.file, place.row, example, faults, row.boxes_written, row.image_size, place.box_frame)
 
 
 def _example(cells: Mapping[str, Any], place: RowPlace, images: TrainingImages, row: _RowSoFar) -> Example:

@@ -13,9 +13,9 @@ What a source is called on the command line:
   are none the .jsonl files, else the .json files. Where some are named `train*`, only those.
 - anything else of the form `owner/name[@revision]`: the split `train` of a data set of the hub.
 
-Boxes are x1, y1, x2, y2 in pixels of the upright image unless another frame is declared. Image paths are looked up in the images
-folder if one is given, beside the file, in `images/` beside the file, and in the folder that was named; a path that
-leads out of all of these is refused.
+Boxes are x1, y1, x2, y2 in pixels of the upright image unless another frame is declared. Image paths are looked up in
+the images folder if one is given, beside the file, in `images/` beside the file, and in the folder that was named; a
+path that leads out of all of these is refused.
 """
 
 from __future__ import annotations
