@@ -54,7 +54,7 @@ _LEAST_ROWS: Final = 3
 """With fewer rows a slight overshoot is a slip; with no more, thousandths explain numbers beyond the image as well as y
 before x does, and are commoner."""
 
-_TELLING_SIDE: Final = 1.1
+_TELLING_SIDE: Final = {100: 2.0, 1000: 1.1}
 """A side so many times longer than a frame's bound says something when no number passes the bound."""
 _LEAST_EVIDENCE: Final = math.log(200)
 """Boxes of their sizes, placed anywhere on their images, stay below the bound less often than once in 200 files."""
@@ -65,8 +65,13 @@ _LEAST_BOXES: Final = {100: 4, 1000: 3}
 _NEAREST: Final = 0.75
 _NEAR: Final = 0.5
 """Shares of the bound that the longer and the shorter reach of all boxes must come up to: a frame is filled."""
-_LARGEST_BOX: Final = 0.3
-"""Share of the bound that some box's longer side must have: a cloud of small boxes in a corner is honest."""
+_LARGEST_BOX: Final = {100: 0.4, 1000: 0.3}
+"""Share of the bound that some box's longer side must have: a cloud of small boxes in a corner is honest..."""
+_LARGEST_WHOLE_PERCENT: Final = 0.65
+"""...more of it for percent that are all whole numbers, as pixels are and percent seldom..."""
+_OVERWHELMING: Final = 10 * _LEAST_EVIDENCE
+_BRIM: Final = 0.95
+"""...unless so many of them fill thousandths, and nothing but these, to the brim in both directions."""
 _MOST_REMEMBERED: Final = 100_000
 
 
@@ -243,7 +248,7 @@ class _Bound:
 
     def _of_side(self, length: float, side: int) -> float:
         """Return what one side says: a box of this length lies anywhere on it, and yet below the bound."""
-        if side < self.bound * _TELLING_SIDE or not 0 <= length <= self.bound:
+        if side < self.bound * _TELLING_SIDE[self.bound] or not 0 <= length <= self.bound:
             return 0.0
         chance = (self.bound - length) / (side - length)
         return min(_MOST_EVIDENCE_OF_A_SIDE, -math.log(max(chance, 1e-9)))
@@ -260,6 +265,7 @@ class FrameEvidence:
     _least: float = math.inf
     _reach: tuple[float, float] = (0.0, 0.0)
     _largest: float = 0.0
+    _has_parts: bool = False
     _centres: tuple[float, float] = (0.0, 0.0)
     _bounds: tuple[_Bound, _Bound] = field(default_factory=lambda: (_Bound(100), _Bound(1000)))
     _seen: set[Box] = field(default_factory=set[Box])
@@ -285,6 +291,7 @@ class FrameEvidence:
         x1, y1, x2, y2 = box
         self._reach = (max(self._reach[0], x2), max(self._reach[1], y2))
         self._largest = max(self._largest, x2 - x1, y2 - y1)
+        self._has_parts = self._has_parts or not all(edge.is_integer() for edge in box)
         self._centres = (self._centres[0] + (x1 + x2) / 2, self._centres[1] + (y1 + y2) / 2)
         for bound in self._bounds:
             bound.add(box, size)
@@ -329,7 +336,11 @@ class FrameEvidence:
         is_filled = max(self._reach) >= _NEAREST * bound and min(self._reach) >= _NEAR * bound
         if self._least < 0 or max(self._reach) > bound or not enough or not is_filled:
             return None
-        if self._largest < _LARGEST_BOX * bound:
+        least = _LARGEST_BOX[found.bound]
+        if found.bound == 100 and not self._has_parts:
+            least = _LARGEST_WHOLE_PERCENT
+        is_full = found.bound == 1000 and found.evidence >= _OVERWHELMING and min(self._reach) >= _BRIM * bound
+        if self._largest < least * bound and not is_full:
             return None
         # things lie around the middle of pictures, on the whole: the right reading puts them nearer to it
         px = [abs(total / found.boxes - 0.5) for total in found.px_centres]

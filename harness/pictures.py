@@ -17,8 +17,8 @@ from PIL import Image
 
 from harness.values import Size
 
-PICTURE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
-"""What is opened, in Pillow's names: the formats that benchmarks store, and MPO, which phones write as .jpg.
+PICTURE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is opened, in Pillow's names: the formats that benchmarks store. MPO, which phones write as .jpg, is JPEG here.
 
 Pillow knows many more, some of which start programs from outside (EPS) or are read by rarely tested code.
 """
