@@ -25,7 +25,7 @@ STORED_BY = {
     7: _TURN.TRANSVERSE,
     8: _TURN.ROTATE_270,
 }
-"""Orientation to how the upright picture is turned before it is stored: a camera does the reverse of what a viewer does."""
+"""Orientation to how the upright picture is turned before it is stored: the reverse of what a viewer does."""
 
 
 def upright_picture(size=UPRIGHT_SIZE) -> Image.Image:
@@ -37,10 +37,9 @@ def upright_picture(size=UPRIGHT_SIZE) -> Image.Image:
     return image
 
 
-def exif_of(orientation: object, tag_type: int = 3, count: int = 1) -> bytes:
-    """Return an EXIF block with nothing but an orientation, in any type, right or wrong."""
-    value = orientation if isinstance(orientation, bytes) else struct.pack(">H2x", orientation)
-    return b"Exif\0\0MM\0*" + struct.pack(">IHHHI", 8, 1, 0x0112, tag_type, count) + value + b"\0\0\0\0"
+def exif_of(orientation: int) -> bytes:
+    """Return an EXIF block with nothing but an orientation."""
+    return b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
 def stored(orientation: int, kind: str, size=UPRIGHT_SIZE) -> bytes:
