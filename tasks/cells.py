@@ -28,7 +28,7 @@ TEXT_FIELDS = ("answer", "text")
 """Fields of a struct that are its text, as in VQAv2's {answer, answer_confidence, answer_id}."""
 
 _MAX_LITERAL_CHARACTERS = 100_000
-_LONG_NUMBER = 16
+_LONG_NUMBER = 12
 """A number written in as many characters has more digits than 32 bits hold."""
 _LETTER = re.compile(r"[A-Z]")
 
