@@ -33,6 +33,8 @@ _SUFFIXES: Final = (
 )
 """Endings by which a text is a path: base64 has no point."""
 _MAX_PATH_CHARACTERS: Final = 4096
+_SHORTER_THAN_ANY_IMAGE: Final = 64
+"""Base64 of JPEG begins with a slash too, and is longer."""
 _SCHEME: Final = "://"
 
 
@@ -48,7 +50,8 @@ def looks_like_a_path(text: str) -> bool:
     """Return whether a cell's text names a file or an address rather than holding an image as base64."""
     if len(text) > _MAX_PATH_CHARACTERS or text.startswith("data:"):
         return False
-    return text.lower().endswith(_SUFFIXES) or _SCHEME in text
+    begins_so = len(text) <= _SHORTER_THAN_ANY_IMAGE and text.startswith(("/", "./", "../"))
+    return begins_so or text.lower().endswith(_SUFFIXES) or _SCHEME in text
 
 
 class ImageFiles:

@@ -29,7 +29,7 @@ _FOREIGN_STARTS = ((b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE"))
 """Byte order marks of encodings that spreadsheets export."""
 _FOREIGN = ("gb18030", "cp932", "big5", "euc_kr", "cp1252", "latin-1")
 """Encodings in which a text that is no UTF-8 is tried, only to say what it may be; rarest bytes first."""
-_MOST_GUESSES = 2
+_MOST_GUESSES = 4
 
 
 class TsvError(ValueError):
@@ -171,9 +171,7 @@ class _TextCheck:
         column = f", column {columns[place]!r}" if place < len(columns) else ""
         where = f"{what}{column}, byte {bad} of the file (0x{os.pread(stream.fileno(), 1, bad).hex()})"
         names = ["UTF-16"] if 0 in field else _encodings_of(field)
-        raise TsvEncodingError(
-            f"{where}: the text is not UTF-8; it may be {' or '.join(names)}. {self._mend(names[0])}"
-        )
+        raise TsvEncodingError(f"{where}: the text is not UTF-8; it may be {', '.join(names)}. {self._mend(names[0])}")
 
     def _mend(self, encoding: str) -> str:
         """Say how to mend the file."""
