@@ -158,9 +158,9 @@ def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> 
     faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
     faults.extend(_frame_faults(benchmark, data, places))
     if lying:
-        what = "rows with gold boxes whose columns width and height are those of the picture as it is stored, lying"
+        what = "rows with gold boxes whose columns width and height are exchanged (lying_size), as if the picture were"
         faults.append(
-            _named(f"{what} (lying_size): turn the boxes as well if they are, else correct the columns", lying)
+            _named(f"{what} taken as it is stored, lying: turn the boxes as well, or mend the columns", lying)
         )
     if resized and (benchmark.own is None or benchmark.own.gold_box_frame != "input_px"):
         what = "rows with gold boxes whose columns width and height are not the image's size (size_mismatch)"
