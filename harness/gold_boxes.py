@@ -195,7 +195,7 @@ def refuse_other_frame(boxes: Sequence[Box], image_size: Size) -> None:
 
 def _are_fractions(least: float, most: float, image_size: Size) -> bool:
     """Return whether all numbers lie in 0 to 1 though the image has pixels enough."""
-    return least >= 0 and most <= 1 and min(image_size.width, image_size.height) >= _LEAST_SIDE_PX
+    return least >= 0 and most <= _SLIGHT_OVERSHOOT and min(image_size.width, image_size.height) >= _LEAST_SIDE_PX
 
 
 def _reach_beyond(boxes: Sequence[Box], size: Size, share: float) -> bool:
@@ -334,7 +334,7 @@ class FrameEvidence:
         bound = float(found.bound)
         enough = found.boxes >= _LEAST_BOXES[found.bound] and found.evidence >= _LEAST_EVIDENCE
         is_filled = max(self._reach) >= _NEAREST * bound and min(self._reach) >= _NEAR * bound
-        if self._least < 0 or max(self._reach) > bound or not enough or not is_filled:
+        if self._least < 0 or max(self._reach) > bound * _SLIGHT_OVERSHOOT or not enough or not is_filled:
             return None
         least = _LARGEST_BOX[found.bound]
         if found.bound == 100 and not self._has_parts:
@@ -347,7 +347,7 @@ class FrameEvidence:
         framed = [abs(total / found.boxes / bound - 0.5) for total in self._centres]
         if sum(framed) >= sum(px):
             return None
-        why = f"no number passes {found.bound} in {self.rows} rows, though the images do"
+        why = f"no number passes {max(found.bound, *self._reach):g} in {self.rows} rows, though the images do"
         return Suspicion("percent" if found.bound == 100 else "norm_1000", f"{why}: {self._examples['boxes']}")
 
     def _named(self, reading: Reading, sign: _Sign, what: str) -> Suspicion:
