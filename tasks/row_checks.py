@@ -150,15 +150,22 @@ def _ungarbled(text: str) -> str | None:
 # --- the right answer in every usual dress ---------------------------------------------------------------------------
 
 
-def lost_dresses(sample: Sample) -> tuple[list[str], bool]:
-    """Put every usual dress of a row's right answer through the scorer.
+@dataclass(frozen=True, slots=True)
+class Dresses:
+    """How a row's right answer fares in every usual dress."""
 
-    Returns:
-        The dresses that do not earn 1, and whether any other does. No dress at all where the gold says nothing.
-    """
-    dresses = list(_dresses_of(sample))
-    lost = [text for text in dresses if not _wins(sample, text)]
-    return lost, len(lost) < len(dresses)
+    lost: tuple[str, ...]
+    """Dresses that do not earn 1."""
+    is_winnable: bool
+    """Whether a plain one does: of options one that says the letter, which is what is asked for."""
+
+
+def try_dresses(sample: Sample) -> Dresses:
+    """Put every usual dress of a row's right answer through the scorer; none is lost where the gold says nothing."""
+    plain, others = _dresses_of(sample)
+    lost = [text for text in plain if not _wins(sample, text)]
+    is_winnable = len(lost) < len(plain) or not plain
+    return Dresses((*lost, *(text for text in others if not _wins(sample, text))), is_winnable)
 
 
 def _wins(sample: Sample, text: str) -> bool:
@@ -168,26 +175,31 @@ def _wins(sample: Sample, text: str) -> bool:
     return score(sample, f"<answer>{text}</answer>", _STAGED).value == 1.0
 
 
-def _dresses_of(sample: Sample) -> Iterator[str]:
-    """Yield how people and models usually write the right answer."""
-    golds = [gold.strip() for gold in sample.answers or () if gold.strip()]
-    if not golds:
-        return
+def _dresses_of(sample: Sample) -> tuple[list[str], list[str]]:
+    """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
+    gold = next((gold.strip() for gold in sample.answers or () if gold.strip()), None)
+    if gold is None:
+        return [], []
     if sample.choices and sample.answer_rule in {"choice", "mathvista"}:
-        texts_first = sample.answer_rule == "mathvista"
-        names = gold_names(golds, options_of(tuple(sample.choices.items())), texts_first=texts_first)
-        for name in sorted(names)[:1]:
-            yield from (name, f"({name})", f"{name}.", f"Option {name}", rf"\boxed{{{name}}}")
-            yield from (f"The answer is {name}.", f"{name}. {sample.choices[name]}", sample.choices[name])
-        return
-    for gold in golds[:1]:
-        yield from (gold, f"{gold}.")
-        if sample.answer_rule == "choice":
-            yield from (f"({gold})", f"Option {gold}", rf"\boxed{{{gold}}}", f"The answer is {gold}.")
-        if sample.answer_rule == "yes_no":
-            yield from (gold.lower(), f"{gold}, it is.", rf"\boxed{{{gold}}}", f"The answer is {gold}.")
-        if sample.answer_rule == "number" or sample.extra.get("answer_type") in {"integer", "float"}:
-            yield from (rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}.")
+        pairs = tuple(sample.choices.items())
+        names = gold_names((gold,), options_of(pairs), texts_first=sample.answer_rule == "mathvista")
+        if not names:
+            return [], []
+        name = min(names)
+        return _of_letter(name), [f"{name}. {sample.choices[name]}", sample.choices[name]]
+    if sample.answer_rule == "choice":
+        return _of_letter(gold), []
+    dresses = [gold, f"{gold}."]
+    if sample.answer_rule == "yes_no":
+        dresses += [gold.lower(), f"{gold}, it is.", rf"\boxed{{{gold}}}", f"The answer is {gold}."]
+    if sample.answer_rule == "number" or sample.extra.get("answer_type") in {"integer", "float"}:
+        dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
+    return dresses, []
+
+
+def _of_letter(letter: str) -> list[str]:
+    """Return how an option's letter is usually given."""
+    return [letter, f"({letter})", f"{letter}.", f"Option {letter}", rf"\boxed{{{letter}}}", f"The answer is {letter}."]
 
 
 def gold_cell(doc: Doc, columns: tuple[str, ...]) -> object:

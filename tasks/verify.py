@@ -27,7 +27,7 @@ from tasks.cells import Doc, text_of, whole_of
 from tasks.grounded import declared_size
 from tasks.images import ImageFacts, UnreadableImageError, image_facts_of, open_image
 from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data, without_image
-from tasks.row_checks import CellChecks, gold_cell, lost_dresses, shown_cell
+from tasks.row_checks import CellChecks, gold_cell, shown_cell, try_dresses
 
 MOST_NAMED = 5
 """A finding names at most this many rows."""
@@ -282,17 +282,17 @@ class _RowFindings:
         if "no_gold" in check_answer(sample, sample.answers[0], "strict").faults:
             self.unusable.append(f"{sample.id} ({shown_cell(gold)!r})")
             return
-        lost, some_win = lost_dresses(sample)
-        if lost:
-            shown = ", ".join(ascii(text[:MOST_SHOWN])[1:-1] for text in lost[:MOST_NAMED])
-            (self.half_won if some_win else self.never_won).append(f"{sample.id} ({shown})")
+        dresses = try_dresses(sample)
+        if dresses.lost:
+            shown = ", ".join(ascii(text[:MOST_SHOWN])[1:-1] for text in dresses.lost[:MOST_NAMED])
+            (self.half_won if dresses.is_winnable else self.never_won).append(f"{sample.id} ({shown})")
 
     def faults(self, rule: AnswerRule) -> list[str]:
         """Return what makes rows unscorable, in words."""
         named = {
             "rows without an accepted answer, which stay unscored": self.unscorable,
             f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer": self.unusable,
-            "rows that no usual form of their right answer wins": self.never_won,
+            "rows that no ordinary form of their right answer wins": self.never_won,
             "rows with broken gold boxes (four numbers, x1 < x2 and y1 < y2 are needed)": self.broken_boxes,
         }
         return [_named(what, rows) for what, rows in named.items() if rows]
