@@ -105,8 +105,9 @@ class ImageFiles:
         return next((place for place in places if place.is_file()), None)
 
     def _places(self, path: str) -> list[str]:
-        """Return where a path may point, one place for each folder."""
-        return [os.path.normpath(Path(folder) / path) for folder in self._folders]
+        """Return where a path may point, one place for each folder; a path of Windows means its folders too."""
+        spellings = dict.fromkeys((path, path.replace("\\", "/")))
+        return [os.path.normpath(Path(folder) / spelling) for spelling in spellings for folder in self._folders]
 
     def _is_inside(self, place: str) -> bool:
         """Return whether a place lies below one of the folders, by its name alone."""

@@ -17,19 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from tasks.encodings import how_to_mend, marked_encoding, possible_encodings
+
 _CHUNK_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 _SPECIAL = (b'"', b"\t", b"\n")
 _NOTE = 4
 """Offsets noted per row: record start, image start, image end, record end."""
-
-
-_FOREIGN_STARTS = ((b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE"))
-"""Byte order marks of encodings that spreadsheets export."""
-_FOREIGN = ("gb18030", "cp932", "big5", "euc_kr", "cp1252", "latin-1")
-"""Encodings in which a text that is no UTF-8 is tried, only to say what it may be; rarest bytes first."""
-_MOST_GUESSES = 4
 
 
 class TsvError(ValueError):
@@ -147,8 +142,8 @@ class _TextCheck:
 
     def feed(self, chunk: bytes, base: int) -> None:
         """Look at the next bytes of the file, which begin at byte `base`; the last chunk is an empty one."""
-        if base == 0 and (found := next((name for mark, name in _FOREIGN_STARTS if chunk.startswith(mark)), None)):
-            raise TsvEncodingError(f"the file is {found}, not UTF-8. {self._mend(found)}")
+        if base == 0 and (found := marked_encoding(chunk)) is not None:
+            raise TsvEncodingError(f"the file is {found}, not UTF-8. {how_to_mend(found, self._name)}")
         if self._bad is not None or (self._whole and chunk.isascii() and 0 not in chunk):  # as base64 is
             return
         pending = len(self._decoder.getstate()[0])
@@ -170,24 +165,10 @@ class _TextCheck:
         field = os.pread(stream.fileno(), min(end, bad + 200) - start, start)
         column = f", column {columns[place]!r}" if place < len(columns) else ""
         where = f"{what}{column}, byte {bad} of the file (0x{os.pread(stream.fileno(), 1, bad).hex()})"
-        names = ["UTF-16"] if 0 in field else _encodings_of(field)
-        raise TsvEncodingError(f"{where}: the text is not UTF-8; it may be {', '.join(names)}. {self._mend(names[0])}")
-
-    def _mend(self, encoding: str) -> str:
-        """Say how to mend the file."""
-        return f"Save it as UTF-8, for instance with: iconv -f {encoding} -t UTF-8 {self._name} > utf8.tsv"
-
-
-def _encodings_of(field: bytes) -> list[str]:
-    """Return names of encodings in which a field can be read; the last one reads everything."""
-    names: list[str] = []
-    for name in _FOREIGN:
-        try:
-            codecs.getincrementaldecoder(name)().decode(field)
-        except UnicodeDecodeError:
-            continue
-        names.append(name.upper())
-    return names[:_MOST_GUESSES]
+        names = possible_encodings(field)
+        raise TsvEncodingError(
+            f"{where}: the text is not UTF-8; it may be {', '.join(names)}. {how_to_mend(names[0], self._name)}"
+        )
 
 
 def _fields(stream: BinaryIO, digest: hashlib._Hash, text: _TextCheck) -> Iterator[tuple[int, int, bool]]:

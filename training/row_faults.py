@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, get_args
 FaultName: TypeAlias = Literal[
     "unreadable_file",
     "unreadable_row",
+    "not_utf8",
     "no_question",
     "no_answer",
     "blank_answer",
@@ -45,6 +46,7 @@ FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 MEANINGS: Mapping[FaultName, str] = {
     "unreadable_file": "the file, or the rest of it, cannot be read; download or write it again",
     "unreadable_row": "the row is no JSON object; write one object a line",
+    "not_utf8": "the text is not UTF-8: save the file as UTF-8, for instance with iconv -f ENCODING -t UTF-8",
     "no_question": "there is no question to ask; fill it in",
     "no_answer": "no accepted answer that a scorer could compare; fill one in",
     "blank_answer": "blank answers among the accepted ones are left out",

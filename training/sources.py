@@ -29,6 +29,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from harness.errors import ConfigError, did_you_mean
 from harness.gold_boxes import GoldFrame
+from tasks.encodings import how_to_mend, marked_encoding, possible_encodings
 from tasks.rows import DataError, undecoded
 from tasks.shapes import Profile
 from training.row_faults import RowFault
@@ -215,17 +216,30 @@ def _json_rows(file: Path, reading: _Reading) -> Iterator[LoadedRow]:
         with file.open("rb") as stream:
             head = stream.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
             stream.seek(0)
+            if (encoding := marked_encoding(head)) is not None:
+                detail = f"the file is {encoding}. {how_to_mend(encoding, file.name)}"
+                yield failed_row(reading.file, 0, "unreadable_file", ascii(detail)[1:-1])
+                return
             is_list = head.startswith(b"[")
             for number, value in enumerate(_json_list(stream.read()), start=1) if is_list else _json_lines(stream):
                 yield _json_row(number, value, reading)
+    except UnicodeDecodeError as fault:
+        yield failed_row(reading.file, 0, "unreadable_file", f"it is not UTF-8: {_wrong_byte(fault)}")
     except (OSError, ValueError, RecursionError) as fault:
         yield failed_row(reading.file, 0, "unreadable_file", str(fault)[:200])
+
+
+def _wrong_byte(fault: UnicodeDecodeError) -> str:
+    """Say which byte of a line or file is wrong, and what its text may be."""
+    near = fault.object[fault.object.rfind(b'"', 0, fault.start) + 1 : fault.start + 100]
+    found = f"byte {fault.start} (0x{fault.object[fault.start]:02x})"
+    return f"{found}; it may be {', '.join(possible_encodings(near))}"
 
 
 def _json_row(number: int, value: object, reading: _Reading) -> LoadedRow:
     """Read one parsed line."""
     if isinstance(value, _Unreadable):
-        return failed_row(reading.file, number, "unreadable_row", value.reason)
+        return failed_row(reading.file, number, value.name, value.reason)
     if not isinstance(value, dict):
         return failed_row(reading.file, number, "unreadable_row", f"found {type(value).__name__}, not an object")
     cells = cast("dict[str, Any]", value)
@@ -238,6 +252,8 @@ class _Unreadable:
 
     reason: str
     """Why."""
+    name: Literal["unreadable_row", "not_utf8"] = "unreadable_row"
+    """The fault that it is."""
 
 
 def _json_list(data: bytes) -> list[Any]:
@@ -268,7 +284,9 @@ def _parsed(line: bytes, *, first: bool) -> object:
         return json.loads(line.decode("utf-8-sig" if first else "utf-8"))
     except RecursionError:
         return _Unreadable("nested too deeply")
-    except ValueError as fault:  # no JSON, no UTF-8, or an integer of thousands of digits
+    except UnicodeDecodeError as fault:
+        return _Unreadable(_wrong_byte(fault), "not_utf8")
+    except ValueError as fault:  # no JSON, or an integer of thousands of digits
         return _Unreadable(str(fault)[:200])
 
 

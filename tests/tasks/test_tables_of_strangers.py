@@ -131,11 +131,19 @@ PATHS = [
     "./pics/a.png",
     "pics/../pics/a.png",
     "inner.jpg",
+    "pics\\a.png",
     "['pics/a.png']",
     "pics/a",
     "pics/" + "long" * 30 + ".png",
 ]
-ESCAPES = ["../secret.png", "pics/../../secret.png", "{outside}/secret.png", "/etc/hostname", "/etc/hostname.png"]
+ESCAPES = [
+    "../secret.png",
+    "..\\secret.png",
+    "pics/../../secret.png",
+    "{outside}/secret.png",
+    "/etc/hostname",
+    "/etc/hostname.png",
+]
 MISSING = {
     "pics/none.png": "no file pics/none.png",
     "https://example.org/a.png": "is an address",

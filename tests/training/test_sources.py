@@ -87,7 +87,7 @@ HOSTILE = {
     "boxes of 1 MB": (json.dumps(GOOD | {"boxes": "[" + "1," * 500_000 + "1]"}), "box_malformed"),
     "a path of 1 MB": (json.dumps(GOOD | {"image": "p/" * 500_000}), "no_image"),
     "2,000 boxes": (json.dumps(GOOD | {"boxes": [[1, 1, 2, 2]] * 2000}), "box_malformed"),
-    "no UTF-8": (json.dumps(GOOD).replace("red", "\udcff"), "unreadable_row"),
+    "no UTF-8": (json.dumps(GOOD).replace("red", "\udcff"), "not_utf8"),
 }
 
 
@@ -102,6 +102,22 @@ def test_hostile_lines_are_named_and_the_next_row_is_read(folder, name):
     assert rows[2].example is not None
     assert fault is None or fault in [found.name for found in rows[1].faults]
     assert all(len(found.detail) < 500 and found.detail.isascii() for found in rows[1].faults)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "big5", "utf-16-le", "utf-16", "utf-32", "utf-16-be"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_a_file_in_another_encoding_is_named_as_that(folder, encoding, suffix):
+    row = GOOD | {"question": "色は何ですか" if encoding == "shift_jis" else "是什么" if encoding == "gbk" else "是"}
+    text = json.dumps([row] if suffix == ".json" else row, ensure_ascii=False)
+    (folder / f"rows{suffix}").write_bytes(text.encode(encoding))
+
+    loaded = list(load_rows(SourceSpec(str(folder / f"rows{suffix}"))))
+
+    assert all(row.example is None for row in loaded)
+    assert {fault.name for row in loaded for fault in row.faults} <= {"not_utf8", "unreadable_row", "unreadable_file"}
+    details = [fault.detail for row in loaded for fault in row.faults]
+    assert encoding in {"utf-16-be", "utf-16-le"} or any("may be" in text or "UTF-" in text for text in details)
+    assert all(fault.detail.isascii() for row in loaded for fault in row.faults)
 
 
 def test_blank_lines_count_but_are_no_rows(folder):
