@@ -12,7 +12,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from harness.boxes import MAX_BOXES
@@ -214,6 +214,8 @@ class Suspicion:
     """What they seem to be."""
     why: str
     """What speaks for it, in words, with an example."""
+    is_deniable: bool = False
+    """Whether somebody who declares that they are pixels of their images would be believed."""
 
     @property
     def meaning(self) -> str:
@@ -302,6 +304,13 @@ class FrameEvidence:
         Args:
             declared: Somebody says that they are such pixels: only what is plain in single rows speaks against it.
         """
+        found = self._suspected(declared=declared)
+        if found is None or declared:
+            return found
+        return replace(found, is_deniable=self._suspected(declared=True) is None)
+
+    def _suspected(self, *, declared: bool) -> Suspicion | None:
+        """Return the first suspicion that holds."""
         if not self.rows:
             return None
         if self._is_usual("fractions"):

@@ -62,6 +62,8 @@ class CellChecks:
             gold: The cell that holds its answers.
         """
         self._look_at_texts(sample)
+        if not sample.question.strip() or sample.question.strip().casefold() in _MISSING:
+            _note(self.found, "rows without a question", sample)
         if isinstance(gold, bool) and sample.answer_rule != "yes_no":
             _note(self.doubtful, "answers are truth values, compared as the texts True and False", sample)
         if sample.choices:
@@ -101,6 +103,8 @@ class CellChecks:
     def _look_at_position(self, sample: Sample) -> None:
         """Count golds that may be the position of an option instead of its letter."""
         self._most_options = max(self._most_options, len(sample.choices))
+        if sample.answer_rule == "choice" and len(sample.answers or ()) > 1:
+            _note(self.doubtful, "rows with several right options, of which any one counts", sample)
         for gold in sample.answers or ():
             if gold.strip().isascii() and gold.strip().isdecimal():
                 self._golds[gold.strip()] += 1

@@ -202,15 +202,15 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
         if any(not cut_at_image([box], facts.size)[0] for box in boxes):
             outside.append(f"{adapter.id_of(doc)} ({written_box(quads[0])} on an image of {written_size(facts.size)})")
     found = evidence.suspicion(declared=declared is not None)
-    faults = [_frame_fault(found, declared=declared is not None)] if found is not None else []
+    faults = [_frame_fault(found)] if found is not None else []
     return [*faults, *([_named("rows with a gold box outside of the image (box_outside)", outside)] if outside else [])]
 
 
-def _frame_fault(found: Suspicion, *, declared: bool) -> str:
+def _frame_fault(found: Suspicion) -> str:
     """Put a suspicion into words, under the name that `data verify` gives it."""
     name = f"box_{found.reading}" if found.reading in {"norm_1", "norm_1000"} else found.reading
     mend = "write pixels" if found.reading == "other_px" else f"declare satori.gold_box_frame: {found.reading}"
-    ours = "" if declared else "; declare gold_box_frame: image_px if they are pixels of the images"
+    ours = "; declare gold_box_frame: image_px if they are pixels of the images" if found.is_deniable else ""
     return f"gold boxes look like {found.reading} ({name}: {found.meaning}): {found.why}. If so, {mend}{ours}"
 
 

@@ -53,6 +53,8 @@ class FileCheck:
     """What the boxes of the whole file seem to be, when that is not what is declared; None: no suspicion."""
     suspected_because: str = ""
     """What speaks for it; empty without a suspicion."""
+    is_deniable: bool = False
+    """Whether the suspicion ends where somebody declares that they are pixels of their images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,7 @@ def _file_check(name: str, file: _FileSoFar) -> FileCheck:
         named=tuple(row for fault in order for row in file.named[fault]),
         suspected_frame=suspicion.reading if suspicion else None,
         suspected_because=suspicion.why if suspicion else "",
+        is_deniable=suspicion.is_deniable if suspicion else False,
     )
 
 
@@ -294,9 +297,9 @@ def suspicion_text(file: FileCheck) -> str:
     mend = "correct them"
     if file.suspected_frame != "other_px":
         mend = f"if so, pass --box-frame {file.suspected_frame}"
+    ours = ", and --box-frame image_px if they are pixels of the images" if file.is_deniable else ""
     return (
-        f"the boxes of this file look like {file.suspected_frame} ({meaning}): {file.suspected_because}; {mend}, "
-        "and --box-frame image_px if they are pixels of the images"
+        f"the boxes of this file look like {file.suspected_frame} ({meaning}): {file.suspected_because}; {mend}{ours}"
     )
 
 
