@@ -176,4 +176,4 @@ def _found(data: bytes) -> str:
     if found is None and data[4:8] == b"ftyp":
         found = "AVIF" if data[8:12] in {b"avif", b"avis"} else "HEIC or a film"
     what = f"it is {found}" if found else "cannot identify image file: its bytes begin as no format that is known here"
-    return f"{what}. PNG, JPEG, WebP, GIF, BMP and TIFF are opened; convert it"
+    return f"{what}. PNG, JPEG, WebP, GIF, BMP and TIFF are opened; convert it, or download it again"

@@ -120,6 +120,16 @@ def test_a_file_in_another_encoding_is_named_as_that(folder, encoding, suffix):
     assert all(fault.detail.isascii() for row in loaded for fault in row.faults)
 
 
+def test_a_picture_of_another_format_costs_its_row_and_says_what_it_is(folder):
+    (folder / "drawing.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\nshowpage\n")
+
+    rows = rows_of(folder, GOOD, GOOD | {"image": "drawing.png"}, GOOD, source_format="jsonl")
+
+    assert [row.example is None for row in rows] == [False, True, False]
+    assert [fault.name for fault in rows[1].faults] == ["unreadable_image"]
+    assert "it is PostScript (EPS)" in rows[1].faults[0].detail
+
+
 def test_blank_lines_count_but_are_no_rows(folder):
     assert [row.row for row in rows_of(folder, "", GOOD, "   ", GOOD, "")] == [2, 4]
 
