@@ -60,8 +60,8 @@ _LEAST_EVIDENCE: Final = math.log(200)
 """Boxes of their sizes, placed anywhere on their images, stay below the bound less often than once in 200 files."""
 _MOST_EVIDENCE_OF_A_SIDE: Final = 3.0
 """One box alone proves nothing, however unlikely its place."""
-_LEAST_BOXES: Final = {100: 4, 1000: 3}
-"""Different boxes that are needed: the same box again is no new evidence. A corner of 100 pixels is easily filled."""
+_LEAST_BOXES: Final = 3
+"""Different boxes that are needed: the same box again is no new evidence."""
 _NEAREST: Final = 0.75
 _NEAR: Final = 0.5
 """Shares of the bound that the longer and the shorter reach of all boxes must come up to: a frame is filled."""
@@ -341,7 +341,7 @@ class FrameEvidence:
     def _below(self, found: _Bound) -> Suspicion | None:
         """Suspect a frame that ends at a bound when no number passes it, though the images do."""
         bound = float(found.bound)
-        enough = found.boxes >= _LEAST_BOXES[found.bound] and found.evidence >= _LEAST_EVIDENCE
+        enough = found.boxes >= _LEAST_BOXES and found.evidence >= _LEAST_EVIDENCE
         is_filled = max(self._reach) >= _NEAREST * bound and min(self._reach) >= _NEAR * bound
         if self._least < 0 or max(self._reach) > bound * _SLIGHT_OVERSHOOT or not enough or not is_filled:
             return None

@@ -196,7 +196,7 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
         facts = _facts_of(adapter, doc)
         if facts is None:
             continue
-        if declared in {None, "image_px"}:
+        if declared in {None, "image_px"} and declared_size(doc) in {None, facts.size}:  # else the columns tell more
             evidence.add(quads, facts.size)
         boxes = adapter.sample_of(doc).boxes_image_px or ()
         if any(not cut_at_image([box], facts.size)[0] for box in boxes):
