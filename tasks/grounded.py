@@ -11,7 +11,18 @@ from harness.values import AnswerRule, Box, Json, Sample, Size
 from harness.vocabulary import GoldFrame
 from tasks.adapter import Adapter, image_cluster, image_value, row_id
 from tasks.benchmark import Benchmark
-from tasks.cells import Doc, answers_of, lettered_columns, list_of, listed, options_in, paragraphs, text_of, whole_of
+from tasks.cells import (
+    CellError,
+    Doc,
+    answers_of,
+    lettered_columns,
+    list_of,
+    listed,
+    options_in,
+    paragraphs,
+    text_of,
+    whole_of,
+)
 from tasks.images import image_facts_of
 
 SHAPES_COLUMNS: Mapping[str, str] = {
@@ -111,9 +122,12 @@ def _extra(doc: Doc) -> dict[str, Json]:
 
 
 def declared_size(doc: Doc) -> Size | None:
-    """Return what the columns width and height say; None where they say nothing."""
-    width, height = whole_of(doc, "width"), whole_of(doc, "height")
-    return None if width is None or height is None else Size(width, height)
+    """Return what the columns width and height say; None where they say nothing, or nothing that is a size."""
+    try:
+        width, height = whole_of(doc, "width"), whole_of(doc, "height")
+    except CellError:
+        return None
+    return Size(width, height) if width and height else None
 
 
 def adapter_for(benchmark: Benchmark) -> Adapter:

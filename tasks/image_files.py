@@ -96,7 +96,7 @@ class ImageFiles:
         if found is not None:
             raise UnreadablePictureError(f"{shown} is larger than {MAX_IMAGE_BYTES} bytes")
         if not all(map(self._is_inside, self._places(path))):
-            raise UnsafePathError(f"no file {shown}: the path leads out of the table's folder")
+            raise UnsafePathError(f"no file {shown}: the path leads out of the table's folder; put it there")
         raise NoImageFileError(f"no file {shown}")
 
     def _find(self, path: str) -> Path | None:

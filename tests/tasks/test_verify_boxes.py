@@ -159,3 +159,18 @@ def test_one_bad_row_is_named_and_suspects_nothing(command, files, tmp_path, box
     assert code == ExitCode.USAGE
     assert words in out
     assert "look like" not in out
+
+
+@pytest.mark.parametrize("size", [[1600], [1, 2], {"a": 1}, "wide", float("nan"), 0, -3])
+def test_columns_width_and_height_that_are_no_size_say_nothing(command, files, tmp_path, size):
+    own, _ = files("image_px")
+    table = pq.read_table(tmp_path / "rows.parquet")
+    for name in ("width", "height"):
+        table = table.append_column(name, pa.array([size] * len(table)))
+    pq.write_table(table, tmp_path / "rows.parquet")
+
+    code, out, _ = command("tasks", "verify", own)
+
+    assert code in {ExitCode.OK, ExitCode.USAGE}
+    assert "look like" not in out
+    assert "holds" not in out
