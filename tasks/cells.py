@@ -14,7 +14,7 @@ import math
 import re
 import struct
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from string import ascii_uppercase
 from typing import Any, cast
 
@@ -72,7 +72,11 @@ def as_text(value: object) -> str:
         return as_text(cast("Any", value).tolist())
     if isinstance(value, bytes | bytearray):
         return _decoded(bytes(value))
-    return _only_text(cast("Sequence[object]", value)) if isinstance(value, Sequence) else str(value)
+    if isinstance(value, Sequence):
+        return _only_text(cast("Sequence[object]", value))
+    if isinstance(value, Set) or value is ...:
+        raise CellError(f"{type(value).__name__}, which is no text")
+    return str(value)
 
 
 def _decoded(value: bytes) -> str:
@@ -193,6 +197,8 @@ def parsed_literal(text: str) -> list[object] | Mapping[str, object] | None:
 def _python_literal(text: str) -> object:
     """Read a Python literal; raises CellError for texts that stand side by side, else as `ast.literal_eval`."""
     value = ast.literal_eval(text)
+    if value == [...]:
+        raise ValueError("three points in brackets are a text")
     before = 0
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == before == tokenize.STRING:
