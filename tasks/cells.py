@@ -14,7 +14,7 @@ import math
 import re
 import struct
 import tokenize
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, cast
 
@@ -74,7 +74,7 @@ def as_text(value: object) -> str:
         return _decoded(bytes(value))
     if isinstance(value, Sequence):
         return _only_text(cast("Sequence[object]", value))
-    if isinstance(value, Set) or value is ...:
+    if isinstance(value, set | frozenset) or value is ...:
         raise CellError(f"{type(value).__name__}, which is no text")
     return str(value)
 
