@@ -19,7 +19,7 @@ import click
 from click.core import ParameterSource
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
-from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
+from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -699,8 +699,9 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
                          help="Default: shapes by its name, a file by its columns."),
             click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
             click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
-            click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
-                         help="What the boxes in the files are; input_px: pixels of the row's width x height."),
+            click.option("--box-frame", type=click.Choice(GOLD_FRAMES),
+                         help="What the boxes in the files are; input_px: pixels of the row's width x height. Default: "
+                         "pixels of the image (image_px), and suspicious of anything else."),
             click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
                          help="Shapes: how large and how hard."),
             click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
@@ -725,7 +726,7 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     """Check training data, file by file and row by row.
 
     SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
-    rows cannot be used.
+    rows cannot be used, or boxes seem to be in another frame.
     """
     import json
 
@@ -736,7 +737,7 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     with _row_progress("rows checked") as on_row:
         check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
     click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
-    return ExitCode.USAGE if check.faulty else ExitCode.OK
+    return ExitCode.USAGE if check.faulty or check.suspect else ExitCode.OK
 
 
 @data.command("build")
