@@ -33,6 +33,7 @@ from harness.decoding import Decoding, read_decoding
 from harness.device_options import read_batch_size
 from harness.errors import ConfigError
 from harness.image_grid import fit_to_grid, to_rgb
+from harness.pictures import read_picture
 from harness.recorder import Recorder
 from harness.values import Generation, PixelLimits, Size
 
@@ -66,10 +67,8 @@ class ImageAtPath:
     """Where the file lies."""
 
     def open(self) -> Image.Image:
-        """Return the decoded image."""
-        with Image.open(self.path) as image:
-            image.load()
-            return image
+        """Return the decoded image, upright; raises UnreadablePictureError."""
+        return read_picture(self.path)
 
 
 Part: TypeAlias = str | Image.Image | ImageHandle

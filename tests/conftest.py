@@ -35,19 +35,27 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
-_BUILDER = Path(__file__).parent / "local_data.py"
-
-
-@pytest.fixture(scope="session")
-def data_builder() -> ModuleType:
-    """The module that draws local data: loaded by path, since tests are no package."""
-    spec = importlib.util.spec_from_file_location("local_data_builder", _BUILDER)
+def _load(name: str) -> ModuleType:
+    """Load a module that lies here by its path, since tests are no package."""
+    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def data_builder() -> ModuleType:
+    """The module that draws local data."""
+    return _load("local_data")
+
+
+@pytest.fixture(scope="session")
+def turned() -> ModuleType:
+    """The module that stores a picture turned, in any format."""
+    return _load("turned_pictures")
 
 
 @pytest.fixture(scope="session")
