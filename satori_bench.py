@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
     from reports.progress import RunProgress
+    from reports.view import PageServer
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
@@ -311,6 +312,23 @@ _out_option = click.option(
 )  # fmt: skip
 
 
+def _folder_of_runs(ctx: click.Context, parameter: click.Parameter, out: Path) -> Path:
+    """Refuse a given folder that is none: whoever meant the result by `--out` must hear of it."""
+    given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    if given and not out.is_dir():
+        own = next((option for option in ctx.command.params if "--output" in option.opts), None)
+        hint = "" if own is None else f"; the result goes to {own.opts[0]}"
+        raise ConfigError(f"--out {out} is no folder of runs{hint}")
+    return out
+
+
+_lookup_option = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+    callback=_folder_of_runs,
+    help="Folder in which runs are looked up by name.",
+)  # fmt: skip
+
+
 class DatasetText(click.types.StringParamType):
     """The text `TASK=PATH[@REV]`; a variable may hold several, and blanks in paths."""
 
@@ -378,16 +396,21 @@ def _score_config(
 @_dataset_option
 @_data_option
 @_out_option
+@click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
-@click.option("--retry", type=click.Path(path_type=Path), metavar="RUN", help="Re-ask what stayed unscored in a run.")
+@click.option("--again", is_flag=True, help="Make a new run though an equal one is finished.")
+@click.option("--retry", metavar="RUN", help="Re-ask what stayed unscored in a run.")
 @click.option("--thumbnails/--no-thumbnails", default=True, show_default=True)
 @click.option("--judge", help="Judge model for what rules cannot decide (optional).")
 @click.option("--judge-url", help="Root of its OpenAI-compatible API.")
 @click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @_json_option
 @click.pass_context
-def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
-    """Evaluate a checkpoint; leave a run folder and a table."""
+def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, **options: Any) -> int:
+    """Evaluate a checkpoint; leave a run folder, a table and a page.
+
+    RUN is a run folder, a run's name or its unique beginning, or `latest`; so it is for every verb.
+    """
     _quiet_libraries(debug=ctx.obj["debug"])
     from dataclasses import replace
 
@@ -399,9 +422,11 @@ def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -
         environment = _run_environment(progress, interruption)
         environment = replace(environment, api_key=options["api_key"] or environment.api_key)
         if retry is not None:
-            result = retry_run(retry, environment, _retry_changes(ctx, options))
+            from harness.run_lookup import find_run
+
+            result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
         else:
-            result = run_benchmarks(_run_spec(options), environment)
+            result = run_benchmarks(_run_spec(options), environment, again=again)
     return _show_run(result, as_json=as_json)
 
 
@@ -467,6 +492,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         datasets=parse_dataset_overrides(options["datasets"]),
         data_dir=options["data_dir"],
         out=options["out"],
+        name=options["name"],
         resume=options["resume"],
         thumbnails=options["thumbnails"],
         judge=judge,
@@ -540,6 +566,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
+    _name_page(result.folder, to_stderr=as_json)
     if result.summary.audit is not None and (warning := result.summary.audit.warning()):
         click.echo(f"warning: {warning}", err=True)
     if not result.summary.is_complete:
@@ -553,6 +580,22 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
     return ExitCode.OK
 
 
+def _name_page(run_folder: Path, *, to_stderr: bool) -> None:
+    """Say where a run's page is, and what opens it."""
+    from reports.run_page import PAGE_NAME
+
+    page = run_folder / PAGE_NAME
+    if page.is_file():  # a page that could not be made was told of already
+        click.echo(f"page: {page}", err=to_stderr)
+        _say_how_to_view(run_folder)
+
+
+def _say_how_to_view(place: Path) -> None:
+    import shlex
+
+    click.echo(f"open it with: satori-bench view {shlex.quote(str(place))}", err=True)
+
+
 # --- verbs: scoring without a model -------------------------------------------------------------------------------
 
 
@@ -561,7 +604,9 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
 @_score_options
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the scored lines here.")
 @click.option("--run", "run_root", type=click.Path(file_okay=False, path_type=Path), help="Also make a run folder.")
-@click.option("--name", help="Name of the model or system, for --run; default: the file's name.")
+@click.option(
+    "--name", help="Name of the model or system, and so of the run that --run makes; default: the file's name."
+)
 @_json_option
 def score(
     file: Path,
@@ -620,18 +665,22 @@ def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | 
     write(run_table(list(summary.tasks.values()), {}, f"{title} · protocol {summary.config.protocol}"), stream)
     if run is not None:
         click.echo(f"run: {run}", err=not table_to_stdout)
+        _name_page(run, to_stderr=not table_to_stdout)
 
 
 @cli.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_name", metavar="RUN")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
 @click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the run's own.")
+@_lookup_option
 @_json_option
-def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_json: bool) -> int:
+def rescore(run_name: str, protocol: str | None, box_frame: str | None, out: Path, as_json: bool) -> int:
     """Score a run's stored raw texts again, beside the old scores."""
     from harness.rescore import rescore_run
+    from harness.run_lookup import find_run
     from harness.run_store import load_run
 
+    run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
     _show_reasons(summary.tasks)
@@ -777,10 +826,12 @@ _markdown_option = click.option(
 @click.option("--bundle", is_flag=True, help="Make -o a folder with every text and picture beside the page.")
 @click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the page.")
 @_markdown_option
+@_lookup_option
 @_seed_option
 @_json_option
 def compare(
     runs: tuple[str, ...],
+    out: Path,
     output: Path | None,
     bundle: bool,
     images: bool,
@@ -790,7 +841,7 @@ def compare(
 ) -> int:
     """Compare runs on the samples that they share: the first with each other one.
 
-    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
+    RUN@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
     nothing of a pair can be compared.
     """
     from harness.compare import compare_runs, open_sides
@@ -798,12 +849,13 @@ def compare(
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
-    comparison = compare_runs(open_sides(runs), seed=seed)
+    comparison = compare_runs(open_sides(runs, out), seed=seed)
     if output is not None:
         from reports.comparison_page import PageOptions, write_comparison_page
 
         page = write_comparison_page(comparison, output, PageOptions(pictures=images, bundle=bundle))
         click.echo(f"page: {page}", err=True)
+        _say_how_to_view(output)
     if markdown is not None:
         _write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
     if as_json:
@@ -828,19 +880,21 @@ def _show_comparison(comparison: Comparison) -> None:
 
 
 @cli.command()
-@click.argument("candidate", type=click.Path(path_type=Path))
-@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The run to hold it to.")
+@click.argument("candidate")
+@click.option("--baseline", required=True, metavar="RUN", help="The run to hold it to.")
 @click.option("--policy", "policy_file", type=click.Path(dir_okay=False, path_type=Path), help="gate.toml.")
 @click.option("--noise", type=click.Path(dir_okay=False, path_type=Path), help="Output of noise --json.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML here.")
 @_markdown_option
 @click.option("--output-format", type=click.Choice(["text", "github"]), default="text", show_default=True)
 @click.option("--exit-zero", is_flag=True, help="Report only: leave with 0 whatever the verdict.")
+@_lookup_option
 @_seed_option
 @_json_option
 def gate(
-    candidate: Path,
-    baseline: Path,
+    candidate: str,
+    baseline: str,
+    out: Path,
     policy_file: Path | None,
     noise: Path | None,
     junit: Path | None,
@@ -859,7 +913,7 @@ def gate(
     from harness.gate_policy import read_policy
 
     policy = read_policy(policy_file, noise)
-    comparison = compare_runs(open_sides([str(baseline), str(candidate)]), seed=seed)
+    comparison = compare_runs(open_sides([baseline, candidate], out), seed=seed)
     verdict = judge(comparison, policy)
     if junit is not None:
         from reports.junit import verdict_junit
@@ -895,18 +949,19 @@ def _show_verdict(verdict: Verdict) -> None:
 
 
 @cli.command()
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_a2", type=click.Path(path_type=Path))
+@click.argument("run_a")
+@click.argument("run_a2")
+@_lookup_option
 @_seed_option
 @_json_option
-def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
+def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
     from harness.compare import compare_runs, open_sides
     from harness.noise import measure_noise, noise_to_json
     from reports.terminal import printable, write
     from reports.verdict_text import noise_table
 
-    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed)
+    comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed)
     found = measure_noise(comparison)
     if as_json:
         _print_json(noise_to_json(comparison, found))
@@ -936,7 +991,7 @@ def _write_file(path: Path, content: bytes) -> None:
 
 
 @cli.command()
-@click.argument("run_folders", nargs=-1, required=True, metavar="RUNS...", type=click.Path(path_type=Path))
+@click.argument("run_names", nargs=-1, required=True, metavar="RUNS...")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site."
 )
@@ -944,20 +999,24 @@ def _write_file(path: Path, content: bytes) -> None:
 @click.option(
     "--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages."
 )
+@_lookup_option
 @_seed_option
 @_json_option
 def leaderboard(
-    run_folders: tuple[Path, ...], output: Path, allow_partial: bool, images: bool, seed: int, as_json: bool
+    run_names: tuple[str, ...], output: Path, allow_partial: bool, images: bool, out: Path, seed: int, as_json: bool
 ) -> int:
     """Make a static site of many runs: index.html, leaderboard.json, leaderboard.csv and the runs' own pages.
 
-    RUNS are run folders, or folders of run folders.
+    RUNS are runs, or folders of run folders.
     """
+    from harness.run_lookup import find_run
     from reports.leaderboard import leaderboard_json, rank_board, read_leaderboard
     from reports.leaderboard_page import write_leaderboard
     from reports.terminal import printable
 
-    board = rank_board(read_leaderboard(run_folders, allow_partial=allow_partial), seed=seed)
+    board = rank_board(
+        read_leaderboard([find_run(name, out) for name in run_names], allow_partial=allow_partial), seed=seed
+    )
     page = write_leaderboard(board, output, pictures=images)
     for name, reason in board.barred:
         click.echo(printable(f"left out: {name}: {reason}"), err=True)
@@ -965,7 +1024,54 @@ def leaderboard(
         _print_json(leaderboard_json(board))
     else:
         click.echo(str(page))
+    _say_how_to_view(output)
     return ExitCode.OK
+
+
+# --- verbs: looking at pages ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("name", metavar="RUN|PAGE")
+@click.option("--port", type=click.IntRange(0, 65535), help="Serve it there, to this machine only; 0: a free one.")
+@click.option("--no-browser", is_flag=True, help="Open nothing: serve the page and print its address.")
+@_lookup_option
+def view(name: str, port: int | None, no_browser: bool, out: Path) -> int:
+    """Open the page of a run, a comparison, a leaderboard or a loop.
+
+    Where there is no browser, or with --port, a small server gives the page to this machine alone (127.0.0.1), until
+    Ctrl-C.
+    """
+    from harness.run_lookup import find_run
+    from reports.view import PageServer, open_in_browser, page_of, site_of
+
+    page = page_of(find_run(name, out))
+    served = no_browser or port is not None
+    if not served and open_in_browser(page.resolve().as_uri(), os.environ):
+        click.echo(str(page))
+        return ExitCode.OK
+    with PageServer(site_of(page), port or 0) as server:
+        try:
+            _serve(server, page, browser=not no_browser)
+        except KeyboardInterrupt:
+            click.echo("ended", err=True)
+    return ExitCode.OK
+
+
+def _serve(server: PageServer, page: Path, *, browser: bool) -> None:
+    """Give a page until Ctrl-C."""
+    from reports.view import open_in_browser
+
+    click.echo(server.address)
+    click.echo(
+        f"serving {page} to this machine until Ctrl-C; from another one first: "
+        f"ssh -L {server.server_port}:127.0.0.1:{server.server_port} HOST",
+        err=True,
+    )
+    sys.stdout.flush()
+    if browser:
+        open_in_browser(server.address, os.environ)
+    server.serve_forever()
 
 
 # --- verbs: looking things up -------------------------------------------------------------------------------------
@@ -1065,51 +1171,49 @@ def runs() -> None:
 
 
 @runs.command("list")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @_out_option
 @_json_option
-def runs_list(out: Path, as_json: bool) -> int:
-    """List the runs of a folder."""
-    import json
+@click.pass_context
+def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool) -> int:
+    """List the runs of FOLDER (default: --out), those begun last at the end.
 
-    from harness.run_store import list_runs
-    from reports.terminal import plain_table, write
+    What stands under `run` names the run to every verb. `limited`: asked with --limit; `unfinished`: the command that
+    began it goes on with it.
+    """
+    from reports.run_list import listed_runs, runs_json, runs_table
+    from reports.terminal import write
 
-    found = list_runs(out)
+    if folder is not None and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+        raise ConfigError(f"runs list takes one folder: {folder}, or --out {out}")
+    place = folder or out
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}; runs lie in runs/ unless --out named another one")
+    found = listed_runs(place)
     if as_json:
-        entries = [
-            {
-                "run": str(info.path),
-                "state": info.state,
-                "model": info.manifest.model if info.manifest else None,
-                "tasks": list(info.manifest.tasks) if info.manifest else [],
-                "problem": info.problem,
-            }
-            for info in found
-        ]
-        click.echo(json.dumps({"schema": 1, "runs": entries}, indent=2))
-        return ExitCode.OK
-    rows: list[Sequence[str]] = []
-    for info in found:
-        manifest = info.manifest
-        state = info.state + (" (limited)" if manifest is not None and manifest.partial else "")
-        what = [manifest.model, manifest.format, manifest.protocol, ", ".join(manifest.tasks)] if manifest else []
-        rows.append([info.path.name, state, *(what or ["", "", "", info.problem or ""])])
-    write(plain_table(["run", "state", "model", "format", "protocol", "tasks"], rows), sys.stdout)
+        _print_json(runs_json(found))
+    elif found:
+        write(runs_table(found), sys.stdout)
+    else:
+        click.echo(f"no runs in {place}", err=True)
     return ExitCode.OK
 
 
 @runs.command("show")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_name", metavar="RUN")
+@_lookup_option
 @_json_option
-def runs_show(run_folder: Path, as_json: bool) -> int:
+def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     """Show a run's manifest and scores."""
     import json
 
     from harness.manifest import manifest_to_json
     from harness.rescore import config_of
+    from harness.run_lookup import find_run
     from harness.run_store import load_run
     from harness.run_summary import summarise_records
 
+    run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
     manifest = manifest_to_json(stored.manifest)
     if as_json:
@@ -1123,20 +1227,27 @@ def runs_show(run_folder: Path, as_json: bool) -> int:
 
 
 @runs.command("page")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-def runs_page(run_folder: Path) -> int:
+@click.argument("run_name", metavar="RUN")
+@_lookup_option
+def runs_page(run_name: str, out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
+    from harness.run_lookup import find_run
+
+    run_folder = find_run(run_name, out)
     _renew_page(run_folder)
     click.echo(str(run_folder / "index.html"))
     return ExitCode.OK
 
 
 @runs.command("verify")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-def runs_verify(run_folder: Path) -> int:
+@click.argument("run_name", metavar="RUN")
+@_lookup_option
+def runs_verify(run_name: str, out: Path) -> int:
     """Check a run's checksums, counts and keys."""
+    from harness.run_lookup import find_run
     from harness.run_store import verify_run
 
+    run_folder = find_run(run_name, out)
     problems = verify_run(run_folder)
     for problem in problems:
         click.echo(problem)
@@ -1316,6 +1427,7 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     for title, rows in result.tables():
         write(loop_table(title, rows), sys.stdout)
     click.echo(f"loop: {result.folder} (page: {result.folder / 'index.html'})")
+    _say_how_to_view(result.folder)
     return ExitCode.OK
 
 

@@ -46,7 +46,7 @@ def find_run(text: str, root: Path) -> Path:
     place = Path(before or "/") if slash else root
     runs = list_runs(place)
     if name == LATEST and runs:
-        return max(runs, key=_begun).path
+        return max(runs, key=begun_order).path
     found = _meant(name, runs) if name else []
     if len(found) == 1:
         return found[0].path
@@ -79,6 +79,21 @@ def find_scores(text: str, root: Path) -> tuple[Path, Protocol | None]:
         ) from fault
 
 
+def begun_order(info: RunInfo) -> tuple[str, int, str]:
+    """Return what orders runs by their beginning.
+
+    Manifest and folder name tell the second; of two runs of one second the later one wrote to its journal last.
+    """
+    parts = _FOLDER_NAME.fullmatch(info.path.name.removesuffix(PARTIAL_SUFFIX))
+    from_name = "" if parts is None else parts["time"]
+    begun = info.manifest.created_utc if info.manifest is not None else from_name
+    try:
+        written_ns = (info.path / JOURNAL_NAME).stat().st_mtime_ns
+    except OSError:
+        written_ns = 0
+    return re.sub(r"[-:]", "", begun), written_ns, info.path.name
+
+
 def called(folder_name: str) -> str:
     """Return what a run is called in a list: its folder's name without the time and without `.partial`."""
     stem = folder_name.removesuffix(PARTIAL_SUFFIX)
@@ -104,21 +119,6 @@ def _meant(name: str, runs: Sequence[RunInfo]) -> list[RunInfo]:
     return exact or [info for info in runs if any(one.startswith(name) for one in _names(info))]
 
 
-def _begun(info: RunInfo) -> tuple[str, int, str]:
-    """Return what orders runs by their beginning.
-
-    Manifest and folder name tell the second; of two runs of one second the later one wrote to its journal last.
-    """
-    parts = _FOLDER_NAME.fullmatch(info.path.name.removesuffix(PARTIAL_SUFFIX))
-    from_name = "" if parts is None else parts["time"]
-    begun = info.manifest.created_utc if info.manifest is not None else from_name
-    try:
-        written_ns = (info.path / JOURNAL_NAME).stat().st_mtime_ns
-    except OSError:
-        written_ns = 0
-    return re.sub(r"[-:]", "", begun), written_ns, info.path.name
-
-
 def _listed(runs: Sequence[RunInfo]) -> str:
     names = ", ".join(repr(info.path.name) for info in runs[:MOST_CANDIDATES])
     more = len(runs) - MOST_CANDIDATES
@@ -127,7 +127,7 @@ def _listed(runs: Sequence[RunInfo]) -> str:
 
 def _nothing(text: str, name: str, place: Path, runs: Sequence[RunInfo]) -> str:
     """Say that no run is meant, with what is there."""
-    what = f"there is no folder {text!r}, and no run in {place}"
+    what = f"there is no {text[:200]!r} here, and no run in {place}"
     if not runs:
         hint = "" if place.is_dir() else ", which does not exist"
         return f"{what}{hint}: name a run folder, or the folder of runs with --out"

@@ -385,15 +385,20 @@ def load_run(path: Path) -> StoredRun:
     """
     manifest = read_manifest(path / MANIFEST_NAME)
     rescored: dict[Protocol, dict[str, Json]] = {
-        protocol: _read_scores(path / name)
+        protocol: read_scores(path / name)
         for protocol in PROTOCOLS
         if (path / (name := rescored_name("scores", protocol, "json"))).exists()
     }
     run = StoredRun(path=path, manifest=manifest, scores=None, rescored=rescored)
-    return replace(run, scores=_read_scores(path / SCORES_NAME)) if run.finished else run
+    return replace(run, scores=read_scores(path / SCORES_NAME)) if run.finished else run
 
 
-def _read_scores(path: Path) -> dict[str, Json]:
+def read_scores(path: Path) -> dict[str, Json]:
+    """Read a `scores.json` or `scores-<protocol>.json`.
+
+    Raises:
+        IncompleteError: it is missing or damaged.
+    """
     try:
         return parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -80,7 +80,7 @@ def test_what_means_several_runs_lists_them(root, text):
     "text", ["", "nothing", "ase", "*", "..x", "runs/nothing", "elsewhere/base", "x" * 5000, "a\0b"]
 )
 def test_what_means_no_run_is_said_with_what_is_there(root, text):
-    with pytest.raises(ConfigError, match="there is no folder"):
+    with pytest.raises(ConfigError, match=r"there is no .* here, and no run in"):
         find_run(text, root)
 
 
