@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 VARIABLE_PREFIX = "SATORI_BENCH_"
 _PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
 CONFIG_FILE = Path("satori-bench.toml")
+# `scheme://user:password@host`: what stands before the first `@` of an address's host is between us and that host
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*@")
 
 
 def _long_name(parameter: click.Parameter) -> str:
@@ -56,7 +58,9 @@ class Verb(click.Command):
                 parameter.envvar = VARIABLE_PREFIX + _long_name(parameter).upper()
                 parameter.show_envvar = False
         self.params.append(
-            click.Option(["--show-config"], is_flag=True, help="Print each value and where it came from, then stop.")
+            click.Option(
+                ["--show-config"], is_flag=True, help="Print each value as TOML, with where it came from, then stop."
+            )
         )
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -92,14 +96,37 @@ _ORIGINS = {
 
 
 def _print_config(ctx: click.Context) -> None:
-    """Print every option's value and origin."""
+    """Print every option's value and origin, as a table that can be pasted into the configuration file."""
+    from harness.toml_text import toml_value
+
+    click.echo(f"[{_table_name(ctx)}]")
     for parameter in ctx.command.params:
-        if parameter.name in ctx.params:
-            source = ctx.get_parameter_source(parameter.name)
-            origin = _ORIGINS.get(source, "default") if source is not None else "default"
-            name, value = _long_name(parameter), ctx.params[parameter.name]
-            shown = "'…'" if name.endswith("_key") and value else repr(value)  # a log must not hold a secret
-            click.echo(f"{name} = {shown}  # {origin}")
+        if parameter.name not in ctx.params:
+            continue
+        source = ctx.get_parameter_source(parameter.name)
+        origin = _ORIGINS.get(source, "default") if source is not None else "default"
+        name, value = _long_name(parameter), ctx.params[parameter.name]
+        text = toml_value(value)
+        if value is None:
+            click.echo(f"# {name} is not set  # {origin}")
+        elif _is_secret(name, value):
+            click.echo(f"# {name} = '…'  # {origin}; not shown")  # a log must not hold a secret
+        elif text is None:
+            click.echo(f"# {name} = {value!r}  # {origin}; cannot stand in a file")
+        else:
+            click.echo(f"{name} = {text}  # {origin}")
+
+
+def _table_name(ctx: click.Context) -> str:
+    """Return the name of a verb's table in the configuration file, such as `tasks.verify`."""
+    above = ctx.parent
+    name = ctx.info_name or ""
+    return name if above is None or above.parent is None else f"{_table_name(above)}.{name}"
+
+
+def _is_secret(name: str, value: object) -> bool:
+    """Say whether a value must not be printed: a key, or an address that holds a password."""
+    return bool(value) and (name.endswith("_key") or _PASSWORD.search(str(value)) is not None)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -237,7 +264,7 @@ def _wanted(parameter: click.Parameter, value: object) -> str:
 
 def _shown(parameter: click.Parameter, value: object) -> str:
     """Write a value for a person; a log must not hold a secret."""
-    if _long_name(parameter).endswith("_key") and value:
+    if _is_secret(_long_name(parameter), value):
         return "'…'"
     return str(value).lower() if isinstance(value, bool) else repr(value)  # true, as the file writes it
 

@@ -41,8 +41,8 @@ _NEEDED = (
     "leaderboard.json",
     "leaderboard.csv",
 )
-"""What an `index.html` of ours shows or links to: pictures and texts beside it, a leaderboard's runs. Not what else lies
-in a run folder: a browser needs no journal."""
+"""What an `index.html` of ours shows or links to: pictures and texts beside it, a leaderboard's runs. Not what else
+lies in a run folder: a browser needs no journal."""
 
 _SERVED_TIMEOUT_S = 30
 """A connection that says nothing is closed, so that none keeps a thread for ever."""

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import harness
+import satori_bench
 from harness.errors import ExitCode
 from harness.run_store import list_runs, load_run, verify_run
 
@@ -329,6 +330,47 @@ class TestScore:
         assert "\x1b" not in out
 
 
+def shown(out: str) -> dict[str, str]:
+    """Return the lines of `--show-config` by option."""
+    return dict(line.split(" = ", 1) for line in out.splitlines() if " = " in line)
+
+
+# Every verb with what it cannot do without, and one value of each kind of option.
+SHOWN = [
+    ["run", "--model", 'a "b" \\', "--limit", 5, "--dataset", "shapes=tiny", "--dataset", "mme=a b", "--no-resume"],
+    ["run", "--decoding", "sampled", "--temperature", 0.00001, "--name", "base", "--retry", "latest"],
+    ["score", "f.jsonl", "--output", "o", "--name", "日本\x7f\t"],
+    ["rescore", "base", "--protocol", "paper"],
+    ["data", "verify", "a", "b", "--noise", 0.25],
+    ["data", "build", "a", "-o", "x.parquet"],
+    ["compare", "a", "b", "--no-images"],
+    ["gate", "a", "--baseline", "b"],
+    ["noise", "a", "b"],
+    ["leaderboard", "a", "-o", "site"],
+    ["view", "a", "--port", 0],
+    ["tasks", "list"],
+    ["tasks", "show", "mme"],
+    ["tasks", "verify", "mme"],
+    ["runs", "list", "there"],
+    ["runs", "show", "a"],
+    ["runs", "page", "a"],
+    ["runs", "verify", "a"],
+    ["doctor", "--judge", "j"],
+    ["train", "sft", "--config", "c.toml"],
+    ["train", "grpo", "--config", "c.toml", "--dry-run"],
+    ["loop", "--config", "c.toml"],
+    ["demo", "--arms", "all"],
+    ["variance-probe", "ckpt"],
+]
+
+
+def verbs(group, *above: str) -> set[tuple[str, ...]]:
+    found: set[tuple[str, ...]] = set()
+    for name, below in group.commands.items():
+        found |= verbs(below, *above, name) if hasattr(below, "commands") else {(*above, name)}
+    return found
+
+
 class TestConfiguration:
     def test_flag_beats_variable_beats_file_beats_default(self, command, tmp_path, monkeypatch):
         (tmp_path / "satori-bench.toml").write_text(
@@ -339,12 +381,12 @@ class TestConfiguration:
         code, out, _ = command("run", "--limit", 5, "--show-config")
 
         assert code == ExitCode.OK
-        lines = dict(line.split(" = ", 1) for line in out.splitlines())
+        lines = shown(out)
         assert lines["limit"] == "5  # flag"
         assert lines["seed"] == "4  # variable"
-        assert lines["protocol"] == "'paper'  # config file"
-        assert lines["format"] == "'plain'  # config file", "files and variables use the flags' names"
-        assert lines["dtype"] == "'auto'  # default"
+        assert lines["protocol"] == '"paper"  # config file'
+        assert lines["format"] == '"plain"  # config file', "files and variables use the flags' names"
+        assert lines["dtype"] == '"auto"  # default'
 
     def test_a_typo_in_the_file_is_named(self, command, tmp_path):
         (tmp_path / "satori-bench.toml").write_text("[run]\nsede = 3\n")
@@ -391,20 +433,20 @@ class TestConfiguration:
         code, out, err = command("run", "--show-config")
 
         assert code == ExitCode.OK, err
-        lines = dict(line.split(" = ", 1) for line in out.splitlines())
+        lines = shown(out)
         assert lines["temperature"] == "1.0  # config file"
-        assert lines["batch_size"] == "'4'  # config file"
-        assert lines["resume"] == "False  # config file"
-        assert lines["dataset"] == "('shapes=a b, c',)  # config file"
+        assert lines["batch_size"] == '"4"  # config file'
+        assert lines["resume"] == "false  # config file"
+        assert lines["dataset"] == '["shapes=a b, c"]  # config file'
 
     def test_verbs_of_a_group_have_tables_below_its_own(self, command, tmp_path):
         (tmp_path / "satori-bench.toml").write_text(
             '[tasks.verify]\ndata_dir = "here"\nall_images = true\n[runs.list]\nout = "there"\n'
         )
 
-        assert "data_dir = PosixPath('here')  # config file" in command("tasks", "verify", "--show-config")[1]
-        assert "out = PosixPath('there')  # config file" in command("runs", "list", "--show-config")[1]
-        assert "out = PosixPath('else')  # flag" in command("runs", "list", "--out", "else", "--show-config")[1]
+        assert 'data_dir = "here"  # config file' in command("tasks", "verify", "--show-config")[1]
+        assert 'out = "there"  # config file' in command("runs", "list", "--show-config")[1]
+        assert 'out = "else"  # flag' in command("runs", "list", "--out", "else", "--show-config")[1]
         assert "here: there is no such folder" in command("tasks", "verify", "mme")[1]
 
     @pytest.mark.parametrize(
@@ -448,7 +490,44 @@ class TestConfiguration:
             code, out, err = command(*verb, "--show-config")
 
             assert code == ExitCode.OK, err
-            assert f"dataset = {values!r}  # variable" in out.splitlines()
+            assert f"dataset = {json.dumps(values)}  # variable" in out.splitlines()
+
+    @pytest.mark.parametrize("arguments", SHOWN, ids=lambda arguments: " ".join(map(str, arguments[:2])))
+    def test_the_shown_configuration_can_be_pasted_and_reads_back_to_the_same(self, command, tmp_path, arguments):
+        code, first, err = command(*arguments, "--show-config")
+        assert code == ExitCode.OK, err
+        (tmp_path / "satori-bench.toml").write_text(first, encoding="utf-8")
+        [table] = [name for name in verbs(satori_bench.cli) if list(name) == arguments[: len(name)]]
+
+        code, second, err = command(*table, "--show-config")
+
+        assert code == ExitCode.OK, err
+        values = [{name: text.rpartition("  # ")[0] for name, text in shown(out).items()} for out in (first, second)]
+        assert values[0] == values[1]
+        assert all(text.endswith("# config file") for text in shown(second).values())
+
+    def test_every_verb_is_pasted(self):
+        assert {tuple(arguments[: len(name)]) for arguments in SHOWN for name in verbs(satori_bench.cli)} >= verbs(
+            satori_bench.cli
+        )
+
+    @pytest.mark.parametrize(
+        "option",
+        [("--api-key", "sk-hidden"), ("--judge-key", "sk-hidden"), ("--base-url", "http://me:sk-hidden@host/v1")],
+    )
+    def test_a_secret_is_never_shown(self, command, monkeypatch, tmp_path, option):
+        name = option[0][2:].replace("-", "_")
+
+        flag = command("run", *option, "--show-config")
+        monkeypatch.setenv(f"SATORI_BENCH_{name.upper()}", option[1])
+        variable = command("run", "--show-config")
+        (tmp_path / "satori-bench.toml").write_text(f'[run]\n{name} = ["{option[1]}"]\n')
+        refused = command("run", "--show-config")
+
+        for _, out, err in (flag, variable, refused):
+            assert "sk-hidden" not in out + err
+        assert f"# {name} = '…'  # flag; not shown" in flag[1]
+        assert refused[0] == ExitCode.USAGE
 
     def test_help_loads_no_heavy_library(self):
         code = (

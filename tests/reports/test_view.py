@@ -75,7 +75,8 @@ def test_the_page_and_its_pictures_are_given(served, path, content):
     "path",
     [
         "/manifest.json", "/samples.jsonl", "/scores.json", "/media/", "/media", "/media/notes.txt", "/.",
-        "/media/link.webp", "/shards/evil.js", "/../../secret.html", "/%2e%2e/%2e%2e/secret.html", "//etc/passwd", "//[",
+        "/media/link.webp", "/shards/evil.js", "/../../secret.html", "/%2e%2e/%2e%2e/secret.html", "//etc/passwd",
+        "//[",
         "/etc/passwd", "/media/../manifest.json", "/media/%00a.webp", "/runs/x/index.html", "/index.html/", "/a" * 3000,
     ],
 )  # fmt: skip
