@@ -63,6 +63,16 @@ class Verb(click.Command):
             )
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; say what words and options that the verb does not have may have meant."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as fault:
+            raise _option_fault(ctx, fault) from fault
+        except click.UsageError as fault:
+            raise _words_fault(ctx, given, fault) from fault
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, or print its configuration."""
         if ctx.params.pop("show_config", False):
@@ -83,8 +93,63 @@ class Verbs(click.Group):
         """Find the verb, or name the nearest one."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            ctx.fail(f"No such command {name!r}.{did_you_mean(name, self.list_commands(ctx))}")
+            from harness.usage_hints import VERB_WORDS
+
+            own = did_you_mean(name, self.list_commands(ctx))
+            word = VERB_WORDS.get(name.lower()) if ctx.parent is None else None
+            ctx.fail(f"No such command {name!r}.{f' Did you mean {word!r}?' if word else own}")
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the verb; say where one stands that is a verb's."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as fault:
+            raise _option_fault(ctx, fault) from fault
+
+
+def _option_fault(ctx: click.Context, fault: click.NoSuchOption) -> click.UsageError:
+    """Return an unknown option's fault with where it stands or what it is called here, as far as we know."""
+    from harness.usage_hints import OPTION_WORDS
+
+    root, here = ctx.find_root(), ctx.command
+    flag = fault.option_name
+    below = list(here.commands) if isinstance(here, click.Group) else []
+    verb = next((name for name in ("run", *below) if name in below and flag in _flags(here.commands[name])), None)
+    if verb is not None:
+        return click.UsageError(f"{flag} stands behind its verb: {ctx.command_path} {verb} {flag} …", ctx)
+    if here is not root.command and flag in _flags(root.command):
+        behind = ctx.command_path.removeprefix(f"{root.command_path} ")
+        return click.UsageError(f"{flag} stands before the verb: {root.command_path} {flag} … {behind}", ctx)
+    ours = OPTION_WORDS.get(flag, "")
+    if ours in _flags(here):
+        return click.UsageError(f"No such option {flag!r}: here it is {ours}", ctx)
+    return fault
+
+
+def _flags(command: click.Command) -> set[str]:
+    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def _words_fault(ctx: click.Context, given: list[str], fault: click.UsageError) -> click.UsageError:
+    """Return what is wrong with words that the verb does not take; the fault itself where there are none."""
+    from harness.usage_hints import KnownOption, extra_words_hint
+
+    try:
+        _, extra, _ = ctx.command.make_parser(ctx).parse_args(args=list(given))
+    except click.UsageError:
+        return fault
+    if not extra:
+        return fault
+    options: dict[str, KnownOption] = {}
+    for option in ctx.command.params:
+        if isinstance(option, click.Option):
+            takes_value = not (option.is_flag or option.count)
+            flag = max(option.opts, key=len)
+            known = KnownOption(flag, takes_value, option.multiple, option.required)
+            options |= dict.fromkeys((*option.opts, *option.secondary_opts), known)
+    hint = extra_words_hint(given, extra, options)
+    return click.UsageError(f"unexpected word {extra[0]!r}{f': {hint}' if hint else ''}", ctx)
 
 
 _ORIGINS = {
@@ -275,6 +340,13 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _one_line(fault: click.ClickException) -> str:
+    """Return what click says of a wrong usage, with where to read on; not the usage, which nobody reads."""
+    message = " ".join(fault.format_message().split())
+    context = fault.ctx if isinstance(fault, click.UsageError) else None
+    return f"{message} (see {context.command_path} --help)" if context is not None else message
+
+
 def _leave_interrupted() -> NoReturn:
     """Leave after Ctrl-C; the journal was closed on the way up.
 
@@ -291,14 +363,16 @@ def main() -> NoReturn:
     """Run the command; turn faults that a person can mend into one line and an exit code."""
     debug = "--debug" in sys.argv
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="satori-bench", standalone_mode=False)
     except click.exceptions.Exit as left:
         sys.exit(left.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _leave_interrupted()
-    except click.ClickException as fault:
+    except click.exceptions.NoArgsIsHelpError as fault:
         fault.show()
         sys.exit(ExitCode.USAGE)
+    except click.ClickException as fault:
+        _fail(_one_line(fault), ExitCode.USAGE)
     except UserError as fault:
         if debug:
             raise
@@ -354,6 +428,22 @@ _lookup_option = click.option(
     callback=_folder_of_runs,
     help="Folder in which runs are looked up by name.",
 )  # fmt: skip
+
+
+class SampleCount(click.IntRange):
+    """A number of samples, at least 1; whoever writes a share is told that none is taken."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a whole number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value):
+                self.fail(f"{value!r} is no whole number: give a count such as 200, no share, or leave it out for all")
+            raise
 
 
 class DatasetText(click.types.StringParamType):
@@ -415,7 +505,7 @@ def _score_config(
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
-@click.option("--limit", type=click.IntRange(1), help="At most about N samples a task, in whole clusters.")
+@click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
@@ -741,7 +831,7 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
             click.option("--source-format", type=click.Choice(["shapes", "vqa-verify", "jsonl"]),
                          help="Default: shapes by its name, a file by its columns."),
-            click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
+            click.option("--limit", type=SampleCount(), help="At most N rows of each source (shapes: 4000)."),
             click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
             click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
                          help="What the boxes in the files are; input_px: pixels of the row's width x height."),

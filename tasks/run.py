@@ -33,6 +33,7 @@ from harness.evaluate import (
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.peer_names import task_hint
 from harness.rescore import PageWriter, config_of
 from harness.run_store import OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
@@ -329,7 +330,8 @@ def _check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
     """Refuse data for a task that is not run: the person meant something that would not happen."""
     unknown = sorted(set(spec.datasets) - {benchmark.name for benchmark in benchmarks})
     if unknown:
-        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run")
+        hint = task_hint(unknown[0], [benchmark.name for benchmark in benchmarks])
+        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run{hint}")
 
 
 def _check_writable(root: Path) -> None:
