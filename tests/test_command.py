@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
+import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -335,40 +337,54 @@ def shown(out: str) -> dict[str, str]:
     return dict(line.split(" = ", 1) for line in out.splitlines() if " = " in line)
 
 
-# Every verb with what it cannot do without, and one value of each kind of option.
-SHOWN = [
-    ["run", "--model", 'a "b" \\', "--limit", 5, "--dataset", "shapes=tiny", "--dataset", "mme=a b", "--no-resume"],
-    ["run", "--decoding", "sampled", "--temperature", 0.00001, "--name", "base", "--retry", "latest"],
-    ["score", "f.jsonl", "--output", "o", "--name", "日本\x7f\t"],
-    ["rescore", "base", "--protocol", "paper"],
-    ["data", "verify", "a", "b", "--noise", 0.25],
-    ["data", "build", "a", "-o", "x.parquet"],
-    ["compare", "a", "b", "--no-images"],
-    ["gate", "a", "--baseline", "b"],
-    ["noise", "a", "b"],
-    ["leaderboard", "a", "-o", "site"],
-    ["view", "a", "--port", 0],
-    ["tasks", "list"],
-    ["tasks", "show", "mme"],
-    ["tasks", "verify", "mme"],
-    ["runs", "list", "there"],
-    ["runs", "show", "a"],
-    ["runs", "page", "a"],
-    ["runs", "verify", "a"],
-    ["doctor", "--judge", "j"],
-    ["train", "sft", "--config", "c.toml"],
-    ["train", "grpo", "--config", "c.toml", "--dry-run"],
-    ["loop", "--config", "c.toml"],
-    ["demo", "--arms", "all"],
-    ["variance-probe", "ckpt"],
-]
+TEXT = 'a "b" \\ 日本\x7f\t\''
 
 
-def verbs(group, *above: str) -> set[tuple[str, ...]]:
-    found: set[tuple[str, ...]] = set()
+def value_of(option: click.Parameter) -> object:
+    """Return a value that an option of this type takes, as hard to write in a file as may be."""
+    kind = option.type
+    if isinstance(kind, click.Choice):
+        return kind.choices[-1]
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        return kind.min or kind.max or 3
+    if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return 0.00001 if isinstance(kind, click.types.FloatParamType) else 3
+    if isinstance(kind, click.Path):
+        return "a folder" if kind.dir_okay else "a file"
+    return TEXT
+
+
+def filled(verb: click.Command) -> list[object]:
+    """Return words that set every option of a verb, flags the other way round than by default."""
+    words: list[object] = []
+    for parameter in verb.params:
+        if isinstance(parameter, click.Argument):
+            words += ["first", "second"] if parameter.nargs == -1 else ["first"]
+        elif isinstance(parameter, click.Option) and parameter.name != "show_config":
+            value = [] if parameter.is_flag else [value_of(parameter)]
+            flag = (parameter.secondary_opts or parameter.opts)[0]
+            words += [flag, *value] * (2 if parameter.multiple else 1)
+    return words
+
+
+def needed(verb: click.Command) -> list[object]:
+    """Return the fewest words that a verb takes."""
+    words: list[object] = []
+    for parameter in verb.params:
+        if parameter.required:
+            words += [value_of(parameter)] if isinstance(parameter, click.Argument) else [parameter.opts[0], TEXT]
+    return words
+
+
+def verbs(group: click.Group, *above: str) -> dict[tuple[str, ...], click.Command]:
+    """Return every verb by the words that call it."""
+    found: dict[tuple[str, ...], click.Command] = {}
     for name, below in group.commands.items():
-        found |= verbs(below, *above, name) if hasattr(below, "commands") else {(*above, name)}
+        found |= verbs(below, *above, name) if isinstance(below, click.Group) else {(*above, name): below}
     return found
+
+
+VERBS = verbs(satori_bench.cli)
 
 
 class TestConfiguration:
@@ -492,24 +508,21 @@ class TestConfiguration:
             assert code == ExitCode.OK, err
             assert f"dataset = {json.dumps(values)}  # variable" in out.splitlines()
 
-    @pytest.mark.parametrize("arguments", SHOWN, ids=lambda arguments: " ".join(map(str, arguments[:2])))
-    def test_the_shown_configuration_can_be_pasted_and_reads_back_to_the_same(self, command, tmp_path, arguments):
-        code, first, err = command(*arguments, "--show-config")
+    @pytest.mark.parametrize("name", VERBS, ids=" ".join)
+    @pytest.mark.parametrize("fill", [filled, needed])
+    def test_the_shown_configuration_can_be_pasted_and_reads_back_to_the_same(self, command, tmp_path, name, fill):
+        (tmp_path / "a folder").mkdir()
+        code, first, err = command(*name, *fill(VERBS[name]), "--show-config")
         assert code == ExitCode.OK, err
         (tmp_path / "satori-bench.toml").write_text(first, encoding="utf-8")
-        [table] = [name for name in verbs(satori_bench.cli) if list(name) == arguments[: len(name)]]
 
-        code, second, err = command(*table, "--show-config")
+        code, second, err = command(*name, "--show-config")
 
         assert code == ExitCode.OK, err
-        values = [{name: text.rpartition("  # ")[0] for name, text in shown(out).items()} for out in (first, second)]
-        assert values[0] == values[1]
-        assert all(text.endswith("# config file") for text in shown(second).values())
-
-    def test_every_verb_is_pasted(self):
-        assert {tuple(arguments[: len(name)]) for arguments in SHOWN for name in verbs(satori_bench.cli)} >= verbs(
-            satori_bench.cli
-        )
+        assert tomllib.loads(first) == tomllib.loads(second)
+        assert len(first.splitlines()) == len(VERBS[name].params), "its name, and all but --show-config"
+        kept = [line for line in second.splitlines()[1:] if not line.startswith("# ")]
+        assert all(line.endswith("  # config file") for line in kept)
 
     @pytest.mark.parametrize(
         "option",
