@@ -117,6 +117,66 @@ class TestRun:
         assert again["tasks"]["mme"]["rows"] == result["tasks"]["mme"]["rows"]
         assert verify_run(Path(result["run"])) == []
 
+        code, out, err = command(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "mme", "--data-dir", data, "--max-new-tokens", 4, "--json"
+        )
+
+        assert code == ExitCode.INCOMPLETE, "an equal run is named, and is no more complete than it was"
+        assert json.loads(out)["run"] == again["run"]
+        assert "is a finished run of the same input: nothing is asked" in err
+
+    def test_a_finished_run_is_named_and_not_repeated(self, command, tiny_qwen2_5_vl, tmp_path):
+        arguments = [
+            "run", "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 12, "--max-new-tokens", 4,
+            "--no-thumbnails", "--json",
+        ]  # fmt: skip
+        code, out, err = command(*arguments, "--model", tiny_qwen2_5_vl, "--name", "first")
+        assert code == ExitCode.OK, err
+        first = json.loads(out)
+        assert Path(first["run"]).name[17:-9] == "first"
+        assert f"page: {first['run']}/index.html" in err
+        moved = shutil.copytree(tiny_qwen2_5_vl, tmp_path / "the same weights elsewhere")
+
+        for same in (tiny_qwen2_5_vl, moved):
+            code, out, err = command(*arguments, "--model", same, "--name", "second")
+
+            assert code == ExitCode.OK
+            assert json.loads(out) == first, "as if it had been run"
+            assert "nothing is asked. --again makes a new run" in err
+            assert "weights" not in err.splitlines()[-1]
+        assert len(list_runs(tmp_path / "runs")) == 1
+
+        others = [
+            ["--seed", 1],
+            ["--limit", 13],
+            ["--format", "plain"],
+            ["--max-new-tokens", 5],
+            ["--protocol", "paper"],
+        ]
+        for number, other in enumerate([["--again"], *others], start=2):
+            code, out, err = command(*arguments, *other, "--model", tiny_qwen2_5_vl)
+
+            assert code == ExitCode.OK, err
+            assert len(list_runs(tmp_path / "runs")) == number, other
+        [weights] = moved.glob("*.safetensors")
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+        assert command(*arguments, "--model", moved)[0] == ExitCode.OK
+        assert len(list_runs(tmp_path / "runs")) == 8, "other weights are another run"
+
+    def test_a_run_with_nothing_to_retry_makes_nothing(self, command, tiny_qwen2_5_vl, tmp_path):
+        arguments = ["--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 12, "--max-new-tokens", 4, "--json"]
+        _, out, _ = command("run", "--model", tiny_qwen2_5_vl, "--name", "whole", *arguments)
+        first = json.loads(out)
+
+        code, out, err = command("run", "--retry", "whole", "--json")
+
+        assert code == ExitCode.OK
+        assert json.loads(out) == first
+        assert f"nothing to retry in {first['run']}" in err
+        assert len(list_runs(tmp_path / "runs")) == 1
+
     def test_control_c_keeps_the_journal_and_the_next_call_resumes(self, tiny_qwen2_5_vl, tmp_path):
         out = tmp_path / "runs"
         arguments = [
