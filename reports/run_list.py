@@ -18,13 +18,16 @@ from harness.summary import Metric
 from harness.values import Json
 from reports.number_text import DASH, count
 from reports.stored_scores import StoredTask, stored_tasks
-from reports.terminal import Column, TextTable, metric_text, printable
+from reports.terminal import Column, TextTable, folded, metric_text, printable
 
 RUNS_SCHEMA = 1
 """Version of the object of `runs list --json`."""
 
 StateWord: TypeAlias = Literal["complete", "unfinished", "failed", "broken"]
 """`unfinished` runs and those that were given up (`failed`) can be resumed; a `broken` one cannot be read."""
+
+_STATE_WIDTH = 12
+"""Columns of a terminal for the state and what else is to be known of a run."""
 
 _STATES: dict[str, Literal["complete", "partial", "corrupt"]] = {
     "complete": "complete",
@@ -94,12 +97,10 @@ def _listed(info: RunInfo) -> ListedRun:
 def runs_table(runs: Sequence[ListedRun]) -> TextTable:
     """Return the list as a table: scores are each benchmark's headline, in percent where it is a share."""
     columns = (
-        Column("run"),
-        Column("begun (UTC)", worth=7),
+        Column("run, begun (UTC)"),
         Column("state", worth=9),
         Column("score", worth=8),
-        Column("samples", right=True, worth=6),
-        Column("decoding", worth=5),
+        Column("samples", worth=7),
         Column("format", worth=4),
         Column("protocol", worth=4),
         Column("model", worth=3),
@@ -110,21 +111,20 @@ def runs_table(runs: Sequence[ListedRun]) -> TextTable:
 
 def _cells(run: ListedRun) -> tuple[str, ...]:
     manifest = run.manifest
-    state = "\n".join((run.state, *run.marks))
+    name = printable(called(run.path.name))
+    state = "\n".join(line for text in (run.state, *run.marks) for line in folded(text, _STATE_WIDTH))
     if manifest is None:
-        facts = [DASH, state, *[DASH] * 6]
-    else:
-        facts = [
-            printable(manifest.created_utc[:16].replace("T", " ")),
-            state,
-            "\n".join(_score_text(name, task) for name, task in run.tasks.items()) or DASH,
-            _samples_text(manifest),
-            run.decoding or DASH,
-            manifest.format,
-            manifest.protocol,
-            printable(manifest.model) if manifest.name else DASH,  # else the run is called after it
-        ]
-    return (printable(called(run.path.name)), *facts, printable(run.problem or DASH))
+        return (name, state, *[DASH] * 5, printable(run.problem or DASH))
+    return (
+        "\n".join((name, printable(manifest.created_utc[:16].replace("T", " ")))),
+        state,
+        "\n".join(_score_text(task, stored) for task, stored in run.tasks.items()) or DASH,
+        "\n".join(filter(None, (_samples_text(manifest), run.decoding))),
+        manifest.format,
+        manifest.protocol,
+        printable(manifest.model) if manifest.name else DASH,  # else the run is called after it
+        printable(run.problem or DASH),
+    )
 
 
 def _score_text(name: str, task: StoredTask) -> str:

@@ -106,9 +106,11 @@ def test_a_list_fits_its_terminal_and_cannot_steer_it(root, width):
 
 def test_at_80_columns_a_run_its_state_and_its_score_stand_in_one_line(root):
     lines = runs_table(listed_runs(root)).lines(80)
-    [line] = [line for line in lines if line.startswith("whole-")]
+    [place] = [place for place, line in enumerate(lines) if line.startswith("whole-")]
+    line, below = lines[place], lines[place + 1]
 
-    assert "2026-01-02 03:04" in line
+    assert below.startswith("2026-01-02 03:04")
+    assert below.endswith("greedy")
     assert "complete" in line
     assert "shapes " in line
 
@@ -147,6 +149,6 @@ def test_the_verb_takes_a_folder(command, root, tmp_path):
     assert code == 0
     assert len(json.loads(out)["runs"]) == 10
 
-    assert command("runs", "list", "--out", root)[1].startswith("run ")
+    assert command("runs", "list", "--out", root)[1].startswith("run, begun (UTC) ")
     assert command("runs", "list")[:2] == (0, ""), "no runs yet"
     assert command("runs", "list", root, "--out", root)[0] == 2
