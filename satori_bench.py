@@ -1019,13 +1019,13 @@ def compare(
 
 def _show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
-    from reports.terminal import printable, write
+    from reports.terminal import write, write_line
     from reports.verdict_text import comparison_table, pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
         for line in pair_lines(comparison, pair):
-            click.echo(printable(line))
+            write_line(line, sys.stdout)
 
 
 @cli.command()
@@ -1087,14 +1087,14 @@ def gate(
 
 def _show_verdict(verdict: Verdict) -> None:
     """Print the verdict first, then the table."""
-    from reports.terminal import printable, write
+    from reports.terminal import write, write_line
     from reports.verdict_text import verdict_lines, verdict_table
 
     first, *others = verdict_lines(verdict)
-    click.echo(printable(first))
+    write_line(first, sys.stdout)
     write(verdict_table(verdict), sys.stdout)
     for line in others:
-        click.echo(printable(line))
+        write_line(line, sys.stdout)
 
 
 @cli.command()
@@ -1107,7 +1107,7 @@ def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
     from harness.compare import compare_runs, open_sides
     from harness.noise import measure_noise, noise_to_json
-    from reports.terminal import printable, write
+    from reports.terminal import write, write_line
     from reports.verdict_text import noise_table
 
     comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed)
@@ -1117,7 +1117,7 @@ def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     else:
         write(noise_table(found.tasks), sys.stdout)
         for note in found.notes:
-            click.echo(printable(f"note: {note}"))
+            write_line(f"note: {note}", sys.stdout)
     return ExitCode.OK
 
 

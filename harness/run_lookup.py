@@ -132,4 +132,5 @@ def _nothing(text: str, name: str, place: Path, runs: Sequence[RunInfo]) -> str:
         hint = "" if place.is_dir() else ", which does not exist"
         return f"{what}{hint}: name a run folder, or the folder of runs with --out"
     near = did_you_mean(name, [one for info in runs for one in _names(info)])
-    return f"{what} is called so or begins so.{near} It holds {_listed(list(reversed(runs)))}"
+    last = list(dict.fromkeys(repr(called(info.path.name)) for info in sorted(runs, key=begun_order, reverse=True)))
+    return f"{what} is called so or begins so.{near} The last ones: {', '.join(last[:MOST_CANDIDATES])}"

@@ -242,6 +242,13 @@ def write(table: TextTable, stream: TextIO) -> None:
         console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
+def write_line(text: str, stream: TextIO) -> None:
+    """Write an untrusted sentence, on a terminal broken at blanks; in a pipe it stays one line."""
+    shown = printable(text)
+    lines = folded(shown, Console(file=stream).width) if stream.isatty() else [shown]
+    stream.write("".join(f"{line}\n" for line in lines))
+
+
 def printable(text: str) -> str:
     r"""Return the text with control characters shown as `\xNN`, so that it cannot steer a terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from harness.errors import ConfigError, IncompleteError
-from harness.run_store import MANIFEST_NAME, MEDIA_NAME
+from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARTIAL_SUFFIX
 from reports.run_page import PAGE_NAME
 
 HOST = "127.0.0.1"
@@ -72,9 +72,10 @@ def page_of(place: Path) -> Path:
     page = place / PAGE_NAME
     if page.is_file():
         return page
+    if place.name.endswith(PARTIAL_SUFFIX):
+        raise IncompleteError(f"{place} is not finished, and has no page before; its command goes on with it")
     if (place / MANIFEST_NAME).exists():
-        mend = "the command that began it goes on with it" if place.name.endswith(".partial") else "make it"
-        raise IncompleteError(f"{place} has no page: {mend}, or: satori-bench runs page {place}")
+        raise IncompleteError(f"{place} has no page; it is made by: satori-bench runs page {place}")
     raise ConfigError(f"{place} holds no {PAGE_NAME}: name a run, a comparison's page or a leaderboard's folder")
 
 
