@@ -114,8 +114,8 @@ def _option_fault(ctx: click.Context, fault: click.NoSuchOption) -> click.UsageE
 
     root, here = ctx.find_root(), ctx.command
     flag = fault.option_name
-    below = list(here.commands) if isinstance(here, click.Group) else []
-    verb = next((name for name in ("run", *below) if name in below and flag in _flags(here.commands[name])), None)
+    below = here.commands if isinstance(here, click.Group) else {}
+    verb = next((name for name in ("run", *below) if name in below and flag in _flags(below[name])), None)
     if verb is not None:
         return click.UsageError(f"{flag} stands behind its verb: {ctx.command_path} {verb} {flag} …", ctx)
     if here is not root.command and flag in _flags(root.command):

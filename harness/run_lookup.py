@@ -65,7 +65,7 @@ def find_scores(text: str, root: Path) -> tuple[Path, Protocol | None]:
     if _exists(text):
         return Path(text), None
     before, at, ending = text.rpartition("@")
-    protocol = next((known for known in PROTOCOLS if known == ending), None)
+    protocol: Protocol | None = next((known for known in PROTOCOLS if known == ending), None)
     if at and protocol is not None:
         return find_run(before, root), protocol
     try:

@@ -57,6 +57,9 @@ MAX_SLUG_CHARACTERS = 48
 LATEST = "latest"
 """Stands for the newest run wherever one is asked for, so no run is called so."""
 
+RETRIED = "retried"
+"""Key of a manifest that names the run whose records this one began with (`run --retry`)."""
+
 # Begins and ends with a letter or digit: no option, no hidden file, no `..`; nothing that a shell or a page would read.
 _RUN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -221,7 +224,8 @@ def open_run(
         now: The present time, with its zone.
         clock: Seconds that only grow, for the journal's `fsync`.
         resume: Whether to look for a `.partial` run; `score --run` always makes a new one.
-        start_from: A run whose records and thumbnails a new folder begins with (`run --retry`).
+        start_from: A run whose records and thumbnails a new folder begins with (`run --retry`). The manifest's
+            `RETRIED` names it, so that a killed retry is taken up by the same one.
 
     Raises:
         RunLockedError: another process is writing the run that would be taken up.
@@ -233,7 +237,7 @@ def open_run(
         raise ValueError(f"the manifest's run_key is {manifest.run_key!r}; stamp it with manifest.stamp_hashes first")
     known = _equal_runs(root, manifest)
     equal = _finished(known)
-    folder = next((info.path for info in reversed(known) if info.state == "partial"), None) if resume else None
+    folder = _unfinished(known, manifest.other.get(RETRIED)) if resume else None
     resumed = folder is not None
     with _disk("make a run folder in", root):
         if folder is None:
@@ -261,6 +265,14 @@ def equal_finished_run(root: Path, manifest: Manifest) -> Path | None:
 
 def _equal_runs(root: Path, manifest: Manifest) -> list[RunInfo]:
     return [info for info in list_runs(root) if info.manifest and info.manifest.run_key == manifest.run_key]
+
+
+def _unfinished(runs: Sequence[RunInfo], retried: Json) -> Path | None:
+    """Return the newest unfinished run that retries the same run, or that retries none."""
+    for info in reversed(runs):
+        if info.state == "partial" and info.manifest is not None and info.manifest.other.get(RETRIED) == retried:
+            return info.path
+    return None
 
 
 def _finished(runs: Sequence[RunInfo]) -> Path | None:

@@ -35,7 +35,7 @@ from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.peer_names import task_hint
 from harness.rescore import PageWriter, config_of
-from harness.run_store import OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
+from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Sample, ScoreConfig
@@ -247,7 +247,7 @@ def run_benchmarks(spec: RunSpec, environment: RunEnvironment, *, again: bool = 
         UserError: Something is configured wrongly, found before any sample was asked; or the disk refuses during the
             run, in which case the journal stays good.
     """
-    return _run(spec, environment, start_from=None, again=again)
+    return _run(spec, environment, again=again)
 
 
 def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, object] | None = None) -> RunResult:
@@ -276,7 +276,10 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     spec = replace(_spec_from(asked), **{"out": folder.parent, **(changes or {})})
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
-    return _run(spec, environment, start_from=folder if stored.finished else None, again=True)
+    if stored.finished:
+        return _run(spec, environment, start_from=folder, retried=folder.resolve().name, again=True)
+    retried = stored.manifest.other.get(RETRIED)
+    return _run(spec, environment, retried=retried if isinstance(retried, str) else None, again=True)
 
 
 def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
@@ -288,8 +291,15 @@ def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
     return RunSpec(**fields)
 
 
-def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None, again: bool) -> RunResult:
-    """Check, load, ask, judge, publish."""
+def _run(
+    spec: RunSpec,
+    environment: RunEnvironment,
+    *,
+    start_from: Path | None = None,
+    retried: str | None = None,
+    again: bool,
+) -> RunResult:
+    """Check, load, ask, judge, publish; `retried` names the run that `start_from` is, or was when this began."""
     if spec.name is not None:
         check_run_name(spec.name)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -307,15 +317,13 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None,
         environment.say(
             f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
         )
-    manifest = _manifest(spec, environment, subject, questions)
+    manifest = _manifest(spec, environment, subject, questions, retried)
     equal = None if again else equal_finished_run(spec.out, manifest)
     if equal is not None:
         environment.say(_already_finished(equal, spec, subject))
         return _stored_result(load_run(equal))
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
-    with open_run(
-        spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
-    ) as run:
+    with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
         _announce(run, environment, start_from)
         timings = _ask_all(model, questions, run, config, spec, environment)
         if spec.judge is not None:
@@ -464,8 +472,9 @@ def _manifest(
     environment: RunEnvironment,
     subject: _Subject,
     questions: Sequence[_Question],
+    retried: str | None,
 ) -> Manifest:
-    """Return what the run is."""
+    """Return what the run is; `retried` names the run that it asks again."""
     return stamp_hashes(
         Manifest(
             model=spec.model,
@@ -491,7 +500,7 @@ def _manifest(
             partial=any(len(question.data) < question.rows for question in questions),
             judge=spec.judge.model if spec.judge is not None else None,
             name=spec.name,
-            other={"arguments": spec.to_json()},
+            other={"arguments": spec.to_json()} | ({} if retried is None else {RETRIED: retried}),
         )
     )
 

@@ -114,6 +114,7 @@ class TestRun:
         assert code == ExitCode.INCOMPLETE, "the image is still broken"
         again = json.loads(out)
         assert again["run"] != result["run"], "a finished run is never overwritten"
+        assert load_run(Path(again["run"])).manifest.other["retried"] == Path(result["run"]).name
         assert again["tasks"]["mme"]["rows"] == result["tasks"]["mme"]["rows"]
         assert verify_run(Path(result["run"])) == []
 

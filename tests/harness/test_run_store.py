@@ -40,6 +40,7 @@ from harness.records_json import CorruptRecordError, record_line, record_to_json
 from harness.records_parquet import read_rows, write_parquet
 from harness.run_store import (
     MAX_SLUG_CHARACTERS,
+    RETRIED,
     add_file,
     add_scores,
     check_run_name,
@@ -1106,3 +1107,15 @@ def test_only_a_finished_run_of_equal_input_is_equal(tmp_path):
     with open_run(tmp_path, MANIFEST, now=LATER) as run:
         later = run.publish({}, now=LATER)
     assert equal_finished_run(tmp_path, MANIFEST) == later, "the newest"
+
+
+def test_a_killed_retry_is_taken_up_by_the_same_retry_alone(tmp_path):
+    retry = replace(MANIFEST, other={RETRIED: "first"})
+    with open_run(tmp_path, MANIFEST, now=NOW) as plain, open_run(tmp_path, retry, now=NOW) as begun:
+        assert not begun.resumed, "a plain run is none"
+        folders = plain.folder, begun.folder
+
+    with open_run(tmp_path, retry, now=LATER) as again, open_run(tmp_path, MANIFEST, now=LATER) as run:
+        assert (run.folder, again.folder) == folders
+    with open_run(tmp_path, replace(MANIFEST, other={RETRIED: "second"}), now=LATER) as other:
+        assert not other.resumed
