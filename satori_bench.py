@@ -1237,6 +1237,7 @@ def tasks_list(as_json: bool) -> int:
     """List tasks and groups."""
     import json
 
+    from reports.terminal import write_line
     from tasks.catalog import BENCHMARKS, GROUPS
 
     if as_json:
@@ -1245,9 +1246,9 @@ def tasks_list(as_json: bool) -> int:
         return ExitCode.OK
     width = max(len(name) for name in [*BENCHMARKS, *GROUPS])
     for name, item in BENCHMARKS.items():
-        click.echo(f"{name:<{width}}  {item.title}  ({item.headline})")
+        write_line(f"{name:<{width}}  {item.title}  ({item.headline})", sys.stdout)
     for name, members in GROUPS.items():
-        click.echo(f"{name:<{width}}  group: {', '.join(members)}")
+        write_line(f"{name:<{width}}  group: {', '.join(members)}", sys.stdout)
     return ExitCode.OK
 
 
