@@ -148,7 +148,8 @@ def _words_fault(ctx: click.Context, given: list[str], fault: click.UsageError) 
             flag = max(option.opts, key=len)
             known = KnownOption(flag, takes_value, option.multiple, option.required)
             options |= dict.fromkeys((*option.opts, *option.secondary_opts), known)
-    hint = extra_words_hint(given, extra, options)
+    takes_list = any(isinstance(one, click.Argument) and one.name == "names" for one in ctx.command.params)
+    hint = extra_words_hint(given, extra, options, takes_list=takes_list)
     return click.UsageError(f"unexpected word {extra[0]!r}{f': {hint}' if hint else ''}", ctx)
 
 
@@ -286,11 +287,13 @@ def _table_names(ctx: click.Context, group: click.Group, above: str = "") -> lis
 
 def _table_faults(name: str, command: click.Command, table: dict[str, Any]) -> list[str]:
     """Return what is wrong with the table of one verb."""
+    from harness.usage_hints import key_hint
+
     known = {_long_name(parameter): parameter for parameter in command.params}
     faults: list[str] = []
     for key, value in table.items():
         if key not in known:
-            faults.append(f"[{name}] unknown key {key}.{did_you_mean(key, list(known))}")
+            faults.append(f"[{name}] unknown key {key}.{key_hint(key, list(known))}")
         elif fault := _value_fault(known[key], value):
             faults.append(f"[{name}] {key}: {fault}")
     return faults

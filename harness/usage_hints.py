@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from harness.errors import did_you_mean
+
 VERB_WORDS: MappingProxyType[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("eval", "evaluate", "bench", "benchmark", "test", "infer", "resume", "continue"), "run"),
@@ -78,20 +80,35 @@ class _Word:
     """That value."""
 
 
-def extra_words_hint(arguments: Sequence[str], extra: Sequence[str], options: Mapping[str, KnownOption]) -> str:
+def key_hint(key: str, known: Sequence[str]) -> str:
+    """Return the key of a verb's table in a file that an unknown one may stand for, as `did_you_mean` does."""
+    for flag in (f"--{key}", f"--{key}".replace("_", "-")):
+        ours = OPTION_WORDS.get(flag, "").removeprefix("--").replace("-", "_")
+        if ours in known:
+            return f" Did you mean {ours!r}?"
+    return did_you_mean(key, list(known))
+
+
+def extra_words_hint(
+    arguments: Sequence[str], extra: Sequence[str], options: Mapping[str, KnownOption], *, takes_list: bool = False
+) -> str:
     """Return how to give words that a verb does not take, such as the `b` of `--tasks a b`; else the empty text.
 
     Args:
         arguments: What follows the verb.
         extra: The last of its words, which nothing takes; at least one.
         options: The verb's options by every flag that they have.
+        takes_list: Whether the one word that the verb takes may be several, by commas.
     """
-    words = _words(arguments, options)[-len(extra) :]
+    every = _words(arguments, options)
+    words = every[-len(extra) :]
     first = words[0] if words else _Word(extra[0], None, "")
     given = {options[text.partition("=")[0]].flag for text in arguments if text.partition("=")[0] in options}
     flags = {option.flag for option in options.values()}
     if first.text == "help":
         return "for help: --help"
+    if takes_list and first.after is None:
+        return f"several go by commas: {','.join(word.text.strip(',') for word in every if word.after is None)}"
     if first.after is not None and first.after.flag in _BY_COMMAS:
         together = [first.value, *(word.text for word in words if word.after == first.after)]
         return f"several go by commas: {first.after.flag} {','.join(text.strip(',') for text in together)}"

@@ -106,7 +106,10 @@ def runs_table(runs: Sequence[ListedRun]) -> TextTable:
         Column("model", worth=3),
         Column("problem", worth=2),
     )
-    return TextTable(columns, tuple(_cells(run) for run in runs))
+    rows = [_cells(run) for run in runs]
+    rare = {"model", "problem"}  # few lists have either
+    kept = [n for n, column in enumerate(columns) if column.heading not in rare or any(row[n] != DASH for row in rows)]
+    return TextTable(tuple(columns[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in rows))
 
 
 def _cells(run: ListedRun) -> tuple[str, ...]:
