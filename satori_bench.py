@@ -66,12 +66,18 @@ class Verb(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; say what words and options that the verb does not have may have meant."""
         given = list(args)
+        needless = [one for one in self.params if one.required] if "--show-config" in given else []
+        for parameter in needless:
+            parameter.required = False  # whoever asks what is set has no need to set it
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as fault:
             raise _option_fault(ctx, fault) from fault
         except click.UsageError as fault:
             raise _words_fault(ctx, given, fault) from fault
+        finally:
+            for parameter in needless:
+                parameter.required = True
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, or print its configuration."""
