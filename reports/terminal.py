@@ -81,50 +81,52 @@ class TextTable:
 
     def lines(self, width: int) -> list[str]:
         """Return the table in lines of at most so many columns of a terminal."""
-        return [*self.head_lines(width), *self.body_lines(width)]
+        head, body = self.head_and_body(width)
+        return [*head, *body]
 
-    def head_lines(self, width: int) -> list[str]:
-        """Return the title and the headings; there are no headings where only the first column finds room."""
-        kept = self._kept(width)
-        found = [self.title] if self.title else []
-        found += self._row(kept, [column.heading for column in self.columns]) if len(kept) > 1 else []
-        return [piece for line in found for piece in folded(line, width)]
+    def head_and_body(self, width: int) -> tuple[list[str], list[str]]:
+        """Return the lines of title and headings, and those of the rows with what is told below each.
 
-    def body_lines(self, width: int) -> list[str]:
-        """Return the rows, each with what is told below it."""
-        kept = self._kept(width)
-        found: list[str] = []
+        There are no headings where only the first column finds room.
+        """
+        widths = self._widths(width)
+        head = [self.title] if self.title else []
+        head += self._row([column.heading for column in self.columns], widths) if len(widths) > 1 else []
+        body: list[str] = []
         for row in self.rows:
             below = [
                 f"{column.heading} {cell}".replace("\n", ", ").strip()
                 for place, (column, cell) in enumerate(zip(self.columns, row, strict=True))
-                if place not in kept and cell not in {"", DASH}
+                if place not in widths and cell not in {"", DASH}
             ]
-            found += [*self._row(kept, row), *_joined(below, width)]
-        return [piece for line in found for piece in folded(line, width)]
+            body += [*self._row(row, widths), *_joined(below, width)]
+        return _all_folded(head, width), _all_folded(body, width)
 
-    def _row(self, kept: Sequence[int], row: Sequence[str]) -> list[str]:
+    def _widths(self, width: int) -> dict[int, int]:
+        """Return the width of each column that finds room in a row, by place; those of least worth go first."""
+        widths: dict[int, int] = {}
+        for place, column in enumerate(self.columns):
+            lines = (line for row in self.rows for line in row[place].split("\n"))
+            widths[place] = max(cell_len(text) for text in (column.heading, *lines))
+        while len(widths) > 1 and sum(widths.values()) + _GAP * (len(widths) - 1) > width:
+            least = min(self.columns[place].worth for place in widths if place)
+            widths = {n: size for n, size in widths.items() if n == 0 or self.columns[n].worth > least}
+        return widths
+
+    def _row(self, row: Sequence[str], widths: Mapping[int, int]) -> list[str]:
         """Return the lines of one row, whose cells stand side by side and may have several lines."""
         lines: list[str] = []
-        for texts in zip_longest(*(row[place].split("\n") for place in kept), fillvalue=""):
+        for texts in zip_longest(*(row[place].split("\n") for place in widths), fillvalue=""):
             padded: list[str] = []
-            for place, text in zip(kept, texts, strict=True):
-                blanks = " " * (self._width(place) - cell_len(text))
+            for (place, size), text in zip(widths.items(), texts, strict=True):
+                blanks = " " * (size - cell_len(text))
                 padded.append(blanks + text if self.columns[place].right else text + blanks)
             lines.append((" " * _GAP).join(padded).rstrip())
         return lines
 
-    def _kept(self, width: int) -> list[int]:
-        """Return the places of the columns that find room in a row; those of least worth go first, all at once."""
-        kept = list(range(len(self.columns)))
-        while len(kept) > 1 and sum(self._width(place) for place in kept) + _GAP * (len(kept) - 1) > width:
-            least = min(self.columns[place].worth for place in kept[1:])
-            kept = [place for place in kept if place == 0 or self.columns[place].worth > least]
-        return kept
 
-    def _width(self, place: int) -> int:
-        texts = [self.columns[place].heading, *(line for row in self.rows for line in row[place].split("\n"))]
-        return max(cell_len(text) for text in texts)
+def _all_folded(lines: Iterable[str], width: int) -> list[str]:
+    return [piece for line in lines for piece in folded(line, width)]
 
 
 def _joined(parts: Sequence[str], width: int) -> list[str]:
@@ -141,6 +143,7 @@ def _joined(parts: Sequence[str], width: int) -> list[str]:
 
 def folded(line: str, width: int) -> list[str]:
     """Return a line in pieces of at most so many columns of a terminal, broken at blanks where there are any."""
+    width = max(1, width)  # a terminal of no width would never end
     indent = line[: len(line) - len(line.lstrip(" "))]
     pieces: list[str] = []
     rest = line
@@ -236,9 +239,8 @@ def plain_table(
 def write(table: TextTable, stream: TextIO) -> None:
     """Write a table to a stream, as wide as its terminal; for 80 columns where there is none, as in a pipe."""
     console = Console(file=stream, width=None if stream.isatty() else _NARROW)
-    width = console.width
-    styled = [Text(line, style="bold") for line in table.head_lines(width)]
-    for line in [*styled, *(Text(line) for line in table.body_lines(width))]:
+    head, body = table.head_and_body(console.width)
+    for line in [*(Text(line, style="bold") for line in head), *map(Text, body)]:
         console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.cells import cell_len
@@ -123,7 +124,7 @@ WIDE = plain_table(
 )
 
 
-@pytest.mark.parametrize("width", [1, 2, 7, 20, 40, 60, 80, 120, 200, 400])
+@pytest.mark.parametrize("width", [0, 1, 2, 7, 20, 40, 60, 80, 120, 200, 400])
 def test_no_line_is_wider_than_the_terminal_and_no_cell_is_lost(width):
     lines = WIDE.lines(width)
     told = "".join("".join(line.split()) for line in lines)
@@ -164,3 +165,12 @@ def test_a_cell_may_have_several_lines():
 
 def test_a_colon_word_of_a_name_becomes_no_picture():
     assert ":tada:" in written(plain_table(["run"], [[":tada: [bold]x[/bold]"]]))
+
+
+def test_a_long_table_is_laid_out_in_time_that_grows_with_its_rows():
+    cells = [[f"run {place}", "complete", "shapes 50.0", "1,000"] for place in range(5_000)]
+
+    began = time.process_time()
+    assert len(plain_table(["run", "state", "score", "n"], cells).lines(80)) == 5_001
+
+    assert time.process_time() - began < 2
