@@ -986,6 +986,9 @@ _markdown_option = click.option(
 @_markdown_option
 @_lookup_option
 @_seed_option
+@click.option(
+    "--on-shared", is_flag=True, help="Subtract on the samples that both have alike, leave out others; no verdict."
+)
 @_json_option
 def compare(
     runs: tuple[str, ...],
@@ -995,19 +998,21 @@ def compare(
     images: bool,
     markdown: Path | None,
     seed: int,
+    on_shared: bool,
     as_json: bool,
 ) -> int:
-    """Compare runs on the samples that they share: the first with each other one.
+    """Compare runs sample by sample: the first with each other one.
 
-    RUN@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
-    nothing of a pair can be compared.
+    RUN@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Where samples
+    are missing or not the same in both, nothing is subtracted unless --on-shared says so. Exits 5 when nothing of a
+    pair can be compared.
     """
     from harness.compare import compare_runs, open_sides
     from reports.markdown import comparison_markdown
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
-    comparison = compare_runs(open_sides(runs, out), seed=seed)
+    comparison = compare_runs(open_sides(runs, out), seed=seed, on_shared=on_shared)
     if output is not None:
         from reports.comparison_page import PageOptions, write_comparison_page
 
@@ -1119,7 +1124,7 @@ def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     from reports.terminal import write, write_line
     from reports.verdict_text import noise_table
 
-    comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed)
+    comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed, on_shared=True)
     found = measure_noise(comparison)
     if as_json:
         _print_json(noise_to_json(comparison, found))
