@@ -34,8 +34,9 @@ from harness.evaluate import (
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
-from harness.rescore import PageWriter
-from harness.run_store import OpenRun, load_run, open_run
+from harness.peer_names import task_hint
+from harness.rescore import PageWriter, config_of
+from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Record, Sample, ScoreConfig
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
 
-RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out")
+RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out", "name")
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
 
 _PROBE_BYTES = 2**20
@@ -115,6 +116,8 @@ class RunSpec:
     """Folder with local data."""
     out: Path = Path("runs")
     """Folder of run folders."""
+    name: str | None = None
+    """Names the run's folder; None: the model does."""
     resume: bool = True
     """Whether a killed run of equal input is taken up."""
     thumbnails: bool = True
@@ -237,20 +240,26 @@ def parse_dataset_overrides(texts: Sequence[str]) -> dict[str, DatasetOverride]:
     return overrides
 
 
-def run_benchmarks(spec: RunSpec, environment: RunEnvironment) -> RunResult:
-    """Evaluate a checkpoint on benchmarks and publish the run.
+def run_benchmarks(spec: RunSpec, environment: RunEnvironment, *, again: bool = False) -> RunResult:
+    """Evaluate a checkpoint on benchmarks and publish the run; a finished run of equal input is returned instead.
+
+    Args:
+        spec: What is asked.
+        environment: What a run takes from its surroundings.
+        again: Whether to make a run though an equal one is finished.
 
     Raises:
         UserError: Something is configured wrongly, found before any sample was asked; or the disk refuses during the
             run, in which case the journal stays good.
     """
-    return _run(spec, environment, start_from=None)
+    return _run(spec, environment, again=again)
 
 
 def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, object] | None = None) -> RunResult:
     """Ask again what stayed unscored for the fault `error` in a run, with the run's own configuration.
 
-    A finished run is never overwritten: the result is a new run that begins with the old one's records.
+    A finished run is never overwritten: the result is a new run that begins with the old one's records. Where nothing
+    stayed unscored so, the result is the old run.
 
     Args:
         folder: The run, finished or not.
@@ -265,10 +274,17 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     asked = stored.manifest.other.get("arguments")
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
+    if stored.finished and all(record.generation.error is None for record in stored.records()):
+        environment.say(f"nothing to retry in {folder}: every sample was asked; no run is made")
+        return _stored_result(stored)
+    # the old run's name is the new one's too, as its model is
     spec = replace(_spec_from(asked), **{"out": folder.parent, **(changes or {})})
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
-    return _run(spec, environment, start_from=folder if stored.finished else None)
+    if stored.finished:
+        return _run(spec, environment, start_from=folder, retried=folder.resolve().name, again=True)
+    retried = stored.manifest.other.get(RETRIED)
+    return _run(spec, environment, retried=retried if isinstance(retried, str) else None, again=True)
 
 
 def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
@@ -280,8 +296,17 @@ def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
     return RunSpec(**fields)
 
 
-def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None) -> RunResult:
-    """Check, load, ask, judge, publish."""
+def _run(
+    spec: RunSpec,
+    environment: RunEnvironment,
+    *,
+    start_from: Path | None = None,
+    retried: str | None = None,
+    again: bool,
+) -> RunResult:
+    """Check, load, ask, judge, publish; `retried` names the run that `start_from` is, or was when this began."""
+    if spec.name is not None:
+        check_run_name(spec.name)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
     check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
@@ -301,11 +326,13 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         environment.say(
             f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
         )
-    manifest = _manifest(spec, environment, subject, questions)
+    manifest = _manifest(spec, environment, subject, questions, retried)
+    equal = None if again else equal_finished_run(spec.out, manifest)
+    if equal is not None:
+        environment.say(_already_finished(equal, spec, subject))
+        return _stored_result(load_run(equal))
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
-    with open_run(
-        spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
-    ) as run:
+    with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
         _announce(run, environment, start_from)
         timings = _ask_all(model, questions, run, config, spec, environment)
         if spec.judge is not None:
@@ -321,11 +348,27 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 
 
+def _already_finished(equal: Path, spec: RunSpec, subject: _Subject) -> str:
+    """Say that a run is not repeated, and what nobody can know of a model whose weights are not seen."""
+    said = f"{equal} is a finished run of the same input: nothing is asked"
+    if not subject.hashes.weights_hash:
+        return f"{said}. The weights of {spec.model} are not seen here: if it has others by now, add --again"
+    return f"{said}. --again makes a new run"
+
+
+def _stored_result(stored: StoredRun) -> RunResult:
+    """Return a finished run as if it had been made just now; it took no time."""
+    manifest = stored.manifest
+    summary = summarise_records(stored.records(), config_of(manifest), seed=manifest.seed)
+    return RunResult(stored.path, manifest.model, summary, {})
+
+
 def _check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
     """Refuse data for a task that is not run: the person meant something that would not happen."""
     unknown = sorted(set(spec.datasets) - {benchmark.name for benchmark in benchmarks})
     if unknown:
-        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run")
+        hint = task_hint(unknown[0], [benchmark.name for benchmark in benchmarks])
+        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run{hint}")
 
 
 def _check_writable(root: Path) -> None:
@@ -438,8 +481,9 @@ def _manifest(
     environment: RunEnvironment,
     subject: _Subject,
     questions: Sequence[_Question],
+    retried: str | None,
 ) -> Manifest:
-    """Return what the run is."""
+    """Return what the run is; `retried` names the run that it asks again."""
     tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
         Manifest(
@@ -465,7 +509,8 @@ def _manifest(
             git_commit=environment.git_commit,
             partial=any(len(question.data) < question.rows for question in questions),
             judge=spec.judge.model if spec.judge is not None else None,
-            other={"arguments": spec.to_json()},
+            name=spec.name,
+            other={"arguments": spec.to_json()} | ({} if retried is None else {RETRIED: retried}),
         )
     )
 
