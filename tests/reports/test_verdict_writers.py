@@ -17,7 +17,8 @@ from harness.gate_policy import GatePolicy
 from reports.github import verdict_annotations
 from reports.junit import verdict_junit
 from reports.markdown import MOST_BYTES, comparison_markdown, neutral, verdict_markdown
-from reports.terminal import printable, write
+from reports.printing import line_of
+from reports.terminal import write
 from reports.verdict_text import comparison_table, pair_lines, verdict_lines, verdict_table
 
 ILLEGAL_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -51,7 +52,7 @@ def every_text(verdict: Verdict, comparison) -> dict[str, str]:
         "markdown": verdict_markdown(verdict, comparison) + comparison_markdown(comparison),
         "junit": verdict_junit(verdict).decode("utf-8"),
         "github": "\n".join(verdict_annotations(verdict)),
-        "terminal": stream.getvalue() + "\n".join(printable(line) for line in lines),
+        "terminal": stream.getvalue() + "\n".join(line_of(line) for line in lines),
         "json": json.dumps([verdict_to_json(verdict), comparison_to_json(comparison)], allow_nan=False),
     }
 
