@@ -305,27 +305,14 @@ def _run(
     again: bool,
 ) -> RunResult:
     """Check, load, ask, judge, publish; `retried` names the run that `start_from` is, or was when this began."""
-    if spec.name is not None:
-        check_run_name(spec.name)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
-    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
+    _check_spec(spec)
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
-    words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
-    for question in questions:
-        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
-            environment.say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
+    _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
-    for line in subject.reasons:
-        environment.say(line)
-    if words != wording(spec.form):
-        environment.say(
-            f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
-        )
     manifest = _manifest(spec, environment, subject, questions, retried)
     equal = None if again else equal_finished_run(spec.out, manifest)
     if equal is not None:
@@ -346,6 +333,29 @@ def _run(
             environment.write_page(run.folder, run.manifest, summary)
         folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
+
+
+def _check_spec(spec: RunSpec) -> None:
+    """Refuse what is wrong with a configuration by itself, before any file is looked at."""
+    if spec.name is not None:
+        check_run_name(spec.name)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
+    wording(spec.form, spec.prompt)
+
+
+def _say_decisions(
+    spec: RunSpec, subject: _Subject, questions: Sequence[_Question], say: Callable[[str], None]
+) -> None:
+    """Say what was decided about the model, its prompts and the data, and what looks doubtful."""
+    for question in questions:
+        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
+            say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
+    for line in subject.reasons:
+        say(line)
+    if spec.wording != wording(spec.form):
+        say(f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt")
 
 
 def _already_finished(equal: Path, spec: RunSpec, subject: _Subject) -> str:
