@@ -30,6 +30,7 @@ from harness.evaluate import (
     evaluate_task,
     judged_records,
 )
+from harness.installation import require_imports
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
@@ -42,6 +43,7 @@ from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
+from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
 from tasks.prompts import prompt_hash
 
@@ -273,6 +275,7 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
     for line in subject.reasons:
         environment.say(line)
     manifest = _manifest(spec, environment, subject, questions)
+    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(
         spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
