@@ -37,8 +37,8 @@ def _refuse_shadows(*folders: str) -> None:
         if other.parent in on_path:
             mend = f"start `env -u PYTHONPATH satori-bench ...` (PYTHONPATH names {other.parent})"
         click.echo(
-            f"error: {other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the wrong "
-            f"one. Mend: {mend}, or give {other.name} another name",
+            f"error: {other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the "
+            f"wrong one. Mend: {mend}, or give {other.name} another name",
             err=True,
         )
         sys.exit(2)

@@ -6,7 +6,7 @@ import io
 import shutil
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -152,7 +152,9 @@ def _chat_wrappers() -> Check:
     for part in broken:
         wrappers.setdefault(part.missing or part.reason, []).append(part.module.rpartition(".")[2])
     lacking = "; ".join(f"{', '.join(names)} (lacks {reason})" for reason, names in wrappers.items())
-    return Check(name, "warn", f"{len(broken)} of {len(modules)} cannot be imported: {lacking}. No run of ours uses them")
+    return Check(
+        name, "warn", f"{len(broken)} of {len(modules)} cannot be imported: {lacking}. No run of ours uses them"
+    )
 
 
 def _smolvlm() -> Check:
