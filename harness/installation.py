@@ -25,6 +25,8 @@ IMPORTED_BY_EXTRA: Mapping[str, tuple[str, ...]] = MappingProxyType({"run": _RUN
 
 OUR_FOLDERS = ("harness", "tasks", "training", "reports")
 CONSTRAINTS_NAME = "constraints.txt"
+_INSTALLERS = ("pip", "setuptools", "wheel")
+"""They come with an environment, and no verb imports them."""
 _NAMED_VERSIONS = 6
 """A message names at most so many packages."""
 
@@ -143,7 +145,7 @@ def versions_mend() -> str:
     return f"pip install {pins} (the tested versions{rest})"
 
 
-def tested_versions() -> dict[str, str]:
+def versions_tested() -> dict[str, str]:
     """Return the versions that the test suite passed with, by normal name; none where nothing tells them.
 
     They come from the checkout's own file, or from the copy that the installed distribution carries.
@@ -161,14 +163,16 @@ def tested_versions() -> dict[str, str]:
 
 def other_versions() -> list[OtherVersion]:
     """Return every installed package whose version is not the tested one; those that we import ourselves come first."""
-    tested = tested_versions()
+    tested = versions_tested()
     found: list[OtherVersion] = []
     for package, version in tested.items():
         try:
             installed = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-        if installed.partition("+")[0] != version:  # torch says its build after a plus sign
+        if (
+            package not in _INSTALLERS and installed.partition("+")[0] != version
+        ):  # torch says its build after a plus sign
             found.append(OtherVersion(package, installed, version))
     ours = _required()
     return sorted(found, key=lambda other: (other.package not in ours, other.package))

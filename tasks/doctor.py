@@ -17,8 +17,8 @@ from harness.installation import (
     install_command,
     missing_modules,
     other_versions,
-    tested_versions,
     versions_mend,
+    versions_tested,
 )
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
@@ -118,7 +118,7 @@ def _train_parts(parts: Sequence[str]) -> Check:
 
 def _versions() -> Check:
     """Compare what is installed with what the test suite passed with."""
-    tested, others = tested_versions(), other_versions()
+    tested, others = versions_tested(), other_versions()
     if not tested:
         return Check("versions", "warn", "this copy does not tell which versions it was tested with")
     if others:
