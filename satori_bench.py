@@ -1359,21 +1359,26 @@ def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
+    _require_loop_imports("loop")
     return _run_loop(settings, as_json=as_json)
+
+
+def _require_loop_imports(verb: str) -> None:
+    """Refuse a verb that trains and benchmarks where either cannot work, before it makes anything."""
+    from harness.installation import require_imports
+    from tasks.doctor import MODEL_PARTS, RUN_PARTS
+
+    require_imports([*RUN_PARTS, MODEL_PARTS["hf"], *_TRAIN_PARTS], verb)
 
 
 def _run_loop(settings: Any, *, as_json: bool) -> int:
     """Run a loop and print its comparison."""
     from dataclasses import replace
 
-    from harness.installation import require_imports
     from harness.interruption import Interruption
     from reports.loop_table import loop_table
     from reports.progress import RunProgress
     from reports.terminal import write
-    from tasks.doctor import MODEL_PARTS, RUN_PARTS
-
-    require_imports([*RUN_PARTS, MODEL_PARTS["hf"], *_TRAIN_PARTS], "loop")
     from training.loop import LoopEnvironment, run_loop
 
     said: set[str] = set()
@@ -1430,9 +1435,7 @@ def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> 
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
-    from harness.installation import require_imports
-
-    require_imports(_TRAIN_PARTS, "demo")
+    _require_loop_imports("demo")
     from training.demo import demo_loop
 
     return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
