@@ -310,6 +310,10 @@ class SatoriHF(RecordingModel):
             arguments["images"] = [list(prompt.images) for prompt in prompts]
         return self._processor(**arguments)
 
+    def sent_text(self, prompt: Prompt) -> str:
+        """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""
+        return self._render(prompt.turns)
+
     def _render(self, turns: Sequence[Turn]) -> str:
         """Write the chat as the model's template does."""
         spoken = turns if self._has_system_role else fold_system_turns(turns)

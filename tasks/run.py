@@ -45,7 +45,7 @@ from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
-from tasks.prompts import prompt_hash
+from tasks.prompts import PromptName, Wording, prompts_hash, wording
 
 if TYPE_CHECKING:
     from harness.model_base import RecordingModel
@@ -78,6 +78,12 @@ class RunSpec:
     """Requests under way at a server at once."""
     form: Format = "satori"
     """Format: decides prompt and parser."""
+    prompt: PromptName = "ours"
+    """Whose words ask for the stages."""
+    system_prompt: str | None = None
+    """In place of the system turn; the empty text leaves it out, None keeps the words."""
+    prompt_suffix: str | None = None
+    """In place of what follows the question; the empty text leaves it out, None keeps the words."""
     protocol: Protocol = "strict"
     """How answers become scores."""
     box_frame: BoxFrame | None = None
@@ -112,6 +118,15 @@ class RunSpec:
     """Whether small images are kept in the run folder."""
     judge: Judge | None = None
     """A judge for what rules cannot decide."""
+
+    @property
+    def wording(self) -> Wording:
+        """The words around each question.
+
+        Raises:
+            ConfigError: The format has none of that name.
+        """
+        return wording(self.form, self.prompt, system=self.system_prompt, suffix=self.prompt_suffix)
 
     def to_json(self) -> dict[str, Json]:
         """Return the configuration for the manifest; a judge's key is never written."""
@@ -268,12 +283,17 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
+    words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
     for line in subject.reasons:
         environment.say(line)
+    if words != wording(spec.form):
+        environment.say(
+            f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
+        )
     manifest = _manifest(spec, environment, subject, questions)
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
@@ -430,7 +450,7 @@ def _manifest(
             # None: each task's own budget, which stands in its YAML
             generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens},
             tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
-            prompt_hash=_prompts(questions),
+            prompt_hash=_prompts(spec, questions),
             seed=spec.seed,
             packages=environment.packages,
             scorer_version=SCORER_VERSION,
@@ -457,10 +477,9 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
     )
 
 
-def _prompts(questions: Sequence[_Question]) -> str:
-    """Return a hash over the prompts of every format, so that runs of different formats can share it."""
-    formats: tuple[Format, ...] = ("satori", "satori-think", "freeform", "plain")
-    parts = [prompt_hash(form, question.benchmark) for question in questions for form in formats]
+def _prompts(spec: RunSpec, questions: Sequence[_Question]) -> str:
+    """Return a hash over the prompts of every task."""
+    parts = [prompts_hash(spec.form, spec.wording, question.benchmark) for question in questions]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
@@ -547,7 +566,7 @@ def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> Prepa
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
         arguments["max_new_tokens"] = spec.max_new_tokens
-    options = BuildOptions(format=spec.form, hook=hook, generation_kwargs=arguments)
+    options = BuildOptions(asked=spec.wording, hook=hook, generation_kwargs=arguments)
     return PreparedTask(
         name=benchmark.name,
         lmms_name=benchmark.yaml_name,
