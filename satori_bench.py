@@ -851,8 +851,8 @@ def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
     from rich.console import Console
     from rich.progress import Progress, TextColumn
 
-    column = TextColumn("{task.completed:.0f} {task.description}")
-    with Progress(column, console=Console(stderr=True), transient=True) as bar:
+    console, column = Console(stderr=True), TextColumn("{task.completed:.0f} {task.description}")
+    with Progress(column, console=console, transient=True, disable=not console.is_terminal) as bar:
         counted = bar.add_task(unit, total=None)
         yield lambda: bar.advance(counted)
 
