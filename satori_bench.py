@@ -48,7 +48,7 @@ def _refuse_shadows(*folders: str) -> None:
 _refuse_shadows("harness", "tasks", "reports")
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
-from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
+from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -452,6 +452,7 @@ def _score_config(
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--dtype", default="auto", show_default=True)
+@click.option("--attn-implementation", metavar="NAME", help="Such as sdpa or eager; default: left to transformers.")
 @_dataset_option
 @_data_option
 @_out_option
@@ -501,6 +502,7 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
+    from harness.device_options import device_option_faults
     from harness.judge import Judge
     from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
@@ -518,6 +520,11 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         faults.append("--backend openai needs --base-url, the root of the server's API")
     if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
         faults.append("--base-url and --served-name need --backend openai")
+    if options["backend"] == "openai" and options["attn_implementation"]:
+        faults.append("--attn-implementation is for --backend hf: a server has its own")
+    faults += device_option_faults(
+        options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
+    )
     if faults:
         raise ConfigError("; ".join(faults))
     judge = None
@@ -545,6 +552,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         batch_size=options["batch_size"],
         device=options["device"],
         dtype=options["dtype"],
+        attn_implementation=options["attn_implementation"],
         datasets=parse_dataset_overrides(options["datasets"]),
         data_dir=options["data_dir"],
         out=options["out"],
@@ -562,7 +570,7 @@ def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEn
 
     return RunEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say,
         listener=progress,
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
@@ -621,7 +629,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
-    _warn_of_frame(result.summary)
+    _warn(result.summary)
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
         click.echo(
@@ -679,13 +687,13 @@ def score(
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
     if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
         click.echo("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", err=True)
-    _warn_of_frame(scored.summary)
+    _warn(scored.summary)
     return ExitCode.OK
 
 
-def _warn_of_frame(summary: RunSummary) -> None:
-    """Say when the boxes fit much better in another reading than the one that they were scored in."""
-    if summary.audit is not None and (warning := summary.audit.warning()):
+def _warn(summary: RunSummary) -> None:
+    """Say what one must know before believing the numbers: boxes that fit another reading, texts that are all alike."""
+    for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
@@ -729,7 +737,7 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
     _show_reasons(summary.tasks)
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
-    _warn_of_frame(summary)
+    _warn(summary)
     _renew_page(run_folder)
     return ExitCode.OK
 
@@ -759,8 +767,9 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
                          help="Default: shapes by its name, a file by its columns."),
             click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
             click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
-            click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
-                         help="What the boxes in the files are; input_px: pixels of the row's width x height."),
+            click.option("--box-frame", type=click.Choice(GOLD_FRAMES),
+                         help="What the boxes in the files are; input_px: pixels of the row's width x height. Default: "
+                         "pixels of the image (image_px), and suspicious of anything else."),
             click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
                          help="Shapes: how large and how hard."),
             click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
@@ -785,7 +794,7 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     """Check training data, file by file and row by row.
 
     SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
-    rows cannot be used.
+    rows cannot be used, or boxes seem to be in another frame.
     """
     import json
 
@@ -796,7 +805,7 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     with _row_progress("rows checked") as on_row:
         check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
     click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
-    return ExitCode.USAGE if check.faulty else ExitCode.OK
+    return ExitCode.USAGE if check.faulty or check.suspect else ExitCode.OK
 
 
 @data.command("build")
@@ -1326,6 +1335,13 @@ def doctor(
 # --- verbs: training ----------------------------------------------------------------------------------------------
 
 
+_gpu_option = click.option(
+    "--gpu-gib",
+    type=click.FloatRange(0, min_open=True),
+    help="Memory of a GPU that --dry-run plans for; default: the GPU here, or an 80 GB one.",
+)
+
+
 @cli.group()
 def train() -> None:
     """Make the next checkpoint: a cold start (sft), then reinforcement learning with the scorer's rewards (grpo)."""
@@ -1334,7 +1350,8 @@ def train() -> None:
 @train.command("sft")
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
 @click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
-@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
 def train_sft(ctx: click.Context, **options: Any) -> int:
@@ -1345,7 +1362,8 @@ def train_sft(ctx: click.Context, **options: Any) -> int:
 @train.command("grpo")
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
 @click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
-@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
 def train_grpo(ctx: click.Context, **options: Any) -> int:
@@ -1353,7 +1371,16 @@ def train_grpo(ctx: click.Context, **options: Any) -> int:
     return _train(ctx, "grpo", **options)
 
 
-def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, dry_run: bool, as_json: bool) -> int:
+def _train(
+    ctx: click.Context,
+    stage: str,
+    *,
+    file: Path,
+    profile: str | None,
+    dry_run: bool,
+    gpu_gib: float | None,
+    as_json: bool,
+) -> int:
     """Read the settings, then plan, launch or train."""
     import json
 
@@ -1365,20 +1392,30 @@ def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, d
     _quiet_libraries(debug=ctx.obj["debug"])
     require_imports(_TRAIN_PARTS, "train")
     from training.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.machine import check_machine, this_machine
     from training.profiles import PROFILES
 
-    launched = PROFILES[settings.profile].launch is not None
-    if dry_run or (launched and not is_launched()):
-        plan = plan_launch(settings, file)
-        if launched:
-            write_launch_file(plan, settings)
-        if dry_run:
-            _show_launch(plan, as_json=as_json)
-            return ExitCode.OK
-        return launch(plan)
-    from reports.progress import RunProgress
+    machine = this_machine(gpu_gib)
+    if dry_run:
+        _show_launch(plan_launch(settings, file, machine), as_json=as_json)
+        return ExitCode.OK
+    from training.train import check_inputs, process_rank
     from training.train import train as train_stage
 
+    if not is_launched():
+        check_machine(settings, machine)
+        check_inputs(settings)
+        plan = plan_launch(settings, file, machine)
+        if plan.memory.fits is False:
+            click.echo("\n".join(["warning: the memory may not do.", *plan.memory.lines]), err=True)
+        if PROFILES[settings.profile].launch is not None:
+            write_launch_file(plan, settings)
+            return launch(plan)
+    from reports.progress import RunProgress
+
+    if process_rank() > 0:  # the first of several processes speaks for all
+        train_stage(settings, _train_environment(None))
+        return ExitCode.OK
     with RunProgress(sys.stderr) as progress:
         trained = train_stage(settings, _train_environment(progress))
     facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
@@ -1396,15 +1433,15 @@ def _show_launch(plan: Any, *, as_json: bool) -> None:
         return
     variables = [f"{name}={value}" for name, value in plan.environment.items()]
     click.echo(" ".join([*variables, shlex.join(plan.command)]))
-    for line in (*plan.algebra, *plan.memory, *plan.notes):
+    for line in (*plan.algebra, *plan.memory.lines, *plan.notes):
         click.echo(line)
     for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
         if table is not None:
             click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
 
 
-def _train_environment(progress: Any) -> Any:
-    """Return what training takes from its surroundings."""
+def _train_environment(progress: RunProgress | None) -> Any:
+    """Return what training takes from its surroundings; without a listener nothing is said either."""
     from datetime import UTC, datetime
     from importlib import metadata
 
@@ -1414,7 +1451,7 @@ def _train_environment(progress: Any) -> Any:
 
     return TrainEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say if progress is not None else lambda _: None,
         packages={**package_versions(), "trl": metadata.version("trl")},
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
         watch=Watch(listener=progress),
@@ -1423,15 +1460,20 @@ def _train_environment(progress: Any) -> Any:
 
 @cli.command()
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the loop.")
+@click.option("--dry-run", is_flag=True, help="Print each step with its algebra and memory; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
-def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
+def loop(ctx: click.Context, file: Path, dry_run: bool, gpu_gib: float | None, as_json: bool) -> int:
     """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
     from training.loop_settings import read_loop
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
     _require_loop_imports("loop")
+    if dry_run:
+        _show_outlook(settings, gpu_gib, as_json=as_json)
+        return ExitCode.OK
     return _run_loop(settings, as_json=as_json)
 
 
@@ -1443,6 +1485,23 @@ def _require_loop_imports(verb: str) -> None:
     require_imports([*RUN_PARTS, MODEL_PARTS["hf"], *_TRAIN_PARTS], verb)
 
 
+def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
+    """Print what a loop would do."""
+    import json
+
+    from training.loop_dry_run import outlook
+    from training.machine import this_machine
+
+    found = outlook(settings, this_machine(gpu_gib))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+        return
+    for heading, *facts in found.steps:
+        click.echo("\n".join([heading, *(f"    {fact}" for fact in facts)]))
+    for note in found.notes:
+        click.echo(note)
+
+
 def _run_loop(settings: Any, *, as_json: bool) -> int:
     """Run a loop and print its comparison."""
     from dataclasses import replace
@@ -1452,18 +1511,24 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from reports.progress import RunProgress
     from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
+    from training.loop_plan import DataPaths, plan_loop, stages_of
+    from training.machine import check_machine, this_machine
 
+    machine = this_machine()
+    for stage in stages_of(plan_loop(settings, DataPaths(settings.data.sft, settings.data.grpo))):
+        check_machine(stage, machine)
     said: set[str] = set()
 
-    def say_once(text: str) -> None:
-        """Say what was decided about a checkpoint once, not at each of its benchmarks."""
-        if text not in said:
-            click.echo(text, err=True)
-        said.add(text)
-
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+
+        def say_once(text: str) -> None:
+            """Say what was decided about a checkpoint once, not at each of its benchmarks."""
+            if text not in said:
+                progress.say(text)
+            said.add(text)
+
         run_environment = replace(_run_environment(progress, interruption), say=say_once)
-        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)

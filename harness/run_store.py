@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -131,9 +131,10 @@ class OpenRun:
         """Where thumbnails go."""
         return self.folder / MEDIA_NAME
 
-    def publish(self, scores: Mapping[str, Json], *, now: datetime) -> Path:
+    def publish(self, scores: Mapping[str, Json], *, now: datetime, warnings: Sequence[str] = ()) -> Path:
         """Finish the run: tables, scores, checksums, then one rename; return the published folder.
 
+        `warnings`, what a reader must know before believing the scores, go into the manifest.
         Until the rename nothing but the `.partial` folder exists, and a refused step leaves a run that can be resumed.
         What else is to be in the checksums (thumbnails, index.html) must be in the folder by now.
 
@@ -145,7 +146,9 @@ class OpenRun:
             _remove_leftovers(self.folder)
             write_parquet(self.folder / PARQUET_NAME, read_records(self.journal.path))
             write_atomically(self.folder / SCORES_NAME, scores_bytes(scores))
-            self._write_manifest(replace(self.manifest, status="complete", finished_utc=utc_text(now)))
+            said: dict[str, Json] = {"warnings": list(warnings)} if warnings else {}
+            other = {name: value for name, value in self.manifest.other.items() if name != "warnings"} | said
+            self._write_manifest(replace(self.manifest, status="complete", finished_utc=utc_text(now), other=other))
             _write_sums(self.folder, _checksums(self.folder))
             sync_folder(self.folder)
             stem = self.folder.name.removesuffix(PARTIAL_SUFFIX)

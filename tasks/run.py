@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.device_options import check_device_options
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluate import (
     PreparedTask,
@@ -38,14 +39,16 @@ from harness.rescore import PageWriter
 from harness.run_store import OpenRun, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
-from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Sample, ScoreConfig
+from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Record, Sample, ScoreConfig
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
+from tasks.images import image_facts_of
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
 from tasks.prompts import PromptName, Wording, prompts_hash, wording
+from tasks.verify import suspected_gold_frame
 
 if TYPE_CHECKING:
     from harness.model_base import RecordingModel
@@ -106,6 +109,8 @@ class RunSpec:
     """As torch calls it, or `auto`."""
     dtype: str = "auto"
     """As torch calls it, or `auto`."""
+    attn_implementation: str | None = None
+    """As transformers calls it; None leaves it to transformers."""
     datasets: Mapping[str, DatasetOverride] = field(default_factory=dict[str, DatasetOverride])
     """Other data, by task."""
     data_dir: Path | None = None
@@ -281,12 +286,16 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
     """Check, load, ask, judge, publish."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
     words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
+    for question in questions:
+        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
+            environment.say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
     for line in subject.reasons:
         environment.say(line)
@@ -311,7 +320,7 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
                 check_mean(timing, task, summary.values.get(task, ()))
         if environment.write_page is not None:
             environment.write_page(run.folder, run.manifest, summary)
-        folder = run.publish(summary.to_json(), now=environment.now())
+        folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 
 
@@ -350,7 +359,7 @@ def _subject(spec: RunSpec) -> _Subject:
     """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
     if spec.backend == "openai" and not Path(spec.model).exists():
         return _served_by_name(spec)
-    checkpoint = inspect_checkpoint(spec.model)
+    checkpoint = inspect_checkpoint(spec.model, served=spec.backend == "openai")
     limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
     reason = f"follows from model_type {checkpoint.model_type}"
     if checkpoint.box_frame is None:
@@ -514,6 +523,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
         spec.model,
         device=spec.device,
         dtype=spec.dtype,
+        attn_implementation=spec.attn_implementation,
         batch_size=spec.batch_size,
         min_pixels=low,
         max_pixels=high,
@@ -540,11 +550,7 @@ def _ask_all(
     environment: RunEnvironment,
 ) -> dict[str, TaskTiming]:
     """Ask task after task, skipping what the journal has; samples that ended in an error are asked again."""
-    answered: dict[tuple[str, str], Generation] = {
-        (record.sample.task, record.sample.id): record.generation
-        for record in read_records(run.journal.path)
-        if record.generation.error is None
-    }
+    answered = _journalled(read_records(run.journal.path), questions)
     media = run.media_folder if spec.thumbnails else None
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
@@ -554,6 +560,30 @@ def _ask_all(
         task = _prepare(question, recorder, spec)
         timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
     return timings
+
+
+def _journalled(records: Iterable[Record], questions: Sequence[_Question]) -> dict[tuple[str, str], Generation]:
+    """Return the answers that a resumed run need not ask for again: no errors, and about pictures as they are shown.
+
+    An earlier version may have shown a picture lying that is shown upright now; its hash says so.
+    """
+    generations: dict[tuple[str, str], Generation] = {}
+    pictures: dict[tuple[str, str], str] = {}
+    for record in records:
+        key = (record.sample.task, record.sample.id)
+        if record.generation.error is None:
+            generations[key], pictures[key] = record.generation, record.sample.image_sha256
+    if not generations:
+        return generations
+    for question in questions:
+        adapter = adapter_of(question.benchmark)
+        for doc in question.data:
+            key = (question.benchmark.name, adapter.id_of(doc))
+            if pictures.get(key):
+                facts = image_facts_of(adapter.image_value(doc))
+                if facts is not None and facts.sha256 != pictures[key]:
+                    del generations[key]
+    return generations
 
 
 def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> PreparedTask:
