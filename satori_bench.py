@@ -12,11 +12,40 @@ import os
 import re
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
+
+
+def _refuse_shadows(*folders: str) -> None:
+    """Leave, saying what to do, where another folder answers to the name of one of ours.
+
+    A folder without `__init__.py` does not: Python takes it only where no package of that name is found anywhere.
+    """
+    home = Path(__file__).resolve().parent
+    for folder in folders:
+        spec = find_spec(folder)
+        origin = Path(spec.origin).resolve() if spec is not None and spec.origin else home / folder / "__init__.py"
+        if origin.parent == home / folder:
+            continue
+        other = origin.parent if origin.name == "__init__.py" else origin
+        on_path = [Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        mend = "start `satori-bench`, or `python -P -m satori_bench`"  # without -P the current folder comes first
+        if other.parent in on_path:
+            mend = f"start `env -u PYTHONPATH satori-bench ...` (PYTHONPATH names {other.parent})"
+        click.echo(
+            f"error: {other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the "
+            f"wrong one. Mend: {mend}, or give {other.name} another name",
+            err=True,
+        )
+        sys.exit(2)
+
+
+# Before anything of ours is imported. `training` is looked at by the verbs that need it: many projects have one.
+_refuse_shadows("harness", "tasks", "reports")
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
@@ -84,7 +113,28 @@ class Verb(click.Command):
         if ctx.params.pop("show_config", False):
             _print_config(ctx)
             return ExitCode.OK
+        _check_surroundings(ctx)
         return super().invoke(ctx)
+
+
+_EXTRA_OF_VERB = {"run": "run", "train": "train", "loop": "train", "demo": "train", "variance-probe": "train"}
+"""Verbs that need more than the core, and the extra that brings it."""
+_TRAIN_PARTS = ("training.demo", "training.launch", "training.loop", "training.train", "training.variance_probe")
+"""What these verbs import of ours, and with it of TRL and its companions."""
+
+
+def _check_surroundings(ctx: click.Context) -> None:
+    """Refuse a verb whose libraries are missing, or whose modules another folder shadows."""
+    top = ctx
+    while top.parent is not None and top.parent.parent is not None:
+        top = top.parent
+    verb = top.info_name or ""
+    if verb == "data" or _EXTRA_OF_VERB.get(verb) == "train":
+        _refuse_shadows("training")
+    if verb in _EXTRA_OF_VERB:
+        from harness.installation import require_extra
+
+        require_extra(_EXTRA_OF_VERB[verb], verb)
 
 
 class Verbs(click.Group):
@@ -356,6 +406,16 @@ def _one_line(fault: click.ClickException) -> str:
     return f"{message} (see {context.command_path} --help)" if context is not None else message
 
 
+def _fail_unexpected(fault: Exception) -> NoReturn:
+    """Leave after an error that nobody foresaw: of a library that is missing or does not fit, else of ours."""
+    if isinstance(fault, ImportError):
+        from harness.installation import explain_import
+
+        if mend := explain_import(fault):
+            _fail(mend, ExitCode.USAGE)
+    _fail(f"unexpected {type(fault).__name__}: {fault} (this is a bug; --debug shows where)", ExitCode.CRASH)
+
+
 def _leave_interrupted() -> NoReturn:
     """Leave after Ctrl-C; the journal was closed on the way up.
 
@@ -393,7 +453,7 @@ def main() -> NoReturn:
     except Exception as fault:
         if debug:
             raise
-        _fail(f"unexpected {type(fault).__name__}: {fault} (this is a bug; --debug shows where)", ExitCode.CRASH)
+        _fail_unexpected(fault)
     sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
 
 
@@ -972,10 +1032,13 @@ def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
 @contextmanager
 def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
     """Count rows on stderr, on a terminal only."""
-    from tqdm import tqdm
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
 
-    with tqdm(unit=f" {unit}", disable=None, leave=False) as bar:
-        yield bar.update
+    console, column = Console(stderr=True), TextColumn("{task.completed:.0f} {task.description}")
+    with Progress(column, console=console, transient=True, disable=not console.is_terminal) as bar:
+        counted = bar.add_task(unit, total=None)
+        yield lambda: bar.advance(counted)
 
 
 # --- verbs: compare, gate, noise ----------------------------------------------------------------------------------
@@ -1306,6 +1369,15 @@ def tasks_show(name: str) -> int:
     return ExitCode.OK
 
 
+@tasks.command("path")
+def tasks_path() -> int:
+    """Print the folder of the tasks' YAML files, for the --include_path of plain lmms-eval."""
+    from tasks.benchmark import TASKS_DIR
+
+    click.echo(str(TASKS_DIR))
+    return ExitCode.OK
+
+
 @tasks.command("prompt")
 @click.argument("name", metavar="TASK")
 @click.option("--row", metavar="ID", help="Sample id; default: the first row.")
@@ -1469,7 +1541,9 @@ def runs_verify(run_name: str, out: Path) -> int:
 @click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], show_default=False)
 @click.option("--judge-url")
 @_json_option
+@click.pass_context
 def doctor(
+    ctx: click.Context,
     names: str,
     data_dir: Path | None,
     out: Path,
@@ -1478,13 +1552,14 @@ def doctor(
     judge_url: str | None,
     as_json: bool,
 ) -> int:
-    """Check dependencies, device, disk and data before a run."""
+    """Check imports, versions, device, disk and data before a run. Exits with 2 where `run` would fail."""
+    _quiet_libraries(debug=ctx.obj["debug"])
     import json
     from dataclasses import asdict
 
     from tasks.doctor import DoctorSpec, diagnose
 
-    found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url)))
+    found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url), _TRAIN_PARTS))
     if as_json:
         click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in found]}, indent=2))
     else:
@@ -1547,11 +1622,13 @@ def _train(
     """Read the settings, then plan, launch or train."""
     import json
 
+    from harness.installation import require_imports
     from training.settings import merge_tables, read_toml, train_settings
 
     table = merge_tables(read_toml(file), {"profile": profile} if profile else {})
     settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
     _quiet_libraries(debug=ctx.obj["debug"])
+    require_imports(_TRAIN_PARTS, "train")
     from training.launch import is_launched, launch, plan_launch, write_launch_file
     from training.machine import check_machine, this_machine
     from training.profiles import PROFILES
@@ -1631,10 +1708,19 @@ def loop(ctx: click.Context, file: Path, dry_run: bool, gpu_gib: float | None, a
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
+    _require_loop_imports("loop")
     if dry_run:
         _show_outlook(settings, gpu_gib, as_json=as_json)
         return ExitCode.OK
     return _run_loop(settings, as_json=as_json)
+
+
+def _require_loop_imports(verb: str) -> None:
+    """Refuse a verb that trains and benchmarks where either cannot work, before it makes anything."""
+    from harness.installation import require_imports
+    from tasks.doctor import MODEL_PARTS, RUN_PARTS
+
+    require_imports([*RUN_PARTS, MODEL_PARTS["hf"], *_TRAIN_PARTS], verb)
 
 
 def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
@@ -1725,6 +1811,7 @@ def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> 
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
+    _require_loop_imports("demo")
     from training.demo import demo_loop
 
     return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
@@ -1768,10 +1855,13 @@ def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **option
     _quiet_libraries(debug=ctx.obj["debug"])
     import json
 
+    from harness.installation import require_imports
     from reports.probe_table import probe_lines, probe_table
     from reports.progress import RunProgress
     from reports.terminal import write
     from tasks.run import package_versions
+
+    require_imports(_TRAIN_PARTS, "variance-probe")
     from training.probe_spec import ProbeSpec
     from training.variance_probe import probe_to_json, run_probe
 

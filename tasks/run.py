@@ -31,6 +31,7 @@ from harness.evaluate import (
     evaluate_task,
     judged_records,
 )
+from harness.installation import require_imports
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
@@ -44,6 +45,7 @@ from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
+from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.images import image_facts_of
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
 from tasks.prompts import PromptName, Wording, prompts_hash, wording
@@ -318,6 +320,7 @@ def _run(
     if equal is not None:
         environment.say(_already_finished(equal, spec, subject))
         return _stored_result(load_run(equal))
+    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
         _announce(run, environment, start_from)
