@@ -15,7 +15,7 @@ import gc
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -172,6 +172,12 @@ class RecordingModel(lmms, abc.ABC):
         raised: the batch is asked again in halves. Any other error ends the run.
         """
 
+    def batch_recorded(self) -> None:  # noqa: B027 - most backends have nothing to do
+        """Called when a batch has been recorded; a backend may end the run here, at no loss."""
+
+    def take_up(self, answered: Iterable[Generation]) -> None:  # noqa: B027 - as above
+        """Called before a run that was killed goes on, with what it has been answered."""
+
     def release_memory(self) -> None:
         """Give back what a failed batch left behind; called before a smaller one is tried."""
         gc.collect()
@@ -305,6 +311,7 @@ class RecordingModel(lmms, abc.ABC):
                     self._recorded(ask, generation, prompt.images[0] if prompt.images else None)
                     for (ask, prompt), generation in zip(piece, generations, strict=True)
                 ]
+                self.batch_recorded()
             yield from recorded
             start += len(piece)
 
