@@ -22,19 +22,17 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
-from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import httpx
 
 from harness.chat_reply import ChatReply, error_words, failed, one_line, read_reply, seconds
 from harness.errors import ConfigError
+from harness.web_address import address_of, joined, removable, secret_values, shown_url, without_secrets
 
 DEFAULT_TIMEOUT_S = 600.0
 """Seconds that one request may take, from its first byte to the last of its reply."""
 DEFAULT_URL = "https://api.openai.com/v1"
 """Root of the API where none is given."""
-REMOVED_KEY = "[key removed]"
-"""Stands where a key stood."""
 _MOST_REPLY_BYTES = 32 * 2**20
 """A reply that is longer is none; a text of a million tokens has a few million bytes."""
 _MOST_REDIRECTS = 5
@@ -45,9 +43,9 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
 _LONGEST_ASKED_WAIT_S = 60.0
 """A server that asks for a longer wait is not waited for."""
-_SECRET_NAMES = re.compile(r"key|token|secret|sig|pass|auth", re.IGNORECASE)
-"""Names of query parameters that hold secrets."""
-_REFUSES = re.compile(r"unsupported|not support|unknown|unrecognized|not allowed|only the default|deprecated", re.I)
+_REFUSES = re.compile(
+    r"unsupported|not support|unknown|unrecognized|not allowed|only the default|deprecated", re.IGNORECASE
+)
 """Words of a server that refuses an argument."""
 
 Body: TypeAlias = dict[str, Any]
@@ -97,7 +95,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Wording:
+class Terms:
     """How a server wants its requests written, as far as its refusals have told."""
 
     budget_field: str = "max_tokens"
@@ -127,7 +125,7 @@ class ChatClient:
         Raises:
             ConfigError: the address or the key cannot be one.
         """
-        address = _address_of(server.base_url)
+        address = address_of(server.base_url)
         if address is None or address.scheme not in {"http", "https"} or not address.netloc:
             raise ConfigError(
                 f"{shown_url(server.base_url)!r} is no address of a server: write it as http://localhost:8000/v1"
@@ -137,9 +135,9 @@ class ChatClient:
                 "the key holds characters that no HTTP header can carry: give the right one with --api-key"
             )
         self.server = server
-        self.wording = Wording()
+        self.terms = Terms()
         self._address = address
-        self._secrets = _to_remove([server.api_key, address.password or "", *_secret_values(address), *secrets])
+        self._secrets = removable([server.api_key, address.password or "", *secret_values(address), *secrets])
         self._say = say
         self._http: httpx.AsyncClient | None = None
         self._loop = asyncio.new_event_loop()
@@ -225,12 +223,12 @@ class ChatClient:
         """Ask until there is an answer, or no hope of one."""
         tries = adaptations = 0
         while True:
-            written = self.wording.written(body)
+            written = self.terms.written(body)
             got = await self._send("POST", "chat/completions", written)
             outcome = got.outcome()
             if got.status in {400, 422} and adaptations < _MOST_ADAPTATIONS:
                 adaptations += 1
-                if self._adapt(written, outcome) or self.wording.written(body) != written:
+                if self._adapt(written, outcome) or self.terms.written(body) != written:
                     continue
             if tries >= self.server.retries or not _helps_to_ask_again(got, outcome):
                 return outcome
@@ -241,7 +239,7 @@ class ChatClient:
         """Learn from a refusal how the server wants its requests; tell whether there was something to learn."""
         words = outcome.reply.failure or ""
         if "max_tokens" in sent and "max_completion_tokens" in words:
-            self.wording.budget_field = "max_completion_tokens"
+            self.terms.budget_field = "max_completion_tokens"
             self._say(f"{self.server.model} refuses max_tokens: the budget goes as max_completion_tokens from here on")
             return True
         if not _REFUSES.search(words):
@@ -249,7 +247,7 @@ class ChatClient:
         # Left out only where the words name it and the answer is the same without it, or said to be another: a greedy
         # run's temperature, and stop strings, which are cut here as well.
         if sent.get("temperature") == 0 and "temperature" in words:
-            self.wording.left_out.add("temperature")
+            self.terms.left_out.add("temperature")
             self._say(
                 f"warning: {self.server.model} refuses temperature 0 ({words}): it is left out from here on, so the "
                 "server samples at a temperature of its own and a second run may answer otherwise; "
@@ -257,7 +255,7 @@ class ChatClient:
             )
             return True
         if "stop" in sent and re.search(r"\bstop\b", words):
-            self.wording.left_out.add("stop")
+            self.terms.left_out.add("stop")
             self._say(f"{self.server.model} refuses stop strings: texts are cut at them here")
             return True
         return False
@@ -277,7 +275,7 @@ class ChatClient:
         if self._http is None:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.server.concurrency)
             self._http = httpx.AsyncClient(timeout=None, limits=limits, follow_redirects=False)  # noqa: S113 - see _send
-        url = httpx.URL(_join(self._address, path))
+        url = httpx.URL(joined(self._address, path))
         content = None if body is None else json.dumps(body).encode("ascii")
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._address.username is None:
@@ -387,65 +385,3 @@ def _same_host(one: httpx.URL, other: httpx.URL) -> bool:
         return False
     same = (one.scheme, one.port) == (other.scheme, other.port)
     return same or (one.scheme == "http" and other.scheme == "https")
-
-
-def _address_of(address: str) -> SplitResult | None:
-    """Return the parts of an address; None for what cannot be one."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port, parts.hostname
-        httpx.URL(address)
-    except (ValueError, httpx.InvalidURL, TypeError):
-        return None
-    return parts if parts.hostname else None
-
-
-def _join(address: SplitResult, path: str) -> str:
-    """Return the address of one of an API's services; a query, such as an api-version, stays."""
-    return urlunsplit(address._replace(path=f"{address.path.rstrip('/')}/{path}", fragment=""))
-
-
-def shown_url(address: str) -> str:
-    """Return an address without the password and the keys in it, for people and for the manifest."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address
-    query = "&".join(part for part in parts.query.split("&") if not _SECRET_NAMES.search(part.partition("=")[0]))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
-
-
-def _secret_values(address: SplitResult) -> list[str]:
-    """Return what may be secret in the query of an address."""
-    pairs = [part.partition("=") for part in address.query.split("&")]
-    return [value for name, _, value in pairs if _SECRET_NAMES.search(name)]
-
-
-# Keys
-
-
-def _to_remove(secrets: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys that are looked for in replies, the longest first.
-
-    Words that a model may write of itself stay: `none`, `EMPTY` and the like stand for a key where none is needed.
-    """
-    found = {secret for secret in secrets if len(secret) >= 12 or (len(secret) >= 6 and not secret.isalpha())}
-    return tuple(sorted(found, key=len, reverse=True))
-
-
-def without_secrets(value: object, secrets: Sequence[str]) -> object:
-    """Return a JSON value with each secret in its texts replaced; what nests it too deeply has ended in an error before."""
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, REMOVED_KEY)
-        return value
-    if isinstance(value, list):
-        return [without_secrets(item, secrets) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        return {
-            cast("str", without_secrets(name, secrets)): without_secrets(item, secrets)
-            for name, item in cast("dict[str, object]", value).items()
-        }
-    return value
-
-

@@ -240,7 +240,9 @@ def _written(message: dict[str, object]) -> tuple[str, str]:
     found = ["".join(thoughts)]
     provider = _object(message.get("provider_specific_fields"))
     for source in (message, provider):
-        found += ["".join(text for _, text in _parts(source.get(name), within_thought=True)) for name in _THOUGHT_FIELDS]
+        found += [
+            "".join(text for _, text in _parts(source.get(name), within_thought=True)) for name in _THOUGHT_FIELDS
+        ]
     return joined, _one_thought(found, joined)
 
 

@@ -435,6 +435,8 @@ class SideDetail:
     """Generated tokens; None when unknown."""
     error: str | None
     """Why there is no text; None when there is."""
+    prompt: str | None = None
+    """The prompt as it was sent; None where the run does not hold it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import torch
@@ -32,10 +33,12 @@ from transformers.generation.logits_process import (
 )
 
 from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint, override_limits
+from harness.control_tokens import ControlTokens, tokens_of_folder
 from harness.decoding import Decoding, cut_at_stop, sample_seed
 from harness.errors import ConfigError
+from harness.extra_fields import check_template_kwargs, read_json_object
 from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
-from harness.values import Generation, PixelLimits, Size
+from harness.values import Generation, Json, PixelLimits, Size
 
 _TAGS = frozenset(
     f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
@@ -112,7 +115,7 @@ class _Processor(Protocol):
     image_processor: _ImageProcessor
 
     def apply_chat_template(
-        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool
+        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool, **variables: Json
     ) -> str: ...
 
     def __call__(self, **arguments: object) -> ModelInputs: ...
@@ -210,6 +213,7 @@ class SatoriHF(RecordingModel):
         trust_remote_code: bool = False,
         revision: str | None = None,
         seed: int = 0,
+        chat_template_kwargs: str | Mapping[str, Json] | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -225,6 +229,7 @@ class SatoriHF(RecordingModel):
             trust_remote_code: Whether code that comes with the checkpoint may run.
             revision: Of a hub id.
             seed: Of sampled decoding.
+            chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated.
@@ -235,6 +240,8 @@ class SatoriHF(RecordingModel):
         self.checkpoint = inspect_checkpoint(pretrained, revision=revision)
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
+        self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
+        check_template_kwargs(self._template_kwargs)
         self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
         self._model = _load_model(
             self.checkpoint,
@@ -249,7 +256,9 @@ class SatoriHF(RecordingModel):
         self._model.generation_config = cast("_Ends", neutral)
         self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
         self._hidden_ids = _hidden_ids(tokenizer)
-        self._placeholders = _placeholder_texts(self._processor)
+        self._tokens = ControlTokens(
+            {*_placeholder_texts(self._processor), *tokens_of_folder(Path(self.checkpoint.processor_path))}
+        )
         self._has_system_role = has_system_role(self._processor)
         self.start_batches_at(_guess_batch_size(self.device))
 
@@ -310,21 +319,25 @@ class SatoriHF(RecordingModel):
             arguments["images"] = [list(prompt.images) for prompt in prompts]
         return self._processor(**arguments)
 
+    def sent_text(self, prompt: Prompt) -> str:
+        """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""
+        return self._render(prompt.turns)
+
     def _render(self, turns: Sequence[Turn]) -> str:
         """Write the chat as the model's template does."""
         spoken = turns if self._has_system_role else fold_system_turns(turns)
         conversation: list[dict[str, object]] = [
             {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
         ]
-        return self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        return self._processor.apply_chat_template(
+            conversation, tokenize=False, add_generation_prompt=True, **self._template_kwargs
+        )
 
     def _template_part(self, part: object) -> dict[str, object]:
         """Write one part for the template; a placeholder written in a question must not call for an image."""
         if not isinstance(part, str):
             return {"type": "image"}
-        for placeholder in self._placeholders:
-            part = part.replace(placeholder, f"{placeholder[0]} {placeholder[1:]}")
-        return {"type": "text", "text": part}
+        return {"type": "text", "text": self._tokens.taken_apart(part)}
 
     def _generation_arguments(self, decoding: Decoding) -> dict[str, object]:
         """Return what `generate` is told; sampling is done by `SeededSampling` on top of greedy search."""

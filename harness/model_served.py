@@ -28,7 +28,7 @@ from harness.control_tokens import ControlTokens
 from harness.decoding import cut_at_stop, sample_seed
 from harness.errors import ConfigError, IncompleteError, UserError, did_you_mean
 from harness.extra_fields import check_extra_body, check_template_kwargs, read_json_object
-from harness.model_base import Prompt, RecordingModel, Turn
+from harness.model_base import Prompt, RecordingModel, Turn, transcript
 from harness.values import Generation, Json, PixelLimits, Size
 
 if TYPE_CHECKING:
@@ -146,6 +146,10 @@ class SatoriServed(RecordingModel):
         self._check_thoughts(outcomes)
         return generations
 
+    def sent_text(self, prompt: Prompt) -> str:
+        """Return the prompt turn by turn, as the server gets it."""
+        return transcript(self._neutral(prompt.turns))
+
     def batch_recorded(self) -> None:
         """End the run where the batch that was just recorded showed that asking on is of no use.
 
@@ -161,12 +165,12 @@ class SatoriServed(RecordingModel):
             self._answered = True
             self._reply_models[generation.reply_model or self._client.server.model] += 1
 
-    def served(self) -> dict[str, Json]:
-        """Return what the manifest says about how the server was asked and which models replied."""
-        wording = self._client.wording
+    def facts(self) -> dict[str, Json]:
+        """Return how the server was asked and which models replied."""
+        terms = self._client.terms
         return {
-            "budget_field": wording.budget_field,
-            "left_out": sorted(wording.left_out),
+            "budget_field": terms.budget_field,
+            "left_out": sorted(terms.left_out),
             "reply_models": dict(self._reply_models),
         }
 
@@ -175,7 +179,7 @@ class SatoriServed(RecordingModel):
         decoding = prompt.decoding
         body: dict[str, Any] = {
             "model": self._client.server.model,
-            "messages": [self._message(turn) for turn in prompt.turns],
+            "messages": list(map(_message, self._neutral(prompt.turns))),
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
         }
@@ -193,24 +197,21 @@ class SatoriServed(RecordingModel):
             body["repetition_penalty"] = decoding.repetition_penalty
         return body | self._extra
 
-    def _message(self, turn: Turn) -> dict[str, Any]:
-        """Return a turn as the API wants it; a turn of text alone is a plain string, which every server takes."""
-        if not turn.images:
-            text = "".join(part for part in turn.parts if isinstance(part, str))
-            return {"role": turn.role, "content": self._tokens.taken_apart(text)}
-        parts: list[dict[str, Any]] = []
-        for part in turn.parts:
-            if isinstance(part, str):
-                parts.append({"type": "text", "text": self._tokens.taken_apart(part)})
-            else:
-                parts.append({"type": "image_url", "image_url": {"url": _png_url(cast("Image.Image", part))}})
-        return {"role": turn.role, "content": parts}
+    def _neutral(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+        """Return a chat in which no text calls for a picture or a turn."""
+        apart = self._tokens.taken_apart
+        return tuple(
+            Turn(turn.role, tuple(apart(part) if isinstance(part, str) else part for part in turn.parts))
+            for turn in turns
+        )
 
     def _generation(self, prompt: Prompt, outcome: Outcome) -> Generation:
         """Return what is recorded of one request."""
         reply = outcome.reply
         if reply.failure is not None:
-            return Generation(text="", error=f"request failed: {reply.failure}", reply_model=self._other_name(reply.model))
+            return Generation(
+                text="", error=f"request failed: {reply.failure}", reply_model=self._other_name(reply.model)
+            )
         first = prompt.images[0] if prompt.images and self.pixel_limits is not None else None
         content, stopped = cut_at_stop(reply.content, prompt.decoding.until)
         return Generation(
@@ -343,6 +344,19 @@ def connect(server: Server, *, secrets: Sequence[str] = (), say: Callable[[str],
             f"{did_you_mean(server.model, listed)} Name it with --served-name"
         )
     return client
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    """Return a turn as the API wants it; a turn of text alone is a plain string, which every server takes."""
+    if not turn.images:
+        return {"role": turn.role, "content": "".join(part for part in turn.parts if isinstance(part, str))}
+    parts: list[dict[str, Any]] = []
+    for part in turn.parts:
+        if isinstance(part, str):
+            parts.append({"type": "text", "text": part})
+        else:
+            parts.append({"type": "image_url", "image_url": {"url": _png_url(cast("Image.Image", part))}})
+    return {"role": turn.role, "content": parts}
 
 
 def _png_url(image: Image.Image) -> str:

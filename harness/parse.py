@@ -86,6 +86,11 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
     return _read_first(text, form, on_one_line=selection == "paper_benchmark", truncated=truncated)
 
 
+def stage_text(text: str, form: Format, kind: StageKind) -> str | None:
+    """Return the text of the last complete stage of a kind, without its tags; None when there is none."""
+    return _last_stages(text, form)[0].get(kind)
+
+
 def _plain(text: str, *, truncated: bool) -> Response:
     """Take the whole text for the answer."""
     faults: set[Fault] = set()

@@ -155,6 +155,15 @@ class OpenRun:
         self.journal.close()
         return self.folder
 
+    def note(self, name: str, facts: Mapping[str, Json]) -> None:
+        """Keep in the manifest what only the run itself showed, such as how a server replied.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        with _disk("write to", self.folder):
+            self._write_manifest(replace(self.manifest, other={**self.manifest.other, name: dict(facts)}))
+
     def fail(self, *, now: datetime) -> None:
         """Note in the manifest that the run was given up; its folder stays `.partial` and can still be resumed.
 

@@ -236,6 +236,9 @@ class Generation:
     """Why there is no text (unreadable image, failed request); None when there is."""
     reply_model: str | None = None
     """The model that a server says wrote the text, where that is not the name that was asked; None otherwise."""
+    prompt: str | None = None
+    """The prompt as it was sent: after the chat template, or turn by turn where a server applies it; pictures are
+    marks. None when it was never made, or the text was written elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

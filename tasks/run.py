@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.control_tokens import tokens_of_folder
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluate import (
     PreparedTask,
@@ -30,6 +31,7 @@ from harness.evaluate import (
     evaluate_task,
     judged_records,
 )
+from harness.extra_fields import check_extra_body, check_template_kwargs
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
@@ -38,12 +40,13 @@ from harness.run_store import OpenRun, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Sample, ScoreConfig
+from harness.web_address import shown_url
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
-from tasks.prompts import prompt_hash
+from tasks.prompts import PromptName, Wording, prompts_hash, wording
 
 if TYPE_CHECKING:
     from harness.model_base import RecordingModel
@@ -51,7 +54,9 @@ if TYPE_CHECKING:
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
 
-RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out")
+RETRY_MAY_CHANGE = (
+    "base_url", "concurrency", "request_timeout_s", "allow_rerouting", "batch_size", "device", "data_dir", "out",
+)  # fmt: skip
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
 
 _PROBE_BYTES = 2**20
@@ -74,8 +79,22 @@ class RunSpec:
     """What the server calls the model; None: as `model`."""
     concurrency: int = 16
     """Requests under way at a server at once."""
+    request_timeout_s: float = 600.0
+    """Seconds that one request to a server may take as a whole."""
+    allow_rerouting: bool = False
+    """Whether a server's replies of another model count."""
+    extra_body: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Further fields of each request to a server."""
+    chat_template_kwargs: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Variables of the chat template, such as `enable_thinking`, here or at the server."""
     form: Format = "satori"
     """Format: decides prompt and parser."""
+    prompt: PromptName = "ours"
+    """Whose words ask for the stages."""
+    system_prompt: str | None = None
+    """In place of the system turn; the empty text leaves it out, None keeps the words."""
+    prompt_suffix: str | None = None
+    """In place of what follows the question; the empty text leaves it out, None keeps the words."""
     protocol: Protocol = "strict"
     """How answers become scores."""
     box_frame: BoxFrame | None = None
@@ -111,9 +130,20 @@ class RunSpec:
     judge: Judge | None = None
     """A judge for what rules cannot decide."""
 
+    @property
+    def wording(self) -> Wording:
+        """The words around each question.
+
+        Raises:
+            ConfigError: The format has none of that name.
+        """
+        return wording(self.form, self.prompt, system=self.system_prompt, suffix=self.prompt_suffix)
+
     def to_json(self) -> dict[str, Json]:
-        """Return the configuration for the manifest; a judge's key is never written."""
+        """Return the configuration for the manifest; keys are never written, nor passwords in an address."""
         fields = {name: value for name, value in asdict(self).items() if name != "judge"}
+        if self.base_url is not None:
+            fields["base_url"] = shown_url(self.base_url)
         return cast("dict[str, Json]", json.loads(json.dumps(fields, default=str)))
 
 
@@ -135,6 +165,8 @@ class RunEnvironment:
     """Holds each batch, so that an interruption waits for its end."""
     api_key: str = "none"
     """Key of a server; never stored."""
+    secrets: tuple[str, ...] = ()
+    """Every key that is known, to be cut out of what servers reply."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
     write_page: PageWriter | None = None
@@ -173,6 +205,8 @@ class _Subject:
     """Whether it is an adapter on a base."""
     reasons: tuple[str, ...]
     """Sentences that say what was decided and why."""
+    control_tokens: frozenset[str] = frozenset()
+    """Special tokens that its folder declares; none where only a server has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +300,20 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
+    words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
     for line in subject.reasons:
         environment.say(line)
+    if words != wording(spec.form):
+        environment.say(
+            f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
+        )
     manifest = _manifest(spec, environment, subject, questions)
+    check_extra_body(spec.extra_body)
+    check_template_kwargs(spec.chat_template_kwargs)
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(
         spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
@@ -347,7 +388,7 @@ def _subject(spec: RunSpec) -> _Subject:
                 f"a server resizes to the checkpoint's own {own.min_pixels} to {own.max_pixels} pixels: beyond them "
                 "the size that the model sees, and with it the frame of its boxes, is not known"
             )
-        reasons.append(f"{spec.base_url} is taken at its word that it serves these weights")
+        reasons.append(f"{shown_url(spec.base_url or '')} is taken at its word that it serves these weights")
     return _with_given_frame(
         spec,
         _Subject(
@@ -358,6 +399,7 @@ def _subject(spec: RunSpec) -> _Subject:
             hashes=hash_checkpoint(checkpoint),
             is_adapter=checkpoint.is_adapter,
             reasons=tuple(reasons),
+            control_tokens=tokens_of_folder(checkpoint.processor_path),
         ),
     )
 
@@ -425,9 +467,9 @@ def _manifest(
             box_frame_reason=subject.box_frame_reason,
             pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
-            generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens},
+            generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens, **_additions(spec)},
             tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
-            prompt_hash=_prompts(questions),
+            prompt_hash=_prompts(spec, questions),
             seed=spec.seed,
             packages=environment.packages,
             scorer_version=SCORER_VERSION,
@@ -438,6 +480,12 @@ def _manifest(
             other={"arguments": spec.to_json()},
         )
     )
+
+
+def _additions(spec: RunSpec) -> dict[str, Json]:
+    """Return what a person added to every request; nothing where nothing was, so that older hashes stay."""
+    added = {"extra_body": dict(spec.extra_body), "chat_template_kwargs": dict(spec.chat_template_kwargs)}
+    return {name: cast("Json", fields) for name, fields in added.items() if fields}
 
 
 def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
@@ -454,10 +502,9 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
     )
 
 
-def _prompts(questions: Sequence[_Question]) -> str:
-    """Return a hash over the prompts of every format, so that runs of different formats can share it."""
-    formats: tuple[Format, ...] = ("satori", "satori-think", "freeform", "plain")
-    parts = [prompt_hash(form, question.benchmark) for question in questions for form in formats]
+def _prompts(spec: RunSpec, questions: Sequence[_Question]) -> str:
+    """Return a hash over the prompts of every task."""
+    parts = [prompts_hash(spec.form, spec.wording, question.benchmark) for question in questions]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
@@ -479,6 +526,13 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
             max_pixels=high,
             factor=limits.factor if limits is not None else 28,
             seed=spec.seed,
+            timeout_s=spec.request_timeout_s,
+            extra_body=spec.extra_body,
+            chat_template_kwargs=spec.chat_template_kwargs,
+            control_tokens=subject.control_tokens,
+            allow_rerouting=spec.allow_rerouting,
+            secrets=environment.secrets,
+            say=environment.say,
         )
     from harness.model_hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
 
@@ -490,6 +544,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
         min_pixels=low,
         max_pixels=high,
         seed=spec.seed,
+        chat_template_kwargs=spec.chat_template_kwargs,
     )
 
 
@@ -521,10 +576,15 @@ def _ask_all(
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
     model.batch_guard = environment.batch_guard
+    model.take_up(answered.values())
     timings: dict[str, TaskTiming] = {}
-    for question in questions:
-        task = _prepare(question, recorder, spec)
-        timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
+    try:
+        for question in questions:
+            task = _prepare(question, recorder, spec)
+            timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
+    finally:
+        if facts := model.facts():
+            run.note("server", facts)
     return timings
 
 
@@ -544,7 +604,7 @@ def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> Prepa
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
         arguments["max_new_tokens"] = spec.max_new_tokens
-    options = BuildOptions(format=spec.form, hook=hook, generation_kwargs=arguments)
+    options = BuildOptions(asked=spec.wording, hook=hook, generation_kwargs=arguments)
     return PreparedTask(
         name=benchmark.name,
         lmms_name=benchmark.yaml_name,

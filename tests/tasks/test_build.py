@@ -96,7 +96,7 @@ def test_every_format_brings_its_own_turns(evaluator, local_data, form):
     from tasks.build import BuildOptions, build_task
 
     data = open_task_data(BENCHMARKS["mmstar"], local_data.parquet).subset([0])
-    options = BuildOptions(format=form, generation_kwargs={"max_new_tokens": 7, "temperature": 1.0, "do_sample": True})
+    options = BuildOptions(asked=form, generation_kwargs={"max_new_tokens": 7, "temperature": 1.0, "do_sample": True})
     model = make_model(lambda *_: "")
     evaluate(evaluator, model, [build_task(BENCHMARKS["mmstar"], data, options)])
 
