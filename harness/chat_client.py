@@ -286,8 +286,9 @@ class ChatClient:
                     return self._read(response, await _bounded_body(response))
                 target = url.join(response.headers["location"])
                 if not _same_host(url, target):
-                    words = f"sends the request on to another host, {one_line(f'{target.scheme}://{target.netloc.decode()}', 200)}"
-                    return _Got("elsewhere", response.status_code, words=self._clean(words))
+                    place = one_line(f"{target.scheme}://{target.host}:{target.port or ''}".rstrip(":"), 200)
+                    words = self._clean(f"sends the request on to another host, {place}")
+                    return _Got("elsewhere", response.status_code, words=words)
                 url = target
         return _Got("replied", 508, words=f"more than {_MOST_REDIRECTS} redirects")
 

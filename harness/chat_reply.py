@@ -66,8 +66,8 @@ _KINDS = ("code", "status", "status_code", "error_code", "http_code", "type", "p
 _PASSING_STATUSES = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
 """Statuses after which asking again may help."""
 _PASSING_WORDS = re.compile(
-    r"rate.?limit|too many requests|overload|temporar|unavailable|time.?out|timed out|server_error|internal.?(?:server.?)?"
-    r"error|at capacity|resource.?exhausted|try again|busy|throttl",
+    r"rate.?limit|too many requests|overload|temporar|unavailable|time.?out|timed out|server_error|"
+    r"internal.?(?:server.?)?error|at capacity|resource.?exhausted|try again|busy|throttl",
     re.IGNORECASE,
 )
 """Words of a fault that passes. Each alternative is a plain word, so the search is linear."""

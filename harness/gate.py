@@ -238,6 +238,7 @@ _PLACE_METRICS = ("mean_iou", "acc@0.5")
 _MENDS: dict[Fault, str] = {
     "no_gold": "score it with the gold that the baseline was scored with",
     "needs_judge": "give both runs the same judge (--judge)",
+    "judge_error": "ask the judge again (run --retry)",
     "frame_unknown": "declare --box-frame",
     "error": "run it again",
 }

@@ -308,7 +308,7 @@ class SatoriServed(RecordingModel):
             )
 
     def _check_thoughts(self, outcomes: Sequence[Outcome]) -> None:
-        """Warn once where the first replies are thoughts without an answer: a server's parser may have filed it there."""
+        """Warn once where the first replies are thoughts alone: a server's parser may have filed the answer there."""
         replies = [outcome.reply for outcome in outcomes if outcome.kind == "answer"]
         hollow = [reply for reply in replies if reply.thought and not reply.content.strip() and not reply.truncated]
         if len(hollow) > 1 and 2 * len(hollow) > len(replies) and self._reply_models.total() == len(replies):

@@ -603,7 +603,7 @@ def _with_scores(records: Iterator[Record], path: Path) -> Iterator[Record]:
             if record is None or row is None or _stored_key(record) != (row["task"], row["id"], row["repeat"]):
                 raise CorruptRecordError(path, number, f"it does not belong to the same sample as in {JOURNAL_NAME}")
             scored = record_from_json(record_to_json(record) | row)
-            yield replace(record, score=scored.score, judge_reply=scored.judge_reply)
+            yield replace(record, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error)
 
 
 def _stored_key(record: Record) -> tuple[str, str, int]:

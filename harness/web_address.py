@@ -14,7 +14,7 @@ _SECRET_NAMES = re.compile(r"key|token|secret|sig|pass|auth", re.IGNORECASE)
 
 
 def address_of(address: str) -> SplitResult | None:
-    """Return the parts of an address; None for what cannot be one."""
+    """Return the parts of an address with a host; None for what is none."""
     try:
         parts = urlsplit(address)
         _ = parts.port, parts.hostname
@@ -54,7 +54,11 @@ def removable(secrets: Sequence[str]) -> tuple[str, ...]:
 
 
 def without_secrets(value: object, secrets: Sequence[str]) -> object:
-    """Return a JSON value with each secret in its texts replaced; what nests it too deeply has ended in an error before."""
+    """Return a JSON value with each secret in its texts replaced.
+
+    Raises:
+        RecursionError: it nests as deeply as Python's own reader just about takes.
+    """
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, REMOVED_KEY)

@@ -615,9 +615,15 @@ def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> Prepa
 
 
 def _judge(judge: Judge, run: OpenRun, config: ScoreConfig, environment: RunEnvironment) -> None:
-    """Ask the judge what rules could not decide; its replies go into the journal as later lines."""
+    """Ask the judge what rules could not decide; each reply goes into the journal as a later line when it arrives."""
     run.journal.sync()
-    records, failed = judged_records(judge, list(read_records(run.journal.path)), config)
-    for record in records:
+    open_records = list(read_records(run.journal.path))
+    replies = failures = 0
+    judged = judged_records(judge, open_records, config, secrets=environment.secrets, say=environment.say)
+    for record in judged:
         run.journal.append(record)
-    environment.say(f"judge {judge.model}: {len(records)} replies, {failed} failed requests")
+        replies += record.judge_error is None
+        failures += record.judge_error is not None
+    kept = sum(record.judge_reply is not None for record in open_records)
+    run.note("judge_counts", {"replies": replies + kept, "failures": failures})
+    environment.say(f"judge {judge.model}: {replies} replies, {failures} failed requests")
