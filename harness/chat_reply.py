@@ -41,6 +41,11 @@ _CUT_OFF = frozenset(
 )  # fmt: skip
 """Finish reasons that say that the budget, or the context, ended the text."""
 
+_FILTERED = frozenset(
+    {"content_filter", "safety", "sensitive", "blocklist", "prohibited_content", "recitation", "spii"}
+)
+"""Finish reasons with which a filter takes an answer away."""
+
 _THOUGHT_FIELDS = (
     "reasoning_content",
     "reasoning",
@@ -161,7 +166,8 @@ def _read_choice(choice: dict[str, object]) -> ChatReply:
     kind = _finish_kind(finish)
     if kind == "other":
         words = "; ".join(filter(None, (_refusal(message), _calls(message), _native(choice))))
-        return failed(f"finish_reason {one_line(finish)}{f': {words}' if words else ''}", None)
+        said = "the server's filter withheld the answer, " if _finish_word(finish) in _FILTERED else ""
+        return failed(f"{said}finish_reason {one_line(finish)}{f': {words}' if words else ''}", None)
     if not message:
         return failed("the reply has no message", None)
     content, thought = _written(message)
@@ -233,8 +239,7 @@ def _written(message: dict[str, object]) -> tuple[str, str]:
     """Return a message's content and its thought, wherever they are filed."""
     texts: list[str] = []
     thoughts: list[str] = []
-    content = message.get("content")
-    for is_thought, text in _parts(content if isinstance(content, list) else [content], within_thought=False):
+    for is_thought, text in _parts(message.get("content"), within_thought=False):
         (thoughts if is_thought else texts).append(text)
     joined = "".join(texts)
     found = ["".join(thoughts)]
@@ -332,11 +337,14 @@ def _finish_kind(finish: object) -> str:
     """Return what a finish reason says: `finished`, `cut_off`, `unknown` where none is given, else `other`."""
     if finish is None or finish == "":
         return "unknown"
-    if not isinstance(finish, str):
-        return "other"
-    # FinishReason.STOP, FINISH_REASON_STOP, "end-turn": enumerations written out
-    word = finish.strip().lower().rsplit(".", 1)[-1].removeprefix("finish_reason_").replace("-", "_").replace(" ", "_")
+    word = _finish_word(finish)
     return "finished" if word in _FINISHED else "cut_off" if word in _CUT_OFF else "other"
+
+
+def _finish_word(finish: object) -> str:
+    """Return a finish reason as one plain word: FinishReason.STOP, FINISH_REASON_STOP and "end-turn" are written out."""
+    word = finish.strip().lower().rsplit(".", 1)[-1] if isinstance(finish, str) else ""
+    return word.removeprefix("finish_reason_").replace("-", "_").replace(" ", "_")
 
 
 # Small readings

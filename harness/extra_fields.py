@@ -89,7 +89,7 @@ def check_template_kwargs(fields: Mapping[str, Json]) -> None:
 
 def _secret_names(value: Json, depth: int = 0) -> list[str]:
     """Return the names of fields that look like keys, also of nested ones."""
-    if depth > 5 or not isinstance(value, dict | Mapping):
+    if depth > 5 or not isinstance(value, dict):
         return []
     own = [name for name in value if _SECRET_FIELDS.search(name)]
     return own + [name for inner in value.values() for name in _secret_names(inner, depth + 1)]

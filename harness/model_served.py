@@ -170,8 +170,8 @@ class SatoriServed(RecordingModel):
         terms = self._client.terms
         return {
             "budget_field": terms.budget_field,
-            "left_out": sorted(terms.left_out),
-            "reply_models": dict(self._reply_models),
+            "left_out": list[Json](sorted(terms.left_out)),
+            "reply_models": dict[str, Json](self._reply_models),
         }
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
