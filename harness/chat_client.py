@@ -228,37 +228,34 @@ class ChatClient:
             outcome = got.outcome()
             if got.status in {400, 422} and adaptations < _MOST_ADAPTATIONS:
                 adaptations += 1
-                if self._adapt(written, outcome) or self.terms.written(body) != written:
+                self._adapt(written, outcome.reply.failure or "")
+                if self.terms.written(body) != written:  # learnt just now, or from another request meanwhile
                     continue
             if tries >= self.server.retries or not _helps_to_ask_again(got, outcome):
                 return outcome
             await asyncio.sleep(_wait_s(got, outcome, tries))
             tries += 1
 
-    def _adapt(self, sent: Body, outcome: Outcome) -> bool:
-        """Learn from a refusal how the server wants its requests; tell whether there was something to learn."""
-        words = outcome.reply.failure or ""
-        if "max_tokens" in sent and "max_completion_tokens" in words:
+    def _adapt(self, sent: Body, words: str) -> None:
+        """Learn from the words of a refusal how the server wants its requests."""
+        if "max_tokens" in sent and "max_completion_tokens" in words and self.terms.budget_field == "max_tokens":
             self.terms.budget_field = "max_completion_tokens"
             self._say(f"{self.server.model} refuses max_tokens: the budget goes as max_completion_tokens from here on")
-            return True
+            return
         if not _REFUSES.search(words):
-            return False
+            return
         # Left out only where the words name it and the answer is the same without it, or said to be another: a greedy
         # run's temperature, and stop strings, which are cut here as well.
-        if sent.get("temperature") == 0 and "temperature" in words:
+        if sent.get("temperature") == 0 and "temperature" in words and "temperature" not in self.terms.left_out:
             self.terms.left_out.add("temperature")
             self._say(
                 f"warning: {self.server.model} refuses temperature 0 ({words}): it is left out from here on, so the "
                 "server samples at a temperature of its own and a second run may answer otherwise; "
                 "this stands in the run's manifest"
             )
-            return True
-        if "stop" in sent and re.search(r"\bstop\b", words):
+        if "stop" in sent and re.search(r"\bstop\b", words) and "stop" not in self.terms.left_out:
             self.terms.left_out.add("stop")
             self._say(f"{self.server.model} refuses stop strings: texts are cut at them here")
-            return True
-        return False
 
     async def _send(self, method: str, path: str, body: Body | None) -> _Got:
         """Send once, within the deadline."""

@@ -165,9 +165,10 @@ def _read_choice(choice: dict[str, object]) -> ChatReply:
     finish = choice.get("finish_reason", choice.get("finishReason"))
     kind = _finish_kind(finish)
     if kind == "other":
-        words = "; ".join(filter(None, (_refusal(message), _calls(message), _native(choice))))
-        said = "the server's filter withheld the answer, " if _finish_word(finish) in _FILTERED else ""
-        return failed(f"{said}finish_reason {one_line(finish)}{f': {words}' if words else ''}", None)
+        filtered = _finish_word(finish) in _FILTERED
+        said = "the server's filter withheld the answer" if filtered else "nobody finished the answer"
+        words = [f"{said}, finish_reason {one_line(finish)}", _refusal(message), _calls(message), _native(choice)]
+        return failed(": ".join(filter(None, words)), None)
     if not message:
         return failed("the reply has no message", None)
     content, thought = _written(message)
@@ -342,7 +343,7 @@ def _finish_kind(finish: object) -> str:
 
 
 def _finish_word(finish: object) -> str:
-    """Return a finish reason as one plain word: FinishReason.STOP, FINISH_REASON_STOP and "end-turn" are written out."""
+    """Return a finish reason as one plain word; FinishReason.STOP, FINISH_REASON_STOP and "end-turn" are others."""
     word = finish.strip().lower().rsplit(".", 1)[-1] if isinstance(finish, str) else ""
     return word.removeprefix("finish_reason_").replace("-", "_").replace(" ", "_")
 
