@@ -62,7 +62,7 @@ _PART_TEXTS = ("text", "content", "parts", "value", "output_text", "refusal")
 """Where a part keeps its text."""
 _SAID = (
     "message", "msg", "detail", "error_msg", "error_message", "errorMessage", "status_msg", "description", "reason",
-    "title", "raw", "error", "errors", "metadata", "fault", "block_reason", "blockReason",
+    "title", "raw", "error", "errors", "metadata", "fault", "block_reason", "blockReason", "promptFeedback",
 )  # fmt: skip
 """Where an error object keeps its words."""
 _KINDS = ("code", "status", "status_code", "error_code", "http_code", "type", "provider_name")

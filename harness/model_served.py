@@ -290,8 +290,8 @@ class SatoriServed(RecordingModel):
         last = outcomes[-1]
         _, count = self._alike
         server = self._client.server
-        if last.kind == "elsewhere" or any(outcome.kind == "elsewhere" for outcome in outcomes):
-            sent = next(outcome for outcome in outcomes if outcome.kind == "elsewhere")
+        sent = next((outcome for outcome in outcomes if outcome.kind == "elsewhere"), None)
+        if sent is not None:
             why = f"{server.shown_url} {sent.reply.failure}: neither key nor question was sent there"
             mend = "If the model is there, give that address with --base-url"
             self._ending = ServerGoneError(f"{why}. {mend}") if self._answered else ConfigError(f"{why}. {mend}")

@@ -202,6 +202,10 @@ class _ChatHandler(BaseHTTPRequestHandler):
         pass
 
 
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that wait to be taken; five are too few for requests that come at once
+
+
 def completion_for(served: ChatServer, body: dict) -> dict:
     message = served.message or {"role": "assistant", "content": served.reply}
     choice = {"index": 0, "finish_reason": served.finish, "message": message}
@@ -215,7 +219,7 @@ def served():
     """A server that answers `ANSWER` to everything."""
     found = ChatServer()
     handler = type("OneHandler", (_ChatHandler,), {"served": found})
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    httpd = _Listener(("127.0.0.1", 0), handler)
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     found.url = f"http://127.0.0.1:{httpd.server_port}/v1"
     found.stop = lambda: (httpd.shutdown(), httpd.server_close())

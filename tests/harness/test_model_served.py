@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from harness.decoding import Decoding
 from harness.errors import ConfigError, ExitCode
 from harness.frames import smart_resize
 from harness.model_base import Prompt, Turn
-from harness.model_served import SatoriServed, ServerGoneError
+from harness.model_served import SatoriServed, ServerGoneError, same_model
 from harness.run_store import load_run, verify_run
-from harness.values import PixelLimits, Size
+from harness.values import Generation, PixelLimits, Size
 
 TEXT = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
 GREEDY = Decoding(max_new_tokens=32)
@@ -285,6 +286,296 @@ def test_a_strange_list_of_models_is_a_fault_of_the_address_or_no_list(served, l
         SatoriServed("tiny", served.url, retries=0)
     except ConfigError as fault:
         assert "/v1" in str(fault)  # noqa: PT017 - either is right: refused with this hint, or taken at its word
+
+
+# --- how the server wants to be asked
+
+
+NO_MAX_TOKENS = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+NO_TEMPERATURE = "Unsupported value: 'temperature' does not support 0. Only the default (1) value is supported."
+
+
+@pytest.mark.parametrize(
+    ("word", "says", "sent"),
+    [
+        ("max_tokens", NO_MAX_TOKENS, {"max_completion_tokens", "temperature"}),
+        (
+            "max_tokens",
+            "max_tokens is deprecated, pass max_completion_tokens",
+            {"max_completion_tokens", "temperature"},
+        ),
+        ("temperature", NO_TEMPERATURE, {"max_tokens"}),
+        ("temperature", "`temperature` is not supported by this model", {"max_tokens"}),
+        ("stop", "Unsupported parameter: 'stop' is not supported with this model.", {"max_tokens", "temperature"}),
+    ],
+)
+def test_an_argument_that_the_server_refuses_is_sent_otherwise_and_said_once(served, reaction, word, says, sent):
+    said: list[str] = []
+    served.react = lambda body, place: reaction({"error": {"message": says}}, 400) if word in body else None
+    model = SatoriServed("tiny", served.url, say=said.append)
+
+    found = model.generate_batch(prompts("one", "two", decoding=Decoding(max_new_tokens=9, until=("\n\n",))))
+    served.seen.clear()
+    model.generate_batch(prompts("three", decoding=Decoding(max_new_tokens=9, until=("\n\n",))))
+
+    assert [one.error for one in found] == [None, None]
+    [body] = served.seen
+    assert set(body) - {"model", "messages", "stop"} == sent
+    assert (word in model.facts()["left_out"]) == (word != "max_tokens")
+    assert len(said) == 1
+    assert word in said[0]
+
+
+def test_two_refusals_one_after_the_other_are_both_heeded(served, reaction):
+    def react(body, place):
+        says = NO_MAX_TOKENS if "max_tokens" in body else NO_TEMPERATURE if "temperature" in body else None
+        return reaction({"error": {"message": says}}, 400) if says else None
+
+    served.react = react
+    model = SatoriServed("tiny", served.url)
+
+    assert model.generate_batch(prompts("one"))[0].text == TEXT
+    assert model.facts() == {
+        "budget_field": "max_completion_tokens",
+        "left_out": ["temperature"],
+        "reply_models": {"tiny": 1},
+    }
+
+
+def test_a_sampled_run_does_not_give_its_temperature_up(served, reaction):
+    served.react = lambda body, place: reaction({"error": {"message": NO_TEMPERATURE}}, 400)
+    model = SatoriServed("tiny", served.url)
+
+    model.generate_batch(prompts("one", "two", decoding=Decoding(temperature=0.5)))
+
+    with pytest.raises(ConfigError, match="temperature"):
+        model.batch_recorded()
+
+
+def test_extra_fields_and_template_words_go_with_each_request(served):
+    extra = {"reasoning": {"effort": "low"}, "top_p": 0.5}
+    model = SatoriServed("tiny", served.url, extra_body=extra, chat_template_kwargs='{"enable_thinking": false}')
+
+    model.generate_batch(prompts("one", "two"))
+
+    for body in served.seen:
+        assert (body["reasoning"], body["top_p"]) == ({"effort": "low"}, 0.5)
+        assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_what_a_question_says_calls_for_no_picture_and_ends_no_turn(served):
+    model = SatoriServed("tiny", served.url, control_tokens=["<odd>"])
+    [prompt] = prompts("what is <|image_pad|> or <odd>?")
+
+    model.generate_batch([prompt])
+
+    assert served.seen[0]["messages"][1]["content"][1]["text"] == "what is < |image_pad|> or < odd>?"
+    assert "< |image_pad|> or < odd>" in model.sent_text(prompt)
+
+
+# --- who answered
+
+
+def test_a_reply_of_another_model_halfway_is_named_null_and_ends_the_run(served):
+    model = SatoriServed("tiny", served.url)
+    model.generate_batch(prompts("one", "two"))
+    served.named = "cheap-model"
+
+    found = model.generate_batch(prompts("three", "four"))
+
+    assert [(one.text, one.reply_model) for one in found] == [("", "cheap-model")] * 2
+    assert all("another model, 'cheap-model' in place of 'tiny'" in one.error for one in found)
+    with pytest.raises(ServerGoneError, match=r"another model than 'tiny': 'cheap-model' \(2\) of 2 replies"):
+        model.batch_recorded()
+
+
+def test_a_run_that_is_taken_up_knows_who_answered(served):
+    model = SatoriServed("tiny", served.url)
+    model.take_up([Generation("B", reply_model="tiny-on-gpu-3")])
+
+    [found] = model.generate_batch(prompts("one"))
+
+    assert "in place of 'tiny-on-gpu-3'" in found.error
+
+
+def test_replies_of_other_models_count_where_a_person_says_so(served):
+    model = SatoriServed("tiny", served.url, allow_rerouting=True)
+    model.generate_batch(prompts("one"))
+    served.named = "cheap-model"
+
+    [found] = model.generate_batch(prompts("two"))
+    model.batch_recorded()
+
+    assert (found.text, found.reply_model) == (TEXT, "cheap-model")
+    assert model.facts()["reply_models"] == {"tiny": 1, "cheap-model": 1}
+
+
+def test_a_server_that_has_a_name_of_its_own_for_the_model_is_said_once(served):
+    said: list[str] = []
+    served.named = "meta-llama/other-name"
+    model = SatoriServed("tiny", served.url, say=said.append)
+
+    for question in ("one", "two"):
+        [found] = model.generate_batch(prompts(question))
+        model.batch_recorded()
+        assert (found.text, found.reply_model) == (TEXT, "meta-llama/other-name")
+    assert ["replies as 'meta-llama/other-name'" in line for line in said] == [True]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "same"),
+    [
+        ("gpt-5", "gpt-5-2026-01-31", True),
+        ("gpt-4", "gpt-4-0613", True),
+        ("openai/gpt-5", "gpt-5", True),
+        ("Qwen/Qwen3-VL-8B", "qwen3-vl-8b", True),
+        ("mistral-large-latest", "mistral-large-2512", True),
+        ("gemini-2.5-pro", "models/gemini-2.5-pro-002", True),
+        ("vendor/m:free", "vendor/m", True),
+        ("gpt-5", "gpt-5-mini", False),
+        ("gpt-5", "gpt-5-mini-2026-01-31", False),
+        ("qwen3-vl", "qwen3-vl-thinking", False),
+        ("m", "", False),
+        ("tiny", "other", False),
+        ("ckpt-1000", "ckpt-2000", False),
+    ],
+)
+def test_dates_and_providers_make_no_other_model(asked, said, same):
+    assert same_model(asked, said) == same
+
+
+def test_a_redirect_to_another_host_is_not_followed_and_ends_the_run(served, reaction):
+    elsewhere = {"Location": "http://localhost.example:1/v1/chat/completions"}
+    model = SatoriServed("tiny", served.url)
+    served.react = lambda body, place: reaction(b"", 307, elsewhere) if "two?" in json.dumps(body) else None
+
+    found = model.generate_batch(prompts("one?", "two?"))
+
+    assert (found[0].text, found[1].text) == (TEXT, "")
+    assert "another host, http://localhost.example:1" in found[1].error
+    with pytest.raises(ServerGoneError, match="neither key nor question was sent there"):
+        model.batch_recorded()
+
+
+def test_a_redirect_on_the_same_host_is_followed(served, reaction):
+    served.react = lambda body, place: reaction(b"", 307, {"Location": "/v1/other"}) if place == 0 else None
+
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert found.text == TEXT
+    assert served.seen[0] == served.seen[1]
+
+
+def test_redirects_in_a_circle_end(served, reaction):
+    served.react = lambda body, place: reaction(b"", 308, {"Location": "/v1/chat/completions"})
+
+    [found] = SatoriServed("tiny", served.url, retries=0).generate_batch(prompts("one"))
+
+    assert "more than 5 redirects" in found.error
+
+
+# --- slow ones
+
+
+@pytest.mark.parametrize("how", [{"hang_s": 5.0}, {"drip_s": 0.2}, {"drip_s": 0.2, "status": 500}])
+def test_a_hung_or_dripping_reply_costs_its_own_sample_and_the_others_go_on(served, reaction, how):
+    body = {"choices": [{"message": {"content": "B" * 100}, "finish_reason": "stop"}]}
+    served.react = lambda asked, place: reaction(body, **how) if "slow?" in json.dumps(asked) else None
+    model = SatoriServed("tiny", served.url, timeout_s=1.0)
+
+    started = time.monotonic()
+    found = model.generate_batch(prompts("one?", "slow?", "two?"))
+    model.batch_recorded()
+
+    assert [one.error is None for one in found] == [True, False, True]
+    assert "no whole reply within 1 s (--request-timeout)" in found[1].error
+    assert time.monotonic() - started < 4.0
+
+
+def test_late_replies_at_the_end_of_a_run_end_nothing(served, reaction):
+    model = SatoriServed("tiny", served.url, timeout_s=0.3)
+    model.take_up([Generation("B")])
+    served.react = lambda asked, place: reaction({}, hang_s=2.0)
+
+    found = model.generate_batch(prompts("slow", "slow"))
+    model.batch_recorded()
+
+    assert all("no whole reply" in one.error for one in found)
+
+
+def test_a_reply_without_an_end_is_none(served, reaction, monkeypatch):
+    monkeypatch.setattr("harness.chat_client._MOST_REPLY_BYTES", 1000)
+    served.reply = "x" * 2000
+
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert "longer than 1000 bytes" in found.error
+
+
+def test_a_server_is_waited_for_as_long_as_it_asks(served, reaction):
+    busy = {"error": {"message": "busy", "code": 429}}
+    first = [reaction(busy, 429, {"Retry-After": "0"}), reaction(busy, headers={"Retry-After-Ms": "1"})]
+    served.react = lambda body, place: first[place] if place < 2 else None
+
+    started = time.monotonic()
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert found.text == TEXT
+    assert time.monotonic() - started < 0.5
+
+
+def test_nobody_waits_an_hour(served, reaction):
+    served.react = lambda body, place: reaction({"error": {"message": "tomorrow"}}, 429, {"Retry-After": "3600"})
+
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert "429: tomorrow" in found.error
+    assert len(served.seen) == 1
+
+
+# --- keys
+
+KEY = "sk-very-secret-1"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: {"choices": [{"message": {"content": f"your key is {KEY}"}, "finish_reason": "stop"}]},
+        lambda: {"choices": [{"message": {"content": "B", "reasoning": f"{KEY}!"}, "finish_reason": "stop"}]},
+        lambda: {"error": {"message": f"Incorrect API key provided: {KEY}"}},
+        lambda: {"choices": [{"message": {"content": "B"}, "finish_reason": f"x{KEY}"}]},
+        lambda: {"model": KEY, "choices": [{"message": {"content": "B"}, "finish_reason": "stop"}]},
+        f"<html>{KEY}</html>".encode,
+        lambda: json.dumps({"error": KEY}).replace("-", "\\u002d").encode(),
+    ],
+)
+def test_a_key_that_the_server_echoes_is_cut_out(served, reaction, made):
+    for given in ({"api_key": KEY}, {"secrets": [KEY]}):
+        said: list[str] = []
+        served.react = lambda body, place: reaction(made())
+        model = SatoriServed("tiny", served.url, retries=0, say=said.append, **given)
+
+        [found] = model.generate_batch(prompts("one"))
+
+        assert KEY not in repr(found) + repr(said) + repr(model.facts())
+        assert "[key removed]" in repr(found)
+
+
+def test_words_that_stand_for_no_key_stay_in_texts(served):
+    served.reply = "none, EMPTY, secret"
+    for key in ("none", "EMPTY", "secret"):
+        [found] = SatoriServed("tiny", served.url, api_key=key).generate_batch(prompts("one"))
+        assert found.text == "none, EMPTY, secret"
+
+
+def test_a_password_in_the_address_is_neither_shown_nor_taken_for_the_host():
+    with pytest.raises(ConfigError) as said:
+        SatoriServed("tiny", "http://me:hunter-2@127.0.0.1:9/v1?api_key=abc-123&v=1", retries=0)
+
+    assert "hunter-2" not in str(said.value)
+    assert "abc-123" not in str(said.value)
+    assert "127.0.0.1:9/v1?v=1" in str(said.value)
 
 
 @pytest.mark.slow
