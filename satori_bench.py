@@ -853,6 +853,9 @@ _markdown_option = click.option(
 @click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the page.")
 @_markdown_option
 @_seed_option
+@click.option(
+    "--on-shared", is_flag=True, help="Subtract on the samples that both have alike, leave out others; no verdict."
+)
 @_json_option
 def compare(
     runs: tuple[str, ...],
@@ -861,19 +864,21 @@ def compare(
     images: bool,
     markdown: Path | None,
     seed: int,
+    on_shared: bool,
     as_json: bool,
 ) -> int:
-    """Compare runs on the samples that they share: the first with each other one.
+    """Compare runs sample by sample: the first with each other one.
 
-    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
-    nothing of a pair can be compared.
+    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Where samples
+    are missing or not the same in both, nothing is subtracted unless --on-shared says so. Exits 5 when nothing of a
+    pair can be compared.
     """
     from harness.compare import compare_runs, open_sides
     from reports.markdown import comparison_markdown
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
-    comparison = compare_runs(open_sides(runs), seed=seed)
+    comparison = compare_runs(open_sides(runs), seed=seed, on_shared=on_shared)
     if output is not None:
         from reports.comparison_page import PageOptions, write_comparison_page
 
@@ -981,7 +986,7 @@ def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
     from reports.terminal import printable, write
     from reports.verdict_text import noise_table
 
-    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed)
+    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed, on_shared=True)
     found = measure_noise(comparison)
     if as_json:
         _print_json(noise_to_json(comparison, found))

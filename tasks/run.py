@@ -453,6 +453,7 @@ def _manifest(
     questions: Sequence[_Question],
 ) -> Manifest:
     """Return what the run is."""
+    tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
         Manifest(
             model=spec.model,
@@ -468,8 +469,8 @@ def _manifest(
             pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
             generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens, **_additions(spec)},
-            tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
-            prompt_hash=_prompts(spec, questions),
+            tasks=tasks,
+            prompt_hash=_prompts(tasks),
             seed=spec.seed,
             packages=environment.packages,
             scorer_version=SCORER_VERSION,
@@ -499,12 +500,18 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
         rows=question.rows,
         samples=len(question.data),
         limit=spec.limit if len(question.data) < question.rows else None,
+        prompt_hash=prompts_hash(spec.form, spec.wording, question.benchmark),
+        generation={
+            "temperature": spec.temperature,
+            "max_new_tokens": spec.max_new_tokens or question.benchmark.max_new_tokens,
+            **_additions(spec),
+        },
     )
 
 
-def _prompts(spec: RunSpec, questions: Sequence[_Question]) -> str:
-    """Return a hash over the prompts of every task."""
-    parts = [prompts_hash(spec.form, spec.wording, question.benchmark) for question in questions]
+def _prompts(tasks: Mapping[str, TaskManifest]) -> str:
+    """Return a hash over the prompts of every task, whatever their order."""
+    parts = sorted({task.prompt_hash for task in tasks.values()})
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
