@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.comparison import Comparison
     from harness.gate import Verdict
     from harness.interruption import Interruption
+    from harness.judge import Judge
     from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
@@ -39,6 +40,8 @@ _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_
 """Where keys may lie, also those that a run does not use: a server must not put one into its records."""
 _PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
 _SHOWN_FAILURES = 3
+_RESUMED_VERBS = ("run", "train", "loop", "demo")
+"""What goes on where it was when the same command is given again."""
 CONFIG_FILE = Path("satori-bench.toml")
 
 
@@ -256,7 +259,9 @@ def _leave_interrupted() -> NoReturn:
     Not by `sys.exit`: where the signal fell into code that a library compiles on the fly, Python remembers it and ends
     the process by the signal, whatever exit code was asked for.
     """
-    click.echo("interrupted; what was recorded is kept, the same command goes on from there", err=True)
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    kept = "; what was recorded is kept, the same command goes on from there" if verb in _RESUMED_VERBS else ""
+    click.echo(f"interrupted{kept}", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)
@@ -454,18 +459,19 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
         for option in ctx.command.params
         if option.name in options and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     }
-    barred = [flag for name, flag in given.items() if name not in {*RETRY_MAY_CHANGE, "api_key"}]
+    may_change = {*RETRY_MAY_CHANGE, "api_key", "judge", "judge_url", "judge_key"}
+    barred = [flag for name, flag in given.items() if name not in may_change]
     if barred:
         raise ConfigError(
             f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
         )
-    return {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    changes = {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    return changes | {"judge": _judge(options)}
 
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
     from harness.extra_fields import check_extra_body, check_template_kwargs, read_json_object
-    from harness.judge import Judge
     from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
 
@@ -490,9 +496,6 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     check_extra_body(extra_body)
     template_kwargs = read_json_object(options["chat_template_kwargs"], "--chat-template-kwargs")
     check_template_kwargs(template_kwargs)
-    judge = None
-    if options["judge"]:
-        judge = Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
     return RunSpec(
         model=options["model"],
         tasks=options["tasks"],
@@ -524,8 +527,17 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         out=options["out"],
         resume=options["resume"],
         thumbnails=options["thumbnails"],
-        judge=judge,
+        judge=_judge(options),
     )
+
+
+def _judge(options: dict[str, Any]) -> Judge | None:
+    """Return the judge that the options name; None where they name none."""
+    from harness.judge import Judge
+
+    if not options["judge"]:
+        return None
+    return Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
 
 
 def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEnvironment:

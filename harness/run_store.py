@@ -223,7 +223,7 @@ def open_run(
         manifest: What the run is, with its hashes stamped; `created_utc` and `status` are set here.
         now: The present time, with its zone.
         clock: Seconds that only grow, for the journal's `fsync`.
-        resume: Whether to look for a `.partial` run; `score --run` always makes a new one.
+        resume: Whether to look for a `.partial` run.
         start_from: A run whose records and thumbnails a new folder begins with (`run --retry`).
 
     Raises:
@@ -305,6 +305,16 @@ def _rename_to_free(folder: Path, root: Path, stem: str, suffix: str) -> Path:
             continue  # somebody else took the name just now; a folder with anything in it is never replaced
         sync_folder(root)
         return root / f"{name}{suffix}"
+
+
+def move_run(folder: Path, root: Path) -> Path:
+    """Put a published run into another folder of runs on the same disk; return where it is now.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    with _disk("publish", folder):
+        return _rename_to_free(folder, root, folder.name, "")
 
 
 def _copy_records(source: Path, folder: Path) -> None:

@@ -280,6 +280,12 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
     spec = replace(_spec_from(asked), **{"out": folder.parent, **(changes or {})})
+    if (spec.judge.model if spec.judge is not None else None) != stored.manifest.judge:
+        raise ConfigError(
+            f"{folder} was judged by {stored.manifest.judge or 'nobody'}: a retry needs the same judge. "
+            f"Give {'--judge ' + stored.manifest.judge if stored.manifest.judge else 'no --judge'}, and its "
+            "--judge-url or --judge-key where it needs one"
+        )
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
     return _run(spec, environment, start_from=folder if stored.finished else None)

@@ -19,8 +19,10 @@ pytest.importorskip("torch", reason="lmms-eval's model class needs torch")
 from harness.decoding import Decoding
 from harness.errors import ConfigError, ExitCode
 from harness.frames import smart_resize
+from harness.journal import read_records
 from harness.model_base import Prompt, Turn
 from harness.model_served import SatoriServed, ServerGoneError, same_model
+from harness.records_parquet import read_rows
 from harness.run_store import load_run, verify_run
 from harness.values import Generation, PixelLimits, Size
 
@@ -623,6 +625,132 @@ class TestRun:
         assert within["tasks"]["shapes"]["metrics"]["mean_iou"]["value"] is not None
         sample = next(load_run(Path(within["run"])).records())
         assert sample.generation.input_size == smart_resize(sample.sample.image_size, PixelLimits(3136, 12544))
+
+    def test_the_same_refusal_of_everything_ends_the_run_with_the_server_s_words(self, served, command, reaction):
+        served.react = lambda body, place: reaction({"error": {"message": "no vision\x1b[31m here"}}, 400)
+
+        code, out, err = command(*self.shapes(served, "--limit", 48))
+
+        assert (code, out) == (ExitCode.USAGE, "")
+        assert "refuses tiny: 400: no vision here (all 32 requests so far)" in err
+        assert len(served.seen) == 32
+        [folder] = Path("runs").iterdir()
+        shown = command("runs", "show", folder)
+        assert "32 without an answer: request failed: 400: no vision here" in shown[1]
+
+    def test_the_most_frequent_reasons_are_said_with_their_counts(self, served, command, reaction):
+        def react(body, place):
+            if "circle" not in json.dumps(body["messages"]):
+                return None
+            return reaction({"choices": None, "error": {"message": "withheld by owner", "code": 451}})
+
+        served.react = react
+        code, out, err = command(*self.shapes(served, "--limit", 24, "--json"))
+
+        null = json.loads(out)["tasks"]["shapes"]["unscored"]["error"]
+        assert code == ExitCode.INCOMPLETE
+        assert f"Most frequent: {null} × request failed: withheld by owner (451)." in err
+        shown = command("runs", "show", json.loads(out)["run"])
+        assert f"{null} without an answer: request failed: withheld by owner (451)" in shown[1]
+
+    def test_a_greedy_run_without_temperature_says_so_in_its_manifest_and_is_not_compared(
+        self, served, command, reaction
+    ):
+        asked = self.shapes(served, "--limit", 12, "--json")
+        greedy = json.loads(command(*asked)[1])["run"]
+        says = {"error": {"message": "temperature 0 is not supported"}}
+        served.react = lambda body, place: reaction(says, 400) if "temperature" in body else None
+
+        code, out, err = command(*asked, "--no-resume")
+
+        assert code == ExitCode.OK, err
+        assert err.count("refuses temperature 0") == 1
+        sampled = json.loads(out)["run"]
+        assert load_run(Path(sampled)).manifest.other["server"]["left_out"] == ["temperature"]
+        code, out, err = command("compare", greedy, sampled)
+        assert "samples as it likes" in out + err
+
+    def test_what_is_added_to_requests_is_compared_and_resumed_by(self, served, command):
+        plain = json.loads(command(*self.shapes(served, "--limit", 12, "--json"))[1])["run"]
+        words = '{"enable_thinking": false}'
+        code, out, err = command(
+            *self.shapes(served, "--limit", 12, "--json"), "--chat-template-kwargs", words,
+            "--extra-body", '{"top_p": 0.9}',
+        )  # fmt: skip
+
+        assert code == ExitCode.OK, err
+        one, other = (load_run(Path(path)).manifest for path in (plain, json.loads(out)["run"]))
+        assert one.run_key != other.run_key
+        assert other.generation["extra_body"] == {"top_p": 0.9}
+        assert other.generation["chat_template_kwargs"] == {"enable_thinking": False}
+        assert {body.get("top_p") for body in served.seen} == {None, 0.9}
+        assert "extra_body" in command("compare", plain, json.loads(out)["run"])[1]
+
+    def test_a_key_that_comes_back_is_nowhere(self, served, command, reaction, monkeypatch):
+        key, other = "sk-live-0123456789", "hf_abcdefgh1234"
+        monkeypatch.setenv("SATORI_BENCH_API_KEY", key)
+        monkeypatch.setenv("HF_TOKEN", other)
+        echo = {"choices": [{"message": {"content": f"{key} {other}"}, "finish_reason": "stop"}]}
+        wrong = {"error": {"message": f"bad key {key}"}}
+        served.react = lambda body, place: reaction(wrong, 403) if place % 2 else reaction(echo)
+
+        code, out, err = command(*self.shapes(served, "--limit", 12))
+
+        assert code == ExitCode.INCOMPLETE
+        assert served.keys == {f"Bearer {key}"}
+        [folder] = Path("runs").iterdir()
+        stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+        texts = [row["text"] or row["error"] for row in read_rows(folder / "samples.parquet")]
+        for secret in (key, other):
+            assert secret not in out + err
+            assert secret.encode() not in stored
+            assert not any(secret in text for text in texts)
+        assert any("[key removed]" in text for text in texts)
+
+    def test_a_reply_of_another_model_halfway_ends_the_run_and_the_same_command_goes_on(self, served, command):
+        served.react = lambda body, place: setattr(served, "named", "cheap" if place >= 40 else None)
+        asked = self.shapes(served, "--limit", 60)
+
+        code, _, err = command(*asked)
+        [folder] = Path("runs").iterdir()
+        named = [record for record in read_records(folder / "samples.jsonl") if record.generation.reply_model]
+        served.react = lambda body, place: None
+        served.named = None
+        again, _, said = command(*asked)
+
+        assert code == ExitCode.INCOMPLETE
+        assert "answered with another model than 'tiny': 'cheap'" in err
+        assert named
+        assert all((one.score.value, one.generation.reply_model) == (None, "cheap") for one in named)
+        assert again == ExitCode.OK, said
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--extra-body", "{no}"), "--extra-body is no JSON"),
+            (("--extra-body", "[1]"), "no object"),
+            (("--extra-body", '{"x": NaN}'), "NaN is not JSON"),
+            (("--extra-body", '{"messages": [], "model": "m", "images": []}'), "messages (the question"),
+            (("--extra-body", '{"max_tokens": 5}'), "the budget is --max-new-tokens"),
+            (("--extra-body", '{"provider": {"api_key": "k"}}'), "give it with --api-key"),
+            (("--extra-body", '{"chat_template_kwargs": {}}'), "--chat-template-kwargs"),
+            (("--chat-template-kwargs", "enable_thinking=false"), "write it in single quotes"),
+            (("--chat-template-kwargs", '{"tokenize": true}'), "cannot set tokenize"),
+            (("--chat-template-kwargs", '"x"'), "no object"),
+            (("--request-timeout", "0"), "--request-timeout"),
+        ],
+    )
+    def test_wrong_additions_are_refused_before_anything_is_asked(self, served, command, options, said):
+        code, out, err = command(*self.shapes(served), *options)
+
+        assert (code, out, served.seen) == (ExitCode.USAGE, "", [])
+        assert said in err
+        assert not Path("runs").exists()
+
+    @staticmethod
+    def shapes(served, *more) -> tuple:
+        return ("run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "shapes",
+                "--dataset", "shapes=tiny", "--box-frame", "norm_1000", "--no-thumbnails", *more)  # fmt: skip
 
     def test_failed_requests_are_unscored_and_asked_again_by_retry(self, served, command):
         served.fail["circle"] = [400] * 99
