@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from harness.errors import ExitCode
 from harness.evaluate import judged_records
+from harness.journal import read_records
 from harness.judge import Judge, judge_prompt, wants_judge
 from harness.predictions import rescore_record
 from harness.records_json import record_from_json, record_to_json
+from harness.run_store import load_run
 from harness.run_summary import summarise_records
 from harness.score import score
 from harness.values import Generation, Record, Sample, ScoreConfig
@@ -150,3 +159,70 @@ def test_a_record_with_a_reply_is_not_asked_twice():
 
 def test_the_prompt_is_bounded():
     assert len(judge_prompt(record("1", "x"), "x" * 10**6)) < 10_000
+
+
+@pytest.mark.slow
+class TestRun:
+    """A served model whose answers no rule can read, and a judge on the same server."""
+
+    @staticmethod
+    def arguments(served, local_data, *more) -> tuple:
+        served.models = None
+        return ("run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "mmbench_en_dev",
+                "--data-dir", local_data.parquet, "--format", "plain", "--no-thumbnails", "--limit", 24, "--judge", "small-judge",
+                "--judge-url", served.url, "--json", *more)  # fmt: skip
+
+    def test_a_judge_that_always_fails_makes_no_zero_of_anything(self, served, command, local_data, reaction):
+        served.reply = "hard to say"
+        judged = json.loads(command(*self.arguments(served, local_data))[1])
+        fails = reaction({"error": {"message": "judge is out of money"}}, 402)
+        served.react = lambda body, place: fails if body["model"] == "small-judge" else None
+
+        code, out, err = command(*self.arguments(served, local_data, "--no-resume"))
+
+        failed = json.loads(out)
+        rows = failed["tasks"]["mmbench_en_dev"]
+        assert code == ExitCode.INCOMPLETE
+        assert rows["unscored"]["judge_error"] == rows["rows"] > 0
+        assert f"{rows['rows']} × 402: judge is out of money" in err
+        manifest = load_run(Path(failed["run"])).manifest
+        assert manifest.other["judge_counts"] == {"replies": 0, "failures": rows["rows"]}
+        assert command("gate", failed["run"], "--baseline", judged["run"])[0] == ExitCode.INCOMPLETE
+
+    def test_a_retry_asks_the_judge_again_and_only_the_same_one(self, served, command, local_data, reaction):
+        served.reply = "hard to say"
+        fails = reaction(b"<html>busy</html>")
+        served.react = lambda body, place: fails if body["model"] == "small-judge" else None
+        run = json.loads(command(*self.arguments(served, local_data))[1])["run"]
+        served.react = lambda body, place: None
+        before = len(served.seen)
+
+        without, _, said = command("run", "--retry", run)
+        code, out, err = command("run", "--retry", run, "--judge", "small-judge", "--judge-url", served.url, "--json")
+
+        assert without == ExitCode.USAGE
+        assert "Give --judge small-judge" in said
+        assert code == ExitCode.OK, err
+        assert "judge_error" not in json.loads(out)["tasks"]["mmbench_en_dev"]["unscored"]
+        assert {body["model"] for body in served.seen[before:]} == {"small-judge"}
+
+    def test_a_kill_loses_no_reply_that_had_arrived(self, served, local_data, reaction, tmp_path):
+        served.reply = "hard to say"
+        asked = itertools.count()
+
+        def react(body, place):
+            return reaction({}, hang_s=60) if body["model"] == "small-judge" and next(asked) >= 9 else None
+
+        served.react = react
+        arguments = map(str, self.arguments(served, local_data, "--out", tmp_path))
+        process = subprocess.Popen([sys.executable, "-P", "-m", "satori_bench", *arguments], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while next(copy.copy(asked)) < 12 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.kill()
+        process.wait()
+
+        [folder] = tmp_path.glob("*.partial")
+        replies = [record for record in read_records(folder / "samples.jsonl") if record.judge_reply is not None]
+        assert len(replies) == 9
