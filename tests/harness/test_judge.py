@@ -169,8 +169,8 @@ class TestRun:
     def arguments(served, local_data, *more) -> tuple:
         served.models = None
         return ("run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "mmbench_en_dev",
-                "--data-dir", local_data.parquet, "--format", "plain", "--no-thumbnails", "--limit", 24, "--judge", "small-judge",
-                "--judge-url", served.url, "--json", *more)  # fmt: skip
+                "--data-dir", local_data.parquet, "--format", "plain", "--no-thumbnails", "--limit", 24,
+                "--judge", "small-judge", "--judge-url", served.url, "--json", *more)  # fmt: skip
 
     def test_a_judge_that_always_fails_makes_no_zero_of_anything(self, served, command, local_data, reaction):
         served.reply = "hard to say"
