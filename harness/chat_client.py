@@ -192,7 +192,9 @@ class ChatClient:
             raise ConfigError(f"{shown} {why}. If that is where the model is, give that address with --base-url")
         if outcome.status != 200:
             return []
-        entries = cast("dict[str, object]", listed).get("data") if isinstance(listed, dict) else cast("object", listed)
+        entries: object = listed
+        if isinstance(listed, dict):
+            entries = cast("dict[str, object]", listed).get("data")
         if not isinstance(entries, list):
             raise ConfigError(
                 f"{shown} answers, but not as an OpenAI-compatible API does ({why}). Most have their root at /v1"

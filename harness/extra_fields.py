@@ -68,7 +68,8 @@ def check_extra_body(fields: Mapping[str, Json]) -> None:
         ConfigError: names every such field and its mend.
     """
     faults = [f"{name} ({OWN_FIELDS[name]})" for name in fields if name in OWN_FIELDS]
-    faults += [f"{name} (a key would be stored with the run: give it with --api-key)" for name in _secret_names(fields)]
+    secret = _secret_names(dict(fields))
+    faults += [f"{name} (a key would be stored with the run: give it with --api-key)" for name in secret]
     if faults:
         raise ConfigError(f"--extra-body cannot set {', '.join(faults)}")
 

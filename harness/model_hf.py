@@ -38,6 +38,7 @@ from harness.decoding import Decoding, cut_at_stop, sample_seed
 from harness.errors import ConfigError
 from harness.extra_fields import check_template_kwargs, read_json_object
 from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
+from harness.surroundings import MARK_TOKENS
 from harness.values import Generation, Json, PixelLimits, Size
 
 _TAGS = frozenset(
@@ -545,10 +546,10 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
 
 
 def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
-    """Return the special tokens that decoding drops: all but the tags."""
+    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart."""
     added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
     special = added | set(tokenizer.all_special_ids)
-    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS)
+    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS | MARK_TOKENS)
 
 
 def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:
