@@ -127,7 +127,10 @@ def read_reply(reply: object) -> ChatReply:
     model = fields.get("model")
     name = one_line(model, 200) if isinstance(model, str) else ""
     usage = _object(fields.get("usage"))
+    written = _count(usage.get("completion_tokens"))
     found = _read_choices(fields)
+    if written == 0 and found.failure is None and not found.text:
+        found = failed("the reply is empty, and no token was generated")
     return ChatReply(
         content=found.content,
         thought=found.thought,
@@ -136,7 +139,7 @@ def read_reply(reply: object) -> ChatReply:
         passing=found.passing,
         retry_after_s=found.retry_after_s,
         input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
+        output_tokens=written,
         model=name or None,
     )
 
@@ -356,7 +359,7 @@ def _is_passing(fault: object) -> bool:
     if fault is None:
         return False
     words = error_words(fault)
-    if _LASTING_WORDS.search(words):
+    if _LASTING_WORDS.search(words) and _retry_after(fault) is None:
         return False
     return any(code in _PASSING_STATUSES for code in _codes(fault)) or bool(_PASSING_WORDS.search(words))
 
@@ -379,7 +382,10 @@ def _codes(fault: object, depth: int = 0) -> Iterator[int]:
 def _retry_after(fault: object) -> float | None:
     """Return the seconds to wait that an error object names; None where it names none."""
     fields = _object(fault)
-    places = (fields, _object(fields.get("metadata")), _object(_object(fields.get("metadata")).get("headers")))
+    metadata, details = _object(fields.get("metadata")), fields.get("details")
+    places = [fields, metadata, _object(metadata.get("headers"))]
+    if isinstance(details, list):
+        places += [_object(item) for item in cast("list[object]", details)[:_DEEPEST]]
     for place in places:
         for name, value in place.items():
             if name.lower().replace("_", "-") in {"retry-after", "retry-after-seconds", "retrydelay"}:

@@ -42,6 +42,12 @@ _BATCHES_AHEAD = 2
 """Requests of a batch for each that is under way, so that a slow one does not leave the others' places empty."""
 _CONCERNS_ALL = frozenset({401, 403, 404})
 """Refusals that one sample alone shows to concern every sample, as long as none was answered."""
+_MENDS: Mapping[int, str] = {
+    401: ". Give the key with --api-key",
+    403: ". Give a key that may use the model with --api-key",
+    404: ". Is the address right? Most APIs have their root at /v1; the model's name there is --served-name",
+}
+"""What to do about a refusal that says little by itself."""
 _MOST_ALIKE = 32
 """So many equal refusals in a row are no samples' own, whatever was answered before."""
 _SNAPSHOT = re.compile(r"[-@:]v?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{6}|[0-9]{4}|0[0-9]{2}|latest|free|beta)")
@@ -298,8 +304,9 @@ class SatoriServed(RecordingModel):
         elif count < len(outcomes) or (count < 2 and last.status not in _CONCERNS_ALL):
             return
         elif not self._answered and last.kind == "refused":
+            mend = _MENDS.get(last.status or 0, "")
             self._ending = ConfigError(
-                f"{server.shown_url} refuses {server.model}: {last.reply.failure} (all {count} requests so far)"
+                f"{server.shown_url} refuses {server.model}: {last.reply.failure} (all {count} requests so far){mend}"
             )
         elif count >= _MOST_ALIKE or (last.kind == "refused" and last.status in _CONCERNS_ALL):
             self._ending = ServerGoneError(
