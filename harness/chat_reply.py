@@ -78,6 +78,8 @@ _PASSING_WORDS = re.compile(
 """Words of a fault that passes. Each alternative is a plain word, so the search is linear."""
 _LASTING_WORDS = re.compile(r"insufficient.?quota|exceeded your current quota|billing|payment", re.IGNORECASE)
 """Words of a fault that looks like one that passes, but does not: an account without money."""
+_SNAPSHOT = re.compile(r"[-@:]v?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{6}|[0-9]{4}|0[0-9]{2}|latest|free|beta)")
+"""What may follow a model's name without meaning another model: a date or number of its snapshot, a tag."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
 """A terminal's escape sequence: CSI, OSC, or ESC and one character."""
 
@@ -218,6 +220,14 @@ def error_words(value: object, depth: int = 0) -> str:
     )
     words = "; ".join(said) or ("" if kinds else _described(fields))
     return f"{words} ({', '.join(kinds)})" if words and kinds else words or ", ".join(kinds)
+
+
+def same_model(asked: str, said: str) -> bool:
+    """Whether two names stand for one model: equal but for case, a provider in front, and a date or tag behind."""
+    one, other = (name.casefold().rstrip("/").rsplit("/", 1)[-1] for name in (asked, said))
+    short, long = sorted((one.removesuffix("-latest"), other.removesuffix("-latest")), key=len)
+    rest = long[len(short) :] if long.startswith(short) else None
+    return rest == "" or (rest is not None and bool(short) and _SNAPSHOT.fullmatch(rest) is not None)
 
 
 def one_line(value: object, most: int = MOST_REASON_CHARACTERS) -> str:

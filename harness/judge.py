@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from harness.chat_reply import same_model
 from harness.values import Record
 
 JUDGED_TASKS = ("mathvista", "mmbench_en_dev", "mmbench_cn_dev")
@@ -84,10 +85,15 @@ def ask_all(
     url = judge.base_url or DEFAULT_URL
     server = Server(judge.model, url, judge.api_key, judge.concurrency, judge.timeout_s, judge.retries)
     client = ChatClient(server, secrets=secrets, say=say)
+    first: str | None = None
     for place, outcome in client.ask_each([partial(_request, judge, record, answer) for record, answer in pairs]):
         reply = outcome.reply
         said = reply.content.strip()
         why = reply.failure or ("" if said else "the judge's reply is empty")
+        if not why and reply.model is not None:
+            first = first or reply.model  # a judge may be known by another name; a change of it is another judge
+            if not same_model(first, reply.model):
+                why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
         yield pairs[place][0], JudgeAnswer(None, why) if why else JudgeAnswer(said)
 
 

@@ -24,6 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.chat_client import DEFAULT_TIMEOUT_S, ChatClient, Outcome, Server
+from harness.chat_reply import same_model
 from harness.control_tokens import ControlTokens
 from harness.decoding import cut_at_stop, sample_seed
 from harness.errors import ConfigError, IncompleteError, UserError, did_you_mean
@@ -50,8 +51,6 @@ _MENDS: Mapping[int, str] = {
 """What to do about a refusal that says little by itself."""
 _MOST_ALIKE = 32
 """So many equal refusals in a row are no samples' own, whatever was answered before."""
-_SNAPSHOT = re.compile(r"[-@:]v?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{6}|[0-9]{4}|0[0-9]{2}|latest|free|beta)")
-"""What may follow a model's name without meaning another model: a date or number of its snapshot, a tag."""
 
 
 class ServerGoneError(IncompleteError, ConnectionError):
@@ -324,14 +323,6 @@ class SatoriServed(RecordingModel):
                 "stopped by itself: the server's reasoning parser may take the answer for a thought. Look at "
                 "samples.jsonl; serve without the parser, or see --chat-template-kwargs"
             )
-
-
-def same_model(asked: str, said: str) -> bool:
-    """Whether two names stand for one model: equal but for case, a provider in front, and a date or tag behind."""
-    one, other = (name.casefold().rstrip("/").rsplit("/", 1)[-1] for name in (asked, said))
-    short, long = sorted((one.removesuffix("-latest"), other.removesuffix("-latest")), key=len)
-    rest = long[len(short) :] if long.startswith(short) else None
-    return rest == "" or (rest is not None and bool(short) and _SNAPSHOT.fullmatch(rest) is not None)
 
 
 def connect(server: Server, *, secrets: Sequence[str] = (), say: Callable[[str], None] = logger.warning) -> ChatClient:

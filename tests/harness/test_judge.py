@@ -125,6 +125,20 @@ def test_replies_come_as_they_arrive(judge, served, reaction):
     assert first.sample.id == "2"
 
 
+def test_a_reply_of_another_judge_halfway_is_none(served):
+    served.reply = "B"
+    served.react = lambda body, place: setattr(
+        served, "named", "cheap-judge" if place == 1 else "small-judge-2026-01-31"
+    )
+    one_by_one = Judge("small-judge", served.url, "none", concurrency=1, retries=0)
+    questions = [record(str(place), "the animal that barks") for place in range(3)]
+
+    judged = list(judged_records(one_by_one, questions, CONFIG))
+
+    assert [one.judge_reply for one in judged] == ["B", None, "B"]
+    assert "another model, 'cheap-judge' in place of 'small-judge-2026-01-31'" in judged[1].judge_error
+
+
 def test_a_reply_that_names_no_option_stays_no_match(judge, served):
     served.reply = "Z"
 

@@ -16,12 +16,13 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="lmms-eval's model class needs torch")
 
+from harness.chat_reply import same_model
 from harness.decoding import Decoding
 from harness.errors import ConfigError, ExitCode
 from harness.frames import smart_resize
 from harness.journal import read_records
 from harness.model_base import Prompt, Turn
-from harness.model_served import SatoriServed, ServerGoneError, same_model
+from harness.model_served import SatoriServed, ServerGoneError
 from harness.records_parquet import read_rows
 from harness.run_store import load_run, verify_run
 from harness.values import Generation, PixelLimits, Size
