@@ -271,10 +271,13 @@ class SatoriServed(RecordingModel):
         return kept
 
     def _check_alive(self, outcomes: Sequence[Outcome]) -> None:
-        """Raise where nobody is there any more; one request alone may just be too slow, which costs its own sample."""
+        """Raise where nobody is there any more: no connection, or a whole batch that was late.
+
+        A few late ones, such as the last of a run, may just be slow samples; they cost themselves only.
+        """
         kinds = Counter(outcome.kind for outcome in outcomes)
         silent = kinds["lost"] + kinds["late"] == len(outcomes) > 0
-        few_late = not kinds["lost"] and (self._answered or len(outcomes) == 1) and len(outcomes) < self.batch_size
+        few_late = not kinds["lost"] and (len(outcomes) == 1 or len(outcomes) < self.batch_size)
         if silent and not few_late:
             raise ServerGoneError(
                 f"{self._client.server.shown_url} answers no more ({outcomes[0].reply.failure}). "
