@@ -199,7 +199,10 @@ class ChatClient:
             raise ConfigError(
                 f"{shown} answers, but not as an OpenAI-compatible API does ({why}). Most have their root at /v1"
             )
-        names = [cast("object", entry.get("id")) for entry in cast("list[Any]", entries) if isinstance(entry, dict)]
+        models = [
+            cast("dict[str, object]", entry) for entry in cast("list[object]", entries) if isinstance(entry, dict)
+        ]
+        names = [model.get("id") for model in models]
         return [one_line(name, 200) for name in names if isinstance(name, str)]
 
     def _wait(self, asked: Coroutine[Any, Any, tuple[Outcome, object]]) -> tuple[Outcome, object]:
