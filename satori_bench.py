@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from harness.comparison import Comparison
     from harness.gate import Verdict
     from harness.interruption import Interruption
+    from harness.judge import Judge
     from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
@@ -65,7 +66,12 @@ if TYPE_CHECKING:
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
+_KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+"""Where keys may lie, also those that a run does not use: a server must not put one into its records."""
 _PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
+_SHOWN_FAILURES = 3
+_RESUMED_VERBS = ("run", "train", "loop", "demo")
+"""What goes on where it was when the same command is given again."""
 CONFIG_FILE = Path("satori-bench.toml")
 # `scheme://user:password@host`: what stands before the first `@` of an address's host is between us and that host
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*@")
@@ -422,7 +428,9 @@ def _leave_interrupted() -> NoReturn:
     Not by `sys.exit`: where the signal fell into code that a library compiles on the fly, Python remembers it and ends
     the process by the signal, whatever exit code was asked for.
     """
-    click.echo("interrupted; what was recorded is kept, the same command goes on from there", err=True)
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    kept = "; what was recorded is kept, the same command goes on from there" if verb in _RESUMED_VERBS else ""
+    click.echo(f"interrupted{kept}", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)
@@ -588,6 +596,21 @@ def _score_config(
 @click.option("--served-name", help="What the server calls the model; default: as --model.")
 @click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+@click.option(
+    "--request-timeout",
+    "request_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that a request to a server may take as a whole; then its sample is null.",
+)
+@click.option("--allow-rerouting", is_flag=True, help="Take replies of another model than the first; records name it.")
+@click.option("--extra-body", metavar="JSON", help="Further fields of each request to a server, as a JSON object.")
+@click.option(
+    "--chat-template-kwargs",
+    metavar="JSON",
+    help="Variables of the chat template, here or at the server, such as '{\"enable_thinking\": false}'.",
+)
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
@@ -624,7 +647,12 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, **opt
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
         environment = _run_environment(progress, interruption)
-        environment = replace(environment, api_key=options["api_key"] or environment.api_key)
+        known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
+        environment = replace(
+            environment,
+            api_key=options["api_key"] or environment.api_key,
+            secrets=tuple(key for key in known if key),
+        )
         if retry is not None:
             from harness.run_lookup import find_run
 
@@ -643,18 +671,20 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
         for option in ctx.command.params
         if option.name in options and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     }
-    barred = [flag for name, flag in given.items() if name not in {*RETRY_MAY_CHANGE, "api_key"}]
+    may_change = {*RETRY_MAY_CHANGE, "api_key", "judge", "judge_url", "judge_key"}
+    barred = [flag for name, flag in given.items() if name not in may_change]
     if barred:
         raise ConfigError(
             f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
         )
-    return {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    changes = {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    return changes | {"judge": _judge(options)}
 
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
     from harness.device_options import device_option_faults
-    from harness.judge import Judge
+    from harness.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
 
@@ -676,11 +706,14 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     faults += device_option_faults(
         options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
     )
+    if options["backend"] != "openai" and (options["extra_body"] or options["allow_rerouting"]):
+        faults.append("--extra-body and --allow-rerouting need --backend openai: they are about requests to a server")
     if faults:
         raise ConfigError("; ".join(faults))
-    judge = None
-    if options["judge"]:
-        judge = Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
+    extra_body = read_json_object(options["extra_body"], "--extra-body")
+    check_extra_body(extra_body)
+    template_kwargs = read_json_object(options["chat_template_kwargs"], "--chat-template-kwargs")
+    check_template_kwargs(template_kwargs)
     return RunSpec(
         model=options["model"],
         tasks=options["tasks"],
@@ -688,6 +721,10 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         base_url=options["base_url"],
         served_name=options["served_name"],
         concurrency=options["concurrency"],
+        request_timeout_s=options["request_timeout_s"],
+        allow_rerouting=options["allow_rerouting"],
+        extra_body=extra_body,
+        chat_template_kwargs=template_kwargs,
         form=options["form"],
         prompt=options["prompt"],
         system_prompt=given_words(options["system_prompt"], "--system-prompt"),
@@ -710,8 +747,17 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         name=options["name"],
         resume=options["resume"],
         thumbnails=options["thumbnails"],
-        judge=judge,
+        judge=_judge(options),
     )
+
+
+def _judge(options: dict[str, Any]) -> Judge | None:
+    """Return the judge that the options name; None where they name none."""
+    from harness.judge import Judge
+
+    if not options["judge"]:
+        return None
+    return Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
 
 
 def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEnvironment:
@@ -786,7 +832,8 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
         click.echo(
-            f"error: {share:.1f} % of the samples could not be asked (fault `error`). "
+            f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
+            f"`judge_error`). {_failures_text(result.summary)}"
             f"Mend the cause, then: satori-bench run --retry {result.folder}",
             err=True,
         )
@@ -808,6 +855,14 @@ def _say_how_to_view(place: Path) -> None:
     import shlex
 
     click.echo(f"open it with: satori-bench view {shlex.quote(str(place))}", err=True)
+
+
+def _failures_text(summary: RunSummary) -> str:
+    """Say the most frequent reasons for which samples got no answer, with how many each; nothing where all did."""
+    shown = [f"{count} × {reason}" for reason, count in list(summary.failures.items())[:_SHOWN_FAILURES]]
+    left = sum(summary.failures.values()) - sum(list(summary.failures.values())[:_SHOWN_FAILURES])
+    more = [f"{left} for other reasons"] if left else []
+    return f"Most frequent: {'; '.join(shown + more)}. " if shown else ""
 
 
 # --- verbs: scoring without a model -------------------------------------------------------------------------------
@@ -1500,6 +1555,8 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
         click.echo(f"{key:<13} {manifest[key]}")
     summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
     _show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
+    for reason, count in list(summary.failures.items())[:_SHOWN_FAILURES]:
+        click.echo(f"{count} without an answer: {reason}")
     return ExitCode.OK
 
 

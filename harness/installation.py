@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from harness.errors import ConfigError
 
-_RUN = ("datasets", "huggingface_hub", "lmms_eval", "openai", "peft", "safetensors", "torch", "torchvision", "tqdm",
+_RUN = ("datasets", "httpx", "huggingface_hub", "lmms_eval", "peft", "safetensors", "torch", "torchvision", "tqdm",
         "transformers")  # fmt: skip
 _TRAIN = ("accelerate", "pydantic", "tokenizers", "trl")
 
