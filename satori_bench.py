@@ -1798,6 +1798,7 @@ def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> Non
 
 def _run_loop(settings: Any, *, as_json: bool) -> int:
     """Run a loop and print its comparison."""
+    import json
     from dataclasses import replace
 
     from harness.interruption import Interruption
@@ -1825,7 +1826,7 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
         environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
-        say_paragraphs(result.comparison.to_bytes().decode("ascii").removesuffix("\n"), sys.stdout)
+        say_json(json.loads(result.comparison.to_bytes()), sys.stdout, indent=1)
         return ExitCode.OK
     for title, rows in result.tables():
         write(loop_table(title, rows), sys.stdout)

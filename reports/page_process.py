@@ -19,7 +19,7 @@ def main() -> None:
         renew_page(Path(sys.argv[1]))
     except Exception as fault:  # noqa: BLE001 - whatever it is, the parent is told
         line = " ".join(f"{type(fault).__name__}: {fault}".split())
-        sys.stderr.buffer.write(line[:500].encode("utf-8", "backslashreplace") + b"\n")
+        sys.stderr.buffer.write(line[:200].encode("utf-8", "backslashreplace") + b"\n")
         sys.exit(1)
 
 

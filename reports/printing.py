@@ -43,8 +43,8 @@ def say_paragraphs(text: str, stream: TextIO) -> None:
 
 
 def say_json(found: Mapping[str, Any], stream: TextIO, *, indent: int | None = 2) -> None:
-    """Print a JSON object; all beyond ASCII is escaped, as JSON can."""
-    stream.write(json.dumps(found, indent=indent, allow_nan=False) + "\n")
+    r"""Print a JSON object; what would steer a terminal or a CI runner is escaped, as JSON can: `##` is `\u0023#`."""
+    stream.write(json.dumps(found, indent=indent, allow_nan=False).replace("##", r"\u0023#") + "\n")
     stream.flush()
 
 
