@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -106,6 +107,25 @@ def test_markdown_of_any_text_is_one_line_without_active_characters(hostile_stri
     for text in hostile_strings.values():
         shown = neutral(text)
         assert not re.search(r"[\n\r|`<>@*_\[\]!]", shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("www.beacon.invalid", "www․beacon․invalid"),
+        ("WWW.1and1.com", "WWW․1and1․com"),
+        ("beacon.com/x", "beacon․com/x"),
+        ("почта.рф", "почта․рф"),
+        ("https://10.0.0.1/x", "https：//10.0.0.1/x"),
+        ("a.b@beacon.com", "a.b＠beacon․com"),
+        ("@octocat", "＠octocat"),
+        ("#12, owner/repo#12", "＃12, owner/repo＃12"),
+        ("GH-7 gh-7", "GH‑7 gh‑7"),
+        ("Qwen2.5-VL v0.1.2 is 3.5 % better. It has 1,000.", "Qwen2.5-VL v0.1.2 is 3.5 % better. It has 1,000."),
+    ],
+)
+def test_nothing_in_markdown_becomes_a_link_by_itself(text, shown):
+    assert shown == html.unescape(neutral(text))
 
 
 def test_markdown_stays_below_its_limit_and_closes_what_it_opens(make_run):
