@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.answers import check_answer
-from harness.answers_choice import options_of, read_choice
+from harness.answers_choice import read_choice
 from harness.answers_numbers import read_number
 from harness.answers_text import fold, text_key
+from harness.options import options_of
 from harness.values import FAULTS, PROTOCOLS, AnswerRule, Sample
 
 CASES = Path(__file__).parent.parent / "cases"
