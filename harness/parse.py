@@ -5,9 +5,10 @@ one pass over the text, so a megabyte of anything costs milliseconds.
 
 What a `Selection` reads:
 
-- `last` (the protocols `strict`, `vlmevalkit`, `lmms-eval`): tags in any case, written exactly `<name>` and `</name>`.
-  An opening tag and the next closing tag of its name make a complete stage when no stage of the format opens between
-  them. Of each kind the last complete stage counts; nothing is ever read from an unclosed tag.
+- `last` (the protocols `strict`, `vlmevalkit`, `lmms-eval`): tags in any case, `<name>` and `</name>`; blanks and
+  attributes inside of them do no harm to the reading and cost the format. An opening tag and the next closing tag of
+  its name make a complete stage when no stage of the format opens between them. Of each kind the last complete stage
+  counts; nothing is ever read from an unclosed tag, nor an answer from inside of a caption, a thought or a comment.
 - `paper_benchmark`, `paper_reward` (SATORI's released code): lower-case tags, the first match of `<name>(.*?)</name>`,
   where a benchmark's answer has to stand on one line and is not stripped.
 """
@@ -15,6 +16,7 @@ What a `Selection` reads:
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
@@ -66,7 +68,8 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
         The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage), `unclosed`
         (a tag without its partner), `empty` (nothing but blanks in the stage that counts, or an empty list of boxes),
         and under `last` also `multiple` (more than one complete stage of a kind) and `bad_order` (the stages that
-        count are not in the format's order, or nothing else is wrong and text stands outside of them); then those of
+        count are not in the format's order, or nothing else is wrong and text stands outside of them, or one of their
+        tags is not written exactly); then those of
         its boxes. `format_ok` under `last`: the whole text, outer blanks apart, is the stages in order, each once and
         not empty, only blanks between, with at least one well-formed box. Under the paper's selections: what the
         reference's regular expression says (for `satori-think` and `freeform`, which the reference does not have, the
@@ -99,15 +102,37 @@ def _plain(text: str, *, truncated: bool) -> Response:
 # The last complete stage of each kind
 
 
+_BLANKS: Final = r"\s{0,8}"
+_ATTRIBUTE: Final = r"(?:\s{1,8}[\w-]{1,20}=(?:\"[^\"<>]{0,64}\"|'[^'<>]{0,64}'))?"
+"""What a tag may hold besides its name, bounded so that every `<` costs a few steps at most."""
+
+
 def _stage_pattern(names: str) -> re.Pattern[str]:
     """Return what finds complete stages: the name of the tag (group 1) and the content (2)."""
-    content = rf"[^<]*+(?:<(?!(?:/\1|{names})>)[^<]*+)*+"
-    return re.compile(rf"<(?=[a-z])({names})>({content})</\1>", re.IGNORECASE | re.ASCII)
+    content = rf"[^<]*+(?:<(?!{_BLANKS}(?:/{_BLANKS}\1|(?:{names}){_ATTRIBUTE}){_BLANKS}>)[^<]*+)*+"
+    return re.compile(
+        rf"<{_BLANKS}({names}){_ATTRIBUTE}{_BLANKS}>({content})<{_BLANKS}/{_BLANKS}\1{_BLANKS}>",
+        re.IGNORECASE | re.ASCII,
+    )
 
 
 _STAGE_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
+_TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
+    form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
+    for form, tags in _TAGS.items()
+    if tags
+}
+_EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+
+_THOUGHT_NAMES: Final = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "analysis", "rethink")
+_CONTAINER: Final = re.compile(
+    rf"<!--|-->|<{_BLANKS}(?P<closes>/?){_BLANKS}(?P<name>caption|answer|{'|'.join(_THOUGHT_NAMES)}){_BLANKS}>",
+    re.IGNORECASE | re.ASCII,
+)
+"""Where a caption, a thought or a comment begins and ends, and an answer begins, in every format."""
+_COMMENT: Final = "<!--"
 
 
 def _whole_pattern(form: Format) -> re.Pattern[str]:
@@ -159,7 +184,10 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
         name = stage[1].lower()
         last[tags[name]] = stage
         complete[name] += 1
-    unpaired = _kinds_with_lone_tags(text, tags, complete)
+    unpaired = _kinds_with_lone_tags(text, form, complete)
+    several = sum(complete.values()) > len(last)
+    if "answer" in last and text.count("<") > 2 * len(last):
+        _forget_answers_inside(text, form, last)
     contents: dict[StageKind, str] = {kind: stage[2].strip() for kind, stage in last.items()}
     faults: set[Fault] = set()
     if unpaired:
@@ -168,27 +196,71 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
         faults.add("missing")
     if "" in contents.values():
         faults.add("empty")
-    if sum(complete.values()) > len(last):
+    if several:
         faults.add("multiple")
     in_order = [last[kind] for kind in expected if kind in last]
     if any(left.start() > right.start() for left, right in pairwise(in_order)):
         faults.add("bad_order")
-    if not faults and not _only_blanks_outside(text, in_order):
-        faults.add("bad_order")  # text stands where none may
+    exact = all(_EXACT_STAGE.match(stage[0]) for stage in in_order)
+    if not faults and not (exact and _only_blanks_outside(text, in_order)):
+        faults.add("bad_order")  # text stands where none may, or a tag is dressed
     return contents, faults
 
 
-def _kinds_with_lone_tags(text: str, tags: dict[str, StageKind], complete: dict[str, int]) -> set[StageKind]:
+def _forget_answers_inside(text: str, form: Format, last: dict[StageKind, re.Match[str]]) -> None:
+    """Let the last answer count that does not stand inside of a caption, a thought or a comment."""
+    containers = _containers(text)
+    if not containers:
+        return
+    del last["answer"]
+    place = 0
+    for stage in _STAGE_PATTERNS[form].finditer(text):
+        while place < len(containers) and containers[place][1] < stage.end():
+            place += 1
+        if stage[1].lower() == "answer" and (place == len(containers) or containers[place][0] > stage.start()):
+            last["answer"] = stage
+
+
+def _containers(text: str) -> list[tuple[int, int]]:
+    """Return where captions, thoughts and comments begin and end, in order; those that overlap are one.
+
+    A comment that never ends goes on to the end of the text, and so does a thought with words after the last answer in
+    it; one that ends with an answer only lacks its closing tag. A closing tag alone, before an answer that begins, ends
+    a thought which the chat template opened.
+    """
+    open_at: dict[str, int] = {}
+    spans: list[tuple[int, int]] = []
+    unopened_end = template_thought_end = last_answer_end = 0
+    for found in _CONTAINER.finditer(text):
+        name, closes = (found["name"] or _COMMENT).lower(), found["closes"] or found[0] == "-->"
+        if name == "answer":
+            last_answer_end = found.end() if closes else last_answer_end
+            template_thought_end = template_thought_end if closes else unopened_end
+        elif not closes:
+            open_at.setdefault(name, found.start())
+        elif name in open_at:
+            spans.append((open_at.pop(name), found.end()))
+        elif name in _THOUGHT_NAMES:
+            unopened_end = found.end()
+    goes_on = bool(text[last_answer_end:].strip())
+    spans.extend((at, len(text)) for name, at in open_at.items() if name == _COMMENT or (goes_on and name != "caption"))
+    if template_thought_end:
+        spans.append((0, template_thought_end))
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def _kinds_with_lone_tags(text: str, form: Format, complete: dict[str, int]) -> set[StageKind]:
     """Return the kinds of stage that have more tags, opening or closing, than belong to their complete stages."""
     if text.count("<") == 2 * sum(complete.values()):
         return set()
-    lowered = text.encode("utf-8", "surrogatepass").lower()  # of bytes, this lowers ASCII letters only
-    return {
-        kind
-        for name, kind in tags.items()
-        if lowered.count(b"<%b>" % name.encode()) > complete[name]
-        or lowered.count(b"</%b>" % name.encode()) > complete[name]
-    }
+    written = Counter((found[2].lower(), found[1]) for found in _TAG_PATTERNS[form].finditer(text))
+    return {kind for name, kind in _TAGS[form].items() if max(written[name, ""], written[name, "/"]) > complete[name]}
 
 
 def _only_blanks_outside(text: str, stages: Iterable[re.Match[str]]) -> bool:

@@ -45,6 +45,9 @@ SOUP = (
         "</Answer>",
         "<Bbox>",
         "< answer >",
+        "</answer\n>",
+        "<!--",
+        "-->",
         "<answer",
         "answer>",
         "</",
@@ -88,7 +91,7 @@ def complete_stages(text, form):
     """Scan the tags left to right: a stage is complete when its own closing tag comes before any other opening tag."""
     names = TAG_KINDS[form]
     stages, unpaired, opened = [], set(), None
-    for tag in re.finditer(r"<(/?)([A-Za-z]+)>", text):
+    for tag in re.finditer(r"<[ \n\t\r]?(/?)[ \n\t\r]?([A-Za-z]+)[ \n\t\r]?>", text):
         name = tag[2].lower()
         if name not in names:
             continue
@@ -104,11 +107,50 @@ def complete_stages(text, form):
     return stages, unpaired
 
 
+def insides(text):
+    """Where no answer is given: in captions, thoughts and comments, one after the other, each looked for by itself."""
+    places = [place.span() for place in re.finditer(r"(?s)<!--.*?(?:-->|\Z)", text)]
+    rest = re.split(r"(?i)<[ \n\t\r]?/[ \n\t\r]?answer[ \n\t\r]?>", text)[-1].strip()
+    template_ends = []
+    for name in ("caption", "think", "thinking"):
+        opened = None
+        for tag in re.finditer(rf"(?i)<(/?){name}>", text):
+            if not tag[1]:
+                opened = tag.start() if opened is None else opened
+            elif opened is not None:
+                places.append((opened, tag.end()))
+                opened = None
+            elif name != "caption":
+                template_ends.append(tag.end())
+        if opened is not None and name != "caption" and rest:
+            places.append((opened, len(text)))
+    begins = [tag.end() for tag in re.finditer(r"(?i)<[ \n\t\r]?answer[ \n\t\r]?>", text)]
+    places.extend((0, end) for end in template_ends if begins and end < begins[-1])
+    return places
+
+
+def united(places):
+    whole = []
+    for begin, finish in sorted(places):
+        if whole and begin < whole[-1][1]:
+            whole[-1] = (whole[-1][0], max(finish, whole[-1][1]))
+        else:
+            whole.append((begin, finish))
+    return whole
+
+
 def last_by_the_rule(text, form):
     stages, unpaired = complete_stages(text, form)
-    contents = {kind: content.strip() for kind, _, content, _ in stages}
-    starts = {kind: start for kind, start, _, _ in stages}
+    places = united(insides(text))
+    counted = [
+        stage
+        for stage in stages
+        if stage[0] != "answer" or not any(begin <= stage[1] and stage[3] <= finish for begin, finish in places)
+    ]
+    contents = {kind: content.strip() for kind, _, content, _ in counted}
+    starts = {kind: start for kind, start, _, _ in counted}
     kinds = [kind for kind, _, _, _ in stages]
+    exact = all(re.match(r"<\w+>(?s:.*)</\w+>\Z", text[start:end]) for _, start, _, end in counted)
     faults = set()
     faults |= {"unclosed"} if unpaired else set()
     faults |= {"missing"} if any(kind not in contents and kind not in unpaired for kind in STAGES[form]) else set()
@@ -119,7 +161,7 @@ def last_by_the_rule(text, form):
     outside, position = "", 0
     for _, start, _, end in stages:
         outside, position = outside + text[position:start], end
-    outside += text[position:]
+    outside += text[position:] + ("" if exact else "a tag that is not written exactly")
     faults |= {"bad_order"} if not faults and outside.strip() else set()
     reading = read_boxes(contents["bbox"]) if "bbox" in contents else None
     return Response(
