@@ -124,13 +124,17 @@ _SIGN_WORD: Final = re.compile(
 _CHINESE_SIGN: Final = re.compile(r"(?<!正)(?:负|負|零下) ?(?=\.?\d)")
 
 TAKEN_BACK: Final = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except|excluding"
+    r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except"
+    r"|exclud(?:ed|es|ing)|eliminat(?:ed|es|ing)|rul(?:ed?|ing) out|reject(?:ed|s|ing)?|discard(?:ed|s|ing)?"
+    r"|omit(?:ted|s|ting)?|unable"
+    r"|too (?:high|low|many|few|much|big|small|large)"
     r"|(?:any|every)(?:thing|one)? but|(?:all|none) but|(?:other|rather) than|instead of)\b|n't\b|(?<!no )\bdoubt"
-    r"|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
+    r"|~~|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
 )
 """Words, in lower case, that deny what they stand with."""
 _BOUNDED: Final = (
-    r"\b(?:less than|more than|fewer than|greater than|at least|at most|up to|or (?:more|less|fewer))\b"
+    r"\b(?:less than|more than|fewer than|greater than|up to"
+    r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
     rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
     r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
@@ -161,22 +165,26 @@ _CALCULATED: Final = (
 _FIRST_CJK: Final = "\u2e80"
 _SEEN_CHARACTERS: Final = 48
 """How much beside a number is looked at: a few words."""
-_VALUE_AHEAD: Final = re.compile(r"[=≈] ?[-+]?\.?\d")
+_VALUE_AHEAD: Final = re.compile(r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)")
 _UNSURE: Final = (
     r"\b(?:maybe|perhaps|possibly|might|could be|may be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
     r"|but|almost|nearly|barely|close to|approaching|near|non|n/a|half)\b|可能|也许|大概是吗|如果|几乎|接近|将近"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
 _NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}")
-_OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]")
-"""What must not be left once the numbers are taken out of the text."""
+_OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
+"""What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
 
 _LEFT_MARKS: Final = frozenset(":=≈~\"'\n,;!?#•|")
 _LABEL_CHARACTERS: Final = frozenset("骤号第图圖表题題步例页頁章节節项項")
+_CLOSING_BRACKET: Final = {"(": ")", "[": "]"}
+_BEFORE_NO_BRACKET: Final = frozenset(")]-+*/^|")
+"""Right before a bracket or quote these make a sign, a factor or an argument of it."""
 _LEFT_WORD: Final = re.compile(r"(?:([a-z']+) )?([a-z']+)\Z")
 
 _RIGHT_END: Final = frozenset(".,;!)]}\"'\n|")
-_RIGHT_WORD: Final = re.compile(r"[A-Za-zμΩÅ]+")
+_RIGHT_WORD: Final = re.compile(r"[^\W\d_⺀-\U0010ffff]+")
+"""A word of a script that puts blanks between words."""
 _CHANGING: Final = re.compile(
     r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點]|点[\d一二三四五六七八九半]"
 )
@@ -187,9 +195,16 @@ _MORE_THAN: Final = re.compile(r" ?more [a-z]+(?: [a-z]+)? than\b")
 _TIMES: Final = re.compile(
     r" ?times(?:[.!]?\Z|[.,;] | (?:a|an|per|each|every|as|larger|bigger|greater|more|faster|in|on|the)\b)"
 )
-_AND_MORE: Final = re.compile(r" ?and (?:change|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b")
+_AND_MORE: Final = re.compile(
+    r" ?and (?:[b-hj-z]|change|fewer|less|lower|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b"
+)
 _OR_SO: Final = re.compile(r" ?or (?:so|thereabouts)\b")
 _HYPHENATED: Final = re.compile(r"-(?:ish\b|(?!odd|plus|some)[a-z]{3,})")
+_LENGTHS: Final = frozenset(("m", "cm", "mm", "km", "dm", "ft", "in"))
+"""Units whose square and cube are written without a caret: 5 m2."""
+_SIDE: Final = re.compile(r" ?(?:above|below|under|over)\W*\Z")
+_VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaIh])[A-Za-z](?![\w.'-])")
+"""A unit is followed by a lone letter: "5 m x" is a product."""
 _HALF_DAY: Final = re.compile(r"[ap]\.m\b\.?", re.IGNORECASE)
 _PER_UNIT: Final = re.compile(r" ?/ ?([A-Za-zμ]+)")
 _LEAST_KELVIN: Final = 100
@@ -277,9 +292,12 @@ def _may_follow(plain: str, start: int) -> bool:
     if not last:
         return True
     if last in _LEFT_MARKS:
-        return apart or not before[-2:-1].isdigit()  # "5,5" and "5:5" are one thing
+        # "5,5" and "5:5" are one thing, and a sign outside of quotes is a sign.
+        return (apart or not before[-2:-1].isdigit()) and not (last in "\"'" and before[-2:-1] in _BEFORE_NO_BRACKET)
     if last in "([":
-        return not (before[-2:-1].isalnum() and before[-2] < _FIRST_CJK) and before[-2:-1] not in {")", "]"}
+        called = before[-2:-1].isalnum() and before[-2] < _FIRST_CJK  # f(5)
+        closed = _CLOSING_BRACKET[last] in plain[start : start + _SEEN_CHARACTERS]
+        return closed and not called and before[-2:-1] not in _BEFORE_NO_BRACKET
     if last == ".":
         return _sentence_ends(before)
     if not last.isalpha():
@@ -313,6 +331,8 @@ def _leads(before: str) -> bool:
         return previous in REACHED
     if word == "at":
         return previous in STANDING
+    if word == "year":
+        return previous == "the"
     return word in LEADING_WORDS or (previous in PRONOUNS and word not in COLLECTIVES)
 
 
@@ -336,7 +356,7 @@ def _may_precede(said: str, plain: str, end: int, number: Number) -> bool:
         return per is not None and (per[1] in KNOWN_UNITS or per[1].lower() in RATE_UNITS)
     if mark in _RIGHT_END:
         return not bare[1:2].isalnum() or (mark not in ",;)'\"" and not bare[1:2].isdigit())
-    return mark in "°%"
+    return mark == "°"
 
 
 def _word_may_follow(rest: str, bare: str, plain: str, number: Number) -> bool:
@@ -346,8 +366,11 @@ def _word_may_follow(rest: str, bare: str, plain: str, number: Number) -> bool:
     lower = word.lower()
     if _HALF_DAY.match(bare):
         return True
+    if _VARIABLE_NEXT.match(bare):
+        return False
     if bare is rest:
-        return word in GLUED_UNITS or word == "ish"
+        power = rest[len(word) : len(word) + 1] in {"2", "3"} and word in _LENGTHS
+        return (word in GLUED_UNITS or word == "ish") and (power or not rest[len(word) : len(word) + 1].isalnum())
     if word == "K":
         return number.written >= _LEAST_KELVIN
     short = len(word) < len("cat") or (word.isupper() and len(word) <= len("ABCD")) or not _VOWEL.search(word)
@@ -360,7 +383,8 @@ def _word_may_follow(rest: str, bare: str, plain: str, number: Number) -> bool:
         return _TIMES.match(plain) is not None
     if lower == "or":
         return _OR_SO.match(plain) is not None
-    return lower not in COLLECTIVES and not _PART_WORD.match(lower) and not _AND_MORE.match(plain)
+    changed = _PART_WORD.match(lower) or _AND_MORE.match(plain) or _SIDE.match(plain)
+    return lower not in COLLECTIVES and not changed
 
 
 def equal_numbers(first: Number, second: Number, decimals: int | None) -> bool:

@@ -46,9 +46,9 @@ _SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _VULGAR_AFTER_DIGIT: Final = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _DRESS: Final = re.compile(r"[\\$*_`#<]")
 _FRACTION: Final = re.compile(
-    r"([A-Za-z\d)]?)\\[dtc]?frac ?(?:\{(?P<top>[^{}]*)\}|(?P<top_digit>\d))"
+    r"([A-Za-z\d)/^]?)\\[dtc]?frac ?(?:\{(?P<top>[^{}]*)\}|(?P<top_digit>\d))"
     r" ?(?:\{(?P<bottom>[^{}]*)\}|(?P<bottom_digit>\d))"
-    r"(?:(?=[A-Za-z\d(^]| ?\\(?!text|math|[%, ;:!)\]]|quad|circ|degree))(?P<factor>))?"
+    r"(?:(?=[A-Za-z\d(^!]| ?\\(?!text|math|[%, ;:!)\]]|quad|circ|degree))(?P<factor>))?"
 )
 """A LaTeX fraction of two groups or single digits, what stands before it, and whether a factor follows: a unit in a
 wrapper or after a blank is none."""

@@ -53,7 +53,8 @@ _AT_THE_END: Final = re.compile(r"\W*\Z")
 _APART: Final = re.compile(r"[\"')\]*_]*(?: ?[,;:!\n(]| ?\.(?! ?\d)| -|-(?!\w)|\Z)")
 """What sets the word apart from its explanation; "no. 1" and "no-brainer" are other words."""
 _GOES_ON: Final = re.compile(
-    r"[\"')\]]* (?:it|there|he|she|they|this|that|these|those|i|we|you|because|since|as|yes|no|indeed|definitely)\b"
+    r"[\"')\]]* (?:it|there|he|she|they|this|that|these|those|i|we|you|because|since|as|yes|no|indeed"
+    r"|definitely|and|the|a|an)\b"
 )
 """Words that begin the explanation without a mark; "yes would" and "yes is" speak about the word."""
 
@@ -66,12 +67,14 @@ _EXISTENCE: Final = re.compile(
 )
 _NOT_THERE: Final = re.compile(
     # Not a thing of the picture: the picture itself, knowledge, or an idiom.
-    r"(?:-| )(?!(?:[a-z]+ ){0,2}?(?:image|images|picture|pictures|photo|photos|photograph|attachment|file|upload|visual"
+    r"(?:-(?=one)| )(?!(?:it|there|he|she|they|this|that|these|those|i|we|you|is|are|was|means|would|will|can|not)\b)"
+    r"(?!(?:[a-z]+ ){0,2}?(?:image|images|picture|pictures|photo|photos|photograph|attachment|file|upload|visual"
     r"|information|info|details?|data|context|input|way|ways|idea|clue|comment|doubts?|question|questions|wonder|problem"
     r"|problems|worries|matter|need|reason|point|kidding|longer|more|less|fewer|sooner|later|answer|answers|response"
     r"|evidence|proof|indication|guarantee|certainty|knowledge|access|brainer|thanks?|means|sense|clear|definite"
     r"|definitive|telling|knowing|saying|choice|option|opinion|confidence|basis|surprise|chance|exception|mistake|contest"
-    r"|big|use|good|luck|yes|no)\b)(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
+    r"|big|use|good|luck|smoking|parking|entry|exit|trespassing|joke|dice|deal|yes|no)\b)"
+    r"(?!.*\b(?:allowed|permitted)\b)(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
 )
 _UNCERTAIN: Final = re.compile(
     r"\b(?:maybe|perhaps|possibly|might|unsure|unclear|uncertain|unknown|wait|sorry|hmm|wrong|incorrect|false|untrue"
@@ -84,7 +87,10 @@ _UNCERTAIN: Final = re.compile(
 )
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
 _VERB: Final = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
-_DENIES: Final = re.compile(rf"\W*(?:because |since |as )?{_PRONOUN} (?:{_VERB}(?:n't| not| no)\b|can't|cannot|won't)")
+_DENIES: Final = re.compile(
+    rf"\W*(?:(?:certainly|definitely|absolutely|of course|probably|really) )?not\b"
+    rf"|\W*(?:because |since |as )?{_PRONOUN} (?:{_VERB}(?:n't| not| no)\b|can't|cannot|won't)"
+)
 _AFFIRMS: Final = re.compile(
     rf"\W*{_PRONOUN} {_VERB}(?: (?:indeed|there|one|some|present|visible|correct|true|right|so|too|definitely))*\W*\Z"
 )

@@ -34,7 +34,7 @@ _WORD: Final = "|".join((*_ONES, *_TENS, "hundred", *_SCALES))
 _RUN: Final = re.compile(
     # "a hundred" is one hundred. A hyphen or letter at either end makes another word: "five-year", "twenty-first".
     rf"(?<![\w.-])(?:(?<![\w-])(?P<a>an?) (?=hundred\b|thousand\b|million\b|billion\b|trillion\b))?"
-    rf"(?P<run>(?:{_WORD})(?![a-z])(?:(?:-| |,? and )(?:{_WORD})(?![a-z]))*+)(?![\w-])",
+    rf"(?P<run>(?:{_WORD})(?![a-z])(?:(?:-| |,? and )(?:{_WORD})(?![a-z]))*+)(?!\w|-(?!ish\b))",
     re.IGNORECASE,
 )
 _NAMES_A_NUMBER: Final = "|".join(word for word in (*_ONES, *_TENS, "hundred", *_SCALES) if word != "one")

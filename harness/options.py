@@ -226,7 +226,7 @@ def _conflicts(rest: str, name: str, options: Options) -> bool:
     said = CONFIRMS.sub("", key.removeprefix(own))
     if len(options.texts) > MAX_OPTIONS or TAKES_BACK.search(said) or names_other_letter(rest, name, options):
         return True
-    if key in options.by_text or (own and not _EXPLAINS.search(key)):
+    if key in options.by_text or not _EXPLAINS.search(key):
         return True
     key = key.removeprefix(own)
     return any(other != own and holds_words(key, other) for other in options.by_text)
