@@ -156,8 +156,8 @@ _CALCULATED: Final = (
     r"|[-+]{2}|\b0x|\d_\d|\de[-+]?\d+[a-z]|\d\.\d+\.\d|\d!"
     r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
     r"|\b(?:\d+|one) (?:in|out of) \d"
-    r"|\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)|tripled) "
-    r"(?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
+    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
+    r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
     r"|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
     r"|加上|减去|マイナス|마이너스"
@@ -191,7 +191,7 @@ _CHANGING: Final = re.compile(
 """5个半 is 5.5, 5折 half the price, 5双 ten, 5点5 has a point or is a time."""
 _PART_WORD: Final = re.compile(rf"{_SINGULAR_PART}s?\Z")
 _VOWEL: Final = re.compile(r"[aeiouy]", re.IGNORECASE)
-_MORE_THAN: Final = re.compile(r" ?more [a-z]+(?: [a-z]+)? than\b")
+_MORE_THAN: Final = re.compile(r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b")
 _TIMES: Final = re.compile(
     r" ?times(?:[.!]?\Z|[.,;] | (?:a|an|per|each|every|as|larger|bigger|greater|more|faster|in|on|the)\b)"
 )
@@ -205,13 +205,15 @@ _LENGTHS: Final = frozenset(("m", "cm", "mm", "km", "dm", "ft", "in"))
 _SIDE: Final = re.compile(r" ?(?:above|below|under|over)\W*\Z")
 _VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaIh])[A-Za-z](?![\w.'-])")
 """A unit is followed by a lone letter: "5 m x" is a product."""
-_HALF_DAY: Final = re.compile(r"[ap]\.m\b\.?", re.IGNORECASE)
+_HALF_DAY: Final = re.compile(r"[ap]\.m\b\.?|o'clock\b", re.IGNORECASE)
 _PER_UNIT: Final = re.compile(r" ?/ ?([A-Za-zμ]+)")
 _LEAST_KELVIN: Final = 100
 
 _RESTATED: Final = re.compile(
     # "5/2 = 2.5", "0.05 (5%)", "5 cm (5 cm)", "5, 5", and a conclusion: "..., so the answer is 3", "... Total: 3".
     r"(?: ?[a-z°%]+){0,3} ?[=≈(] ?|, "
+    r"|[^=]{0,80} because [^=]{0,80}\b(?:is|are|has|have|shows?|counted|see) "
+    r"| ?\((?:there|it|that|i|the) [^=()]{0,80}\b(?:is|are|see) "
     r"|[^=]*[.,;!\n)][^=]*\b(?:answer|total|result|so|therefore|thus|hence|namely|altogether|sum)\b[^=]*"
 )
 """What between two equal numbers makes them one number said twice; whatever else stands there makes them two."""
@@ -245,7 +247,7 @@ def read_number(text: str) -> Number | None:
     said = _undressed(text)
     if said is None or _UNCLEAR_SCALE.search(said):
         return None
-    said = _with_signs(digits_for_words(_NAMED_SET.sub(r"\1 ", said)))
+    said = _with_signs(_without_brackets(digits_for_words(_NAMED_SET.sub(r"\1 ", said))))
     plain = said.lower()
     if len(plain) != len(said) or plain.rstrip(" \"')").endswith("?") or _NO_STATEMENT.search(plain):
         return None
@@ -377,7 +379,7 @@ def _word_may_follow(rest: str, bare: str, plain: str, number: Number) -> bool:
     if short and lower != "or":
         plural = word[-1] == "s" and word[:-1].isupper() and len(word) > len("Vs")
         return word in KNOWN_UNITS or lower in SHORT_WORDS or plural
-    if lower == "more":
+    if lower in {"more", "fewer", "less"}:
         return _MORE_THAN.match(plain) is not None
     if lower == "times":
         return _TIMES.match(plain) is not None
@@ -427,13 +429,17 @@ def _undressed(text: str) -> str | None:
     for scaled in (_MONEY_SCALE, _SCALE_MONEY):
         text = scaled.sub(lambda found: f"{found[1]} {_MONEY_SCALES[found[2].lower()]} ", text)
     text = _SIGNED_CURRENCY.sub(lambda found: found.group(1) or " ", text)
-    text = _ABSOLUTE.sub(r"\1", _SIGNED_BRACKET.sub(r"\1\2", _BRACED.sub(r"\1", text)))
     return _UNIT_POWER.sub(_without_power, lines(text))
 
 
 def _without_power(found: re.Match[str]) -> str:
     """Drop the power of a unit; that of a variable stays."""
     return found[1] if found[1] in KNOWN_UNITS else found.group()
+
+
+def _without_brackets(text: str) -> str:
+    """Return the text without brackets around one number, which takes a sign before them; |-5| is 5."""
+    return _ABSOLUTE.sub(r"\1", _SIGNED_BRACKET.sub(r"\1\2", _BRACED.sub(r"\1", text)))
 
 
 def _with_signs(text: str) -> str:

@@ -30,6 +30,8 @@ _WHOLE_TEXTS: Final = {
     **dict.fromkeys(("是", "是的", "对", "对的", "有", "有的", "はい", "ええ", "네", "예"), "Yes"),
     **dict.fromkeys(("不是", "不是的", "不", "否", "不对", "没有", "没", "いいえ", "아니요", "아니오"), "No"),
 }
+_TAGGED: Final = re.compile(r"\A<answer>([^<]*)</answer>\Z", re.IGNORECASE)
+"""An answer in a tag that nobody asked for."""
 _AROUND: Final = " \n.,;!:\"'()[]*_"
 
 _OPENER: Final = r"(?:(?:so|therefore|thus|hence|then|well|ok|okay|sure|overall|finally|in conclusion|in short),? )?"
@@ -45,7 +47,9 @@ _LEAD: Final = (
 )
 _STATED_BEFORE: Final = re.compile(
     # A new sentence, or a conclusion inside of one. After "Dr." none begins; "A. " is an option's letter.
-    rf"(?:(?:(?<!\bdr)(?<!\bmr)(?<!\bmrs)(?<!\bst)[.!]|[\n;>]) ?|(?:,|\band) (?=so|therefore|thus|hence|then)|- |\A"
+    rf"(?:(?:(?<!\bdr)(?<!\bmr)(?<!\bmrs)(?<!\bst)[.!]|[\n;>]) ?"
+    r"|\A(?:based on|looking at|according to|judging by|from|in)"
+    r" [^.!?,]{1,60}, |(?:,|\band) (?=so|therefore|thus|hence|then)|- |\A"
     rf"|\A\(?[a-z]\) ?|(?:yes|no),? )"
     rf"{_LEAD}{_SURE}[\"'(\[*_]*\Z"
 )
@@ -77,7 +81,7 @@ _NOT_THERE: Final = re.compile(
     r"(?!.*\b(?:allowed|permitted)\b)(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
 )
 _UNCERTAIN: Final = re.compile(
-    r"\b(?:maybe|perhaps|possibly|might|unsure|unclear|uncertain|unknown|wait|sorry|hmm|wrong|incorrect|false|untrue"
+    r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm"
     r"|unless|otherwise|depends?|partly|partially|apologi[sz]e|kind of|sort of|in a way|not really"
     r"|not (?:sure|certain|clear|quite|exactly|possible|provided|visible to me)|(?:doesn't|does not|don't|do not) know"
     r"|unable|refuse|hardly|doubt"
@@ -85,6 +89,8 @@ _UNCERTAIN: Final = re.compile(
     r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|be determined|answer|view"
     r"|access|confirm|see (?:the|any|an?) (?:image|picture|photo))\b|\bor (?:yes|no|not|maybe|else|perhaps)\b|\?"
 )
+_WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
+"""What takes a yes back wherever it stands, and a no before it: "No, the statement is false" is a no."""
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
 _VERB: Final = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
 _DENIES: Final = re.compile(
@@ -101,7 +107,7 @@ def read_yes_no(text: str) -> str | None:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         return None
-    text = lines(undress(fold(text))).casefold()
+    text = lines(undress(_TAGGED.sub(r"\1", fold(text)))).casefold()
     whole = _WHOLE_TEXTS.get(text.strip(_AROUND))
     if whole is not None:
         return whole
@@ -109,6 +115,8 @@ def read_yes_no(text: str) -> str | None:
     if not said or len(said) > _MOST_WORDS or len({word.group() for word in said}) != 1 or _UNCERTAIN.search(text):
         return None
     word = said[0].group()
+    if _WRONG.search(text if word == "yes" else text[: said[0].start()]):
+        return None
     if not all(_is_stated(text, *found.span()) for found in said):
         return None
     return "Yes" if word == "yes" else "No"

@@ -13,7 +13,13 @@ _ADVERB: Final = (
     r"(?:most likely|probably|likely|presumably|definitely|certainly|clearly|obviously|surely|indeed)(?![a-z])"
 )
 _THINKS: Final = r"(?:i (?:think|believe) (?:that )?)?"
-_OPENER: Final = rf"(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?{_THINKS}"
+_LOOKING: Final = (
+    r"(?:(?:based on|looking at|according to|judging (?:by|from)|from|in) (?:the |this |that )?"
+    r"(?:image|picture|photo|figure|diagram|chart|graph|table|map|information)[a-z ]{0,20},? )?"
+)
+_OPENER: Final = (
+    rf"{_LOOKING}(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?{_THINKS}"
+)
 _ADJECTIVES: Final = (
     r"(?:(?:final|correct|right|best|most likely|most appropriate|most suitable|closest|chosen|selected) ){0,3}"
 )
@@ -26,7 +32,8 @@ _CHOOSES: Final = (
     rf"{_NOUN_AGAIN}"
 )
 _IT_IS: Final = (
-    rf"(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
+    rf"(?:so|therefore|thus|hence|choose|select|pick|correct|right)(?:,|:|(?![a-z]))"
+    rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
     rf"|it(?:'s| is| must be| should be)(?![a-z])(?: {_ADVERB})?(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
 )
 _CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上),? ?"
@@ -73,7 +80,8 @@ SPEAKS_OF_LETTER: Final = re.compile(
 )
 """A predicate whose subject is the letter: only one that says it right names the option."""
 CONFIRMS: Final = re.compile(
-    r"\b(?:this|that|it|which) is the (?:only )?(?:correct |right |best )?(?:answer|option|choice)\b", re.IGNORECASE
+    r"(?:\A\W*|\b(?:this|that|it|which) )is the (?:only )?(?:correct |right |best )?(?:answer|option|choice)\b",
+    re.IGNORECASE,
 )
 RULED_OUT: Final = re.compile(
     r"\b(?:not|no|nor|neither|never|none|wrong|incorrect|false|untrue|inaccurate|invalid|irrelevant|unrelated|cannot|without"

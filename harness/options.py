@@ -28,6 +28,10 @@ from harness.option_words import (
 _LEAST_LABELS: Final = 2
 """One option that is another one's letter may be a text ("C" beside "C++"); two are labels."""
 LETTER: Final = re.compile(r"[(\[{<\"']? ?(?P<letter>[A-Za-z])(?P<close> ?[)\]}>\"'])?(?![A-Za-z0-9_'])")
+_LETTER_LAST: Final = re.compile(
+    r"(?P<text>[^()\n]{1,400}) ?\((?:option |choice )?(?P<letter>[A-Za-z])\)[. ]*\Z", re.IGNORECASE
+)
+"""An option's text with its letter behind it: dog (B)."""
 _LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
 _OPTION_WORD: Final = re.compile(r"\A ?(?:选项|项(?!目))")
 TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
@@ -132,6 +136,9 @@ def statement_of(text: str, exact: tuple[str, ...] | None, options: Options) -> 
     """
     lead = LEAD.match(text)
     body = text[lead.end() :] if lead else text
+    if (marked := _LETTER_LAST.match(body)) and marked["letter"].upper() in options.names:
+        said = options.names[marked["letter"].upper()]
+        return said if _named_by(marked["text"], options) == (said,) and not exact else None
     name, firmly = letter_of(body, options, weak=lead is not None and lead["weak"] is not None)
     if options.labels and (exact is None or len(exact) > 1 or name is not None):
         exact = ()

@@ -45,9 +45,9 @@ LEADING_WORDS: Final = words("""
     written owns owned uses used runs ran walked walks lists listed sits stands remain remains remaining about
     around approximately probably likely presumably definitely certainly clearly approx approx. roughly circa ca ca.
     estimated estimate only exactly precisely just also still now then total totals totalling sum average mean mode
-    median answer result value number no. nos. amount amounts height width length the a an these those all both his
-    her their its our my in since during on for with you i we they he she it there it's that's there's to by of at
-    and that so thus therefore hence doubt usd eur gbp jpy inr cny rmb rs rs. hrs hours minutes km kg cm mm
+    median answer result value number digit no. nos. amount amounts height width length the a an these those all
+    both his her their its our my in since during on for with you i we they he she it there it's that's there's to
+    by of at and that so thus therefore hence doubt usd eur gbp jpy inr cny rmb rs rs. hrs hours minutes km kg cm mm
 """)
 """Words that may stand right before a number. Any other noun there names something by it: step 1, figure 5, gcd 5."""
 MEASURED: Final = words("""
