@@ -304,6 +304,22 @@ def _score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
+def _prompt_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that decide the words around a question."""
+    for option in reversed(
+        [
+            click.option(
+                "--prompt", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
+                help="Whose words ask for the stages; paper: those that SATORI's checkpoints were trained on.",
+            ),
+            click.option("--system-prompt", metavar="TEXT|FILE", help="In place of the system turn; '' leaves it out."),
+            click.option("--prompt-suffix", metavar="TEXT|FILE", help="In place of what follows the question."),
+        ]
+    ):  # fmt: skip
+        verb = option(verb)
+    return verb
+
+
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON object instead of a table.")
 _out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
@@ -356,6 +372,7 @@ def _score_config(
 @click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @_score_options
+@_prompt_options
 @click.option(
     "--backend",
     type=click.Choice(["hf", "openai"]),
@@ -425,6 +442,7 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
     from harness.judge import Judge
+    from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
 
     faults: list[str] = []
@@ -453,6 +471,9 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         served_name=options["served_name"],
         concurrency=options["concurrency"],
         form=options["form"],
+        prompt=options["prompt"],
+        system_prompt=given_words(options["system_prompt"], "--system-prompt"),
+        prompt_suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),
         protocol=options["protocol"],
         box_frame=options["box_frame"],
         min_pixels=options["min_pixels"],
@@ -540,8 +561,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
-    if result.summary.audit is not None and (warning := result.summary.audit.warning()):
-        click.echo(f"warning: {warning}", err=True)
+    _warn_of_frame(result.summary)
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
         click.echo(
@@ -575,15 +595,19 @@ def score(
     from datetime import UTC, datetime
 
     from harness.rescore import PredictionSource, file_sha256, save_predictions_run
-    from harness.scored_file import score_file
+    from harness.scored_file import bad_row_lines, file_shape, score_file
     from tasks.run import package_versions
 
     config = _score_config(**how)
     source = PredictionSource(name or file.stem, file_sha256(file), package_versions())
     lines_to = output if output is not None or as_json else Path("-")
     scored = score_file(file, config, lines_to)
-    for row in scored.bad_rows:
-        click.echo(f"line {row.line}: {row.reason}", err=True)
+    for line in bad_row_lines(scored.bad_rows):
+        click.echo(line, err=True)
+    if scored.nothing_scored:
+        found = file_shape(file) or "the reasons stand above" if scored.rows else "the file has no rows"
+        click.echo(f"error: no row of {file} can be scored: {found}", err=True)
+        return ExitCode.INCOMPLETE
     if scored.repeated:
         click.echo(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", err=True)
     _show_reasons(scored.summary.tasks)
@@ -593,7 +617,16 @@ def score(
             run_root, scored.rows, config, source, now=datetime.now(UTC), write_page=_write_page
         )
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
+    if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
+        click.echo("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", err=True)
+    _warn_of_frame(scored.summary)
     return ExitCode.OK
+
+
+def _warn_of_frame(summary: RunSummary) -> None:
+    """Say when the boxes fit much better in another reading than the one that they were scored in."""
+    if summary.audit is not None and (warning := summary.audit.warning()):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
@@ -636,8 +669,7 @@ def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_js
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
     _show_reasons(summary.tasks)
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
-    if summary.audit is not None and (warning := summary.audit.warning()):
-        click.echo(f"warning: {warning}", err=True)
+    _warn_of_frame(summary)
     _renew_page(run_folder)
     return ExitCode.OK
 
@@ -778,6 +810,9 @@ _markdown_option = click.option(
 @click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the page.")
 @_markdown_option
 @_seed_option
+@click.option(
+    "--on-shared", is_flag=True, help="Subtract on the samples that both have alike, leave out others; no verdict."
+)
 @_json_option
 def compare(
     runs: tuple[str, ...],
@@ -786,19 +821,21 @@ def compare(
     images: bool,
     markdown: Path | None,
     seed: int,
+    on_shared: bool,
     as_json: bool,
 ) -> int:
-    """Compare runs on the samples that they share: the first with each other one.
+    """Compare runs sample by sample: the first with each other one.
 
-    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Exits 5 when
-    nothing of a pair can be compared.
+    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Where samples
+    are missing or not the same in both, nothing is subtracted unless --on-shared says so. Exits 5 when nothing of a
+    pair can be compared.
     """
     from harness.compare import compare_runs, open_sides
     from reports.markdown import comparison_markdown
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
-    comparison = compare_runs(open_sides(runs), seed=seed)
+    comparison = compare_runs(open_sides(runs), seed=seed, on_shared=on_shared)
     if output is not None:
         from reports.comparison_page import PageOptions, write_comparison_page
 
@@ -906,7 +943,7 @@ def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
     from reports.terminal import printable, write
     from reports.verdict_text import noise_table
 
-    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed)
+    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed, on_shared=True)
     found = measure_noise(comparison)
     if as_json:
         _print_json(noise_to_json(comparison, found))
@@ -1024,6 +1061,38 @@ def tasks_show(name: str) -> int:
         for key, value in facts.items():
             if value:
                 click.echo(f"  {key:<15} {value}")
+    return ExitCode.OK
+
+
+@tasks.command("prompt")
+@click.argument("name", metavar="TASK")
+@click.option("--row", metavar="ID", help="Sample id; default: the first row.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="satori", show_default=True)
+@_prompt_options
+@_data_option
+@_dataset_option
+@_json_option
+def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> int:
+    """Print what a model is sent for one sample, turn by turn; its chat template is still to come."""
+    import json
+
+    from tasks.ask import AskSpec, asked_turns
+    from tasks.prompts import given_words, wording
+    from tasks.run import parse_dataset_overrides
+
+    words = wording(
+        options["form"],
+        options["prompt"],
+        system=given_words(options["system_prompt"], "--system-prompt"),
+        suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),
+    )
+    turns = asked_turns(AskSpec(name, row, words, options["data_dir"], parse_dataset_overrides(options["datasets"])))
+    if as_json:
+        click.echo(json.dumps({"schema": 1, **turns}, indent=2))
+        return ExitCode.OK
+    click.echo(f"{turns['task']} {turns['id']}", err=True)
+    for turn in turns["turns"]:
+        click.echo(f"[{turn['role']}]\n{turn['text']}")
     return ExitCode.OK
 
 

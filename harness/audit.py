@@ -1,51 +1,100 @@
-"""Audit the box frame of a run: would the boxes overlap much better if they were read in another frame?
+"""Audit how boxes were read: would they overlap much better with the gold in another frame or order of numbers?
 
-A box scored in the wrong frame is silently near 0, the commonest grounding bug of all. So after each run the mean IoU
-is computed again under every frame, from the raw texts, and a frame that does much better is named.
+A box read in the wrong frame is silently near 0, the commonest grounding bug of all. So after each scoring the mean IoU
+is computed again, from the raw texts, for every frame and for the orders that model families write (x1, y1, x2, y2;
+y1, x1, y2, x2; x, y, width, height), and a reading that does much better is named.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias, get_args
 
+from harness.boxes import quadruples
 from harness.frames import cut_at_image
 from harness.overlap import union_iou
-from harness.parse import parse
+from harness.parse import stage_text
 from harness.score import GROUNDED_FORMATS, predicted_boxes_image_px
-from harness.values import BOX_FRAMES, BoxFrame, Json, Record, ScoreConfig
+from harness.values import BOX_FRAMES, Box, BoxFrame, Json, Record, ScoreConfig
 
-MUCH_BETTER_IOU = 0.1
-"""Another frame is named when its mean IoU is higher by more than this..."""
-AUDITED_RECORDS = 1_000
-"""Records with gold and written boxes that are looked at, the first of a run: a wrong frame shows in far fewer."""
-MUCH_BETTER_RATIO = 1.5
+BoxOrder: TypeAlias = Literal["xyxy", "yxyx", "xywh"]
+"""What the four numbers of a box are, in written order: two corners, corners with y first, or a corner and a size."""
+
+MUCH_BETTER_IOU: Final = 0.1
+"""Another reading is named when its mean IoU is higher by more than this..."""
+MUCH_BETTER_RATIO: Final = 1.5
 """...and by more than this factor: small boxes in a wrong frame overlap little in every frame."""
+LEAST_IOU_OF_NEW_ORDER: Final = 0.3
+"""A reading that `--box-frame` has no name for is named from this mean IoU on: among many readings of a model that
+points nowhere, one is always the best."""
+NEARLY_EQUAL_IOU: Final = 0.02
+"""Readings whose means lie this near to the best one cannot be told from it: both are named."""
+AUDITED_RECORDS: Final = 1_000
+"""Records with gold and written boxes that are looked at, the first of a run: a wrong frame shows in far fewer."""
+
+_ORDER_WORDS: Final[dict[BoxOrder, str]] = {"xyxy": "", "yxyx": " with y before x", "xywh": " as x, y, width, height"}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReading:
+    """One way to understand four numbers."""
+
+    unit: BoxFrame | Literal["norm_100"]
+    """What the numbers count; `norm_100` are percent of the image's sides, which is no frame that is scored in."""
+    order: BoxOrder = "xyxy"
+    """Which number is which."""
+
+    @property
+    def name(self) -> str:
+        """The reading in words; a frame's own name where it is just that frame."""
+        return f"{self.unit}{_ORDER_WORDS[self.order]}"
+
+    @property
+    def frame(self) -> BoxFrame | None:
+        """The frame to declare for it; None when no frame says this."""
+        return self.unit if self.order == "xyxy" and self.unit != "norm_100" else None
+
+
+READINGS: Final = tuple(FrameReading(unit, order) for order in get_args(BoxOrder) for unit in (*BOX_FRAMES, "norm_100"))
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAudit:
-    """Mean IoU of the same texts under each frame."""
+    """Mean IoU of the same texts under each reading."""
 
     declared: BoxFrame | None
-    """The frame that the run was scored in."""
-    mean_iou: dict[BoxFrame, float | None]
-    """Mean union IoU per frame over the rows that can be read in it; None where no row can."""
-    rows: dict[BoxFrame, int]
+    """The frame that the texts were scored in."""
+    mean_iou: dict[str, float | None]
+    """Mean union IoU per name of a reading over the rows that can be read so; None where no row can."""
+    rows: dict[str, int]
     """Rows behind each mean."""
 
     @property
-    def better_frame(self) -> BoxFrame | None:
-        """The frame that does much better than the declared one; None when there is none.
+    def better(self) -> tuple[FrameReading, ...]:
+        """The readings that do much better than the declared frame, the best first; empty when none does.
 
-        Without a declared frame this is the best frame, as advice for `--box-frame`.
+        More than one only where they cannot be told apart. Without a declared frame these are the best readings, as
+        advice for `--box-frame`.
         """
-        known: dict[BoxFrame, float] = {frame: value for frame, value in self.mean_iou.items() if value is not None}
-        if not known:
-            return None
-        best: BoxFrame = max(known, key=lambda frame: known[frame])
-        base = known.get(self.declared, 0.0) if self.declared is not None else 0.0
-        gap_is_large = known[best] > base + MUCH_BETTER_IOU and known[best] > base * MUCH_BETTER_RATIO
-        return best if best != self.declared and gap_is_large else None
+        base = (self.mean_iou.get(self.declared) or 0.0) if self.declared is not None else 0.0
+        much = [
+            (value, reading)
+            for reading in READINGS
+            if (value := self.mean_iou.get(reading.name)) is not None
+            and value > base + MUCH_BETTER_IOU
+            and value > base * MUCH_BETTER_RATIO
+            and (reading.frame is not None or value >= LEAST_IOU_OF_NEW_ORDER)
+        ]
+        best = max((value for value, _ in much), default=0.0)
+        # a frame that can be declared stands before one that cannot: the advice is to declare it
+        near = [(reading.frame is None, -value, reading) for value, reading in much if value > best - NEARLY_EQUAL_IOU]
+        return tuple(reading for _, _, reading in sorted(near, key=lambda item: item[:2]))
+
+    @property
+    def better_frame(self) -> BoxFrame | None:
+        """The frame that would do much better; None when there is none, or none that can be declared."""
+        return self.better[0].frame if self.better else None
 
     def to_json(self) -> dict[str, Json]:
         """Return the audit for `scores.json`."""
@@ -54,65 +103,89 @@ class FrameAudit:
             "mean_iou": dict[str, Json](self.mean_iou.items()),
             "rows": dict[str, Json](self.rows.items()),
             "better_frame": self.better_frame,
+            "better_readings": [reading.name for reading in self.better],
         }
 
     def warning(self) -> str | None:
-        """Return one sentence for the person who ran it; None when nothing is suspicious."""
-        better = self.better_frame
-        if better is None:
+        """Return what to tell the person who scored the texts; None when nothing is suspicious."""
+        if not self.better:
             return None
-        found = self.mean_iou[better]
+        best, *others = self.better
         declared = self.mean_iou.get(self.declared) if self.declared is not None else None
         said = "no frame is declared" if self.declared is None else f"{self.declared} gives {_shown(declared)}"
-        return (
-            f"box-frame audit: read as {better}, the boxes reach a mean IoU of {_shown(found)}, while {said}. "
-            f"If the model writes {better}, rescore with --box-frame {better}."
+        found = f"read as {best.name}, the boxes reach a mean IoU of {_shown(self.mean_iou[best.name])}, while {said}"
+        also = f" ({' and '.join(other.name for other in others)} fit as well)" if others else ""
+        mend = (
+            f"If the model writes {best.frame}, score with --box-frame {best.frame}."
+            if best.frame is not None
+            else "No --box-frame reads that: bring the boxes into one of its frames, as x1, y1, x2, y2."
         )
+        return f"box-frame audit: {found}{also}. {mend}"
 
 
 class FrameAuditor:
-    """Adds up, record by record, the IoU under each frame."""
+    """Adds up, record by record, the IoU under each reading."""
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
         active = config.format in GROUNDED_FORMATS and config.protocol != "paper"
         self._left = AUDITED_RECORDS if active else 0
         self._configs: dict[BoxFrame, ScoreConfig] = {frame: replace(config, box_frame=frame) for frame in BOX_FRAMES}
-        self._totals: dict[BoxFrame, float] = dict.fromkeys(BOX_FRAMES, 0.0)
-        self._rows: dict[BoxFrame, int] = dict.fromkeys(BOX_FRAMES, 0)
+        self._totals = dict.fromkeys(READINGS, 0.0)
+        self._rows = dict.fromkeys(READINGS, 0)
 
     def add(self, record: Record) -> None:
-        """Count one record; without gold boxes or written boxes it says nothing about frames."""
+        """Count one record; without gold boxes or written numbers it says nothing about frames."""
         sample = record.sample
         if not self._left or not sample.boxes_image_px:
             return
-        written = parse(record.generation.text, self._config.format, "last").boxes_written
+        stage = stage_text(record.generation.text, self._config.format, "bbox")
+        written = quadruples(stage) if stage is not None else ()
         if not written:
             return
         self._left -= 1
-        for frame, config in self._configs.items():
-            boxes = predicted_boxes_image_px(written, sample, config, record.generation.input_size)
-            if boxes is None:
-                continue
-            gold = sample.boxes_image_px
-            if sample.image_size is not None:
-                boxes = cut_at_image(boxes, sample.image_size)[0]
-                gold = cut_at_image(gold, sample.image_size)[0]
-            self._totals[frame] += union_iou(boxes, gold)
-            self._rows[frame] += 1
+        gold = sample.boxes_image_px
+        if sample.image_size is not None:
+            gold = cut_at_image(gold, sample.image_size)[0]
+        for reading in READINGS:
+            boxes = self._placed(_corners(written, reading.order), reading, record)
+            if boxes is not None:
+                self._totals[reading] += union_iou(boxes, gold)
+                self._rows[reading] += 1
+
+    def _placed(self, boxes: Sequence[Box], reading: FrameReading, record: Record) -> tuple[Box, ...] | None:
+        """Bring boxes of a unit into original pixels, cut at the image; None when a size is not known."""
+        if reading.unit == "norm_100":
+            hundredths = [(x1 / 100, y1 / 100, x2 / 100, y2 / 100) for x1, y1, x2, y2 in boxes]
+            boxes, frame = hundredths, "norm_1"
+        else:
+            frame = reading.unit
+        size = record.sample.image_size
+        placed = predicted_boxes_image_px(boxes, record.sample, self._configs[frame], record.generation.input_size)
+        return placed if placed is None or size is None else cut_at_image(placed, size)[0]
 
     def result(self) -> FrameAudit | None:
         """Return the audit.
 
-        None where nothing could be audited: no record with gold and written boxes, a format without boxes, or the
+        None where nothing could be audited: no record with gold and written numbers, a format without boxes, or the
         protocol `paper`, which fixes its frame.
         """
         if not any(self._rows.values()):
             return None
-        means: dict[BoxFrame, float | None] = {}
-        for frame in BOX_FRAMES:
-            means[frame] = self._totals[frame] / self._rows[frame] if self._rows[frame] else None
-        return FrameAudit(self._config.box_frame, means, dict(self._rows))
+        means = {
+            reading.name: self._totals[reading] / count if count else None for reading, count in self._rows.items()
+        }
+        rows = {reading.name: count for reading, count in self._rows.items()}
+        return FrameAudit(self._config.box_frame, means, rows)
+
+
+def _corners(written: Sequence[Box], order: BoxOrder) -> list[Box]:
+    """Return the boxes with area that the quadruples are in an order of numbers, as x1, y1, x2, y2."""
+    if order == "yxyx":
+        written = [(x1, y1, x2, y2) for y1, x1, y2, x2 in written]
+    elif order == "xywh":
+        written = [(x, y, x + width, y + height) for x, y, width, height in written]
+    return [box for box in written if box[0] < box[2] and box[1] < box[3]]
 
 
 def _shown(value: float | None) -> str:

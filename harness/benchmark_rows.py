@@ -6,7 +6,7 @@ benchmark itself does: MME adds subtask means, MMStar under `lmms-eval` averages
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,12 +28,35 @@ from harness.comparison import (
 from harness.grounding import PlacedAnswers, ground
 from harness.intervals import CodeArray, FloatArray, Interval, bootstrap_interval, cluster_codes, mean_interval
 from harness.paired import Combine, PairedDifference, PairedSums, Units, paired_difference, paired_statistic
+from harness.run_summary import MOST_UNEXPLAINED
 from harness.run_table import TASKS_WITH_EXTRA, RunTable, picked
 from harness.summary import MME_COGNITION, MME_PERCEPTION, OCRBENCH_ROWS, ScoredRow, answer_units
 from harness.values import Components, Fault, Protocol, Sample, Score
 
+PLACE_METRICS = ("mean_iou", "acc@0.5")
+"""Metrics of where a run looked; all others but `caption` and `format` are of its answers."""
+
+MOST_DIFFERING = 0.01
+"""With more than this share of the shared samples not the same in both, two runs did not answer the same benchmark."""
+
 _MME_SUBTASK_MAXIMUM = 200.0
 _NOTHING_SHARED = "no sample is scored in both sides"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Samples of a task that are not compared."""
+
+    only_a: int = 0
+    """Only A has them."""
+    only_b: int = 0
+    """Only B has them."""
+    differing: int = 0
+    """Both have them, but not the same ones: gold, question, picture..."""
+    fields: tuple[str, ...] = ()
+    """What differs in those."""
+    ids: tuple[str, ...] = ()
+    """The first of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,8 @@ class SharedSamples:
     """Whose sample columns (clusters, categories, gold) count: one of the two."""
     clusters: CodeArray
     """Code of each sample's cluster."""
+    left_out: LeftOut = LeftOut()
+    """What is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,32 +143,95 @@ class _Metric:
 
 
 def compare_benchmark(
-    shared: SharedSamples, comparability: Comparability, left_out: tuple[int, int, int], *, seed: int, draws: int
+    shared: SharedSamples, comparability: Comparability, *, seed: int, draws: int, on_shared: bool = False
 ) -> Benchmark:
     """Compare one benchmark; where it is not comparable each side's scores stand, but nothing is subtracted.
 
     Args:
         shared: The samples of both sides.
         comparability: Whether numbers may be subtracted.
-        left_out: Samples that only A has, that only B has, whose gold differs.
         seed: Fixes the draws.
         draws: Sign flips for each p.
+        on_shared: Whether to subtract on the samples that both have alike even where others are left out.
     """
-    maker = _RowMaker(shared, comparability, seed, draws)
+    if not on_shared:
+        comparability = replace(comparability, reasons=(*comparability.reasons, *_incomplete(shared)))
+    maker = _RowMaker(shared, comparability, seed, draws, on_shared=on_shared)
     units = _answer_units(shared)
     headline, *others = _answer_metrics(shared, units)
     return Benchmark(
         task=shared.task,
         comparability=comparability,
         shared=len(shared.a.ids),
-        only_a=left_out[0],
-        only_b=left_out[1],
-        gold_differs=left_out[2],
+        only_a=shared.left_out.only_a,
+        only_b=shared.left_out.only_b,
+        gold_differs=shared.left_out.differing,
+        differing=shared.left_out.fields,
         headline=maker.row(*headline),
         metrics=(*(maker.row(*other) for other in others), *_further_rows(shared, maker)),
         categories=maker.category_rows(_category_metric(headline[0], units), units, units.categories),
         l2_categories=maker.category_rows(_l2_metric(headline[0], units), units, units.l2_categories),
         grounding=_grounding(shared, seed),
+    )
+
+
+def _incomplete(shared: SharedSamples) -> list[str]:
+    """Say why the shared samples cannot stand for the benchmark: what is missing, other, or failed."""
+    left_out, reasons = shared.left_out, list[str]()
+    if left_out.only_a:
+        reasons.append(f"the candidate lacks {left_out.only_a:,} of the baseline's samples")
+    if 0 < left_out.differing <= MOST_DIFFERING * (len(shared.a.ids) + left_out.differing):
+        shown = ", ".join(left_out.ids)
+        more = "..." if left_out.differing > len(left_out.ids) else ""
+        reasons.append(
+            f"{left_out.differing:,} samples are not the same in both ({', '.join(left_out.fields)}): {shown}{more}"
+        )
+    for name, side in (("baseline", shared.a), ("candidate", shared.b)):
+        errors = int((side.faults & np.uint32(FAULT_BITS["error"]) != 0).sum())
+        if errors > MOST_UNEXPLAINED * len(side.ids):
+            reasons.append(f"{errors:,} of the {name}'s {len(side.ids):,} samples could not be scored for an error")
+    return reasons
+
+
+_MENDS: Mapping[Fault, str] = {
+    "no_gold": "score it with the gold that the baseline was scored with",
+    "needs_judge": "give both runs the same judge (--judge)",
+    "frame_unknown": "declare --box-frame",
+    "error": "run it again",
+}
+"""What to do about each reason for which a sample has no score."""
+
+
+def scored_once(shared: SharedSamples, column: Literal["values", "ious"]) -> tuple[str, ...]:
+    """Say how many samples only one side has a score for; empty when every sample has one in both or in neither."""
+    a, b = _known(shared, column)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    if not (only_a or only_b):
+        return ()
+    told = (
+        f"left out: {only_a:,} samples that only the baseline has a score for, {only_b:,} that only the candidate has"
+    )
+    return (told,)
+
+
+def _known(shared: SharedSamples, column: Literal["values", "ious"]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    a, b = (side.ious if column == "ious" else side.values for side in (shared.a, shared.b))
+    return np.isfinite(a), np.isfinite(b)
+
+
+def _too_few_scored(shared: SharedSamples, column: Literal["values", "ious"]) -> str | None:
+    """Say why the samples that both sides have a score for cannot stand for the rest; None when they can."""
+    a, b = _known(shared, column)
+    missing = a & ~b
+    if int(missing.sum()) <= MOST_UNEXPLAINED * int(a.sum()):
+        return None
+    bits = shared.b.faults[missing]
+    faults = {fault: mend for fault, mend in _MENDS.items() if (bits & np.uint32(FAULT_BITS[fault])).any()}
+    why = f" ({', '.join(faults)})" if faults else ""
+    mends = faults.values() or [_MENDS["no_gold"]]
+    return (
+        f"the candidate has no score for {int(missing.sum()):,} of the {int(a.sum()):,} samples that the baseline "
+        f"has one for{why}: {'; '.join(mends)}"
     )
 
 
@@ -328,9 +416,13 @@ def _grounding(shared: SharedSamples, seed: int) -> Grounding | None:
 class _RowMaker:
     """Makes the rows of one benchmark, all with the same seed, draws and reasons."""
 
-    def __init__(self, shared: SharedSamples, comparability: Comparability, seed: int, draws: int) -> None:
+    def __init__(
+        self, shared: SharedSamples, comparability: Comparability, seed: int, draws: int, *, on_shared: bool
+    ) -> None:
         self._shared = shared
         self._reason = "; ".join(comparability.reasons) or None
+        columns: tuple[Literal["values", "ious"], ...] = ("values", "ious")
+        self._too_few = {column: None if on_shared else _too_few_scored(shared, column) for column in columns}
         self._seed = seed
         self._draws = draws
 
@@ -351,7 +443,7 @@ class _RowMaker:
         empty = SideScore(None, None, None, 0)
         a = b = empty
         difference: PairedDifference | None = None
-        reason = self._reason or metric.refusal
+        reason = self._reason or self._too_few["ious" if metric.name in PLACE_METRICS else "values"] or metric.refusal
         if len(scored.a) and metric.refusal is None:
             difference = self._difference(metric, scored, parts, span)
             a, b = (self._side_score(metric, scored, values, parts, span) for values in (scored.a, scored.b))

@@ -9,6 +9,7 @@ benchmark's own aggregation is run again on each draw.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark_rows import SharedSamples, compare_benchmark, with_known_clusters
+from harness.benchmark_rows import (
+    MOST_DIFFERING,
+    LeftOut,
+    SharedSamples,
+    compare_benchmark,
+    scored_once,
+    with_known_clusters,
+)
 from harness.comparison import (
     DIRECTIONS,
     Benchmark,
@@ -38,11 +46,12 @@ from harness.provenance import provenance, run_facts, runs_comparability, task_c
 from harness.resampling import FLIP_DRAWS
 from harness.run_store import StoredRun, load_run
 from harness.run_table import RunTable, picked, read_run_table
+from harness.sample_columns import SCORED_COLUMNS
 from harness.summary import ANSWER_RIGHT
 from harness.values import PROTOCOLS, Protocol
 
-MOST_GOLD_DIFFERENCES = 0.01
-"""With another gold in more than this share of the shared samples, two runs did not answer the same benchmark."""
+SHOWN_IDS = 5
+"""Ids that are named of samples that are not the same in both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +143,17 @@ def _folder_names(runs: Sequence[StoredRun]) -> list[str]:
 # --- the comparison -----------------------------------------------------------------------------------------------
 
 
-def compare_runs(specs: Sequence[SideSpec], *, seed: int = 0, draws: int = FLIP_DRAWS) -> Comparison:
+def compare_runs(
+    specs: Sequence[SideSpec], *, seed: int = 0, draws: int = FLIP_DRAWS, on_shared: bool = False
+) -> Comparison:
     """Compare the first side with each other one.
 
     Args:
         specs: At least two sides, the baseline first.
         seed: Fixes the draws.
         draws: Sign flips for each p.
+        on_shared: Whether to subtract on the samples that both runs have alike where some are left out; no verdict
+            follows from that.
 
     Raises:
         ConfigError: Fewer than two sides, or two of one name.
@@ -149,7 +162,7 @@ def compare_runs(specs: Sequence[SideSpec], *, seed: int = 0, draws: int = FLIP_
     if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
         raise ConfigError("a comparison needs at least two sides with different names")
     tables = [_side_table(spec) for spec in specs]
-    pairs = [_pair(specs, tables, place, seed, draws) for place in range(1, len(specs))]
+    pairs = [_pair(specs, tables, place, _Draws(seed, draws, on_shared)) for place in range(1, len(specs))]
     return Comparison(
         sides=tuple(_side(spec) for spec in specs),
         provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
@@ -237,7 +250,19 @@ def _matched(a: RunTable, b: RunTable) -> tuple[CodeArray, CodeArray]:
     return both[:, 0], both[:, 1]
 
 
-def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, seed: int, draws: int) -> Pair:
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """How every benchmark of a pair is compared."""
+
+    seed: int
+    """Fixes the draws."""
+    draws: int
+    """Sign flips for each p."""
+    on_shared: bool
+    """Whether to subtract where samples are left out."""
+
+
+def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how: _Draws) -> Pair:
     """Compare the first side with another one."""
     a_spec, b_spec = specs[0], specs[place]
     comparability = _sides_comparability(a_spec, b_spec)
@@ -249,10 +274,16 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
     codes = _codes(a.tasks, shared_tasks)
     for code, task in enumerate(shared_tasks):
         rows = np.flatnonzero(codes == code)
-        differs = _gold_differs(a, b, rows)
+        differing = _differing(a, b, rows)
+        differs = np.any(list(differing.values()), axis=0)
         members = rows[~differs]
-        counts = (_count(tables[0], task) - len(rows), _count(tables[place], task) - len(rows), int(differs.sum()))
-        whole = _task_comparability(a_spec, b_spec, task, counts, len(rows))
+        left_out = LeftOut(
+            only_a=_count(tables[0], task) - len(rows),
+            only_b=_count(tables[place], task) - len(rows),
+            differing=int(differs.sum()),
+            fields=tuple(name for name, found in differing.items() if found.any()),
+            ids=picked(a.ids, rows[differs][:SHOWN_IDS]),
+        )
         ours, theirs = a.take(members), b.take(members)
         sides = (theirs, ours) if _elsewhere(a_spec) and not _elsewhere(b_spec) else (ours, theirs)
         sample = with_known_clusters(sides[0], sides[1:])
@@ -263,9 +294,11 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
             b=theirs,
             sample=sample,
             clusters=cluster_codes(sample.clusters),
+            left_out=left_out,
         )
+        whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
-        benchmarks.append(compare_benchmark(shared, both, counts, seed=seed, draws=draws))
+        benchmarks.append(compare_benchmark(shared, both, seed=how.seed, draws=how.draws, on_shared=how.on_shared))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
     has = [dict.fromkeys(table.tasks) for table in (tables[0], tables[place])]
@@ -278,6 +311,7 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, see
         only_b_tasks=tuple(task for task in has[1] if task not in has[0]),
         # of several seeds the first: its texts are what the explorer shows beside these values
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
+        on_shared=how.on_shared,
     )
 
 
@@ -293,11 +327,9 @@ def _elsewhere(spec: SideSpec) -> bool:
     return any(run.manifest.predictions_only for run in spec.runs)
 
 
-def _task_comparability(
-    a: SideSpec, b: SideSpec, task: str, counts: tuple[int, int, int], shared: int
-) -> Comparability:
+def _task_comparability(a: SideSpec, b: SideSpec, shared: SharedSamples) -> Comparability:
     """Tell whether a task's numbers may be subtracted, and what was left out."""
-    only_a, only_b, gold_differs = counts
+    task, left_out = shared.task, shared.left_out
     found = [
         task_comparability(
             one.manifest.tasks[task], other.manifest.tasks[task], elsewhere=_elsewhere(a) or _elsewhere(b)
@@ -308,36 +340,79 @@ def _task_comparability(
     ]
     reasons = [reason for item in found for reason in item.reasons]
     notes: list[str] = []
-    if only_a or only_b:
-        notes.append(f"left out: {only_a:,} samples that only {a.label} has, {only_b:,} that only {b.label} has")
-    if gold_differs > MOST_GOLD_DIFFERENCES * shared:
-        reasons.append(f"the gold of {gold_differs:,} of {shared:,} shared samples differs: not the same benchmark")
-    elif gold_differs:
-        notes.append(f"left out: {gold_differs:,} samples whose gold differs")
-    if not shared:
+    if left_out.only_a or left_out.only_b:
+        notes.append(
+            f"left out: {left_out.only_a:,} samples that only {a.label} has, "
+            f"{left_out.only_b:,} that only {b.label} has"
+        )
+    both = len(shared.a.ids) + left_out.differing
+    if left_out.differing > MOST_DIFFERING * both:
+        reasons.append(
+            f"{left_out.differing:,} of {both:,} shared samples are not the same in both "
+            f"({', '.join(left_out.fields)}): not the same benchmark"
+        )
+    elif left_out.differing:
+        notes.append(
+            f"left out: {left_out.differing:,} samples that are not the same in both: {', '.join(left_out.fields)}"
+        )
+    if not both:
         reasons.append("no sample id is in both runs")
-    return Comparability(tuple(dict.fromkeys(reasons)), tuple(notes))
+    return Comparability(tuple(dict.fromkeys(reasons)), (*notes, *scored_once(shared, "values")))
 
 
-def _gold_differs(a: RunTable, b: RunTable, rows: CodeArray) -> NDArray[np.bool_]:
-    """Tell for each row whether both sides carry gold and not the same; gold that one side lacks says nothing."""
+def _differing(a: RunTable, b: RunTable, rows: CodeArray) -> dict[str, NDArray[np.bool_]]:
+    """Tell for each row and each part of a sample whether both sides carry it and not the same.
 
-    def differs(one: object, other: object) -> bool:
-        return one is not None and other is not None and one != other
+    What one side lacks says nothing: predictions made elsewhere need not carry a question or its picture.
+    """
+    texts = {
+        "answers": (picked(a.answers, rows), picked(b.answers, rows)),
+        "gold boxes": (picked(a.gold_boxes_image_px, rows), picked(b.gold_boxes_image_px, rows)),
+        "choices": (_choices(a, rows), _choices(b, rows)),
+        "category": (_named(a.categories, rows), _named(b.categories, rows)),
+        "l2_category": (_named(a.l2_categories, rows), _named(b.l2_categories, rows)),
+    }
+    found = {name: _differ(*both) for name, both in texts.items()}
+    for name in a.asked:
+        one, other = a.asked[name][rows], b.asked[name][rows]
+        found[_ASKED_WORDS.get(name, name)] = (one != other) & (one != 0) & (other != 0)
+    one, other = a.image_sizes[rows], b.image_sizes[rows]
+    found["width or height"] = ((one != other) & np.isfinite(one) & np.isfinite(other)).any(axis=1)
+    return found | _official_differ(a, b, rows)
 
-    columns = [
-        (picked(a.answers, rows), picked(b.answers, rows)),
-        (picked(a.gold_boxes_image_px, rows), picked(b.gold_boxes_image_px, rows)),
-        (_choices(a, rows), _choices(b, rows)),
-    ]
-    found = np.zeros(len(rows), dtype=np.bool_)
-    for one, other in columns:
-        found |= np.fromiter(map(differs, one, other), dtype=np.bool_, count=len(rows))
+
+_ASKED_WORDS = {"image_sha256": "picture", "caption": "reference caption", "answer_rule": "answer rule"}
+"""What people call columns of `ASKED_TEXTS`."""
+
+
+def _differ(one: Sequence[object], other: Sequence[object]) -> NDArray[np.bool_]:
+    """Tell for each place whether both hold something and not the same."""
+    return np.fromiter(
+        (x is not None and y is not None and x != y for x, y in zip(one, other, strict=True)),
+        dtype=np.bool_,
+        count=len(one),
+    )
+
+
+def _official_differ(a: RunTable, b: RunTable, rows: CodeArray) -> dict[str, NDArray[np.bool_]]:
+    """Tell for each row which of the official columns that enter a score differ."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for place, (one, other) in enumerate(zip(picked(a.official, rows), picked(b.official, rows), strict=True)):
+        if one == other or "{}" in (one, other):
+            continue
+        ours, theirs = json.loads(one), json.loads(other)
+        for name in SCORED_COLUMNS:
+            if ours.get(name) is not None and theirs.get(name) is not None and ours[name] != theirs[name]:
+                found.setdefault(name, np.zeros(len(rows), dtype=np.bool_))[place] = True
     return found
 
 
 def _choices(table: RunTable, rows: CodeArray) -> tuple[str | None, ...]:
     return tuple(None if text == "{}" else text for text in picked(table.choices, rows))
+
+
+def _named(column: Sequence[str], rows: CodeArray) -> tuple[str | None, ...]:
+    return tuple(text or None for text in picked(column, rows))
 
 
 def _count(table: RunTable, task: str) -> int:

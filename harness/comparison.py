@@ -76,6 +76,8 @@ class RunFacts:
     """Whether the texts were made elsewhere."""
     created_utc: str
     """When it began."""
+    task_rows: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Rows of each task's whole split, asked or not."""
     mean_ious: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     """Mean union IoU by task as its own scores say it, over all its samples, shared or not; None where the frame of its
     boxes is not known. A task without gold boxes is not in it."""
@@ -294,7 +296,10 @@ class Benchmark:
     only_b: int
     """Samples left out because A does not have them."""
     gold_differs: int
-    """Samples left out because their gold is not the same in both."""
+    """Samples left out because they are not the same in both: their gold, or anything else that enters the prompt or
+    the score."""
+    differing: tuple[str, ...]
+    """What differs in them, such as `question` or `precision`."""
     headline: ScoreRow
     """The benchmark's one primary metric."""
     metrics: tuple[ScoreRow, ...]
@@ -372,6 +377,8 @@ class Pair:
     """Tasks that only the second side has."""
     samples: SampleTable
     """Every shared sample, for the explorer."""
+    on_shared: bool = False
+    """Whether benchmarks are compared although samples were left out of them; no verdict follows then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +442,8 @@ class SideDetail:
     """Generated tokens; None when unknown."""
     error: str | None
     """Why there is no text; None when there is."""
+    prompt: str | None = None
+    """The prompt as it was sent; None where the run does not hold it."""
 
 
 @dataclass(frozen=True, slots=True)

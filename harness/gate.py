@@ -3,35 +3,33 @@
 Each gated benchmark is
 
 - REGRESSION when its one-sided p of no drop, adjusted by Holm over all gated benchmarks, is below alpha and the drop is
-  beyond the tolerance. The interval is shown but decides nothing here;
+  beyond the tolerance. The interval is shown but decides nothing here. With few clusters p is that of an exact sign
+  test, so that a collapse is found in five clusters already;
 - OK when the lower end of the interval lies above minus the tolerance (all benchmarks OK needs no adjustment: the
   candidate must pass every one);
 - INCONCLUSIVE otherwise, with the change that could have been detected and the n that would settle it.
 
-A benchmark that is missing or not comparable, or a partial run, makes the whole verdict incomplete: never a pass.
+A benchmark that is missing or not comparable, or a partial run, makes the whole verdict incomplete: never a pass. A
+policy may allow runs of `--limit` that asked the very same samples; every output then says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, TypeAlias
 
-import numpy as np
-
-from harness.comparison import FAULT_BITS, Benchmark, Comparison, Pair, SampleTable, ScoreRow, Side
+from harness.comparison import Benchmark, Comparison, Pair, ScoreRow, Side
 from harness.errors import ConfigError, ExitCode, did_you_mean
 from harness.gate_policy import GatePolicy
 from harness.paired import PairedDifference, holm
-from harness.run_summary import MOST_UNEXPLAINED
-from harness.values import Fault
 
 State: TypeAlias = Literal["regression", "ok", "inconclusive", "incomparable"]
 """What the gate says of one benchmark; `incomparable` also stands for a missing one."""
 
 Outcome: TypeAlias = Literal["pass", "regression", "inconclusive", "incomplete"]
-"""What the gate says of the candidate; `inconclusive` only where the policy lets it fail."""
+"""What the gate found of the candidate; what `inconclusive` does to the exit code is the policy's choice."""
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
     "pass": ExitCode.OK,
@@ -89,7 +87,7 @@ class Verdict:
     """What the gate says of the candidate."""
 
     outcome: Outcome
-    """Pass, regression, inconclusive (where that fails) or incomplete."""
+    """Pass, regression, inconclusive or incomplete."""
     baseline: Side
     """What it is compared with."""
     candidate: Side
@@ -106,10 +104,14 @@ class Verdict:
     """Fixed the draws."""
     draws: int
     """Sign flips drawn for each p."""
+    subset: bool = False
+    """Whether both runs asked only a part of the benchmarks, the same one, and the policy allows that."""
 
     @property
     def exit_code(self) -> ExitCode:
-        """The command's exit code."""
+        """The command's exit code: what was found, but that a policy may let inconclusive pass."""
+        if self.outcome == "inconclusive" and self.policy.on_inconclusive == "pass":
+            return ExitCode.OK
         return EXIT_CODES[self.outcome]
 
     def count(self, state: State) -> int:
@@ -121,7 +123,9 @@ class Verdict:
         """The verdict in one line."""
         words = {"pass": "PASS", "regression": "REGRESSION", "inconclusive": "INCONCLUSIVE", "incomplete": "INCOMPLETE"}
         counts = [f"{self.count(state)} {name}" for state, name in _STATE_WORDS if self.count(state)]
-        return f"{words[self.outcome]}: {', '.join(counts) or 'no benchmark was gated'}"
+        where = " on a fixed subset (--limit)" if self.subset else ""
+        leaves = ", which the policy lets pass" if self.outcome == "inconclusive" and not self.exit_code else ""
+        return f"{words[self.outcome]}{where}: {', '.join(counts) or 'no benchmark was gated'}{leaves}"
 
 
 _STATE_WORDS: tuple[tuple[State, str], ...] = (
@@ -143,10 +147,8 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     _check_task_names(pair, policy)
     gated, absent, notes = _gated(pair, baseline, policy)
     rows = [_gated_row(benchmark, policy) for benchmark in gated]
-    scored_once = [_scored_once(pair.samples, row) for row in rows]
     problems = [
-        _problem(benchmark, row, once, (baseline, candidate), policy)
-        for benchmark, row, once in zip(gated, rows, scored_once, strict=True)
+        _problem(benchmark, row, (baseline, candidate), policy) for benchmark, row in zip(gated, rows, strict=True)
     ]
     adjusted = _holm_of([None if problem else row for row, problem in zip(rows, problems, strict=True)])
     benchmarks = [
@@ -155,14 +157,16 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
     ]
     benchmarks += [_absent(task, pair, policy) for task in absent]
     notes += _noise_notes([*(benchmark.task for benchmark in gated), *absent], policy)
-    notes += [f"{once.task}: {once.note}" for once in scored_once if once.note]
-    reasons = _run_reasons(baseline, candidate, pair)
+    subset = policy.allow_limited and equal_selection(pair, baseline, candidate)
+    reasons = [*pair.comparability.reasons, *verdict_bars(baseline, candidate, pair, subset_allowed=subset)]
+    if subset:
+        notes.insert(0, _subset_note(gated, candidate))
     if not benchmarks:
         reasons.append("the runs share no task that the policy gates")
     if policy.mean_iou_floor is not None and not any(c.name == "mean IoU" for b in benchmarks for c in b.checks):
         reasons.append("the policy has a mean-IoU floor, but no gated task has gold boxes to hold it to")
     return Verdict(
-        outcome=_outcome(benchmarks, reasons, policy),
+        outcome=_outcome(benchmarks, reasons),
         baseline=baseline,
         candidate=candidate,
         benchmarks=tuple(benchmarks),
@@ -171,6 +175,7 @@ def judge(comparison: Comparison, policy: GatePolicy) -> Verdict:
         policy=policy,
         seed=comparison.seed,
         draws=comparison.draws,
+        subset=subset,
     )
 
 
@@ -233,86 +238,12 @@ def _gated_row(benchmark: Benchmark, policy: GatePolicy) -> ScoreRow:
     return rows[wanted]
 
 
-_PLACE_METRICS = ("mean_iou", "acc@0.5")
-
-_MENDS: dict[Fault, str] = {
-    "no_gold": "score it with the gold that the baseline was scored with",
-    "needs_judge": "give both runs the same judge (--judge)",
-    "frame_unknown": "declare --box-frame",
-    "error": "run it again",
-}
-"""What to do about each reason for which a sample has no score."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ScoredOnce:
-    """How many shared samples of one benchmark only one of the runs has a score for: no change is made of them."""
-
-    task: str
-    """Short task name."""
-    baseline_only: int
-    """Samples that the baseline has a score for and the candidate has not."""
-    candidate_only: int
-    """The other way round."""
-    baseline: int
-    """All that the baseline has a score for."""
-    faults: tuple[Fault, ...]
-    """Why the candidate has none."""
-
-    @property
-    def note(self) -> str:
-        """What a reader must know of it; empty when there is nothing."""
-        if not (self.baseline_only or self.candidate_only):
-            return ""
-        return (
-            f"left out: {self.baseline_only:,} samples that only the baseline has a score for, "
-            f"{self.candidate_only:,} that only the candidate has one for"
-        )
-
-    @property
-    def problem(self) -> str | None:
-        """Why the rest cannot stand for the benchmark; None when few enough are missing."""
-        if self.baseline_only <= MOST_UNEXPLAINED * self.baseline:
-            return None
-        why = f" ({', '.join(self.faults)})" if self.faults else ""
-        mends = [_MENDS[fault] for fault in self.faults] or [_MENDS["no_gold"]]
-        return (
-            f"the candidate has no score for {self.baseline_only:,} of the {self.baseline:,} samples that the baseline "
-            f"has one for{why}: {'; '.join(mends)}"
-        )
-
-
-def _scored_once(samples: SampleTable, row: ScoreRow) -> _ScoredOnce:
-    """Count what only one run has a score for, by the gated metric's own column."""
-    own = samples.of_task(row.task)
-    placed = row.metric in _PLACE_METRICS
-    a, b = (np.isfinite(side.ious if placed else side.values)[own] for side in (samples.a, samples.b))
-    faults = samples.b.faults[own][a & ~b]
-    return _ScoredOnce(
-        task=row.task,
-        baseline_only=len(faults),
-        candidate_only=int((b & ~a).sum()),
-        baseline=int(a.sum()),
-        faults=tuple(fault for fault in _MENDS if (faults & np.uint32(FAULT_BITS[fault])).any()),
-    )
-
-
-def _problem(
-    benchmark: Benchmark, row: ScoreRow, once: _ScoredOnce, sides: tuple[Side, Side], policy: GatePolicy
-) -> str | None:
+def _problem(benchmark: Benchmark, row: ScoreRow, sides: tuple[Side, Side], policy: GatePolicy) -> str | None:
     """Say why a benchmark cannot be judged; None when it can."""
     if not benchmark.comparability.comparable:
         return "; ".join(benchmark.comparability.reasons)
-    if benchmark.only_a:
-        return f"the candidate lacks {benchmark.only_a:,} of the baseline's samples"
-    if benchmark.gold_differs:
-        return f"the gold of {benchmark.gold_differs:,} samples differs"
-    for name, faults in (("baseline", row.a_faults), ("candidate", row.b_faults)):
-        errors = faults.by_name.get("error", 0)
-        if errors > MOST_UNEXPLAINED * faults.rows:
-            return f"{errors:,} of the {name}'s {faults.rows:,} samples could not be scored for an error"
     unheld = None if policy.mean_iou_floor is None else _floor_problem(benchmark, *sides)
-    return once.problem or unheld or row.reason
+    return row.reason or unheld
 
 
 def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str | None:
@@ -336,18 +267,42 @@ def _mean_iou(side: Side, task: str) -> float | None:
     return fmean(known) if known and len(known) == len(values) else None
 
 
-def _run_reasons(baseline: Side, candidate: Side, pair: Pair) -> list[str]:
-    """Return what bars both runs from any verdict."""
-    reasons = list(pair.comparability.reasons)
-    if candidate.shares_a_run(baseline):
+def verdict_bars(a: Side, b: Side, pair: Pair, *, subset_allowed: bool = False) -> tuple[str, ...]:
+    """Say what bars a verdict on sides whose numbers may be subtracted: the same texts, or part of the data.
+
+    Args:
+        a: The baseline.
+        b: The candidate.
+        pair: Both, compared.
+        subset_allowed: Whether runs of `--limit` may be judged, on what both asked.
+    """
+    reasons: list[str] = []
+    if b.shares_a_run(a):
         reasons.append(
             "candidate and baseline are the same texts, only the protocols of their scores differ "
-            f"({baseline.label} and {candidate.label}): gate another run; compare shows what the protocols change"
+            f"({a.label} and {b.label}): gate another run; compare shows what the protocols change"
         )
-    for role, side in (("baseline", baseline), ("candidate", candidate)):
-        if any(run.partial for run in side.runs):
+    for role, side in (("baseline", a), ("candidate", b)):
+        if not subset_allowed and any(run.partial for run in side.runs):
             reasons.append(f"the {role} is partial (--limit): run it in full")
-    return reasons
+    if pair.on_shared and any(item.only_a or item.only_b or item.gold_differs for item in pair.benchmarks):
+        reasons.append("only the samples that both runs have alike are compared (--on-shared): others are left out")
+    return tuple(reasons)
+
+
+def equal_selection(pair: Pair, a: Side, b: Side) -> bool:
+    """Tell whether both sides are runs of `--limit` that asked the very same samples of every shared task."""
+    limited = all(run.partial for side in (a, b) for run in side.runs)
+    return limited and all(not (item.only_a or item.only_b) for item in pair.benchmarks)
+
+
+def _subset_note(gated: Sequence[Benchmark], candidate: Side) -> str:
+    """Say that the verdict holds for a part of the benchmarks, and how large it is."""
+    rows = candidate.runs[0].task_rows
+    parts = [
+        f"{item.task} {item.shared + item.gold_differs:,} of {rows[item.task]:,}" for item in gated if item.task in rows
+    ]
+    return f"judged on a fixed subset (--limit), which the policy allows: {', '.join(parts)} samples"
 
 
 def _holm_of(rows: Sequence[ScoreRow | None]) -> list[float | None]:
@@ -375,7 +330,7 @@ def _benchmark_verdict(
     elif p_holm is not None and p_holm < policy.alpha and -difference.delta > tolerance:
         state, reason = "regression", "the score dropped by more than the tolerance, and not by chance"
     elif difference.too_few:
-        state, reason = "inconclusive", f"too few clusters for a test ({difference.clusters})"
+        state, reason = "inconclusive", f"too few clusters ({difference.clusters}) to rule a drop out"
     elif difference.ci_low is None:
         state, reason = "inconclusive", "no interval can be given: a part of the benchmark has fewer than two clusters"
     elif difference.ci_low > -tolerance:
@@ -392,7 +347,7 @@ def _benchmark_verdict(
         metric=row.metric,
         state=state,
         reason=reason,
-        row=row,
+        row=row if problem is None else replace(row, difference=None, reason=problem),
         p_holm=p_holm,
         tolerance=tolerance,
         n_needed=needed,
@@ -442,12 +397,10 @@ def _absent(task: str, pair: Pair, policy: GatePolicy) -> BenchmarkVerdict:
     )
 
 
-def _outcome(benchmarks: Sequence[BenchmarkVerdict], reasons: Sequence[str], policy: GatePolicy) -> Outcome:
+def _outcome(benchmarks: Sequence[BenchmarkVerdict], reasons: Sequence[str]) -> Outcome:
     states = {benchmark.state for benchmark in benchmarks}
     if reasons or "incomparable" in states:
         return "incomplete"
     if "regression" in states:
         return "regression"
-    if "inconclusive" in states and policy.on_inconclusive == "fail":
-        return "inconclusive"
-    return "pass"
+    return "inconclusive" if "inconclusive" in states else "pass"

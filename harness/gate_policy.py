@@ -8,6 +8,7 @@ tolerance = 1.0                    # points: a drop up to this is allowed (perce
 parse_fault_ceiling = 5.0          # percent of the candidate's texts
 mean_iou_floor = 0.3               # of the candidate, on tasks with gold boxes
 on_inconclusive = "pass"           # or "fail"
+allow_limited = false              # true: runs of --limit are judged, if both asked the very same samples
 noise = "noise.json"               # from `satori-bench noise --json`: the tolerance is never below its floor
 """
 
@@ -55,6 +56,8 @@ class GatePolicy:
     """Points by task that one checkpoint's score moves from run to run; the tolerance is never below."""
     noise_file: str | None = None
     """Name of the file that `noise_floor` came from (it may hold tasks that no run has); None for the policy's own."""
+    allow_limited: bool = False
+    """Whether runs of `--limit` are judged, where both asked the very same samples."""
 
     def tolerance_of(self, task: str) -> float:
         """Return the points that a task's score may drop."""
@@ -200,5 +203,6 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "parse_fault_ceiling": ("a percentage from 0 to 100", _is_number(0, 100, low_itself=True)),
     "mean_iou_floor": ("a number from 0 to 1", _is_number(0, 1, low_itself=True)),
     "on_inconclusive": ("'pass' or 'fail'", lambda value: value in ("pass", "fail")),
+    "allow_limited": ("true or false", lambda value: isinstance(value, bool)),
     "noise_floor": ("a table of task = points from 0 to 100", _is_number_table),
 }

@@ -52,6 +52,10 @@ class TaskManifest:
     """Rows that were asked."""
     limit: int | None = None
     """The `--limit` that shortened the task; None when it was asked in full."""
+    prompt_hash: str = ""
+    """Hash over the words that the task was asked in; empty where that is not recorded."""
+    generation: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Generation arguments that were really used, defaults filled in; empty where they are not recorded."""
     other: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Keys that this version does not know."""
 
@@ -153,25 +157,39 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     Left out on purpose: the model and its box frame, because those are what is compared; the format, because satori
     against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats); and the tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
+    Words and generation arguments are a matter of each task where each task records its own.
     """
-    return {
+    parts: dict[str, Json] = {
         "protocol": manifest.protocol,
-        "prompt_hash": manifest.prompt_hash,
-        "generation": dict(manifest.generation),
         "pixel_limits": _pixel_limits_to_json(manifest.pixel_limits),
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)
+
+
+def tells_per_task(manifest: Manifest) -> bool:
+    """Tell whether every task records its own words and generation arguments, as runs of before did not."""
+    return bool(manifest.tasks) and all(task.prompt_hash and task.generation for task in manifest.tasks.values())
+
+
+def whole_run_parts(manifest: Manifest) -> dict[str, Json]:
+    """Return the words and generation arguments of a run as a whole: all that runs of before recorded of them."""
+    return {"prompt_hash": manifest.prompt_hash, "generation": dict(manifest.generation)}
 
 
 def task_hash(task: TaskManifest) -> str:
-    """Return the hex sha256 over a task's YAML and data: with `protocol_hash`, what makes two results comparable.
+    """Return the hex sha256 over a task's YAML, data, words and generation arguments.
 
-    The number of samples asked is left out: runs are compared on the samples that they share.
+    With `protocol_hash` it is what makes two results comparable. The number of samples asked is left out: runs are
+    compared on the samples that they share.
     """
-    return hashlib.sha256(
-        canonical_json({"yaml_hash": task.yaml_hash, "fingerprint": task.fingerprint, "rows": task.rows})
-    ).hexdigest()
+    parts: dict[str, Json] = {"yaml_hash": task.yaml_hash, "fingerprint": task.fingerprint, "rows": task.rows}
+    if task.prompt_hash:
+        parts["prompt_hash"] = task.prompt_hash
+    if task.generation:
+        parts["generation"] = dict(task.generation)
+    return hashlib.sha256(canonical_json(parts)).hexdigest()
 
 
 def run_key(manifest: Manifest) -> str:
@@ -258,6 +276,8 @@ def _task_to_json(task: TaskManifest) -> Json:
         "rows": task.rows,
         "samples": task.samples,
         "limit": task.limit,
+        "prompt_hash": task.prompt_hash,
+        "generation": json_safe(dict(task.generation)),
     }
     return known | {name: json_safe(value) for name, value in task.other.items() if name not in known}
 
@@ -412,6 +432,8 @@ def _task_from(name: str, obj: Json) -> TaskManifest:
             rows=fields.whole("rows"),
             samples=fields.whole("samples"),
             limit=fields.optional_whole("limit"),
+            prompt_hash=fields.optional_text("prompt_hash") or "",
+            generation=fields.optional_mapping("generation") or {},
         )
     except ValueError as error:
         raise ValueError(f"in task {name!r}, {error}") from error

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
@@ -172,6 +172,10 @@ class RecordingModel(lmms, abc.ABC):
         raised: the batch is asked again in halves. Any other error ends the run.
         """
 
+    def sent_text(self, prompt: Prompt) -> str:
+        """Return the prompt as it is sent, with marks for its pictures: here turn by turn, as a server gets it."""
+        return transcript(prompt.turns)
+
     def release_memory(self) -> None:
         """Give back what a failed batch left behind; called before a smaller one is tried."""
         gc.collect()
@@ -302,7 +306,11 @@ class RecordingModel(lmms, abc.ABC):
                 if generations is None:
                     continue  # the batch size was halved
                 recorded = [
-                    self._recorded(ask, generation, prompt.images[0] if prompt.images else None)
+                    self._recorded(
+                        ask,
+                        replace(generation, prompt=self.sent_text(prompt)),
+                        prompt.images[0] if prompt.images else None,
+                    )
                     for (ask, prompt), generation in zip(piece, generations, strict=True)
                 ]
             yield from recorded
@@ -374,6 +382,15 @@ def read_turns(messages: object, where: str) -> tuple[Turn, ...]:
     if not listed:
         raise ConfigError(f"{where}: expected a list of messages, found {str(messages)[:200]}")
     return tuple(_read_turn(message, where) for message in listed)
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """Return a chat as text: each turn after its role in brackets, a picture as `<image>`."""
+    return "\n".join(f"[{turn.role}] " + "".join(map(_part_text, turn.parts)) for turn in turns)
+
+
+def _part_text(part: Part) -> str:
+    return part if isinstance(part, str) else "<image>"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

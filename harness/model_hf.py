@@ -35,6 +35,7 @@ from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint, 
 from harness.decoding import Decoding, cut_at_stop, sample_seed
 from harness.errors import ConfigError
 from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
+from harness.surroundings import MARK_TOKENS
 from harness.values import Generation, PixelLimits, Size
 
 _TAGS = frozenset(
@@ -310,6 +311,10 @@ class SatoriHF(RecordingModel):
             arguments["images"] = [list(prompt.images) for prompt in prompts]
         return self._processor(**arguments)
 
+    def sent_text(self, prompt: Prompt) -> str:
+        """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""
+        return self._render(prompt.turns)
+
     def _render(self, turns: Sequence[Turn]) -> str:
         """Write the chat as the model's template does."""
         spoken = turns if self._has_system_role else fold_system_turns(turns)
@@ -532,10 +537,10 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
 
 
 def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
-    """Return the special tokens that decoding drops: all but the tags."""
+    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart."""
     added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
     special = added | set(tokenizer.all_special_ids)
-    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS)
+    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS | MARK_TOKENS)
 
 
 def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:

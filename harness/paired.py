@@ -26,7 +26,7 @@ from harness.intervals import CONFIDENCE, CodeArray, FloatArray, cluster_codes, 
 from harness.resampling import BOOTSTRAP_DRAWS, FLIP_DRAWS, bootstrap_sums, flipped_sums
 
 FEWEST_CLUSTERS = 15
-"""With fewer clusters there is no test: too few."""
+"""With fewer clusters p is that of an exact sign test: flips of so few signs leave too few different values."""
 
 POWER = 0.8
 """Share of true changes as large as the minimum detectable effect that a two-sided test at 5 % finds."""
@@ -54,9 +54,9 @@ class PairedDifference:
     ci_high: float | None
     """Upper end; None where `ci_low` is."""
     p: float | None
-    """Two-sided p of no difference; None when there are too few clusters for a test."""
+    """Two-sided p of no difference; of an exact sign test of clusters where `too_few`."""
     p_drop: float | None
-    """One-sided p of no drop (small: B is worse than A); None where `p` is."""
+    """One-sided p of no drop (small: B is worse than A), of the same test."""
     n: int
     """Units compared: samples, or for MMBench questions."""
     clusters: int
@@ -80,7 +80,7 @@ class PairedDifference:
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few clusters for a test."""
+        """Whether there are too few clusters to flip signs: p is an exact sign test's, and nothing can be ruled out."""
         return self.clusters < FEWEST_CLUSTERS
 
     def n_needed(self, change: float) -> int | None:
@@ -186,9 +186,10 @@ def paired_statistic(sums: PairedSums, units: Units, *, seed: int, draws: int = 
     clusters = len(sums.a)
     changed = int(np.any(sums.a != sums.b, axis=1).sum())
     error, low, high = _spread(sums, delta, changed, seed)
-    p = p_drop = None
     if clusters >= FEWEST_CLUSTERS:
         p, p_drop = _p_values(sums, delta, seed, draws)
+    else:
+        p, p_drop = sign_test(sums.b - sums.a)
     return PairedDifference(
         a_value=a_value,
         b_value=b_value,
@@ -208,6 +209,24 @@ def paired_statistic(sums: PairedSums, units: Units, *, seed: int, draws: int = 
         seed=seed,
         draws=draws,
     )
+
+
+def sign_test(changes: FloatArray) -> tuple[float, float]:
+    """Return the exact two-sided p of a sign test of clusters, and the one-sided p of no drop.
+
+    Each cluster counts as one that rose or fell by the sum of its columns; those without a change count for nothing.
+    Exact at any number of clusters: with five that all fell p of no drop is 1/32. Both are 1 where nothing changed.
+    """
+    from scipy import special  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - late, for a fast --help; untyped
+
+    totals = changes.sum(axis=1)
+    fell, rose = int((totals < -_ROUNDING).sum()), int((totals > _ROUNDING).sum())
+    if not fell + rose:
+        return 1.0, 1.0
+    at_most = cast("Callable[[int, int, float], float]", special.bdtr)
+    as_low = float(at_most(rose, fell + rose, 0.5))  # so many rises or fewer, among fair coins
+    as_high = float(at_most(fell, fell + rose, 0.5))
+    return min(1.0, 2.0 * min(as_low, as_high)), as_low
 
 
 def mean_of_sums(sums: FloatArray) -> FloatArray:

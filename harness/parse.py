@@ -5,10 +5,14 @@ one pass over the text, so a megabyte of anything costs milliseconds.
 
 What a `Selection` reads:
 
-- `last` (the protocols `strict`, `vlmevalkit`, `lmms-eval`): tags in any case, `<name>` and `</name>`; blanks and
-  attributes inside of them do no harm to the reading and cost the format. An opening tag and the next closing tag of
-  its name make a complete stage when no stage of the format opens between them. Of each kind the last complete stage
-  counts; nothing is ever read from an unclosed tag, nor an answer from inside of a caption, a thought or a comment.
+- `last` (the protocol `vlmevalkit`): tags in any case, `<name>` and `</name>`; blanks and attributes inside of them do
+  no harm to the reading and cost the format. An opening tag and the next closing tag of its name make a complete stage
+  when no stage of the format opens between them. Of each kind the last complete stage counts; nothing is ever read from
+  an unclosed tag. Marks of turns and ends around the whole text are not part of it, and `</think>` before any tag of a
+  thought ends one that the chat template opened (see `_with_opened_thought`).
+- `strict` (the protocol of that name): as `last`; an answer stage inside of a thought, a caption or a comment is no
+  answer, and what surrounds an answer is not the answer (`bare_answer`).
+- `lmms_eval` (the protocol `lmms-eval`): as `last`; the answer as that program hands it to its scorers.
 - `paper_benchmark`, `paper_reward` (SATORI's released code): lower-case tags, the first match of `<name>(.*?)</name>`,
   where a benchmark's answer has to stand on one line and is not stripped.
 """
@@ -16,18 +20,21 @@ What a `Selection` reads:
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
 
 from harness.boxes import read_boxes, read_boxes_paper
+from harness.surroundings import bare_answer, strip_as_lmms_eval, thought_spans, without_outer_marks
 from harness.values import FORMATS, Fault, Format, Response, order_faults
 
-Selection: TypeAlias = Literal["last", "paper_benchmark", "paper_reward"]
+Selection: TypeAlias = Literal["strict", "last", "lmms_eval", "paper_benchmark", "paper_reward"]
 """Which of the stages in a text are read; see the head of this file."""
 
 SELECTIONS: Final[tuple[Selection, ...]] = get_args(Selection)
+_SELECTIONS_OF_LAST: Final[frozenset[Selection]] = frozenset({"strict", "last", "lmms_eval"})
 
 StageKind: TypeAlias = Literal["caption", "bbox", "thinking", "answer"]
 """What a stage holds; its tag has the same name, but that thinking may be tagged `<think>`."""
@@ -60,7 +67,8 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
 
     Args:
         text: The model's text, unchanged; any string, also an empty one.
-        form: The stages that were asked for. `plain` has none: its answer is the whole text under every selection.
+        form: The stages that were asked for. `plain` has none: its answer is the whole text, under `strict` and
+            `lmms_eval` without what surrounds it.
         selection: Which stages count.
         truncated: Whether the token budget ended the text; adds the fault `truncated` and changes nothing else.
 
@@ -78,25 +86,42 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
     Raises:
         ValueError: `form` or `selection` is not a known name.
     """
-    if form == "plain":
-        return _plain(text, truncated=truncated)
     if form not in STAGES:
         raise ValueError(f"format {form!r} is not known; choose one of {', '.join(FORMATS)}")
-    if selection == "last":
-        return _read_last(text, form, truncated=truncated)
     if selection not in SELECTIONS:
         raise ValueError(f"selection {selection!r} is not known; choose one of {', '.join(SELECTIONS)}")
+    if form == "plain":
+        return _plain(text, selection, truncated=truncated)
+    if selection in _SELECTIONS_OF_LAST:
+        return _read_last(text, form, selection, truncated=truncated)
     return _read_first(text, form, on_one_line=selection == "paper_benchmark", truncated=truncated)
 
 
-def _plain(text: str, *, truncated: bool) -> Response:
-    """Take the whole text for the answer."""
-    faults: set[Fault] = set()
-    if truncated:
-        faults.add("truncated")
-    if not text or text.isspace():
-        faults.add("empty")
-    return Response(answer=text, faults=order_faults(faults))
+def stage_text(text: str, form: Format, kind: StageKind) -> str | None:
+    """Return the text of the last complete stage of a kind, without its tags; None when there is none."""
+    return _last_stages(text, form)[0].get(kind)
+
+
+def _plain(text: str, selection: Selection, *, truncated: bool) -> Response:
+    """Take the whole text for the answer, but for what the selection says is none."""
+    faults: set[Fault] = {"truncated"} if truncated else set()
+    answer = _scored_text(text, selection)
+    faults |= _answer_faults(answer)
+    return Response(answer=answer, faults=order_faults(faults))
+
+
+def _scored_text(text: str, selection: Selection) -> str | None:
+    """Return the part of an answer's text that is scored; None when a thought in it never ends."""
+    if selection == "strict":
+        return bare_answer(text)
+    return strip_as_lmms_eval(text) if selection == "lmms_eval" else text
+
+
+def _answer_faults(answer: str | None) -> set[Fault]:
+    """Return what is wrong with an answer that was written: a thought that never ends, or nothing."""
+    if answer is None:
+        return {"unclosed"}
+    return set() if answer.strip() else {"empty"}
 
 
 # The last complete stage of each kind
@@ -125,14 +150,10 @@ _TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
     if tags
 }
 _EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
-
-_THOUGHT_NAMES: Final = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "analysis", "rethink")
 _CONTAINER: Final = re.compile(
-    rf"<!--|-->|<{_BLANKS}(?P<closes>/?){_BLANKS}(?P<name>caption|answer|{'|'.join(_THOUGHT_NAMES)}){_BLANKS}>",
-    re.IGNORECASE | re.ASCII,
+    rf"(?P<begins><!--|<{_BLANKS}caption{_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}caption{_BLANKS}>", re.IGNORECASE | re.ASCII
 )
-"""Where a caption, a thought or a comment begins and ends, and an answer begins, in every format."""
-_COMMENT: Final = "<!--"
+"""Where a comment or a caption begins and ends."""
 
 
 def _whole_pattern(form: Format) -> re.Pattern[str]:
@@ -148,11 +169,21 @@ _WHOLE_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {form: _whole_pattern(fo
 """Texts as the formats ask for them, without any other `<`: most of a trained model's, read in one go."""
 
 
-def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
+_CLOSING_THINK: Final = re.compile("</think>", re.IGNORECASE | re.ASCII)
+_OPENING_THOUGHT: Final = re.compile("<think(?:ing)?>", re.IGNORECASE | re.ASCII)
+_STAGE_TAGS: Final[dict[Format, re.Pattern[str]]] = {
+    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII) for form, tags in _TAGS.items() if tags
+}
+
+
+def _read_last(text: str, form: Format, selection: Selection, *, truncated: bool) -> Response:
     """Read the last complete stage of each kind."""
     whole = _WHOLE_PATTERNS[form].fullmatch(text)
     if whole is None:
-        contents, faults = _last_stages(text, form)
+        text = _with_opened_thought(without_outer_marks(text), form)
+        whole = _WHOLE_PATTERNS[form].fullmatch(text)
+    if whole is None:
+        contents, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
         contents = {kind: whole[kind].strip() for kind in STAGES[form]}
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
@@ -163,10 +194,15 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
         boxes = reading.boxes
         faults.update(reading.faults)
         format_ok = format_ok and reading.keeps_format
+    answer = contents.get("answer")
+    if answer:
+        answer = _scored_text(answer, selection)
+        faults |= _answer_faults(answer)
+        format_ok = format_ok and bool(answer)
     if truncated:
         faults.add("truncated")
     return Response(
-        answer=contents.get("answer"),
+        answer=answer,
         caption=contents.get("caption"),
         thinking=contents.get("thinking"),
         boxes_written=boxes,
@@ -175,19 +211,48 @@ def _read_last(text: str, form: Format, *, truncated: bool) -> Response:
     )
 
 
-def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fault]]:
-    """Return the content of the last complete stage of each kind, and what is wrong with the stages."""
+def _with_opened_thought(text: str, form: Format) -> str:
+    """Return the text with the `<think>` that the chat template wrote before it, where it ends such a thought.
+
+    Templates of thinking models end the prompt with `<think>`, so that `</think>` comes before any opening tag. The
+    thought is what stands before it: for `freeform` from the start of the text, for `satori-think` from its last stage,
+    if the text began with one. Where the format asks for no thought, or for one that the text writes as well, the
+    template's is not part of the text; a stage inside of it leaves the text as it is.
+    """
+    closing = _CLOSING_THINK.search(text)
+    if closing is None:
+        return text
+    lead, rest = text[: closing.start()], text[closing.end() :]
+    if _OPENING_THOUGHT.search(lead):
+        return text
+    if form == "freeform":
+        return f"<think>{text}"
+    tags = list(_STAGE_TAGS[form].finditer(lead))
+    if form == "satori-think" and (tags or not _OPENING_THOUGHT.search(rest)):
+        begin = tags[-1].end() if tags else 0
+        return f"{text[:begin]}<think>{text[begin:]}"
+    return text if tags else rest
+
+
+def _last_stages(
+    text: str, form: Format, no_answers_in: Sequence[tuple[int, int]] = ()
+) -> tuple[dict[StageKind, str], set[Fault]]:
+    """Return the content of the last complete stage of each kind, and what is wrong with the stages.
+
+    An answer stage inside of one of the spans `no_answers_in` is a draft or a quotation and no answer.
+    """
     tags, expected = _TAGS[form], STAGES[form]
     last: dict[StageKind, re.Match[str]] = {}
     complete = dict.fromkeys(tags, 0)
+    drafts = 0
     for stage in _STAGE_PATTERNS[form].finditer(text):
         name = stage[1].lower()
-        last[tags[name]] = stage
         complete[name] += 1
+        if tags[name] == "answer" and _inside(stage.start(), no_answers_in):
+            drafts += 1
+        else:
+            last[tags[name]] = stage
     unpaired = _kinds_with_lone_tags(text, form, complete)
-    several = sum(complete.values()) > len(last)
-    if "answer" in last and text.count("<") > 2 * len(last):
-        _forget_answers_inside(text, form, last)
     contents: dict[StageKind, str] = {kind: stage[2].strip() for kind, stage in last.items()}
     faults: set[Fault] = set()
     if unpaired:
@@ -196,7 +261,7 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
         faults.add("missing")
     if "" in contents.values():
         faults.add("empty")
-    if several:
+    if sum(complete.values()) > len(last) + (0 if "answer" in last else drafts):
         faults.add("multiple")
     in_order = [last[kind] for kind in expected if kind in last]
     if any(left.start() > right.start() for left, right in pairwise(in_order)):
@@ -207,45 +272,21 @@ def _last_stages(text: str, form: Format) -> tuple[dict[StageKind, str], set[Fau
     return contents, faults
 
 
-def _forget_answers_inside(text: str, form: Format, last: dict[StageKind, re.Match[str]]) -> None:
-    """Let the last answer count that does not stand inside of a caption, a thought or a comment."""
-    containers = _containers(text)
-    if not containers:
-        return
-    del last["answer"]
-    place = 0
-    for stage in _STAGE_PATTERNS[form].finditer(text):
-        while place < len(containers) and containers[place][1] < stage.end():
-            place += 1
-        if stage[1].lower() == "answer" and (place == len(containers) or containers[place][0] > stage.start()):
-            last["answer"] = stage
+def _no_answers_in(text: str) -> list[tuple[int, int]]:
+    """Return where thoughts, captions and comments stand, in order; those that overlap are one.
 
-
-def _containers(text: str) -> list[tuple[int, int]]:
-    """Return where captions, thoughts and comments begin and end, in order; those that overlap are one.
-
-    A comment that never ends goes on to the end of the text, and so does a thought with words after the last answer in
-    it; one that ends with an answer only lacks its closing tag. A closing tag alone, before an answer that begins, ends
-    a thought which the chat template opened.
+    A caption that never ends holds nothing; a comment that never ends holds the rest of the text.
     """
+    spans = list(thought_spans(text))
     open_at: dict[str, int] = {}
-    spans: list[tuple[int, int]] = []
-    unopened_end = template_thought_end = last_answer_end = 0
     for found in _CONTAINER.finditer(text):
-        name, closes = (found["name"] or _COMMENT).lower(), found["closes"] or found[0] == "-->"
-        if name == "answer":
-            last_answer_end = found.end() if closes else last_answer_end
-            template_thought_end = template_thought_end if closes else unopened_end
-        elif not closes:
-            open_at.setdefault(name, found.start())
-        elif name in open_at:
-            spans.append((open_at.pop(name), found.end()))
-        elif name in _THOUGHT_NAMES:
-            unopened_end = found.end()
-    goes_on = bool(text[last_answer_end:].strip())
-    spans.extend((at, len(text)) for name, at in open_at.items() if name == _COMMENT or (goes_on and name != "caption"))
-    if template_thought_end:
-        spans.append((0, template_thought_end))
+        kind = "caption" if "caption" in found[0].lower() else "comment"
+        if found["begins"]:
+            open_at.setdefault(kind, found.start())
+        elif kind in open_at:
+            spans.append((open_at.pop(kind), found.end()))
+    if "comment" in open_at:
+        spans.append((open_at["comment"], len(text)))
     merged: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if merged and begin < merged[-1][1]:
@@ -253,6 +294,12 @@ def _containers(text: str) -> list[tuple[int, int]]:
         else:
             merged.append((begin, end))
     return merged
+
+
+def _inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a place lies in one of the spans, which are in order."""
+    after = bisect_right(spans, (place, place))
+    return after > 0 and place < spans[after - 1][1]
 
 
 def _kinds_with_lone_tags(text: str, form: Format, complete: dict[str, int]) -> set[StageKind]:

@@ -45,6 +45,12 @@ MAX_SIDE_PX = 10**9
 """A wider or higher image is a mistake in the row. One without pixels can be read: nothing overlaps in it."""
 
 _EXTRA_FIELDS = ("question_type", "answer_type", "precision", "error", "index")
+_PREDICTION_NAMES = (
+    "response", "pred", "output", "model_output", "completion", "generated_text", "text", "filtered_resps", "resps",
+    "answer",
+)  # fmt: skip
+"""Fields in which other tools keep what a model wrote."""
+_SHOWN_FIELDS = 8
 _TOP_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -202,6 +208,8 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
         known = ", ".join(sorted(ANSWER_RULES))
         raise RowError(f"task {task!r} cannot be scored; known tasks: {known}")
     text = row.get("prediction")
+    if text is None and "prediction" not in row:
+        raise RowError(f"prediction is missing{_misnamed(row)}")
     if not isinstance(text, str):
         raise RowError(f"prediction must be a string, found {type(text).__name__}")
     width, height = _whole(row, "width"), _whole(row, "height")
@@ -231,6 +239,15 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
         input_size=None if seen_width is None or seen_height is None else Size(seen_width, seen_height),
         judge_reply=reply,
     )
+
+
+def _misnamed(row: Mapping[str, Any]) -> str:
+    """Name the fields of a row without a prediction, above all one under which other tools keep the text."""
+    known = [name for name in _PREDICTION_NAMES if isinstance(row.get(name), str | list)]
+    if known:
+        return f": the row has {known[0]!r}, write it as 'prediction', a string"
+    names = ", ".join(repr(name) for name in list(row)[:_SHOWN_FIELDS])
+    return f"; the row has {names}"[:300] if names else "; the row is empty"
 
 
 def _load_object(line: str) -> dict[str, Any]:

@@ -14,12 +14,22 @@ from pathlib import Path
 from typing import cast
 
 from harness.comparison import Comparability, ProvenanceField, RunFacts
-from harness.manifest import Manifest, TaskManifest, comparable_parts, task_hash
+from harness.manifest import (
+    Manifest,
+    TaskManifest,
+    comparable_parts,
+    task_hash,
+    tells_per_task,
+    whole_run_parts,
+)
 from harness.run_store import StoredRun
 from harness.values import BOX_FRAMES, BoxFrame, Json, Protocol
 
 SHOWN_DIGITS = 12
 """Digits of a hash that a table shows."""
+
+UNKNOWN_SCORER = 0
+"""Stands for the version of the rules behind later scores that do not name it; real ones begin at 1."""
 
 _PART_DIFFERS = {
     "protocol": "protocol differs",
@@ -47,6 +57,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
         created_utc=manifest.created_utc,
+        task_rows={name: task.rows for name, task in manifest.tasks.items()},
         mean_ious=_mean_ious(run, protocol),
     )
 
@@ -65,15 +76,12 @@ def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[Prove
     """Return the table of provenance of some runs, each under one protocol; values in their order."""
     manifests = [_as_scored(run, protocol) for run, protocol in runs]
     fields = [_field(name, manifests, text, must_agree=must) for name, text, must in _FIELDS]
-    arguments = sorted({name for manifest in manifests for name in manifest.generation})
-    fields += [
-        _field(f"generation: {name}", manifests, lambda m, name=name: _plain(m.generation.get(name)), must_agree=True)
-        for name in arguments
-    ]
     for task in dict.fromkeys(task for manifest in manifests for task in manifest.tasks):
         fields += [
             _field(f"{task}: data", manifests, lambda m, task=task: _data_text(m.tasks.get(task)), must_agree=True),
             _field(f"{task}: samples", manifests, lambda m, task=task: _samples_text(m.tasks.get(task))),
+            _field(f"{task}: prompt wording", manifests, lambda m, task=task: _words_text(m, task), must_agree=True),
+            _field(f"{task}: generation", manifests, lambda m, task=task: _generation_text(m, task), must_agree=True),
         ]
     packages = sorted({name for manifest in manifests for name in manifest.packages})
     fields += [
@@ -86,9 +94,12 @@ def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
     """Return a run's manifest with the protocol and the box frame of the scores that are compared."""
     if protocol is None:
         return run.manifest
+    later = run.rescored.get(protocol, {})
     frames: dict[str, BoxFrame] = {frame: frame for frame in BOX_FRAMES}
-    frame = frames.get(str(run.rescored.get(protocol, {}).get("box_frame")), run.manifest.box_frame)
-    return replace(run.manifest, protocol=protocol, box_frame=frame)
+    frame = frames.get(str(later.get("box_frame")), run.manifest.box_frame)
+    version = later.get("scorer_version")
+    scorer = version if isinstance(version, int) else UNKNOWN_SCORER
+    return replace(run.manifest, protocol=protocol, box_frame=frame, scorer_version=scorer)
 
 
 def _field(
@@ -96,10 +107,6 @@ def _field(
 ) -> ProvenanceField:
     values = tuple(text(manifest) for manifest in manifests)
     return ProvenanceField(name, values, differs=len(set(values)) > 1, must_agree=must_agree)
-
-
-def _plain(value: Json) -> str:
-    return "" if value is None else str(value)
 
 
 def _pixels(manifest: Manifest) -> str:
@@ -120,6 +127,19 @@ def _samples_text(task: TaskManifest | None) -> str:
     return f"{task.samples}" if task.limit is None else f"{task.samples} (--limit {task.limit})"
 
 
+def _words_text(manifest: Manifest, task: str) -> str:
+    """Return a task's hash of words; in a run of before, that of all its tasks together."""
+    found = manifest.tasks.get(task)
+    return "" if found is None else (found.prompt_hash or manifest.prompt_hash)[:SHOWN_DIGITS]
+
+
+def _generation_text(manifest: Manifest, task: str) -> str:
+    """Return the arguments that a task's answers were generated with."""
+    found = manifest.tasks.get(task)
+    arguments: Mapping[str, Json] = {} if found is None else found.generation or manifest.generation
+    return ", ".join(f"{name} {value}" for name, value in sorted(arguments.items()) if value is not None)
+
+
 _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("model", lambda m: m.model, False),
     ("weights", lambda m: m.weights_hash[:SHOWN_DIGITS], False),
@@ -130,7 +150,6 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("box frame", lambda m: m.box_frame or "", False),
     ("seed", lambda m: str(m.seed), False),
     ("protocol", lambda m: m.protocol, True),
-    ("prompt wording", lambda m: m.prompt_hash[:SHOWN_DIGITS], True),
     ("pixel limits", _pixels, True),
     ("scorer version", lambda m: str(m.scorer_version), True),
     ("judge", lambda m: m.judge or "", True),
@@ -148,6 +167,8 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     same_run = _same_folder(a[0].path, b[0].path)
     scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
     parts = [comparable_parts(manifest) for manifest in scored]
+    if not all(map(tells_per_task, scored)):
+        parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, scored, strict=True)]
     elsewhere = [run.path.resolve().name for run, _ in (a, b) if run.manifest.predictions_only]
     if same_run:
         told_apart = [
@@ -165,10 +186,21 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
                 f"predictions made elsewhere ({', '.join(elsewhere)}): how the questions were asked is not recorded, "
                 "so samples are matched by id and by the gold that both carry, nothing else"
             )
+        notes += _told_apart(*scored)
     for run, _ in (a, b):
         if run.manifest.partial:
             notes.append(f"{run.path.resolve().name} is partial (--limit): it does not stand for its benchmarks")
     return Comparability(tuple(reasons), tuple(dict.fromkeys(notes)))
+
+
+def _told_apart(a: Manifest, b: Manifest) -> list[str]:
+    """Say in what two runs differ that may differ, but that a reader of a verdict must know."""
+    found = {"format": (a.format, b.format), "box frame": (a.box_frame, b.box_frame), "backend": (a.backend, b.backend)}
+    return [
+        f"{name} differs: {one or 'not known'} and {other or 'not known'}"
+        for name, (one, other) in found.items()
+        if one != other
+    ]
 
 
 def task_comparability(a: TaskManifest, b: TaskManifest, *, elsewhere: bool) -> Comparability:
@@ -183,6 +215,11 @@ def task_comparability(a: TaskManifest, b: TaskManifest, *, elsewhere: bool) -> 
         )
     if a.yaml_hash != b.yaml_hash:
         reasons.append(f"the task files differ: {a.yaml_hash[:SHOWN_DIGITS]} and {b.yaml_hash[:SHOWN_DIGITS]}")
+    if a.prompt_hash and b.prompt_hash and a.prompt_hash != b.prompt_hash:
+        reasons.append(f"prompt wording differs: {a.prompt_hash[:SHOWN_DIGITS]} and {b.prompt_hash[:SHOWN_DIGITS]}")
+    if a.generation and b.generation and a.generation != b.generation:
+        told = _difference_text(dict(a.generation), dict(b.generation))
+        reasons.append(f"{_PART_DIFFERS['generation']}: {told}")
     return Comparability(tuple(reasons))
 
 

@@ -79,6 +79,7 @@ _RECORD_TYPES: dict[str, frozenset[type]] = {
     "match": _OPTIONAL_OBJECT,
     "boxes_image_px": _OPTIONAL_LIST,
     "text": _TEXT,
+    "prompt": _OPTIONAL_TEXT,
     "truncated": _FLAG,
     "error": _OPTIONAL_TEXT,
     "input_width": _OPTIONAL_WHOLE,
@@ -222,6 +223,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
     return {
         **score_to_json(record),
         "text": generation.text,
+        "prompt": generation.prompt,
         "truncated": generation.truncated,
         "error": generation.error,
         "input_width": None if seen is None else seen.width,
@@ -336,6 +338,7 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
             input_size=_size_from(get("input_width"), get("input_height")),
             input_tokens=get("input_tokens"),
             output_tokens=get("output_tokens"),
+            prompt=get("prompt"),
             device_s=_number_from(get("device_s"), "device_s"),
             truncated=fields["truncated"],
             error=get("error"),

@@ -85,6 +85,7 @@ def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
         "match": match,
         "boxes_image_px": boxes,
         "text": text,
+        "prompt": text,
         "truncated": flag,
         "error": text,
         "input_width": whole,
@@ -124,7 +125,7 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
         for name in columns:
             group[name].append(row[name])
         rows += 1
-        characters += len(record.generation.text) + len(record.sample.question)
+        characters += len(record.generation.text) + len(record.generation.prompt or "") + len(record.sample.question)
         if rows == ROW_GROUP_ROWS or characters >= ROW_GROUP_CHARACTERS:
             yield group
             group = {name: [] for name in columns}

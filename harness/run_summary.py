@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.audit import FrameAudit, FrameAuditor
+from harness.score import SCORER_VERSION
 from harness.summary import ScoredRow, TaskSummary, summarise, to_json
 from harness.values import Json, Record, Sample, ScoreConfig
 
@@ -73,6 +74,7 @@ class RunSummary:
             "protocol": self.config.protocol,
             "format": self.config.format,
             "box_frame": self.config.box_frame,
+            "scorer_version": SCORER_VERSION,
             "tasks": tasks,
             "frame_audit": None if self.audit is None else self.audit.to_json(),
         }

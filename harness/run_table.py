@@ -26,7 +26,12 @@ TASKS_WITH_EXTRA = ("mme", "ocrbench", "mathvista")
 
 _Item = TypeVar("_Item")
 
-_SAMPLE_COLUMNS = ("task", "id", "repeat", "cluster", "category", "l2_category", "answers", "choices", "boxes")
+ASKED_TEXTS = ("question", "caption", "answer_rule", "image_sha256")
+"""Columns of text that enter a prompt or a score and are looked at only to tell whether two runs hold the same."""
+
+_SAMPLE_COLUMNS = (
+    "task", "id", "repeat", "cluster", "category", "l2_category", "answers", "choices", "boxes", "extra", *ASKED_TEXTS,
+)  # fmt: skip
 _SCORE_COLUMNS = ("score", "iou", "faults", "components")
 _SIZE_COLUMNS = ("width", "height")
 
@@ -67,6 +72,10 @@ class RunTable:
     """Width and height of each image in pixels (samples x 2); NaN where not known."""
     extras: Mapping[int, Mapping[str, Json]]
     """Official columns by place, for the tasks whose aggregation reads them."""
+    asked: Mapping[str, NDArray[np.int64]]
+    """The texts of `ASKED_TEXTS` as numbers that are equal where the texts are, in this process; 0 where empty."""
+    official: tuple[str, ...]
+    """`extra` as JSON text."""
     seeds: tuple[RunTable, ...] = ()
     """The tables of single seeds whose scores were averaged into this one, in its order; empty for one run."""
 
@@ -96,6 +105,8 @@ class RunTable:
             choices=picked(self.choices, places),
             image_sizes=self.image_sizes[places],
             extras={new: self.extras[old] for new, old in enumerate(places.tolist()) if old in self.extras},
+            asked={name: column[places] for name, column in self.asked.items()},
+            official=picked(self.official, places),
             seeds=tuple(seed.take(places) for seed in self.seeds),
         )
 
@@ -119,7 +130,8 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
         first = np.flatnonzero(_integers(samples, "repeat") == 0)
         samples, scores = samples.take(first), scores.take(first)
         tasks = _texts(samples, "task")
-        extras = _extras(path, tasks, first)
+        official = _texts(samples, "extra")
+        extras = _extras(tasks, official)
     except (OSError, ValueError, KeyError) as fault:  # Arrow's own errors are of these kinds
         raise IncompleteError(f"cannot read {path}: {fault}; see: satori-bench runs verify {run.path}") from fault
     ids, groups = _texts(samples, "id"), _texts(samples, "cluster")
@@ -141,6 +153,8 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
         choices=_texts(samples, "choices"),
         image_sizes=np.column_stack([_numbers(samples.column(name)) for name in _SIZE_COLUMNS]),
         extras=extras,
+        asked={name: _numbered(samples, name) for name in ASKED_TEXTS},
+        official=official,
     )
 
 
@@ -169,13 +183,22 @@ def _rescored(run: StoredRun, protocol: Protocol, samples: Any) -> Any:
     return scores
 
 
-def _extras(path: Path, tasks: Sequence[str], rows: NDArray[np.int64]) -> dict[int, Mapping[str, Json]]:
+def _extras(tasks: Sequence[str], official: Sequence[str]) -> dict[int, Mapping[str, Json]]:
     """Read `extra` of the tasks that need it."""
-    places = [n for n, task in enumerate(tasks) if task in TASKS_WITH_EXTRA or task.startswith("mmbench_")]
-    if not places:
-        return {}
-    texts = _read(path, ["extra"]).column("extra").take(rows[places]).to_pylist()
-    return {place: cast("dict[str, Json]", json.loads(text)) for place, text in zip(places, texts, strict=True)}
+    return {
+        place: cast("dict[str, Json]", json.loads(official[place]))
+        for place, task in enumerate(tasks)
+        if task in TASKS_WITH_EXTRA or task.startswith("mmbench_")
+    }
+
+
+def _numbered(table: Any, name: str) -> NDArray[np.int64]:
+    """Return a column of texts as numbers that are equal where the texts are; 0 for an empty or missing text.
+
+    Python's own hash of 64 bits: fast, and good for nothing but telling texts of one process apart.
+    """
+    texts = cast("list[str | None]", table.column(name).to_pylist())
+    return np.fromiter((hash(text.strip()) if text else 0 for text in texts), dtype=np.int64, count=len(texts))
 
 
 def _clusters(

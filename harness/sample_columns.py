@@ -9,6 +9,12 @@ from harness.values import Json, Sample
 MMBENCH_PASS = 1_000_000
 """MMBench numbers the passes of question q as q, q + 1e6, q + 2e6..."""
 
+SCORED_COLUMNS = (
+    "question_type", "answer_type", "precision", "unit", "answer_option", "dataset", "index", "g_index", "question_id",
+    "metadata", "task", "skills",
+)  # fmt: skip
+"""The official columns of `extra` that a score, a unit or a category can depend on."""
+
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 

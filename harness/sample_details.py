@@ -149,6 +149,7 @@ def _side_detail(row: Mapping[str, Any]) -> SideDetail:
         truncated=row["truncated"],
         output_tokens=row["output_tokens"],
         error=row["error"],
+        prompt=row.get("prompt"),  # runs of before prompts were kept lack the column
     )
 
 

@@ -5,15 +5,18 @@ an answer. It is pure and thread-safe, loads no model library, and never raises 
 
 Protocols (design.md, reference: each benchmark's own code):
 
-- `strict`: ours, correct by construction. The last complete stage of each kind is read, tags in any case.
-- `vlmevalkit`, `lmms-eval`: those programs' answer rules, on the last complete answer stage.
+- `strict`: ours, correct by construction. The last complete stage of each kind is read, tags in any case; thoughts and
+  marks around an answer are not the answer.
+- `vlmevalkit`, `lmms-eval`: those programs' answer rules, on the last complete answer stage. Without stages VLMEvalKit
+  scores the whole text, thoughts too (it sets them apart only where its variable SPLIT_THINK asks for it); lmms-eval
+  takes the thoughts away that it knows.
 - `paper`: SATORI's released code. Its answer extraction, VLMEvalKit of March 2025, its reward functions; boxes are
   always read in the frame that its reward assumes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.answers import check_answer
@@ -21,6 +24,7 @@ from harness.captions import caption_score
 from harness.frames import cut_at_image, smart_resize, to_image_px
 from harness.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
 from harness.parse import Selection, parse
+from harness.surroundings import bare_answer
 from harness.values import (
     PAPER_PIXEL_LIMITS,
     AnswerCheck,
@@ -29,6 +33,7 @@ from harness.values import (
     Components,
     Fault,
     Format,
+    Protocol,
     Response,
     Sample,
     Score,
@@ -43,6 +48,7 @@ SCORER_VERSION = 3
 GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
 """Formats with a caption and a box stage."""
 
+_SELECTIONS: Mapping[Protocol, Selection] = {"strict": "strict", "vlmevalkit": "last", "lmms-eval": "lmms_eval"}
 _UNKNOWN_FRAME: frozenset[Fault] = frozenset({"frame_unknown"})
 
 
@@ -97,16 +103,18 @@ def score_error(sample: Sample, config: ScoreConfig) -> Score:
 
 
 def selection_for(sample: Sample, config: ScoreConfig) -> Selection:
-    """Return which stage of a text the protocol scores: the paper's rewards and benchmarks read it differently."""
-    if config.protocol != "paper":
-        return "last"
-    return "paper_reward" if sample.answer_rule == "accepted" else "paper_benchmark"
+    """Return which part of a text the protocol scores: the paper's rewards and benchmarks read it differently."""
+    if config.protocol == "paper":
+        return "paper_reward" if sample.answer_rule == "accepted" else "paper_benchmark"
+    return _SELECTIONS[config.protocol]
 
 
 def _check(sample: Sample, response: Response, config: ScoreConfig, judge_reply: str | None) -> AnswerCheck:
     """Score the answer stage; a missing one is 0 where there is gold (parse has named the fault)."""
     if response.answer is None:
         return AnswerCheck(None, None, ("no_gold",)) if sample.answers is None else AnswerCheck(0.0, None)
+    if judge_reply is not None and config.protocol == "strict":
+        judge_reply = bare_answer(judge_reply)  # a judge may think aloud too
     return check_answer(sample, response.answer, config.protocol, judge_reply)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,13 @@ from typing import TextIO
 from harness.errors import ConfigError
 from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, score_lines
 from harness.run_summary import RunSummary, summarise_records
-from harness.values import Record, ScoreConfig
+from harness.values import Record, Score, ScoreConfig
+
+SHOWN_BAD_ROWS = 3
+"""Bad rows of one reason that are shown a line each."""
+_HEAD_BYTES = 4096
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks of UTF-16, as spreadsheets save it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,59 @@ class ScoredFile:
     def bad_rows(self) -> tuple[ScoredPrediction, ...]:
         """Rows that could not be read."""
         return tuple(row for row in self.rows if row.reason is not None)
+
+    @property
+    def nothing_scored(self) -> bool:
+        """Whether no row has any value at all, so that there is no result."""
+        return not any(_has_value(row.score) for row in self.rows)
+
+    @property
+    def reads_boxes(self) -> bool:
+        """Whether the boxes of some row were compared with gold."""
+        return any(row.score.iou is not None for row in self.rows)
+
+
+def _has_value(score: Score) -> bool:
+    """Whether a score holds any number."""
+    parts = score.components
+    numbers = (score.value, score.iou, parts.format, parts.caption, parts.bbox, parts.answer)
+    return any(number is not None for number in numbers)
+
+
+def bad_row_lines(rows: Sequence[ScoredPrediction]) -> Iterator[str]:
+    """Say what is wrong with bad rows, a line each for the first of a reason and one for all its others."""
+    by_reason: dict[str, list[int]] = {}
+    for row in rows:
+        by_reason.setdefault(str(row.reason), []).append(row.line)
+    for reason, lines in by_reason.items():
+        for line in lines[:SHOWN_BAD_ROWS]:
+            yield f"line {line}: {reason}"
+        if len(lines) > SHOWN_BAD_ROWS:
+            yield f"...and {len(lines) - SHOWN_BAD_ROWS} more lines, up to line {lines[-1]}: {reason}"
+
+
+def file_shape(path: Path) -> str | None:
+    """Say in which other shape a file comes that holds no line of its own to score; None when nothing is recognised.
+
+    Only the file's first characters are looked at.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    if head[:2] in _WIDE_MARKS:
+        return "the file is UTF-16: save it as UTF-8"
+    if head.startswith(b"PAR1"):
+        return "the file is Parquet: write JSON lines, such as with pandas' to_json(orient='records', lines=True)"
+    text = head.decode("utf-8-sig", errors="replace").lstrip()
+    if text.startswith("["):
+        return "the file is one JSON array: write one object a line, such as with `jq -c '.[]'`"
+    if text.startswith("{") and not text.split("\n", 1)[0].rstrip().endswith("}"):
+        return "the file is one JSON object over several lines: write one object a line, such as with `jq -c`"
+    if text and not text.startswith("{"):
+        return "the file does not hold JSON: write one JSON object a line"
+    return None
 
 
 def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> ScoredFile:

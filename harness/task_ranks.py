@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark_rows import HeadlineSums, headline_sums
-from harness.compare import MOST_GOLD_DIFFERENCES
+from harness.benchmark_rows import MOST_DIFFERING, HeadlineSums, headline_sums
 from harness.intervals import CodeArray
 from harness.provenance import runs_comparability, task_comparability
 from harness.ranks import RunRank, rank_sums
@@ -185,7 +184,7 @@ def _sharing(one: _Samples, other: _Samples) -> tuple[str, ...]:
     if shared < LEAST_SHARED * most:
         return (f"it shares {shared:,} of {most:,} samples with the rest of the column",)
     differs = int((both & _gold_differs(one.gold, other.gold)).sum())
-    if differs > MOST_GOLD_DIFFERENCES * shared:
+    if differs > MOST_DIFFERING * shared:
         return (f"the gold of {differs:,} of {shared:,} shared samples differs: not the same benchmark",)
     scored, most = int((one.scored & other.scored).sum()), max(int(one.scored.sum()), int(other.scored.sum()))
     if scored < LEAST_SCORED * most:

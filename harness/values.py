@@ -234,6 +234,9 @@ class Generation:
     """Whether the token budget ended the text."""
     error: str | None = None
     """Why there is no text (unreadable image, failed request); None when there is."""
+    prompt: str | None = None
+    """The prompt as it was sent: after the chat template, or turn by turn where a server applies it; pictures are
+    marks. None when it was never made, or the text was written elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

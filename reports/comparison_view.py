@@ -26,6 +26,7 @@ from harness.comparison import (
     SideGrounding,
     SideScore,
 )
+from harness.gate import verdict_bars
 from harness.values import FAULTS, Json, Protocol
 from reports.charts import (
     COLOURS,
@@ -278,7 +279,10 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
     """Return what the page of a comparison shows."""
     sides = tuple(_side_view(comparison, place) for place in range(len(comparison.sides)))
     cells = _Cells()
-    pairs = tuple(_pair_view(pair, sides, number, cells) for number, pair in enumerate(comparison.pairs))
+    pairs = tuple(
+        _pair_view(pair, sides, number, cells, verdict_bars(comparison.sides[pair.a], comparison.sides[pair.b], pair))
+        for number, pair in enumerate(comparison.pairs)
+    )
     protocols: tuple[Protocol, ...] = tuple(
         dict.fromkeys(protocol for row in comparison.parity for protocol in row.values)
     )
@@ -377,12 +381,12 @@ def _method(comparison: Comparison) -> str:
     )
 
 
-def _pair_view(pair: Pair, sides: Sequence[SideView], number: int, cells: _Cells) -> PairView:
+def _pair_view(pair: Pair, sides: Sequence[SideView], number: int, cells: _Cells, bars: tuple[str, ...]) -> PairView:
     a, b = sides[pair.a], sides[pair.b]
     return PairView(
         a=a,
         b=b,
-        verdict=_verdict(pair, a, b),
+        verdict=_verdict(pair, a, b, bars),
         reasons=pair.comparability.reasons,
         notes=(*pair.comparability.notes, *_missing_tasks(pair, a, b)),
         headlines=tuple(_row_view(item.headline, item.task, number) for item in pair.benchmarks),
@@ -398,10 +402,12 @@ def _missing_tasks(pair: Pair, a: SideView, b: SideView) -> list[str]:
     ]
 
 
-def _verdict(pair: Pair, a: SideView, b: SideView) -> VerdictView:
-    """Say on how many benchmarks the candidate is better, worse or neither."""
+def _verdict(pair: Pair, a: SideView, b: SideView, bars: tuple[str, ...]) -> VerdictView:
+    """Say on how many benchmarks the candidate is better, worse or neither; nothing where the gate says nothing."""
     if not pair.comparability.comparable:
         return VerdictView("undecided", f"{b.letter} and {a.letter} cannot be compared.", pair.comparability.reasons)
+    if bars:
+        return VerdictView("undecided", f"No verdict on {b.letter} ({b.label}) and {a.letter} ({a.label}).", bars)
     given = [item for item in pair.benchmarks if item.headline.difference is not None]
     better = [item for item in given if significant(item.headline) > 0]
     worse = [item for item in given if significant(item.headline) < 0]
@@ -439,7 +445,6 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
     change = row.difference
     kind = {1: "better", -1: "worse", 0: ""}[significant(row)]
     mark = {"better": "▲ ", "worse": "▼ ", "": ""}[kind]
-    untested = change is not None and change.too_few
     address: dict[str, str | int] = {**({"list": number} if number else {}), "task": row.task}
     if row.category is not None:
         address["cat"] = visible(row.category[:200])
@@ -453,8 +458,8 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
         change=DASH if change is None else mark + _change(row, change.delta),
         change_kind=kind,
         change_range="" if change is None else _range(row, change.ci_low, change.ci_high, with_sign=True),
-        p=DASH if change is None else "too few" if untested else p_text(change.p),
-        adjusted=DASH if change is None or untested else p_text(row.holm_p if row.holm_p is not None else row.q),
+        p=DASH if change is None else p_text(change.p),
+        adjusted=DASH if change is None else p_text(row.holm_p if row.holm_p is not None else row.q),
         n=count(row.a.n if change is None else change.n),
         clusters=DASH if change is None else count(change.clusters),
         mde=mde_text(row),

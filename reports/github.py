@@ -16,7 +16,7 @@ _MOST_CHARACTERS = 1000
 
 def verdict_annotations(verdict: Verdict) -> list[str]:
     """Return one command a line: the verdict, every benchmark, the reasons that bar a verdict, the notes."""
-    level = "notice" if verdict.outcome == "pass" else "error"
+    level = "error" if verdict.exit_code else "warning" if verdict.outcome == "inconclusive" else "notice"
     lines = [_command(level, "satori-bench gate", verdict.sentence)]
     for benchmark in verdict.benchmarks:
         fails = benchmark.state == "inconclusive" and verdict.policy.on_inconclusive == "fail"

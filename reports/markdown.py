@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from harness.comparison import Comparison, Pair, ScoreRow
-from harness.gate import BenchmarkVerdict, Verdict
+from harness.gate import BenchmarkVerdict, Verdict, verdict_bars
 from reports.number_text import count, p_text, percent
 from reports.verdict_text import (
     MOST_NAME_CHARACTERS,
@@ -74,7 +74,10 @@ def _pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
     a, b = comparison.sides[pair.a].label, comparison.sides[pair.b].label
     headlines = [benchmark.headline for benchmark in pair.benchmarks]
     others = [row for benchmark in pair.benchmarks for row in benchmark.metrics]
-    lines = [f"**{neutral(b)} against {neutral(a)}: {neutral(_pair_sentence(pair))}**", ""]
+    bars = verdict_bars(comparison.sides[pair.a], comparison.sides[pair.b], pair)
+    said = "no verdict" if bars else _pair_sentence(pair)
+    lines = [f"**{neutral(b)} against {neutral(a)}: {neutral(said)}**", ""]
+    lines += [f"- no verdict: {neutral(reason, 400)}" for reason in bars]
     reasons = dict.fromkeys(
         [*pair.comparability.reasons, *(r for item in pair.benchmarks for r in item.comparability.reasons)]
     )
@@ -136,7 +139,7 @@ def _row_cells(row: ScoreRow) -> list[str]:
         score_text(row, row.a),
         score_text(row, row.b),
         change_text(row),
-        "too few" if found is not None and found.too_few else p_text(None if found is None else found.p),
+        p_text(None if found is None else found.p),
         p_text(row.holm_p),
         p_text(row.q),
         count(row.a.n),

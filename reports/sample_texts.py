@@ -36,6 +36,8 @@ class SideText(TypedDict):
     """Predicted boxes in original pixels, rounded to tenths."""
     facts: str
     """Components and costs in words."""
+    prompt: str
+    """The prompt as it was sent, cut where very long; empty where the run does not hold it."""
 
 
 class SampleText(TypedDict):
@@ -76,6 +78,7 @@ def text_of_detail(detail: SampleDetail) -> SampleText:
                 "extracted": None if side.extracted is None else short_name(side.extracted),
                 "boxes": _boxes(side.boxes_image_px),
                 "facts": _facts(side.components, side.output_tokens, side.error),
+                "prompt": _cut(side.prompt or ""),
             }
             for side in (detail.a, detail.b)
         ],
@@ -100,6 +103,7 @@ def text_of_record(record: Record) -> SampleText:
                 "extracted": None if earned.extracted is None else short_name(earned.extracted),
                 "boxes": _boxes(earned.boxes_image_px),
                 "facts": _facts(earned.components, generation.output_tokens, generation.error),
+                "prompt": _cut(generation.prompt or ""),
             }
         ],
     }

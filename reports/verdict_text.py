@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 
 from harness.comparison import Comparison, Pair, ScoreRow, SideScore
-from harness.gate import BenchmarkVerdict, Verdict
+from harness.gate import BenchmarkVerdict, Verdict, verdict_bars
 from harness.noise import TaskNoise
 from reports.number_text import DASH, count, number, p_text, percent, signed
 from reports.terminal import plain_table
@@ -165,7 +165,7 @@ def _comparison_cells(row: ScoreRow) -> Sequence[str]:
         score_text(row, row.a),
         score_text(row, row.b),
         change_text(row),
-        "too few" if found is not None and found.too_few else p_text(None if found is None else found.p),
+        p_text(None if found is None else found.p),
         p_text(row.holm_p),
         count(row.a.n),
         flips_text(row),
@@ -177,6 +177,8 @@ def pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
     """Return what a reader must know of a pair: why it cannot be compared, what was left out."""
     a, b = comparison.sides[pair.a].label, comparison.sides[pair.b].label
     lines = [f"not comparable ({cut(a)}, {cut(b)}): {reason}" for reason in pair.comparability.reasons]
+    bars = verdict_bars(comparison.sides[pair.a], comparison.sides[pair.b], pair)
+    lines += [f"no verdict ({cut(a)}, {cut(b)}): {reason}" for reason in bars]
     lines += [f"note: {note}" for note in pair.comparability.notes]
     for side, tasks in ((a, pair.only_a_tasks), (b, pair.only_b_tasks)):
         if tasks:

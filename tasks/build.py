@@ -19,7 +19,7 @@ from tasks.adapters import adapter_of
 from tasks.benchmark import TASKS_DIR, Benchmark
 from tasks.cells import Doc, text_of
 from tasks.local_data import TaskData
-from tasks.prompts import Message, messages
+from tasks.prompts import Message, Wording, messages
 
 SCORE_METRIC = "score"
 """The one metric that a built task gives lmms-eval."""
@@ -32,8 +32,8 @@ _SPLIT = "rows"
 class BuildOptions:
     """How a benchmark is asked and scored in a run."""
 
-    format: Format = "satori"
-    """Decides the words about the answer's form."""
+    asked: Format | Wording = "satori"
+    """The words around the question; a format stands for our own words for it."""
     hook: Callable[[Doc, str], float | None] | None = None
     """Row and the model's raw text to its score in [0, 1], None when it cannot be scored; None scores nothing."""
     generation_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -50,7 +50,7 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
     adapter = adapter_of(benchmark)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
-        return messages(options.format, adapter.question_text(doc), adapter.image_value(doc))
+        return messages(options.asked, adapter.question_text(doc), adapter.image_value(doc))
 
     config = _base_config(benchmark)
     config.update(

@@ -21,7 +21,7 @@ from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.cells import Doc
 from tasks.images import open_image
-from tasks.prompts import SYSTEM, Message, messages, user_text
+from tasks.prompts import Message, messages, user_text, wording
 
 PLAIN_CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame=None)
 """How plain lmms-eval scores."""
@@ -61,7 +61,8 @@ def hooks_of(name: str) -> Hooks:
         return messages("satori", adapter.question_text(doc), open_image(adapter.image_value(doc)))
 
     def doc_to_text(doc: Doc) -> str:
-        return f"{SYSTEM['satori']}\n{user_text('satori', adapter.question_text(doc))}"
+        words = wording("satori")
+        return f"{words.system}\n{user_text(words, adapter.question_text(doc))}"
 
     def doc_to_visual(doc: Doc) -> list[Image.Image]:
         return [open_image(adapter.image_value(doc))]

@@ -1,7 +1,7 @@
 """What the model is asked: a system turn and a suffix per format, around a benchmark's own question text.
 
-The content follows SATORI's prompts (caption, boxes, answer, each in its tags); the wording is ours. `plain` is the
-bare question, with no system turn.
+The content follows SATORI's prompts (caption, boxes, answer, each in its tags); the wording is ours, but for `paper`,
+which is SATORI's own: the one that its checkpoints were trained on. `plain` is the bare question, with no system turn.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-from harness.values import Format
+from harness.errors import ConfigError
+from harness.values import FORMATS, Format
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
@@ -60,6 +63,98 @@ SUFFIX: Mapping[Format, str] = {
 }
 """What is added to the user's text in each format."""
 
+PromptName: TypeAlias = Literal["ours", "paper"]
+"""Whose words ask for the stages."""
+
+PROMPT_NAMES: Final[tuple[PromptName, ...]] = get_args(PromptName)
+
+MAX_PROMPT_CHARACTERS = 20_000
+"""A longer system turn or suffix is a file named by mistake."""
+
+_MAX_PATH_CHARACTERS = 1_000
+_TEXT_ENDINGS = (".txt", ".md", ".text", ".prompt", ".jinja")
+"""A word that ends so is a file's name, although no such file is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words around a benchmark's question."""
+
+    system: str
+    """System turn; the empty text means that there is none."""
+    suffix: str
+    """What follows the question in the user's turn; may be empty."""
+    joint: str = "\n"
+    """What stands between question and suffix."""
+
+
+PAPER_WORDING = Wording(
+    system=(
+        "Given an image and a question, follow these steps: First, generate a brief image caption describing the "
+        "overall scene. Provide the caption inside <caption> </caption>. Next, determine the relevant reasoning "
+        "process for answering the question by identifying the most relevant image regions. Enclose these coordinates "
+        "in <bbox>[[x1,y1,x2,y2], ...]</bbox>. Finally, provide the final answer to the question inside <answer> "
+        "</answer> tags."
+    ),
+    suffix=(
+        "First, provide an image caption describing the overall scene inside <caption> </caption>. Then, output the "
+        "list of bounding boxes in the format of [[x1,y1,x2,y2], ...] inside <bbox> </bbox>. Finally, give the final "
+        "answer in <answer> </answer>."
+    ),
+    joint=" \n",
+)
+"""SATORI's own words (justairr/SATORI-R1: prompt.txt, and lines 190-191 of its fork's vlmeval/vlm/qwen2_vl/model.py),
+blank before the line end included."""
+
+
+def wording(
+    form: Format, name: PromptName = "ours", *, system: str | None = None, suffix: str | None = None
+) -> Wording:
+    """Return the words that a run asks with.
+
+    Args:
+        form: The stages that are asked for.
+        name: Whose words.
+        system: In place of the system turn; the empty text leaves it out. None keeps the words.
+        suffix: In place of what follows the question; the empty text leaves it out. None keeps the words.
+
+    Raises:
+        ConfigError: The paper has no words for the format.
+    """
+    if name == "paper" and form != "satori":
+        raise ConfigError(
+            f"--prompt paper asks for SATORI's caption, boxes and answer: it needs --format satori, not {form}"
+        )
+    words = PAPER_WORDING if name == "paper" else Wording(SYSTEM[form], SUFFIX[form])
+    return Wording(
+        words.system if system is None else system,
+        words.suffix if suffix is None else suffix,
+        words.joint,
+    )
+
+
+def given_words(text: str | None, option: str) -> str | None:
+    """Return the words that an option gives: those of the file that it names, else its own text.
+
+    Raises:
+        ConfigError: The file is missing or cannot be read as UTF-8, or the words are too many.
+    """
+    if text is None:
+        return None
+    named = Path(text) if len(text) <= _MAX_PATH_CHARACTERS and "\n" not in text and "\0" not in text else None
+    words = text
+    if named is not None and named.is_file():
+        try:
+            words = named.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as fault:
+            raise ConfigError(f"{option}: cannot read {named}: {fault}") from fault
+    elif named is not None and named.suffix in _TEXT_ENDINGS and not any(map(str.isspace, text)):
+        raise ConfigError(f"{option}: there is no file {named}")
+    if len(words) > MAX_PROMPT_CHARACTERS:
+        raise ConfigError(f"{option} has {len(words):,} characters, more than {MAX_PROMPT_CHARACTERS:,}")
+    return words
+
+
 _PROBE: Doc = {
     "index": 7,
     "pid": "7",
@@ -84,30 +179,30 @@ _PROBE_KINDS = (
 )
 
 
-def user_text(format_: Format, question_text: str) -> str:
+def user_text(words: Wording, question_text: str) -> str:
     """Return the text of the user's turn."""
-    suffix = SUFFIX[format_]
-    return f"{question_text}\n{suffix}" if suffix else question_text
+    return f"{question_text}{words.joint}{words.suffix}" if words.suffix else question_text
 
 
-def messages(format_: Format, question_text: str, image: object) -> list[Message]:
+def messages(asked: Format | Wording, question_text: str, image: object) -> list[Message]:
     """Return the chat turns of one sample, in lmms-eval's form.
 
     Args:
-        format_: Decides the words about the answer's form.
+        asked: The words around the question; a format stands for our own words for it.
         question_text: What the benchmark asks.
         image: Goes into the image content as it is; lmms-eval's models take a PIL image.
     """
+    words = asked if isinstance(asked, Wording) else wording(asked)
     user = {
         "role": "user",
-        "content": [{"type": "image", "url": image}, {"type": "text", "text": user_text(format_, question_text)}],
+        "content": [{"type": "image", "url": image}, {"type": "text", "text": user_text(words, question_text)}],
     }
-    if not SYSTEM[format_]:
+    if not words.system:
         return [user]
-    return [{"role": "system", "content": [{"type": "text", "text": SYSTEM[format_]}]}, user]
+    return [{"role": "system", "content": [{"type": "text", "text": words.system}]}, user]
 
 
-def prompt_hash(format_: Format, benchmark: Benchmark) -> str:
+def prompt_hash(asked: Format | Wording, benchmark: Benchmark) -> str:
     """Return a hex digest that changes when the wording of a benchmark's prompts does.
 
     Rendered from made-up rows, so that a change of any adapter's words counts, whatever file it is in.
@@ -116,5 +211,17 @@ def prompt_hash(format_: Format, benchmark: Benchmark) -> str:
     renamed = dict(_PROBE)
     if benchmark.own is not None:
         renamed.update({column: _PROBE[part] for part, column in benchmark.own.columns.items() if part in _PROBE})
-    rendered = [messages(format_, question_text({**renamed, **kind}), "image") for kind in _PROBE_KINDS]
+    rendered = [messages(asked, question_text({**renamed, **kind}), "image") for kind in _PROBE_KINDS]
     return hashlib.sha256(json.dumps(rendered, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def prompts_hash(form: Format, words: Wording, benchmark: Benchmark) -> str:
+    """Return a hex digest of how a run asks a benchmark.
+
+    Runs of different formats in our own words share it: asking grounded against free-form is a comparison that people
+    want. Words of another's do not share it with anything but themselves.
+    """
+    asked = [prompt_hash(known, benchmark) for known in FORMATS]
+    if words != wording(form):
+        asked.append(prompt_hash(words, benchmark))
+    return hashlib.sha256("".join(asked).encode()).hexdigest()

@@ -43,7 +43,7 @@ from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
-from tasks.prompts import prompt_hash
+from tasks.prompts import PromptName, Wording, prompts_hash, wording
 
 if TYPE_CHECKING:
     from harness.model_base import RecordingModel
@@ -76,6 +76,12 @@ class RunSpec:
     """Requests under way at a server at once."""
     form: Format = "satori"
     """Format: decides prompt and parser."""
+    prompt: PromptName = "ours"
+    """Whose words ask for the stages."""
+    system_prompt: str | None = None
+    """In place of the system turn; the empty text leaves it out, None keeps the words."""
+    prompt_suffix: str | None = None
+    """In place of what follows the question; the empty text leaves it out, None keeps the words."""
     protocol: Protocol = "strict"
     """How answers become scores."""
     box_frame: BoxFrame | None = None
@@ -110,6 +116,15 @@ class RunSpec:
     """Whether small images are kept in the run folder."""
     judge: Judge | None = None
     """A judge for what rules cannot decide."""
+
+    @property
+    def wording(self) -> Wording:
+        """The words around each question.
+
+        Raises:
+            ConfigError: The format has none of that name.
+        """
+        return wording(self.form, self.prompt, system=self.system_prompt, suffix=self.prompt_suffix)
 
     def to_json(self) -> dict[str, Json]:
         """Return the configuration for the manifest; a judge's key is never written."""
@@ -266,12 +281,17 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
+    words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
     for line in subject.reasons:
         environment.say(line)
+    if words != wording(spec.form):
+        environment.say(
+            f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
+        )
     manifest = _manifest(spec, environment, subject, questions)
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(
@@ -411,6 +431,7 @@ def _manifest(
     questions: Sequence[_Question],
 ) -> Manifest:
     """Return what the run is."""
+    tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
         Manifest(
             model=spec.model,
@@ -426,8 +447,8 @@ def _manifest(
             pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
             generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens},
-            tasks={question.benchmark.name: _task_manifest(spec, question) for question in questions},
-            prompt_hash=_prompts(questions),
+            tasks=tasks,
+            prompt_hash=_prompts(tasks),
             seed=spec.seed,
             packages=environment.packages,
             scorer_version=SCORER_VERSION,
@@ -451,13 +472,17 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
         rows=question.rows,
         samples=len(question.data),
         limit=spec.limit if len(question.data) < question.rows else None,
+        prompt_hash=prompts_hash(spec.form, spec.wording, question.benchmark),
+        generation={
+            "temperature": spec.temperature,
+            "max_new_tokens": spec.max_new_tokens or question.benchmark.max_new_tokens,
+        },
     )
 
 
-def _prompts(questions: Sequence[_Question]) -> str:
-    """Return a hash over the prompts of every format, so that runs of different formats can share it."""
-    formats: tuple[Format, ...] = ("satori", "satori-think", "freeform", "plain")
-    parts = [prompt_hash(form, question.benchmark) for question in questions for form in formats]
+def _prompts(tasks: Mapping[str, TaskManifest]) -> str:
+    """Return a hash over the prompts of every task, whatever their order."""
+    parts = sorted({task.prompt_hash for task in tasks.values()})
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
@@ -544,7 +569,7 @@ def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> Prepa
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
         arguments["max_new_tokens"] = spec.max_new_tokens
-    options = BuildOptions(format=spec.form, hook=hook, generation_kwargs=arguments)
+    options = BuildOptions(asked=spec.wording, hook=hook, generation_kwargs=arguments)
     return PreparedTask(
         name=benchmark.name,
         lmms_name=benchmark.yaml_name,

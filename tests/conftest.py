@@ -389,10 +389,11 @@ def amend_manifest():
 
     from harness.manifest import manifest_bytes, read_manifest, stamp_hashes
 
-    def amend(folder: Path, *, yaml_hash="1" * 64, fingerprint="2" * 64, **fields) -> Path:
+    def amend(folder: Path, *, yaml_hash="1" * 64, fingerprint="2" * 64, task=None, **fields) -> Path:
         manifest = read_manifest(folder / "manifest.json")
         tasks = {
-            name: replace(task, yaml_hash=yaml_hash, fingerprint=fingerprint) for name, task in manifest.tasks.items()
+            name: replace(own, yaml_hash=yaml_hash, fingerprint=fingerprint, **(task or {}))
+            for name, own in manifest.tasks.items()
         }
         manifest = stamp_hashes(replace(manifest, **{"tasks": tasks, "predictions_only": False, **fields}))
         (folder / "manifest.json").write_bytes(manifest_bytes(manifest))

@@ -508,3 +508,73 @@ class TestLookUps:
         assert code == ExitCode.USAGE
         assert checks["judge"]["state"] == "fail"
         assert checks["data of mme"]["state"] == "ok"
+
+
+class TestPrompt:
+    @pytest.mark.slow
+    def test_the_prompt_as_sent_is_in_every_record_and_on_the_page(self, command, tiny_qwen2_5_vl):
+        code, out, err = command(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 4,
+            "--max-new-tokens", 4, "--device", "cpu", "--json",
+            "--system-prompt", "Look twice.", "--prompt-suffix", "In short!",
+        )  # fmt: skip
+
+        assert code == ExitCode.OK, err
+        run = load_run(Path(json.loads(out)["run"]))
+        for record in run.records():
+            prompt = record.generation.prompt
+            assert "Look twice." in prompt
+            assert f"{record.sample.question}\nIn short!" in prompt
+            assert "assistant" in prompt, "as the template writes it, up to where the model goes on"
+        assert run.manifest.other["arguments"]["system_prompt"] == "Look twice."
+
+    def test_tasks_prompt_prints_what_is_sent(self, command):
+        code, out, _ = command("tasks", "prompt", "shapes", "--dataset", "shapes=tiny", "--prompt", "paper")
+
+        assert code == ExitCode.OK
+        assert out.startswith("[system]\nGiven an image and a question")
+        assert "[user]\n<image " in out
+
+
+GROUNDED = {
+    "task": "satori",
+    "prediction": "<caption>a</caption><bbox>[[0.1, 0.2, 0.5, 0.7]]</bbox><answer>a</answer>",
+    "boxes": [[40, 60, 200, 210]],
+    "width": 400,
+    "height": 300,
+}
+UNSCORABLE = json.loads((Path(__file__).parent / "cases" / "unscorable_files.json").read_text(encoding="utf-8"))
+
+
+class TestScoreSaysWhatItFound:
+    def test_without_a_frame_it_says_which_one_it_took_and_which_one_fits(self, command, tmp_path):
+        file = tmp_path / "p.jsonl"
+        file.write_text("".join(json.dumps({"id": str(place), **GROUNDED}) + "\n" for place in range(6)))
+
+        code, _, err = command("score", file)
+
+        assert code == ExitCode.OK
+        assert "boxes are read as image_px" in err
+        assert "--box-frame norm_1" in err
+
+    def test_with_the_right_frame_it_says_nothing(self, command, tmp_path):
+        file = tmp_path / "p.jsonl"
+        file.write_text(json.dumps({"id": "1", "answers": ["a"], **GROUNDED}) + "\n")
+
+        code, _, err = command("score", file, "--box-frame", "norm_1", "--output", tmp_path / "o.jsonl")
+
+        assert (code, err) == (ExitCode.OK, "")
+
+    @pytest.mark.parametrize("case", UNSCORABLE, ids=lambda case: case["name"])
+    def test_a_file_in_which_nothing_can_be_scored_is_no_result(self, command, tmp_path, case):
+        file = tmp_path / "p.jsonl"
+        file.write_bytes(case["text"].encode(case.get("encoding", "utf-8")))
+
+        code, _, err = command("score", file, "--run", tmp_path / "runs")
+
+        assert code == ExitCode.INCOMPLETE
+        assert "can be scored" in err
+        for word in case["says"]:
+            assert word in err
+        assert len(err.splitlines()) <= 6, "a thousand bad rows are not a thousand lines"
+        assert not (tmp_path / "runs").exists()

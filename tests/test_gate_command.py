@@ -54,7 +54,7 @@ def runs(make_run, amend_manifest):
     ("candidate", "policy", "code", "word"),
     [
         ("same", "tolerance = 2", 0, "PASS"),
-        ("doubtful", "", 0, "PASS"),
+        ("doubtful", "", 0, "INCONCLUSIVE: 1 inconclusive, which the policy lets pass"),
         ("worse", "", 3, "REGRESSION"),
         ("doubtful", 'on_inconclusive = "fail"', 4, "INCONCLUSIVE"),
         ("partial", "", 5, "INCOMPLETE"),

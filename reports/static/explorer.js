@@ -44,6 +44,7 @@
    * @property {string | null} extracted
    * @property {number[][]} boxes In pixels of the original image.
    * @property {string} facts Costs and components in words.
+   * @property {string} prompt As it was sent; empty where the run does not hold it.
    */
   /**
    * @typedef {object} SampleText
@@ -576,6 +577,7 @@
           ["more", said?.facts ?? ""],
         ]),
         staged(said?.text ?? ""),
+        ...(said?.prompt ? [make("details", {}, make("summary", {}, "prompt as sent"), make("pre", { class: "raw" }, said.prompt))] : []),
       );
     }
 

@@ -82,6 +82,8 @@ def columns(setting: Setting) -> RunTable:
         choices=("{}",) * n,
         image_sizes=np.full((n, 2), np.nan),
         extras={},
+        asked={},
+        official=("{}",) * n,
     )
 
 
@@ -127,7 +129,7 @@ def simulate(setting: Setting, repetitions: int, seed: int) -> Result:
             shared = SharedSamples(
                 f"task{number}", "strict", replace(table, values=a), replace(table, values=b), table, codes
             )
-            benchmarks.append(compare_benchmark(shared, Comparability(), (0, 0, 0), seed=repetition, draws=DRAWS))
+            benchmarks.append(compare_benchmark(shared, Comparability(), seed=repetition, draws=DRAWS))
         comparison = comparison_of(benchmarks, repetition)
         verdict, strict = judge(comparison, POLICY), judge(comparison, NO_TOLERANCE)
         differences = [benchmark.headline.difference for benchmark in benchmarks]

@@ -15,6 +15,7 @@ from harness.paired import holm
 from harness.rescore import rescore_run
 from harness.run_store import load_run
 from harness.sample_details import read_details
+from harness.score import SCORER_VERSION
 from harness.summary import MME_COGNITION, MME_PERCEPTION
 
 DRAWS = 199
@@ -54,12 +55,55 @@ def test_only_shared_samples_count_and_the_others_are_counted(make_run):
     a = make_run("a", shapes(some(60, 0.5, 1)))
     b = make_run("b", shapes(some(60, 0.5, 2), start=20))
 
-    benchmark = compared(a, b).pairs[0].benchmarks[0]
+    strictly = compared(a, b).pairs[0].benchmarks[0]
+    benchmark = compared(a, b, on_shared=True).pairs[0].benchmarks[0]
 
+    assert strictly.headline.difference is None
+    assert "the candidate lacks 20 of the baseline's samples" in strictly.headline.reason
     assert (benchmark.shared, benchmark.only_a, benchmark.only_b) == (40, 20, 20)
     assert benchmark.headline.difference.n == 40
     assert benchmark.headline.difference.clusters == 20
     assert "20 samples that only a has" in benchmark.comparability.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"question": "another?"}, "question"),
+        ({"caption": "another"}, "reference caption"),
+        ({"category": "another"}, "category"),
+        ({"l2_category": "another"}, "l2_category"),
+        ({"width": 641}, "width or height"),
+        ({"height": 10}, "width or height"),
+        ({"boxes": [[100, 100, 300, 201]]}, "gold boxes"),
+        ({"choices": {"A": "another"}}, "choices"),
+        ({"precision": 1}, "precision"),
+        ({"extra": {"unit": "cm"}}, "unit"),
+        ({"answer_type": "float"}, "answer_type"),
+    ],
+)
+def test_what_enters_the_prompt_or_the_score_must_be_the_same_to_be_subtracted(make_run, changed, named):
+    own = {"caption": "a scene", "l2_category": "l2", "choices": {"A": "red"}, "extra": {"unit": "m"}}
+    own |= {"precision": 2, "answer_type": "text"}
+    base = shapes(some(300, 0.5, 1), **own)
+    few = [row | (changed if place == 7 else {}) for place, row in enumerate(base)]
+    a = make_run("a", base)
+
+    same = compared(a, make_run("same", base)).pairs[0].benchmarks[0]
+    one = compared(a, make_run("few", few)).pairs[0].benchmarks[0]
+    many = compared(a, make_run("many", [row | changed for row in base])).pairs[0].benchmarks[0]
+
+    assert (same.gold_differs, same.headline.difference.delta) == (0, 0)
+    assert (one.gold_differs, one.differing, one.headline.difference) == (1, (named,), None)
+    assert many.headline.difference is None
+    assert named in many.headline.reason
+
+
+def test_what_one_side_does_not_carry_says_nothing(make_run):
+    base = shapes(some(60, 0.5, 1), caption="a scene", precision=2, extra={"unit": "m"})
+    bare = [{name: row[name] for name in ("id", "task", "prediction", "answers", "group")} for row in base]
+
+    assert compared(make_run("a", base), make_run("b", bare)).pairs[0].benchmarks[0].gold_differs == 0
 
 
 def test_order_of_rows_does_not_matter(make_run):
@@ -83,9 +127,12 @@ def test_samples_with_another_gold_are_left_out_and_too_many_bar_the_benchmark(m
     few[7]["answers"] = ["green"]
     many = [row | {"answers": ["green"]} for row in few]
 
-    one = compared(a, make_run("few", few)).pairs[0].benchmarks[0]
+    strictly = compared(a, make_run("strict", few)).pairs[0].benchmarks[0]
+    one = compared(a, make_run("few", few), on_shared=True).pairs[0].benchmarks[0]
     other = compared(a, make_run("many", many)).pairs[0].benchmarks[0]
 
+    assert strictly.headline.difference is None
+    assert strictly.headline.reason == "1 samples are not the same in both (answers): s7"
     assert (one.gold_differs, one.shared, one.headline.difference.n) == (1, 299, 299)
     assert one.comparability.comparable
     assert not other.comparability.comparable
@@ -98,7 +145,12 @@ def test_unscored_samples_leave_the_mean_but_not_the_count_of_faults(make_run):
     for row in rows[:10]:
         del row["answers"]
 
-    headline = compared(make_run("a", shapes(some(60, 0.5, 1))), make_run("b", rows)).pairs[0].benchmarks[0].headline
+    folders = make_run("a", shapes(some(60, 0.5, 1))), make_run("b", rows)
+    strictly = compared(*folders).pairs[0].benchmarks[0].headline
+    headline = compared(*folders, on_shared=True).pairs[0].benchmarks[0].headline
+
+    assert strictly.difference is None
+    assert "no score for 10 of the 60 samples" in strictly.reason
 
     assert headline.difference.n == headline.a.n == headline.b.n == 50
     assert (headline.a_faults.unscored, headline.b_faults.unscored, headline.b_faults.rows) == (0, 10, 60)
@@ -141,6 +193,59 @@ def test_runs_that_were_not_asked_alike_are_not_subtracted(make_run, amend_manif
     assert reason in benchmark.headline.reason
     assert benchmark.headline.difference is None
     assert benchmark.headline.a.value is not None
+
+
+ASKED = {"prompt_hash": "5" * 64, "generation": {"temperature": 0.0, "max_new_tokens": 256}}
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        ({"prompt_hash": "6" * 64}, "prompt wording differs"),
+        ({"generation": {"temperature": 0.0, "max_new_tokens": 9}}, "generation arguments differ: max_new_tokens 256"),
+    ],
+)
+def test_a_task_that_was_asked_in_another_way_is_not_subtracted(make_run, amend_manifest, task, reason):
+    a = amend_manifest(make_run("a", shapes(some(40, 0.5, 1))), task=ASKED)
+    b = amend_manifest(make_run("b", shapes(some(40, 0.5, 2))), task=ASKED | task)
+
+    assert reason in compared(a, b).pairs[0].benchmarks[0].headline.reason
+
+
+def test_what_the_run_as_a_whole_says_does_not_count_where_each_task_says_its_own(make_run, amend_manifest):
+    """The order of --tasks and a default that was spelled out changed it, and two equal runs were refused."""
+    whole = [
+        {"prompt_hash": "3" * 64, "generation": {"temperature": 0.0, "max_new_tokens": None}},
+        {"prompt_hash": "4" * 64, "generation": {"temperature": 0.0, "max_new_tokens": 256}},
+    ]
+    a = amend_manifest(make_run("a", shapes(some(40, 0.5, 1))), task=ASKED, **whole[0])
+    b = amend_manifest(make_run("b", shapes(some(40, 0.5, 2))), task=ASKED, **whole[1])
+    before = amend_manifest(make_run("c", shapes(some(40, 0.5, 3))), **whole[1])
+
+    assert compared(a, b).pairs[0].benchmarks[0].headline.difference is not None
+    assert "prompt wording differs" in compared(a, before).pairs[0].benchmarks[0].headline.reason
+
+
+def test_later_scores_of_other_rules_are_not_subtracted(make_run):
+    folders = [make_run(name, shapes(some(40, 0.5, seed))) for seed, name in enumerate("ab")]
+    for folder in folders:
+        rescore_run(load_run(folder), "paper")
+    same = compared(*(f"{folder}@paper" for folder in folders)).pairs[0]
+    later = folders[1] / "scores-paper.json"
+    later.write_text(later.read_text().replace(f'"scorer_version": {SCORER_VERSION}', '"scorer_version": 99'))
+    other = compared(*(f"{folder}@paper" for folder in folders)).pairs[0]
+
+    assert same.comparability.comparable
+    assert f"scorer version differs: {SCORER_VERSION} and 99" in other.comparability.reasons
+
+
+def test_what_may_differ_but_a_reader_must_know_is_noted(make_run, amend_manifest):
+    a = amend_manifest(make_run("a", shapes(some(40, 0.5, 1))))
+    b = amend_manifest(make_run("b", shapes(some(40, 0.5, 2))), format="freeform", box_frame="norm_1000")
+    notes = compared(a, b).pairs[0].comparability.notes
+
+    assert "format differs: satori and freeform" in notes
+    assert "box frame differs: image_px and norm_1000" in notes
 
 
 def test_model_and_format_may_differ(make_run, amend_manifest):

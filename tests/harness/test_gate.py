@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.benchmark_rows import SharedSamples, compare_benchmark
+from harness.benchmark_rows import LeftOut, SharedSamples, compare_benchmark
 from harness.comparison import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
 from harness.comparison_json import VERDICT_SCHEMA, verdict_to_json
 from harness.errors import ConfigError, ExitCode
@@ -19,6 +19,8 @@ from harness.gate_policy import GatePolicy, read_policy
 from harness.paired import holm
 from harness.run_table import RunTable
 from harness.values import FAULTS
+
+NOTHING = LeftOut()
 
 
 def columns(values, *, ious=None, faulty=0, fault="missing", cluster=1) -> RunTable:
@@ -43,13 +45,15 @@ def columns(values, *, ious=None, faulty=0, fault="missing", cluster=1) -> RunTa
         choices=("{}",) * n,
         image_sizes=np.full((n, 2), np.nan),
         extras={},
+        asked={},
+        official=("{}",) * n,
     )
 
 
-def benchmark(name, a: RunTable, b: RunTable, comparability=None, left_out=(0, 0, 0)):
+def benchmark(name, a: RunTable, b: RunTable, comparability=None, left_out=NOTHING):
     codes = np.unique(a.clusters, return_inverse=True)[1]
-    shared = SharedSamples(name, "strict", a, b, a, codes)
-    return compare_benchmark(shared, comparability or Comparability(), left_out, seed=0, draws=999)
+    shared = SharedSamples(name, "strict", a, b, a, codes, left_out)
+    return compare_benchmark(shared, comparability or Comparability(), seed=0, draws=999)
 
 
 def comparison(*benchmarks, only_a=(), partial=False, reasons=(), mean_ious=((), ())):
@@ -94,7 +98,8 @@ def test_a_drop_that_chance_explains_is_inconclusive_and_says_what_would_settle_
     verdict = judge(comparison(*benchmarks), GatePolicy())
     found = verdict.benchmarks[0]
 
-    assert (verdict.outcome, verdict.exit_code, found.state) == ("pass", ExitCode.OK, "inconclusive")
+    assert (verdict.outcome, verdict.exit_code, found.state) == ("inconclusive", ExitCode.OK, "inconclusive")
+    assert verdict.sentence == "INCONCLUSIVE: 1 inconclusive, which the policy lets pass"
     assert found.n_needed == found.difference.n_needed(0.01)
     assert found.n_needed > 100
 
@@ -105,12 +110,87 @@ def test_inconclusive_fails_only_when_asked():
     assert (verdict.outcome, verdict.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
 
 
-def test_too_few_clusters_are_inconclusive_however_large_the_drop():
-    a, b = columns([1.0] * 140, cluster=10), columns([0.0] * 140, cluster=10)
+@pytest.mark.parametrize(
+    ("clusters", "fallen", "state"),
+    [
+        (14, 14, "regression"),
+        (5, 5, "regression"),
+        (4, 4, "inconclusive"),  # 1/16: a fair coin does that
+        (14, 11, "regression"),
+        (14, 2, "inconclusive"),
+        (14, 0, "inconclusive"),
+        (1, 1, "inconclusive"),
+    ],
+)
+def test_a_collapse_of_few_clusters_is_a_regression_where_an_exact_sign_test_says_so(clusters, fallen, state):
+    a = columns([1.0] * 10 * clusters, cluster=10)
+    b = columns([0.0] * 10 * fallen + [1.0] * 10 * (clusters - fallen), cluster=10)
     verdict = judge(comparison(benchmark("t", a, b)), GatePolicy())
 
-    assert (verdict.benchmarks[0].state, verdict.benchmarks[0].p_holm) == ("inconclusive", None)
-    assert "too few" in verdict.benchmarks[0].reason
+    assert verdict.benchmarks[0].state == state
+    assert verdict.sentence.startswith(state.upper())
+    assert verdict.exit_code == (ExitCode.REGRESSION if state == "regression" else ExitCode.OK)
+
+
+def test_with_few_clusters_nothing_is_ruled_out():
+    a, b = columns([1.0] * 140, cluster=10), columns([1.0] * 140, cluster=10)
+
+    assert "too few clusters (14)" in judge(comparison(benchmark("t", a, b)), GatePolicy()).benchmarks[0].reason
+
+
+def test_several_collapses_of_few_clusters_are_adjusted_for_their_number():
+    few = [benchmark(name, columns([1.0] * 5), columns([0.0] * 5)) for name in ("t", "u")]
+
+    assert judge(comparison(*few), GatePolicy()).outcome == "inconclusive"
+
+
+def limited(*, a_rows=200, b_rows=200, left_out=NOTHING, partial=(True, True)):
+    """Two runs of --limit on a task of 1,500 rows."""
+    found = comparison(benchmark("t", columns(right(a_rows, 0.5)), columns(right(b_rows, 0.9)), left_out=left_out))
+    sides = tuple(
+        replace(side, runs=(replace(side.runs[0], partial=own, task_rows={"t": 1500}),))
+        for side, own in zip(found.sides, partial, strict=True)
+    )
+    return replace(found, sides=sides)
+
+
+def test_a_policy_may_allow_runs_of_limit_that_asked_the_same_samples_and_every_word_says_so():
+    verdict = judge(limited(), GatePolicy(allow_limited=True))
+
+    assert verdict.exit_code == ExitCode.OK
+    assert verdict.sentence == "PASS on a fixed subset (--limit): 1 ok"
+    assert "judged on a fixed subset (--limit), which the policy allows: t 200 of 1,500 samples" in verdict.notes
+
+
+@pytest.mark.parametrize(
+    ("found", "allowed"),
+    [
+        (limited(), False),
+        (limited(left_out=LeftOut(only_a=1)), True),
+        (limited(left_out=LeftOut(only_b=1)), True),
+        (limited(partial=(True, False)), True),
+        (limited(partial=(False, True)), True),
+    ],
+    ids=["not allowed", "lacks a sample", "has one more", "whole candidate", "whole baseline"],
+)
+def test_other_selections_stay_incomplete(found, allowed):
+    assert judge(found, GatePolicy(allow_limited=allowed)).exit_code == ExitCode.INCOMPLETE
+
+
+def test_what_is_incomparable_shows_no_change():
+    found = comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), left_out=LeftOut(only_a=1)))
+    verdict = judge(found, GatePolicy())
+
+    assert verdict.benchmarks[0].state == "incomparable"
+    assert verdict.benchmarks[0].difference is None
+    assert found.pairs[0].benchmarks[0].headline.difference is None
+
+
+def test_a_broken_floor_is_incomparable_without_a_change():
+    found = comparison(changed(), mean_ious=({"t": 0.5}, {"t": None}))
+    verdict = judge(found, GatePolicy(mean_iou_floor=0.3))
+
+    assert (verdict.benchmarks[0].state, verdict.benchmarks[0].difference) == ("incomparable", None)
 
 
 def test_p_is_adjusted_over_all_gated_benchmarks():
@@ -150,8 +230,15 @@ def test_a_tolerance_that_the_noise_floor_raised_is_noted():
         comparison(changed(), partial=True),
         comparison(changed(), reasons=("protocol differs",)),
         comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), Comparability(("data differ",)))),
-        comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), left_out=(1, 0, 0))),
-        comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), left_out=(0, 0, 1))),
+        comparison(benchmark("t", columns(right(99, 0.5)), columns(right(99, 0.9)), left_out=LeftOut(only_a=1))),
+        comparison(
+            benchmark(
+                "t",
+                columns(right(99, 0.5)),
+                columns(right(99, 0.9)),
+                left_out=LeftOut(differing=1, fields=("precision",), ids=("7",)),
+            )
+        ),
         comparison(changed(now=0.9), only_a=("other",)),
         comparison(),
         comparison(benchmark("t", columns([np.nan] * 50), columns(right(50, 0.9)))),
@@ -320,11 +407,13 @@ def test_every_field_of_a_policy_is_read(tmp_path):
     file.write_text(
         'tasks = ["shapes", "pope"]\nrequired_tasks = ["shapes"]\nmetrics = { pope = "accuracy" }\nalpha = 0.01\n'
         'tolerance = 2\nparse_fault_ceiling = 5\nmean_iou_floor = 0.3\non_inconclusive = "fail"\nnoise = "noise.json"\n'
+        "allow_limited = true\n"
     )
 
     assert read_policy(file) == GatePolicy(
-        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}, "noise.json"
-    )
+        ("shapes", "pope"), ("shapes",), {"pope": "accuracy"}, 0.01, 2, 5, 0.3, "fail", {"shapes": 2.5}, "noise.json",
+        allow_limited=True,
+    )  # fmt: skip
 
 
 def test_no_policy_is_the_default_one():

@@ -347,6 +347,17 @@ def test_tags_survive_decoding_even_when_they_are_special(loaded, monkeypatch):
     assert text == "<caption>red</caption><bbox>[[0,4,8,12]]</bbox>"
 
 
+def test_marks_of_thoughts_and_answers_survive_decoding_even_when_they_are_special():
+    written = ["[THINK]", "◁/think▷", "<|channel|>", "<|begin_of_box|>", "<channel|>", "<think>"]
+    dropped = ["<|im_end|>", "<pad>", "<|image_pad|>", "<|im_start|>"]
+    tokens = dict(enumerate([*written, *dropped]))
+    tokenizer = SimpleNamespace(
+        all_special_ids=list(tokens), added_tokens_decoder={}, convert_ids_to_tokens=tokens.__getitem__
+    )
+
+    assert {tokens[token] for token in _hidden_ids(tokenizer)} == set(dropped)
+
+
 def test_documents_without_an_image_are_answered_beside_others(loaded, three):
     model = loaded("tiny_qwen2_5_vl")
     three.images[1] = None

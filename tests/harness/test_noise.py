@@ -42,7 +42,7 @@ def noise_of(make_run, amend_manifest):
         own = {"weights_hash": "5" * 64, **fields}
         made = [make_run(name, found) for name, found in (("one", one), ("other", other))]
         folders = [amend_manifest(folder, seed=seed, **own) for seed, folder in enumerate(made)]
-        return measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99))
+        return measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99, on_shared=True))
 
     return measure
 
@@ -84,7 +84,7 @@ def test_runs_that_differ_beyond_their_flips_are_doubted(noise_of):
 
 def test_predictions_made_elsewhere_are_measured_and_their_weights_taken_on_trust(make_run):
     folders = [make_run("first", rows(60)), make_run("again", rows(58))]
-    found = measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99))
+    found = measure_noise(compare_runs(open_sides([str(folder) for folder in folders]), draws=99, on_shared=True))
 
     assert found.tasks[0].flips == 2
     assert f"the weights behind {folders[0].name} and {folders[1].name} cannot be seen" in found.notes[0]

@@ -18,6 +18,7 @@ from harness.paired import (
     mean_of_sums,
     paired_difference,
     paired_statistic,
+    sign_test,
 )
 from harness.resampling import MOST_POOLS, bootstrap_sums, flipped_sums
 
@@ -159,19 +160,36 @@ def test_one_change_among_hundred_does_not_narrow_the_interval():
     assert found.ci_high > 0.03
 
 
-def test_fewer_than_fifteen_clusters_are_not_tested():
+def test_fewer_than_fifteen_clusters_have_an_exact_sign_test():
+    from scipy.stats import binomtest
+
     a, b, _ = two_runs(n=140)
-
     found = paired_difference(a, b, np.arange(140) // 10, seed=0)
+    changes = (b - a).reshape(14, 10).sum(axis=1)
+    rose, moved = int((changes > 0).sum()), int((changes != 0).sum())
 
-    assert (found.too_few, found.p, found.p_drop) == (True, None, None)
+    assert found.too_few
+    assert found.p == pytest.approx(binomtest(rose, moved).pvalue)
+    assert found.p_drop == pytest.approx(binomtest(rose, moved, alternative="less").pvalue)
     assert found.ci_low is not None
+
+
+@pytest.mark.parametrize(("fallen", "rose"), [(0, 0), (1, 0), (5, 0), (14, 0), (7, 7), (2, 9)])
+def test_the_sign_test_is_that_of_scipy(fallen, rose):
+    from scipy.stats import binomtest
+
+    p, p_drop = sign_test(np.array([[-1.0, 0.0]] * fallen + [[1.0, 0.0]] * rose + [[0.0, 0.0]] * 3))
+
+    expected = binomtest(rose, fallen + rose) if fallen + rose else None
+    assert p == pytest.approx(1.0 if expected is None else expected.pvalue)
+    lower = 1.0 if expected is None else binomtest(rose, fallen + rose, alternative="less").pvalue
+    assert p_drop == pytest.approx(lower)
 
 
 def test_one_cluster_has_no_interval():
     found = paired_difference(np.array([1.0, 0.0]), np.array([0.0, 0.0]), ["x", "x"], seed=0)
 
-    assert (found.ci_low, found.ci_high, found.mde, found.p) == (None, None, None, None)
+    assert (found.ci_low, found.ci_high, found.mde, found.p) == (None, None, None, 1.0)
 
 
 @pytest.mark.parametrize(

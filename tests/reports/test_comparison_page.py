@@ -95,17 +95,19 @@ def test_a_benchmark_that_may_not_be_compared_shows_the_reason_and_no_change(com
     assert "not comparable on 1" in view.pairs[0].verdict.lead
 
 
-def test_too_few_clusters_are_said_instead_of_a_p(comparison):
+def test_where_the_gate_gives_no_verdict_the_page_gives_none(comparison):
+    side = comparison.sides[1]
+    limited = replace(side, runs=tuple(replace(run, partial=True) for run in side.runs))
+    partial = comparison_view(replace(comparison, sides=(comparison.sides[0], limited, *comparison.sides[2:])))
     pair = comparison.pairs[0]
-    benchmark = pair.benchmarks[0]
-    few = replace(
-        benchmark.headline,
-        difference=replace(benchmark.headline.difference, clusters=9, p=None, p_drop=None),
-        holm_p=None,
-    )
-    view = comparison_view(replace(comparison, pairs=(replace(pair, benchmarks=(replace(benchmark, headline=few),)),)))
+    shared = replace(pair, on_shared=True, benchmarks=tuple(replace(item, only_a=1) for item in pair.benchmarks))
+    on_shared = comparison_view(replace(comparison, pairs=(shared, *comparison.pairs[1:])))
 
-    assert view.pairs[0].headlines[0].p == "too few"
+    for view in (partial, on_shared):
+        assert view.pairs[0].verdict.lead.startswith("No verdict on")
+        assert "better" not in view.pairs[0].verdict.lead
+    assert "partial (--limit)" in partial.pairs[0].verdict.lines[0]
+    assert "--on-shared" in on_shared.pairs[0].verdict.lines[0]
 
 
 def test_the_slider_puts_the_comparisons_counts_into_the_cells(comparison, view):

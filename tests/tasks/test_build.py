@@ -1,9 +1,15 @@
 """Tests of the task objects for lmms-eval: our rows run through its evaluator, and our YAMLs through plain it."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from harness.score import score
 from harness.values import FORMATS
 from tasks import hooks
 from tasks.adapters import adapter_of
@@ -96,7 +102,7 @@ def test_every_format_brings_its_own_turns(evaluator, local_data, form):
     from tasks.build import BuildOptions, build_task
 
     data = open_task_data(BENCHMARKS["mmstar"], local_data.parquet).subset([0])
-    options = BuildOptions(format=form, generation_kwargs={"max_new_tokens": 7, "temperature": 1.0, "do_sample": True})
+    options = BuildOptions(asked=form, generation_kwargs={"max_new_tokens": 7, "temperature": 1.0, "do_sample": True})
     model = make_model(lambda *_: "")
     evaluate(evaluator, model, [build_task(BENCHMARKS["mmstar"], data, options)])
 
@@ -183,23 +189,84 @@ def test_plain_lmms_eval_scores_shapes_from_a_file(evaluator, tmp_path, monkeypa
     assert len(results["samples"]["satori_shapes"]) == 12
 
 
+def template_folder(folder):
+    """Make a folder of task files that holds what ours share."""
+    folder.mkdir()
+    (folder / "_satori_template").write_bytes((TASKS_DIR / "_satori_template").read_bytes())
+    return folder
+
+
+def write_local_yaml(folder, benchmark, local_data, rows_file):
+    """Write a benchmark's YAML with its rows in a local file in place of the hub's."""
+    text = benchmark.yaml_path.read_text(encoding="utf-8").replace(
+        f"dataset_path: {benchmark.hub_path}", "dataset_path: parquet"
+    )
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("dataset_name"))
+    with_images = with_image_features(open_task_data(benchmark, local_data.parquet), rows_file)
+    files = f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {with_images}}}}}"
+    (folder / benchmark.yaml_path.name).write_text(f"{text}\n{files}\n", encoding="utf-8")
+
+
+THOUGHTFUL = (
+    "<think>A cat? It barks, so <answer>B</answer>.</think>\n"
+    "<caption>a dog</caption><bbox>[[1,2,30,40]]</bbox><answer>A</answer>"
+)
+
+
+class OneReply(BaseHTTPRequestHandler):
+    """A served model that always says the same."""
+
+    def do_GET(self):
+        self.answer({"object": "list", "data": [{"id": "m", "object": "model"}]})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"role": "assistant", "content": THOUGHTFUL}
+        self.answer({"object": "chat.completion", "choices": [{"message": message, "finish_reason": "stop"}]})
+
+    def answer(self, found):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(found).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_command_of_lmms_eval_scores_a_thoughtful_text_as_the_one_scorer_does(local_data, tmp_path):
+    folder = template_folder(tmp_path / "yamls")
+    write_local_yaml(folder, BENCHMARKS["mmstar"], local_data, tmp_path / "mmstar.parquet")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OneReply)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    served = f"model=m,base_url=http://127.0.0.1:{server.server_port}/v1"
+    command = [sys.executable, "-P", "-m", "lmms_eval", "--model", "satori_openai", "--model_args", served]
+    command += ["--tasks", "satori_mmstar", "--include_path", str(folder), "--output_path", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(TASKS_DIR.parent), "HF_DATASETS_CACHE": str(tmp_path / "cache")}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    server.shutdown()
+    server.server_close()
+
+    written = list((tmp_path / "out").rglob("*results.json"))
+    assert written, ended.stderr[-2000:]  # its exit code is 0 whatever happens
+    found = json.loads(written[0].read_text())["results"]["satori_mmstar"]
+    sample_of = adapter_of(BENCHMARKS["mmstar"]).sample_of
+    samples = [sample_of(doc) for doc in open_task_data(BENCHMARKS["mmstar"], local_data.parquet)]
+    earned = [score(sample, THOUGHTFUL, hooks.PLAIN_CONFIG) for sample in samples]
+    assert found["format,none"] == sum(item.components.format for item in earned) / len(earned)
+    assert found["accuracy,none"] == sum(item.value for item in earned) / len(earned)
+
+
 def test_plain_lmms_eval_runs_the_core_group_and_averages_nothing_over_it(evaluator, local_data, tmp_path, monkeypatch):
     from lmms_eval.tasks import TaskManager
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "yamls"
-    folder.mkdir()
-    (folder / "_satori_template").write_bytes((TASKS_DIR / "_satori_template").read_bytes())
+    folder = template_folder(tmp_path / "yamls")
     (folder / "satori_core.yaml").write_bytes((TASKS_DIR / "satori_core.yaml").read_bytes())
     for name in CORE:
-        benchmark = BENCHMARKS[name]
-        text = benchmark.yaml_path.read_text(encoding="utf-8").replace(
-            f"dataset_path: {benchmark.hub_path}", "dataset_path: parquet"
-        )
-        text = "\n".join(line for line in text.splitlines() if not line.startswith("dataset_name"))
-        with_images = with_image_features(open_task_data(benchmark, local_data.parquet), tmp_path / f"{name}.parquet")
-        files = f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {with_images}}}}}"
-        (folder / f"satori_{name}.yaml").write_text(f"{text}\n{files}\n", encoding="utf-8")
+        write_local_yaml(folder, BENCHMARKS[name], local_data, tmp_path / f"{name}.parquet")
     results = evaluator.simple_evaluate(
         model=make_model(lambda *_: "<answer>Yes</answer>"),
         tasks=["satori_core"],

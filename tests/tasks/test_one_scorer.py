@@ -50,6 +50,10 @@ PIECES = [
     "",
     "\x00",
     "<answer>B</answer>",
+    "[/THINK]",
+    "<|begin_of_box|>",
+    "<|end_of_box|>",
+    "<|im_end|>",
     "\u2028",
 ]
 

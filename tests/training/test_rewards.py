@@ -55,6 +55,17 @@ def test_a_right_completion_earns_one_of_everything():
     assert found == {"format": [1.0], "bbox": [1.0], "answer": [1.0], "caption": [1.0]}
 
 
+@pytest.mark.parametrize(
+    "text", ["<think>It is round.</think><answer>red</answer>", "It is round.\n</think>\n<answer>red</answer>"]
+)
+def test_a_thought_that_the_chat_template_opened_keeps_the_format(text):
+    found = call(
+        RewardSet(("format", "answer", "thinking"), ScoreConfig("strict", "freeform", None), most_tokens=64), [text]
+    )
+
+    assert found == {"format": [1.0], "answer": [1.0], "thinking": [1.0]}
+
+
 def test_functions_are_named_for_the_logs_and_keep_the_given_order():
     functions = RewardSet(("answer", "format"), STRICT, most_tokens=64).functions
 

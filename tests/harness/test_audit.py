@@ -1,0 +1,113 @@
+"""Boxes that were read in a wrong frame or order are noticed, and the reading that fits is named."""
+
+import json
+import random
+
+import pytest
+
+from harness.audit import READINGS, FrameAuditor, FrameReading
+from harness.predictions import record_of, score_lines
+from harness.values import ScoreConfig
+
+WRITTEN = {
+    "image_px": lambda box, w, h: box,
+    "norm_1": lambda box, w, h: [box[0] / w, box[1] / h, box[2] / w, box[3] / h],
+    "norm_100": lambda box, w, h: [100 * box[0] / w, 100 * box[1] / h, 100 * box[2] / w, 100 * box[3] / h],
+    "norm_1000": lambda box, w, h: [1000 * box[0] / w, 1000 * box[1] / h, 1000 * box[2] / w, 1000 * box[3] / h],
+    "input_px": lambda box, w, h: [box[0] * 0.5, box[1] * 0.5, box[2] * 0.5, box[3] * 0.5],
+}
+ORDERED = {
+    "xyxy": lambda box: box,
+    "yxyx": lambda box: [box[1], box[0], box[3], box[2]],
+    "xywh": lambda box: [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+}
+
+
+def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", protocol="strict"):
+    """Audit predictions in which `write(box, width, height)` gives the numbers of each box."""
+    rng = random.Random(seed)
+    lines = []
+    for place in range(rows):
+        width, height = rng.choice([(640, 480), (1600, 1200), (300, 500)])
+        x1, y1 = rng.uniform(0.05, 0.5) * width, rng.uniform(0.05, 0.5) * height
+        gold = [x1, y1, x1 + rng.uniform(0.1, 0.45) * width, y1 + rng.uniform(0.1, 0.45) * height]
+        text = f"<caption>a</caption><bbox>{json.dumps([write(gold, width, height)])}</bbox><answer>a</answer>"
+        row = {"id": str(place), "task": "satori", "prediction": text, "answers": ["a"], "boxes": [gold]}
+        row |= {"width": width, "height": height, "input_width": width // 2, "input_height": height // 2}
+        lines.append(json.dumps(row))
+    config = ScoreConfig(protocol=protocol, format=form, box_frame=declared)
+    auditor = FrameAuditor(config)
+    for scored in score_lines(lines, config):
+        auditor.add(record_of(scored, 0))
+    return auditor.result()
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.name)
+def test_the_reading_that_a_model_writes_is_named_first_wherever_another_was_declared(reading):
+    def write(box, w, h):
+        return ORDERED[reading.order](WRITTEN[reading.unit](box, w, h))
+
+    declared = "norm_1000" if reading == FrameReading("image_px") else "image_px"
+    found = audited(write, declared=declared)
+
+    assert reading == found.better[0]
+    assert found.mean_iou[reading.name] == pytest.approx(1.0, abs=1e-6)
+    assert reading.name in found.warning()
+    assert (f"--box-frame {reading.unit}" in found.warning()) == (reading.frame is not None)
+
+
+def test_boxes_in_the_declared_frame_give_no_warning():
+    found = audited(WRITTEN["norm_1000"], declared="norm_1000")
+
+    assert found.better == ()
+    assert found.warning() is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_model_that_points_nowhere_gives_no_warning(seed):
+    rng = random.Random(1000 + seed)
+
+    def anywhere(box, w, h):
+        x1, x2 = sorted(rng.uniform(0, w) for _ in range(2))
+        y1, y2 = sorted(rng.uniform(0, h) for _ in range(2))
+        return [x1, y1, x2, y2]
+
+    assert audited(anywhere, rows=60, seed=seed).warning() is None
+
+
+def test_without_a_declared_frame_the_fitting_one_is_advised():
+    assert "--box-frame norm_1000" in audited(WRITTEN["norm_1000"], declared=None).warning()
+
+
+def test_readings_that_cannot_be_told_apart_are_all_named():
+    config = ScoreConfig(protocol="strict", format="satori", box_frame="norm_1")
+    text = "<caption>a</caption><bbox>[[200, 200, 600, 600]]</bbox><answer>a</answer>"
+    row = {"id": "1", "task": "satori", "prediction": text, "boxes": [[200, 200, 600, 600]], "width": 1000}
+    auditor = FrameAuditor(config)
+    for scored in score_lines([json.dumps(row | {"height": 1000})], config):
+        auditor.add(record_of(scored, 0))
+    found = auditor.result()
+
+    names = [reading.name for reading in found.better]
+    assert names[:2] == ["image_px", "norm_1000"], "what can be declared stands first"
+    assert "norm_1000 with y before x" in names
+    assert "fit as well" in found.warning()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "[[1, 2, 3]]", "[[nan, 1, 2, 3]]", "[[1e999, 0, 1, 1]]", "[" * 5000, "[[1,2,3,4]," * 2000],
+)  # fmt: skip
+def test_texts_without_four_numbers_are_not_audited(text):
+    config = ScoreConfig(protocol="strict", format="satori", box_frame="image_px")
+    row = {"id": "1", "task": "satori", "prediction": f"<bbox>{text}</bbox>", "boxes": [[0, 0, 5, 5]]}
+    auditor = FrameAuditor(config)
+    for scored in score_lines([json.dumps(row)], config):
+        auditor.add(record_of(scored, 0))
+
+    assert auditor.result() is None
+
+
+@pytest.mark.parametrize(("form", "protocol"), [("plain", "strict"), ("freeform", "strict"), ("satori", "paper")])
+def test_formats_without_boxes_and_the_paper_are_not_audited(form, protocol):
+    assert audited(WRITTEN["norm_1"], form=form, protocol=protocol) is None
