@@ -30,6 +30,7 @@ from typing import Final
 
 from harness.answers_text import MAX_CHARACTERS, fold, lines, plain_key, undress
 from harness.option_words import (
+    ASKS_WHY,
     CLAUSE_END,
     CLOSING,
     CONDITION,
@@ -44,6 +45,8 @@ from harness.option_words import (
     SAYS_OTHER_RIGHT,
     SENTENCE_END,
     STATEMENT,
+    UNDOES,
+    UNSURE,
 )
 from harness.options import (
     LETTER,
@@ -119,14 +122,15 @@ def _stands(rest: str, name: str, options: Options) -> bool:
     """Return whether what follows a statement leaves it standing: other options come up only to be ruled out."""
     on_the_others = False
     for sentence in SENTENCE_END.split(rest):
-        if RETRACTS.search(sentence):
+        asks = sentence.rstrip(" \"')").endswith("?") and not ASKS_WHY.match(sentence)
+        if asks or RETRACTS.search(sentence) or UNSURE.search(sentence):
             return False
         on_the_others = on_the_others or ON_THE_OTHERS.search(sentence) is not None
         ruled_out = RULED_OUT.search(sentence) is not None
         if _names_other(sentence, name, options):
             if SAYS_OTHER_RIGHT.search(NEGATED_RIGHT.sub("", sentence)) or not (ruled_out or on_the_others):
                 return False
-        elif ruled_out and _names(sentence, name, options):
+        elif (ruled_out and _names(sentence, name, options)) or (not on_the_others and UNDOES.search(sentence)):
             return False
     return True
 
@@ -170,6 +174,8 @@ def _last_statement(text: str, options: Options) -> str | None:
         return None
     thought_again = max((end for end in retracted if end <= starts[-1]), default=0)
     before = text[thought_again : starts[-1]]
+    if UNSURE.search(before):
+        return None
     return name if _leaves_open(before, name, options) else None
 
 

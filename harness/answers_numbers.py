@@ -42,6 +42,7 @@ from harness.units import (
     REACHED,
     SHORT_WORDS,
     STANDING,
+    UNREAL,
 )
 
 MAX_CHARACTERS: Final = 4_096
@@ -59,7 +60,7 @@ _SPACED_GROUPS: Final = re.compile(
 """1 234 567 with any blank between the thousands, the same one everywhere."""
 _GROUP_SPACE: Final = re.compile("[ \u00a0\u2009\u202f]")
 
-_CURRENCY: Final = r"(?:(?:US)?[$€£¥₹]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
+_CURRENCY: Final = r"(?:(?:US|HK|NT|NZ|[ACSR])?[$€£¥₹₽₩₫₺₴₱฿₪¢]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
 _SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}")
 _MONEY_SCALE: Final = re.compile(
     rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([KkMmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
@@ -72,6 +73,9 @@ _UNCLEAR_SCALE: Final = re.compile(
 )
 """What may scale the number before it: million or molar, "3万5千" in characters. A capital K set apart is kelvin."""
 _UNIT_POWER: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,4})\^ ?\{?-?\d{1,2}\}?")
+_DEGREES: Final = str.maketrans("º˚", "°°")
+_UNIT_PRODUCT: Final = re.compile(r"(\d ?[A-Za-z]{1,3})[·⋅](?=[A-Za-z]{1,3}(?![A-Za-z]))")
+"""5 N·m: the point between two units is no product of the number."""
 _SUBSCRIPT_BASE: Final = re.compile("[0-9a-fA-F)][₀-₉]")
 """10₈ is eight; Unicode's compatibility form would make 108 of it."""
 
@@ -155,7 +159,7 @@ _CALCULATED: Final = (
     r"|\d ?(?:squared|cubed)\b|\dx(?!10 ?\^)\d"
     r"|[-+]{2}|\b0x|\d_\d|\de[-+]?\d+[a-z]|\d\.\d+\.\d|\d!"
     r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
-    r"|\b(?:\d+|one) (?:in|out of) \d"
+    r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
     r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
     r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
@@ -167,22 +171,24 @@ _SEEN_CHARACTERS: Final = 48
 """How much beside a number is looked at: a few words."""
 _VALUE_AHEAD: Final = re.compile(r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)")
 _UNSURE: Final = (
-    r"\b(?:maybe|perhaps|possibly|might|could be|may be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
-    r"|but|almost|nearly|barely|close to|approaching|near|non|n/a|half)\b|可能|也许|大概是吗|如果|几乎|接近|将近"
+    r"\b(?:maybe|perhaps|possibly|might|(?:could|may|can) be|(?:could|would|might) have been"
+    r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
+    r"|but|almost|nearly|barely|non|n/a|half"
+    r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
 _NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}")
 _OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
 """What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
 
-_LEFT_MARKS: Final = frozenset(":=≈~\"'\n,;!?#•|")
+_LEFT_MARKS: Final = frozenset(":=≈~\"'\n,;!?#•∴")
 _LABEL_CHARACTERS: Final = frozenset("骤号第图圖表题題步例页頁章节節项項")
 _CLOSING_BRACKET: Final = {"(": ")", "[": "]"}
 _BEFORE_NO_BRACKET: Final = frozenset(")]-+*/^|")
 """Right before a bracket or quote these make a sign, a factor or an argument of it."""
 _LEFT_WORD: Final = re.compile(r"(?:([a-z']+) )?([a-z']+)\Z")
 
-_RIGHT_END: Final = frozenset(".,;!)]}\"'\n|")
+_RIGHT_END: Final = frozenset(".,;!)]}\"'\n")
 _RIGHT_WORD: Final = re.compile(r"[^\W\d_⺀-\U0010ffff]+")
 """A word of a script that puts blanks between words."""
 _CHANGING: Final = re.compile(
@@ -199,13 +205,21 @@ _AND_MORE: Final = re.compile(
     r" ?and (?:[b-hj-z]|change|fewer|less|lower|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b"
 )
 _OR_SO: Final = re.compile(r" ?or (?:so|thereabouts)\b")
-_HYPHENATED: Final = re.compile(r"-(?:ish\b|(?!odd|plus|some)[a-z]{3,})")
+_HYPHENATED: Final = re.compile(r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})")
+_VERSION: Final = re.compile(r"\.[a-z](?![\w.])")
 _LENGTHS: Final = frozenset(("m", "cm", "mm", "km", "dm", "ft", "in"))
 """Units whose square and cube are written without a caret: 5 m2."""
-_SIDE: Final = re.compile(r" ?(?:above|below|under|over)\W*\Z")
-_VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaIh])[A-Za-z](?![\w.'-])")
+_SIDE: Final = re.compile(
+    r" ?(?:above|below|under|over)\b(?! (?:the|a|an|this|that|his|her|its|their|it|them)\b)| ?(?:before|after)\W*\Z"
+)
+"""Where things are ("5 above the line") is no matter; "5 below" and "5 under par" are other numbers."""
+_VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaI])([A-Za-z])(?![\w.'-])")
 """A unit is followed by a lone letter: "5 m x" is a product."""
-_HALF_DAY: Final = re.compile(r"[ap]\.m\b\.?|o'clock\b", re.IGNORECASE)
+_GOES_ON: Final = re.compile(
+    rf"[ap]\.m\b\.?|o'clock\b|an? (?:{'|'.join(sorted(RATE_UNITS))})\b|i (?:think|guess|believe|suppose)\b",
+    re.IGNORECASE,
+)
+"""Short words that are no abbreviation together with the next one."""
 _PER_UNIT: Final = re.compile(r" ?/ ?([A-Za-zμ]+)")
 _LEAST_KELVIN: Final = 100
 
@@ -335,7 +349,7 @@ def _leads(before: str) -> bool:
         return previous in STANDING
     if word == "year":
         return previous == "the"
-    return word in LEADING_WORDS or (previous in PRONOUNS and word not in COLLECTIVES)
+    return word in LEADING_WORDS or (previous in PRONOUNS and word not in UNREAL | COLLECTIVES)
 
 
 def _may_precede(said: str, plain: str, end: int, number: Number) -> bool:
@@ -356,6 +370,8 @@ def _may_precede(said: str, plain: str, end: int, number: Number) -> bool:
     if mark == "/":
         per = _PER_UNIT.match(bare)
         return per is not None and (per[1] in KNOWN_UNITS or per[1].lower() in RATE_UNITS)
+    if mark == "." and _VERSION.match(bare):
+        return False
     if mark in _RIGHT_END:
         return not bare[1:2].isalnum() or (mark not in ",;)'\"" and not bare[1:2].isdigit())
     return mark == "°"
@@ -366,9 +382,9 @@ def _word_may_follow(rest: str, bare: str, plain: str, number: Number) -> bool:
     found = _RIGHT_WORD.match(bare)
     word = found.group() if found else bare[0]
     lower = word.lower()
-    if _HALF_DAY.match(bare):
+    if _GOES_ON.match(bare):
         return True
-    if _VARIABLE_NEXT.match(bare):
+    if (following := _VARIABLE_NEXT.match(bare)) and following[1] not in KNOWN_UNITS:
         return False
     if bare is rest:
         power = rest[len(word) : len(word) + 1] in {"2", "3"} and word in _LENGTHS
@@ -419,6 +435,7 @@ def _undressed(text: str) -> str | None:
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
+        text = _UNIT_PRODUCT.sub(r"\1 ", text.translate(_DEGREES))
         if _SUBSCRIPT_BASE.search(text):
             return None
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")

@@ -61,7 +61,8 @@ _WRAPPER: Final = re.compile(
 )
 _NESTED_WRAPPERS: Final = 4
 _DEGREES: Final = re.compile(r"\^ ?\{?\\circ\}?|\\degree|\\circ")
-_LATEX_BLANK: Final = re.compile(r"\\(?:[,;:! ]|q?quad|displaystyle|left|right)(?![A-Za-z])|~")
+_LATEX_NO_BLANK: Final = re.compile(r"\\[,;:!]|\\(?:displaystyle|left|right)(?![A-Za-z])")
+_LATEX_BLANK: Final = re.compile(r"\\ |\\q?quad(?![A-Za-z])|~")
 _MATHS_MARKS: Final = re.compile(r"\\[()\[\]]")
 _MATHS: Final = re.compile(r"\$\$?([^$]*)\$\$?(?!\d)")
 """What stands between two dollar signs; a closing one before a digit is money."""
@@ -184,7 +185,7 @@ def undress_latex(text: str) -> str:
     """Return the text without LaTeX wrappers, spaces and marks; `$` signs and other commands stay."""
     text = text.replace("{,}", ",")
     text = _DEGREES.sub("\u00b0", text)
-    text = _LATEX_BLANK.sub("", text)
+    text = _LATEX_BLANK.sub(" ", _LATEX_NO_BLANK.sub("", text))
     text = _MATHS_MARKS.sub(" ", text)
     text = text.replace("\\%", "%").replace("\\$", "$").replace("\\times", "\u00d7").replace("\\cdot", "\u00d7")
     for _ in range(_NESTED_WRAPPERS):

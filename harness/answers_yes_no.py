@@ -81,7 +81,8 @@ _NOT_THERE: Final = re.compile(
     r"(?!.*\b(?:allowed|permitted)\b)(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
 )
 _UNCERTAIN: Final = re.compile(
-    r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm"
+    r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm|kidding"
+    r"|joking|scratch that|oops|guess|disagree"
     r"|unless|otherwise|depends?|partly|partially|apologi[sz]e|kind of|sort of|in a way|not really"
     r"|not (?:sure|certain|clear|quite|exactly|possible|provided|visible to me)|(?:doesn't|does not|don't|do not) know"
     r"|unable|refuse|hardly|doubt"

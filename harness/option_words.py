@@ -71,7 +71,7 @@ TAKES_BACK: Final = re.compile(
     r"|dismiss\w+|ruled?|ruling|less|least|better|mistak\w+|error|careless|trap|distractors?|guess\w*|hmm+|uh|oops|nope"
     r"|options?|choices?|answers?|alternatives?|others?|former|latter"
     r"|(?:first|second|third|fourth|fifth|last|next|previous) one)\b"
-    r"|n't\b|\?|不|没|错|或|但|可是|然而|除|非|如果|否则|也许|可能|似乎|未必|难以|无法|选项|答案",
+    r"|n't\b|\?|[✗✘❌✕☒]|不|没|错|或|但|可是|然而|除|非|如果|否则|也许|可能|似乎|未必|难以|无法|选项|答案",
     re.IGNORECASE,
 )
 SPEAKS_OF_LETTER: Final = re.compile(
@@ -98,6 +98,21 @@ SAYS_OTHER_RIGHT: Final = re.compile(
     r"|(?:是|才)(?:正确|对)|答案(?:应该)?(?:是|为|:)(?!错)|选(?!项)",
     re.IGNORECASE,
 )
+UNSURE: Final = re.compile(
+    r"\b(?:unsure|uncertain|unclear|not (?:sure|certain)|(?:don't|do not|doesn't|does not) know|no idea|guess\w*"
+    r"|kidding|joking|scratch|ignore|never mind|disagree|doubt\w*|mistaken|maybe|perhaps|possibly|might"
+    r"|(?:can(?:not|'t| not)|unable to) (?:see|tell|say|know|determine|be sure|decide|answer))\b"
+    r"|不确定|不知道|也许|可能",
+    re.IGNORECASE,
+)
+"""What leaves a statement beside it unsaid: "I am not sure", "just kidding", "I cannot see the image"."""
+UNDOES: Final = re.compile(
+    r"\b(?:wrong|incorrect|false|untrue|invalid|not (?:correct|right|true|so)|eliminat\w+|exclud\w+|reject\w+|ruled out"
+    r"|unlikely|impossible|nope)\b|^\W*(?:no|not|never)\W*$|[✗✘❌✕☒]|错|不对|不正确|排除",
+    re.IGNORECASE,
+)
+"""A verdict that, in a sentence without another subject, is one on the statement before it."""
+ASKS_WHY: Final = re.compile(r"\W*(?:why|how|what|which)\b", re.IGNORECASE)
 RETRACTS: Final = re.compile(
     r"\b(?:wait|actually|sorry|correction|oops|scratch that|i mean|i meant|my mistake|on second thoughts?"
     r"|reconsider\w*|re-?check|re-?examin\w+|re-?think|let me (?:correct|revise|check)|hmm+|changed? my mind"
@@ -120,7 +135,7 @@ ON_THE_OTHERS: Final = re.compile(
     re.IGNORECASE,
 )
 """The heading under which a text goes through the other options."""
-NEW_SENTENCE: Final = re.compile(r" (?:[A-Z][a-z]|[-*•(])")
+NEW_SENTENCE: Final = re.compile(r" (?:[A-Z][a-z]|[*•] )")
 SENTENCE_END: Final = re.compile(r"(?<=[.!?;])(?= |[A-Z]?[^\x00-\x7f])|\n")
 CLAUSE_END: Final = re.compile(r"(?<=[.!?;:,])(?= |[A-Z]?[^\x00-\x7f])|\n")
 """Scripts without blanks put none after a full stop, which was folded to a point."""

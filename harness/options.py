@@ -20,9 +20,11 @@ from harness.option_words import (
     FIRST_CJK,
     LEAD,
     OTHER_LETTER,
+    RETRACTS,
     SAID_RIGHT,
     SPEAKS_OF_LETTER,
     TAKES_BACK,
+    UNSURE,
 )
 
 _LEAST_LABELS: Final = 2
@@ -172,6 +174,8 @@ def letter_of(body: str, options: Options, *, weak: bool) -> tuple[str | None, b
     name = options.names.get(found["letter"].upper()) if found else None
     if found is None or name is None or (weak and not found["letter"].isupper()):
         return None, False
+    if (found["close"] or "").strip() in {"'", '"'} and found.group()[0] not in "'\"":
+        return None, False  # B' is another letter than B
     tail = body[found.end() :]
     if _OPTION_WORD.match(tail) and plain_key(tail) != options.texts.get(name):
         tail = _OPTION_WORD.sub("", tail)  # "B选项", unless 选项 begins the option's own text
@@ -226,12 +230,17 @@ def _whole_number(marks: str, gap: str, rest: str) -> str:
     return marks[-1] + rest if marks[-1:] in {"-", "."} and not gap and rest[:1].isdigit() else rest
 
 
+def _is_taken_back(said: str) -> bool:
+    """Return whether free text beside a letter says that the letter is not meant, or not for sure."""
+    return any(pattern.search(said) for pattern in (TAKES_BACK, RETRACTS, UNSURE))
+
+
 def _conflicts(rest: str, name: str, options: Options) -> bool:
     """Return whether free text after a letter names another option or takes the letter back."""
     own = options.texts.get(name, "")
     key = plain_key(rest)
     said = CONFIRMS.sub("", key.removeprefix(own))
-    if len(options.texts) > MAX_OPTIONS or TAKES_BACK.search(said) or names_other_letter(rest, name, options):
+    if len(options.texts) > MAX_OPTIONS or _is_taken_back(said) or names_other_letter(rest, name, options):
         return True
     if key in options.by_text or not _EXPLAINS.search(key):
         return True

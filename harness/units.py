@@ -22,7 +22,7 @@ _OTHERS: Final = words("""
     rpm fps ips dpi ppi ppm ppb px dB dBm lm lx cd rad sr deg min mins sec secs hr hrs h wk wks mo mos yr yrs yo t
     ha ac sq sqft sqm cu fl ly AU hp HP kt kts kn pH pc pcs qty ea ct cts bits bytes kb KB kB KiB MiB GiB Kb Mb Gb
     Tb Kbps am pm AM PM CE AD μ Å ℃ ℉ degC degF Mpx MP pct CNY RMB USD EUR GBP JPY INR KRW HKD AUD CAD CHF SGD TWD
-    Rs rs
+    Rs rs kr bpm
 """)
 _UNCLEAR: Final = words("M G k B u n p P K Gs Ms Ts ks")
 """These may scale the number or be its variable, wherever they stand."""
@@ -48,6 +48,7 @@ LEADING_WORDS: Final = words("""
     median answer result value number digit no. nos. amount amounts height width length the a an these those all
     both his her their its our my in since during on for with you i we they he she it there it's that's there's to
     by of at and that so thus therefore hence doubt usd eur gbp jpy inr cny rmb rs rs. hrs hours minutes km kg cm mm
+    ans answer's guess
 """)
 """Words that may stand right before a number. Any other noun there names something by it: step 1, figure 5, gcd 5."""
 MEASURED: Final = words("""
@@ -74,7 +75,8 @@ COLLECTIVES: Final = words("""
     negated inverted increased decreased reduced once twice thrice fewer less extra additional further another other
     others too maximum minimum max tops upwards upward onwards onward up down off shy short odd something point half
     halves thirds quarters quarter choose sin cos tan cot log exp theta alpha beta gamma delta factorial mod modulo
-    binary hexadecimal hex octal ordinal nor to through thru till until by versus vs permille basis
+    binary hexadecimal hex octal ordinal nor to through thru till until by versus vs permille basis past til
+    originally initially previously formerly nil love kay gees mega giga milli micro centi hecto deca
 """)
 """Words that, right after a number, make another quantity of it: pairs, grand, doubled, fewer, too many, maximum."""
 
@@ -82,6 +84,8 @@ ABBREVIATED_LABELS: Final = words("""
     fig figs sec ch chap eq eqn ex p pp pg vol tab ques q art para par ver v lot ref cf vs dr mr mrs st op app neg
 """)
 """What a full stop shortens before the number that names a thing."""
+UNREAL: Final = words("hope wish want owe owes lost lack lacks miss missed")
+"""What nobody says of a number that is there."""
 PRONOUNS: Final = words("i he she it we they you who")
 """Whoever does something with a number of things: between them and the number any verb may stand."""
 REACHED: Final = words("equal equals amounts amount comes adds corresponds increased decreased rose fell rounds grew")
