@@ -163,6 +163,8 @@ def without_marks(text: str) -> str:
     if "<" in text:
         text = _INLINE_TAG.sub(r"\2", text)
     text = _HEADING.sub("", text)
+    if text.startswith("**") and text.count("*") == len("**"):
+        return text[2:]  # bold that was cut before its end
     for _ in range(_NESTED_EMPHASIS):
         plain = _EMPHASIS.sub(_emphasised, text)
         if plain == text:

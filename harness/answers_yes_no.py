@@ -32,6 +32,10 @@ _WHOLE_TEXTS: Final = {
 }
 _TAGGED: Final = re.compile(r"\A<answer>([^<]*)</answer>\Z", re.IGNORECASE)
 """An answer in a tag that nobody asked for."""
+_TITLE: Final = re.compile(
+    r"\b(?:No|Yes) (?!(?:It|There|He|She|They|This|That|These|The|An|We|You|In|Because|Since|No|Yes)\b)[A-Z][a-z']"
+)
+"""No Time to Die: a name, not an answer."""
 _AROUND: Final = " \n.,;!:\"'()[]*_"
 
 _OPENER: Final = r"(?:(?:so|therefore|thus|hence|then|well|ok|okay|sure|overall|finally|in conclusion|in short),? )?"
@@ -54,7 +58,7 @@ _STATED_BEFORE: Final = re.compile(
     rf"{_LEAD}{_SURE}[\"'(\[*_]*\Z"
 )
 _AT_THE_END: Final = re.compile(r"\W*\Z")
-_APART: Final = re.compile(r"[\"')\]*_]*(?: ?[,;:!\n(]| ?\.(?! ?\d)| -|-(?!\w)|\Z)")
+_APART: Final = re.compile(r"[\"')\]*_]*(?: ?[,;:!\n(]| ?\.(?! ?(?:\d|of\b))| -|-(?!\w)|\Z)")
 """What sets the word apart from its explanation; "no. 1" and "no-brainer" are other words."""
 _GOES_ON: Final = re.compile(
     r"[\"')\]]* (?:it|there|he|she|they|this|that|these|those|i|we|you|because|since|as|yes|no|indeed"
@@ -69,27 +73,38 @@ _EXISTENCE: Final = re.compile(
     r"|(?:i|we|one) (?:can |could |do )?(?:see|find|observe|detect|spot|count)"
     r"|(?:the|this|it|he|she|they)(?: [a-z]+){0,3} (?:has|have|had|shows?|contains?|holds?|wears?|includes?)) )?\Z"
 )
+_NO_THINGS: Final = """
+image images picture pictures photo photos photograph attachment file upload visual information info detail details
+data context input way ways idea clue comment doubt doubts question questions wonder problem problems worries matter
+need reason point kidding longer more less fewer sooner later answer answers response evidence proof indication
+guarantee certainty knowledge access brainer thank thanks means sense clear definite definitive telling knowing saying
+choice option opinion confidence basis surprise chance exception mistake contest big use good luck smoking parking
+entry exit trespassing joke dice deal harm hope denying mistaking shortage lack fun offense offence lie cap biggie
+sweat preference conclusion result results match signal caption content u-turn other others another limit end yes no
+"""
+"""What is said to be missing without being a thing of the picture: the picture itself, knowledge, idioms, signs."""
+_NO_NOUNS: Final = """
+it there he she they this that these those i we you is are was means would will can not of two three how ifs earlier
+"""
+"""Words after "no" that begin a sentence, and no noun."""
 _NOT_THERE: Final = re.compile(
-    # Not a thing of the picture: the picture itself, knowledge, or an idiom.
-    r"(?:-(?=one)| )(?!(?:it|there|he|she|they|this|that|these|those|i|we|you|is|are|was|means|would|will|can|not)\b)"
-    r"(?!(?:[a-z]+ ){0,2}?(?:image|images|picture|pictures|photo|photos|photograph|attachment|file|upload|visual"
-    r"|information|info|details?|data|context|input|way|ways|idea|clue|comment|doubts?|question|questions|wonder|problem"
-    r"|problems|worries|matter|need|reason|point|kidding|longer|more|less|fewer|sooner|later|answer|answers|response"
-    r"|evidence|proof|indication|guarantee|certainty|knowledge|access|brainer|thanks?|means|sense|clear|definite"
-    r"|definitive|telling|knowing|saying|choice|option|opinion|confidence|basis|surprise|chance|exception|mistake|contest"
-    r"|big|use|good|luck|smoking|parking|entry|exit|trespassing|joke|dice|deal|yes|no)\b)"
-    r"(?!.*\b(?:allowed|permitted)\b)(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
+    rf"(?:-(?=one)| )(?!(?:{'|'.join(_NO_NOUNS.split())})\b)"
+    rf"(?!(?:[a-z]+ ){{0,2}}?(?:{'|'.join(_NO_THINGS.split())})\b)"
+    r"(?!.*(?:\b(?:allowed|permitted|other than|except|besides|apart from)\b|[^,] but (?:the|one)\b))"
+    r"(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
 )
 _UNCERTAIN: Final = re.compile(
-    r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm|kidding"
-    r"|joking|scratch that|oops|guess|disagree"
-    r"|unless|otherwise|depends?|partly|partially|apologi[sz]e|kind of|sort of|in a way|not really"
-    r"|not (?:sure|certain|clear|quite|exactly|possible|provided|visible to me)|(?:doesn't|does not|don't|do not) know"
-    r"|unable|refuse|hardly|doubt"
-    r"|as an ai|as a language model|anything but|far from|neither|nor|never say|if)\b"
-    r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|be determined|answer|view"
-    r"|access|confirm|see (?:the|any|an?) (?:image|picture|photo))\b|\bor (?:yes|no|not|maybe|else|perhaps)\b|\?"
+    r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm|kidding|joking|scratch that|oops"
+    r"|guess"
+    r"|disagree|unless|otherwise|depends?|partly|partially|apologi[sz]e|kind of|sort of|in part|in theory|allegedly"
+    r"|supposedly|in a way|not really|not (?:sure|certain|clear|quite|exactly|possible|provided|visible to me)"
+    r"|(?:doesn't|does not|don't|do not) know|unable|refuse|hardly|doubt|as an ai|as a language model|anything but"
+    r"|far from|neither|nor|never say|if)\b"
+    r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|be determined|answer|view|access"
+    r"|confirm|see (?:the|any|an?) (?:image|picture|photo))\b"
+    r"|\bor (?:yes|no|not|maybe|else|perhaps|is|so|was|does)\b|\?"
 )
+"""What leaves a yes or no unsaid, wherever it stands."""
 _WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
 """What takes a yes back wherever it stands, and a no before it: "No, the statement is false" is a no."""
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
@@ -108,7 +123,10 @@ def read_yes_no(text: str) -> str | None:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         return None
-    text = lines(undress(_TAGGED.sub(r"\1", fold(text)))).casefold()
+    text = lines(undress(_TAGGED.sub(r"\1", fold(text))))
+    if _TITLE.search(text):
+        return None
+    text = text.casefold()
     whole = _WHOLE_TEXTS.get(text.strip(_AROUND))
     if whole is not None:
         return whole
