@@ -38,7 +38,6 @@ from harness.option_words import (
     NEGATED_RIGHT,
     NEW_SENTENCE,
     ON_THE_OTHERS,
-    OTHER_LETTER,
     RETRACTS,
     RULED_OUT,
     SAID_RIGHT_LAST,
@@ -55,6 +54,7 @@ from harness.options import (
     Options,
     holds_words,
     letter_of,
+    named_by_letter,
     names_other_letter,
     statement_of,
 )
@@ -145,10 +145,8 @@ def _names_other(sentence: str, name: str, options: Options) -> bool:
 
 def _names(sentence: str, name: str, options: Options) -> bool:
     """Return whether a sentence is about this option."""
-    if any(options.names.get(found[found.lastindex or 0].upper()) == name for found in OTHER_LETTER.finditer(sentence)):
-        return True
     own = options.texts.get(name, "")
-    return bool(own) and plain_key(sentence).startswith(own)
+    return name in named_by_letter(sentence, options) or bool(own and plain_key(sentence).startswith(own))
 
 
 def _last_statement(text: str, options: Options) -> str | None:
@@ -186,8 +184,6 @@ def _leaves_open(before: str, name: str, options: Options) -> bool:
         if names_other_letter(clause, name, options):
             if not ruled_out:
                 return False
-        elif ruled_out and any(
-            options.names.get(found[found.lastindex or 0].upper()) == name for found in OTHER_LETTER.finditer(clause)
-        ):
+        elif ruled_out and name in named_by_letter(clause, options):
             return False
     return True

@@ -6,7 +6,7 @@ Part of the `strict` answer rules; `harness/answers_choice.py` says what counts,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_uppercase
@@ -264,8 +264,14 @@ def _in_word(character: str) -> bool:
     return character.isalnum() and character < FIRST_CJK
 
 
+def named_by_letter(text: str, options: Options) -> Iterator[str]:
+    """Yield the options whose letters stand alone in the text; "A" and "I" before a word are no letters."""
+    for found in OTHER_LETTER.finditer(text):
+        name = options.names.get(found[found.lastindex or 0].upper())
+        if name is not None:
+            yield name
+
+
 def names_other_letter(text: str, name: str, options: Options) -> bool:
-    """Return whether another option's letter stands alone in the text; "A" and "I" before a word are no letters."""
-    return any(
-        options.names.get(found[found.lastindex or 0].upper(), name) != name for found in OTHER_LETTER.finditer(text)
-    )
+    """Return whether another option's letter stands alone in the text."""
+    return any(other != name for other in named_by_letter(text, options))
