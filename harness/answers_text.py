@@ -82,7 +82,10 @@ _INLINE_TAG: Final = re.compile(r"<(b|i|u|em|strong|mark|code|span|p)>([^<]*)</\
 """HTML that only dresses what is inside. A lone "<b>" is a text of its own, and <sup> carries meaning."""
 _CASED_UNIT: Final = re.compile(
     # After a number the case of these decides what is meant: mega or milli, kelvin or thousand, bits or bytes.
-    r"(?<=\d)( ?)(?=(?:M(?:[WVAJNmgsLlΩ]|Hz|Pa|eV|Wh)?|P[FHsgWJVmN]|[GTSNHKB]|[kMGTP]b(?:ps|/s)?)(?![A-Za-zΩ]))"
+    r"(?<=\d)( ?)(?=(?:M(?:[WVAJNmgsLlΩ]|Hz|Pa|eV|Wh)?|P[FHsgWJVmN]|[GTSNHKB]|[kMGTP]b(?:ps|/s)?|[nmμ][MS]|pA)"
+    r"(?![A-Za-zΩ]))"
+    # A Greek capital by itself is a symbol: Δ is no δ, Ω no ω.
+    r"|(?<![\u0370-\u03ff])(?=[ΓΔΘΛΞΠΣΦΨΩ](?![\u0370-\u03ff]))"
 )
 _CAPITAL: Final = "\ue000"
 """Marks a unit whose capital letter stays, in a plane of Unicode that no writing uses."""
@@ -239,7 +242,7 @@ def _remembered_key(text: str) -> str:
 
 def plain_key(text: str) -> str:
     """Return the `text_key` of a text that is folded and undressed already."""
-    key = _CASED_UNIT.sub(rf"\1{_CAPITAL}", " ".join(text.split())).casefold()
+    key = _CASED_UNIT.sub(lambda found: f"{found[1] or ''}{_CAPITAL}", " ".join(text.split())).casefold()
     key = _BLANK_AT_MARK.sub("", key)
     return _unwrapped(_without_end_marks(key.lstrip(_BEFORE_TEXT)))
 

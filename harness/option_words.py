@@ -33,6 +33,8 @@ _CHOOSES: Final = (
 )
 _IT_IS: Final = (
     rf"(?:so|therefore|thus|hence|choose|select|pick|correct|right)(?:,|:|(?![a-z]))"
+    rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
+    rf"|(?:it )?(?:must|has to) be(?![a-z])"
     rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
     rf"|it(?:'s| is| must be| should be)(?![a-z])(?: {_ADVERB})?(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
 )

@@ -37,6 +37,7 @@ _LETTER_LAST: Final = re.compile(
 _LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
 _OPTION_WORD: Final = re.compile(r"\A ?(?:选项|项(?!目))")
 TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
+_CLOSING_MARKS: Final = frozenset(CLOSING)
 _CLOSING_QUOTES: Final = " \n\"')]"
 _STRONG_MARKS: Final = frozenset(".:,;)]-")
 _EXPLAINS: Final = re.compile(r"[^\W\d_]")
@@ -209,6 +210,8 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
     if not split.group() and not found["close"]:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
+    if name not in options.by_exact_text.get(rest.strip(), (name,)) and rest.strip() not in _CLOSING_MARKS:
+        return None, False  # "A. us" where another option is "us" and this one "US"
     key = plain_key(_whole_number(marks, gap, rest))
     if own and key == own:
         return name, True
@@ -244,6 +247,8 @@ def _conflicts(rest: str, name: str, options: Options) -> bool:
         return True
     if key in options.by_text or not _EXPLAINS.search(key):
         return True
+    if own[:1].isdigit() and key[:1].isdigit() and not key.startswith(own):
+        return True  # another number than the option's own: "B. 5 Mm" where B is 5 mm
     key = key.removeprefix(own)
     return any(other != own and holds_words(key, other) for other in options.by_text)
 
