@@ -210,9 +210,10 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
     if not split.group() and not found["close"]:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
-    if name not in options.by_exact_text.get(rest.strip(), (name,)) and rest.strip() not in _CLOSING_MARKS:
+    whole = _whole_number(marks, gap, rest)
+    if name not in options.by_exact_text.get(whole.strip(), (name,)) and whole.strip() not in _CLOSING_MARKS:
         return None, False  # "A. us" where another option is "us" and this one "US"
-    key = plain_key(_whole_number(marks, gap, rest))
+    key = plain_key(whole)
     if own and key == own:
         return name, True
     if own and not before and marks.count(".") == 1 and key.startswith(".") and plain_key(rest) == own:
