@@ -222,6 +222,8 @@ _GOES_ON: Final = re.compile(
 """Short words that are no abbreviation together with the next one."""
 _PER_UNIT: Final = re.compile(r" ?/ ?([A-Za-zμ]+)")
 _LEAST_KELVIN: Final = 100
+_LEAST_DECADE: Final = 10
+_YEAR: Final = re.compile(r"\d{4}(?![\d.,])")
 
 _RESTATED: Final = re.compile(
     # "5/2 = 2.5", "0.05 (5%)", "5 cm (5 cm)", "5, 5", and a conclusion: "..., so the answer is 3", "... Total: 3".
@@ -320,7 +322,7 @@ def _may_follow(plain: str, start: int) -> bool:
         return False
     if last >= _FIRST_CJK:
         return last not in _LABEL_CHARACTERS
-    return _leads(before)
+    return _leads(before) or (before.endswith("year") and _YEAR.match(plain, start) is not None)
 
 
 def _sentence_ends(before: str) -> bool:
@@ -388,7 +390,12 @@ def _word_may_follow(rest: str, bare: str, plain: str, number: Number) -> bool:
         return False
     if bare is rest:
         power = rest[len(word) : len(word) + 1] in {"2", "3"} and word in _LENGTHS
-        return (word in GLUED_UNITS or word == "ish") and (power or not rest[len(word) : len(word) + 1].isalnum())
+        decade = word == "s" and number.written >= _LEAST_DECADE and number.written % 10 == 0  # the 90s, 2020s
+        return (
+            (word in GLUED_UNITS or word == "ish")
+            and not decade
+            and (power or not rest[len(word) : len(word) + 1].isalnum())
+        )
     if word == "K":
         return number.written >= _LEAST_KELVIN
     short = len(word) < len("cat") or (word.isupper() and len(word) <= len("ABCD")) or not _VOWEL.search(word)

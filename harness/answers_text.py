@@ -73,6 +73,7 @@ _EMPHASIS: Final = re.compile(
     r"|(?<![\w_])(?P<lines>_{1,2})(?![\s_])(?P<underlined>(?:[^_]|(?<=\w)_(?=[^\W_]))*)(?<!\s)(?P=lines)(?![\w_])"
     r"|(?P<ticks>`{1,3}+)(?P<code>[^`]*)(?P=ticks)"
 )
+_LINE_BREAK: Final = re.compile(r"<br ?/?>", re.IGNORECASE)
 _NESTED_EMPHASIS: Final = 3
 _FENCE_NAME: Final = re.compile(r"\A[a-z]*(?=\n)")
 """What a fenced block says about its language."""
@@ -164,7 +165,7 @@ def undress(text: str) -> str:
 def without_marks(text: str) -> str:
     """Return the text without the marks of Markdown and HTML around words: # x, **x**, _x_, `x`, <b>x</b>."""
     if "<" in text:
-        text = _INLINE_TAG.sub(r"\2", text)
+        text = _INLINE_TAG.sub(r"\2", _LINE_BREAK.sub("\n", text))
     text = _HEADING.sub("", text)
     if text.startswith("**") and text.count("*") == len("**"):
         return text[2:]  # bold that was cut before its end

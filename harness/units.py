@@ -48,7 +48,7 @@ LEADING_WORDS: Final = words("""
     median answer result value number digit no. nos. amount amounts height width length the a an these those all
     both his her their its our my in since during on for with you i we they he she it there it's that's there's to
     by of at and that so thus therefore hence doubt usd eur gbp jpy inr cny rmb rs rs. hrs hours minutes km kg cm mm
-    ans answer's guess
+    ans answer's guess c. est. nr. ad
 """)
 """Words that may stand right before a number. Any other noun there names something by it: step 1, figure 5, gcd 5."""
 MEASURED: Final = words("""
@@ -57,6 +57,7 @@ MEASURED: Final = words("""
     angle probability percentage ratio frequency voltage current power energy force pressure time duration year
     population reading tally quantity measure magnitude product quotient estimate output income profit salary
     revenue grade mark maximum max minimum min set group row list team slope intercept capacity density thickness
+    gain rise increase growth
 """)
 """What is said to be "of" a number: a value of 3, but not north of 5, short of 5, a loss of 3, one half of 5."""
 CHANGED: Final = words("""
