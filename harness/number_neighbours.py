@@ -44,7 +44,7 @@ _BEFORE_NO_BRACKET: Final = frozenset(")]-+*/^|")
 """Right before a bracket or quote these make a sign, a factor or an argument of it."""
 _LEFT_WORD: Final = re.compile(r"(?:([a-z']+) )?([a-z']+)\Z")
 _RIGHT_END: Final = frozenset(".,;!)]}\"'\n")
-_RIGHT_WORD: Final = re.compile(r"[^\W\d_⺀-\U0010ffff]+")
+_RIGHT_WORD: Final = re.compile(r"[^\W\d_\u2e80-\U0010ffff]+")
 """A word of a script that puts blanks between words."""
 _CHANGING: Final = re.compile(
     r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點]|点[\d一二三四五六七八九半]"
@@ -137,18 +137,18 @@ def _leads(before: str) -> bool:
 def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
     """Return whether what is written after a number leaves it as it is: a unit, a thing counted, a mark, the end."""
     rest = said[end : end + _SEEN_CHARACTERS]
-    bare = rest.lstrip(" ")
+    apart, bare = rest[:1] == " ", rest.lstrip(" ")
     if not bare:
         return True
     mark = bare[0]
     if mark.isalpha() and (mark < _FIRST_CJK or mark in "℃℉"):
-        return _wordmay_follow(rest, bare, plain[end : end + _SEEN_CHARACTERS], written)
+        return _word_may_follow(bare, plain[end : end + _SEEN_CHARACTERS], written, apart=apart)
     if mark.isalpha():
         return not _CHANGING.match(bare)
     if mark in "(=≈":
-        return (mark == "(" and (bare is not rest or bare[1:2] >= _FIRST_CJK)) or _VALUE_AHEAD.match(bare) is not None
+        return (mark == "(" and (apart or bare[1:2] >= _FIRST_CJK)) or _VALUE_AHEAD.match(bare) is not None
     if mark == "-":
-        return bare is rest and _HYPHENATED.match(rest) is not None
+        return not apart and _HYPHENATED.match(rest) is not None
     if mark == "/":
         per = _PER_UNIT.match(bare)
         return per is not None and (per[1] in KNOWN_UNITS or per[1].lower() in RATE_UNITS)
@@ -159,8 +159,8 @@ def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
     return mark == "°"
 
 
-def _wordmay_follow(rest: str, bare: str, plain: str, written: Fraction) -> bool:
-    """Judge the word after a number."""
+def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -> bool:
+    """Judge the word after a number, set apart by a blank or glued to it."""
     found = _RIGHT_WORD.match(bare)
     word = found.group() if found else bare[0]
     lower = word.lower()
@@ -168,14 +168,11 @@ def _wordmay_follow(rest: str, bare: str, plain: str, written: Fraction) -> bool
         return True
     if (following := _VARIABLE_NEXT.match(bare)) and following[1] not in KNOWN_UNITS:
         return False
-    if bare is rest:
-        power = rest[len(word) : len(word) + 1] in {"2", "3"} and word in _LENGTHS
+    if not apart:
+        after = bare[len(word) : len(word) + 1]
+        power = after in {"2", "3"} and word in _LENGTHS
         decade = word == "s" and written >= _LEAST_DECADE and written % 10 == 0  # the 90s, 2020s
-        return (
-            (word in GLUED_UNITS or word == "ish")
-            and not decade
-            and (power or not rest[len(word) : len(word) + 1].isalnum())
-        )
+        return (word in GLUED_UNITS or word == "ish") and not decade and (power or not after.isalnum())
     if word == "K":
         return written >= _LEAST_KELVIN
     short = len(word) < len("cat") or (word.isupper() and len(word) <= len("ABCD")) or not _VOWEL.search(word)
