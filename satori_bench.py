@@ -502,7 +502,7 @@ def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEn
 
     return RunEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say,
         listener=progress,
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
@@ -1251,6 +1251,13 @@ def doctor(
 # --- verbs: training ----------------------------------------------------------------------------------------------
 
 
+_gpu_option = click.option(
+    "--gpu-gib",
+    type=click.FloatRange(0, min_open=True),
+    help="Memory of a GPU that --dry-run plans for; default: the GPU here, or an 80 GB one.",
+)
+
+
 @cli.group()
 def train() -> None:
     """Make the next checkpoint: a cold start (sft), then reinforcement learning with the scorer's rewards (grpo)."""
@@ -1259,7 +1266,8 @@ def train() -> None:
 @train.command("sft")
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
 @click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
-@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
 def train_sft(ctx: click.Context, **options: Any) -> int:
@@ -1270,7 +1278,8 @@ def train_sft(ctx: click.Context, **options: Any) -> int:
 @train.command("grpo")
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
 @click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
-@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
 def train_grpo(ctx: click.Context, **options: Any) -> int:
@@ -1278,7 +1287,16 @@ def train_grpo(ctx: click.Context, **options: Any) -> int:
     return _train(ctx, "grpo", **options)
 
 
-def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, dry_run: bool, as_json: bool) -> int:
+def _train(
+    ctx: click.Context,
+    stage: str,
+    *,
+    file: Path,
+    profile: str | None,
+    dry_run: bool,
+    gpu_gib: float | None,
+    as_json: bool,
+) -> int:
     """Read the settings, then plan, launch or train."""
     import json
 
@@ -1288,20 +1306,30 @@ def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, d
     settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
     _quiet_libraries(debug=ctx.obj["debug"])
     from training.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.machine import check_machine, this_machine
     from training.profiles import PROFILES
 
-    launched = PROFILES[settings.profile].launch is not None
-    if dry_run or (launched and not is_launched()):
-        plan = plan_launch(settings, file)
-        if launched:
-            write_launch_file(plan, settings)
-        if dry_run:
-            _show_launch(plan, as_json=as_json)
-            return ExitCode.OK
-        return launch(plan)
-    from reports.progress import RunProgress
+    machine = this_machine(gpu_gib)
+    if dry_run:
+        _show_launch(plan_launch(settings, file, machine), as_json=as_json)
+        return ExitCode.OK
+    from training.train import check_inputs, process_rank
     from training.train import train as train_stage
 
+    if not is_launched():
+        check_machine(settings, machine)
+        check_inputs(settings)
+        plan = plan_launch(settings, file, machine)
+        if plan.memory.fits is False:
+            click.echo("\n".join(["warning: the memory may not do.", *plan.memory.lines]), err=True)
+        if PROFILES[settings.profile].launch is not None:
+            write_launch_file(plan, settings)
+            return launch(plan)
+    from reports.progress import RunProgress
+
+    if process_rank() > 0:  # the first of several processes speaks for all
+        train_stage(settings, _train_environment(None))
+        return ExitCode.OK
     with RunProgress(sys.stderr) as progress:
         trained = train_stage(settings, _train_environment(progress))
     facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
@@ -1319,15 +1347,15 @@ def _show_launch(plan: Any, *, as_json: bool) -> None:
         return
     variables = [f"{name}={value}" for name, value in plan.environment.items()]
     click.echo(" ".join([*variables, shlex.join(plan.command)]))
-    for line in (*plan.algebra, *plan.memory, *plan.notes):
+    for line in (*plan.algebra, *plan.memory.lines, *plan.notes):
         click.echo(line)
     for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
         if table is not None:
             click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
 
 
-def _train_environment(progress: Any) -> Any:
-    """Return what training takes from its surroundings."""
+def _train_environment(progress: RunProgress | None) -> Any:
+    """Return what training takes from its surroundings; without a listener nothing is said either."""
     from datetime import UTC, datetime
     from importlib import metadata
 
@@ -1337,7 +1365,7 @@ def _train_environment(progress: Any) -> Any:
 
     return TrainEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say if progress is not None else lambda _: None,
         packages={**package_versions(), "trl": metadata.version("trl")},
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
         watch=Watch(listener=progress),
@@ -1346,15 +1374,37 @@ def _train_environment(progress: Any) -> Any:
 
 @cli.command()
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the loop.")
+@click.option("--dry-run", is_flag=True, help="Print each step with its algebra and memory; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
-def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
+def loop(ctx: click.Context, file: Path, dry_run: bool, gpu_gib: float | None, as_json: bool) -> int:
     """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
     from training.loop_settings import read_loop
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
+    if dry_run:
+        _show_outlook(settings, gpu_gib, as_json=as_json)
+        return ExitCode.OK
     return _run_loop(settings, as_json=as_json)
+
+
+def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
+    """Print what a loop would do."""
+    import json
+
+    from training.loop_dry_run import outlook
+    from training.machine import this_machine
+
+    found = outlook(settings, this_machine(gpu_gib))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+        return
+    for heading, *facts in found.steps:
+        click.echo("\n".join([heading, *(f"    {fact}" for fact in facts)]))
+    for note in found.notes:
+        click.echo(note)
 
 
 def _run_loop(settings: Any, *, as_json: bool) -> int:
@@ -1366,18 +1416,24 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from reports.progress import RunProgress
     from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
+    from training.loop_plan import DataPaths, plan_loop, stages_of
+    from training.machine import check_machine, this_machine
 
+    machine = this_machine()
+    for stage in stages_of(plan_loop(settings, DataPaths(settings.data.sft, settings.data.grpo))):
+        check_machine(stage, machine)
     said: set[str] = set()
 
-    def say_once(text: str) -> None:
-        """Say what was decided about a checkpoint once, not at each of its benchmarks."""
-        if text not in said:
-            click.echo(text, err=True)
-        said.add(text)
-
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+
+        def say_once(text: str) -> None:
+            """Say what was decided about a checkpoint once, not at each of its benchmarks."""
+            if text not in said:
+                progress.say(text)
+            said.add(text)
+
         run_environment = replace(_run_environment(progress, interruption), say=say_once)
-        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)

@@ -88,6 +88,6 @@ def test_progress_says_a_line_every_thirty_seconds_off_a_terminal():
 
     lines = stream.getvalue().splitlines()
     assert lines[0] == "mmstar: 40 of 100 already answered"
-    assert lines[1] == "mmstar: 50/100 0.3 samples/s, 2:30 left"
+    assert lines[1] == "mmstar: 50/100 2:30 left, 0.3 samples/s"
     assert len(lines) == 5
-    assert lines[-1] == "mmstar: 70/100 done in 90.0 s"
+    assert lines[-1] == "mmstar: 70/100 samples done in 1:30"
