@@ -34,6 +34,7 @@ from harness.option_words import (
     CLAUSE_END,
     CLOSING,
     CONDITION,
+    EXPLANATION,
     LEAD,
     NEGATED_RIGHT,
     NEW_SENTENCE,
@@ -88,8 +89,15 @@ def _first_statement(text: str, options: Options) -> str | None:
     for end in sorted({*ends, *_end_of_own_text(text, options)}, reverse=True):
         name = _outright(text[:end].strip(), options, own_line=text[end] == "\n")
         if name is not None:
-            return name if _stands(text[end:], name, options) else None
+            explained = len(text[:end].strip(CLOSING + "([{<")) > 1 or _is_about_options(text[end:], name, options)
+            return name if explained and _stands(text[end:], name, options) else None
     return None
+
+
+def _is_about_options(rest: str, name: str, options: Options) -> bool:
+    """Return whether what follows a bare letter on its own line explains it, or goes through the other options."""
+    first = SENTENCE_END.split(rest.lstrip(" \n"), maxsplit=1)[0]
+    return bool(EXPLANATION.match(first) or ON_THE_OTHERS.search(first)) or _names_other(first, name, options)
 
 
 def _end_of_own_text(text: str, options: Options) -> tuple[int, ...]:

@@ -71,11 +71,27 @@ TAKES_BACK: Final = re.compile(
     r"|whereas|would|could|might|may|should|cannot|unable|unlikely|impossible|improbable|implausible|doubt\w*"
     r"|questionable|unclear|unsure|uncertain|unknown|hardly|barely|scarcely|eliminat\w+|exclud\w+|reject\w+|discard\w+"
     r"|dismiss\w+|ruled?|ruling|less|least|better|mistak\w+|error|careless|trap|distractors?|guess\w*|hmm+|uh|oops|nope"
-    r"|options?|choices?|answers?|alternatives?|others?|former|latter"
+    r"|contra\w+|lacks?|fails?|mismatch\w*|missing|in fact|in reality"
+    r"|(?:on|at) (?:closer|second|first|reflection)\b.{0,20}|more likely|crossed?|strike|skip|random\w*|apologi[sz]e"
+    r"|refused?|options?|choices?|answers?|alternatives?|others?|former|latter"
     r"|(?:first|second|third|fourth|fifth|last|next|previous) one)\b"
     r"|n't\b|\?|[✗✘❌✕☒]|不|没|错|或|但|可是|然而|除|非|如果|否则|也许|可能|似乎|未必|难以|无法|选项|答案",
     re.IGNORECASE,
 )
+EXPLANATION: Final = re.compile(
+    # A reason, a heading, or a sentence about the picture: a subject and, somewhere, what may be its verb; an adverb.
+    r"\W*(?:(?:because|since|as|due to|given|here(?:'s| is)|explanation|reason|reasoning|rationale|justification)\b"
+    r"|(?:i|we|you|one) (?:can |could )?(?:see|count|observe|find|notice)\b"
+    r"|(?:the|this|that|it|there|they|he|she|its|a|an|his|her|their|both|all|these|those|in|on|from|based|looking|as"
+    r"|according|at|with|each|every|only)\b[^.!?\n]{0,200}?"
+    r"\b(?:is|are|was|were|has|have|had|can|do|does|did|[a-z]{2,}s|[a-z]{2,}ed)\b"
+    r"|(?:it|there|that|this)'s\b|[a-z]+\b[^.!?\n]{0,200}?\b(?:is|are|was|were|has|have|had|can|does|do)\b"
+    r"|(?:definitely|certainly|surely|sure|clearly|obviously|absolutely|probably|most likely|of course|unfortunately"
+    r"|100 ?% sure|i (?:think|believe|suppose))\W*\Z"
+    r"|因为|由于|理由|解析|图|这|它|从|根据|该)",
+    re.IGNORECASE,
+)
+"""Free text that explains. A word or two without a verb ("weak", "way off", "second") judge the letter instead."""
 SPEAKS_OF_LETTER: Final = re.compile(
     r"(?:is|was|are|has|had|can|could|should|would|will|must|may|might|seems?|appears?|looks?|does|did|do|cannot)(?![a-z])",
     re.IGNORECASE,

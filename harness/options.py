@@ -17,6 +17,7 @@ from harness.option_words import (
     BECAUSE,
     CLOSING,
     CONFIRMS,
+    EXPLANATION,
     FIRST_CJK,
     LEAD,
     OTHER_LETTER,
@@ -247,6 +248,8 @@ def _conflicts(rest: str, name: str, options: Options) -> bool:
     if len(options.texts) > MAX_OPTIONS or _is_taken_back(said) or names_other_letter(rest, name, options):
         return True
     if key in options.by_text or not _EXPLAINS.search(key):
+        return True
+    if own and not key.startswith(own) and not EXPLANATION.match(rest):
         return True
     if own[:1].isdigit() and key[:1].isdigit() and not key.startswith(own):
         return True  # another number than the option's own: "B. 5 Mm" where B is 5 mm
