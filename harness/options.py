@@ -22,6 +22,7 @@ from harness.option_words import (
     LEAD,
     OTHER_LETTER,
     RETRACTS,
+    RULED_OUT,
     SAID_RIGHT,
     SPEAKS_OF_LETTER,
     TAKES_BACK,
@@ -249,8 +250,10 @@ def _conflicts(rest: str, name: str, options: Options) -> bool:
         return True
     if key in options.by_text or not _EXPLAINS.search(key):
         return True
-    if own and not key.startswith(own) and not EXPLANATION.match(rest):
-        return True
+    if own and not key.startswith(own):
+        shortened = set(key.split()) <= set(own.split())
+        if RULED_OUT.search(own) if shortened else not EXPLANATION.match(rest):
+            return True  # words of the option's text may go, but not its "not"; other words must explain
     if own[:1].isdigit() and key[:1].isdigit() and not key.startswith(own):
         return True  # another number than the option's own: "B. 5 Mm" where B is 5 mm
     key = key.removeprefix(own)
