@@ -331,7 +331,9 @@ def _run_spec(step: BenchmarkStep, settings: LoopSettings) -> RunSpec:
 def _benchmark_hash(spec: RunSpec) -> str:
     """Return the hex sha256 over a benchmark's inputs: checkpoint and data by content, all that is asked, the rules."""
     hashes = hash_checkpoint(inspect_checkpoint(spec.model))
-    asked: dict[str, Any] = {name: value for name, value in spec.to_json().items() if name not in {"model", "out"}}
+    asked: dict[str, Any] = {
+        name: value for name, value in spec.to_json().items() if name not in {"model", "out", "name"}
+    }
     data = {
         benchmark.name: open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name)).fingerprint
         for benchmark in resolve_tasks(spec.tasks)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.checkpoint import CheckpointError, inspect_checkpoint
+from harness.checkpoint import inspect_checkpoint
+from harness.checkpoint_files import CheckpointError
 from harness.values import PixelLimits, Size
 from training.launch import image_sizes, plan_memory
 from training.machine import Machine
