@@ -167,6 +167,15 @@ class OpenRun:
         self.journal.close()
         return self.folder
 
+    def note(self, name: str, facts: Mapping[str, Json]) -> None:
+        """Keep in the manifest what only the run itself showed, such as how a server replied.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        with _disk("write to", self.folder):
+            self._write_manifest(replace(self.manifest, other={**self.manifest.other, name: dict(facts)}))
+
     def fail(self, *, now: datetime) -> None:
         """Note in the manifest that the run was given up; its folder stays `.partial` and can still be resumed.
 
@@ -226,7 +235,7 @@ def open_run(
         manifest: What the run is, with its hashes stamped; `created_utc` and `status` are set here.
         now: The present time, with its zone.
         clock: Seconds that only grow, for the journal's `fsync`.
-        resume: Whether to look for a `.partial` run; `score --run` always makes a new one.
+        resume: Whether to look for a `.partial` run.
         start_from: A run whose records and thumbnails a new folder begins with (`run --retry`). The manifest's
             `RETRIED` names it, so that a killed retry is taken up by the same one.
 
@@ -350,6 +359,16 @@ def _rename_to_free(folder: Path, root: Path, stem: str, suffix: str) -> Path:
             continue  # somebody else took the name just now; a folder with anything in it is never replaced
         sync_folder(root)
         return root / f"{name}{suffix}"
+
+
+def move_run(folder: Path, root: Path) -> Path:
+    """Put a published run into another folder of runs on the same disk; return where it is now.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    with _disk("publish", folder):
+        return _rename_to_free(folder, root, folder.name, "")
 
 
 def _copy_records(source: Path, folder: Path) -> None:
@@ -653,7 +672,7 @@ def _with_scores(records: Iterator[Record], path: Path) -> Iterator[Record]:
             if record is None or row is None or _stored_key(record) != (row["task"], row["id"], row["repeat"]):
                 raise CorruptRecordError(path, number, f"it does not belong to the same sample as in {JOURNAL_NAME}")
             scored = record_from_json(record_to_json(record) | row)
-            yield replace(record, score=scored.score, judge_reply=scored.judge_reply)
+            yield replace(record, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error)
 
 
 def _stored_key(record: Record) -> tuple[str, str, int]:
