@@ -80,9 +80,10 @@ class _Outlet(io.RawIOBase):
         size = len(data)
         if self._descriptor is None:
             self._lose("it is closed")
+            return size
         while not self._lost:
             try:
-                return os.write(self._descriptor, data)  # type: ignore[arg-type]  # lost where it is None
+                return os.write(self._descriptor, data)
             except BlockingIOError:  # a pipe that its other end made non-blocking is only slow
                 select.select([], [self._descriptor], [])
             except BrokenPipeError:  # the reader has seen enough: `| head -1`
