@@ -143,6 +143,22 @@ def test_a_run_is_published_and_its_code_holds(tmp_path, server, end):
     assert verify_run(made) == []
 
 
+def test_a_run_under_the_address_space_limit_of_a_batch_system_is_published(tmp_path, server):
+    line = (
+        f"ulimit -v 8000000; {PROGRAM} run --backend openai --base-url {server} --model tiny --tasks shapes --limit 6"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+
+    (made,) = (tmp_path / "runs").iterdir()
+    assert done.returncode == 0, done.stderr
+    assert verify_run(made) == []
+    assert (made / "index.html").is_file() or "satori-bench runs page" in done.stderr
+
+
 def test_a_closed_or_full_stderr_changes_no_code_either(make_run, tmp_path):
     base, worse = make_run("base", rows(120)), make_run("worse", rows(60))
 
