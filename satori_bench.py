@@ -436,7 +436,8 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
         raise ConfigError(
             f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
         )
-    return {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    # The address also counts where a variable or the configuration gives it: a key goes to no other.
+    return {name: options[name] for name in RETRY_MAY_CHANGE if name in given or (name == "base_url" and options[name])}
 
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
@@ -1204,7 +1205,7 @@ def runs_page(run_folder: Path) -> int:
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 def runs_verify(run_folder: Path) -> int:
     """Check a run's checksums, counts and keys."""
-    from harness.run_store import verify_run
+    from harness.run_verify import verify_run
 
     problems = verify_run(run_folder)
     for problem in problems:

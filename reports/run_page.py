@@ -18,6 +18,7 @@ from harness.comparison import FAULT_BITS, SampleSide, SampleTable
 from harness.journal import read_records
 from harness.manifest import Manifest
 from harness.rescore import config_of
+from harness.run_files import RunFiles
 from harness.run_store import JOURNAL_NAME, MEDIA_NAME, StoredRun, write_atomically
 from harness.run_summary import RunSummariser, RunSummary
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
@@ -131,10 +132,10 @@ def run_page(
     records: Iterable[Record],
     rescored: Mapping[Protocol, Mapping[str, Json]] | None = None,
 ) -> bytes:
-    """Return the page of a run.
+    """Return the page of a run that is not published yet.
 
     Args:
-        folder: The run's folder, published or not; only `media/` is looked into.
+        folder: The run's folder; only `media/` is looked into.
         manifest: What the run is.
         summary: Its scores.
         records: Its records with the same scores; read once. Further repeats are passed over.
@@ -143,11 +144,11 @@ def run_page(
     gathered = _Gathered()
     for record in records:
         gathered.add(record)
-    return _page_of(folder, manifest, summary, gathered, rescored or {})
+    return _page_of(PictureBook([RunFiles(folder, None)], None), manifest, summary, gathered, rescored or {})
 
 
 def _page_of(
-    folder: Path,
+    pictures: PictureBook,
     manifest: Manifest,
     summary: RunSummary,
     gathered: _Gathered,
@@ -155,7 +156,6 @@ def _page_of(
 ) -> bytes:
     """Return the page, its records read."""
     table = gathered.table()
-    pictures = PictureBook([folder / MEDIA_NAME], None)
     shown = ShownSamples(
         table=table,
         sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
@@ -166,7 +166,7 @@ def _page_of(
     lists: Json = {
         "lists": ["this run"],
         "bundled": False,
-        "pictures": [f"{MEDIA_NAME}/{path.name}" for path in pictures.paths],
+        "pictures": [f"{MEDIA_NAME}/{name}" for name in pictures.names],
     }
     page = RunPage(
         title=cut(manifest.model, 300),
@@ -177,7 +177,7 @@ def _page_of(
         chart=_headline_chart(summary),
         **_parity(summary, rescored),
         provenance=provenance_lines(manifest),
-        pictures_note="" if pictures.paths else "The run holds no thumbnails.",
+        pictures_note="" if pictures.names else "The run holds no thumbnails.",
     )
     blocks = {"lists": json_block(lists), **early}
     return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
@@ -194,17 +194,23 @@ def write_run_page(folder: Path, manifest: Manifest, summary: RunSummary) -> Non
     write_atomically(folder / PAGE_NAME, page)
 
 
-def stored_run_page(run: StoredRun) -> bytes:
+def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> bytes:
     """Return the page of a stored run, with its scores under further protocols.
 
+    Args:
+        run: The run.
+        pictures: Which thumbnails it shows; None for all that the run has.
+
     Raises:
+        DamagedRunError: A file of the run is not what was published.
         StoreError: The journal cannot be read.
     """
     gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
-    return _page_of(run.path, run.manifest, summariser.result(), gathered, run.rescored)
+    pictures = pictures or PictureBook([run.files], None)
+    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored)
 
 
 @dataclass(slots=True)

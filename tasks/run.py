@@ -13,11 +13,13 @@ import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.errors import ConfigError, IncompleteError
@@ -34,6 +36,7 @@ from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.rescore import PageWriter
+from harness.run_files import DamagedRunError
 from harness.run_store import OpenRun, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
@@ -260,19 +263,38 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     asked = stored.manifest.other.get("arguments")
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
-    spec = replace(_spec_from(asked), **{"out": folder.parent, **(changes or {})})
+    spec = replace(_spec_from(asked, folder), **{"out": folder.parent, **(changes or {})})
+    _refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
     return _run(spec, environment, start_from=folder if stored.finished else None)
 
 
-def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
-    """Return the configuration that a manifest holds."""
-    fields = dict(cast("Mapping[str, Any]", asked))
-    fields["datasets"] = {task: DatasetOverride(**value) for task, value in fields.get("datasets", {}).items()}
-    fields["data_dir"] = Path(fields["data_dir"]) if fields.get("data_dir") else None
-    fields["out"] = Path(fields["out"])
-    return RunSpec(**fields)
+def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment, *, given: bool) -> None:
+    """Refuse to send a key to an address that only a run folder names, which may be a stranger's.
+
+    Raises:
+        ConfigError: there is a key, and the address was not given with it.
+    """
+    if spec.base_url is not None and not given and environment.api_key != RunEnvironment.api_key:
+        raise ConfigError(
+            f"{folder} asks the server {spec.base_url}, and a key goes only to an address that you give yourself: add "
+            f"--base-url with the address that is to have it, or leave the key out (--api-key and its variables)"
+        )
+
+
+def _spec_from(asked: Mapping[str, Json], folder: Path) -> RunSpec:
+    """Return the configuration that a manifest holds.
+
+    Raises:
+        DamagedRunError: it is not one that `run` writes.
+    """
+    known = {field.name for field in fields(RunSpec)} - {"judge"}
+    given = {name: value for name, value in asked.items() if name in known}
+    try:
+        return msgspec.convert(given, RunSpec, dec_hook=lambda kind, value: kind(value))
+    except (msgspec.ValidationError, TypeError) as fault:
+        raise DamagedRunError.of(folder, "manifest.json", f"cannot be used: in `arguments`, {fault}") from fault
 
 
 def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None) -> RunResult:

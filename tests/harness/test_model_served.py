@@ -24,7 +24,8 @@ from harness.errors import ConfigError, ExitCode
 from harness.frames import smart_resize
 from harness.model_base import Prompt, Turn
 from harness.model_served import SatoriServed, ServerGoneError
-from harness.run_store import load_run, verify_run
+from harness.run_store import load_run
+from harness.run_verify import verify_run
 from harness.values import PixelLimits, Size
 
 TEXT = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
