@@ -5,7 +5,7 @@ Sums that somebody made anew vouch for anything. What a comparison counts with m
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,13 +83,16 @@ def _check_boxes(column: Any) -> None:
 
 
 def _check_keys(samples: Any) -> None:
-    columns = [cast("list[str]", samples.column(name).to_pylist()) for name in ("task", "id")]
-    repeats = samples.column("repeat").to_pylist()
-    seen: set[tuple[str, str, int]] = set()
-    for row, key in enumerate(zip(*columns, repeats, strict=True), start=1):
-        if key in seen:
-            raise TableError(f"its row {row} has the key of an earlier one: task {key[0][:60]!r}, id {key[1][:60]!r}")
-        seen.add(key)
+    keys = samples.column("repeat").to_numpy().astype(np.int64)
+    for name in ("task", "id"):
+        codes = samples.column(name).combine_chunks().dictionary_encode()
+        # numbered anew at each step, so that no product of many can overflow
+        keys = np.unique(keys, return_inverse=True)[1] * max(1, len(codes.dictionary)) + codes.indices.to_numpy()
+    firsts = np.unique(keys, return_index=True)[1]
+    if len(firsts) < len(keys):
+        row = int(np.setdiff1d(np.arange(len(keys)), firsts)[0])
+        task, sample_id = (str(samples.column(name)[row])[:60] for name in ("task", "id"))
+        raise TableError(f"its row {row + 1} has the key of an earlier one: task {task!r}, id {sample_id!r}")
 
 
 def _floats(column: Any) -> FloatArray:

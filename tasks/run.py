@@ -57,6 +57,9 @@ PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", 
 RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out")
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
 
+NO_KEY = "none"
+"""Stands for the key of a server that wants none: client libraries insist on a word."""
+
 _PROBE_BYTES = 2**20
 """Room that a run needs at the very least; a full disk is found before anything is asked."""
 
@@ -151,7 +154,7 @@ class RunEnvironment:
     """Commit of the checkpoint's training code, or whatever the caller wants to pin; None when not known."""
     batch_guard: Callable[[], AbstractContextManager[object]] = nullcontext
     """Holds each batch, so that an interruption waits for its end."""
-    api_key: str = "none"
+    api_key: str = NO_KEY
     """Key of a server; never stored."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
@@ -276,7 +279,7 @@ def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment
     Raises:
         ConfigError: there is a key, and the address was not given with it.
     """
-    if spec.base_url is not None and not given and environment.api_key != RunEnvironment.api_key:
+    if spec.base_url is not None and not given and environment.api_key != NO_KEY:
         raise ConfigError(
             f"{folder} asks the server {spec.base_url}, and a key goes only to an address that you give yourself: add "
             f"--base-url with the address that is to have it, or leave the key out (--api-key and its variables)"
