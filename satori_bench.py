@@ -19,7 +19,7 @@ import click
 from click.core import ParameterSource
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
-from harness.vocabulary import BOX_FRAMES, FORMATS, PROTOCOLS
+from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
     from reports.progress import RunProgress
+    from reports.view import PageServer
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
 _PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
 CONFIG_FILE = Path("satori-bench.toml")
+# `scheme://user:password@host`: what stands before the first `@` of an address's host is between us and that host
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*@")
 
 
 def _long_name(parameter: click.Parameter) -> str:
@@ -55,8 +58,26 @@ class Verb(click.Command):
                 parameter.envvar = VARIABLE_PREFIX + _long_name(parameter).upper()
                 parameter.show_envvar = False
         self.params.append(
-            click.Option(["--show-config"], is_flag=True, help="Print each value and where it came from, then stop.")
+            click.Option(
+                ["--show-config"], is_flag=True, help="Print each value as TOML, with where it came from, then stop."
+            )
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; say what words and options that the verb does not have may have meant."""
+        given = list(args)
+        needless = [one for one in self.params if one.required] if "--show-config" in given else []
+        for parameter in needless:
+            parameter.required = False  # whoever asks what is set has no need to set it
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as fault:
+            raise _option_fault(ctx, fault) from fault
+        except click.UsageError as fault:
+            raise _words_fault(ctx, given, fault) from fault
+        finally:
+            for parameter in needless:
+                parameter.required = True
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, or print its configuration."""
@@ -78,8 +99,64 @@ class Verbs(click.Group):
         """Find the verb, or name the nearest one."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            ctx.fail(f"No such command {name!r}.{did_you_mean(name, self.list_commands(ctx))}")
+            from harness.usage_hints import VERB_WORDS
+
+            own = did_you_mean(name, self.list_commands(ctx))
+            word = VERB_WORDS.get(name.lower()) if ctx.parent is None else None
+            ctx.fail(f"No such command {name!r}.{f' Did you mean {word!r}?' if word else own}")
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the verb; say where one stands that is a verb's."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as fault:
+            raise _option_fault(ctx, fault) from fault
+
+
+def _option_fault(ctx: click.Context, fault: click.NoSuchOption) -> click.UsageError:
+    """Return an unknown option's fault with where it stands or what it is called here, as far as we know."""
+    from harness.usage_hints import OPTION_WORDS
+
+    root, here = ctx.find_root(), ctx.command
+    flag = fault.option_name
+    below = here.commands if isinstance(here, click.Group) else {}
+    verb = next((name for name in ("run", *below) if name in below and flag in _flags(below[name])), None)
+    if verb is not None:
+        return click.UsageError(f"{flag} stands behind its verb: {ctx.command_path} {verb} {flag} …", ctx)
+    if here is not root.command and flag in _flags(root.command):
+        behind = ctx.command_path.removeprefix(f"{root.command_path} ")
+        return click.UsageError(f"{flag} stands before the verb: {root.command_path} {flag} … {behind}", ctx)
+    ours = OPTION_WORDS.get(flag, "")
+    if ours in _flags(here):
+        return click.UsageError(f"No such option {flag!r}: here it is {ours}", ctx)
+    return fault
+
+
+def _flags(command: click.Command) -> set[str]:
+    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def _words_fault(ctx: click.Context, given: list[str], fault: click.UsageError) -> click.UsageError:
+    """Return what is wrong with words that the verb does not take; the fault itself where there are none."""
+    from harness.usage_hints import KnownOption, extra_words_hint
+
+    try:
+        _, extra, _ = ctx.command.make_parser(ctx).parse_args(args=list(given))
+    except click.UsageError:
+        return fault
+    if not extra:
+        return fault
+    options: dict[str, KnownOption] = {}
+    for option in ctx.command.params:
+        if isinstance(option, click.Option):
+            takes_value = not (option.is_flag or option.count)
+            flag = max(option.opts, key=len)
+            known = KnownOption(flag, takes_value, option.multiple, option.required)
+            options |= dict.fromkeys((*option.opts, *option.secondary_opts), known)
+    takes_list = any(isinstance(one, click.Argument) and one.name == "names" for one in ctx.command.params)
+    hint = extra_words_hint(given, extra, options, takes_list=takes_list)
+    return click.UsageError(f"unexpected word {extra[0]!r}{f': {hint}' if hint else ''}", ctx)
 
 
 _ORIGINS = {
@@ -91,14 +168,37 @@ _ORIGINS = {
 
 
 def _print_config(ctx: click.Context) -> None:
-    """Print every option's value and origin."""
+    """Print every option's value and origin, as a table that can be pasted into the configuration file."""
+    from harness.toml_text import toml_value
+
+    click.echo(f"[{_table_name(ctx)}]")
     for parameter in ctx.command.params:
-        if parameter.name in ctx.params:
-            source = ctx.get_parameter_source(parameter.name)
-            origin = _ORIGINS.get(source, "default") if source is not None else "default"
-            name, value = _long_name(parameter), ctx.params[parameter.name]
-            shown = "'…'" if name.endswith("_key") and value else repr(value)  # a log must not hold a secret
-            click.echo(f"{name} = {shown}  # {origin}")
+        if parameter.name not in ctx.params:
+            continue
+        source = ctx.get_parameter_source(parameter.name)
+        origin = _ORIGINS.get(source, "default") if source is not None else "default"
+        name, value = _long_name(parameter), ctx.params[parameter.name]
+        text = toml_value(value)
+        if value is None:
+            click.echo(f"# {name} is not set  # {origin}")
+        elif _is_secret(name, value):
+            click.echo(f"# {name} = '…'  # {origin}; not shown")  # a log must not hold a secret
+        elif text is None:
+            click.echo(f"# {name} = {value!r}  # {origin}; cannot stand in a file")
+        else:
+            click.echo(f"{name} = {text}  # {origin}")
+
+
+def _table_name(ctx: click.Context) -> str:
+    """Return the name of a verb's table in the configuration file, such as `tasks.verify`."""
+    above = ctx.parent
+    name = ctx.info_name or ""
+    return name if above is None or above.parent is None else f"{_table_name(above)}.{name}"
+
+
+def _is_secret(name: str, value: object) -> bool:
+    """Say whether a value must not be printed: a key, or an address that holds a password."""
+    return bool(value) and (name.endswith("_key") or _PASSWORD.search(str(value)) is not None)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -193,11 +293,13 @@ def _table_names(ctx: click.Context, group: click.Group, above: str = "") -> lis
 
 def _table_faults(name: str, command: click.Command, table: dict[str, Any]) -> list[str]:
     """Return what is wrong with the table of one verb."""
+    from harness.usage_hints import key_hint
+
     known = {_long_name(parameter): parameter for parameter in command.params}
     faults: list[str] = []
     for key, value in table.items():
         if key not in known:
-            faults.append(f"[{name}] unknown key {key}.{did_you_mean(key, list(known))}")
+            faults.append(f"[{name}] unknown key {key}.{key_hint(key, list(known))}")
         elif fault := _value_fault(known[key], value):
             faults.append(f"[{name}] {key}: {fault}")
     return faults
@@ -236,7 +338,7 @@ def _wanted(parameter: click.Parameter, value: object) -> str:
 
 def _shown(parameter: click.Parameter, value: object) -> str:
     """Write a value for a person; a log must not hold a secret."""
-    if _long_name(parameter).endswith("_key") and value:
+    if _is_secret(_long_name(parameter), value):
         return "'…'"
     return str(value).lower() if isinstance(value, bool) else repr(value)  # true, as the file writes it
 
@@ -245,6 +347,13 @@ def _fail(message: str, code: int) -> NoReturn:
     """Print one line of error and leave."""
     click.echo(f"error: {message}", err=True)
     sys.exit(code)
+
+
+def _one_line(fault: click.ClickException) -> str:
+    """Return what click says of a wrong usage, with where to read on; not the usage, which nobody reads."""
+    message = " ".join(fault.format_message().split())
+    context = fault.ctx if isinstance(fault, click.UsageError) else None
+    return f"{message} (see {context.command_path} --help)" if context is not None else message
 
 
 def _leave_interrupted() -> NoReturn:
@@ -263,14 +372,16 @@ def main() -> NoReturn:
     """Run the command; turn faults that a person can mend into one line and an exit code."""
     debug = "--debug" in sys.argv
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="satori-bench", standalone_mode=False)
     except click.exceptions.Exit as left:
         sys.exit(left.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _leave_interrupted()
-    except click.ClickException as fault:
+    except click.exceptions.NoArgsIsHelpError as fault:
         fault.show()
         sys.exit(ExitCode.USAGE)
+    except click.ClickException as fault:
+        _fail(_one_line(fault), ExitCode.USAGE)
     except UserError as fault:
         if debug:
             raise
@@ -325,6 +436,39 @@ _out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
     help="Folder of run folders.",
 )  # fmt: skip
+
+
+def _folder_of_runs(ctx: click.Context, parameter: click.Parameter, out: Path) -> Path:
+    """Refuse a given folder that is none: whoever meant the result by `--out` must hear of it."""
+    given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    if given and not out.is_dir():
+        own = next((option for option in ctx.command.params if "--output" in option.opts), None)
+        hint = "" if own is None else f"; the result goes to {own.opts[0]}"
+        raise ConfigError(f"--out {out} is no folder of runs{hint}")
+    return out
+
+
+_lookup_option = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+    callback=_folder_of_runs,
+    help="Folder in which runs are looked up by name.",
+)  # fmt: skip
+
+
+class SampleCount(click.IntRange):
+    """A number of samples, at least 1; whoever writes a share is told that none is taken."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a whole number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value):
+                self.fail(f"{value!r} is no whole number: give a count such as 200, no share, or leave it out for all")
+            raise
 
 
 class DatasetText(click.types.StringParamType):
@@ -387,24 +531,30 @@ def _score_config(
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
-@click.option("--limit", type=click.IntRange(1), help="At most about N samples a task, in whole clusters.")
+@click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--dtype", default="auto", show_default=True)
+@click.option("--attn-implementation", metavar="NAME", help="Such as sdpa or eager; default: left to transformers.")
 @_dataset_option
 @_data_option
 @_out_option
+@click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
-@click.option("--retry", type=click.Path(path_type=Path), metavar="RUN", help="Re-ask what stayed unscored in a run.")
+@click.option("--again", is_flag=True, help="Make a new run though an equal one is finished.")
+@click.option("--retry", metavar="RUN", help="Re-ask what stayed unscored in a run.")
 @click.option("--thumbnails/--no-thumbnails", default=True, show_default=True)
 @click.option("--judge", help="Judge model for what rules cannot decide (optional).")
 @click.option("--judge-url", help="Root of its OpenAI-compatible API.")
 @click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @_json_option
 @click.pass_context
-def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -> int:
-    """Evaluate a checkpoint; leave a run folder and a table."""
+def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, **options: Any) -> int:
+    """Evaluate a checkpoint; leave a run folder, a table and a page.
+
+    RUN is a run folder, a run's name or its unique beginning, or `latest`; so it is for every verb.
+    """
     _quiet_libraries(debug=ctx.obj["debug"])
     from dataclasses import replace
 
@@ -416,9 +566,11 @@ def run(ctx: click.Context, as_json: bool, retry: Path | None, **options: Any) -
         environment = _run_environment(progress, interruption)
         environment = replace(environment, api_key=options["api_key"] or environment.api_key)
         if retry is not None:
-            result = retry_run(retry, environment, _retry_changes(ctx, options))
+            from harness.run_lookup import find_run
+
+            result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
         else:
-            result = run_benchmarks(_run_spec(options), environment)
+            result = run_benchmarks(_run_spec(options), environment, again=again)
     return _show_run(result, as_json=as_json)
 
 
@@ -442,6 +594,7 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
+    from harness.device_options import device_option_faults
     from harness.judge import Judge
     from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
@@ -459,6 +612,11 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         faults.append("--backend openai needs --base-url, the root of the server's API")
     if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
         faults.append("--base-url and --served-name need --backend openai")
+    if options["backend"] == "openai" and options["attn_implementation"]:
+        faults.append("--attn-implementation is for --backend hf: a server has its own")
+    faults += device_option_faults(
+        options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
+    )
     if faults:
         raise ConfigError("; ".join(faults))
     judge = None
@@ -486,9 +644,11 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         batch_size=options["batch_size"],
         device=options["device"],
         dtype=options["dtype"],
+        attn_implementation=options["attn_implementation"],
         datasets=parse_dataset_overrides(options["datasets"]),
         data_dir=options["data_dir"],
         out=options["out"],
+        name=options["name"],
         resume=options["resume"],
         thumbnails=options["thumbnails"],
         judge=judge,
@@ -503,7 +663,7 @@ def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEn
 
     return RunEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say,
         listener=progress,
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
@@ -562,7 +722,8 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
         click.echo(f"run: {result.folder}")
-    _warn_of_frame(result.summary)
+    _name_page(result.folder, to_stderr=as_json)
+    _warn(result.summary)
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
         click.echo(
@@ -574,6 +735,22 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
     return ExitCode.OK
 
 
+def _name_page(run_folder: Path, *, to_stderr: bool) -> None:
+    """Say where a run's page is, and what opens it."""
+    from reports.run_page import PAGE_NAME
+
+    page = run_folder / PAGE_NAME
+    if page.is_file():  # a page that could not be made was told of already
+        click.echo(f"page: {page}", err=to_stderr)
+        _say_how_to_view(run_folder)
+
+
+def _say_how_to_view(place: Path) -> None:
+    import shlex
+
+    click.echo(f"open it with: satori-bench view {shlex.quote(str(place))}", err=True)
+
+
 # --- verbs: scoring without a model -------------------------------------------------------------------------------
 
 
@@ -582,7 +759,9 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
 @_score_options
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the scored lines here.")
 @click.option("--run", "run_root", type=click.Path(file_okay=False, path_type=Path), help="Also make a run folder.")
-@click.option("--name", help="Name of the model or system, for --run; default: the file's name.")
+@click.option(
+    "--name", help="Name of the model or system, and so of the run that --run makes; default: the file's name."
+)
 @_json_option
 def score(
     file: Path,
@@ -620,13 +799,13 @@ def score(
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
     if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
         click.echo("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", err=True)
-    _warn_of_frame(scored.summary)
+    _warn(scored.summary)
     return ExitCode.OK
 
 
-def _warn_of_frame(summary: RunSummary) -> None:
-    """Say when the boxes fit much better in another reading than the one that they were scored in."""
-    if summary.audit is not None and (warning := summary.audit.warning()):
+def _warn(summary: RunSummary) -> None:
+    """Say what one must know before believing the numbers: boxes that fit another reading, texts that are all alike."""
+    for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
@@ -654,23 +833,27 @@ def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | 
     write(run_table(list(summary.tasks.values()), {}, f"{title} · protocol {summary.config.protocol}"), stream)
     if run is not None:
         click.echo(f"run: {run}", err=not table_to_stdout)
+        _name_page(run, to_stderr=not table_to_stdout)
 
 
 @cli.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_name", metavar="RUN")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
 @click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the run's own.")
+@_lookup_option
 @_json_option
-def rescore(run_folder: Path, protocol: str | None, box_frame: str | None, as_json: bool) -> int:
+def rescore(run_name: str, protocol: str | None, box_frame: str | None, out: Path, as_json: bool) -> int:
     """Score a run's stored raw texts again, beside the old scores."""
     from harness.rescore import rescore_run
+    from harness.run_lookup import find_run
     from harness.run_store import load_run
 
+    run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
     _show_reasons(summary.tasks)
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
-    _warn_of_frame(summary)
+    _warn(summary)
     _renew_page(run_folder)
     return ExitCode.OK
 
@@ -698,10 +881,11 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
             click.option("--source-format", type=click.Choice(["shapes", "vqa-verify", "jsonl"]),
                          help="Default: shapes by its name, a file by its columns."),
-            click.option("--limit", type=click.IntRange(1), help="At most N rows of each source (shapes: 4000)."),
+            click.option("--limit", type=SampleCount(), help="At most N rows of each source (shapes: 4000)."),
             click.option("--images", type=click.Path(path_type=Path), help="Folder where image paths lead to."),
-            click.option("--box-frame", type=click.Choice(BOX_FRAMES), default="image_px", show_default=True,
-                         help="What the boxes in the files are; input_px: pixels of the row's width x height."),
+            click.option("--box-frame", type=click.Choice(GOLD_FRAMES),
+                         help="What the boxes in the files are; input_px: pixels of the row's width x height. Default: "
+                         "pixels of the image (image_px), and suspicious of anything else."),
             click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
                          help="Shapes: how large and how hard."),
             click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
@@ -726,7 +910,7 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     """Check training data, file by file and row by row.
 
     SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
-    rows cannot be used.
+    rows cannot be used, or boxes seem to be in another frame.
     """
     import json
 
@@ -737,7 +921,7 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     with _row_progress("rows checked") as on_row:
         check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
     click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
-    return ExitCode.USAGE if check.faulty else ExitCode.OK
+    return ExitCode.USAGE if check.faulty or check.suspect else ExitCode.OK
 
 
 @data.command("build")
@@ -810,6 +994,7 @@ _markdown_option = click.option(
 @click.option("--bundle", is_flag=True, help="Make -o a folder with every text and picture beside the page.")
 @click.option("--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the page.")
 @_markdown_option
+@_lookup_option
 @_seed_option
 @click.option(
     "--on-shared", is_flag=True, help="Subtract on the samples that both have alike, leave out others; no verdict."
@@ -817,6 +1002,7 @@ _markdown_option = click.option(
 @_json_option
 def compare(
     runs: tuple[str, ...],
+    out: Path,
     output: Path | None,
     bundle: bool,
     images: bool,
@@ -827,7 +1013,7 @@ def compare(
 ) -> int:
     """Compare runs sample by sample: the first with each other one.
 
-    FOLDER@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Where samples
+    RUN@PROTOCOL takes a run's later scores (see rescore). Several seeds of one model become one side. Where samples
     are missing or not the same in both, nothing is subtracted unless --on-shared says so. Exits 5 when nothing of a
     pair can be compared.
     """
@@ -836,12 +1022,13 @@ def compare(
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
-    comparison = compare_runs(open_sides(runs), seed=seed, on_shared=on_shared)
+    comparison = compare_runs(open_sides(runs, out), seed=seed, on_shared=on_shared)
     if output is not None:
         from reports.comparison_page import PageOptions, write_comparison_page
 
         page = write_comparison_page(comparison, output, PageOptions(pictures=images, bundle=bundle))
         click.echo(f"page: {page}", err=True)
+        _say_how_to_view(output)
     if markdown is not None:
         _write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
     if as_json:
@@ -856,29 +1043,31 @@ def compare(
 
 def _show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
-    from reports.terminal import printable, write
+    from reports.terminal import write, write_line
     from reports.verdict_text import comparison_table, pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
         for line in pair_lines(comparison, pair):
-            click.echo(printable(line))
+            write_line(line, sys.stdout)
 
 
 @cli.command()
-@click.argument("candidate", type=click.Path(path_type=Path))
-@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The run to hold it to.")
+@click.argument("candidate")
+@click.option("--baseline", required=True, metavar="RUN", help="The run to hold it to.")
 @click.option("--policy", "policy_file", type=click.Path(dir_okay=False, path_type=Path), help="gate.toml.")
 @click.option("--noise", type=click.Path(dir_okay=False, path_type=Path), help="Output of noise --json.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML here.")
 @_markdown_option
 @click.option("--output-format", type=click.Choice(["text", "github"]), default="text", show_default=True)
 @click.option("--exit-zero", is_flag=True, help="Report only: leave with 0 whatever the verdict.")
+@_lookup_option
 @_seed_option
 @_json_option
 def gate(
-    candidate: Path,
-    baseline: Path,
+    candidate: str,
+    baseline: str,
+    out: Path,
     policy_file: Path | None,
     noise: Path | None,
     junit: Path | None,
@@ -897,7 +1086,7 @@ def gate(
     from harness.gate_policy import read_policy
 
     policy = read_policy(policy_file, noise)
-    comparison = compare_runs(open_sides([str(baseline), str(candidate)]), seed=seed)
+    comparison = compare_runs(open_sides([baseline, candidate], out), seed=seed)
     verdict = judge(comparison, policy)
     if junit is not None:
         from reports.junit import verdict_junit
@@ -922,36 +1111,37 @@ def gate(
 
 def _show_verdict(verdict: Verdict) -> None:
     """Print the verdict first, then the table."""
-    from reports.terminal import printable, write
+    from reports.terminal import write, write_line
     from reports.verdict_text import verdict_lines, verdict_table
 
     first, *others = verdict_lines(verdict)
-    click.echo(printable(first))
+    write_line(first, sys.stdout)
     write(verdict_table(verdict), sys.stdout)
     for line in others:
-        click.echo(printable(line))
+        write_line(line, sys.stdout)
 
 
 @cli.command()
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_a2", type=click.Path(path_type=Path))
+@click.argument("run_a")
+@click.argument("run_a2")
+@_lookup_option
 @_seed_option
 @_json_option
-def noise(run_a: Path, run_a2: Path, seed: int, as_json: bool) -> int:
+def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
     from harness.compare import compare_runs, open_sides
     from harness.noise import measure_noise, noise_to_json
-    from reports.terminal import printable, write
+    from reports.terminal import write, write_line
     from reports.verdict_text import noise_table
 
-    comparison = compare_runs(open_sides([str(run_a), str(run_a2)]), seed=seed, on_shared=True)
+    comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed, on_shared=True)
     found = measure_noise(comparison)
     if as_json:
         _print_json(noise_to_json(comparison, found))
     else:
         write(noise_table(found.tasks), sys.stdout)
         for note in found.notes:
-            click.echo(printable(f"note: {note}"))
+            write_line(f"note: {note}", sys.stdout)
     return ExitCode.OK
 
 
@@ -974,7 +1164,7 @@ def _write_file(path: Path, content: bytes) -> None:
 
 
 @cli.command()
-@click.argument("run_folders", nargs=-1, required=True, metavar="RUNS...", type=click.Path(path_type=Path))
+@click.argument("run_names", nargs=-1, required=True, metavar="RUNS...")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the site."
 )
@@ -982,20 +1172,24 @@ def _write_file(path: Path, content: bytes) -> None:
 @click.option(
     "--images/--no-images", default=True, show_default=True, help="Whether thumbnails go with the runs' pages."
 )
+@_lookup_option
 @_seed_option
 @_json_option
 def leaderboard(
-    run_folders: tuple[Path, ...], output: Path, allow_partial: bool, images: bool, seed: int, as_json: bool
+    run_names: tuple[str, ...], output: Path, allow_partial: bool, images: bool, out: Path, seed: int, as_json: bool
 ) -> int:
     """Make a static site of many runs: index.html, leaderboard.json, leaderboard.csv and the runs' own pages.
 
-    RUNS are run folders, or folders of run folders.
+    RUNS are runs, or folders of run folders.
     """
+    from harness.run_lookup import find_run
     from reports.leaderboard import leaderboard_json, rank_board, read_leaderboard
     from reports.leaderboard_page import write_leaderboard
     from reports.terminal import printable
 
-    board = rank_board(read_leaderboard(run_folders, allow_partial=allow_partial), seed=seed)
+    board = rank_board(
+        read_leaderboard([find_run(name, out) for name in run_names], allow_partial=allow_partial), seed=seed
+    )
     page = write_leaderboard(board, output, pictures=images)
     for name, reason in board.barred:
         click.echo(printable(f"left out: {name}: {reason}"), err=True)
@@ -1003,7 +1197,54 @@ def leaderboard(
         _print_json(leaderboard_json(board))
     else:
         click.echo(str(page))
+    _say_how_to_view(output)
     return ExitCode.OK
+
+
+# --- verbs: looking at pages ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("name", metavar="RUN|PAGE")
+@click.option("--port", type=click.IntRange(0, 65535), help="Serve it there, to this machine only; 0: a free one.")
+@click.option("--no-browser", is_flag=True, help="Open nothing: serve the page and print its address.")
+@_lookup_option
+def view(name: str, port: int | None, no_browser: bool, out: Path) -> int:
+    """Open the page of a run, a comparison, a leaderboard or a loop.
+
+    Where there is no browser, or with --port, a small server gives the page to this machine alone (127.0.0.1), until
+    Ctrl-C.
+    """
+    from harness.run_lookup import find_run
+    from reports.view import PageServer, open_in_browser, page_of, site_of
+
+    page = page_of(find_run(name, out))
+    served = no_browser or port is not None
+    if not served and open_in_browser(page.resolve().as_uri(), os.environ):
+        click.echo(str(page))
+        return ExitCode.OK
+    with PageServer(site_of(page), port or 0) as server:
+        try:
+            _serve(server, page, browser=not no_browser)
+        except KeyboardInterrupt:
+            click.echo("ended", err=True)
+    return ExitCode.OK
+
+
+def _serve(server: PageServer, page: Path, *, browser: bool) -> None:
+    """Give a page until Ctrl-C."""
+    from reports.view import open_in_browser
+
+    click.echo(server.address)
+    click.echo(
+        f"serving {page} to this machine until Ctrl-C; from another one first: "
+        f"ssh -L {server.server_port}:127.0.0.1:{server.server_port} HOST",
+        err=True,
+    )
+    sys.stdout.flush()
+    if browser:
+        open_in_browser(server.address, os.environ)
+    server.serve_forever()
 
 
 # --- verbs: looking things up -------------------------------------------------------------------------------------
@@ -1020,6 +1261,7 @@ def tasks_list(as_json: bool) -> int:
     """List tasks and groups."""
     import json
 
+    from reports.terminal import write_line
     from tasks.catalog import BENCHMARKS, GROUPS
 
     if as_json:
@@ -1028,9 +1270,9 @@ def tasks_list(as_json: bool) -> int:
         return ExitCode.OK
     width = max(len(name) for name in [*BENCHMARKS, *GROUPS])
     for name, item in BENCHMARKS.items():
-        click.echo(f"{name:<{width}}  {item.title}  ({item.headline})")
+        write_line(f"{name:<{width}}  {item.title}  ({item.headline})", sys.stdout)
     for name, members in GROUPS.items():
-        click.echo(f"{name:<{width}}  group: {', '.join(members)}")
+        write_line(f"{name:<{width}}  group: {', '.join(members)}", sys.stdout)
     return ExitCode.OK
 
 
@@ -1135,51 +1377,49 @@ def runs() -> None:
 
 
 @runs.command("list")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @_out_option
 @_json_option
-def runs_list(out: Path, as_json: bool) -> int:
-    """List the runs of a folder."""
-    import json
+@click.pass_context
+def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool) -> int:
+    """List the runs of FOLDER (default: --out), those begun last at the end.
 
-    from harness.run_store import list_runs
-    from reports.terminal import plain_table, write
+    What stands under `run` names the run to every verb. `limited`: asked with --limit; `unfinished`: the command that
+    began it goes on with it.
+    """
+    from reports.run_list import listed_runs, runs_json, runs_table
+    from reports.terminal import write
 
-    found = list_runs(out)
+    if folder is not None and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+        raise ConfigError(f"runs list takes one folder: {folder}, or --out {out}")
+    place = folder or out
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}; runs lie in runs/ unless --out named another one")
+    found = listed_runs(place)
     if as_json:
-        entries = [
-            {
-                "run": str(info.path),
-                "state": info.state,
-                "model": info.manifest.model if info.manifest else None,
-                "tasks": list(info.manifest.tasks) if info.manifest else [],
-                "problem": info.problem,
-            }
-            for info in found
-        ]
-        click.echo(json.dumps({"schema": 1, "runs": entries}, indent=2))
-        return ExitCode.OK
-    rows: list[Sequence[str]] = []
-    for info in found:
-        manifest = info.manifest
-        state = info.state + (" (limited)" if manifest is not None and manifest.partial else "")
-        what = [manifest.model, manifest.format, manifest.protocol, ", ".join(manifest.tasks)] if manifest else []
-        rows.append([info.path.name, state, *(what or ["", "", "", info.problem or ""])])
-    write(plain_table(["run", "state", "model", "format", "protocol", "tasks"], rows), sys.stdout)
+        _print_json(runs_json(found))
+    elif found:
+        write(runs_table(found), sys.stdout)
+    else:
+        click.echo(f"no runs in {place}", err=True)
     return ExitCode.OK
 
 
 @runs.command("show")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_name", metavar="RUN")
+@_lookup_option
 @_json_option
-def runs_show(run_folder: Path, as_json: bool) -> int:
+def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     """Show a run's manifest and scores."""
     import json
 
     from harness.manifest import manifest_to_json
     from harness.rescore import config_of
+    from harness.run_lookup import find_run
     from harness.run_store import load_run
     from harness.run_summary import summarise_records
 
+    run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
     manifest = manifest_to_json(stored.manifest)
     if as_json:
@@ -1193,20 +1433,27 @@ def runs_show(run_folder: Path, as_json: bool) -> int:
 
 
 @runs.command("page")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-def runs_page(run_folder: Path) -> int:
+@click.argument("run_name", metavar="RUN")
+@_lookup_option
+def runs_page(run_name: str, out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
+    from harness.run_lookup import find_run
+
+    run_folder = find_run(run_name, out)
     _renew_page(run_folder)
     click.echo(str(run_folder / "index.html"))
     return ExitCode.OK
 
 
 @runs.command("verify")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-def runs_verify(run_folder: Path) -> int:
+@click.argument("run_name", metavar="RUN")
+@_lookup_option
+def runs_verify(run_name: str, out: Path) -> int:
     """Check a run's checksums, counts and keys."""
+    from harness.run_lookup import find_run
     from harness.run_verify import verify_run
 
+    run_folder = find_run(run_name, out)
     problems = verify_run(run_folder)
     for problem in problems:
         click.echo(problem)
@@ -1252,6 +1499,13 @@ def doctor(
 # --- verbs: training ----------------------------------------------------------------------------------------------
 
 
+_gpu_option = click.option(
+    "--gpu-gib",
+    type=click.FloatRange(0, min_open=True),
+    help="Memory of a GPU that --dry-run plans for; default: the GPU here, or an 80 GB one.",
+)
+
+
 @cli.group()
 def train() -> None:
     """Make the next checkpoint: a cold start (sft), then reinforcement learning with the scorer's rewards (grpo)."""
@@ -1260,7 +1514,8 @@ def train() -> None:
 @train.command("sft")
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
 @click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
-@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
 def train_sft(ctx: click.Context, **options: Any) -> int:
@@ -1271,7 +1526,8 @@ def train_sft(ctx: click.Context, **options: Any) -> int:
 @train.command("grpo")
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the stage's settings.")
 @click.option("--profile", type=click.Choice(_PROFILE_NAMES), help="Machine; in place of the file's.")
-@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the launch command, algebra, memory and arguments; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
 def train_grpo(ctx: click.Context, **options: Any) -> int:
@@ -1279,7 +1535,16 @@ def train_grpo(ctx: click.Context, **options: Any) -> int:
     return _train(ctx, "grpo", **options)
 
 
-def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, dry_run: bool, as_json: bool) -> int:
+def _train(
+    ctx: click.Context,
+    stage: str,
+    *,
+    file: Path,
+    profile: str | None,
+    dry_run: bool,
+    gpu_gib: float | None,
+    as_json: bool,
+) -> int:
     """Read the settings, then plan, launch or train."""
     import json
 
@@ -1289,20 +1554,30 @@ def _train(ctx: click.Context, stage: str, *, file: Path, profile: str | None, d
     settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
     _quiet_libraries(debug=ctx.obj["debug"])
     from training.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.machine import check_machine, this_machine
     from training.profiles import PROFILES
 
-    launched = PROFILES[settings.profile].launch is not None
-    if dry_run or (launched and not is_launched()):
-        plan = plan_launch(settings, file)
-        if launched:
-            write_launch_file(plan, settings)
-        if dry_run:
-            _show_launch(plan, as_json=as_json)
-            return ExitCode.OK
-        return launch(plan)
-    from reports.progress import RunProgress
+    machine = this_machine(gpu_gib)
+    if dry_run:
+        _show_launch(plan_launch(settings, file, machine), as_json=as_json)
+        return ExitCode.OK
+    from training.train import check_inputs, process_rank
     from training.train import train as train_stage
 
+    if not is_launched():
+        check_machine(settings, machine)
+        check_inputs(settings)
+        plan = plan_launch(settings, file, machine)
+        if plan.memory.fits is False:
+            click.echo("\n".join(["warning: the memory may not do.", *plan.memory.lines]), err=True)
+        if PROFILES[settings.profile].launch is not None:
+            write_launch_file(plan, settings)
+            return launch(plan)
+    from reports.progress import RunProgress
+
+    if process_rank() > 0:  # the first of several processes speaks for all
+        train_stage(settings, _train_environment(None))
+        return ExitCode.OK
     with RunProgress(sys.stderr) as progress:
         trained = train_stage(settings, _train_environment(progress))
     facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
@@ -1320,15 +1595,15 @@ def _show_launch(plan: Any, *, as_json: bool) -> None:
         return
     variables = [f"{name}={value}" for name, value in plan.environment.items()]
     click.echo(" ".join([*variables, shlex.join(plan.command)]))
-    for line in (*plan.algebra, *plan.memory, *plan.notes):
+    for line in (*plan.algebra, *plan.memory.lines, *plan.notes):
         click.echo(line)
     for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
         if table is not None:
             click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
 
 
-def _train_environment(progress: Any) -> Any:
-    """Return what training takes from its surroundings."""
+def _train_environment(progress: RunProgress | None) -> Any:
+    """Return what training takes from its surroundings; without a listener nothing is said either."""
     from datetime import UTC, datetime
     from importlib import metadata
 
@@ -1338,7 +1613,7 @@ def _train_environment(progress: Any) -> Any:
 
     return TrainEnvironment(
         now=lambda: datetime.now(UTC),
-        say=lambda text: click.echo(text, err=True),
+        say=progress.say if progress is not None else lambda _: None,
         packages={**package_versions(), "trl": metadata.version("trl")},
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
         watch=Watch(listener=progress),
@@ -1347,15 +1622,37 @@ def _train_environment(progress: Any) -> Any:
 
 @cli.command()
 @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="TOML of the loop.")
+@click.option("--dry-run", is_flag=True, help="Print each step with its algebra and memory; write nothing.")
+@_gpu_option
 @_json_option
 @click.pass_context
-def loop(ctx: click.Context, file: Path, as_json: bool) -> int:
+def loop(ctx: click.Context, file: Path, dry_run: bool, gpu_gib: float | None, as_json: bool) -> int:
     """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
     from training.loop_settings import read_loop
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
+    if dry_run:
+        _show_outlook(settings, gpu_gib, as_json=as_json)
+        return ExitCode.OK
     return _run_loop(settings, as_json=as_json)
+
+
+def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
+    """Print what a loop would do."""
+    import json
+
+    from training.loop_dry_run import outlook
+    from training.machine import this_machine
+
+    found = outlook(settings, this_machine(gpu_gib))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+        return
+    for heading, *facts in found.steps:
+        click.echo("\n".join([heading, *(f"    {fact}" for fact in facts)]))
+    for note in found.notes:
+        click.echo(note)
 
 
 def _run_loop(settings: Any, *, as_json: bool) -> int:
@@ -1367,18 +1664,24 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from reports.progress import RunProgress
     from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
+    from training.loop_plan import DataPaths, plan_loop, stages_of
+    from training.machine import check_machine, this_machine
 
+    machine = this_machine()
+    for stage in stages_of(plan_loop(settings, DataPaths(settings.data.sft, settings.data.grpo))):
+        check_machine(stage, machine)
     said: set[str] = set()
 
-    def say_once(text: str) -> None:
-        """Say what was decided about a checkpoint once, not at each of its benchmarks."""
-        if text not in said:
-            click.echo(text, err=True)
-        said.add(text)
-
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+
+        def say_once(text: str) -> None:
+            """Say what was decided about a checkpoint once, not at each of its benchmarks."""
+            if text not in said:
+                progress.say(text)
+            said.add(text)
+
         run_environment = replace(_run_environment(progress, interruption), say=say_once)
-        environment = LoopEnvironment(_train_environment(progress), run_environment, _write_loop_page)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
         click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)
@@ -1386,6 +1689,7 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     for title, rows in result.tables():
         write(loop_table(title, rows), sys.stdout)
     click.echo(f"loop: {result.folder} (page: {result.folder / 'index.html'})")
+    _say_how_to_view(result.folder)
     return ExitCode.OK
 
 

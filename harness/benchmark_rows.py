@@ -26,7 +26,15 @@ from harness.comparison import (
     SideScore,
 )
 from harness.grounding import PlacedAnswers, ground
-from harness.intervals import CodeArray, FloatArray, Interval, bootstrap_interval, cluster_codes, mean_interval
+from harness.intervals import (
+    CodeArray,
+    FloatArray,
+    Interval,
+    bootstrap_interval,
+    cluster_codes,
+    mean_interval,
+    sum_of_means_interval,
+)
 from harness.paired import Combine, PairedDifference, PairedSums, Units, paired_difference, paired_statistic
 from harness.run_summary import MOST_UNEXPLAINED
 from harness.run_table import TASKS_WITH_EXTRA, RunTable, picked
@@ -497,10 +505,13 @@ class _RowMaker:
             value = float(values.mean())
             interval = mean_interval(values, units.clusters, binary=binary, seed=self._seed, bounds=units.bounds)
             return _score(value, interval, len(values), metric.factor)
-        sums, combine, strata = _sums(metric, units, values, parts)
-        interval = bootstrap_interval(
-            lambda counts: combine(counts @ sums), len(sums), seed=self._seed, bounds=(0.0, span), strata=strata
-        )
+        sums, combine, _ = _sums(metric, units, values, parts)
+        if metric.parts == "categories":
+            interval = sum_of_means_interval(values, parts, bounds=(0.0, span))
+        else:
+            interval = bootstrap_interval(
+                lambda counts: combine(counts @ sums), len(sums), seed=self._seed, bounds=(0.0, span)
+            )
         return _score(float(combine(sums.sum(axis=0, keepdims=True))[0]), interval, len(values), 1.0)
 
 

@@ -44,6 +44,7 @@ from harness.intervals import CodeArray, FloatArray, cluster_codes
 from harness.paired import benjamini_hochberg, holm
 from harness.provenance import provenance, run_facts, runs_comparability, task_comparability
 from harness.resampling import FLIP_DRAWS
+from harness.run_lookup import RUNS, find_scores
 from harness.run_store import StoredRun, load_run
 from harness.run_table import RunTable, picked, read_run_table
 from harness.sample_columns import SCORED_COLUMNS
@@ -69,14 +70,18 @@ class SideSpec:
 # --- what to compare ----------------------------------------------------------------------------------------------
 
 
-def open_sides(names: Sequence[str]) -> list[SideSpec]:
-    """Open what a command names: run folders, `FOLDER@PROTOCOL` for later scores; seeds of one model become one side.
+def open_sides(names: Sequence[str], root: Path = RUNS) -> list[SideSpec]:
+    """Open what a command names: runs, `RUN@PROTOCOL` for later scores; seeds of one model become one side.
+
+    Args:
+        names: What `harness.run_lookup` finds.
+        root: The folder in which names are looked up.
 
     Raises:
-        ConfigError: Fewer than two, or the same one twice.
+        ConfigError: Fewer than two, the same one twice, or a name that means no run or several.
         UserError: A folder is no finished run.
     """
-    opened = [_open(name) for name in names]
+    opened = [_open(name, root) for name in names]
     if len({(run.path.resolve(), protocol) for run, protocol in opened}) < len(opened):
         raise ConfigError("a run is named twice: compare a run with another one, or FOLDER@PROTOCOL with its rescore")
     if len(opened) < 2:
@@ -93,13 +98,11 @@ def open_sides(names: Sequence[str]) -> list[SideSpec]:
     ]
 
 
-def _open(name: str) -> tuple[StoredRun, Protocol | None]:
-    path, _, ending = name.rpartition("@")
-    if path and ending in PROTOCOLS and not Path(name).exists():
-        run = load_run(Path(path))
-        protocol: Protocol = ending
-        return run, None if protocol == run.manifest.protocol and protocol not in run.rescored else protocol
-    return load_run(Path(name)), None
+def _open(name: str, root: Path) -> tuple[StoredRun, Protocol | None]:
+    path, protocol = find_scores(name, root)
+    run = load_run(path)
+    first = protocol == run.manifest.protocol and protocol not in run.rescored
+    return run, None if first else protocol
 
 
 def _seedless(run: StoredRun, protocol: Protocol | None) -> object:

@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+_LEAST_BEGINNING = 3
+"""Letters from which on the beginning of a word is taken for a hint at the whole."""
+
+
+_LONGEST_WORD = 100
+"""A longer text is no misspelt name, and would take long to compare."""
+
 
 class ExitCode(IntEnum):
     """What the command's exit code says; stored nowhere, but scripts rely on it."""
@@ -49,5 +56,10 @@ def did_you_mean(word: str, known: list[str]) -> str:
     """Return ` Did you mean 'x'?` for the nearest known word, or the empty text when none is near."""
     import difflib  # noqa: PLC0415 - only a typo needs it
 
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    if len(word) > _LONGEST_WORD:
+        return ""
+    lowered = {name.lower(): name for name in reversed(known)}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    if not near and len(word) >= _LEAST_BEGINNING:  # `temp` is far from `temperature` by letters alone
+        near = [name for name in lowered if name.startswith(word.lower()) or word.lower().startswith(f"{name}_")]
+    return f" Did you mean {lowered[near[0]]!r}?" if len(near) == 1 else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from PIL import Image
 
 from harness.frames import smart_resize
+from harness.pictures import upright
 from harness.values import PixelLimits, Size
 
 _MAX_ROUNDS = 8
@@ -55,7 +56,7 @@ def fit_to_grid(image: Image.Image, limits: PixelLimits | None) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in 8-bit RGB, an RGB image as it is: what a model sees, and what a page shows of it.
+    """Return the image upright in 8-bit RGB, such an image as it is: what a model sees, and what a page shows of it.
 
     Transparency is laid on white: dropping alpha would show whatever hides below it. Grey levels beyond 8 bits are
     scaled down, where Pillow would cut them off at 255 and leave a nearly white image:
@@ -66,6 +67,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     A range always includes 0, so that only negative levels are darker than 0.
     """
+    image = upright(image)
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return _to_8_bits(image).convert("RGB")
     if image.has_transparency_data:

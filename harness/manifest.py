@@ -114,6 +114,8 @@ class Manifest:
     """Whether the texts were made elsewhere (`score --run`, imports)."""
     judge: str | None = None
     """Name of the judge model; None without one."""
+    name: str | None = None
+    """What a person called the run (`run --name`); None: its folder is named after the model."""
     protocol_hash: str = ""
     """See `stamp_hashes`."""
     run_key: str = ""
@@ -255,6 +257,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
         "partial": manifest.partial,
         "predictions_only": manifest.predictions_only,
         "judge": manifest.judge,
+        "name": manifest.name,
         "protocol_hash": manifest.protocol_hash,
         "run_key": manifest.run_key,
     }
@@ -399,6 +402,7 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
         partial=fields.flag("partial"),
         predictions_only=fields.flag("predictions_only"),
         judge=fields.optional_text("judge"),
+        name=fields.optional_text("name"),
         protocol_hash=fields.text("protocol_hash"),
         run_key=fields.text("run_key"),
     )

@@ -14,6 +14,7 @@ import abc
 import gc
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,8 +30,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from harness.decoding import Decoding, read_decoding
+from harness.device_options import read_batch_size
 from harness.errors import ConfigError
 from harness.image_grid import fit_to_grid, to_rgb
+from harness.pictures import read_picture
 from harness.recorder import Recorder
 from harness.values import Generation, PixelLimits, Size
 
@@ -64,10 +67,8 @@ class ImageAtPath:
     """Where the file lies."""
 
     def open(self) -> Image.Image:
-        """Return the decoded image."""
-        with Image.open(self.path) as image:
-            image.load()
-            return image
+        """Return the decoded image, upright; raises UnreadablePictureError."""
+        return read_picture(self.path)
 
 
 Part: TypeAlias = str | Image.Image | ImageHandle
@@ -163,14 +164,21 @@ class RecordingModel(lmms, abc.ABC):
         self.batch_guard: Callable[[], AbstractContextManager[object]] = nullcontext
         """Holds each batch, from generating to recording; an interruption waits for its end."""
         self.batch_size = min(size, self._max_batch_size or size)
+        self._has_answered = False
+        self._refusals: list[str] = []
 
     @abc.abstractmethod
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
         """Return one generation per prompt, in order.
 
         All prompts share one `decoding`, and either all or none of them have images. Out-of-memory errors may be
-        raised: the batch is asked again in halves. Any other error ends the run.
+        raised: the batch is asked again in halves. So is it after an error that `refusal` has a reason for, until the
+        samples are found that it comes from. Any other error ends the run.
         """
+
+    def refusal(self, error: Exception) -> str | None:  # noqa: ARG002 - for backends that can tell
+        """Return why a sample is not answered that ended in this error alone; None when the error ends the run."""
+        return None
 
     def sent_text(self, prompt: Prompt) -> str:
         """Return the prompt as it is sent, with marks for its pictures: here turn by turn, as a server gets it."""
@@ -192,7 +200,8 @@ class RecordingModel(lmms, abc.ABC):
         """Answer every request; results come in request order.
 
         Raises:
-            ConfigError: a generation argument or a message cannot be understood.
+            ConfigError: a generation argument or a message cannot be understood, or every sample that was asked is
+                refused for the same reason.
         """
         asks = list(self._read_requests(requests))
         results: dict[int, GenerationResult] = {}
@@ -201,6 +210,7 @@ class RecordingModel(lmms, abc.ABC):
         for ask in asks:
             done = self.recorder.lookup(ask.task, ask.doc_id) if self.recorder and not ask.repeat else None
             if done is not None:
+                self._has_answered = True
                 results[ask.position] = _result(done)
             elif ask.repeat and not ask.decoding.sampled:
                 continue  # greedy answers to one document are the same: asked once, copied below
@@ -213,6 +223,7 @@ class RecordingModel(lmms, abc.ABC):
             for ask, generation in self._answer(todo):
                 results[ask.position] = _result(generation)
                 bar.update()
+        self._check_refusals(least=1)
         return [
             results[ask.position if ask.position in results else first_positions[ask.task, ask.split, ask.doc_id]]
             for ask in asks
@@ -302,7 +313,7 @@ class RecordingModel(lmms, abc.ABC):
         while start < len(prompts):
             piece = prompts[start : start + self.batch_size]
             with self.batch_guard():
-                generations = self._generate_if_it_fits([prompt for _, prompt in piece])
+                generations = self._generate([prompt for _, prompt in piece])
                 if generations is None:
                     continue  # the batch size was halved
                 recorded = [
@@ -315,25 +326,57 @@ class RecordingModel(lmms, abc.ABC):
                 ]
             yield from recorded
             start += len(piece)
+            self._check_refusals(least=_SMALLEST_WINDOW)
 
-    def _generate_if_it_fits(self, prompts: list[Prompt]) -> list[Generation] | None:
-        """Generate one batch; when memory runs out, halve the batch size for good and return None."""
+    def _generate(self, prompts: list[Prompt]) -> list[Generation] | None:
+        """Generate one batch, in ever smaller parts where a sample in it is refused.
+
+        When memory runs out, the batch size is halved for good and None returned.
+        """
         try:
-            return self.generate_batch(prompts)
+            generations = self.generate_batch(prompts)
         except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(prompts) == 1:
-                width, height = prompts[0].images[0].size if prompts[0].images else (0, 0)
-                raise ConfigError(
-                    f"out of memory on a single sample ({prompts[0].task} row {prompts[0].doc_id}, image "
-                    f"{width}x{height} as the model sees it): lower --max-pixels or --max-new-tokens ({error})"
-                ) from error
+            if is_out_of_memory(error):
+                _refuse_single(prompts, error)
+                fits = False
+            else:
+                reason = self.refusal(error)
+                if reason is None:
+                    raise
+                if len(prompts) == 1:
+                    logger.warning("%s row %d is not answered: %s", prompts[0].task, prompts[0].doc_id, reason)
+                    self._refusals.append(reason)
+                    return [Generation(text="", error=reason)]
+                fits = True
+        else:
+            self._has_answered = True
+            return generations
         # Outside of the handler, so that the error no longer holds the batch's tensors.
-        self.batch_size = len(prompts) // 2
-        logger.warning("out of memory with a batch of %d: going on with %d", len(prompts), self.batch_size)
         self.release_memory()
+        middle = len(prompts) // 2
+        if fits:
+            halves = [self._generate(prompts[:middle]), self._generate(prompts[middle:])]
+            found = [half for half in halves if half is not None]
+            return [generation for half in found for generation in half] if len(found) == len(halves) else None
+        self.batch_size = middle
+        logger.warning("out of memory with a batch of %d: going on with %d", len(prompts), self.batch_size)
         return None
+
+    def _check_refusals(self, *, least: int) -> None:
+        """End the run when at least so many samples were refused alike and none was ever answered.
+
+        Raises:
+            ConfigError: that is so; nothing of such a run would be a result.
+        """
+        if self._has_answered or len(self._refusals) < least:
+            return
+        # Counts and sizes differ from sample to sample; what is left of a message is its kind.
+        kinds = {re.sub(r"\d+", "#", reason) for reason in self._refusals}
+        if len(kinds) == 1:
+            raise ConfigError(
+                f"every sample is refused for the same reason ({len(self._refusals)} asked, none answered): "
+                f"{self._refusals[0]}. Mend it in the checkpoint or the data; the same command then asks them again"
+            )
 
     def _open(self, part: Part) -> Part:
         """Return text as it is, and an image opened, in RGB and at the model's grid size."""
@@ -439,13 +482,26 @@ def _read_part(part: object, where: str) -> Part:
     )
 
 
+def _refuse_single(prompts: Sequence[Prompt], error: Exception) -> None:
+    """Raise ConfigError where memory ran out on a single sample: no smaller batch can be tried."""
+    if len(prompts) == 1:
+        width, height = prompts[0].images[0].size if prompts[0].images else (0, 0)
+        raise ConfigError(
+            f"out of memory on a single sample ({prompts[0].task} row {prompts[0].doc_id}, image "
+            f"{width}x{height} as the model sees it): lower --max-pixels or --max-new-tokens ({error})"
+        ) from error
+
+
 def _read_batch_size(value: int | str, name: str) -> int:
-    """Return a batch size."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 7:
-        value = int(value)
-    if isinstance(value, str | bool) or value < 1:
+    """Return a batch size.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    size = read_batch_size(value)
+    if size is None:
         raise ConfigError(f"{name} is {value!r}; give a whole number of at least 1, or auto for batch_size")
-    return value
+    return size
 
 
 def _window(todo: Sequence[Ask], start: int, batch_size: int) -> Sequence[Ask]:

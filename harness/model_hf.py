@@ -14,14 +14,19 @@ in the batch, and in which order, changes an answer no more than it changes a gr
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, cast
+from pathlib import Path
+from typing import Protocol, TypedDict, cast
 
 import torch
+from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import __version__ as transformers_version
 from transformers.generation.logits_process import (
     LogitsProcessor,
     LogitsProcessorList,
@@ -31,10 +36,14 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from harness.checkpoint import Checkpoint, CheckpointError, inspect_checkpoint, override_limits
+from harness.checkpoint import Checkpoint, inspect_checkpoint, override_limits
+from harness.checkpoint_files import CheckpointError
 from harness.decoding import Decoding, cut_at_stop, sample_seed
-from harness.errors import ConfigError
-from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn
+from harness.device_options import DTYPES, check_device_options
+from harness.errors import ConfigError, IncompleteError, UserError
+from harness.image_grid import fit_to_grid
+from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
+from harness.processor_files import assemble
 from harness.surroundings import MARK_TOKENS
 from harness.values import Generation, PixelLimits, Size
 
@@ -55,6 +64,16 @@ _PLACEHOLDER_IDS = (
 )
 """Where configurations keep the tokens that stand for or surround pictures."""
 _PROBE = "satori-bench-system-probe"
+_TRIAL_SIDE_PX = 224
+"""Side of the picture in the question that is asked before all others: every family takes it."""
+_SAME_LOGITS = 0.01
+"""Share of the largest logit by which logits that are all the same differ at most: the rounding of bfloat16. Those of a
+model that says anything, trained or not, differ by as much as they are large."""
+_OF_OTHERS = (
+    "Processor, chat template, configuration and weights may not be of one model: compare them with those of its base"
+)
+_OR_ATTENTION = "; or the attention is not for this family: try --attn-implementation eager"
+"""What may be wrong with a checkpoint that cannot answer a first question."""
 _GIB = 1 << 30
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
@@ -111,6 +130,7 @@ class _Processor(Protocol):
 
     tokenizer: _Tokenizer
     image_processor: _ImageProcessor
+    chat_template: object
 
     def apply_chat_template(
         self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool
@@ -125,6 +145,13 @@ class _Rows(Protocol):
     def tolist(self) -> list[list[int]]: ...
 
 
+class _LoadingInfo(TypedDict):
+    """What transformers says of a load."""
+
+    missing_keys: Iterable[str]
+    mismatched_keys: Iterable[tuple[str, tuple[int, ...], tuple[int, ...]]]
+
+
 class _Ends(Protocol):
     """What is kept of a checkpoint's generation configuration."""
 
@@ -137,6 +164,19 @@ class _AdapterLoader(Protocol):
     def from_pretrained(self, model: torch.nn.Module, model_id: str) -> _Adapted: ...
 
 
+class _TokenLayers(Protocol):
+    """A model that tells by which layers tokens go in and come out."""
+
+    def get_input_embeddings(self) -> object: ...
+    def get_output_embeddings(self) -> object: ...
+
+
+class _Resizable(Protocol):
+    """A model whose embeddings can be given other rows."""
+
+    def resize_token_embeddings(self, new_num_tokens: int, *, mean_resizing: bool) -> object: ...
+
+
 class _Adapted(Protocol):
     """A model with its adapter on top."""
 
@@ -146,6 +186,8 @@ class _Adapted(Protocol):
 class _Config(Protocol):
     """What is used of a model configuration."""
 
+    tie_word_embeddings: bool
+
     def get_text_config(self) -> _TextConfig: ...
     def to_dict(self) -> dict[str, object]: ...
 
@@ -154,6 +196,7 @@ class _TextConfig(Protocol):
     """What is used of the configuration of a model's text half."""
 
     vocab_size: int
+    tie_word_embeddings: bool
 
 
 class _Model(Protocol):
@@ -194,6 +237,46 @@ class SeededSampling(LogitsProcessor):
         return scores - torch.stack(rows).clamp_min(torch.finfo(scores.dtype).tiny).log()
 
 
+class BrokenLogitsError(RuntimeError):
+    """A model's logits tell no token from another: the text that follows from them says nothing about the model."""
+
+
+class LogitWatch(LogitsProcessor):
+    """Looks for logits that no token can be chosen by; what it sees stays on the device until it is asked.
+
+    NaN and infinity come of weights that hold such values, or of a number format that overflows; logits that are all
+    the same of weights that are all zero, or all one value. Greedy search would write one token for ever.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._infinite: torch.Tensor | None = None
+        self._constant: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - the interface
+        """Look at `scores` (rows, vocabulary), in which suppressed tokens are at minus infinity; change nothing."""
+        # The largest of a row is NaN where any is, and minus infinity where all are.
+        highest = scores.amax(dim=-1)
+        infinite = (~torch.isfinite(highest)).any()
+        if self._constant is None:
+            lowest = torch.where(scores == float("-inf"), highest.unsqueeze(-1), scores).amin(dim=-1)
+            largest = torch.maximum(highest.abs(), lowest.abs())
+            self._constant = (highest - lowest <= _SAME_LOGITS * largest).any()
+        self._infinite = infinite if self._infinite is None else self._infinite | infinite
+        return scores
+
+    def check(self) -> None:
+        """Say what was seen.
+
+        Raises:
+            BrokenLogitsError: a row's logits were not finite at any step, or all the same at the first.
+        """
+        if self._infinite is not None and bool(self._infinite):
+            raise BrokenLogitsError("the model's logits are no finite numbers (NaN or infinite)")
+        if self._constant is not None and bool(self._constant):
+            raise BrokenLogitsError("the model's logits are the same for every token")
+
+
 class SatoriHF(RecordingModel):
     """A transformers checkpoint as an lmms-eval chat model."""
 
@@ -207,7 +290,7 @@ class SatoriHF(RecordingModel):
         max_batch_size: int | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
-        attn_implementation: str = "sdpa",
+        attn_implementation: str | None = None,
         trust_remote_code: bool = False,
         revision: str | None = None,
         seed: int = 0,
@@ -215,28 +298,35 @@ class SatoriHF(RecordingModel):
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
         Args:
-            pretrained: Checkpoint folder, hub id, or LoRA adapter folder (merged into its base).
+            pretrained: Checkpoint folder, hub id, or adapter folder (merged into its base).
             device: `auto` (a GPU if there is one), or as torch writes it.
             dtype: `auto` (bfloat16 on a GPU that has it, else float16; float32 on a CPU), or as torch writes it.
             batch_size: Samples a batch, or `auto`: a guess that halves when memory runs out.
             max_batch_size: Upper bound for `auto`.
             min_pixels: Replaces the checkpoint's lower pixel limit.
             max_pixels: Replaces the checkpoint's upper pixel limit.
-            attn_implementation: As in transformers.
+            attn_implementation: As in transformers; None leaves it to transformers, which knows what a family bears.
             trust_remote_code: Whether code that comes with the checkpoint may run.
             revision: Of a hub id.
             seed: Of sampled decoding.
 
         Raises:
-            CheckpointError: the checkpoint cannot be evaluated.
+            CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
             ConfigError: device, dtype, batch size or pixel limits are wrong.
         """
+        check_device_options(device, dtype, batch_size, attn_implementation)
         super().__init__(batch_size=batch_size, max_batch_size=max_batch_size)
         self.device = choose_device(device)
-        self.checkpoint = inspect_checkpoint(pretrained, revision=revision)
+        self.checkpoint = inspect_checkpoint(pretrained, revision=revision, trust_remote_code=trust_remote_code)
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
         self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        tokenizer = self._processor.tokenizer
+        self._hidden_ids = _hidden_ids(tokenizer)
+        self._placeholders = _placeholder_texts(self._processor)
+        self._has_system_role = has_system_role(self._processor)
+        with _cannot_answer(self.checkpoint, "its processor makes no input", _OF_OTHERS):
+            self.model_inputs([self._trial])
         self._model = _load_model(
             self.checkpoint,
             self.device,
@@ -244,15 +334,35 @@ class SatoriHF(RecordingModel):
             attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
-        tokenizer = self._processor.tokenizer
         self._end_ids = end_ids(self._model, tokenizer)
-        neutral = GenerationConfig(eos_token_id=sorted(self._end_ids), pad_token_id=tokenizer.pad_token_id)
+        neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
         self._model.generation_config = cast("_Ends", neutral)
         self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
-        self._hidden_ids = _hidden_ids(tokenizer)
-        self._placeholders = _placeholder_texts(self._processor)
-        self._has_system_role = has_system_role(self._processor)
+        with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
+            self.write_batch([self._trial])
         self.start_batches_at(_guess_batch_size(self.device))
+
+    @property
+    def _trial(self) -> Prompt:
+        """The question that is asked before all others: what fails on it would fail on every sample."""
+        picture = Image.linear_gradient("L").resize((_TRIAL_SIDE_PX, _TRIAL_SIDE_PX)).convert("RGB")
+        turn = Turn("user", (fit_to_grid(picture, self.pixel_limits), "Where is it dark?"))
+        return Prompt("trial", 0, 0, (turn,), Decoding(max_new_tokens=1))
+
+    def refusal(self, error: Exception) -> str | None:
+        """Return why a sample that ended in this error is not answered; None for what a person has to mend.
+
+        Raises:
+            IncompleteError: the device is lost, and with it every further sample.
+        """
+        if isinstance(error, UserError):
+            return None
+        if _is_device_lost(error):
+            raise IncompleteError(
+                f"the device gave up ({_first_line(error)}): what was recorded is kept, and the same command goes on "
+                "from there"
+            ) from error
+        return str(error) if isinstance(error, BrokenLogitsError) else _first_line(error)
 
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
         """Generate for one batch. Seconds on the device are shared evenly among its samples."""
@@ -267,17 +377,19 @@ class SatoriHF(RecordingModel):
             raise RuntimeError("the processor padded on the right; generation would continue the padding")
         input_sizes = self._input_sizes(prompts, inputs)
         input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
+        watch = LogitWatch()
         started = time.perf_counter()
         with torch.inference_mode():
             on_device = inputs.to(self.device, self._model.dtype)
             sequences = self._model.generate(
                 **{name: on_device[name] for name in on_device.keys()},  # noqa: SIM118 - not a mapping
                 **self._generation_arguments(decoding),
-                logits_processor=self._sampling(prompts),
+                logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
         # The copy to the host waits for the device, so the clock stops after it.
         token_rows = cast("_Rows", sequences[:, mask.shape[1] :]).tolist()
         share_s = (time.perf_counter() - started) / len(prompts)
+        watch.check()
         return [
             self._written(row, decoding, Generation("", size, counted, None, share_s))
             for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
@@ -433,10 +545,9 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise ConfigError(f"dtype {dtype!r} is not known: give auto, {', '.join(known)}")
-    return known[dtype]
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype {dtype!r} is not known: give auto, {', '.join(DTYPES)}")
+    return cast("torch.dtype", getattr(torch, dtype))
 
 
 def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
@@ -450,17 +561,40 @@ def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
 
 
 def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
-    """Load the processor, pad on the left, and give its image processor the pixel limits."""
-    loaded = cast(
-        "object",
-        AutoProcessor.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # transformers leaves it untyped
-            checkpoint.processor_path, trust_remote_code=trust_remote_code, padding_side="left"
-        ),
-    )
+    """Load the processor, pad on the left, and give its image processor the pixel limits.
+
+    Its files are laid together in a folder of their own first, under the names that this transformers knows; a
+    checkpoint whose own code runs is loaded as it is.
+
+    Raises:
+        CheckpointError: transformers cannot load it, or finds no processor of both texts and images.
+    """
+    with tempfile.TemporaryDirectory(prefix="satori-processor-") as folder:
+        source = Path(folder)
+        if trust_remote_code:
+            source = checkpoint.processor.tokenizer_folder
+        else:
+            assemble(checkpoint.processor, source)
+        with _loading("the processor", checkpoint.processor.tokenizer_folder, read_from=source):
+            loaded = cast(
+                "object",
+                AutoProcessor.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # transformers leaves it untyped
+                    source, trust_remote_code=trust_remote_code, padding_side="left"
+                ),
+            )
+    if not (hasattr(loaded, "tokenizer") and hasattr(loaded, "image_processor")):
+        raise CheckpointError(
+            f"{checkpoint.path}: transformers {transformers_version} has no processor of texts and images for "
+            f"model_type {checkpoint.model_type}, only a {type(loaded).__name__}: name a processor_class that it knows "
+            "in processor_config.json"
+        )
     processor = cast("_Processor", loaded)
+    if checkpoint.processor.template is not None:
+        processor.chat_template = checkpoint.processor.template.text
     processor.tokenizer.padding_side = "left"
     if processor.tokenizer.pad_token_id is None:
-        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+        # Padding is masked, so any token will do where a tokenizer has neither of the two.
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token or processor.tokenizer.convert_ids_to_tokens(0)
     if limits is not None:
         size = type(processor.image_processor.size)
         edges = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
@@ -473,21 +607,31 @@ def _load_model(
     device: torch.device,
     dtype: torch.dtype,
     *,
-    attn_implementation: str,
+    attn_implementation: str | None,
     trust_remote_code: bool,
 ) -> _Model:
     """Load the model, merge the adapter if it is one, and put it on the device."""
-    model, info = cast(
-        "tuple[torch.nn.Module, dict[str, Iterable[str]]]",
-        AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
-            checkpoint.model_path,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-            device_map={"": device},
-            output_loading_info=True,
-        ),
-    )
+    with _loading("the model", checkpoint.model_path):
+        model, info = cast(
+            "tuple[torch.nn.Module, _LoadingInfo]",
+            AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
+                checkpoint.model_path,
+                dtype=dtype,
+                attn_implementation=attn_implementation,
+                trust_remote_code=trust_remote_code,
+                device_map={"": device},
+                ignore_mismatched_sizes=True,  # refused below, with both sizes
+                output_loading_info=True,
+            ),
+        )
+    mismatched = sorted(info["mismatched_keys"])
+    if mismatched:
+        name, stored, wanted = mismatched[0]
+        raise CheckpointError(
+            f"{checkpoint.model_path}: {len(mismatched)} tensors have other sizes than config.json asks for, such as "
+            f"{name}: {tuple(stored)} in the weights, {tuple(wanted)} by the configuration. Take the config.json that "
+            "was saved with these weights"
+        )
     missing = sorted(info["missing_keys"])
     if missing:
         raise CheckpointError(
@@ -495,20 +639,28 @@ def _load_model(
             "random. Save the whole model, or give an adapter folder as an adapter (with adapter_config.json)"
         )
     if checkpoint.is_adapter:
-        model = _merge_adapter(model, checkpoint)
+        model = merge_adapter(model, checkpoint)
     model.requires_grad_(requires_grad=False)
     loaded = cast("_Model", model)
     loaded.eval()
     return loaded
 
 
-def _merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Module:
-    """Merge a LoRA adapter into its base."""
+def merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Module:
+    """Merge an adapter into its base, which is brought to the adapter's number of tokens first.
+
+    Raises:
+        CheckpointError: peft cannot lay the adapter on this base, or cannot merge it.
+    """
     from peft import PeftModel  # noqa: PLC0415 - only adapters need it
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _loading("the adapter", checkpoint.path):
+        if checkpoint.resize_embeddings_to is not None:
+            # Whatever rows this adds are the adapter's own a line below; their first values do not matter.
+            cast("_Resizable", model).resize_token_embeddings(checkpoint.resize_embeddings_to, mean_resizing=False)
         # peft only warns when an adapter's tensors find no place, and the base would be scored in the adapter's name.
         warnings.filterwarnings("error", message="Found missing adapter keys")
+        ends = _token_layers(model)
         try:
             adapted = cast("_AdapterLoader", PeftModel).from_pretrained(model, str(checkpoint.path))
         except UserWarning as error:
@@ -516,7 +668,102 @@ def _merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.M
                 f"the adapter {checkpoint.path} does not fit its base {checkpoint.base}: {str(error)[:300]}. "
                 "Save it again with this version of transformers and peft, or merge it where it was trained"
             ) from error
-    return adapted.merge_and_unload()
+        if _token_layers(model) != ends:
+            _untie(model)
+        return adapted.merge_and_unload()
+
+
+def _token_layers(model: torch.nn.Module) -> tuple[object, object]:
+    """Return the layers that tokens go in and come out by."""
+    layers = cast("_TokenLayers", model)
+    return layers.get_input_embeddings(), layers.get_output_embeddings()
+
+
+def _untie(model: torch.nn.Module) -> None:
+    """Give every layer a weight of its own where embeddings and head share one.
+
+    An adapter is trained beside the base's weights: what it adds to the embeddings is none of the head's. Merged into
+    a shared weight it would change both.
+    """
+    seen: set[int] = set()
+    for module in model.modules():
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
+        if weight is not None and id(weight) in seen:
+            module.register_parameter("weight", torch.nn.Parameter(weight.detach().clone(), requires_grad=False))
+        elif weight is not None:
+            seen.add(id(weight))
+    configuration = cast("_Model", model).config
+    for part in (configuration, configuration.get_text_config()):
+        part.tie_word_embeddings = False
+
+
+@contextmanager
+def _loading(what: str, folder: Path, *, read_from: Path | None = None) -> Generator[None]:
+    """Turn what transformers or peft raise on a checkpoint into words for whoever gave it.
+
+    Where it is `read_from` another folder than the checkpoint's, nobody knows that one.
+
+    Raises:
+        CheckpointError: something was raised.
+        ConfigError: memory ran out.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ConfigError(
+                f"{what} of {folder} does not fit into memory: give a smaller --dtype, another --device, or serve it "
+                f"over several GPUs and ask it with --backend openai ({_first_line(error)})"
+            ) from error
+        said = _first_line(error).replace(str(read_from or folder), str(folder))
+        raise CheckpointError(
+            f"transformers {transformers_version} cannot load {what} of {folder}: {said}. Save it again "
+            "with this version, install what it asks for, or serve it with vLLM or SGLang and ask it with --backend "
+            "openai --base-url URL (--debug shows where it failed)"
+        ) from error
+
+
+@contextmanager
+def _cannot_answer(checkpoint: Checkpoint, found: str, mend: str) -> Generator[None]:
+    """Say that the question before all others failed, and why.
+
+    Raises:
+        CheckpointError: it did.
+        ConfigError: memory ran out.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BrokenLogitsError as error:
+        raise CheckpointError(
+            f"{checkpoint.path} holds no working model: on a first question, {error}. A training that diverged saves "
+            "such weights: take an earlier checkpoint; where half precision overflows, give --dtype float32 or bfloat16"
+        ) from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ConfigError(
+                f"{checkpoint.path}: out of memory on a first question with one small picture ({_first_line(error)}): "
+                "give another --device or a smaller --dtype"
+            ) from error
+        raise CheckpointError(
+            f"{checkpoint.path} cannot be asked about pictures: {found} of a question with one ({_first_line(error)}). "
+            f"{mend} (--debug shows where it failed)"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {said[:300]}" if said else type(error).__name__
+
+
+def _is_device_lost(error: BaseException) -> bool:
+    """Whether a GPU can no longer be used by this process: after such an error every call fails."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("CUDA error" in text or "device-side assert" in text)
 
 
 def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:

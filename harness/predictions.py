@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from harness.peer_names import task_hint
 from harness.score import score, score_error
 from harness.values import (
     AnswerRule,
@@ -206,7 +207,8 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
     task = row.get("task")
     if not isinstance(task, str) or task not in ANSWER_RULES:
         known = ", ".join(sorted(ANSWER_RULES))
-        raise RowError(f"task {task!r} cannot be scored; known tasks: {known}")
+        hint = task_hint(task, ANSWER_RULES) if isinstance(task, str) else "."
+        raise RowError(f"task {task!r} cannot be scored{hint} Known tasks: {known}")
     text = row.get("prediction")
     if text is None and "prediction" not in row:
         raise RowError(f"prediction is missing{_misnamed(row)}")

@@ -145,5 +145,5 @@ def save_predictions_run(
         summary = summarise_records(read_records(run.journal.path), config)
         if write_page is not None:
             write_page(run.folder, run.manifest, summary)
-        folder = run.publish(summary.to_json(), now=now)
+        folder = run.publish(summary.to_json(), now=now, warnings=summary.warnings)
     return folder, summary

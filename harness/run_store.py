@@ -1,7 +1,7 @@
 """Keep runs in folders that survive anything: begin or resume, publish, list, read, verify, rescore beside the old.
 
-    runs/<UTC time>-<model>-<hash8>.partial/   while it runs: manifest.json, samples.jsonl, media/
-    runs/<UTC time>-<model>-<hash8>/   once published by one rename: also samples.parquet, scores.json, SHA256SUMS
+    runs/<UTC time>-<model or name>-<hash8>.partial/   while it runs: manifest.json, samples.jsonl, media/
+    runs/<UTC time>-<model or name>-<hash8>/   once published by one rename: samples.parquet, scores.json, SHA256SUMS
 
 A `.partial` folder is resumed by the next run with an equal run key; a finished folder is never written over: only
 `add_scores` and `add_file` put something beside what is there. `samples.jsonl` stays the source of truth.
@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
-from harness.errors import IncompleteError
+from harness.errors import ConfigError, IncompleteError
 from harness.journal import (
     LOCK_NAME,
     Journal,
@@ -61,7 +61,16 @@ MEDIA_NAME = "media"
 PARTIAL_SUFFIX = ".partial"
 
 MAX_SLUG_CHARACTERS = 48
-"""A model's part of a folder name is cut here."""
+"""A model's part of a folder name is cut here; a name that a person gives is no longer."""
+
+LATEST = "latest"
+"""Stands for the newest run wherever one is asked for, so no run is called so."""
+
+RETRIED = "retried"
+"""Key of a manifest that names the run whose records this one began with (`run --retry`)."""
+
+# Begins and ends with a letter or digit: no option, no hidden file, no `..`; nothing that a shell or a page would read.
+_RUN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 RunState: TypeAlias = Literal["complete", "partial", "corrupt"]
 """`partial` is a folder that was not published; `corrupt` one whose manifest cannot be read."""
@@ -168,9 +177,10 @@ class OpenRun:
         """Where thumbnails go."""
         return self.folder / MEDIA_NAME
 
-    def publish(self, scores: Mapping[str, Json], *, now: datetime) -> Path:
+    def publish(self, scores: Mapping[str, Json], *, now: datetime, warnings: Sequence[str] = ()) -> Path:
         """Finish the run: tables, scores, checksums, then one rename; return the published folder.
 
+        `warnings`, what a reader must know before believing the scores, go into the manifest.
         Until the rename nothing but the `.partial` folder exists, and a refused step leaves a run that can be resumed.
         What else is to be in the checksums (thumbnails, index.html) must be in the folder by now.
 
@@ -182,7 +192,9 @@ class OpenRun:
             _remove_leftovers(self.folder)
             write_parquet(self.folder / PARQUET_NAME, read_records(self.journal.path))
             write_atomically(self.folder / SCORES_NAME, scores_bytes(scores))
-            self._write_manifest(replace(self.manifest, status="complete", finished_utc=utc_text(now)))
+            said: dict[str, Json] = {"warnings": list(warnings)} if warnings else {}
+            other = {name: value for name, value in self.manifest.other.items() if name != "warnings"} | said
+            self._write_manifest(replace(self.manifest, status="complete", finished_utc=utc_text(now), other=other))
             _write_sums(self.folder, _checksums(self.folder))
             sync_folder(self.folder)
             stem = self.folder.name.removesuffix(PARTIAL_SUFFIX)
@@ -252,7 +264,8 @@ def open_run(
         now: The present time, with its zone.
         clock: Seconds that only grow, for the journal's `fsync`.
         resume: Whether to look for a `.partial` run; `score --run` always makes a new one.
-        start_from: A run whose records and thumbnails a new folder begins with (`run --retry`).
+        start_from: A run whose records and thumbnails a new folder begins with (`run --retry`). The manifest's
+            `RETRIED` names it, so that a killed retry is taken up by the same one.
 
     Raises:
         RunLockedError: another process is writing the run that would be taken up.
@@ -262,9 +275,9 @@ def open_run(
     """
     if not re.fullmatch(r"[0-9a-f]{8,}", manifest.run_key):
         raise ValueError(f"the manifest's run_key is {manifest.run_key!r}; stamp it with manifest.stamp_hashes first")
-    known = [info for info in list_runs(root) if info.manifest and info.manifest.run_key == manifest.run_key]
-    equal = next((info.path for info in reversed(known) if info.state == "complete"), None)
-    folder = next((info.path for info in reversed(known) if info.state == "partial"), None) if resume else None
+    known = _equal_runs(root, manifest)
+    equal = _finished(known)
+    folder = _unfinished(known, manifest.other.get(RETRIED)) if resume else None
     resumed = folder is not None
     with _disk("make a run folder in", root):
         if folder is None:
@@ -279,6 +292,31 @@ def open_run(
         journal.close()
         raise
     return run
+
+
+def equal_finished_run(root: Path, manifest: Manifest) -> Path | None:
+    """Return the newest finished run under `root` with the manifest's run key; None where there is none.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
+    return _finished(_equal_runs(root, manifest))
+
+
+def _equal_runs(root: Path, manifest: Manifest) -> list[RunInfo]:
+    return [info for info in list_runs(root) if info.manifest and info.manifest.run_key == manifest.run_key]
+
+
+def _unfinished(runs: Sequence[RunInfo], retried: Json) -> Path | None:
+    """Return the newest unfinished run that retries the same run, or that retries none."""
+    for info in reversed(runs):
+        if info.state == "partial" and info.manifest is not None and info.manifest.other.get(RETRIED) == retried:
+            return info.path
+    return None
+
+
+def _finished(runs: Sequence[RunInfo]) -> Path | None:
+    return next((info.path for info in reversed(runs) if info.state == "complete"), None)
 
 
 def _note_resumption(run: OpenRun, now: datetime) -> None:
@@ -300,10 +338,26 @@ def model_slug(model: str) -> str:
     return slug[:MAX_SLUG_CHARACTERS].rstrip("-._") or "model"
 
 
+def check_run_name(name: str) -> str:
+    """Return a name that a person gives to a run, which becomes a part of its folder's name.
+
+    Raises:
+        ConfigError: it is no such part, too long, or taken by `latest`.
+    """
+    if not _RUN_NAME.fullmatch(name) or len(name) > MAX_SLUG_CHARACTERS:
+        raise ConfigError(
+            f"{name[:80]!r} cannot name a run: use at most {MAX_SLUG_CHARACTERS} of the letters A-Z and a-z, digits, "
+            "'.', '_' and '-', a letter or digit at both ends"
+        )
+    if name == LATEST or name.endswith(PARTIAL_SUFFIX):
+        raise ConfigError(f"{name!r} cannot name a run: it has a meaning of its own; choose another name")
+    return name
+
+
 def _make_folder(root: Path, manifest: Manifest, now: datetime, start_from: Path | None) -> Path:
     """Make a `.partial` folder that has its manifest from its first moment on."""
     root.mkdir(parents=True, exist_ok=True)
-    stem = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{model_slug(manifest.model)}-{manifest.run_key[:8]}"
+    stem = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{manifest.name or model_slug(manifest.model)}-{manifest.run_key[:8]}"
     nursery = root / f".{stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
     shutil.rmtree(nursery, ignore_errors=True)
     try:

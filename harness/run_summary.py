@@ -1,4 +1,4 @@
-"""Turn a run's records into its `scores.json`: per task a summary, its costs, and the audit of the box frame.
+"""Turn a run's records into its `scores.json`: per task a summary, its costs, and what its texts look like together.
 
 Records are read once as a stream; only what aggregation needs is kept of each, so that memory grows by a few hundred
 bytes a sample.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from harness.audit import FrameAudit, FrameAuditor
 from harness.score import SCORER_VERSION
 from harness.summary import ScoredRow, TaskSummary, summarise, to_json
+from harness.text_variety import TextVariety, TextVarietyCounter
 from harness.values import Json, Record, Sample, ScoreConfig
 
 SCORES_SCHEMA = 1
@@ -51,6 +52,14 @@ class RunSummary:
     """The scored values by task, for the comparison with lmms-eval's mean."""
     audit: FrameAudit | None
     """Mean IoU under every box frame; None where there is nothing to audit."""
+    texts: TextVariety = field(default_factory=TextVariety)
+    """How much the texts differ from each other."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the numbers, in sentences."""
+        found = (self.audit.warning() if self.audit is not None else None, self.texts.warning())
+        return tuple(warning for warning in found if warning)
 
     @property
     def unexplained_share(self) -> float:
@@ -77,6 +86,7 @@ class RunSummary:
             "scorer_version": SCORER_VERSION,
             "tasks": tasks,
             "frame_audit": None if self.audit is None else self.audit.to_json(),
+            "texts": self.texts.to_json(),
         }
 
 
@@ -103,6 +113,7 @@ class RunSummariser:
         self._seed = seed
         self._tasks: dict[str, _Gathered] = {}
         self._auditor = FrameAuditor(config)
+        self._texts = TextVarietyCounter()
         self._result: RunSummary | None = None
 
     def add(self, record: Record) -> None:
@@ -116,6 +127,7 @@ class RunSummariser:
         task.output_tokens += record.generation.output_tokens or 0
         task.device_s += record.generation.device_s or 0.0
         self._auditor.add(record)
+        self._texts.add(record)
 
     def result(self) -> RunSummary:
         """Return the summary of what was added; nothing added gives a summary without tasks."""
@@ -137,6 +149,7 @@ class RunSummariser:
                 for name, task in self._tasks.items()
             },
             audit=self._auditor.result(),
+            texts=self._texts.result(),
         )
 
 

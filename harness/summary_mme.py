@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.intervals import bootstrap_interval
+from harness.intervals import sum_of_means_interval
 from harness.means import (
     NOTHING_SCORED,
     Answers,
@@ -65,7 +65,7 @@ def mme_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Ans
     row_units = [row_unit(row) for row in rows]
     return Answers(
         n=count_scored(row_units),
-        metrics={**_mme_sums(subtasks, protocol, seed), "accuracy": mean_metric(row_units, seed)},
+        metrics={**_mme_sums(subtasks, protocol), "accuracy": mean_metric(row_units, seed)},
         categories={name: _mme_subtask_metric(subtask, seed) for name, subtask in subtasks.items() if name},
         l2_categories={},
     )
@@ -80,7 +80,7 @@ def mme_subtasks(rows: Sequence[ScoredRow], protocol: Protocol = "strict") -> di
     return {name: _mme_subtask(images[name].values(), more_than_two=more_than_two) for name in sorted(images)}
 
 
-def _mme_sums(subtasks: Mapping[str, _MmeSubtask], protocol: Protocol, seed: int) -> dict[str, Metric]:
+def _mme_sums(subtasks: Mapping[str, _MmeSubtask], protocol: Protocol) -> dict[str, Metric]:
     """Return total, perception and cognition; each null, with the reason, when a part of it is missing."""
     scales = mme_scales(subtasks, protocol)
     refusals = {scale: mme_refusal(scale, names, subtasks, protocol) for scale, names in scales.items()}
@@ -89,7 +89,7 @@ def _mme_sums(subtasks: Mapping[str, _MmeSubtask], protocol: Protocol, seed: int
     metrics: dict[str, Metric] = {}
     for scale, names in names_of.items():
         why = refusals[scale] if subtasks else NOTHING_SCORED
-        metrics[scale] = null_metric(why) if why else _mme_sum([subtasks[name] for name in names], seed)
+        metrics[scale] = null_metric(why) if why else _mme_sum([subtasks[name] for name in names])
     return metrics
 
 
@@ -191,22 +191,16 @@ def _mme_subtask_metric(subtask: _MmeSubtask, seed: int) -> Metric:
     return replace(mean, n=subtask.questions)
 
 
-def _mme_sum(subtasks: Sequence[_MmeSubtask], seed: int) -> Metric:
+def _mme_sum(subtasks: Sequence[_MmeSubtask]) -> Metric:
     """Return the sum of subtask scores; n counts questions.
 
-    Images are drawn within their subtask, as the benchmark fixes how many each has.
+    Images vary within their subtask only, as the benchmark fixes how many each has.
     """
     images = [image for subtask in subtasks for image in subtask.scored]
     strata = np.repeat(np.arange(len(subtasks)), [len(subtask.scored) for subtask in subtasks])
     values = np.array([image.value for image in images], dtype=np.float64)
     parts = parts_of(strata, np.arange(len(images)), values)
-    interval = bootstrap_interval(
-        lambda counts: means_of_parts(counts, parts).sum(axis=1),
-        len(images),
-        seed=seed,
-        bounds=(0.0, _MME_SUBTASK_MAXIMUM * len(subtasks)),
-        strata=strata,
-    )
+    interval = sum_of_means_interval(values, strata, bounds=(0.0, _MME_SUBTASK_MAXIMUM * len(subtasks)))
     questions = sum(subtask.questions for subtask in subtasks)
     return metric_of(math.fsum(means_of_parts(np.ones((1, len(images))), parts)[0]), interval, questions)
 

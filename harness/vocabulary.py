@@ -16,6 +16,11 @@ Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
 BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
 """The frame that the numbers inside `<bbox>` are written in."""
 
+GoldFrame: TypeAlias = BoxFrame | Literal["percent", "xywh", "yxyx"]
+"""What the four numbers of a gold box are: corners in a frame; corners in percent of the sides; or, in pixels of the
+image, left, top, width, height (`xywh`) or top, left, bottom, right (`yxyx`). `input_px` are pixels of an image of the
+size that the row's columns width and height say."""
+
 AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number"]
 """What kind of answer a sample wants; decides the rule of `harness/answers.py`.
 
@@ -49,6 +54,7 @@ Fault: TypeAlias = Literal[
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 FORMATS: tuple[Format, ...] = get_args(Format)
 BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
+GOLD_FRAMES: tuple[GoldFrame, ...] = (*BOX_FRAMES, "percent", "xywh", "yxyx")
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 PARSE_FAULTS: frozenset[Fault] = frozenset(
     {

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from markupsafe import Markup
 
+from reports.chart_renderer import RENDERER
 from reports.visible import visible
 
 WIDTH_PX = 620
@@ -29,6 +30,9 @@ SHAPES = ("circle", "square", "diamond", "triangle-up", "cross")
 """Mark of each side."""
 
 MOST_LABEL_CHARACTERS = 44
+
+NOT_DRAWN = "this chart could not be drawn here (too little memory for its renderer?); the tables hold its numbers"
+"""What stands in a chart's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +217,7 @@ _FONT_FAMILY = re.compile(r' font-family="[^"]*"')
 
 
 def _svg(chart: Any, title: str) -> Markup:
-    """Render a chart to SVG that takes its ink and font from the page."""
-    import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
-
+    """Render a chart to SVG that takes its ink and font from the page; words where it cannot be rendered."""
     ink, line = "currentColor", "var(--line)"
     styled = (
         chart.configure(background="transparent", font="sans-serif", padding=14)
@@ -226,7 +228,9 @@ def _svg(chart: Any, title: str) -> Markup:
         .configure_legend(labelColor=ink, titleColor=ink, labelFontSize=12)
         .configure_view(stroke=None)
     )  # fmt: skip
-    text = cast("str", vl_convert.vegalite_to_svg(styled.to_dict()))
+    text = RENDERER.svg(styled.to_dict())
+    if text is None:
+        return Markup('<p class="note">{}</p>').format(f"{visible(title)}: {NOT_DRAWN}")
     # The page's own font; and a name for the picture as a whole. Vega has escaped every text.
     text = _FONT_FAMILY.sub("", text)
     head, tail = text.split("<svg ", 1)

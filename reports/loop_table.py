@@ -5,39 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
+from reports.terminal import Column, TextTable, printable
 
-from reports.terminal import printable
+_COLUMNS = (
+    Column("decoding"),
+    Column("metric", worth=9),
+    Column("A", right=True, worth=7),
+    Column("B", right=True, worth=7),
+    Column("change [95 %]", right=True, worth=8),
+    Column("p", right=True, worth=5),
+    Column("n", right=True, worth=4),
+)
 
-_HEADINGS = {"decoding": "left", "metric": "left", "A": "right", "B": "right", "change [95 %]": "right", "p": "right"}
 
-
-def loop_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def loop_table(title: str, rows: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return the table of one pair of runs; means in percent, changes in points.
 
     Args:
         title: Names the two runs.
         rows: Rows of `comparison.json`; none gives a table without lines.
     """
-    table = Table(
-        title=printable(title), title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold underline"
+    return TextTable(_COLUMNS, tuple(_cells(row) for row in rows), printable(title))
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = row["ci_low"], row["ci_high"]
+    ends = "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return (
+        printable(row["decoding"]),
+        printable(row["metric"]),
+        f"{100 * row['a_value']:.1f}",
+        f"{100 * row['b_value']:.1f}",
+        f"{100 * row['delta']:+.1f}{ends}",
+        p_text(row["p"]),
+        str(row["n"]),
     )
-    for heading, side in _HEADINGS.items():
-        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    for row in rows:
-        low, high = row["ci_low"], row["ci_high"]
-        ends = "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
-        table.add_row(
-            printable(row["decoding"]),
-            printable(row["metric"]),
-            f"{100 * row['a_value']:.1f}",
-            f"{100 * row['b_value']:.1f}",
-            f"{100 * row['delta']:+.1f}{ends}",
-            p_text(row["p"]),
-            str(row["n"]),
-        )
-    return table
 
 
 def p_text(p: float | None) -> str:

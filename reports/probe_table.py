@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
-from reports.terminal import plain_table
+from reports.terminal import TextTable, plain_table
 
 _SHORT = {"trace": "tr Cov", "noise_to_signal": "noise/signal"}
 
 
-def probe_table(found: Mapping[str, Any]) -> Table:
+def probe_table(found: Mapping[str, Any]) -> TextTable:
     """Return one line per reward set; a missing number is a dash, an end that nothing bounds is ∞."""
     headings = ["rewards", "tr Cov [95 %]", "noise/signal [95 %]", "dead groups %", "mean reward"]
     base = found["baseline"]

@@ -110,7 +110,7 @@ class RunPage:
     badges: tuple[str, ...]
     """What one must know at once."""
     warnings: tuple[str, ...]
-    """Box frame audit, unexplained errors."""
+    """Box frame audit, texts that are all alike, unexplained errors."""
     tasks: tuple[TaskView, ...]
     """Benchmarks in order."""
     chart: Markup | None
@@ -283,9 +283,7 @@ def _badges(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _warnings(summary: RunSummary) -> tuple[str, ...]:
-    found: list[str] = []
-    if summary.audit is not None and (warning := summary.audit.warning()):
-        found.append(warning)
+    found = list(summary.warnings)
     if not summary.is_complete:
         found.append(f"{100 * summary.unexplained_share:.1f} % of the samples could not be asked: not a result.")
     return tuple(found)

@@ -43,6 +43,8 @@ class StoredTask:
     """Samples whose text did not keep to the format."""
     truncated_rows: int
     """Samples whose text the token budget ended."""
+    unscored_errors: int
+    """Samples that could not be asked or scored for the fault `error`."""
 
 
 def stored_tasks(run: StoredRun) -> dict[str, StoredTask]:
@@ -67,6 +69,7 @@ def _task(fields: Mapping[str, Json], at: str) -> StoredTask:
         raise _wrong(fields, "headline", at, "the name of a metric")
     metrics = _object(fields, "metrics", at)
     reasons = _object(fields, "reasons", at) if "reasons" in fields else {}
+    unscored = _object(fields, "unscored", at) if "unscored" in fields else {}
     reason = reasons.get(headline)
     return StoredTask(
         headline=headline,
@@ -76,6 +79,7 @@ def _task(fields: Mapping[str, Json], at: str) -> StoredTask:
         rows=_count(fields, "rows", at),
         parse_fault_rows=_count(fields, "parse_fault_rows", at),
         truncated_rows=_count(fields, "truncated_rows", at),
+        unscored_errors=_count(unscored, "error", f"{at}unscored.") if "error" in unscored else 0,
     )
 
 

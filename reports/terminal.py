@@ -1,5 +1,8 @@
 """Draw the tables of the terminal: what a run scored, which runs there are.
 
+A table is as wide as its terminal. Where that is too narrow for a row, the columns of least worth are told in lines
+below it, by their headings: no cell is cut off, no number is broken, nothing is left out.
+
 Only here are numbers rounded. Model text never reaches a table; names that come from files are stripped of control
 characters, so that a file cannot write escape sequences to a terminal.
 """
@@ -8,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from harness.summary import Metric, TaskSummary
+from reports.number_text import DASH
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "mme": ("perception", "cognition", "total"),
@@ -21,7 +27,15 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
 }
 """Metrics that get a line of their own, for tasks with more than one headline."""
 
-_WIDEST = 400
+_NARROW = 80
+"""Columns of a terminal that nothing is known of."""
+
+_GAP = 2
+"""Blanks between two columns."""
+
+_INDENT = "    "
+"""Before what is told below a row."""
+
 _PERCENT_METRICS = frozenset({"accuracy", "caption", "format"})
 
 
@@ -42,18 +56,125 @@ class TaskCost:
 NO_COST = TaskCost(0.0, 0.0, 0, 0)
 
 
-def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], title: str) -> Table:
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    heading: str
+    """Stands above it, or before a cell that moved below its row."""
+    right: bool = False
+    """Whether cells end at one edge, as numbers do."""
+    worth: int = 0
+    """Which columns stay in the row longest where a terminal is narrow: the highest. The first column always stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of texts that fits any width: what finds no room in a row is told below it, and nothing is cut off."""
+
+    columns: tuple[Column, ...]
+    """From left to right."""
+    rows: tuple[tuple[str, ...], ...]
+    """As many cells each; a line break in a cell begins another line of it."""
+    title: str = ""
+    """Stands above the headings; empty for none."""
+
+    def lines(self, width: int) -> list[str]:
+        """Return the table in lines of at most so many columns of a terminal."""
+        head, body = self.head_and_body(width)
+        return [*head, *body]
+
+    def head_and_body(self, width: int) -> tuple[list[str], list[str]]:
+        """Return the lines of title and headings, and those of the rows with what is told below each.
+
+        There are no headings where only the first column finds room.
+        """
+        widths = self._widths(width)
+        head = [self.title] if self.title else []
+        head += self._row([column.heading for column in self.columns], widths) if len(widths) > 1 else []
+        body: list[str] = []
+        for row in self.rows:
+            below = [
+                f"{column.heading} {cell}".replace("\n", ", ").strip()
+                for place, (column, cell) in enumerate(zip(self.columns, row, strict=True))
+                if place not in widths and cell not in {"", DASH}
+            ]
+            body += [*self._row(row, widths), *_joined(below, width)]
+        return _all_folded(head, width), _all_folded(body, width)
+
+    def _widths(self, width: int) -> dict[int, int]:
+        """Return the width of each column that finds room in a row, by place; those of least worth go first."""
+        widths: dict[int, int] = {}
+        for place, column in enumerate(self.columns):
+            lines = (line for row in self.rows for line in row[place].split("\n"))
+            widths[place] = max(cell_len(text) for text in (column.heading, *lines))
+        while len(widths) > 1 and sum(widths.values()) + _GAP * (len(widths) - 1) > width:
+            least = min(self.columns[place].worth for place in widths if place)
+            widths = {n: size for n, size in widths.items() if n == 0 or self.columns[n].worth > least}
+        return widths
+
+    def _row(self, row: Sequence[str], widths: Mapping[int, int]) -> list[str]:
+        """Return the lines of one row, whose cells stand side by side and may have several lines."""
+        lines: list[str] = []
+        for texts in zip_longest(*(row[place].split("\n") for place in widths), fillvalue=""):
+            padded: list[str] = []
+            for (place, size), text in zip(widths.items(), texts, strict=True):
+                blanks = " " * (size - cell_len(text))
+                padded.append(blanks + text if self.columns[place].right else text + blanks)
+            lines.append((" " * _GAP).join(padded).rstrip())
+        return lines
+
+
+def _all_folded(lines: Iterable[str], width: int) -> list[str]:
+    return [piece for line in lines for piece in folded(line, width)]
+
+
+def _joined(parts: Sequence[str], width: int) -> list[str]:
+    """Return texts in as few indented lines as they need; each stays whole where it has room in a line of its own."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines else ""
+        if lines and cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(f"{_INDENT}{part}")
+    return lines
+
+
+def folded(line: str, width: int) -> list[str]:
+    """Return a line in pieces of at most so many columns of a terminal, broken at blanks where there are any."""
+    width = max(1, width)  # a terminal of no width would never end
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    pieces: list[str] = []
+    rest = line
+    while cell_len(rest) > width:
+        room = min(len(rest), 4 * width)
+        while room > 1 and cell_len(rest[:room]) > width:
+            room -= 1
+        blank = rest.rfind(" ", len(indent) + 1, room + 1)
+        end = room if blank < 0 or not rest[:blank].strip() else blank
+        pieces.append(rest[:end].rstrip())
+        rest = indent[: max(0, width - 2)] + rest[end:].lstrip(" ")
+    return [*pieces, rest]
+
+
+def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], title: str) -> TextTable:
     """Return the closing table of a run, one line per task and headline metric.
 
-    Narrow enough for 80 columns where no task has gold boxes; `mean IoU` is a column only where one has.
+    `mean IoU` is a column only where a task has gold boxes.
     """
     boxed = any("mean_iou" in summary.metrics for summary in summaries)
-    table = Table(
-        title=printable(title), title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold underline"
+    columns = (
+        Column("task"),
+        Column("score [95 %]", right=True, worth=9),
+        Column("n", right=True, worth=8),
+        Column("null", right=True, worth=7),
+        Column("faulty", right=True, worth=5),
+        Column("cut off", right=True, worth=4),
+        *([Column("mean IoU", right=True, worth=6)] if boxed else []),
+        Column("seconds", right=True, worth=3),
     )
-    table.add_column("task", no_wrap=True)
-    for heading in ("score [95 %]", "n", "null", "faulty", "cut off", *(["mean IoU"] if boxed else []), "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows: list[tuple[str, ...]] = []
     for summary in summaries:
         cost = costs.get(summary.task, NO_COST)
         shared = [
@@ -66,8 +187,8 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
         ]
         for place, name in enumerate(HEADLINES.get(summary.task, (summary.headline,))):
             score = metric_text(name, summary.metrics.get(name))
-            table.add_row(f"{printable(summary.task)} {name}", score, *(shared if place == 0 else []))
-    return table
+            rows.append((f"{printable(summary.task)} {name}", score, *(shared if place == 0 else [""] * len(shared))))
+    return TextTable(columns, tuple(rows), printable(title))
 
 
 def metric_text(name: str, metric: Metric | None) -> str:
@@ -100,22 +221,34 @@ def share_text(part: int, whole: int) -> str:
     return f"{percent:.1f} %"
 
 
-def plain_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table of texts."""
-    table = Table()
-    for heading in headings:
-        table.add_column(printable(heading))
-    for row in rows:
-        table.add_row(*(printable(cell) for cell in row))
-    return table
+def plain_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], worths: Mapping[int, int] | None = None
+) -> TextTable:
+    """Return a table of untrusted texts.
+
+    Args:
+        headings: Of the columns.
+        rows: As many cells each.
+        worths: Worth by place, for columns that stay in a row longer than others; those from left to right follow.
+    """
+    worths = worths or {}
+    columns = tuple(Column(printable(text), worth=worths.get(place, -place)) for place, text in enumerate(headings))
+    return TextTable(columns, tuple(tuple(printable(cell) for cell in row) for row in rows))
 
 
-def write(renderable: Table | str, stream: TextIO) -> None:
-    """Write a table or a line to a stream, as wide as it is: a cell that is cut off would be a number that is lost."""
-    own = Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else 80)
-    wide = Console(file=stream, markup=False, highlight=False, width=_WIDEST)
-    wanted = wide.measure(renderable).maximum
-    Console(file=stream, markup=False, highlight=False, width=max(own.width, wanted)).print(renderable)
+def write(table: TextTable, stream: TextIO) -> None:
+    """Write a table to a stream, as wide as its terminal; for 80 columns where there is none, as in a pipe."""
+    console = Console(file=stream, width=None if stream.isatty() else _NARROW)
+    head, body = table.head_and_body(console.width)
+    for line in [*(Text(line, style="bold") for line in head), *map(Text, body)]:
+        console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def write_line(text: str, stream: TextIO) -> None:
+    """Write an untrusted sentence, on a terminal broken at blanks; in a pipe it stays one line."""
+    shown = printable(text)
+    lines = folded(shown, Console(file=stream).width) if stream.isatty() else [shown]
+    stream.write("".join(f"{line}\n" for line in lines))
 
 
 def printable(text: str) -> str:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rich.table import Table
-
 from harness.comparison import Comparison, Pair, ScoreRow, SideScore
 from harness.gate import BenchmarkVerdict, Verdict, verdict_bars
 from harness.noise import TaskNoise
 from reports.number_text import DASH, count, number, p_text, percent, signed
-from reports.terminal import plain_table
+from reports.terminal import TextTable, plain_table
 
 STATE_WORDS = {
     "regression": "REGRESSION",
@@ -113,9 +111,11 @@ def sentence_of(benchmark: BenchmarkVerdict) -> str:
     return f"{STATE_WORDS[benchmark.state]}: {benchmark.reason}; {', '.join(parts)}"
 
 
-def verdict_table(verdict: Verdict) -> Table:
+def verdict_table(verdict: Verdict) -> TextTable:
     """Return the gate's table for a terminal."""
-    return plain_table(VERDICT_HEADINGS, [verdict_cells(benchmark, cut) for benchmark in verdict.benchmarks])
+    rows = [verdict_cells(benchmark, cut) for benchmark in verdict.benchmarks]
+    # verdict, change, metric, then both scores together: one without the other says little
+    return plain_table(VERDICT_HEADINGS, rows, {1: 9, 5: 8, 2: 7, 3: 6, 4: 6})
 
 
 def verdict_cells(benchmark: BenchmarkVerdict, shown: Callable[[str], str]) -> list[str]:
@@ -149,12 +149,13 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     return lines + [f"note: {note}" for note in verdict.notes]
 
 
-def comparison_table(comparison: Comparison, pair: Pair) -> Table:
+def comparison_table(comparison: Comparison, pair: Pair) -> TextTable:
     """Return a pair's headlines and metrics for a terminal."""
     a, b = comparison.sides[pair.a].label, comparison.sides[pair.b].label
     headings = ["task", "metric", cut(a, 40), cut(b, 40), "change [95 %]", "p", "Holm", "n", "flips", "faulty"]
     rows = [row for benchmark in pair.benchmarks for row in (benchmark.headline, *benchmark.metrics)]
-    return plain_table(headings, [_comparison_cells(row) for row in rows])
+    # metric, change, then both scores together: one without the other says little
+    return plain_table(headings, [_comparison_cells(row) for row in rows], {1: 9, 4: 8, 2: 7, 3: 7})
 
 
 def _comparison_cells(row: ScoreRow) -> Sequence[str]:
@@ -190,10 +191,10 @@ def pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
     return lines
 
 
-def noise_table(noise: Sequence[TaskNoise]) -> Table:
+def noise_table(noise: Sequence[TaskNoise]) -> TextTable:
     """Return how much each benchmark moves between two runs of one checkpoint."""
     headings = ["task", "metric", "n", "flips", "flip rate [95 %]", "noise floor (points)"]
-    return plain_table(headings, [_noise_cells(row) for row in noise])
+    return plain_table(headings, [_noise_cells(row) for row in noise], {1: 9, 5: 8})
 
 
 def _noise_cells(row: TaskNoise) -> Sequence[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.values import AnswerRule
+from harness.vocabulary import GoldFrame
 
 TASKS_DIR = Path(__file__).parent
 """The folder of the YAML files; `lmms-eval --include_path` takes it."""
@@ -22,6 +23,8 @@ class OwnTask:
     """Part (`id`, `question`, `image`, `answers`, `choices`, `category`, `boxes`, `caption`) to column name."""
     data_file: Path | None = None
     """Local parquet or TSV file, absolute; None when the rows come from the hub."""
+    gold_box_frame: GoldFrame | None = None
+    """What the numbers of the gold boxes are; None where nobody says it: pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)

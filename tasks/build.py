@@ -17,8 +17,8 @@ from lmms_eval.utils import load_yaml_config
 from harness.values import Format
 from tasks.adapters import adapter_of
 from tasks.benchmark import TASKS_DIR, Benchmark
-from tasks.cells import Doc, text_of
-from tasks.local_data import TaskData
+from tasks.cells import Doc
+from tasks.local_data import TaskData, without_image
 from tasks.prompts import Message, Wording, messages
 
 SCORE_METRIC = "score"
@@ -63,7 +63,7 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
         doc_to_messages=doc_to_messages,
         doc_to_text=adapter.question_text,
         doc_to_visual=None,
-        doc_to_target=_target,
+        doc_to_target=lambda doc: (adapter.sample_of(without_image(adapter, doc)).answers or ("",))[0],
         process_results=_no_results,
         generation_kwargs={"max_new_tokens": benchmark.max_new_tokens, **_GREEDY, **options.generation_kwargs},
         metric_list=[{"metric": SCORE_METRIC, "aggregation": mean_of_scored, "higher_is_better": True}],
@@ -109,11 +109,6 @@ def _base_config(benchmark: Benchmark) -> dict[str, Any]:
     """Load the benchmark's YAML; a benchmark of one's own only shares the template with ours."""
     path = TASKS_DIR / "_satori_template" if benchmark.own is not None else benchmark.yaml_path
     return dict(load_yaml_config(yaml_path=str(path), mode="full"))
-
-
-def _target(doc: Doc) -> str:
-    """Return the gold cell, for lmms-eval's logs."""
-    return text_of(doc, "answer", "answers")
 
 
 def _no_results(doc: Doc, results: Sequence[str]) -> dict[str, float | None]:

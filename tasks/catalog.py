@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.errors import ConfigError, did_you_mean
+from harness.errors import ConfigError
+from harness.peer_names import task_hint
 from tasks.benchmark import Benchmark
 from tasks.own import load_own_task
 
@@ -166,7 +167,7 @@ def _members(word: str) -> list[Benchmark]:
 
 def _unknown(word: str) -> str:
     """Say that a word is unknown, with the nearest known one."""
-    return f"unknown task {word!r}.{did_you_mean(word, [*BENCHMARKS, *GROUPS])}"
+    return f"unknown task {word!r}{task_hint(word, [*BENCHMARKS, *GROUPS])}"
 
 
 def _known() -> str:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-from harness.values import AnswerRule, Box, Json, Sample
+from harness.gold_boxes import GoldBoxError, corners, parse_quads, placed
+from harness.values import AnswerRule, Box, Json, Sample, Size
+from harness.vocabulary import GoldFrame
 from tasks.adapter import Adapter, image_cluster, image_value, row_id
 from tasks.benchmark import Benchmark
-from tasks.cells import Doc, as_text, lettered, lettered_columns, list_of, listed, paragraphs, text_of
+from tasks.cells import (
+    CellError,
+    Doc,
+    answers_of,
+    lettered_columns,
+    list_of,
+    listed,
+    options_in,
+    paragraphs,
+    text_of,
+    whole_of,
+)
 from tasks.images import image_facts_of
 
 SHAPES_COLUMNS: Mapping[str, str] = {
@@ -36,6 +48,8 @@ class _Columns:
     """Answer rule."""
     parts: Mapping[str, str]
     """Part to column name."""
+    gold_box_frame: GoldFrame = "image_px"
+    """What the numbers of the gold boxes are."""
 
     def id_of(self, doc: Doc) -> str:
         """Return the id column, else the row's number."""
@@ -52,11 +66,25 @@ class _Columns:
         """Return the options: an object, a list, or columns A, B, C...; none for other answer rules."""
         if self.rule not in {"choice", "mathvista"}:
             return {}
-        value = doc.get(self.parts["choices"])
-        if isinstance(value, dict):
-            options = cast("dict[str, Any]", value)
-            return {letter: as_text(text) for letter, text in options.items() if text is not None}
-        return lettered(list_of(value)) or lettered_columns(doc)
+        return options_in(doc.get(self.parts["choices"])) or lettered_columns(doc)
+
+    def answers_of(self, doc: Doc) -> tuple[str, ...]:
+        """Return the accepted answers; a truth value is a yes or a no where that is asked for."""
+        value = doc.get(self.parts["answers"])
+        if self.rule == "yes_no" and isinstance(value, bool):
+            return ("Yes" if value else "No",)
+        return answers_of(value)
+
+    def boxes_of(self, doc: Doc, image_size: Size | None) -> tuple[Box, ...] | None:
+        """Return the gold boxes in pixels of the image; None when there are none, or one is broken.
+
+        `verify` names broken gold boxes; a row with them is scored like one without boxes.
+        """
+        try:
+            boxes = corners(parse_quads(doc.get(self.parts["boxes"])), self.gold_box_frame)
+        except GoldBoxError:
+            return None
+        return placed(boxes, self.gold_box_frame, image_size, declared_size(doc)) or None
 
     def question_text(self, doc: Doc) -> str:
         """Return the question, with its options where it has some."""
@@ -65,7 +93,7 @@ class _Columns:
     def sample_of(self, doc: Doc) -> Sample:
         """Return the sample of a row."""
         facts = image_facts_of(image_value(doc, (self.parts["image"],)))
-        answers = tuple(list_of(doc.get(self.parts["answers"])))
+        answers = self.answers_of(doc)
         caption = text_of(doc, self.parts["caption"])
         return Sample(
             id=self.id_of(doc),
@@ -74,53 +102,14 @@ class _Columns:
             question=text_of(doc, self.parts["question"]),
             answers=answers or None,
             choices=self.choices_of(doc),
-            category=text_of(doc, self.parts["category"]),
+            category=", ".join(list_of(doc.get(self.parts["category"]))),
             cluster=self.cluster_of(doc),
-            boxes_image_px=boxes_of(doc.get(self.parts["boxes"])),
+            boxes_image_px=self.boxes_of(doc, facts.size if facts else None),
             caption=caption or None,
             image_size=facts.size if facts else None,
             image_sha256=facts.sha256 if facts else "",
             extra=_extra(doc),
         )
-
-
-def boxes_of(value: object) -> tuple[Box, ...] | None:
-    """Return gold boxes from a list of [x1, y1, x2, y2] or its text; None when there is none, or a broken one.
-
-    `verify` names broken gold boxes; a row with them is scored like one without boxes.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return boxes_of(_numbers_in(value)) if value.strip() else None
-    items = cast("Any", value).tolist() if hasattr(value, "tolist") else value
-    if not isinstance(items, Sequence):
-        return None
-    boxes = [_box_of(item) for item in cast("Sequence[object]", items)]
-    return tuple(box for box in boxes if box is not None) if boxes and None not in boxes else None
-
-
-def _numbers_in(text: str) -> object:
-    """Parse boxes that a TSV holds as text."""
-    import json  # noqa: PLC0415 - only text cells need it
-
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _box_of(value: object) -> Box | None:
-    """Return one box, or None for a broken one."""
-    items = cast("Any", value).tolist() if hasattr(value, "tolist") else value
-    if not isinstance(items, Sequence) or isinstance(items, str) or len(cast("Sequence[object]", items)) != 4:
-        return None
-    numbers = cast("Sequence[object]", items)
-    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-        return None
-    x1, y1, x2, y2 = (float(cast("float", number)) for number in numbers)
-    right_way = math.isfinite(x1 + y1 + x2 + y2) and x1 < x2 and y1 < y2
-    return (x1, y1, x2, y2) if right_way else None
 
 
 def _extra(doc: Doc) -> dict[str, Json]:
@@ -132,10 +121,20 @@ def _extra(doc: Doc) -> dict[str, Json]:
     }
 
 
+def declared_size(doc: Doc) -> Size | None:
+    """Return what the columns width and height say; None where they say nothing, or nothing that is a size."""
+    try:
+        width, height = whole_of(doc, "width"), whole_of(doc, "height")
+    except CellError:
+        return None
+    return Size(width, height) if width and height else None
+
+
 def adapter_for(benchmark: Benchmark) -> Adapter:
     """Return the adapter of Shapes or of a benchmark of one's own."""
     parts = benchmark.own.columns if benchmark.own is not None else SHAPES_COLUMNS
-    columns = _Columns(benchmark.name, benchmark.answer_rule, parts)
+    frame = benchmark.own.gold_box_frame if benchmark.own is not None else None
+    columns = _Columns(benchmark.name, benchmark.answer_rule, parts, frame or "image_px")
     return Adapter(
         columns.sample_of, columns.question_text, columns.id_of, columns.cluster_of, image_columns=(parts["image"],)
     )

@@ -1,8 +1,9 @@
 """Images of samples: whatever a row holds becomes bytes, a size, a hash or RGB pixels.
 
-Pixels are used as stored: an EXIF orientation is not applied, as hub datasets decode them too, so that gold boxes and
-other systems' scores keep their frame. Colours are those of `harness.image_grid.to_rgb`: transparency is laid on white,
-and grey levels beyond 8 bits are scaled. Sizes and hashes are those of the file as stored, whatever its colours become.
+Pixels, sizes and therefore gold boxes are those of the upright picture (`harness.pictures`), as `datasets` and other
+loaders show it. Colours are those of `harness.image_grid.to_rgb`: transparency is laid on white, and grey levels beyond
+8 bits are scaled. A hash is that of the file as stored, whatever its colours become; where a file says that it is
+turned, how it is turned enters the hash too (`picture_sha256`).
 """
 
 from __future__ import annotations
@@ -11,44 +12,30 @@ import binascii
 import hashlib
 import io
 import re
-import struct
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 from PIL import Image, ImageFile
 
 from harness.image_grid import to_rgb
-from harness.values import Size
-
-MAX_IMAGE_PIXELS = 89_478_485
-"""A larger image is refused as a decompression bomb (the number from which Pillow warns)."""
-
-_DECODER_FAULTS = (
-    Image.DecompressionBombError,
-    EOFError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OSError,
-    OverflowError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
+from harness.pictures import (
+    DECODER_FAULTS,
+    UnreadablePictureError,
+    open_picture,
+    stored_orientation,
+    upright,
+    upright_size,
 )
-"""What Pillow's decoders raise on broken files."""
+from harness.values import Size
+from tasks.cells import CellError, list_of
+from tasks.image_files import ImageFiles, looks_like_a_path
 
 _DATA_URI = re.compile(r"data:[^,]{0,100},")
+"""What stands before the base64 text of a data URI, its media type and parameters."""
 
-
-class UnreadableImageError(OSError):
-    """An image is missing or broken: its sample becomes an unscored record, the run goes on."""
-
-
+UnreadableImageError = UnreadablePictureError
+"""An image is missing or broken: its sample becomes an unscored record, the run goes on."""
 UnreadableImage = UnreadableImageError
 """Short name."""
 
@@ -70,9 +57,9 @@ class ImageFacts:
     """What scoring needs to know of an image, without its pixels."""
 
     sha256: str
-    """Hex digest of the image file as stored."""
+    """Hex digest of the image file as `picture_sha256` makes it."""
     size: Size
-    """Width and height in pixels."""
+    """Width and height of the upright picture, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +90,39 @@ class StoredImage:
             return None
 
     def open(self) -> Image.Image:
-        """Decode the image to RGB; raises UnreadableImageError."""
+        """Decode the image to RGB, upright; raises UnreadableImageError."""
         return decode_rgb(self.bytes)
 
 
 def facts_of(data: bytes) -> ImageFacts:
-    """Hash an image file and read its size from the header; raises UnreadableImageError."""
-    with _header(data) as image:
-        return ImageFacts(hashlib.sha256(data).hexdigest(), Size(*image.size))
+    """Hash an image file and read its upright size from the header; raises UnreadableImageError."""
+    with open_picture(data) as image:
+        orientation = stored_orientation(image, data)
+        return ImageFacts(_digest(data, orientation), upright_size(image, orientation))
+
+
+def picture_sha256(data: bytes) -> str:
+    """Return what tells an image file from others: its SHA-256, and of a turned picture also how it is turned.
+
+    Earlier versions showed such pictures lying: the hash keeps their answers, thumbnails and built training files apart
+    from those of now, and leaves every other picture's hash as it was.
+    """
+    try:
+        return facts_of(data).sha256
+    except UnreadableImageError:
+        return _digest(data, 1)
+
+
+def _digest(data: bytes, orientation: int) -> str:
+    """Hash a file and, where it is not upright, its orientation."""
+    digest = hashlib.sha256(data)
+    if orientation != 1:
+        digest.update(f"shown upright from orientation {orientation}".encode())
+    return digest.hexdigest()
 
 
 def decode_rgb(data: bytes) -> Image.Image:
-    """Decode an image file to RGB pixels; a truncated file is unreadable, never silently grey.
+    """Decode an image file to upright RGB pixels; a truncated file is unreadable, never silently grey.
 
     Raises:
         UnreadableImageError: The bytes are no image, a broken one, or a decompression bomb.
@@ -122,12 +130,12 @@ def decode_rgb(data: bytes) -> Image.Image:
     # lmms-eval switches this global on at import, which fills the missing part of a truncated file with grey. It is
     # set back before every decoding and not restored after it: other threads may be decoding at the same time.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    with _header(data) as image:
+    with open_picture(data) as image:
         return _pixels_of(image)
 
 
 def open_image(value: object) -> Image.Image:
-    """Return RGB pixels of whatever a row holds: a stored or PIL image, `{bytes, path}`, bytes, or base64 text.
+    """Return upright RGB pixels of whatever a row holds: a stored or PIL image, `{bytes, path}`, bytes, base64 text.
 
     Raises:
         UnreadableImageError: There is no image, or it is broken.
@@ -142,7 +150,7 @@ def _pixels_of(image: Image.Image) -> Image.Image:
     try:
         rgb = to_rgb(image)
         return rgb.copy() if rgb is image else rgb
-    except _DECODER_FAULTS as fault:
+    except DECODER_FAULTS as fault:
         raise UnreadableImageError(f"the image cannot be decoded: {fault}") from fault
 
 
@@ -158,45 +166,81 @@ def image_facts_of(value: object) -> ImageFacts | None:
             return None
     try:
         if isinstance(value, Image.Image):  # already decoded elsewhere: the file's bytes are gone, hash the pixels
-            digest = hashlib.sha256(f"{value.mode}{value.size}".encode() + value.tobytes())
-            return ImageFacts(digest.hexdigest(), Size(*value.size))
+            shown = upright(value)
+            digest = hashlib.sha256(f"{shown.mode}{shown.size}".encode() + shown.tobytes())
+            return ImageFacts(digest.hexdigest(), Size(*shown.size))
         return facts_of(image_bytes_of(value))
-    except (UnreadableImageError, *_DECODER_FAULTS):
+    except (UnreadableImageError, *DECODER_FAULTS):
         return None
 
 
-def image_bytes_of(value: object) -> bytes:
+def image_bytes_of(value: object, files: ImageFiles | None = None) -> bytes:
     """Return the image file of whatever a row holds, as stored; a PIL image is encoded as PNG.
 
+    Args:
+        value: A stored or PIL image, bytes, base64 text, a data URI, the hub's `{bytes, path}`, a path, or a list with
+            exactly one of these.
+        files: Where paths may lead to; None for a source without a folder, whose paths are faults.
+
     Raises:
-        UnreadableImageError: There is no image, or base64 text that is none.
+        UnreadableImageError: There is no image, there are several, or it cannot be read.
     """
     if isinstance(value, StoredImage):
         return value.bytes
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str):
-        return _from_base64(value)
+        return _from_text(value, files)
     if isinstance(value, Image.Image):
         buffer = io.BytesIO()
-        value.save(buffer, format="PNG")
+        upright(value).save(buffer, format="PNG")
         return buffer.getvalue()
     if isinstance(value, Mapping):
-        return _from_mapping(cast("Mapping[str, Any]", value))
+        return _from_mapping(cast("Mapping[str, Any]", value), files)
+    if isinstance(value, Sequence):
+        return image_bytes_of(_the_only_one(cast("Sequence[object]", value)), files)
     raise UnreadableImageError("the row has no image" if value is None else f"{type(value).__name__} is no image")
 
 
-def _from_mapping(value: Mapping[str, Any]) -> bytes:
+def _the_only_one(images: Sequence[object]) -> object:
+    """Return the image of a list of one; raises UnreadableImageError for several."""
+    present = [image for image in images if image is not None]
+    if len(present) > 1:
+        raise UnreadableImageError(f"the row has {len(present)} images, and one is asked about: join or split them")
+    return present[0] if present else None
+
+
+def _from_mapping(value: Mapping[str, Any], files: ImageFiles | None) -> bytes:
     """Read the hub's image struct."""
     data, path = value.get("bytes"), value.get("path")
     if data:
         return bytes(data)
-    if path and Path(str(path)).is_file():
-        try:
-            return Path(str(path)).read_bytes()
-        except OSError as fault:
-            raise UnreadableImageError(f"the image file {path} cannot be read: {fault}") from fault
+    if isinstance(path, str) and path and files is not None:
+        return files.read(path)
     raise UnreadableImageError(f"the image has no bytes, and its path is {path!r}")
+
+
+def _from_text(text: str, files: ImageFiles | None) -> bytes:
+    """Read a cell of text: base64, a list in which one image stands, or a path."""
+    text = text.strip()
+    if text.startswith("["):
+        return _from_text(_listed(text), files)
+    if looks_like_a_path(text) or (files is not None and files.holds(text)):
+        if files is None:
+            raise UnreadableImageError(f"the image is a path, {text[:100]!r}, and there is no folder to look it up in")
+        return files.read(text)
+    return _from_base64(text)
+
+
+def _listed(text: str) -> str:
+    """Return the only image of a list that is written as text; raises UnreadableImageError."""
+    try:
+        item = _the_only_one(list_of(text))
+    except CellError as fault:
+        raise UnreadableImageError(f"the image is {fault}") from fault
+    if not isinstance(item, str) or item.lstrip().startswith("["):
+        raise UnreadableImageError("the image is a list that cannot be read, or a list of lists")
+    return item
 
 
 def _from_base64(text: str) -> bytes:
@@ -209,21 +253,7 @@ def _from_base64(text: str) -> bytes:
         except binascii.Error:  # line breaks are rare, and a second try is cheaper than looking for them
             data = binascii.a2b_base64("".join(body.split()), strict_mode=True)
     except (binascii.Error, ValueError) as fault:
-        raise UnreadableImageError(f"the image is not base64 text: {fault}") from fault
+        raise UnreadableImageError(f"the image is neither base64 text nor a known path: {fault}") from fault
     if not data:
         raise UnreadableImageError("the row has no image")
     return data
-
-
-def _header(data: bytes) -> Image.Image:
-    """Open an image file without decoding its pixels."""
-    try:
-        image = Image.open(io.BytesIO(data))
-    except _DECODER_FAULTS as fault:
-        reason = "it has no bytes" if not data else str(fault).split(" <")[0]
-        raise UnreadableImageError(f"the image cannot be read: {reason}") from fault
-    width, height = image.size
-    if width < 1 or height < 1 or width * height > MAX_IMAGE_PIXELS:
-        image.close()
-        raise UnreadableImageError(f"the image has {width} x {height} pixels; at most {MAX_IMAGE_PIXELS} are allowed")
-    return image

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import did_you_mean
+from tasks.adapter import Adapter
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
-from tasks.cells import ROW, as_text
+from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
 from tasks.images import StoredImage
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
@@ -92,15 +93,15 @@ def open_task_data(
     """Open a benchmark's rows: an override first, else local data, else its own file, the generator or the hub.
 
     Raises:
-        DataError: Nothing is found, a file is broken, a column is missing, there are no rows, or two rows share an
-            id. The message says where it looked and how to mend it.
+        DataError: Nothing is found, a file is broken, a column is missing, there are no rows, two rows share an id, or
+            a cell holds something nested. The message says where it looked and how to mend it.
     """
     rows = _find_rows(benchmark, data_dir, override)
     _check_columns(benchmark, rows)
     if len(rows) == 0:
         raise DataError(f"{rows.source}: the dataset is empty. {_how_to_mend(benchmark)}")
     data = TaskData(rows)
-    _check_ids(benchmark, data)
+    _check_rows(benchmark, data)
     return data
 
 
@@ -231,15 +232,44 @@ def missing_columns(benchmark: Benchmark, found: Iterable[str]) -> list[str]:
     return min(([name for name in layout if name not in names] for layout in layouts), key=len)
 
 
-def _check_ids(benchmark: Benchmark, data: TaskData) -> None:
-    """Refuse data in which two rows share an id: a run could not tell their records apart."""
-    id_of = adapter_of(benchmark).id_of
+def _check_rows(benchmark: Benchmark, data: TaskData) -> None:
+    """Refuse data in which two rows share an id, or a row holds something nested where a text is meant.
+
+    A run could not tell the records of such rows apart, or would ask and score the printed form of a struct.
+    """
+    adapter = adapter_of(benchmark)
     seen: dict[str, int] = {}
     for place, doc in enumerate(data):
-        sample_id = id_of(doc)
+        bare = without_image(adapter, doc)
+        try:
+            sample_id = adapter.id_of(bare)
+            adapter.question_text(bare)
+            adapter.sample_of(bare)
+        except CellError as fault:
+            raise DataError(
+                f"{data.source}: row {place}{_column_of(bare, fault)} holds {fault}. "
+                "Write the text itself into the cell, or name another column."
+            ) from fault
         first = seen.setdefault(sample_id, place)
         if first != place:
             raise DataError(
                 f"{data.source}: rows {first} and {place} have the same id {as_text(sample_id)!r}. "
                 "Remove one, or give them different ids."
             )
+
+
+def without_image(adapter: Adapter, doc: Doc) -> Doc:
+    """Return a row without its image, which then stays unread."""
+    return {name: cell for name, cell in doc.items() if name not in adapter.image_columns}
+
+
+def _column_of(doc: Doc, fault: CellError) -> str:
+    """Say in which column a fault lies; nothing where that cannot be told."""
+    for name, cell in doc.items():
+        for read in (as_text, list_of, options_in):
+            try:
+                read(cell)
+            except CellError as found:
+                if str(found) == str(fault):
+                    return f", column {name!r},"
+    return ""

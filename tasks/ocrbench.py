@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.values import Json, Sample
 from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_value, row_id
-from tasks.cells import Doc, list_of, text_of
+from tasks.cells import Doc, answers_of, text_of
 from tasks.images import image_facts_of
 
 
@@ -25,7 +25,7 @@ def question_text(doc: Doc) -> str:
 def sample_of(doc: Doc) -> Sample:
     """Return the sample of a row; questions about the same image are one cluster."""
     facts = image_facts_of(image_value(doc))
-    answers = tuple(list_of(doc.get("answer")))
+    answers = answers_of(doc.get("answer"))
     category = text_of(doc, "question_type", "category")
     extra: dict[str, Json] = {"question_type": category} if category else {}
     if text_of(doc, "dataset"):

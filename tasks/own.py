@@ -9,12 +9,16 @@ satori:                            # or under `metadata:`, which plain lmms-eval
   answer_rule: choice              # choice, yes_no, ocr, mathvista, accepted or number
   data: rows.parquet               # parquet or TSV file, relative to this file; instead of dataset_path
   columns: {id: pid, question: text, image: picture, answers: gold, choices: options}
+  gold_box_frame: norm_1           # what the numbers of the gold boxes are; left out: pixels of the upright image
 generation_kwargs: {max_new_tokens: 1024}
 ```
 
 `columns` maps parts to column names; a part that is not named is looked for under its own name. Needed: `question`,
 `image`, `answers`. Optional: `id` (else the row number), `choices` (list or object; or columns A, B, C...),
-`category`, `boxes` (list of [x1, y1, x2, y2] in pixels of the original image), `caption`.
+`category`, `boxes` (list of [x1, y1, x2, y2] in pixels of the upright image, or as `gold_box_frame` says: image_px,
+norm_1, norm_1000, percent, input_px for pixels of an image of the row's columns width and height, or, in pixels,
+xywh for left, top, width, height and yxyx for y before x), `caption`. An image is bytes, base64 text, a path beside the
+data file, or a list of one of these; where there is no column `image`, `images` and `image_path` are looked for.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any, cast, get_args
 
 from harness.errors import ConfigError, did_you_mean
 from harness.values import AnswerRule
+from harness.vocabulary import GOLD_FRAMES, GoldFrame
 from tasks.benchmark import Benchmark, OwnTask
 
 PARTS = ("id", "question", "image", "answers", "choices", "category", "boxes", "caption")
@@ -33,7 +38,7 @@ PARTS = ("id", "question", "image", "answers", "choices", "category", "boxes", "
 NEEDED_PARTS = ("question", "image", "answers")
 """Without these a row cannot be asked or scored."""
 
-_SECTION_FIELDS = ("answer_rule", "columns", "data", "title")
+_SECTION_FIELDS = ("answer_rule", "columns", "data", "gold_box_frame", "title")
 _RULES: tuple[str, ...] = get_args(AnswerRule)
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
@@ -68,7 +73,12 @@ def load_own_task(path: Path) -> Benchmark:
         image_columns=(parts["image"],),
         optional_columns=tuple(column for part, column in parts.items() if part in columns and column not in needed),
         max_new_tokens=int(_mapping(config.get("generation_kwargs")).get("max_new_tokens", 2048)),
-        own=OwnTask(yaml_path=path.resolve(), columns=parts, data_file=data_file),
+        own=OwnTask(
+            yaml_path=path.resolve(),
+            columns=parts,
+            data_file=data_file,
+            gold_box_frame=cast("GoldFrame | None", section.get("gold_box_frame")),
+        ),
     )
 
 
@@ -117,6 +127,12 @@ def _task_faults(config: Mapping[str, Any], section: Mapping[str, Any]) -> list[
     if rule not in _RULES:
         near = did_you_mean(str(rule), list(_RULES))
         faults.append(f"satori.answer_rule: one of {', '.join(_RULES)} is needed, found {rule!r}.{near}".rstrip("."))
+    frame = section.get("gold_box_frame")
+    if frame is not None and frame not in GOLD_FRAMES:
+        near = did_you_mean(str(frame), list(GOLD_FRAMES))
+        faults.append(
+            f"satori.gold_box_frame: one of {', '.join(GOLD_FRAMES)} is needed, found {frame!r}.{near}".rstrip(".")
+        )
     faults.extend(
         f"satori.{field}: unknown field.{did_you_mean(str(field), list(_SECTION_FIELDS))}".rstrip(".")
         for field in section

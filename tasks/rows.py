@@ -16,13 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from tasks.image_files import ImageFiles, looks_like_a_path
 from tasks.images import ImageFacts, UnreadableImageError, facts_of, image_bytes_of
 from tasks.shapes import BENCHMARK_ROWS, BENCHMARK_SEED, GENERATOR_VERSION, Profile, generate
-from tasks.tsv import TsvError, TsvFile, index_tsv
+from tasks.tsv import TsvEncodingError, TsvError, TsvFile, index_tsv
 
 SHORT_IMAGE_CHARACTERS = 64
 """VLMEvalKit's rule: an image cell no longer than this is the index of the row whose image is reused."""
 
+STAND_INS = ("images", "image_path", "image_paths")
+"""Columns that hold the picture in some tables where its own column is not there: a list of one, or a path."""
+
+_OF_PATHS = ("_path", "_paths")
+"""How the names of columns end that hold paths and never the index of another row."""
 _IMAGE_BATCH_ROWS = 16
 _IMAGE_CACHE_BYTES = 96 * 2**20
 _IMAGE_CACHE_BATCHES = 16
@@ -37,14 +43,22 @@ class Rows(ABC):
     """Rows of one source. Reading is thread-safe."""
 
     columns: tuple[str, ...]
-    """Column names."""
+    """Column names; the picture's is among them also where another column stands in for it."""
     image_column: str
-    """The column that `cells` leaves out and `image_bytes` reads."""
+    """The column that the picture is known by."""
     source: str
     """Where the rows come from, for manifests and messages."""
 
     def __init__(self) -> None:
         self._facts: dict[int, ImageFacts] = {}
+
+    def _name_columns(self, columns: Sequence[str], image_columns: Sequence[str]) -> str | None:
+        """Set the names; return the column that pictures are read from, None where there is none."""
+        own = next((name for name in image_columns if name in columns), None)
+        stand_in = next((name for name in STAND_INS if name in columns), None) if own is None else None
+        self.image_column = own or image_columns[0]
+        self.columns = tuple(columns) if stand_in is None else (*columns, self.image_column)
+        return own or stand_in
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -75,11 +89,14 @@ class TsvRows(Rows):
     def __init__(self, path: Path, image_columns: tuple[str, ...]) -> None:
         super().__init__()
         try:
-            self._file: TsvFile = index_tsv(path, image_columns)
+            self._file: TsvFile = index_tsv(path, (*image_columns, *STAND_INS))
+        except TsvEncodingError as fault:
+            raise DataError(f"{path}: {fault}") from fault
         except (TsvError, OSError) as fault:
             raise DataError(f"{path}: {fault}. Download or write the file again.") from fault
-        self.columns = self._file.columns
-        self.image_column = self._file.image_column or image_columns[0]
+        found = self._name_columns(self._file.columns, image_columns)
+        self._holds_paths = found is not None and found.endswith(_OF_PATHS)
+        self._files = ImageFiles.beside(path)
         self.source = str(path)
         self._rows_by_index: dict[str, int] | None = None
         self._lock = threading.Lock()
@@ -89,18 +106,18 @@ class TsvRows(Rows):
 
     def cells(self, row: int) -> dict[str, Any]:
         """Return all cells of a row but the image's."""
-        return dict(self._file.cells(row))
+        cells: dict[str, Any] = dict(self._file.cells(row))
+        if self._holds_paths and self._file.image_column != self.image_column:
+            cells[str(self._file.image_column)] = self._file.image_text(row)  # MME's ids are made of it
+        return cells
 
     def image_bytes(self, row: int) -> bytes:
         """Return the image file of a row; raises UnreadableImageError."""
-        home = row if self._file.image_characters(row) > SHORT_IMAGE_CHARACTERS + 2 else self._home_of(row)
-        return image_bytes_of(self._file.image_text(home))
+        return image_bytes_of(self._file.image_text(self._home_of(row)), self._files)
 
     def image_facts(self, row: int) -> ImageFacts:
         """Return hash and size of a row's image."""
-        # rows that reuse an image share its facts, so that it is hashed once
-        home = row if self._file.image_characters(row) > SHORT_IMAGE_CHARACTERS + 2 else self._home_of(row)
-        return super().image_facts(home)
+        return super().image_facts(self._home_of(row))  # rows that reuse an image share its facts: it is hashed once
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
@@ -108,15 +125,22 @@ class TsvRows(Rows):
 
     def _home_of(self, row: int) -> int:
         """Return the row that holds this row's image: itself, or the one that its short cell names."""
-        text = self._file.image_text(row)
+        if self._holds_paths or self._file.image_characters(row) > SHORT_IMAGE_CHARACTERS + 2:
+            return row
+        text = self._file.image_text(row).strip()
         if len(text) > SHORT_IMAGE_CHARACTERS:
             return row
-        if not text.strip():
+        if not text:
             raise UnreadableImageError("the row has no image")
-        home = self._by_index().get(text.strip())
+        home = self._by_index().get(text)
         if home is None:
-            raise UnreadableImageError(f"the image cell is {text!r}, which is no row's index")
-        if len(self._file.image_text(home)) <= SHORT_IMAGE_CHARACTERS:
+            if text.startswith("[") or looks_like_a_path(text) or self._files.holds(text):
+                return row
+            raise UnreadableImageError(
+                f"the image cell is {text!r}, which is neither a row's index nor a file beside the table"
+            )
+        named = self._file.image_text(home)
+        if len(named) <= SHORT_IMAGE_CHARACTERS and not looks_like_a_path(named):
             raise UnreadableImageError(f"the image cell names the row with index {text!r}, which has no image either")
         return home
 
@@ -140,20 +164,24 @@ class ParquetRows(Rows):
         self._open = pq.ParquetFile
         self._groups: list[tuple[Path, int, int, int]] = []  # file, group in it, first row, rows
         first = 0
+        first_names: tuple[str, ...] = ()
         for path in self._paths:
             parquet = self._file(path)
             names = tuple(parquet.schema_arrow.names)
             if path == self._paths[0]:
-                self.columns = names
-            elif set(names) != set(self.columns):
-                odd = sorted(set(names) ^ set(self.columns))
+                first_names = names
+            elif set(names) != set(first_names):
+                odd = sorted(set(names) ^ set(first_names))
                 raise DataError(f"{path}: its columns differ from those of {self._paths[0].name}: {', '.join(odd)}")
             for group in range(parquet.metadata.num_row_groups):
                 rows = parquet.metadata.row_group(group).num_rows
                 self._groups.append((path, group, first, rows))
                 first += rows
         self._length = first
-        self.image_column = next((name for name in image_columns if name in self.columns), image_columns[0])
+        found = self._picture_column = self._name_columns(first_names, image_columns)
+        keeps_paths = found is not None and found != self.image_column and found.endswith(_OF_PATHS)
+        self._text_columns = [name for name in first_names if name != self._picture_column or keeps_paths]
+        self._files = ImageFiles([place for path in self._paths for place in (path.parent, path.parent / "images")])
         self.source = str(self._paths[0]) if len(self._paths) == 1 else f"{self._paths[0].parent}/*.parquet"
         self._texts: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
         self._images: OrderedDict[int, tuple[int, list[Any]]] = OrderedDict()  # first row: bytes, images
@@ -172,8 +200,7 @@ class ParquetRows(Rows):
             group = self._texts.get(place)
             if group is None:
                 path, number, _, _ = self._groups[place]
-                names = [name for name in self.columns if name != self.image_column]
-                group = self._read_group(path, number, names)
+                group = self._read_group(path, number, self._text_columns)
                 self._texts[place] = group
                 if len(self._texts) > _TEXT_CACHE_GROUPS:
                     self._texts.popitem(last=False)
@@ -183,7 +210,7 @@ class ParquetRows(Rows):
 
     def image_bytes(self, row: int) -> bytes:
         """Return the image file of a row; raises UnreadableImageError."""
-        if self.image_column not in self.columns:
+        if self._picture_column is None:
             raise UnreadableImageError(f"there is no column {self.image_column!r}")
         with self._lock:
             first = self._batch_start(row)
@@ -191,7 +218,7 @@ class ParquetRows(Rows):
                 self._read_until(row)
             self._images.move_to_end(first)
             value = self._images[first][1][row - first]
-        return image_bytes_of(value)
+        return image_bytes_of(value, self._files)
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
@@ -214,7 +241,9 @@ class ParquetRows(Rows):
         except DataError:
             for name in names:
                 with _parquet_faults(path, f"column {name!r} is damaged in row group {number}"):
-                    self._file(path).read_row_group(number, columns=[name]).to_pylist()
+                    cells = self._file(path).read_row_group(number, columns=[name]).column(0)
+                    _refuse_other_encodings(path, name, cells)
+                    cells.to_pylist()
             raise
 
     def _group_of(self, row: int) -> int:
@@ -238,10 +267,10 @@ class ParquetRows(Rows):
         place = self._group_of(row)
         path, number, first, _ = self._groups[place]
         cursor, self._cursor = self._cursor, None  # stays forgotten when reading fails: the batches end there
-        with _parquet_faults(path, f"column {self.image_column!r} is damaged in row group {number}"):
+        with _parquet_faults(path, f"column {self._picture_column!r} is damaged in row group {number}"):
             if cursor is None or cursor[0] != place or cursor[1] > row:
                 batches = self._file(path).iter_batches(
-                    batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=[self.image_column]
+                    batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=[str(self._picture_column)]
                 )
                 cursor = (place, first, iter(batches))
             _, at, batches = cursor
@@ -275,18 +304,18 @@ class HubRows(Rows):
 
     def __init__(self, dataset: Any, image_columns: tuple[str, ...], source: str) -> None:
         super().__init__()
-        import datasets  # noqa: PLC0415 - slow to import, and only the hub needs it
+        from datasets import config  # noqa: PLC0415 - slow to import, and only the hub needs it
 
-        self.columns = tuple(dataset.column_names)
-        self.image_column = next((name for name in image_columns if name in self.columns), image_columns[0])
+        found = self._picture_column = self._name_columns(dataset.column_names, image_columns)
         self._fingerprint = str(dataset._fingerprint)  # noqa: SLF001 - the library's only identity of a dataset
         self._texts, self._images = dataset, None
-        if self.image_column in self.columns:
-            self._texts = dataset.remove_columns([self.image_column])
-            images = dataset.select_columns([self.image_column])
-            if isinstance(dataset.features[self.image_column], datasets.Image):
-                images = images.cast_column(self.image_column, datasets.Image(decode=False))
-            self._images = images
+        if found is not None:
+            images = undecoded(dataset.select_columns([found]))
+            self._texts, self._images = dataset.remove_columns([found]), images
+            if found != self.image_column and found.endswith(_OF_PATHS):
+                self._texts = dataset
+        # files that the library has downloaded and unpacked lie in its own folders
+        self._files = ImageFiles([Path(config.HF_CACHE_HOME), Path(config.HF_DATASETS_CACHE)])
         self.source = source
 
     def __len__(self) -> int:
@@ -300,11 +329,23 @@ class HubRows(Rows):
         """Return the image file of a row; raises UnreadableImageError."""
         if self._images is None:
             raise UnreadableImageError(f"there is no column {self.image_column!r}")
-        return image_bytes_of(self._images[row][self.image_column])
+        return image_bytes_of(self._images[row][str(self._picture_column)], self._files)
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
         return hashlib.sha256(f"{self.source} {self._fingerprint}".encode()).hexdigest()
+
+
+def undecoded(dataset: Any) -> Any:
+    """Return a dataset of the hub whose images, also those in lists, come as stored files and not as pixels."""
+    import datasets  # noqa: PLC0415 - slow to import, and only the hub needs it
+
+    for column, feature in dict(dataset.features).items():
+        if isinstance(feature, datasets.Image):
+            dataset = dataset.cast_column(column, datasets.Image(decode=False))
+        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
+            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
+    return dataset
 
 
 class ShapesRows(Rows):
@@ -350,6 +391,18 @@ def _parquet_faults(path: Path, what: str) -> Generator[None]:
     except (ArrowException, OSError, ValueError) as fault:  # ValueError: text that is not UTF-8, dates out of range
         reason = " ".join(str(fault).split())[:300].rstrip(".")
         raise DataError(f"{path}: {what}: {reason}. Download the file again.") from fault
+
+
+def _refuse_other_encodings(path: Path, name: str, cells: Any) -> None:
+    """Raise DataError at the first cell whose text is not UTF-8; `cells` is an Arrow column."""
+    for place, cell in enumerate(cells):
+        try:
+            cell.as_py()
+        except UnicodeDecodeError as fault:
+            raise DataError(
+                f"{path}: column {name!r}, row {place} of its row group: the text is not UTF-8 "
+                f"(byte 0x{fault.object[fault.start]:02x}). Write the file again with its text decoded."
+            ) from fault
 
 
 def _file_sha256(path: Path) -> str:

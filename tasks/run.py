@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.device_options import check_device_options
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluate import (
     PreparedTask,
@@ -35,18 +36,21 @@ from harness.evaluate import (
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
-from harness.rescore import PageWriter
+from harness.peer_names import task_hint
+from harness.rescore import PageWriter, config_of
 from harness.run_files import DamagedRunError
-from harness.run_store import OpenRun, load_run, open_run
+from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
-from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Sample, ScoreConfig
+from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Record, Sample, ScoreConfig
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
+from tasks.images import image_facts_of
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
 from tasks.prompts import PromptName, Wording, prompts_hash, wording
+from tasks.verify import suspected_gold_frame
 
 if TYPE_CHECKING:
     from harness.model_base import RecordingModel
@@ -54,7 +58,7 @@ if TYPE_CHECKING:
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
 
-RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out")
+RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out", "name")
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
 
 NO_KEY = "none"
@@ -110,12 +114,16 @@ class RunSpec:
     """As torch calls it, or `auto`."""
     dtype: str = "auto"
     """As torch calls it, or `auto`."""
+    attn_implementation: str | None = None
+    """As transformers calls it; None leaves it to transformers."""
     datasets: Mapping[str, DatasetOverride] = field(default_factory=dict[str, DatasetOverride])
     """Other data, by task."""
     data_dir: Path | None = None
     """Folder with local data."""
     out: Path = Path("runs")
     """Folder of run folders."""
+    name: str | None = None
+    """Names the run's folder; None: the model does."""
     resume: bool = True
     """Whether a killed run of equal input is taken up."""
     thumbnails: bool = True
@@ -238,20 +246,26 @@ def parse_dataset_overrides(texts: Sequence[str]) -> dict[str, DatasetOverride]:
     return overrides
 
 
-def run_benchmarks(spec: RunSpec, environment: RunEnvironment) -> RunResult:
-    """Evaluate a checkpoint on benchmarks and publish the run.
+def run_benchmarks(spec: RunSpec, environment: RunEnvironment, *, again: bool = False) -> RunResult:
+    """Evaluate a checkpoint on benchmarks and publish the run; a finished run of equal input is returned instead.
+
+    Args:
+        spec: What is asked.
+        environment: What a run takes from its surroundings.
+        again: Whether to make a run though an equal one is finished.
 
     Raises:
         UserError: Something is configured wrongly, found before any sample was asked; or the disk refuses during the
             run, in which case the journal stays good.
     """
-    return _run(spec, environment, start_from=None)
+    return _run(spec, environment, again=again)
 
 
 def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, object] | None = None) -> RunResult:
     """Ask again what stayed unscored for the fault `error` in a run, with the run's own configuration.
 
-    A finished run is never overwritten: the result is a new run that begins with the old one's records.
+    A finished run is never overwritten: the result is a new run that begins with the old one's records. Where nothing
+    stayed unscored so, the result is the old run.
 
     Args:
         folder: The run, finished or not.
@@ -266,11 +280,18 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     asked = stored.manifest.other.get("arguments")
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
+    if stored.finished and all(record.generation.error is None for record in stored.records()):
+        environment.say(f"nothing to retry in {folder}: every sample was asked; no run is made")
+        return _stored_result(stored)
+    # the old run's name is the new one's too, as its model is
     spec = replace(_spec_from(asked, folder), **{"out": folder.parent, **(changes or {})})
     _refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
-    return _run(spec, environment, start_from=folder if stored.finished else None)
+    if stored.finished:
+        return _run(spec, environment, start_from=folder, retried=folder.resolve().name, again=True)
+    retried = stored.manifest.other.get(RETRIED)
+    return _run(spec, environment, retried=retried if isinstance(retried, str) else None, again=True)
 
 
 def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment, *, given: bool) -> None:
@@ -300,16 +321,29 @@ def _spec_from(asked: Mapping[str, Json], folder: Path) -> RunSpec:
         raise DamagedRunError.of(folder, "manifest.json", f"cannot be used: in `arguments`, {fault}") from fault
 
 
-def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None) -> RunResult:
-    """Check, load, ask, judge, publish."""
+def _run(
+    spec: RunSpec,
+    environment: RunEnvironment,
+    *,
+    start_from: Path | None = None,
+    retried: str | None = None,
+    again: bool,
+) -> RunResult:
+    """Check, load, ask, judge, publish; `retried` names the run that `start_from` is, or was when this began."""
+    if spec.name is not None:
+        check_run_name(spec.name)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
     words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
+    for question in questions:
+        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
+            environment.say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
     for line in subject.reasons:
         environment.say(line)
@@ -317,11 +351,13 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
         environment.say(
             f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
         )
-    manifest = _manifest(spec, environment, subject, questions)
+    manifest = _manifest(spec, environment, subject, questions, retried)
+    equal = None if again else equal_finished_run(spec.out, manifest)
+    if equal is not None:
+        environment.say(_already_finished(equal, spec, subject))
+        return _stored_result(load_run(equal))
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
-    with open_run(
-        spec.out, manifest, now=environment.now(), resume=spec.resume and start_from is None, start_from=start_from
-    ) as run:
+    with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
         _announce(run, environment, start_from)
         timings = _ask_all(model, questions, run, config, spec, environment)
         if spec.judge is not None:
@@ -333,15 +369,31 @@ def _run(spec: RunSpec, environment: RunEnvironment, *, start_from: Path | None)
                 check_mean(timing, task, summary.values.get(task, ()))
         if environment.write_page is not None:
             environment.write_page(run.folder, run.manifest, summary)
-        folder = run.publish(summary.to_json(), now=environment.now())
+        folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
+
+
+def _already_finished(equal: Path, spec: RunSpec, subject: _Subject) -> str:
+    """Say that a run is not repeated, and what nobody can know of a model whose weights are not seen."""
+    said = f"{equal} is a finished run of the same input: nothing is asked"
+    if not subject.hashes.weights_hash:
+        return f"{said}. The weights of {spec.model} are not seen here: if it has others by now, add --again"
+    return f"{said}. --again makes a new run"
+
+
+def _stored_result(stored: StoredRun) -> RunResult:
+    """Return a finished run as if it had been made just now; it took no time."""
+    manifest = stored.manifest
+    summary = summarise_records(stored.records(), config_of(manifest), seed=manifest.seed)
+    return RunResult(stored.path, manifest.model, summary, {})
 
 
 def _check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
     """Refuse data for a task that is not run: the person meant something that would not happen."""
     unknown = sorted(set(spec.datasets) - {benchmark.name for benchmark in benchmarks})
     if unknown:
-        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run")
+        hint = task_hint(unknown[0], [benchmark.name for benchmark in benchmarks])
+        raise ConfigError(f"--dataset names {', '.join(unknown)}, which --tasks {spec.tasks} does not run{hint}")
 
 
 def _check_writable(root: Path) -> None:
@@ -372,7 +424,7 @@ def _subject(spec: RunSpec) -> _Subject:
     """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
     if spec.backend == "openai" and not Path(spec.model).exists():
         return _served_by_name(spec)
-    checkpoint = inspect_checkpoint(spec.model)
+    checkpoint = inspect_checkpoint(spec.model, served=spec.backend == "openai")
     limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
     reason = f"follows from model_type {checkpoint.model_type}"
     if checkpoint.box_frame is None:
@@ -454,8 +506,9 @@ def _manifest(
     environment: RunEnvironment,
     subject: _Subject,
     questions: Sequence[_Question],
+    retried: str | None,
 ) -> Manifest:
-    """Return what the run is."""
+    """Return what the run is; `retried` names the run that it asks again."""
     tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
         Manifest(
@@ -481,7 +534,8 @@ def _manifest(
             git_commit=environment.git_commit,
             partial=any(len(question.data) < question.rows for question in questions),
             judge=spec.judge.model if spec.judge is not None else None,
-            other={"arguments": spec.to_json()},
+            name=spec.name,
+            other={"arguments": spec.to_json()} | ({} if retried is None else {RETRIED: retried}),
         )
     )
 
@@ -536,6 +590,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
         spec.model,
         device=spec.device,
         dtype=spec.dtype,
+        attn_implementation=spec.attn_implementation,
         batch_size=spec.batch_size,
         min_pixels=low,
         max_pixels=high,
@@ -562,11 +617,7 @@ def _ask_all(
     environment: RunEnvironment,
 ) -> dict[str, TaskTiming]:
     """Ask task after task, skipping what the journal has; samples that ended in an error are asked again."""
-    answered: dict[tuple[str, str], Generation] = {
-        (record.sample.task, record.sample.id): record.generation
-        for record in read_records(run.journal.path)
-        if record.generation.error is None
-    }
+    answered = _journalled(read_records(run.journal.path), questions)
     media = run.media_folder if spec.thumbnails else None
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
@@ -576,6 +627,30 @@ def _ask_all(
         task = _prepare(question, recorder, spec)
         timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
     return timings
+
+
+def _journalled(records: Iterable[Record], questions: Sequence[_Question]) -> dict[tuple[str, str], Generation]:
+    """Return the answers that a resumed run need not ask for again: no errors, and about pictures as they are shown.
+
+    An earlier version may have shown a picture lying that is shown upright now; its hash says so.
+    """
+    generations: dict[tuple[str, str], Generation] = {}
+    pictures: dict[tuple[str, str], str] = {}
+    for record in records:
+        key = (record.sample.task, record.sample.id)
+        if record.generation.error is None:
+            generations[key], pictures[key] = record.generation, record.sample.image_sha256
+    if not generations:
+        return generations
+    for question in questions:
+        adapter = adapter_of(question.benchmark)
+        for doc in question.data:
+            key = (question.benchmark.name, adapter.id_of(doc))
+            if pictures.get(key):
+                facts = image_facts_of(adapter.image_value(doc))
+                if facts is not None and facts.sha256 != pictures[key]:
+                    del generations[key]
+    return generations
 
 
 def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> PreparedTask:

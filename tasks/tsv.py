@@ -2,11 +2,13 @@
 
 One pass notes where each record and its image field begin and end; a row is then read by itself, and without its
 image unless that is asked for. Quotes follow the rules of pandas' writer: a field that begins with a quote may hold
-tabs, line breaks and doubled quotes. All cells stay text.
+tabs, line breaks and doubled quotes. All cells stay text, which is UTF-8: a file in another encoding is refused with
+the place of its first wrong byte, since a guess would ask other questions than the file holds.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 from array import array
@@ -14,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from tasks.encodings import how_to_mend, marked_encoding, possible_encodings
 
 _CHUNK_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -25,6 +29,10 @@ _NOTE = 4
 
 class TsvError(ValueError):
     """A TSV file is broken; the message names the record."""
+
+
+class TsvEncodingError(TsvError):
+    """A TSV file is not UTF-8; the message names the place and the mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +87,25 @@ def index_tsv(path: Path, image_columns: tuple[str, ...]) -> TsvFile:
     """Index a TSV file in one pass.
 
     Raises:
+        TsvEncodingError: The file is not UTF-8.
         TsvError: No header, a record with more or fewer fields than it, or a quote that is never closed.
         OSError: The file cannot be read.
     """
     digest = hashlib.sha256()
     offsets: array[int] = array("q")
     with path.open("rb") as stream:
-        records = _records(_fields(stream, digest))
+        text = _TextCheck(path.name)
+        records = _records(_fields(stream, digest, text))
         header = next(records, None)
         if header is None:
             raise TsvError("the file is empty: it has no header line")
+        text.check(stream, header, "the header", ())
         columns = tuple(_value(os.pread(stream.fileno(), end - start, start)) for start, end in header)
         image_column = next((name for name in image_columns if name in columns), None)
         place = columns.index(image_column) if image_column is not None else None
         number = 0
         for record in records:
+            text.check(stream, record, f"record {number + 1}", columns)
             if len(record) == 1 and _is_blank(stream, *record[0]):
                 continue
             number += 1
@@ -119,16 +131,58 @@ def _is_blank(stream: BinaryIO, start: int, end: int) -> bool:
     return end - start <= 1 and os.pread(stream.fileno(), end - start, start) in {b"", b"\r"}
 
 
-def _fields(stream: BinaryIO, digest: hashlib._Hash) -> Iterator[tuple[int, int, bool]]:
+class _TextCheck:
+    """Finds the first byte of a file that is no UTF-8 text, and says where it stands."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._whole = True
+        self._bad: int | None = None
+
+    def feed(self, chunk: bytes, base: int) -> None:
+        """Look at the next bytes of the file, which begin at byte `base`; the last chunk is an empty one."""
+        if base == 0 and (found := marked_encoding(chunk)) is not None:
+            raise TsvEncodingError(f"the file is {found}, not UTF-8. {how_to_mend(found, self._name)}")
+        if self._bad is not None or (self._whole and chunk.isascii() and 0 not in chunk):  # as base64 is
+            return
+        pending = len(self._decoder.getstate()[0])
+        try:
+            self._decoder.decode(chunk, final=not chunk)
+            self._whole = not self._decoder.getstate()[0]
+            if (nul := chunk.find(0)) >= 0:
+                self._bad = base + nul
+        except UnicodeDecodeError as fault:
+            self._bad = base - pending + fault.start
+
+    def check(self, stream: BinaryIO, record: list[tuple[int, int]], what: str, columns: tuple[str, ...]) -> None:
+        """Raise TsvEncodingError when the wrong byte stands in this record."""
+        bad = self._bad
+        if bad is None or record[-1][1] < bad:
+            return
+        place = next((place for place, (_, end) in enumerate(record) if bad <= end), len(record) - 1)
+        start, end = record[place]
+        field = os.pread(stream.fileno(), min(end, bad + 200) - start, start)
+        column = f", column {columns[place]!r}" if place < len(columns) else ""
+        where = f"{what}{column}, byte {bad} of the file (0x{os.pread(stream.fileno(), 1, bad).hex()})"
+        names = possible_encodings(field)
+        raise TsvEncodingError(
+            f"{where}: the text is not UTF-8; it may be {', '.join(names)}. {how_to_mend(names[0], self._name)}"
+        )
+
+
+def _fields(stream: BinaryIO, digest: hashlib._Hash, text: _TextCheck) -> Iterator[tuple[int, int, bool]]:
     """Yield start, end and "ends the record" of every field, reading the file once in chunks."""
     scanner = _Scanner()
     base = 0
     while chunk := stream.read(_CHUNK_BYTES):
         digest.update(chunk)
+        text.feed(chunk, base)
         if base == 0 and chunk.startswith(_BOM):
             scanner.field_start = len(_BOM)
         yield from scanner.feed(chunk, base)
         base += len(chunk)
+    text.feed(b"", base)
     yield from scanner.finish(base)
 
 
@@ -192,7 +246,7 @@ class _Scanner:
 
 def _value(field: bytes) -> str:
     """Return a field's text, without its quotes."""
-    text = field.decode("utf-8", errors="replace").removesuffix("\r")
+    text = field.decode("utf-8").removesuffix("\r")
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1].replace('""', '"')
     return text

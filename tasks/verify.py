@@ -1,23 +1,33 @@
-"""Check a benchmark's data before a run: columns, counts, images, pairs, passes, and what is missing."""
+"""Check a benchmark's data before a run: columns, counts, images, pairs, passes, golds, boxes, and what is missing."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.answers import check_answer
-from harness.frames import MAX_ASPECT_RATIO
-from harness.values import AnswerRule
+from harness.frames import MAX_ASPECT_RATIO, cut_at_image
+from harness.gold_boxes import (
+    FrameEvidence,
+    GoldBoxError,
+    Suspicion,
+    corners,
+    parse_quads,
+    written_box,
+    written_size,
+)
+from harness.values import AnswerRule, Box, Sample, Size
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc, text_of, whole_of
-from tasks.grounded import boxes_of
-from tasks.images import UnreadableImageError, open_image
-from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data
+from tasks.grounded import declared_size
+from tasks.images import ImageFacts, UnreadableImageError, image_facts_of, open_image
+from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data, without_image
+from tasks.row_checks import CellChecks, gold_cell, shown_cell, try_dresses
 
 MOST_NAMED = 5
 """A finding names at most this many rows."""
@@ -121,65 +131,176 @@ def _spread(rows: int, images: int | None) -> list[int]:
 
 
 def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _Findings:
-    """Decode images; name those that cannot be, and those too thin for a model's pixel grid."""
+    """Decode images; name those that cannot be, those too thin for a model's grid, and gold boxes that do not fit."""
     adapter = adapter_of(benchmark)
     broken: list[str] = []
     thin: list[str] = []
+    resized: list[str] = []
+    lying: list[str] = []
     damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
         try:
             with open_image(adapter.image_value(doc)) as image:
-                width, height = image.size
-            if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-                thin.append(f"{adapter.id_of(doc)} ({width}x{height})")
+                size = Size(*image.size)
         except UnreadableImageError as fault:
             broken.append(f"{adapter.id_of(doc)} ({fault})")
+            continue
         except DataError as fault:
             damaged[str(fault)] = None
+            continue
+        if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
+            thin.append(f"{adapter.id_of(doc)} ({written_size(size)})")
+        declared = declared_size(doc)
+        if declared is not None and declared != size and _quads_of(benchmark, doc):
+            shown = f"{adapter.id_of(doc)} ({written_size(declared)} on an image of {written_size(size)})"
+            (lying if declared == Size(size.height, size.width) else resized).append(shown)
     faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
+    faults.extend(_frame_faults(benchmark, data, places))
+    if lying:
+        what = "rows with gold boxes whose columns width and height are exchanged (lying_size), as if the picture were"
+        faults.append(
+            _named(f"{what} taken as it is stored, lying: turn the boxes as well, or mend the columns", lying)
+        )
+    if resized and (benchmark.own is None or benchmark.own.gold_box_frame != "input_px"):
+        what = "rows with gold boxes whose columns width and height are not the image's size (size_mismatch)"
+        faults.append(_named(f"{what}: declare gold_box_frame: input_px, or correct the columns", resized))
     what = f"images with a side over {MAX_ASPECT_RATIO} times the other, which models with a pixel grid cannot take"
     return _Findings(faults, [_named(what, thin)] if thin else [])
+
+
+def suspected_gold_frame(benchmark: Benchmark, data: TaskData, most: int = 50) -> str | None:
+    """Say what the gold boxes seem to be instead of what they are taken for; None without a suspicion.
+
+    Args:
+        benchmark: Whose rows.
+        data: The rows.
+        most: Look at this many rows, spread over all; of each image only the header is read.
+    """
+    if _boxes_column(benchmark) not in data.column_names:
+        return None
+    return next(iter(_frame_faults(benchmark, data, _spread(len(data), most))), None)
+
+
+def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
+    """Say what the gold boxes of these rows seem to be, and which lie outside of their images."""
+    adapter = adapter_of(benchmark)
+    declared = benchmark.own.gold_box_frame if benchmark.own is not None else None
+    evidence = FrameEvidence()
+    outside: list[str] = []
+    for place in places:
+        doc = data[place]
+        quads = _quads_of(benchmark, doc)
+        if not quads:
+            continue
+        facts = _facts_of(adapter, doc)
+        if facts is None:
+            continue
+        if declared in {None, "image_px"} and declared_size(doc) in {None, facts.size}:  # else the columns tell more
+            evidence.add(quads, facts.size)
+        boxes = adapter.sample_of(doc).boxes_image_px or ()
+        if any(not cut_at_image([box], facts.size)[0] for box in boxes):
+            outside.append(f"{adapter.id_of(doc)} ({written_box(quads[0])} on an image of {written_size(facts.size)})")
+    found = evidence.suspicion(declared=declared is not None)
+    faults = [_frame_fault(found)] if found is not None else []
+    return [*faults, *([_named("rows with a gold box outside of the image (box_outside)", outside)] if outside else [])]
+
+
+def _frame_fault(found: Suspicion) -> str:
+    """Put a suspicion into words, under the name that `data verify` gives it."""
+    name = f"box_{found.reading}" if found.reading in {"norm_1", "norm_1000"} else found.reading
+    mend = "write pixels" if found.reading == "other_px" else f"declare satori.gold_box_frame: {found.reading}"
+    ours = "; declare gold_box_frame: image_px if they are pixels of the images" if found.is_deniable else ""
+    return f"gold boxes look like {found.reading} ({name}: {found.meaning}): {found.why}. If so, {mend}{ours}"
+
+
+def _boxes_column(benchmark: Benchmark) -> str:
+    """Return the column that gold boxes are looked for in."""
+    return benchmark.own.columns["boxes"] if benchmark.own is not None else "boxes"
+
+
+def _quads_of(benchmark: Benchmark, doc: Doc) -> tuple[Box, ...]:
+    """Return the gold boxes as written; none where there are none, or broken ones, which are named elsewhere."""
+    try:
+        return parse_quads(doc.get(_boxes_column(benchmark)))
+    except GoldBoxError:
+        return ()
+
+
+def _facts_of(adapter: Adapter, doc: Doc) -> ImageFacts | None:
+    """Return hash and size of a row's image; None where it is unreadable, which is named elsewhere."""
+    try:
+        return image_facts_of(adapter.image_value(doc))
+    except DataError:
+        return None
 
 
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     """Read every row once, without its image."""
     check = _CHECKS.get(benchmark.name)
     adapter = adapter_of(benchmark)
-    unscorable: list[str] = []
-    unusable: list[str] = []
     groups: Counter[str] = Counter()
     categories: Counter[str] = Counter()
-    id_of = adapter.id_of
     golds = ("answer", "answers") if benchmark.own is None else (benchmark.own.columns["answers"],)
-    boxes = benchmark.own.columns["boxes"] if benchmark.own is not None else "boxes"
-    broken_boxes: list[str] = []
-    for doc in data:
-        if not text_of(doc, *golds).strip("[] "):
-            unscorable.append(id_of(doc))
-        elif _gold_is_unusable(adapter, doc):
-            unusable.append(f"{id_of(doc)} ({text_of(doc, *golds)[:MOST_SHOWN]!r})")
-        if doc.get(boxes) is not None and boxes_of(doc[boxes]) is None and len(text_of(doc, boxes)) > 2:
-            broken_boxes.append(id_of(doc))
+    rows = _RowFindings()
+    cells = CellChecks()
+    for full in data:
+        doc = without_image(adapter, full)
+        sample = adapter.sample_of(doc)
+        gold = gold_cell(doc, golds)
+        cells.add(sample, gold)
+        rows.look_at(sample, gold)
+        try:
+            frame = benchmark.own.gold_box_frame if benchmark.own is not None else None
+            corners(parse_quads(doc.get(_boxes_column(benchmark))), frame or "image_px")
+        except GoldBoxError as fault:
+            rows.broken_boxes.append(f"{sample.id} ({fault})")
         categories[text_of(doc, "category")] += 1
         if check is not None:
-            groups[check.group_of(doc)] += 1
-    faults = [_named("rows without an accepted answer, which stay unscored", unscorable)] if unscorable else []
-    if unusable:
-        rule = benchmark.answer_rule
-        faults.append(_named(f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer", unusable))
-    if broken_boxes:
-        faults.append(_named("rows with broken gold boxes (x1 < x2 and y1 < y2 are needed)", broken_boxes))
-    return _Findings(faults, check.warn(groups, categories) if check is not None else [])
+            groups[check.group_of(full)] += 1
+    faults = [*rows.faults(benchmark.answer_rule), *(_named(what, found) for what, found in cells.found.items())]
+    warnings = [*rows.warnings(), *(_named(what, found) for what, found in cells.doubtful.items())]
+    groups_found = check.warn(groups, categories) if check is not None else []
+    return _Findings([*faults, *cells.over_all()], [*groups_found, *warnings])
 
 
-def _gold_is_unusable(adapter: Adapter, doc: Doc) -> bool:
-    """Return whether no answer at all could be scored against a row's gold, as the scorer itself says of the gold.
+@dataclass(slots=True)
+class _RowFindings:
+    """Rows whose gold cannot be scored, or won, or placed."""
 
-    The image stays unread: it has no say in whether an answer is right.
-    """
-    sample = adapter.sample_of({name: cell for name, cell in doc.items() if name not in adapter.image_columns})
-    return "no_gold" in check_answer(sample, (sample.answers or ("",))[0], "strict").faults
+    unscorable: list[str] = field(default_factory=list[str])
+    unusable: list[str] = field(default_factory=list[str])
+    never_won: list[str] = field(default_factory=list[str])
+    half_won: list[str] = field(default_factory=list[str])
+    broken_boxes: list[str] = field(default_factory=list[str])
+
+    def look_at(self, sample: Sample, gold: object) -> None:
+        """Look at one row's gold."""
+        if not sample.answers:
+            self.unscorable.append(sample.id)
+            return
+        if "no_gold" in check_answer(sample, sample.answers[0], "strict").faults:
+            self.unusable.append(f"{sample.id} ({shown_cell(gold)!r})")
+            return
+        dresses = try_dresses(sample)
+        if dresses.lost:
+            shown = ", ".join(ascii(text[:MOST_SHOWN])[1:-1] for text in dresses.lost[:MOST_NAMED])
+            (self.half_won if dresses.is_winnable else self.never_won).append(f"{sample.id} ({shown})")
+
+    def faults(self, rule: AnswerRule) -> list[str]:
+        """Return what makes rows unscorable, in words."""
+        named = {
+            "rows without an accepted answer, which stay unscored": self.unscorable,
+            f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer": self.unusable,
+            "rows that no ordinary form of their right answer wins": self.never_won,
+            "rows with broken gold boxes (four numbers, x1 < x2 and y1 < y2 are needed)": self.broken_boxes,
+        }
+        return [_named(what, rows) for what, rows in named.items() if rows]
+
+    def warnings(self) -> list[str]:
+        """Return what makes rows hard to win, in words."""
+        what = "rows where a usual form of the right answer earns nothing"
+        return [_named(what, self.half_won)] if self.half_won else []
 
 
 @dataclass(frozen=True, slots=True)

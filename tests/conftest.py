@@ -35,19 +35,27 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
-_BUILDER = Path(__file__).parent / "local_data.py"
-
-
-@pytest.fixture(scope="session")
-def data_builder() -> ModuleType:
-    """The module that draws local data: loaded by path, since tests are no package."""
-    spec = importlib.util.spec_from_file_location("local_data_builder", _BUILDER)
+def _load(name: str) -> ModuleType:
+    """Load a module that lies here by its path, since tests are no package."""
+    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def data_builder() -> ModuleType:
+    """The module that draws local data."""
+    return _load("local_data")
+
+
+@pytest.fixture(scope="session")
+def turned() -> ModuleType:
+    """The module that stores a picture turned, in any format."""
+    return _load("turned_pictures")
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +87,14 @@ CORPUS = [
     "<caption>a red circle and a blue square</caption><bbox>[[0,4,28,32],[8,12,56,52]]</bbox><answer>red</answer>",
     "How many shapes are there? one two three yes no left right above below",
 ] * 30
+TEXT_SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
+"""The text half of every tiny model."""
 
 
 @pytest.fixture(scope="session")
@@ -111,11 +127,7 @@ def tiny_qwen2_vl(tmp_path_factory, one_thread) -> Path:
     config = Qwen2VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
             "bos_token_id": None,
@@ -165,11 +177,7 @@ def tiny_qwen3_vl(tmp_path_factory, one_thread) -> Path:
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "head_dim": 32,
             "initializer_range": 0.2,
             "rope_parameters": {
@@ -224,11 +232,7 @@ def tiny_llava(tmp_path_factory, one_thread) -> Path:
         text_config={
             "model_type": "llama",
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
@@ -286,11 +290,7 @@ def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
         text_config={
             "model_type": "llama",
             "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **TEXT_SIZES,
             "initializer_range": 0.2,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
@@ -323,6 +323,118 @@ def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
         ),
     ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_glm4v(tmp_path_factory, one_thread) -> Path:
+    """A grid of its own, whose image processor refuses a picture that is 200 times as long as it is wide."""
+    import torch
+    from transformers import (
+        Glm4vConfig,
+        Glm4vForConditionalGeneration,
+        Glm4vImageProcessor,
+        Glm4vProcessor,
+        Glm4vVideoProcessor,
+    )
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    marks = [
+        "<|image|>",
+        "<|video|>",
+        "<|begin_of_image|>",
+        "<|end_of_image|>",
+        "<|begin_of_video|>",
+        "<|end_of_video|>",
+    ]
+    tokenizer.add_special_tokens({"extra_special_tokens": marks})
+    ids = dict(zip(("image", "video", "image_start", "image_end", "video_start", "video_end"),
+                   tokenizer.convert_tokens_to_ids(marks), strict=True))  # fmt: skip
+    config = Glm4vConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            **TEXT_SIZES,
+            "initializer_range": 0.2,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "image_size": 56,
+            "out_hidden_size": 64,
+        },
+        **{f"{name}_token_id": token for name, token in ids.items()},
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-glm4v"
+    torch.manual_seed(7)
+    save(Glm4vForConditionalGeneration(config), tokenizer, folder)
+    size = {"shortest_edge": 3136, "longest_edge": 50_176}
+    Glm4vProcessor(
+        image_processor=Glm4vImageProcessor(size=size),
+        tokenizer=tokenizer,
+        video_processor=Glm4vVideoProcessor(size=size),
+        chat_template=(
+            "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+            "{% for part in message['content'] %}"
+            "{{ '<|begin_of_image|><|image|><|end_of_image|>' if part['type'] == 'image' else part['text'] }}"
+            "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+        ),
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_paligemma(tmp_path_factory, one_thread) -> Path:
+    """A text half of Gemma 2, whose attention has no sdpa; its processor puts the picture in front of the text."""
+    import torch
+    from transformers import (
+        PaliGemmaConfig,
+        PaliGemmaForConditionalGeneration,
+        PaliGemmaProcessor,
+        SiglipImageProcessor,
+    )
+
+    from training.tiny_model import train_tokenizer
+
+    tokenizer = train_tokenizer(CORPUS)
+    tokenizer.add_special_tokens({"bos_token": "<|im_start|>", "extra_special_tokens": ["<image>"]})
+    image_processor = SiglipImageProcessor(size={"height": 56, "width": 56})
+    image_processor.image_seq_length = 16
+    processor = PaliGemmaProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        chat_template="{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}",
+    )
+    config = PaliGemmaConfig(
+        text_config={
+            "model_type": "gemma2",
+            "vocab_size": len(processor.tokenizer),
+            **TEXT_SIZES,
+            "head_dim": 32,
+            "initializer_range": 0.2,
+        },
+        vision_config={
+            "model_type": "siglip_vision_model",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 14,
+        },
+        image_token_index=processor.tokenizer.convert_tokens_to_ids("<image>"),
+        projection_dim=64,
+    )
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-paligemma"
+    torch.manual_seed(6)
+    save(PaliGemmaForConditionalGeneration(config), processor.tokenizer, folder)
+    processor.save_pretrained(folder)
     return folder
 
 

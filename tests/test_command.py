@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
+import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import harness
+import satori_bench
 from harness.errors import ExitCode
 from harness.run_store import list_runs, load_run
 from harness.run_verify import verify_run
@@ -112,8 +115,69 @@ class TestRun:
         assert code == ExitCode.INCOMPLETE, "the image is still broken"
         again = json.loads(out)
         assert again["run"] != result["run"], "a finished run is never overwritten"
+        assert load_run(Path(again["run"])).manifest.other["retried"] == Path(result["run"]).name
         assert again["tasks"]["mme"]["rows"] == result["tasks"]["mme"]["rows"]
         assert verify_run(Path(result["run"])) == []
+
+        code, out, err = command(
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "mme", "--data-dir", data, "--max-new-tokens", 4, "--json"
+        )
+
+        assert code == ExitCode.INCOMPLETE, "an equal run is named, and is no more complete than it was"
+        assert json.loads(out)["run"] == again["run"]
+        assert "is a finished run of the same input: nothing is asked" in err
+
+    def test_a_finished_run_is_named_and_not_repeated(self, command, tiny_qwen2_5_vl, tmp_path):
+        arguments = [
+            "run", "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 12, "--max-new-tokens", 4,
+            "--no-thumbnails", "--json",
+        ]  # fmt: skip
+        code, out, err = command(*arguments, "--model", tiny_qwen2_5_vl, "--name", "first")
+        assert code == ExitCode.OK, err
+        first = json.loads(out)
+        assert Path(first["run"]).name[17:-9] == "first"
+        assert f"page: {first['run']}/index.html" in err
+        moved = shutil.copytree(tiny_qwen2_5_vl, tmp_path / "the same weights elsewhere")
+
+        for same in (tiny_qwen2_5_vl, moved):
+            code, out, err = command(*arguments, "--model", same, "--name", "second")
+
+            assert code == ExitCode.OK
+            assert json.loads(out) == first, "as if it had been run"
+            assert "nothing is asked. --again makes a new run" in err
+            assert "weights" not in err.splitlines()[-1]
+        assert len(list_runs(tmp_path / "runs")) == 1
+
+        others = [
+            ["--seed", 1],
+            ["--limit", 13],
+            ["--format", "plain"],
+            ["--max-new-tokens", 5],
+            ["--protocol", "paper"],
+        ]
+        for number, other in enumerate([["--again"], *others], start=2):
+            code, out, err = command(*arguments, *other, "--model", tiny_qwen2_5_vl)
+
+            assert code == ExitCode.OK, err
+            assert len(list_runs(tmp_path / "runs")) == number, other
+        [weights] = moved.glob("*.safetensors")
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+        assert command(*arguments, "--model", moved)[0] == ExitCode.OK
+        assert len(list_runs(tmp_path / "runs")) == 8, "other weights are another run"
+
+    def test_a_run_with_nothing_to_retry_makes_nothing(self, command, tiny_qwen2_5_vl, tmp_path):
+        arguments = ["--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 12, "--max-new-tokens", 4, "--json"]
+        _, out, _ = command("run", "--model", tiny_qwen2_5_vl, "--name", "whole", *arguments)
+        first = json.loads(out)
+
+        code, out, err = command("run", "--retry", "whole", "--json")
+
+        assert code == ExitCode.OK
+        assert json.loads(out) == first
+        assert f"nothing to retry in {first['run']}" in err
+        assert len(list_runs(tmp_path / "runs")) == 1
 
     def test_control_c_keeps_the_journal_and_the_next_call_resumes(self, tiny_qwen2_5_vl, tmp_path):
         out = tmp_path / "runs"
@@ -330,6 +394,57 @@ class TestScore:
         assert "\x1b" not in out
 
 
+def shown(out: str) -> dict[str, str]:
+    """Return the lines of `--show-config` by option."""
+    return dict(line.split(" = ", 1) for line in out.splitlines() if " = " in line)
+
+
+TEXT = 'a "b" \\ 日本\x7f\t\''
+
+
+def value_of(option: click.Parameter) -> object:
+    """Return a value that an option of this type takes, as hard to write in a file as may be."""
+    kind = option.type
+    if isinstance(kind, click.Choice):
+        return kind.choices[-1]
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        return kind.min or kind.max or 3
+    if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return 0.00001 if isinstance(kind, click.types.FloatParamType) else 3
+    if isinstance(kind, click.Path):
+        return "a folder" if kind.dir_okay else "a file"
+    return TEXT
+
+
+def filled(verb: click.Command) -> list[object]:
+    """Return words that set every option of a verb, flags the other way round than by default."""
+    words: list[object] = []
+    for parameter in verb.params:
+        if isinstance(parameter, click.Argument):
+            words += ["first", "second"] if parameter.nargs == -1 else ["first"]
+        elif isinstance(parameter, click.Option) and parameter.name != "show_config":
+            value = [] if parameter.is_flag else [value_of(parameter)]
+            flag = (parameter.secondary_opts or parameter.opts)[0]
+            words += [flag, *value] * (2 if parameter.multiple else 1)
+    return words
+
+
+def nothing(verb: click.Command) -> list[object]:
+    """Return no words: a verb shows what is set even where it could not do its work so."""
+    return []
+
+
+def verbs(group: click.Group, *above: str) -> dict[tuple[str, ...], click.Command]:
+    """Return every verb by the words that call it."""
+    found: dict[tuple[str, ...], click.Command] = {}
+    for name, below in group.commands.items():
+        found |= verbs(below, *above, name) if isinstance(below, click.Group) else {(*above, name): below}
+    return found
+
+
+VERBS = verbs(satori_bench.cli)
+
+
 class TestConfiguration:
     def test_flag_beats_variable_beats_file_beats_default(self, command, tmp_path, monkeypatch):
         (tmp_path / "satori-bench.toml").write_text(
@@ -340,12 +455,12 @@ class TestConfiguration:
         code, out, _ = command("run", "--limit", 5, "--show-config")
 
         assert code == ExitCode.OK
-        lines = dict(line.split(" = ", 1) for line in out.splitlines())
+        lines = shown(out)
         assert lines["limit"] == "5  # flag"
         assert lines["seed"] == "4  # variable"
-        assert lines["protocol"] == "'paper'  # config file"
-        assert lines["format"] == "'plain'  # config file", "files and variables use the flags' names"
-        assert lines["dtype"] == "'auto'  # default"
+        assert lines["protocol"] == '"paper"  # config file'
+        assert lines["format"] == '"plain"  # config file', "files and variables use the flags' names"
+        assert lines["dtype"] == '"auto"  # default'
 
     def test_a_typo_in_the_file_is_named(self, command, tmp_path):
         (tmp_path / "satori-bench.toml").write_text("[run]\nsede = 3\n")
@@ -392,20 +507,20 @@ class TestConfiguration:
         code, out, err = command("run", "--show-config")
 
         assert code == ExitCode.OK, err
-        lines = dict(line.split(" = ", 1) for line in out.splitlines())
+        lines = shown(out)
         assert lines["temperature"] == "1.0  # config file"
-        assert lines["batch_size"] == "'4'  # config file"
-        assert lines["resume"] == "False  # config file"
-        assert lines["dataset"] == "('shapes=a b, c',)  # config file"
+        assert lines["batch_size"] == '"4"  # config file'
+        assert lines["resume"] == "false  # config file"
+        assert lines["dataset"] == '["shapes=a b, c"]  # config file'
 
     def test_verbs_of_a_group_have_tables_below_its_own(self, command, tmp_path):
         (tmp_path / "satori-bench.toml").write_text(
             '[tasks.verify]\ndata_dir = "here"\nall_images = true\n[runs.list]\nout = "there"\n'
         )
 
-        assert "data_dir = PosixPath('here')  # config file" in command("tasks", "verify", "--show-config")[1]
-        assert "out = PosixPath('there')  # config file" in command("runs", "list", "--show-config")[1]
-        assert "out = PosixPath('else')  # flag" in command("runs", "list", "--out", "else", "--show-config")[1]
+        assert 'data_dir = "here"  # config file' in command("tasks", "verify", "--show-config")[1]
+        assert 'out = "there"  # config file' in command("runs", "list", "--show-config")[1]
+        assert 'out = "else"  # flag' in command("runs", "list", "--out", "else", "--show-config")[1]
         assert "here: there is no such folder" in command("tasks", "verify", "mme")[1]
 
     @pytest.mark.parametrize(
@@ -421,6 +536,9 @@ class TestConfiguration:
             ("[rnu]", "unknown table [rnu]. Did you mean 'run'?"),
             ("[tasks.verify]\ndatadir = 'x'", "[tasks.verify] unknown key datadir. Did you mean 'data_dir'?"),
             ("[tasks.verify]\nall_images = 1", "[tasks.verify] all_images: true or false is needed, found 1"),
+            ("[run]\nmax_tokens = 5", "[run] unknown key max_tokens. Did you mean 'max_new_tokens'?"),
+            ('[run]\ncheckpoint = "x"', "[run] unknown key checkpoint. Did you mean 'model'?"),
+            ("[run]\ntemp = 1", "[run] unknown key temp. Did you mean 'temperature'?"),
             ("[tasks]\nverify = 1", "tasks.verify must be a table"),
             ("tasks = 1", "tasks must be a table"),
         ],
@@ -449,7 +567,41 @@ class TestConfiguration:
             code, out, err = command(*verb, "--show-config")
 
             assert code == ExitCode.OK, err
-            assert f"dataset = {values!r}  # variable" in out.splitlines()
+            assert f"dataset = {json.dumps(values)}  # variable" in out.splitlines()
+
+    @pytest.mark.parametrize("name", VERBS, ids=" ".join)
+    @pytest.mark.parametrize("fill", [filled, nothing])
+    def test_the_shown_configuration_can_be_pasted_and_reads_back_to_the_same(self, command, tmp_path, name, fill):
+        (tmp_path / "a folder").mkdir()
+        code, first, err = command(*name, *fill(VERBS[name]), "--show-config")
+        assert code == ExitCode.OK, err
+        (tmp_path / "satori-bench.toml").write_text(first, encoding="utf-8")
+
+        code, second, err = command(*name, "--show-config")
+
+        assert code == ExitCode.OK, err
+        assert tomllib.loads(first) == tomllib.loads(second)
+        assert len(first.splitlines()) == len(VERBS[name].params), "its name, and all but --show-config"
+        kept = [line for line in second.splitlines()[1:] if not line.startswith("# ")]
+        assert all(line.endswith("  # config file") for line in kept)
+
+    @pytest.mark.parametrize(
+        "option",
+        [("--api-key", "sk-hidden"), ("--judge-key", "sk-hidden"), ("--base-url", "http://me:sk-hidden@host/v1")],
+    )
+    def test_a_secret_is_never_shown(self, command, monkeypatch, tmp_path, option):
+        name = option[0][2:].replace("-", "_")
+
+        flag = command("run", *option, "--show-config")
+        monkeypatch.setenv(f"SATORI_BENCH_{name.upper()}", option[1])
+        variable = command("run", "--show-config")
+        (tmp_path / "satori-bench.toml").write_text(f'[run]\n{name} = ["{option[1]}"]\n')
+        refused = command("run", "--show-config")
+
+        for _, out, err in (flag, variable, refused):
+            assert "sk-hidden" not in out + err
+        assert f"# {name} = '…'  # flag; not shown" in flag[1]
+        assert refused[0] == ExitCode.USAGE
 
     def test_help_loads_no_heavy_library(self):
         code = (

@@ -50,6 +50,18 @@ def runs(make_run, amend_manifest):
     return found
 
 
+def test_the_example_policy_gates_as_it_is(make_run, runs):
+    policy = Path(__file__).parents[1] / "examples" / "gate.toml"
+    base = make_run("whole-base", boxed())
+
+    codes = [
+        command("gate", candidate, "--baseline", base, "--policy", policy)[0]
+        for candidate in (make_run("whole-same", boxed()), runs["worse"], runs["partial"])
+    ]
+
+    assert codes == [0, 3, 5]
+
+
 @pytest.mark.parametrize(
     ("candidate", "policy", "code", "word"),
     [

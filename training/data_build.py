@@ -1,7 +1,8 @@
 """Build the parquet file of training examples from any sources, checked on the way.
 
 Faulty rows are left out only by those who ask for it, and never where the rest of the file is suspect: of boxes in
-thousandths only some stick out of their image, and the others would be kept in the wrong place.
+thousandths only some stick out of their image, and the others would be kept in the wrong place. Whoever knows what the
+boxes are says so, and nothing is suspected.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def build_examples(
         on_row: Called after each row, for a progress display.
 
     Raises:
-        FaultyDataError: Rows are faulty and `drop_faulty` is not set, or none remains, or boxes look like thousandths.
+        FaultyDataError: Rows are faulty and `drop_faulty` is not set, or none remains, or boxes seem to be in another
+            frame.
         ConfigError: A source is wrong, or the file to write is one of those to read.
         DataError: A data set of the hub cannot be loaded, or the file cannot be written.
     """
@@ -111,11 +113,11 @@ def _usable(specs: Sequence[SourceSpec], checker: RowChecker, on_row: Callable[[
 
 def _refuse_faults(check: DataCheck, *, drop_faulty: bool) -> None:
     """Raise when the file must not be written."""
-    suspect = [file.file for file in check.files if file.suspected_frame == "norm_1000"]
-    if suspect:
+    if check.suspect:
+        names = ", ".join(file.file for file in check.suspect)
         raise FaultyDataError(
-            f"{check_text(check)}\nnothing was written: the boxes of {', '.join(suspect)} look like thousandths of "
-            "the image throughout; pass --box-frame norm_1000, or correct them",
+            f"{check_text(check)}\nnothing was written: the boxes of {names} seem to be something else than what they "
+            "are taken for (see above); declare what they are, or correct them",
             check,
         )
     if check.usable == 0:

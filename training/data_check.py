@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from harness.values import BoxFrame
+from harness.gold_boxes import MEANING_OF_READING, FrameEvidence, GoldFrame, Reading, Suspicion
 from tasks.adapters import adapter_of
 from tasks.catalog import resolve_tasks
 from tasks.images import UnreadableImageError, image_facts_of
@@ -25,13 +25,12 @@ from training.source_rows import LoadedRow
 NAMED_ROWS = 5
 """Rows that a report names for each fault of a file, unless asked for more."""
 
-_FRAME_SIGNS: Mapping[FaultName, BoxFrame] = {
-    "box_norm_1": "norm_1",
-    "box_norm_1000": "norm_1000",
-    "size_mismatch": "input_px",
-}
 _SUSPICIOUS_SHARE = 0.1
-"""From this share of the rows with boxes on, a frame is suspected of the whole file."""
+"""From this share of the rows with boxes on, boxes are suspected of lying in pixels of the columns' size."""
+
+
+_TOLD_BY_EACH_ROW: frozenset[Reading] = frozenset({"norm_1", "input_px"})
+"""What every row shows that is in it, so that the rows without a fault can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,12 @@ class FileCheck:
     """The same for faults that drop their row."""
     named: tuple[RowFault, ...]
     """The first few rows of each fault."""
-    suspected_frame: BoxFrame | None
-    """Frame that the boxes of the whole file seem to be in, when that is not the declared one; None: no suspicion."""
+    suspected_frame: Reading | None
+    """What the boxes of the whole file seem to be, when that is not what is declared; None: no suspicion."""
+    suspected_because: str = ""
+    """What speaks for it; empty without a suspicion."""
+    is_deniable: bool = False
+    """Whether the suspicion ends where somebody declares that they are pixels of their images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class DataCheck:
         unread = sum(file.faults.get("unreadable_file", 0) for file in self.files)
         return self.rows - self.usable - duplicates + unread
 
+    @property
+    def suspect(self) -> tuple[FileCheck, ...]:
+        """Files whose usable rows have boxes that seem to be something else than what they are taken for."""
+        return tuple(file for file in self.files if file.suspected_frame not in {None, *_TOLD_BY_EACH_ROW})
+
     def as_json(self) -> dict[str, object]:
         """Return the report as a versioned JSON object."""
         return {"schema": 1, **asdict(self), "faulty": self.faulty}
@@ -97,6 +105,8 @@ class _FileSoFar:
     faults: Counter[FaultName] = field(default_factory=Counter)
     dropping: Counter[FaultName] = field(default_factory=Counter)
     named: dict[FaultName, list[RowFault]] = field(default_factory=lambda: defaultdict(list))
+    evidence: FrameEvidence = field(default_factory=FrameEvidence)
+    declared: GoldFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,9 @@ class RowChecker:
         """Count a row; return its example under an id of its own, or None when it is left out."""
         file = self._files.setdefault(row.file, _FileSoFar())
         file.rows += row.row > 0
+        file.declared = row.box_frame
+        if row.image_size is not None and row.box_frame in {None, "image_px"}:
+            file.evidence.add(row.boxes_written, row.image_size)
         example, faults = row.example, list(row.faults)
         if example is not None:
             found = self._misplaced(example, row)
@@ -230,10 +243,7 @@ class RowChecker:
 def _file_check(name: str, file: _FileSoFar) -> FileCheck:
     """Return the counts of a file in a fixed order."""
     order: list[FaultName] = [fault for fault in FAULT_NAMES if file.faults[fault]]
-    with_boxes = file.with_boxes + sum(file.dropping[fault] for fault in FAULT_NAMES if _is_of_boxes(fault))
-    signs: dict[FaultName, int] = {fault: file.dropping[fault] for fault in _FRAME_SIGNS}
-    strongest = max(signs, key=lambda fault: signs[fault])
-    suspicious = signs[strongest] > 0 and signs[strongest] >= _SUSPICIOUS_SHARE * with_boxes
+    suspicion = _suspicion(file)
     return FileCheck(
         file=name,
         rows=file.rows,
@@ -241,13 +251,18 @@ def _file_check(name: str, file: _FileSoFar) -> FileCheck:
         faults={fault: file.faults[fault] for fault in order},
         dropping={fault: file.dropping[fault] for fault in order if file.dropping[fault]},
         named=tuple(row for fault in order for row in file.named[fault]),
-        suspected_frame=_FRAME_SIGNS[strongest] if suspicious else None,
+        suspected_frame=suspicion.reading if suspicion else None,
+        suspected_because=suspicion.why if suspicion else "",
+        is_deniable=suspicion.is_deniable if suspicion else False,
     )
 
 
-def _is_of_boxes(fault: FaultName) -> bool:
-    """Return whether a row with this fault has boxes, right or wrong."""
-    return fault.startswith("box_") or fault == "size_mismatch"
+def _suspicion(file: _FileSoFar) -> Suspicion | None:
+    """Say what the boxes of a file seem to be, from the columns of its rows or from their numbers."""
+    mismatched, rows = file.dropping["size_mismatch"], file.evidence.rows
+    if mismatched and mismatched >= _SUSPICIOUS_SHARE * rows and file.declared in {None, "image_px"}:
+        return Suspicion("input_px", f"in {mismatched} of {rows} rows the columns give the image another size")
+    return file.evidence.suspicion(declared=file.declared is not None)
 
 
 def check_text(check: DataCheck) -> str:
@@ -263,14 +278,29 @@ def check_text(check: DataCheck) -> str:
             if more:
                 lines.append(f"         and {more} more")
         if file.suspected_frame is not None:
-            lines.append(f"  the boxes of this file look like {file.suspected_frame}: see --box-frame")
+            lines.append(f"  {suspicion_text(file)}")
     compared = ", ".join(f"{name} ({count})" for name, count in check.benchmarks.items())
     lines.append(f"compared with the images of {compared}" if compared else "not compared with benchmarks")
     lines.append(
         f"{check.usable} of {check.rows} rows remain: {check.images} images, {check.with_boxes} rows with boxes, "
         f"{check.with_caption} with a caption"
     )
+    if check.suspect:
+        lines.append("none of these is built while boxes are suspected: declare what they are, or correct them")
     return "\n".join(lines)
+
+
+def suspicion_text(file: FileCheck) -> str:
+    """Say what the boxes of a file seem to be, why, and what to do."""
+    assert file.suspected_frame is not None, "only of a file that is suspect"
+    meaning = MEANING_OF_READING[file.suspected_frame]
+    mend = "correct them"
+    if file.suspected_frame != "other_px":
+        mend = f"if so, pass --box-frame {file.suspected_frame}"
+    ours = ", and --box-frame image_px if they are pixels of the images" if file.is_deniable else ""
+    return (
+        f"the boxes of this file look like {file.suspected_frame} ({meaning}): {file.suspected_because}; {mend}{ours}"
+    )
 
 
 def _named(fault: RowFault) -> str:

@@ -28,9 +28,9 @@ class Example:
     image: bytes
     """The image file as stored (PNG, JPEG...)."""
     image_size: Size
-    """Size of that image, as its header says."""
+    """Size of that image, upright."""
     image_sha256: str
-    """Hex digest of the image file."""
+    """Hex digest of the image file, as `tasks.images.picture_sha256` makes it."""
     caption: str | None = None
     """Reference caption; None when the row has none."""
     boxes_image_px: tuple[Box, ...] | None = None

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import did_you_mean
 from harness.values import Box, Size
+from tasks.images import picture_sha256
 from tasks.rows import DataError
 from training.example import Example
 
@@ -177,15 +178,18 @@ class ExampleTable(Sequence[Example]):
 
         Raises:
             IndexError: There is no such row.
-            DataError: The image is not the one whose hash the row holds.
+            DataError: The image is not the one whose hash the row holds, or the file is of a version that showed
+                turned pictures lying: its boxes are not those of the upright one.
         """
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
         row = range(len(self))[index]
         cells = self._text.slice(row, 1).to_pylist()[0]
         image = self._image(row)
-        if hashlib.sha256(image).hexdigest() != cells["image_sha256"]:
-            raise DataError(f"{self.path}: the image of row {row} is damaged. Build the file again with `data build`.")
+        if picture_sha256(image) != cells["image_sha256"]:
+            lying = hashlib.sha256(image).hexdigest() == cells["image_sha256"]
+            what = "was taken as it is stored, lying, and is now shown upright" if lying else "is damaged"
+            raise DataError(f"{self.path}: the image of row {row} {what}. Build the file again with `data build`.")
         return Example(
             id=cells["id"],
             question=cells["question"],

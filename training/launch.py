@@ -15,15 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import safe_open
 
-from harness.checkpoint import Checkpoint, inspect_checkpoint
 from harness.errors import ConfigError
+from harness.values import Size
+from training.example_store import read_examples
+from training.machine import Machine, machine_faults
+from training.memory import fit_text, fits, longest, memory_need
+from training.model_shape import ModelShape, model_shape, unknown_shape_text
 from training.profiles import PROFILES, launch_configuration
 from training.settings import GrpoSettings, TrainSettings
+from training.shapes_source import LARGEST_CANVAS, shapes_profile
 from training.trl_arguments import grpo_arguments, sft_arguments
 
-_GIB = 2**30
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What each device holds."""
+
+    lines: tuple[str, ...]
+    """In sentences, with the number formats that are trained in and what was assumed."""
+    fits: bool | None
+    """Whether a GPU has room for it; None on the CPU, and where the model's sizes are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +50,8 @@ class LaunchPlan:
     """Content of accelerate's configuration file; None without a launcher."""
     algebra: tuple[str, ...]
     """How many prompts and completions a step has, in sentences."""
-    memory: tuple[str, ...]
-    """What weights, gradients and optimiser states need per device, in sentences."""
+    memory: MemoryPlan
+    """What each device holds."""
     arguments: Mapping[str, Any]
     """TRL's configuration, resolved."""
     notes: tuple[str, ...]
@@ -53,39 +65,43 @@ class LaunchPlan:
             "environment": dict(self.environment),
             "accelerate": None if self.accelerate is None else dict(self.accelerate),
             "algebra": list(self.algebra),
-            "memory": list(self.memory),
+            "memory": list(self.memory.lines),
+            "fits": self.memory.fits,
             "arguments": dict(self.arguments),
             "notes": list(self.notes),
         }
 
 
-def plan_launch(settings: TrainSettings, config_file: Path) -> LaunchPlan:
-    """Lay out a launch.
+def plan_launch(settings: TrainSettings, config_file: Path, machine: Machine) -> LaunchPlan:
+    """Lay out a launch; nothing is loaded, downloaded or written.
 
     Args:
         settings: What is trained.
         config_file: The TOML file that the launched processes read.
+        machine: Whose GPU the memory is held against; the plan may be for another one.
 
     Raises:
-        ConfigError: The checkpoint cannot be trained, or accelerate or TRL refuse the configuration.
+        ConfigError: There is no such checkpoint or data, or TRL refuses the configuration.
     """
     profile = PROFILES[settings.profile]
-    checkpoint = inspect_checkpoint(settings.model)
-    program = ("-m", "satori_bench", "train", settings.stage, "--config", str(config_file))
+    # the profile may not be the file's own
+    options = ("--config", str(config_file), "--profile", settings.profile)
+    program = ("-m", "satori_bench", "train", settings.stage, *options)
     accelerate = None
     command = (sys.executable, "-P", *program)
     if profile.launch is not None:
         accelerate = launch_configuration(profile, settings.process_count)
         file = launch_file(settings)
         command = (sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(file), *program)
+    lacking = [f"this machine cannot run it: {fault}" for fault in machine_faults(settings, machine)]
     return LaunchPlan(
         command=command,
         environment={"PYTHONSAFEPATH": "1"} if profile.launch is not None else {},
         accelerate=accelerate,
-        algebra=tuple(_algebra(settings)),
-        memory=tuple(_memory(settings, checkpoint)),
-        arguments=_resolved(settings),
-        notes=tuple(note for note in (profile.note, _vllm_note(settings)) if note),
+        algebra=tuple(step_algebra(settings)),
+        memory=plan_memory(settings, model_shape(settings.model), machine),
+        arguments=resolved_arguments(settings),
+        notes=tuple(note for note in (profile.note, _vllm_note(settings), *lacking) if note),
     )
 
 
@@ -122,20 +138,7 @@ def is_launched() -> bool:
     return "WORLD_SIZE" in os.environ
 
 
-def parameter_count(checkpoint: Checkpoint) -> int:
-    """Count a checkpoint's parameters from the headers of its safetensors files; 0 where it has none."""
-    count = 0
-    for file in sorted(checkpoint.model_path.glob("*.safetensors")):
-        with safe_open(str(file), framework="numpy") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - not a mapping
-                size = 1
-                for side in tensors.get_slice(name).get_shape():
-                    size *= side
-                count += size
-    return count
-
-
-def _algebra(settings: TrainSettings) -> list[str]:
+def step_algebra(settings: TrainSettings) -> list[str]:
     """Say how a step is made up."""
     chosen, processes = settings.optimisation, settings.process_count
     rows = chosen.batch_size * chosen.accumulation * processes
@@ -150,30 +153,41 @@ def _algebra(settings: TrainSettings) -> list[str]:
     ]
 
 
-def _memory(settings: TrainSettings, checkpoint: Checkpoint) -> list[str]:
-    """Estimate what each device holds besides activations."""
-    profile = PROFILES[settings.profile]
-    count = parameter_count(checkpoint)
-    width = 2 if profile.dtype == "bfloat16" else 4
-    shards = settings.process_count if profile.shards else 1
-    trained = 0 if settings.lora is not None else count
-    weights, gradients = count * width / shards, trained * width / shards
-    # Adam keeps two float32 numbers a parameter; a sharded bfloat16 model also keeps a float32 master
-    states = trained * (8 + (4 if width == 2 else 0)) / shards
-    held = f"weights {weights / _GIB:.2f} GiB, gradients {gradients / _GIB:.2f} GiB, Adam {states / _GIB:.2f} GiB"
-    lines = [f"{count:,} parameters in {profile.dtype}, over {shards} shard(s): {held} a device"]
-    if settings.lora is not None:
-        lines.append("LoRA: gradients and Adam states of the adapter alone, a small share of the weights, not counted")
-    reference = 0.0
-    if isinstance(settings, GrpoSettings) and settings.objective.beta > 0 and settings.lora is None:
-        reference = count * width / shards
-        lines.append(f"reference model for the KL term (beta > 0): {reference / _GIB:.2f} GiB a device")
-    total = weights + gradients + states + reference
-    lines.append(f"in all {total / _GIB:.2f} GiB a device before activations and generation, which depend on lengths")
-    return lines
+def plan_memory(settings: TrainSettings, shape: ModelShape | None, machine: Machine) -> MemoryPlan:
+    """Reckon what each device holds, and whether that fits.
+
+    Args:
+        settings: What is trained.
+        shape: The model; None where its sizes are not known.
+        machine: Whose GPU it is held against.
+
+    Raises:
+        ConfigError: The data are missing or broken.
+    """
+    sizes = image_sizes(settings.data)
+    if shape is None:
+        return MemoryPlan((unknown_shape_text(settings.model),), None)
+    gpu_gib = machine.gpu_gib
+    need = memory_need(settings, shape, longest(settings, shape, sizes), gpu_gib)
+    if PROFILES[settings.profile].common.get("use_cpu"):
+        return MemoryPlan(need.lines, None)
+    return MemoryPlan((*need.lines, fit_text(need, settings, gpu_gib, machine.gpu_words)), fits(need, gpu_gib))
 
 
-def _resolved(settings: TrainSettings) -> dict[str, Any]:
+def image_sizes(data: str) -> list[Size]:
+    """Return the sizes of the data's images; of what Shapes draws the largest.
+
+    Raises:
+        ConfigError: There is no such data.
+    """
+    profile = shapes_profile(data)
+    if profile is not None:
+        return [LARGEST_CANVAS[profile]]
+    table = read_examples(Path(data))
+    return [Size(*size) for size in zip(table.column("width"), table.column("height"), strict=True)]
+
+
+def resolved_arguments(settings: TrainSettings) -> dict[str, Any]:
     """Return TRL's configuration as it would be on the profile's machine.
 
     Raises:

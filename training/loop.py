@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from filelock import Timeout
 
@@ -26,14 +26,13 @@ from harness.score import SCORER_VERSION
 from tasks.catalog import resolve_tasks
 from tasks.local_data import open_task_data
 from tasks.run import RunEnvironment, RunSpec, parse_dataset_overrides, run_benchmarks
-from tasks.shapes import Profile as ShapesProfile
 from training.example_store import read_examples, write_examples
 from training.loop_comparison import Comparison, LoopRun, compare_loop, comparison_markdown, pairs_of
 from training.loop_learning import Learning, learning_of
 from training.loop_plan import BenchmarkStep, Chain, DataPaths, Plan, Step, TrainStep, plan_loop
 from training.loop_settings import LoopSettings
 from training.settings import GrpoSettings
-from training.shapes_source import LabelNoise, shapes_examples
+from training.shapes_source import LabelNoise, shapes_examples, shapes_profile
 from training.train import TrainEnvironment, train
 
 SCHEMA = 1
@@ -60,6 +59,22 @@ class StepState:
     """When it was done."""
 
 
+class LoopListener(Protocol):
+    """Whoever wants to know how a loop is getting on; its runs and stages have listeners of their own."""
+
+    def loop_started(self, steps: Sequence[tuple[str, str]]) -> None:
+        """A loop of steps begins, each with its name and its kind; steps of one kind take about equally long."""
+        ...
+
+    def loop_step_started(self, number: int) -> None:
+        """A step begins, numbered from 1."""
+        ...
+
+    def loop_step_finished(self) -> None:
+        """The step ended."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoopEnvironment:
     """What a loop takes from its surroundings."""
@@ -68,6 +83,8 @@ class LoopEnvironment:
     """For training stages; its clock and voice serve the loop too."""
     run: RunEnvironment
     """For benchmarks."""
+    listener: LoopListener
+    """Who follows the steps."""
     write_page: Callable[[Sequence[tuple[str, Path]], Path], None] | None = None
     """Writes the comparison page of named runs to a file, the first being the baseline; None writes none."""
 
@@ -125,6 +142,7 @@ def run_loop(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult
         UserError: A step cannot be done; the loop goes on from there once the cause is mended.
         IncompleteError: Another process runs this loop.
     """
+    check_loop(settings)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -134,19 +152,32 @@ def run_loop(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult
         raise IncompleteError(f"another process runs the loop {folder}; wait for it or stop it") from fault
 
 
-def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
+def check_loop(settings: LoopSettings) -> None:
+    """Look at the data, the benchmarks' names and the model before anything is written or asked.
+
+    Raises:
+        ConfigError: One of them is missing or broken.
+    """
+    for data in (settings.data.sft, settings.data.grpo):
+        if shapes_profile(data) is None:
+            read_examples(Path(data))
+    resolve_tasks(settings.benchmark.tasks)
     inspect_checkpoint(settings.model)
+
+
+def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
     plan = plan_loop(settings, _prepare_data(settings))
     ledger = _open_ledger(settings, plan)
-    say = environment.train.say
     runs: list[LoopRun] = []
+    environment.listener.loop_started([(step.name, step.kind) for step in plan.steps])
     for number, step in enumerate(plan.steps, start=1):
-        say(f"[{number}/{len(plan.steps)}] {step.name}")
+        environment.listener.loop_step_started(number)
         if isinstance(step, TrainStep):
             _train_step(step, ledger, environment)
         else:
             runs.append(_benchmark_step(step, ledger, environment))
-    say("comparing")
+        environment.listener.loop_step_finished()
+    environment.train.say("comparing")
     comparison = replace(
         compare_loop(pairs_of(plan.chains), runs, seed=settings.benchmark.seed), learning=_learning(plan)
     )
@@ -219,10 +250,9 @@ def _prepare_data(settings: LoopSettings) -> DataPaths:
 
 def _drawn(source: str, path: Path, rows: int, seed: int, noise: LabelNoise | None) -> str:
     """Return the path of a data file, drawn first where it comes from Shapes; the same arguments, the same bytes."""
-    if not source.startswith("shapes:"):
-        read_examples(Path(source))  # a missing or broken file is found before anything is asked
+    profile = shapes_profile(source)
+    if profile is None:
         return source
-    profile = cast("ShapesProfile", source.removeprefix("shapes:"))
     wanted = {"source": source, "rows": rows, "seed": seed, "noise": None if noise is None else asdict(noise)}
     mark = path.with_suffix(".json")
     text = json.dumps(wanted, sort_keys=True)
@@ -301,7 +331,9 @@ def _run_spec(step: BenchmarkStep, settings: LoopSettings) -> RunSpec:
 def _benchmark_hash(spec: RunSpec) -> str:
     """Return the hex sha256 over a benchmark's inputs: checkpoint and data by content, all that is asked, the rules."""
     hashes = hash_checkpoint(inspect_checkpoint(spec.model))
-    asked: dict[str, Any] = {name: value for name, value in spec.to_json().items() if name not in {"model", "out"}}
+    asked: dict[str, Any] = {
+        name: value for name, value in spec.to_json().items() if name not in {"model", "out", "name"}
+    }
     data = {
         benchmark.name: open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name)).fingerprint
         for benchmark in resolve_tasks(spec.tasks)

@@ -29,6 +29,11 @@ class BenchmarkStep:
         """Unique within the loop."""
         return f"{self.run}.{self.decoding}"
 
+    @property
+    def kind(self) -> str:
+        """What takes about equally long."""
+        return self.decoding
+
 
 @dataclass(frozen=True, slots=True)
 class TrainStep:
@@ -43,6 +48,11 @@ class TrainStep:
     def name(self) -> str:
         """Unique within the loop."""
         return f"{self.run}.train"
+
+    @property
+    def kind(self) -> str:
+        """What takes about equally long."""
+        return self.settings.stage
 
 
 Step: TypeAlias = BenchmarkStep | TrainStep
@@ -109,6 +119,11 @@ def plan_loop(settings: LoopSettings, data: DataPaths) -> Plan:
             steps += _stage(settings, arm, "grpo", start, seed)
             chains.append(chain)
     return Plan(tuple(steps), tuple(chains))
+
+
+def stages_of(plan: Plan) -> list[TrainSettings]:
+    """Return the settings of every stage that is trained."""
+    return [step.settings for step in plan.steps if isinstance(step, TrainStep)]
 
 
 def _stage(settings: LoopSettings, arm: Arm, stage: Literal["sft", "grpo"], paths: StagePaths, seed: int) -> list[Step]:

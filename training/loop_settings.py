@@ -45,25 +45,45 @@ from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
 from harness.values import BoxFrame, Format, Protocol
-from training.settings import Stage, TrainSettings, build, merge_tables, read_toml, train_settings
+from training.profiles import PROFILES
+from training.settings import (
+    GrpoSettings,
+    SftSettings,
+    Stage,
+    TrainSettings,
+    build,
+    key_paths,
+    merge_tables,
+    read_toml,
+    train_settings,
+)
 
 DecodingName: TypeAlias = Literal["greedy", "sampled"]
 """How benchmarks ask a checkpoint."""
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-_Count: TypeAlias = Annotated[int, Field(ge=1)]
+_Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
+_Whole: TypeAlias = Annotated[int, Field(ge=0, strict=True)]
+_Share: TypeAlias = Annotated[float, Field(ge=0, le=1, strict=True)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _SET_BY_THE_LOOP = ("model", "data", "output", "format", "seed", "box_frame")
 """Settings of a stage that the loop fills in."""
+_STAGE_PATHS = tuple(
+    f"{stage}.{path}"
+    for stage, kind in (("sft", SftSettings), ("grpo", GrpoSettings))
+    for path in key_paths(kind)
+    if path not in _SET_BY_THE_LOOP
+)
+"""What the tables [sft] and [grpo] may hold, checked stage by stage."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class WeakLabels:
     """How the labels of an embedded cold start are spoilt; see `training.shapes_source.LabelNoise`."""
 
-    share: Annotated[float, Field(ge=0, le=1)] = 0.3
+    share: _Share = 0.3
     """Share of careless mistakes."""
-    oversight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    oversight: _Share = 0.0
     """Share of scenes in which a thing is overlooked."""
 
 
@@ -79,7 +99,7 @@ class LoopData:
     """Examples of each that is drawn from Shapes."""
     weak_labels: WeakLabels | None = None
     """Spoils the labels of a cold start drawn from Shapes; None leaves them right."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: _Whole = 0
     """Of what is drawn from Shapes."""
 
 
@@ -97,7 +117,7 @@ class LoopBenchmark:
     """As `run --limit`; None asks every sample."""
     decodings: tuple[DecodingName, ...] = ("greedy", "sampled")
     """Each checkpoint is asked once in each way."""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(gt=0, strict=True)] = 1.0
     """Of sampled decoding."""
     max_new_tokens: _Count | None = None
     """As `run --max-new-tokens`."""
@@ -107,7 +127,7 @@ class LoopBenchmark:
     """As `run --protocol`."""
     device: str = "auto"
     """As `run --device`."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: _Whole = 0
     """Of sampling and intervals; the same for all checkpoints, so that differences are paired."""
 
 
@@ -137,7 +157,7 @@ class LoopSettings:
     """The checkpoint that every arm starts from."""
     out: Path = Path("loops")
     """Folder of loops."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[_Whole, ...], Field(min_length=1)] = (0,)
     """Every arm is trained once with each; the first names no run, the others add `-seed<N>`."""
     box_frame: BoxFrame | None = None
     """Frame of the written boxes; None takes that of the model type."""
@@ -185,7 +205,7 @@ def loop_settings(table: Mapping[str, Any], *, where: str) -> LoopSettings:
     Raises:
         ConfigError: All faults together.
     """
-    settings = build(LoopSettings, table, where=where)
+    settings = build(LoopSettings, table, where=where, further_paths=_STAGE_PATHS)
     faults = _faults(settings)
     if faults:
         raise ConfigError(f"{where}: " + "; ".join(faults))
@@ -258,7 +278,12 @@ def _table_faults(settings: LoopSettings, arm: Arm) -> list[str]:
         taken = [key for key in _SET_BY_THE_LOOP for table in tables if key in table]
         faults += [f"{stage}.{key}: the loop sets it; leave it out" for key in dict.fromkeys(taken)]
         try:
-            stage_settings(settings, arm, stage, StagePaths("model", "data", Path("output")), 0)
+            checked = stage_settings(settings, arm, stage, StagePaths("model", "data", Path("output")), 0)
+            if PROFILES[checked.profile].launch is not None:
+                faults.append(
+                    f"arm {arm.name}, {stage}: a loop trains in its own process, and profile {checked.profile} is "
+                    "started by a launcher: take single-gpu or cpu-tiny, or train such stages with `train`"
+                )
         except ConfigError as fault:
             faults.append(str(fault))
     return list(dict.fromkeys(faults))

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from harness.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint
 from harness.errors import ConfigError
-from harness.model_hf import has_system_role, load_processor, placeholder_ids
+from harness.model_hf import has_system_role, load_processor, merge_adapter, placeholder_ids
 from harness.values import BoxFrame, Format, PixelLimits
 
 STAGES_OF_FORMAT: dict[Format, tuple[str, ...]] = {
@@ -184,16 +184,13 @@ def _merged(checkpoint: Checkpoint, hashes: CheckpointHashes, work: Path) -> Pat
     The folder is named by the weights, so that what an earlier run of another adapter left is never taken for it, and
     appears by one rename, so that a kill leaves no half of one.
     """
-    from peft import PeftModel  # noqa: PLC0415 - only adapters need it
-    from transformers import AutoProcessor  # noqa: PLC0415 - see above
-
     folder = work / f"{MERGED_PREFIX}{hashes.weights_hash[:12]}"
     if not folder.is_dir():
         aside = work / "merging"
         shutil.rmtree(aside, ignore_errors=True)
         base = AutoModelForImageTextToText.from_pretrained(str(checkpoint.model_path))
-        merged = cast("Any", PeftModel.from_pretrained(base, str(checkpoint.path))).merge_and_unload()
-        merged.save_pretrained(aside)
-        AutoProcessor.from_pretrained(str(checkpoint.processor_path)).save_pretrained(aside)
+        cast("Any", merge_adapter(base, checkpoint)).save_pretrained(aside)
+        processor = load_processor(checkpoint, None, trust_remote_code=False)
+        cast("Any", processor).save_pretrained(aside)
         aside.replace(folder)
     return folder

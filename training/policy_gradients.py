@@ -16,7 +16,6 @@ and of a merged adapter's base too.
 from __future__ import annotations
 
 import inspect
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +23,15 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 
 from harness.decoding import Decoding
 from harness.errors import ConfigError
-from harness.image_grid import fit_to_grid, to_rgb
+from harness.image_grid import fit_to_grid
 from harness.model_base import Prompt, Turn, is_out_of_memory, read_turns
 from harness.model_hf import SatoriHF, Written
 from harness.score import score
 from harness.values import Format, Score, ScoreConfig
+from tasks.images import decode_rgb
 from tasks.prompts import messages
 from tasks.rows import DataError
 from training.example import TRAINING_TASK, Example
@@ -118,8 +117,7 @@ def _write(model: SatoriHF, prompts: Sequence[Prompt]) -> list[Written]:
 def _chat(model: SatoriHF, example: Example, form: Format) -> tuple[Turn, ...]:
     """Return an example as the model is asked about it, its image at the model's own grid size."""
     try:
-        with Image.open(io.BytesIO(example.image)) as opened:
-            image = fit_to_grid(to_rgb(opened), model.pixel_limits)
+        image = fit_to_grid(decode_rgb(example.image), model.pixel_limits)
     except Exception as fault:  # decoders raise anything on a damaged file
         raise DataError(
             f"example {example.id}: unreadable image: {type(fault).__name__}: {fault}. Leave it out of the data."

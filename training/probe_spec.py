@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from harness.device_options import device_option_faults
 from harness.errors import ConfigError, did_you_mean
 from harness.score import GROUNDED_FORMATS
 from harness.values import BoxFrame, Format
@@ -139,5 +140,6 @@ def check_probe(spec: ProbeSpec) -> None:
         ),
     }
     broken = [rule for rule, kept in rules.items() if not kept]
+    broken += device_option_faults(spec.device, spec.dtype, spec.batch_size)
     if broken:
         raise ConfigError("; ".join(broken))

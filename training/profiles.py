@@ -34,14 +34,20 @@ class Profile:
     launch: Mapping[str, Any] | None = None
     """accelerate's launch configuration; None runs in this process."""
     dtype: str = "float32"
-    """Number format that weights are held in; mixed precision computes in bfloat16 on top of it."""
+    """Number format of the weights that are trained; mixed precision computes in bfloat16 on top of it."""
+    frozen_dtype: str = "float32"
+    """Number format of a base that LoRA leaves alone."""
     shards: bool = False
     """Whether weights, gradients and optimiser states are spread over the processes."""
+    needs: tuple[str, ...] = ()
+    """Packages beside our own that the machine must have."""
     note: str = ""
     """What to know before using it."""
 
 
 _GPU = {"bf16": True, "gradient_checkpointing": True, "dataloader_num_workers": 4}
+# what mixed precision computes with anyway: a frozen float32 base would only be cast at every step
+_FROZEN = "bfloat16"
 
 _LAUNCH = {
     "compute_environment": "LOCAL_MACHINE",
@@ -69,12 +75,19 @@ _PROFILES = (
         },
         note="float32 on the CPU; set OMP_NUM_THREADS=1 where other work shares the cores",
     ),
-    Profile("single-gpu", processes=1, common=_GPU, note="bfloat16 on one GPU, gradients checkpointed"),
+    Profile(
+        "single-gpu",
+        processes=1,
+        common=_GPU,
+        frozen_dtype=_FROZEN,
+        note="computes in bfloat16; trained weights stay in float32, where small updates are not rounded away",
+    ),
     Profile(
         "multi-gpu",
         processes=8,
         common=_GPU,
         launch=_LAUNCH | {"distributed_type": "MULTI_GPU"},
+        frozen_dtype=_FROZEN,
         note="one replica a GPU (DDP)",
     ),
     Profile(
@@ -94,7 +107,9 @@ _PROFILES = (
             },
         },
         dtype="bfloat16",
+        frozen_dtype=_FROZEN,
         shards=True,
+        needs=("deepspeed",),
         note="DeepSpeed ZeRO-3, which keeps float32 masters of its own; needs the package deepspeed",
     ),
     Profile(
@@ -128,6 +143,8 @@ _PROFILES = (
             "vllm_enable_sleep_mode": True,
         },
         launch=_LAUNCH | {"distributed_type": "MULTI_GPU"},
+        frozen_dtype=_FROZEN,
+        needs=("vllm",),
         note="rollouts by vLLM on the training GPUs; compare its greedy texts with `run` on a few samples first",
     ),
     Profile(
@@ -136,6 +153,8 @@ _PROFILES = (
         common=_GPU,
         grpo={"use_vllm": True, "vllm_mode": "server", "vllm_server_host": "127.0.0.1", "vllm_server_port": 8000},
         launch=_LAUNCH | {"distributed_type": "MULTI_GPU"},
+        frozen_dtype=_FROZEN,
+        needs=("vllm",),
         note="rollouts by a vLLM server on a GPU of its own: `trl vllm-serve --model MODEL` first",
     ),
 )

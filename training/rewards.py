@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from harness.parse import parse
 from harness.score import score, score_error, selection_for
-from harness.values import Sample, Score, ScoreConfig, Size
+from harness.values import Format, Protocol, Sample, Score, ScoreConfig, Size
 
 RewardName: TypeAlias = Literal["format", "bbox", "answer", "caption", "thinking", "brevity", "repetition"]
 """What can be rewarded; the first four are SATORI's (arXiv 2505.19094)."""
@@ -111,6 +111,26 @@ _RULES: Mapping[RewardName, Callable[[Completion], float | None]] = {
 }
 
 
+def reward_faults(names: Sequence[RewardName], form: Format, protocol: Protocol) -> list[str]:
+    """Return what is wrong with rewards for a format, by field; empty when all is well."""
+    faults: list[str] = []
+    if not names:
+        faults.append("weights: no reward has a weight above 0, so there is nothing to learn from")
+    grounded = {"bbox", "caption"} & set(names)
+    if form in {"freeform", "plain"} and grounded:
+        faults.append(
+            f"weights: format {form} has no stage for {' and '.join(sorted(grounded))}; drop "
+            f"{'it' if len(grounded) == 1 else 'them'}, for instance rewards.weights = {{format = 1.0, answer = 1.0}}"
+        )
+    if form == "plain" and "format" in names:
+        faults.append("weights: format plain has no tags to keep; drop the reward `format`")
+    if "thinking" in names and form not in {"satori-think", "freeform"}:
+        faults.append(f"weights: format {form} has no thinking stage; drop the reward `thinking`")
+    if protocol not in {"strict", "paper"}:
+        faults.append(f"protocol {protocol!r}: rewards are `strict` or `paper`")
+    return faults
+
+
 class RewardSet:
     """The reward functions of one training run, over one shared scoring of each batch."""
 
@@ -154,12 +174,13 @@ class RewardSet:
 
         The latest batch is kept, so that the functions of one step share the work.
         """
-        if self._batch is None or self._batch[0] is not completions:
+        batch = self._batch
+        if batch is None or batch[0] is not completions:
             texts = [_text_of(completion) for completion in completions]
             ids = columns["completion_ids"]
             scored = tuple(map(self._scored, texts, ids, columns["sample"], columns["input_size"]))
-            self._batch = (completions, scored)
-        return self._batch[1]
+            self._batch = batch = (completions, scored)
+        return batch[1]  # not the attribute, which another thread may have replaced
 
     def _scored(self, text: str, ids: Sequence[int], sample: Sample, input_size: Size | None) -> Completion | None:
         truncated = len(ids) >= self._most_tokens and not self._end_ids.intersection(ids[-1:])

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, get_args
 FaultName: TypeAlias = Literal[
     "unreadable_file",
     "unreadable_row",
+    "not_utf8",
     "no_question",
     "no_answer",
     "blank_answer",
@@ -31,6 +32,7 @@ FaultName: TypeAlias = Literal[
     "box_norm_1",
     "box_norm_1000",
     "size_mismatch",
+    "lying_size",
     "box_outside",
     "box_over_edge",
     "duplicate",
@@ -44,6 +46,7 @@ FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 MEANINGS: Mapping[FaultName, str] = {
     "unreadable_file": "the file, or the rest of it, cannot be read; download or write it again",
     "unreadable_row": "the row is no JSON object; write one object a line",
+    "not_utf8": "the text is not UTF-8: save the file as UTF-8, for instance with iconv -f ENCODING -t UTF-8",
     "no_question": "there is no question to ask; fill it in",
     "no_answer": "no accepted answer that a scorer could compare; fill one in",
     "blank_answer": "blank answers among the accepted ones are left out",
@@ -55,19 +58,23 @@ MEANINGS: Mapping[FaultName, str] = {
     "control_token": "a text holds a token that steers chat models (<|...|>, <image>); remove it",
     "no_image": "there is no image, or no file where the path points; add it, or pass --images FOLDER",
     "unsafe_path": "the image path leaves the folder of the file; move the image, or pass --images FOLDER",
-    "several_images": "the row has several images, training takes one; join or split them",
+    "several_images": "the row has several images or places for them, training takes one; join or split them",
     "unreadable_image": "the image is broken; download it again",
     "thin_image": "a side of the image is too many times the other for any model's grid; crop or pad it",
     "no_boxes": "no gold boxes: the row cannot teach or reward boxes",
     "box_malformed": "boxes are not a list of [x1, y1, x2, y2]",
     "box_non_finite": "a coordinate is NaN or infinite",
-    "box_inverted": "x1 > x2 or y1 > y2; are these [x, y, width, height]? Then add them up",
+    "box_inverted": "x1 > x2 or y1 > y2; are these [x, y, width, height]? Then pass --box-frame xywh",
     "box_degenerate": "the box has no area; give it one, or remove it",
     "box_norm_1": "all coordinates lie in 0..1: fractions of the image; pass --box-frame norm_1",
     "box_norm_1000": "coordinates lie in 0..1000 and beyond the image: thousandths; pass --box-frame norm_1000",
     "size_mismatch": (
         "the columns width and height are not the image's size: were the boxes made on a resized image? "
         "Then pass --box-frame input_px, else correct the columns"
+    ),
+    "lying_size": (
+        "the columns width and height are exchanged: were they, and the boxes, taken from a picture that is stored "
+        "lying and shown upright? Then turn the boxes as well, else correct the columns"
     ),
     "box_outside": "a box lies outside of the image; correct or remove it",
     "box_over_edge": "a box sticks out of the image and is cut at its edge",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from harness.errors import ConfigError, did_you_mean
 from harness.values import Box, Size
 from tasks.shapes import KINDS, PROFILES, Profile, ShapesExample, caption_of, generate, number_answers
 from training.example import Example
+
+LARGEST_CANVAS: Mapping[Profile, Size] = {"full": Size(448, 448), "tiny": Size(56, 56)}
+"""The largest image of each profile, in pixels."""
 
 _LISTED_TURNS = 16
 """Rows of a kind in which each of its answers comes up: answers take turns, and no kind has more of them."""
@@ -48,6 +52,21 @@ class LabelNoise:
             raise ConfigError(
                 f"label noise: share and oversight must be in [0, 1], box_px and seed 0 or more; found {self}"
             )
+
+
+def shapes_profile(data: str) -> Profile | None:
+    """Return the profile that data such as `shapes:tiny` name; None for a file.
+
+    Raises:
+        ConfigError: There is no such profile.
+    """
+    source, colon, profile = data.partition(":")
+    if source != "shapes" or not colon:
+        return None
+    if profile not in PROFILES:
+        known = ", ".join(PROFILES)
+        raise ConfigError(f"data {data!r}: Shapes has the profiles {known}.{did_you_mean(profile, list(PROFILES))}")
+    return cast("Profile", profile)
 
 
 def shapes_examples(

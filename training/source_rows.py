@@ -7,10 +7,9 @@ boxes) leaves the row usable and is counted; what would teach or reward the wron
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -18,12 +17,14 @@ from harness.answers_text import text_key
 from harness.captions import caption_score
 from harness.errors import did_you_mean
 from harness.frames import MAX_ASPECT_RATIO
-from harness.values import BoxFrame, Size
-from tasks.cells import as_text, list_of
-from tasks.images import UnreadableImageError, decode_rgb, image_bytes_of
+from harness.gold_boxes import GoldFrame
+from harness.values import Box, Size
+from tasks.cells import CellError, as_text, list_of
+from tasks.image_files import ImageFiles, NoImageFileError, UnsafePathError
+from tasks.images import UnreadableImageError, decode_rgb, image_bytes_of, picture_sha256
 from tasks.shapes import split_of_digest
 from training.example import Example
-from training.gold_boxes import read_gold_boxes
+from training.gold_boxes import read_gold_boxes, size_mismatch
 from training.row_faults import FaultName, Finding, RowFault
 
 Layout: TypeAlias = Literal["vqa-verify", "jsonl"]
@@ -31,8 +32,6 @@ Layout: TypeAlias = Literal["vqa-verify", "jsonl"]
 
 MAX_TEXT_CHARACTERS = 20_000
 """A longer question, answer or caption is a fault: it fits no model's training length."""
-MAX_IMAGE_BYTES = 100 * 2**20
-"""A larger image file is not read."""
 
 COLUMNS: Mapping[Layout, Mapping[str, tuple[str, ...]]] = {
     "vqa-verify": {
@@ -77,6 +76,12 @@ class LoadedRow:
     """The example; None when a fault drops the row."""
     faults: tuple[RowFault, ...] = ()
     """What is wrong with it; an example may have some that drop nothing."""
+    boxes_written: tuple[Box, ...] = ()
+    """The four numbers of each gold box as the file has them, also of a row that is dropped; for `FrameEvidence`."""
+    image_size: Size | None = None
+    """Size of the image, where it was read."""
+    box_frame: GoldFrame | None = None
+    """Declared frame of these boxes, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,8 @@ class RowPlace:
     """Number of the row, from 1."""
     layout: Layout
     """Which columns play which part."""
-    box_frame: BoxFrame = "image_px"
-    """Declared frame of the boxes."""
+    box_frame: GoldFrame | None = None
+    """Declared frame of the boxes; None where nobody declares any."""
     columns: tuple[str, ...] = ()
     """All columns of the file, for messages."""
 
@@ -113,36 +118,46 @@ def failed_row(file: str, row: int, name: FaultName, detail: str) -> LoadedRow:
     return LoadedRow(file, row, None, (RowFault(file, row, name, detail, drops=True),))
 
 
-def read_row(cells: Mapping[str, Any], place: RowPlace, images: ImageFiles) -> LoadedRow:
+@dataclass(slots=True)
+class _RowSoFar:
+    """What is known of a row while it is read."""
+
+    findings: list[Finding] = field(default_factory=list[Finding])
+    boxes_written: tuple[Box, ...] = ()
+    image_size: Size | None = None
+
+
+def read_row(cells: Mapping[str, Any], place: RowPlace, images: TrainingImages) -> LoadedRow:
     """Turn the cells of a row into an example, or name what is wrong with it.
 
     The findings stop at the first that drops the row, in the order question, answers, caption, image, boxes.
     """
-    findings: list[Finding] = []
+    row = _RowSoFar()
     try:
-        example = _example(cells, place, images, findings)
+        example = _example(cells, place, images, row)
     except _RowFault as fault:
         example = None
-        findings.append(fault.finding)
-    faults = tuple(RowFault(place.file, place.row, found.name, found.detail, found.drops) for found in findings)
-    return LoadedRow(place.file, place.row, example, faults)
+        row.findings.append(fault.finding)
+    faults = tuple(RowFault(place.file, place.row, found.name, found.detail, found.drops) for found in row.findings)
+    return LoadedRow(place.file, place.row, example, faults, row.boxes_written, row.image_size, place.box_frame)
 
 
-def _example(cells: Mapping[str, Any], place: RowPlace, images: ImageFiles, findings: list[Finding]) -> Example:
+def _example(cells: Mapping[str, Any], place: RowPlace, images: TrainingImages, row: _RowSoFar) -> Example:
     """Read all parts of a row."""
     question = _question(cells, place)
-    answers = _answers(cells, place, findings)
-    caption = _caption(cells, place, findings)
+    answers = _answers(cells, place, row.findings)
+    caption = _caption(cells, place, row.findings)
     data, size = _image(cells, place, images)
+    row.image_size = size
     declared = _declared_size(cells)
     gold = read_gold_boxes(_cell(cells, place, "boxes"), size, declared, place.box_frame)
+    row.boxes_written = gold.written
     for found in gold.findings:
         if found.drops:
             raise _RowFault(found.name, found.detail)
-        findings.append(found)
+        row.findings.append(found)
     if gold.boxes_image_px is None and declared is not None and declared != size:  # harmless without boxes
-        detail = f"columns say {declared.width}x{declared.height}, the image is {size.width}x{size.height}"
-        findings.append(Finding("size_mismatch", detail, drops=False))
+        row.findings.append(size_mismatch(declared, size, drops=False))
     scene = cells.get("scene")
     if isinstance(scene, str) and _SCENE.fullmatch(scene) and split_of_digest(scene) == "benchmark":
         raise _RowFault("benchmark_image", "its scene is of the benchmark split of Shapes")
@@ -152,7 +167,7 @@ def _example(cells: Mapping[str, Any], place: RowPlace, images: ImageFiles, find
         answers=answers,
         image=data,
         image_size=size,
-        image_sha256=hashlib.sha256(data).hexdigest(),
+        image_sha256=picture_sha256(data),
         caption=caption,
         boxes_image_px=gold.boxes_image_px,
         kind=_short_text(cells, place, "kind"),
@@ -203,7 +218,10 @@ def _question(cells: Mapping[str, Any], place: RowPlace) -> str:
     value = _cell(cells, place, "question")
     if value is not None and not isinstance(value, str):
         value = _user_text(value)
-    text = _checked((value or "").replace(_PLACEHOLDER, "", 1), "question")
+    text = value or ""
+    if (places := text.count(_PLACEHOLDER)) > 1:
+        raise _RowFault("several_images", f"the question has {places} places for images ({_PLACEHOLDER})")
+    text = _checked(text.replace(_PLACEHOLDER, "", 1), "question")
     if not text:
         raise _RowFault("no_question", _absent(place, "question"))
     return text
@@ -233,14 +251,13 @@ def _user_text(messages: object) -> str:
 def _answers(cells: Mapping[str, Any], place: RowPlace, findings: list[Finding]) -> tuple[str, ...]:
     """Return the accepted answers, each once, without those that no scorer could compare."""
     value = _cell(cells, place, "answers")
-    if isinstance(value, Mapping) or (
-        isinstance(value, list | tuple)
-        and any(isinstance(item, Mapping | list | tuple | bytes) for item in cast("Sequence[object]", value))
-    ):
-        raise _RowFault("no_answer", "answers are a text or a list of texts; found something nested")
     if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
         raise _RowFault("long_text", f"the answers have {len(value)} characters")
-    written = [_gold(text, "answer") for text in list_of(value)]
+    try:
+        listed = list_of(value)
+    except CellError as fault:
+        raise _RowFault("no_answer", f"answers are a text or a list of texts; found {fault}") from fault
+    written = [_gold(text, "answer") for text in listed]
     answers = tuple(dict.fromkeys(text for text in written if text_key(text)))
     if not answers:
         raise _RowFault("no_answer", _absent(place, "answers") or ("only blank ones" if written else ""))
@@ -290,8 +307,8 @@ def _declared_size(cells: Mapping[str, Any]) -> Size | None:
 # --- the image ------------------------------------------------------------------------------------------------------
 
 
-def _image(cells: Mapping[str, Any], place: RowPlace, images: ImageFiles) -> tuple[bytes, Size]:
-    """Return the row's image file and its size, fully decoded once."""
+def _image(cells: Mapping[str, Any], place: RowPlace, images: TrainingImages) -> tuple[bytes, Size]:
+    """Return the row's image file and its upright size, fully decoded once."""
     value = _cell(cells, place, "image")
     if isinstance(value, list | tuple):
         items = cast("Sequence[object]", value)
@@ -300,68 +317,39 @@ def _image(cells: Mapping[str, Any], place: RowPlace, images: ImageFiles) -> tup
         value = items[0] if items else None
     if value is None or value == "":
         raise _RowFault("no_image", _absent(place, "image"))
-    data = _image_bytes(value, images)
-    size = images.size_of(data)
+    if not isinstance(value, Mapping | str | bytes):
+        raise _RowFault("no_image", f"found {type(value).__name__}, neither a path nor bytes")
+    try:
+        data = images.bytes_of(cast("Mapping[str, Any] | str | bytes", value))
+        size = images.size_of(data)
+    except UnsafePathError as fault:
+        raise _RowFault("unsafe_path", str(fault)[:200]) from fault
+    except NoImageFileError as fault:
+        raise _RowFault("no_image", str(fault)[:200]) from fault
+    except UnreadableImageError as fault:
+        raise _RowFault("unreadable_image", str(fault)[:200]) from fault
     if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
         raise _RowFault("thin_image", f"{size.width}x{size.height}; at most {MAX_ASPECT_RATIO} times as long")
     return data, size
 
 
-def _image_bytes(value: object, images: ImageFiles) -> bytes:
-    """Return the image file that a cell holds or points to."""
-    if isinstance(value, Mapping):
-        struct = cast("Mapping[str, Any]", value)
-        data, path = struct.get("bytes"), struct.get("path")
-        if not data and isinstance(path, str):
-            return images.read(path)
-        value = data
-    elif isinstance(value, str) and not value.startswith("data:"):
-        return images.read(value)
-    if not isinstance(value, str | bytes):
-        raise _RowFault("no_image", f"found {type(value).__name__}, neither a path nor bytes")
-    try:
-        return image_bytes_of(value)
-    except UnreadableImageError as fault:
-        raise _RowFault("unreadable_image", str(fault)) from fault
-
-
-class ImageFiles:
-    """The folders that image paths of a file may lead to; remembers which images were found whole."""
+class TrainingImages:
+    """The images of a file's rows; remembers which were found whole."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = tuple(dict.fromkeys(os.path.normpath(folder.absolute()) for folder in folders))
+        self._files = ImageFiles(folders)
         self._sizes: dict[bytes, Size] = {}
 
-    def read(self, path: str) -> bytes:
-        """Return the bytes of an image file below one of the folders; links that stand there are followed."""
-        shown = ascii(path)[1:-1][:100]
-        places = self._places(path)
-        safe = [place for place in places if self._is_inside(place)]
-        try:
-            found = next((place for place in map(Path, safe) if place.is_file()), None)
-            if found is None:
-                raise _RowFault("no_image" if places == safe else "unsafe_path", f"no file {shown}")
-            if found.stat().st_size > MAX_IMAGE_BYTES:
-                raise _RowFault("unreadable_image", f"{shown} is larger than {MAX_IMAGE_BYTES} bytes")
-            return found.read_bytes()
-        except OSError as fault:  # a name too long, no permission, a broken disk
-            raise _RowFault("no_image", f"{shown}: {fault.strerror or fault}") from fault
+    def bytes_of(self, value: Mapping[str, Any] | str | bytes) -> bytes:
+        """Return the image file that a cell holds or points to; raises UnreadableImageError."""
+        if isinstance(value, str) and not value.startswith("data:"):
+            return self._files.read(value)  # in training data a text is always a path
+        return image_bytes_of(value, self._files)
 
     def size_of(self, data: bytes) -> Size:
-        """Return the size of an image whose every pixel can be decoded."""
+        """Return the upright size of an image whose every pixel can be decoded; raises UnreadableImageError."""
         digest = hashlib.sha256(data).digest()
         if digest not in self._sizes:
-            try:
-                with decode_rgb(data) as image:
-                    self._sizes[digest] = Size(*image.size)
-            except UnreadableImageError as fault:
-                raise _RowFault("unreadable_image", str(fault)[:200]) from fault
+            with decode_rgb(data) as image:
+                self._sizes[digest] = Size(*image.size)
         return self._sizes[digest]
-
-    def _places(self, path: str) -> list[str]:
-        """Return where a path may point, one place for each folder."""
-        return [os.path.normpath(Path(folder) / path) for folder in self._folders]
-
-    def _is_inside(self, place: str) -> bool:
-        """Return whether a place lies below one of the folders, by its name alone."""
-        return any(place.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._folders)

@@ -13,9 +13,9 @@ What a source is called on the command line:
   are none the .jsonl files, else the .json files. Where some are named `train*`, only those.
 - anything else of the form `owner/name[@revision]`: the split `train` of a data set of the hub.
 
-Boxes are x1, y1, x2, y2 in original pixels unless another frame is declared. Image paths are looked up in the images
-folder if one is given, beside the file, in `images/` beside the file, and in the folder that was named; a path that
-leads out of all of these is refused.
+Boxes are x1, y1, x2, y2 in pixels of the upright image unless another frame is declared. Image paths are looked up in
+the images folder if one is given, beside the file, in `images/` beside the file, and in the folder that was named; a
+path that leads out of all of these is refused.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from harness.errors import ConfigError, did_you_mean
-from harness.values import BoxFrame
-from tasks.rows import DataError
+from harness.gold_boxes import GoldFrame
+from tasks.encodings import how_to_mend, marked_encoding, possible_encodings
+from tasks.rows import DataError, undecoded
 from tasks.shapes import Profile
 from training.row_faults import RowFault
 from training.shapes_source import LabelNoise, shapes_examples
 from training.source_rows import (
     COLUMNS,
     SHARED_COLUMNS,
-    ImageFiles,
     Layout,
     LoadedRow,
     RowPlace,
+    TrainingImages,
     failed_row,
     layout_of,
     read_row,
@@ -87,8 +88,8 @@ class SourceSpec:
     """Read at most this many rows, good and bad ones; None reads all, of Shapes `SHAPES_ROWS`."""
     images: Path | None = None
     """Folder of images beside those where they are looked up anyway."""
-    box_frame: BoxFrame = "image_px"
-    """Frame of the boxes in the files; `input_px` means pixels of an image of the row's own width and height."""
+    box_frame: GoldFrame | None = None
+    """Frame of the boxes in the files; None where nobody declares any: pixels, and suspicious of anything else."""
     shapes: ShapesSpec = ShapesSpec()
     """Which rows, when it is Shapes."""
 
@@ -163,9 +164,9 @@ class _Reading:
     """Its name in messages."""
     layout: Layout | None
     """Which columns play which part; None tells by the columns."""
-    box_frame: BoxFrame
-    """Declared frame of the boxes."""
-    images: ImageFiles
+    box_frame: GoldFrame | None
+    """Declared frame of the boxes, if any."""
+    images: TrainingImages
     """Where images may be."""
 
     def row(self, number: int, cells: dict[str, Any], columns: Sequence[str]) -> LoadedRow:
@@ -182,7 +183,7 @@ def _layout(spec: SourceSpec) -> Layout | None:
 def _file_rows(file: Path, root: Path, spec: SourceSpec) -> Iterator[LoadedRow]:
     """Yield the rows of one local file."""
     folders = [file.parent, file.parent / "images", root]
-    images = ImageFiles([spec.images, *folders] if spec.images is not None else folders)
+    images = TrainingImages([spec.images, *folders] if spec.images is not None else folders)
     reading = _Reading(str(file), _layout(spec), spec.box_frame, images)
     if file.suffix == ".parquet":
         return _parquet_rows(file, reading)
@@ -215,17 +216,30 @@ def _json_rows(file: Path, reading: _Reading) -> Iterator[LoadedRow]:
         with file.open("rb") as stream:
             head = stream.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
             stream.seek(0)
+            if (encoding := marked_encoding(head)) is not None:
+                detail = f"the file is {encoding}. {how_to_mend(encoding, file.name)}"
+                yield failed_row(reading.file, 0, "unreadable_file", ascii(detail)[1:-1])
+                return
             is_list = head.startswith(b"[")
             for number, value in enumerate(_json_list(stream.read()), start=1) if is_list else _json_lines(stream):
                 yield _json_row(number, value, reading)
+    except UnicodeDecodeError as fault:
+        yield failed_row(reading.file, 0, "unreadable_file", f"it is not UTF-8: {_wrong_byte(fault)}")
     except (OSError, ValueError, RecursionError) as fault:
         yield failed_row(reading.file, 0, "unreadable_file", str(fault)[:200])
+
+
+def _wrong_byte(fault: UnicodeDecodeError) -> str:
+    """Say which byte of a line or file is wrong, and what its text may be."""
+    near = fault.object[fault.object.rfind(b'"', 0, fault.start) + 1 : fault.start + 100]
+    found = f"byte {fault.start} (0x{fault.object[fault.start]:02x})"
+    return f"{found}; it may be {', '.join(possible_encodings(near))}"
 
 
 def _json_row(number: int, value: object, reading: _Reading) -> LoadedRow:
     """Read one parsed line."""
     if isinstance(value, _Unreadable):
-        return failed_row(reading.file, number, "unreadable_row", value.reason)
+        return failed_row(reading.file, number, value.name, value.reason)
     if not isinstance(value, dict):
         return failed_row(reading.file, number, "unreadable_row", f"found {type(value).__name__}, not an object")
     cells = cast("dict[str, Any]", value)
@@ -238,6 +252,8 @@ class _Unreadable:
 
     reason: str
     """Why."""
+    name: Literal["unreadable_row", "not_utf8"] = "unreadable_row"
+    """The fault that it is."""
 
 
 def _json_list(data: bytes) -> list[Any]:
@@ -268,7 +284,9 @@ def _parsed(line: bytes, *, first: bool) -> object:
         return json.loads(line.decode("utf-8-sig" if first else "utf-8"))
     except RecursionError:
         return _Unreadable("nested too deeply")
-    except ValueError as fault:  # no JSON, no UTF-8, or an integer of thousands of digits
+    except UnicodeDecodeError as fault:
+        return _Unreadable(_wrong_byte(fault), "not_utf8")
+    except ValueError as fault:  # no JSON, or an integer of thousands of digits
         return _Unreadable(str(fault)[:200])
 
 
@@ -288,12 +306,8 @@ def _hub_rows(spec: SourceSpec) -> Iterator[LoadedRow]:
             f"{spec.location}: there is no such file or folder, and as a data set of the hub it cannot be loaded: "
             f"{reason}. Download it, and name its folder."
         ) from fault
-    for column, feature in dict(dataset.features).items():
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.Image(decode=False))
-        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
-    images = ImageFiles([spec.images] if spec.images is not None else [])
+    dataset = undecoded(dataset)
+    images = TrainingImages([spec.images] if spec.images is not None else [])
     reading = _Reading(spec.location, _layout(spec), spec.box_frame, images)
     columns = dataset.column_names
     return (reading.row(number, cells, columns) for number, cells in enumerate(dataset, start=1))

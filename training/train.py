@@ -12,31 +12,33 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate import PartialState
 from filelock import Timeout
 from peft import LoraConfig
 from transformers import PrinterCallback, set_seed
 
+from harness.checkpoint import inspect_checkpoint
 from harness.errors import ConfigError, IncompleteError
 from harness.journal import file_lock
 from harness.manifest import utc_text
 from harness.records_json import json_safe
 from harness.run_store import write_atomically
 from harness.values import ScoreConfig
-from tasks.shapes import PROFILES as SHAPES_PROFILES
-from tasks.shapes import Profile as ShapesProfile
 from training.example_store import ExampleTable, read_examples, write_examples
+from training.memory import formats
 from training.policy import MERGED_PREFIX, Policy, assert_left_padding, load_weights, open_policy
 from training.profiles import PROFILES
 from training.rewards import RewardSet
 from training.rows import RowMaker, as_dataset
 from training.settings import GrpoSettings, Lora, SftSettings, TrainSettings
-from training.shapes_source import shapes_examples
+from training.shapes_source import shapes_examples, shapes_profile
 from training.train_manifest import (
     TrainManifest,
     input_hash,
@@ -99,14 +101,42 @@ def train(settings: TrainSettings, environment: TrainEnvironment) -> Trained:
         IncompleteError: Another process is training the same output.
         TrainingError: The loss is not finite, or the disk refuses; the last good checkpoint is named.
     """
+    check_inputs(settings)
     work = settings.output.with_name(settings.output.name + ".partial")
+    if process_rank() > 0:  # the first process holds the lock for those that a launcher started beside it
+        return _train(settings, environment, work)
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = file_lock(work.with_name(work.name + ".lock"))
+    is_new = not work.exists()
     try:
         with lock.acquire(timeout=0):
-            return _train(settings, environment, work)
+            try:
+                return _train(settings, environment, work)
+            except ConfigError:
+                if is_new:  # refused before its first step: nothing that could be gone on with
+                    shutil.rmtree(work, ignore_errors=True)
+                    Path(lock.lock_file).unlink(missing_ok=True)
+                raise
     except Timeout as fault:
         raise IncompleteError(f"another process is training {settings.output}; wait for it or stop it") from fault
+
+
+def process_rank() -> int:
+    """Return this process's number among those that a launcher started; 0 without one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def check_inputs(settings: TrainSettings) -> None:
+    """Look at model and data without loading or writing anything.
+
+    Raises:
+        ConfigError: They are missing, broken, or the data lack the gold that the settings need.
+    """
+    if shapes_profile(settings.data) is None:
+        faults = data_faults(settings, read_examples(Path(settings.data)))
+        if faults:
+            raise ConfigError("; ".join(faults))
+    inspect_checkpoint(settings.model)
 
 
 def open_data(data: str, cache: Path) -> ExampleTable:
@@ -115,14 +145,12 @@ def open_data(data: str, cache: Path) -> ExampleTable:
     Raises:
         ConfigError: There is no such data.
     """
-    source, colon, profile = data.partition(":")
-    if source != "shapes" or not colon:
+    profile = shapes_profile(data)
+    if profile is None:
         return read_examples(Path(data))
-    if profile not in SHAPES_PROFILES:
-        raise ConfigError(f"data {data!r}: Shapes has the profiles {', '.join(SHAPES_PROFILES)}")
     path = cache / f"shapes-{profile}.parquet"
     if not path.is_file():
-        write_examples(path, shapes_examples(cast("ShapesProfile", profile), SHAPES_ROWS))
+        write_examples(path, shapes_examples(profile, SHAPES_ROWS))
     return read_examples(path)
 
 
@@ -150,11 +178,9 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     if (PROFILES[settings.profile].common.get("use_cpu")) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more threads than free cores make small models many times slower
     work.mkdir(parents=True, exist_ok=True)
-    table = open_data(settings.data, work)
-    faults = data_faults(settings, table)
-    if faults:
-        raise ConfigError("; ".join(faults))
-    policy = open_policy(settings.model, settings.format, settings.box_frame, work)
+    with _first_process_first(settings):  # it draws data and merges an adapter, the others find them
+        table = open_data(settings.data, work)
+        policy = open_policy(settings.model, settings.format, settings.box_frame, work)
     hashes = policy.hashes
     manifest = TrainManifest(
         stage=settings.stage,
@@ -172,7 +198,8 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     if done is not None:
         shutil.rmtree(work, ignore_errors=True)
         return Trained(settings.output, done, reused=True)
-    _begin(work, manifest, environment)
+    with _first_process_first(settings):
+        _begin(work, manifest, environment)
     for warning in policy.warnings:
         environment.say(f"warning: {warning}")
     started = time.monotonic()
@@ -192,6 +219,13 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
         _check_reached(trainer, settings)
     _publish(trainer, policy, finished, work, settings.output)
     return Trained(settings.output, finished, reused=False)
+
+
+def _first_process_first(settings: TrainSettings) -> AbstractContextManager[None]:
+    """Return a context that the first of several processes leaves before the others enter it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    return PartialState(cpu=bool(PROFILES[settings.profile].common.get("use_cpu"))).main_process_first()
 
 
 def _already_there(output: Path, manifest: TrainManifest) -> TrainManifest | None:
@@ -235,7 +269,7 @@ def _trainer(
     set_seed(settings.seed)
     if isinstance(settings, SftSettings):
         trainer: Any = CarefulSFTTrainer(
-            model=load_weights(policy, PROFILES[settings.profile].dtype),
+            model=load_weights(policy, formats(settings).held),
             args=sft_arguments(settings, work),
             train_dataset=dataset,
             processing_class=policy.processor,
@@ -251,7 +285,7 @@ def _trainer(
         )
         arguments = grpo_arguments(settings, work, list(policy.suppressed_ids))
         trainer = CarefulGRPOTrainer(
-            model=load_weights(policy, PROFILES[settings.profile].dtype),
+            model=load_weights(policy, formats(settings).held),
             reward_funcs=cast("Any", rewards.functions),
             args=arguments,
             train_dataset=dataset,

@@ -27,7 +27,6 @@ from harness.run_store import write_atomically
 from harness.score import SCORER_VERSION
 from harness.values import Json, PixelLimits, ScoreConfig
 from tasks.prompts import messages
-from tasks.shapes import PROFILES
 from training.example import Example
 from training.example_store import read_examples
 from training.gradient_covariance import (
@@ -40,7 +39,7 @@ from training.gradient_covariance import (
 )
 from training.gradient_noise import MEASURES
 from training.probe_spec import BASELINE, CLAIMED_CHANGE, ENOUGH_PROMPTS, ProbeSpec, check_probe, parse_reward_sets
-from training.shapes_source import shapes_examples
+from training.shapes_source import shapes_examples, shapes_profile
 
 if TYPE_CHECKING:
     from training.policy_gradients import ProbeListener, Rollout
@@ -124,10 +123,8 @@ def read_data(spec: ProbeSpec) -> Sequence[Example] | Iterator[Example]:
         ConfigError: `shapes:` names no profile.
         DataError: the file cannot be read.
     """
-    kind, colon, profile = spec.data.partition(":")
-    if kind == "shapes" and colon:
-        if profile not in PROFILES:
-            raise ConfigError(f"--data {spec.data}: Shapes has the profiles {', '.join(PROFILES)}")
+    profile = shapes_profile(spec.data)
+    if profile is not None:
         # Tiny scenes repeat now and then, and each image counts once; generating is lazy, so room costs nothing.
         return shapes_examples(profile, 20 * spec.prompts, spec.seed)
     return read_examples(Path(spec.data))

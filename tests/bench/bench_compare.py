@@ -87,7 +87,8 @@ def make_run(root: Path, name: str, samples: int, seed: int, *, skill: float, io
     """Write a finished run without its journal: the comparison reads the table only."""
     from harness.manifest import Manifest, TaskManifest, manifest_bytes, stamp_hashes, utc_text
     from harness.records_parquet import write_parquet
-    from harness.run_store import MANIFEST_NAME, PARQUET_NAME, SCORES_NAME, SUMS_NAME
+    from harness.run_files import SUMS_NAME
+    from harness.run_store import MANIFEST_NAME, PARQUET_NAME, SCORES_NAME
 
     task = TaskManifest(
         yaml_hash="0" * 64,

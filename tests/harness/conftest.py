@@ -94,3 +94,20 @@ def three(photos) -> Asked:
 @pytest.fixture
 def recorder() -> MemoryRecorder:
     return MemoryRecorder()
+
+
+@pytest.fixture(scope="session")
+def tiny_answers(tiny_qwen2_5_vl, photos):
+    """A function from a checkpoint's folder to texts and input sizes for two pictures; `of_today`: of the tiny one."""
+
+    def answers(folder) -> list[tuple]:
+        from harness.model_hf import SatoriHF
+
+        model = SatoriHF(str(folder), device="cpu", batch_size=2, min_pixels=784, max_pixels=50_176)
+        model.recorder = recorder = MemoryRecorder()
+        asked = Asked([Handle(photo) for photo in photos[:2]], ["What colour is it?", "Who is it?"])
+        asked.ask(model, max_new_tokens=12)
+        return [(kept.text, kept.input_size) for _, kept in sorted(recorder.kept.items())]
+
+    answers.of_today = answers(tiny_qwen2_5_vl)
+    return answers

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from harness.checkpoint import CheckpointError, hash_checkpoint, inspect_checkpoint, weights_hash
+from harness.checkpoint import hash_checkpoint, inspect_checkpoint, weights_hash
+from harness.checkpoint_files import CheckpointError
 from harness.errors import ExitCode, UserError
 from harness.values import PixelLimits
 
@@ -75,7 +76,8 @@ def test_an_adapter_leads_to_its_base(tiny_adapter, tiny_qwen2_5_vl):
     found = inspect_checkpoint(str(tiny_adapter))
 
     assert found.is_adapter
-    assert (found.path, found.base, found.processor_path) == (tiny_adapter, tiny_qwen2_5_vl, tiny_qwen2_5_vl)
+    assert (found.path, found.base) == (tiny_adapter, tiny_qwen2_5_vl)
+    assert found.processor.image_folder == found.processor.tokenizer_folder == tiny_qwen2_5_vl
     assert found.model_type == "qwen2_5_vl"
     assert any("LoRA adapter" in reason for reason in found.reasons)
 
@@ -85,19 +87,73 @@ def test_an_adapter_that_brings_its_processor_keeps_it(tmp_path, tiny_adapter, t
     for name in ("processor_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(tiny_qwen2_5_vl / name, folder)
 
-    assert inspect_checkpoint(str(folder)).processor_path == folder
+    parts = inspect_checkpoint(str(folder)).processor
+    assert parts.image_folder == parts.tokenizer_folder == parts.template.file.parent == folder
 
 
-def test_inspection_loads_no_torch_before_the_configuration_is_read(tmp_path):
+@pytest.mark.parametrize(
+    "fault", ["no configuration", "quantised", "template", "own code", "pickled", "long tokenizer"]
+)
+def test_a_fault_is_found_without_torch(copy, fault):
+    if fault == "no config":
+        (copy / "config.json").unlink()
+    elif fault == "quantised":
+        edit(copy / "config.json", quantization_config={"quant_method": "awq"})
+    elif fault == "template":
+        (copy / "chat_template.jinja").write_text("{{ messages[0].content[1].text }}")
+    elif fault == "own code":
+        edit(copy / "config.json", auto_map={"AutoConfig": "configuration_x.X"})
+    elif fault == "pickled":
+        (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    else:
+        with_token(copy, 5000)
     code = (
-        "import sys; from harness.checkpoint import inspect_checkpoint, CheckpointError\n"
+        "import sys; from harness.checkpoint import inspect_checkpoint\n"
+        "from harness.checkpoint_files import CheckpointError\n"
         "try: inspect_checkpoint(sys.argv[1])\n"
-        "except CheckpointError: print(sorted({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
+        "except CheckpointError: print('torch' in sys.modules)"
     )
 
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, str(copy)], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "False"
+
+
+def with_token(copy, number):
+    """Add one token of this id to a checkpoint's tokenizer."""
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": number, "content": "<new>"})
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return json.loads((copy / "config.json").read_text())["text_config"]["vocab_size"]
+
+
+def test_a_tokenizer_longer_than_its_model_is_refused_with_both_sizes(copy):
+    rows = with_token(copy, 5000)
+
+    refused(copy, f"tokenizer has 5001 tokens and its model {rows} rows of embeddings.*1 tokens, such as '<new>'")
+
+
+def test_an_end_token_without_a_row_is_refused(copy):
+    with_token(copy, 5000)
+    edit(copy / "config.json", eos_token_id=5000)
+
+    refused(copy, "tokenizer has 5001 tokens")
+
+
+def test_a_placeholder_needs_no_row(copy):
+    with_token(copy, 5000)
+    edit(copy / "config.json", audio_token_id=5000)
+
+    assert inspect_checkpoint(str(copy)).model_type == "qwen2_5_vl"
+
+
+def test_rows_above_the_tokenizer_are_padding(copy):
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] = tokenizer["added_tokens"][:3]
+    tokenizer["model"]["vocab"] = {token: n for token, n in tokenizer["model"]["vocab"].items() if n < 100}
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    assert inspect_checkpoint(str(copy)).resize_embeddings_to is None
 
 
 # Damage.

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.checkpoint import CheckpointError
+from harness.checkpoint_files import CheckpointError
 from harness.decoding import Decoding, sample_seed
-from harness.errors import ConfigError
+from harness.errors import ConfigError, IncompleteError
 from harness.model_base import (
     ImageAtPath,
     Prompt,
@@ -36,6 +36,7 @@ def loaded(request):
         model = models[key]
         model.recorder = None
         model.batch_size = 3
+        model._has_answered, model._refusals = False, []
         return model
 
     return load
@@ -79,7 +80,7 @@ def test_a_processor_that_resizes_again_is_noticed(loaded, three):
     model.pixel_limits = PixelLimits(2 * limits.max_pixels, 4 * limits.max_pixels, limits.factor)
 
     try:
-        with pytest.raises(RuntimeError, match="wrong frame"):
+        with pytest.raises(ConfigError, match=r"every sample is refused for the same reason.*wrong frame"):
             three.ask(model, max_new_tokens=1)
     finally:
         model.pixel_limits = limits
@@ -433,22 +434,175 @@ def test_lmms_eval_builds_the_model_from_its_argument_string(tiny_qwen2_5_vl, th
     assert len(three.ask(model, max_new_tokens=2)) == 3
 
 
+# What cannot be answered.
+
+
+def weights_changed(tiny, folder, change):
+    """A copy of a checkpoint whose tensors were changed by name."""
+    from safetensors.torch import load_file, save_file
+
+    for file in tiny.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    weights = {name: change(name, value.clone()) for name, value in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def one_logit_of_nan(name, value):
+    if "embed_tokens" in name:
+        value[7] = math.nan
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda name, value: value * math.nan, "no finite numbers"),
+        (lambda name, value: value * math.nan if "norm" in name else value, "no finite numbers"),
+        (lambda name, value: torch.full_like(value, math.inf), "no finite numbers"),
+        (lambda name, value: value + math.inf if "mlp.down_proj" in name else value, "no finite numbers"),
+        (one_logit_of_nan, "no finite numbers"),
+        (lambda name, value: torch.zeros_like(value), "the same for every token"),
+        (lambda name, value: torch.zeros_like(value) if "embed_tokens" in name else value, "the same for every token"),
+        (lambda name, value: torch.full_like(value, 0.01), "the same for every token"),
+    ],
+    ids=[
+        "all NaN",
+        "NaN in the norms",
+        "all infinite",
+        "infinite in one layer",
+        "one row NaN",
+        "all zero",
+        "head zero",
+        "all one value",
+    ],
+)
+def test_weights_that_hold_no_model_are_refused_before_any_sample(tmp_path, tiny_qwen2_5_vl, change, said):
+    with pytest.raises(CheckpointError, match=f"holds no working model.*{said}"):
+        SatoriHF(str(weights_changed(tiny_qwen2_5_vl, tmp_path, change)), device="cpu")
+
+
+def test_logits_that_break_on_one_sample_cost_that_sample(loaded, three, recorder, monkeypatch):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    three.questions[1] = "red red red"
+    generate = model._model.generate
+
+    def overflowing(**inputs):
+        marked = model._processor.tokenizer("red red red").input_ids[0]
+        if (inputs["input_ids"] == marked).any():
+            for watch in inputs["logits_processor"]:
+                watch(inputs["input_ids"], torch.tensor([[1.0, math.nan]]))
+        return generate(**inputs)
+
+    monkeypatch.setattr(model._model, "generate", overflowing)
+    model.recorder = recorder
+
+    texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+
+    assert [whole[0], "", whole[2]] == texts
+    assert "no finite numbers" in recorder.kept[three.task, 1].error
+
+
+def test_a_sample_that_the_processor_refuses_costs_itself_only(loaded, three, recorder, monkeypatch):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    make_inputs = model.model_inputs
+
+    def refusing(prompts):
+        if any(prompt.doc_id == 1 for prompt in prompts):
+            raise ValueError("absolute aspect ratio must be smaller than 200, got 201.0")
+        return make_inputs(prompts)
+
+    monkeypatch.setattr(model, "model_inputs", refusing)
+    model.recorder = recorder
+
+    texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+
+    assert [whole[0], "", whole[2]] == texts
+    assert recorder.kept[three.task, 1].error == (
+        "ValueError: absolute aspect ratio must be smaller than 200, got 201.0"
+    )
+
+
+def test_a_strip_that_glm_refuses_costs_itself_only(tiny_glm4v, three, recorder):
+    model = SatoriHF(str(tiny_glm4v), device="cpu", batch_size=3)
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    three.images[1].image = Image.new("RGB", (10, 2010))
+    model.recorder = recorder
+
+    texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+
+    assert [whole[0], "", whole[2]] == texts
+    assert "aspect ratio" in recorder.kept[three.task, 1].error
+
+
+def test_a_lost_device_ends_the_run(loaded, three, recorder, monkeypatch):
+    def lost(prompts):
+        raise RuntimeError("CUDA error: device-side assert triggered\nCompile with ...")
+
+    model = loaded("tiny_qwen2_5_vl")
+    monkeypatch.setattr(model, "model_inputs", lost)
+    model.recorder = recorder
+
+    with pytest.raises(IncompleteError, match=r"the device gave up .*the same command goes on"):
+        three.ask(model, max_new_tokens=8)
+
+    assert recorder.kept == {}
+
+
+def test_a_processor_of_another_model_is_refused_before_the_weights(tmp_path, tiny_qwen2_5_vl, monkeypatch):
+    for file in tiny_qwen2_5_vl.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "chat_template.jinja").write_text(
+        "{% for m in messages %}{% for p in m.content %}"
+        "{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}"
+    )
+    monkeypatch.setattr("harness.model_hf._load_model", lambda *_, **__: pytest.fail("the weights were read"))
+
+    with pytest.raises(CheckpointError, match="cannot be asked about pictures: its processor makes no input"):
+        SatoriHF(str(tmp_path), device="cpu")
+
+
+def test_attention_is_left_to_transformers_and_can_be_given(tiny_qwen2_5_vl, three):
+    texts = {}
+    for attention in (None, "eager", "sdpa"):
+        model = SatoriHF(str(tiny_qwen2_5_vl), device="cpu", batch_size=3, attn_implementation=attention)
+        texts[model._model.config._attn_implementation] = [r.text for r in three.ask(model, max_new_tokens=8)]
+
+    assert set(texts) == {"eager", "sdpa"}
+    assert texts["eager"] == texts["sdpa"]
+
+
+def test_a_family_without_sdpa_is_loaded(tiny_paligemma, three):
+    model = SatoriHF(str(tiny_paligemma), device="cpu", batch_size=3)
+
+    assert len(three.ask(model, max_new_tokens=2)) == 3
+
+
 # The base class, through a backend that generates nothing.
 
 
 class Fake(RecordingModel):
-    """Says how large its batches were; runs out of memory above a limit."""
+    """Says how large its batches were; runs out of memory above a limit; refuses some documents."""
 
-    def __init__(self, fits: int = 99, **options) -> None:
+    def __init__(self, fits: int = 99, refused=(), **options) -> None:
         super().__init__(**options)
         self.fits = fits
+        self.refused = set(refused)
         self.batches: list[list[int]] = []
 
     def generate_batch(self, prompts) -> list[Generation]:
         if len(prompts) > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        self.batches.append([prompt.doc_id for prompt in prompts])
+        asked = [prompt.doc_id for prompt in prompts]
+        if found := self.refused & set(asked):
+            raise ValueError(f"document {min(found)} is refused")
+        self.batches.append(asked)
         return [Generation(text=f"answer {prompt.doc_id}") for prompt in prompts]
+
+    def refusal(self, error) -> str | None:
+        return str(error) if isinstance(error, ValueError) else None
 
 
 def asked_of(three, sizes):
@@ -474,6 +628,56 @@ def test_auto_batches_halve_when_memory_runs_out_and_stay_small(three, recorder)
 def test_a_single_sample_that_does_not_fit_says_what_to_do(three):
     with pytest.raises(ConfigError, match=r"single sample.*--max-pixels"):
         asked_of(three, [(8, 8)] * 3).ask(Fake(fits=0, batch_size=4))
+
+
+@pytest.mark.parametrize("refused", [{0}, {7}, {3, 4}, {0, 1, 2, 3}, {1, 3, 5, 7, 9}, set(range(1, 10))])
+def test_refused_samples_are_found_in_their_batches_and_cost_nothing_else(three, recorder, refused):
+    model = Fake(refused=refused, batch_size=4)
+    model.recorder = recorder
+
+    results = asked_of(three, [(8, 8)] * 10).ask(model)
+
+    assert ["" if i in refused else f"answer {i}" for i in range(10)] == [result.text for result in results]
+    assert {i: f"document {i} is refused" for i in refused} == {
+        doc: kept.error for (_, doc), kept in recorder.kept.items() if kept.error
+    }
+    assert model.batch_size == 4, "what is refused says nothing about memory"
+
+
+def test_refusals_and_memory_can_run_out_together(three, recorder):
+    model = Fake(fits=2, refused={2, 5}, batch_size=8)
+    model.recorder = recorder
+
+    results = asked_of(three, [(8, 8)] * 16).ask(model)
+
+    assert {2, 5} == {i for i, result in enumerate(results) if result.text == ""}
+    assert len(recorder.kept) == 16
+
+
+def test_a_refusal_of_every_sample_ends_the_run_with_its_reason(three, recorder):
+    model = Fake(refused=range(200), batch_size=8)
+    model.recorder = recorder
+
+    with pytest.raises(ConfigError, match=r"every sample is refused for the same reason .*document . is refused"):
+        asked_of(three, [(8, 8)] * 200).ask(model)
+
+    assert 64 <= len(recorder.kept) < 80, "a window, not the whole benchmark"
+
+
+def test_a_benchmark_smaller_than_a_window_ends_alike(three):
+    with pytest.raises(ConfigError, match=r"every sample is refused for the same reason .3 asked, none answered"):
+        asked_of(three, [(8, 8)] * 3).ask(Fake(refused=range(3), batch_size=2))
+
+
+def test_a_retry_of_refused_samples_alone_goes_on(three, recorder):
+    model = Fake(refused={1}, batch_size=2)
+    model.recorder = recorder
+    asked_of(three, [(8, 8)] * 3)
+    recorder.kept |= {(three.task, doc): Generation(text="from the journal") for doc in (0, 2)}
+
+    results = three.ask(model)
+
+    assert [result.text for result in results] == ["from the journal", "", "from the journal"]
 
 
 def test_another_error_ends_the_run_with_the_earlier_answers_recorded(three, recorder):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness import run_store
-from harness.errors import IncompleteError
+from harness.errors import ConfigError, IncompleteError
 from harness.journal import LOCK_NAME, RunLockedError, StoreError, lock_run, read_records
 from harness.manifest import (
     Manifest,
@@ -41,8 +41,11 @@ from harness.records_json import CorruptRecordError, record_line, record_to_json
 from harness.records_parquet import read_rows, write_parquet
 from harness.run_store import (
     MAX_SLUG_CHARACTERS,
+    RETRIED,
     add_file,
     add_scores,
+    check_run_name,
+    equal_finished_run,
     list_runs,
     load_run,
     model_slug,
@@ -1064,3 +1067,57 @@ def test_a_lock_holds_also_after_lmms_eval_made_file_locks_shared(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     assert done.stdout.split()[-1:] == ["RunLockedError"], done.stderr
+
+
+@pytest.mark.parametrize("name", ["base", "a", "9", "Base_2.1-rc", "x" * MAX_SLUG_CHARACTERS, "later", "a.partially"])
+def test_a_plain_name_names_the_folder_in_place_of_the_model(tmp_path, name):
+    with open_run(tmp_path, replace(MANIFEST, name=check_run_name(name)), now=NOW) as run:
+        assert run.folder.name == f"20260131T235958Z-{name}-{MANIFEST.run_key[:8]}.partial"
+        assert read_manifest(run.folder / "manifest.json").name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", " ", "a b", "a/b", "../a", "..", ".", ".a", "a.", "-a", "a-", "_", "a\n", "a\x1b[31m", "a\0", "ä", "日本",
+        "a@paper",
+        "latest", "a.partial", "x" * (MAX_SLUG_CHARACTERS + 1), "a\\b", "*", "$(a)", "\u202ea", "a\ud800",
+    ],
+)  # fmt: skip
+def test_a_name_that_is_no_plain_part_of_a_folder_is_refused(name):
+    with pytest.raises(ConfigError, match="cannot name a run") as caught:
+        check_run_name(name)
+
+    assert str(caught.value).isprintable()
+
+
+def test_a_name_changes_neither_the_run_key_nor_what_older_manifests_mean(tmp_path):
+    assert stamp_hashes(replace(MANIFEST, name="x")).run_key == MANIFEST.run_key
+    obj = {key: value for key, value in manifest_to_json(MANIFEST).items() if key != "name"}
+
+    assert manifest_from_json(obj).name is None
+
+
+def test_only_a_finished_run_of_equal_input_is_equal(tmp_path):
+    assert equal_finished_run(tmp_path / "none", MANIFEST) is None
+    with open_run(tmp_path, MANIFEST, now=NOW) as run:
+        assert equal_finished_run(tmp_path, MANIFEST) is None, "it is not finished"
+        folder = run.publish({}, now=NOW)
+
+    assert equal_finished_run(tmp_path, MANIFEST) == folder
+    assert equal_finished_run(tmp_path, stamp_hashes(replace(MANIFEST, weights_hash="b" * 64))) is None
+    with open_run(tmp_path, MANIFEST, now=LATER) as run:
+        later = run.publish({}, now=LATER)
+    assert equal_finished_run(tmp_path, MANIFEST) == later, "the newest"
+
+
+def test_a_killed_retry_is_taken_up_by_the_same_retry_alone(tmp_path):
+    retry = replace(MANIFEST, other={RETRIED: "first"})
+    with open_run(tmp_path, MANIFEST, now=NOW) as plain, open_run(tmp_path, retry, now=NOW) as begun:
+        assert not begun.resumed, "a plain run is none"
+        folders = plain.folder, begun.folder
+
+    with open_run(tmp_path, retry, now=LATER) as again, open_run(tmp_path, MANIFEST, now=LATER) as run:
+        assert (run.folder, again.folder) == folders
+    with open_run(tmp_path, replace(MANIFEST, other={RETRIED: "second"}), now=LATER) as other:
+        assert not other.resumed

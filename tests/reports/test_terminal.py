@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
+from rich.cells import cell_len
 
 from harness.summary import Metric, TaskSummary
 from harness.values import Components, Generation, Record, Sample, Score
 from reports.progress import LINE_EVERY_S, RunProgress
-from reports.terminal import TaskCost, metric_text, plain_table, printable, run_table, share_text, write
+from reports.terminal import (
+    Column,
+    TaskCost,
+    TextTable,
+    metric_text,
+    plain_table,
+    printable,
+    run_table,
+    share_text,
+    write,
+)
 
 
 def summary(task: str, headline: str = "accuracy", **metrics: Metric) -> TaskSummary:
@@ -88,6 +100,77 @@ def test_progress_says_a_line_every_thirty_seconds_off_a_terminal():
 
     lines = stream.getvalue().splitlines()
     assert lines[0] == "mmstar: 40 of 100 already answered"
-    assert lines[1] == "mmstar: 50/100 0.3 samples/s, 2:30 left"
+    assert lines[1] == "mmstar: 50/100 2:30 left, 0.3 samples/s"
     assert len(lines) == 5
-    assert lines[-1] == "mmstar: 70/100 done in 90.0 s"
+    assert lines[-1] == "mmstar: 70/100 samples done in 1:30"
+
+
+WIDE = plain_table(
+    ["task", "metric", "base", "a rather long name of a model", "change [95 %]", "n", "flips"],
+    [
+        [
+            "shapes",
+            "accuracy",
+            "60.0 [53.1, 66.6]",
+            "30.0 [23.9, 36.8]",
+            "−30.0 [−39.2, −20.8]",
+            "200",
+            "60 down, 0 up",
+        ],
+        ["数学の問題集", "mean_iou", "0.123", "–", "", "1,000", "0 down, 0 up"],
+        ["a/very/long/name/without/any/blank/" * 4, "x", "y", "z", "w", "v", "u"],
+    ],
+    {1: 9, 4: 8, 2: 7, 3: 7},
+)
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 7, 20, 40, 60, 80, 120, 200, 400])
+def test_no_line_is_wider_than_the_terminal_and_no_cell_is_lost(width):
+    lines = WIDE.lines(width)
+    told = "".join("".join(line.split()) for line in lines)
+
+    assert max(cell_len(line) for line in lines) <= max(width, 2), "one wide character needs two columns"
+    for row in WIDE.rows:
+        for cell in row:
+            assert cell == "–" or "".join(cell.split()) in told
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_number_and_its_interval_are_never_torn(width):
+    for cell in WIDE.rows[0]:
+        assert sum(cell in line for line in WIDE.lines(width)) >= 1
+
+
+def test_what_finds_no_room_in_a_row_is_told_below_it_by_its_heading():
+    table = plain_table(
+        ["task", "a", "b", "n"], [["x", "1 [0, 2]", "3 [2, 4]", "7"], ["y", "–", "", "8"]], {1: 2, 2: 2}
+    )
+
+    assert table.lines(27) == [
+        "task  a         b         n",
+        "x     1 [0, 2]  3 [2, 4]  7",
+        "y     –                   8",
+    ]
+    assert table.lines(26) == ["task  a         b", "x     1 [0, 2]  3 [2, 4]", "    n 7", "y     –", "    n 8"]
+    assert table.lines(23) == ["x", "    a 1 [0, 2]", "    b 3 [2, 4] · n 7", "y", "    n 8"], "both or neither"
+
+
+def test_a_cell_may_have_several_lines():
+    table = TextTable((Column("run"), Column("score", worth=1), Column("n", right=True)), (("r", "a 1\nb 2", "3"),))
+
+    assert table.lines(80) == ["run  score  n", "r    a 1    3", "     b 2"]
+    assert table.lines(11) == ["run  score", "r    a 1", "     b 2", "    n 3"]
+    assert table.lines(9) == ["r", "    score", "    a 1,", "    b 2", "    n 3"]
+
+
+def test_a_colon_word_of_a_name_becomes_no_picture():
+    assert ":tada:" in written(plain_table(["run"], [[":tada: [bold]x[/bold]"]]))
+
+
+def test_a_long_table_is_laid_out_in_time_that_grows_with_its_rows():
+    cells = [[f"run {place}", "complete", "shapes 50.0", "1,000"] for place in range(5_000)]
+
+    began = time.process_time()
+    assert len(plain_table(["run", "state", "score", "n"], cells).lines(80)) == 5_001
+
+    assert time.process_time() - began < 2

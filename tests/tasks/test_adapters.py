@@ -6,7 +6,7 @@ from tasks import mathvista, mmbench, mme, mmstar, ocrbench
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.cells import as_text, list_of, number_of, whole_of
-from tasks.grounded import boxes_of
+from tasks.grounded import adapter_for
 
 ABCD = {"A": "one", "B": "two", "C": "three", "D": "four"}
 
@@ -153,7 +153,9 @@ def test_a_plain_mathvista_question_is_left_as_it_is():
     ],
 )
 def test_gold_boxes_are_four_ordered_numbers_or_nothing(value, expected):
-    assert boxes_of(value) == expected
+    sample = adapter_for(BENCHMARKS["shapes"]).sample_of({"id": "1", "question": "?", "boxes": value})
+
+    assert sample.boxes_image_px == expected
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from harness.values import Size
+from tasks.image_files import ImageFiles
 from tasks.images import (
     ImageFacts,
     StoredImage,
@@ -70,7 +71,8 @@ def test_an_image_file_named_by_a_path_is_read(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
 
-    assert image_bytes_of({"bytes": None, "path": str(path)}) == PNG
+    for value in ({"bytes": None, "path": "a.png"}, {"path": str(path)}, "a.png", str(path), ["a.png"], "['a.png']"):
+        assert image_bytes_of(value, ImageFiles([tmp_path])) == PNG
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "L", "P", "1", "LA", "I;16"])
@@ -127,17 +129,6 @@ def test_opening_a_pillow_image_leaves_it_alone():
     image = Image.new("RGB", (3, 3))
 
     assert open_image(image) is not image
-
-
-def test_an_orientation_note_is_not_applied():
-    image = Image.new("RGB", (40, 30))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", exif=exif)
-
-    assert decode_rgb(buffer.getvalue()).size == (40, 30)
-    assert facts_of(buffer.getvalue()).size == Size(40, 30)
 
 
 @pytest.mark.parametrize("switch", [True, False])

@@ -65,13 +65,18 @@ class Silent:
     def task_started(self, task, rows, answered): ...
     def sample_recorded(self, record): ...
     def task_finished(self, task): ...
+    def loop_started(self, steps): ...
+    def loop_step_started(self, number): ...
+    def loop_step_finished(self): ...
 
 
 def environment(said: list[str], pages: list | None = None) -> LoopEnvironment:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     train = TrainEnvironment(now=lambda: now, say=said.append, packages={})
     run = RunEnvironment(now=lambda: now, say=said.append, listener=Silent(), packages={})
-    return LoopEnvironment(train, run, None if pages is None else lambda runs, path: pages.append((runs, path)))
+    return LoopEnvironment(
+        train, run, Silent(), None if pages is None else lambda runs, path: pages.append((runs, path))
+    )
 
 
 FAULTS = [

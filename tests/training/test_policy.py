@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer, models
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 from trl.data_utils import prepare_multimodal_messages
 
-from harness.checkpoint import CheckpointError
+from harness.checkpoint_files import CheckpointError
 from harness.decoding import Decoding
 from harness.errors import ConfigError
 from harness.model_base import Prompt, Turn

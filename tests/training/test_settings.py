@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError
+from training.loop_settings import LoopSettings, loop_settings
 from training.profiles import PROFILE_NAMES, PROFILES
-from training.settings import PRESETS, GrpoSettings, merge_tables, read_toml, train_settings
+from training.rewards import REWARD_NAMES
+from training.settings import (
+    ALIASES,
+    PRESETS,
+    GrpoSettings,
+    SftSettings,
+    key_paths,
+    merge_tables,
+    read_toml,
+    train_settings,
+)
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "train_settings.json").read_text(encoding="utf-8"))
 
@@ -25,6 +36,7 @@ def test_faults_are_named_by_field_and_all_together(case):
 
     assert str(caught.value).startswith("c.toml: ")
     assert [fault for fault in case["faults"] if fault not in str(caught.value)] == []
+    assert [word for word in case.get("not_said", []) if word in str(caught.value)] == []
 
 
 def test_the_paper_preset_carries_the_published_values():
@@ -38,6 +50,43 @@ def test_the_paper_preset_carries_the_published_values():
     assert found.process_count == 4
     assert list(found.rewards.weights) == ["format", "bbox", "answer", "caption"]
     assert set(found.rewards.weights.values()) == {1.0}
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_the_paper_preset_in_one_process_makes_steps_of_as_many_examples(stage):
+    table = {"model": "m", "data": "d", "output": "o", "preset": "paper"}
+
+    many = train_settings(stage, table, where="c.toml")
+    one = train_settings(stage, {**table, "profile": "single-gpu"}, where="c.toml")
+
+    assert (many.process_count, one.process_count) == (4, 1)
+    assert many.optimisation.batch_size == one.optimisation.batch_size
+    assert many.optimisation.accumulation * many.process_count == one.optimisation.accumulation
+
+
+@pytest.mark.parametrize("kind", [SftSettings, GrpoSettings, LoopSettings])
+def test_every_alias_leads_to_a_setting_of_some_stage(kind):
+    paths = {path for some in (SftSettings, GrpoSettings, LoopSettings) for path in key_paths(some)}
+
+    assert not [alias for alias in ALIASES if alias in key_paths(kind) and "." in ALIASES[alias]]
+    targets = set(ALIASES.values()) - set(REWARD_NAMES)
+    assert [target for target in targets if not any(f".{path}".endswith(f".{target}") for path in paths)] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "hint"),
+    [
+        ({"lr": 1e-5}, "'sft.optimisation.learning_rate' or 'grpo.optimisation.learning_rate'"),
+        ({"output_dir": "x"}, "'out'"),
+        ({"limit": 3}, "'benchmark.limit'"),
+        ({"num_generations": 8}, "'grpo.rollouts.generations'"),
+        ({"grpo": {"kl_coef": 1}}, "'objective.beta'"),
+        ({"benchmark": {"task": "shapes"}}, "'tasks'"),
+    ],
+)
+def test_a_loops_unknown_keys_are_looked_for_in_its_stages_too(table, hint):
+    with pytest.raises(ConfigError, match=f"Did you mean {hint}"):
+        loop_settings({"name": "n", "model": "m", **table}, where="loop.toml")
 
 
 def test_a_file_wins_over_its_preset_key_by_key():

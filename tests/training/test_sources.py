@@ -55,7 +55,7 @@ def rows_of(folder: Path, *rows: object, **spec):
 def test_a_row_is_an_example_or_has_the_named_fault(folder, case):
     cells = {key: value for key, value in (GOOD | case["change"]).items() if value != "<absent>"}
 
-    [row] = rows_of(folder, cells, source_format="jsonl", box_frame=case.get("box_frame", "image_px"))
+    [row] = rows_of(folder, cells, source_format="jsonl", box_frame=case.get("box_frame"))
 
     assert [fault.name for fault in row.faults] == case["faults"]
     assert (row.example is not None) == case["kept"]
@@ -87,7 +87,7 @@ HOSTILE = {
     "boxes of 1 MB": (json.dumps(GOOD | {"boxes": "[" + "1," * 500_000 + "1]"}), "box_malformed"),
     "a path of 1 MB": (json.dumps(GOOD | {"image": "p/" * 500_000}), "no_image"),
     "2,000 boxes": (json.dumps(GOOD | {"boxes": [[1, 1, 2, 2]] * 2000}), "box_malformed"),
-    "no UTF-8": (json.dumps(GOOD).replace("red", "\udcff"), "unreadable_row"),
+    "no UTF-8": (json.dumps(GOOD).replace("red", "\udcff"), "not_utf8"),
 }
 
 
@@ -102,6 +102,32 @@ def test_hostile_lines_are_named_and_the_next_row_is_read(folder, name):
     assert rows[2].example is not None
     assert fault is None or fault in [found.name for found in rows[1].faults]
     assert all(len(found.detail) < 500 and found.detail.isascii() for found in rows[1].faults)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "big5", "utf-16-le", "utf-16", "utf-32", "utf-16-be"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_a_file_in_another_encoding_is_named_as_that(folder, encoding, suffix):
+    row = GOOD | {"question": "色は何ですか" if encoding == "shift_jis" else "是什么" if encoding == "gbk" else "是"}
+    text = json.dumps([row] if suffix == ".json" else row, ensure_ascii=False)
+    (folder / f"rows{suffix}").write_bytes(text.encode(encoding))
+
+    loaded = list(load_rows(SourceSpec(str(folder / f"rows{suffix}"))))
+
+    assert all(row.example is None for row in loaded)
+    assert {fault.name for row in loaded for fault in row.faults} <= {"not_utf8", "unreadable_row", "unreadable_file"}
+    details = [fault.detail for row in loaded for fault in row.faults]
+    assert encoding in {"utf-16-be", "utf-16-le"} or any("may be" in text or "UTF-" in text for text in details)
+    assert all(fault.detail.isascii() for row in loaded for fault in row.faults)
+
+
+def test_a_picture_of_another_format_costs_its_row_and_says_what_it_is(folder):
+    (folder / "drawing.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\nshowpage\n")
+
+    rows = rows_of(folder, GOOD, GOOD | {"image": "drawing.png"}, GOOD, source_format="jsonl")
+
+    assert [row.example is None for row in rows] == [False, True, False]
+    assert [fault.name for fault in rows[1].faults] == ["unreadable_image"]
+    assert "it is PostScript (EPS)" in rows[1].faults[0].detail
 
 
 def test_blank_lines_count_but_are_no_rows(folder):

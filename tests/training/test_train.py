@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +17,16 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, TrainerCallback
 
 from harness.checkpoint import inspect_checkpoint, weights_hash
-from harness.errors import ConfigError
+from harness.errors import ConfigError, UserError
 from harness.score import score
 from harness.values import ScoreConfig, Size
 from training.data_build import build_examples
 from training.demo_model import build_demo_checkpoint
 from training.example_store import read_examples, write_examples
+from training.memory import Lengths, memory_need
+from training.model_shape import model_shape
 from training.policy import open_policy
+from training.profiles import PROFILES
 from training.settings import (
     Checkpoints,
     GrpoSettings,
@@ -257,6 +263,77 @@ def test_lora_trains_an_adapter_that_can_be_evaluated_and_trained_further(taught
     assert further.is_adapter
     assert further.base is not None
     assert further.base.parent == tmp_path / "grpo"
+
+
+@pytest.mark.parametrize("stage", [sft, grpo])
+@pytest.mark.parametrize("lora", [None, Lora(rank=4)], ids=["whole", "adapter"])
+def test_memory_is_reckoned_in_the_formats_that_are_held(taught, data, tmp_path, monkeypatch, stage, lora):
+    """The formats of a GPU's profile, on a CPU: bytes of weights, gradients and Adam's moments as they are."""
+    on_cpu = replace(PROFILES["single-gpu"], name="cpu-tiny", common=PROFILES["cpu-tiny"].common | {"bf16": True})
+    monkeypatch.setitem(PROFILES, "cpu-tiny", on_cpu)
+    chosen, seen = stage(taught, data, tmp_path / "out", steps=1, lora=lora), []
+    shape = model_shape(str(taught))
+    need = memory_need(chosen, shape, Lengths(4, 12, "given"), 79.0)
+
+    train(chosen, quiet(on_begin=seen.append))
+
+    model, states = seen[0].model, seen[0].optimizer.state
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    moments = [states[weight][name] for weight in trained for name in ("exp_avg", "exp_avg_sq")]
+    held = {
+        "weights": sum(weight.nbytes for weight in model.parameters()),
+        "gradients": sum(weight.nbytes for weight in trained),
+        "Adam": sum(moment.nbytes for moment in moments),
+    }
+    about = 0.001 if lora is None else 0.25  # an adapter's size follows from the layers, the fused ones too
+    assert {moment.dtype for moment in moments} == {torch.float32}
+    assert {weight.dtype for weight in trained} == {torch.float32}
+    assert {part: need.parts_gib[part] * 2**30 for part in held} == pytest.approx(held, rel=about)
+
+
+def test_two_processes_train_one_output(taught, tmp_path):
+    """As a launcher starts them for two GPUs: one lock, one set of drawn data, one checkpoint."""
+    table = {
+        "model": str(taught),
+        "data": "shapes:tiny",
+        "output": str(tmp_path / "new" / "out"),
+        "profile": "multi-gpu",
+        "processes": 2,
+        "optimisation": {"steps": 2, "batch_size": 2},
+    }
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(table), encoding="utf-8")
+    launcher = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+    found = subprocess.run(
+        [*launcher, str(Path(__file__).with_name("train_process.py")), "sft", str(file)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert found.stdout.splitlines().count("step 2") == 1
+    assert inspect_checkpoint(str(tmp_path / "new" / "out")).model_type == "qwen2_5_vl"
+    assert read_train_manifest(tmp_path / "new" / "out").steps == 2
+
+
+REFUSED = [
+    ({"data": "none.parquet"}, "there is no such file"),
+    ({"data": "shapes:huge"}, "Shapes has the profiles full, tiny"),
+    ({"model": "nowhere"}, "no folder nowhere"),
+]
+
+
+@pytest.mark.parametrize(("other", "fault"), REFUSED, ids=[str(other) for other, _ in REFUSED])
+def test_what_is_refused_leaves_nothing_behind(taught, data, tmp_path, other, fault):
+    settings = replace(sft(taught, data, tmp_path / "new" / "out"), **other)
+
+    with pytest.raises(UserError, match=fault):
+        train(settings, quiet())
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_adapter_is_never_trained_on_the_merge_of_the_one_before(taught, data, tmp_path):

@@ -15,6 +15,7 @@ from harness.errors import ExitCode, UserError
 from satori_bench import cli
 from training.demo_model import build_demo_checkpoint
 from training.example_store import write_examples
+from training.profiles import PROFILE_NAMES
 from training.shapes_source import shapes_examples
 
 
@@ -83,3 +84,76 @@ def test_train_prints_its_checkpoint_and_only_that(tmp_path):
     assert (tmp_path / "sft" / "config.json").is_file()
     again = satori_bench("train", "sft", "--config", "sft.toml", "--json", folder=tmp_path)
     assert json.loads(again.stdout)["reused"] is True
+
+
+def files_under(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+@pytest.mark.parametrize("profile", [name for name in PROFILE_NAMES if name != "cpu-tiny"])
+def test_a_profile_without_its_gpus_is_refused_and_leaves_nothing(
+    command, tiny_qwen2_5_vl, tmp_path, monkeypatch, stage, profile
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "tiny").symlink_to(tiny_qwen2_5_vl)
+    settings = "model = 'tiny'\ndata = 'shapes:tiny'\noutput = 'made/out'\nprocesses = 1\n"
+    (tmp_path / "c.toml").write_text(settings, encoding="utf-8")
+    before = files_under(tmp_path)
+
+    code, out, err = command("train", stage, "--config", "c.toml", "--profile", profile)
+
+    assert (code, out) == (2, "")
+    assert f"profile {profile} needs a GPU" in err
+    assert err.count("\n") == 1
+    assert files_under(tmp_path) == before
+
+
+PLANNED = [
+    ("model = 'tiny'\ndata = 'shapes:tiny'\noutput = 'o'\n", 0, ""),
+    ("model = 'tiny'\ndata = 'none.parquet'\noutput = 'o'\n", 2, "none.parquet: there is no such file"),
+    ("model = 'tiny'\ndata = 'shapes:huge'\noutput = 'o'\n", 2, "Shapes has the profiles"),
+    ("model = 'tyni'\ndata = 'shapes:tiny'\noutput = 'o'\n", 2, "no folder tyni"),
+    ("model = 'tiny/none'\ndata = 'shapes:tiny'\noutput = 'o'\n", 2, "no folder tiny/none"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+@pytest.mark.parametrize("case", PLANNED, ids=[fault or "whole" for *_, fault in PLANNED])
+def test_a_plan_writes_nothing_whatever_it_says(command, tiny_qwen2_5_vl, tmp_path, stage, profile, case):
+    text, code, fault = case
+    (tmp_path / "tiny").symlink_to(tiny_qwen2_5_vl)
+    (tmp_path / "c.toml").write_text(text, encoding="utf-8")
+    before = files_under(tmp_path)
+
+    found, _, err = command("train", stage, "--config", "c.toml", "--profile", profile, "--dry-run")
+
+    assert found == code
+    assert fault in err
+    assert files_under(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("model = 'tyni'\n", "no folder tyni"),
+        ("model = 'tiny'\ndata = {sft = 'none.parquet'}\n", "none.parquet: there is no such file"),
+        ("model = 'tiny'\ndata = {grpo = 'shapes:huge'}\n", "Shapes has the profiles"),
+        ("model = 'tiny'\nbenchmark = {tasks = 'shappes'}\n", "shappes"),
+    ],
+)
+def test_a_loop_that_cannot_run_is_refused_and_leaves_nothing(command, tiny_qwen2_5_vl, tmp_path, dry_run, text, fault):
+    (tmp_path / "tiny").symlink_to(tiny_qwen2_5_vl)
+    (tmp_path / "c.toml").write_text(f"name = 'x'\n{text}", encoding="utf-8")
+    before = files_under(tmp_path)
+
+    code, _, err = command("loop", "--config", "c.toml", *dry_run)
+
+    assert code == 2
+    assert fault in err
+    assert files_under(tmp_path) == before

@@ -6,7 +6,9 @@ python train_process.py sft|grpo|loop SETTINGS.json
 from __future__ import annotations
 
 import json
+import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import torch
 from tasks.run import RunEnvironment
 from training.loop import LoopEnvironment, run_loop
 from training.loop_settings import loop_settings
+from training.profiles import PROFILES
 from training.settings import train_settings
 from training.train import TrainEnvironment, train
 from training.trainers import Watch
@@ -41,6 +44,15 @@ class Announcing:
     def task_finished(self, task):
         print("task finished", flush=True)
 
+    def loop_started(self, steps):
+        print(f"loop of {len(steps)}", flush=True)
+
+    def loop_step_started(self, number):
+        print(f"loop step {number}", flush=True)
+
+    def loop_step_finished(self):
+        print("loop step finished", flush=True)
+
 
 def main() -> None:
     torch.set_num_threads(1)
@@ -50,9 +62,11 @@ def main() -> None:
     environment = TrainEnvironment(
         now=lambda: datetime.now(UTC), say=lambda text: print(text, flush=True), packages={}, watch=Watch(listener)
     )
+    if "WORLD_SIZE" in os.environ:  # several processes on GPUs, here on a CPU
+        PROFILES["multi-gpu"] = replace(PROFILES["multi-gpu"], common=PROFILES["cpu-tiny"].common)
     if what == "loop":
         run = RunEnvironment(environment.now, environment.say, listener, {})
-        run_loop(loop_settings(table, where="test"), LoopEnvironment(environment, run))
+        run_loop(loop_settings(table, where="test"), LoopEnvironment(environment, run, listener))
     else:
         train(train_settings(what, table, where="test"), environment)
     print("done", flush=True)

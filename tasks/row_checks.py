@@ -1,0 +1,217 @@
+"""Look at the cells of a benchmark's rows before anything is asked.
+
+Found are texts that were something else once, and rows that no ordinary answer can win.
+
+A cell turns silently into another on its way through tables: a missing value becomes the text "nan", a byte string its
+printed form, an option's letter its position, 3 becomes "3.0". Some of it shows in one row, some only over all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from harness.answers import check_answer
+from harness.answers_choice import gold_names, options_of
+from harness.score import score
+from harness.values import Sample, ScoreConfig
+from tasks.cells import Doc, as_text, list_of
+
+_STAGED: Final = ScoreConfig(protocol="strict", format="satori", box_frame=None)
+_MISSING: Final = frozenset({"nan", "<na>", "nat"})
+"""Texts that a missing value leaves behind, in lower case; "None", "N/A" and "null" are also what people mean."""
+_PRINTED: Final = re.compile(
+    r"b'[^']*'|b\"[^\"]*\""  # bytes, as Python prints them
+    r"|(?:array|tensor|dict_\w+|Decimal)\(.*\)"
+    r"|<[\w.]+ (?:object at 0x|image mode=).*>",
+    re.DOTALL,
+)
+"""Printed forms of values that are no texts, as a whole text."""
+_PRINTED_STRUCT: Final = re.compile(r"\{ ?['\"]\w+['\"]:.*\}", re.DOTALL)
+"""The printed form of a struct; a question may hold one, an answer or an option hardly."""
+_REPLACEMENT: Final = "\ufffd"
+_WHOLE_AS_FLOAT: Final = re.compile(r"-?\d+\.0")
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_LEAST_NUMBERS: Final = 3
+"""So many numbers, every one with `.0`, are no precision but a column of whole numbers that passed through floats."""
+_LONGEST_SHOWN: Final = 40
+
+
+@dataclass(slots=True)
+class CellChecks:
+    """What the rows show, by kind of finding; row by row."""
+
+    found: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Finding that is a fault, in words, to the rows that have it."""
+    doubtful: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """The same for findings that may be meant."""
+    _golds: Counter[str] = field(default_factory=Counter[str])
+    _positions: int = 0
+    _most_options: int = 0
+    _no_letter: int = 0
+    _numbers: list[str] = field(default_factory=list[str])
+
+    def add(self, sample: Sample, gold: object) -> None:
+        """Look at one row.
+
+        Args:
+            sample: What the adapter made of the row.
+            gold: The cell that holds its answers.
+        """
+        self._look_at_texts(sample)
+        if not sample.question.strip() or sample.question.strip().casefold() in _MISSING:
+            _note(self.found, "rows without a question", sample)
+        if isinstance(gold, bool) and sample.answer_rule != "yes_no":
+            _note(self.doubtful, "answers are truth values, compared as the texts True and False", sample)
+        if sample.choices:
+            texts = [text.strip().casefold() for text in sample.choices.values()]
+            if len(set(texts)) < len(texts):
+                _note(self.doubtful, "rows with the same option twice", sample)
+            if len(texts) == 1 and sample.answer_rule == "choice":
+                _note(self.doubtful, "rows with one option only", sample)
+            self._look_at_position(sample)
+        if sample.answer_rule in {"accepted", "ocr"}:
+            self._numbers.extend(text for text in sample.answers or () if _NUMBER.fullmatch(text.strip()))
+
+    def _look_at_texts(self, sample: Sample) -> None:
+        """Find texts that a value left behind."""
+        options, answers = list(sample.choices.values()), list(sample.answers or ())
+        if any(text.strip().casefold() in _MISSING for text in options):
+            _note(self.found, 'options that are the text "nan" or the like, of a missing value: leave the cell empty',
+                  sample)  # fmt: skip
+        if sum(text.strip().casefold() == "none" for text in options) > 1:
+            _note(self.found, 'several options that are the text "None": leave the cells empty', sample)
+        if any(text.strip().casefold() in _MISSING for text in answers):
+            _note(self.found, 'answers that are the text "nan" or the like, of a missing value', sample)
+        if any(map(_PRINTED.fullmatch, map(str.strip, (sample.question, *options, *answers)))) or any(
+            map(_PRINTED_STRUCT.fullmatch, map(str.strip, (*options, *answers)))
+        ):
+            _note(self.found, "texts that are the printed form of bytes, an array or a struct", sample)
+        texts = (sample.question, *options, *answers)
+        if any(_REPLACEMENT in text for text in texts):
+            _note(self.found, "texts with replacement characters: they were read in another encoding than they have",
+                  sample)  # fmt: skip
+        garbled = next((text for text in texts if _ungarbled(text) is not None), None)
+        if garbled is not None:
+            what = "texts that look like UTF-8 read as Latin-1"
+            shown = f"{garbled[:_LONGEST_SHOWN]!r} for {(_ungarbled(garbled) or '')[:_LONGEST_SHOWN]!r}"
+            self.doubtful.setdefault(what, []).append(f"{sample.id} ({shown})")
+
+    def _look_at_position(self, sample: Sample) -> None:
+        """Count golds that may be the position of an option instead of its letter."""
+        self._most_options = max(self._most_options, len(sample.choices))
+        if sample.answer_rule == "choice" and len(sample.answers or ()) > 1:
+            _note(self.doubtful, "rows with several right options, of which any one counts", sample)
+        for gold in sample.answers or ():
+            if gold.strip().isascii() and gold.strip().isdecimal():
+                self._golds[gold.strip()] += 1
+                self._positions += 1
+                if not gold_names((gold,), options_of(tuple(sample.choices.items())), texts_first=True):
+                    self._no_letter += 1
+            else:
+                self._golds["other"] += 1
+
+    def over_all(self) -> Iterator[str]:
+        """Yield what only all rows together show, as faults."""
+        if self._positions and self._no_letter and not self._golds["other"]:
+            numbers = sorted({int(gold[:9]) for gold in self._golds})
+            counted = "0" if numbers[0] == 0 else "1" if numbers[-1] >= self._most_options else "0 or 1"
+            if numbers[-1] <= self._most_options - (numbers[0] == 0):
+                yield (
+                    f"the answers are numbers from {numbers[0]} to {numbers[-1]}, which seem to be the options' "
+                    f"positions, counted from {counted}: write letters. Where an option's text is such a number, it "
+                    "is taken for the answer"
+                )
+        if len(self._numbers) >= _LEAST_NUMBERS and all(
+            _WHOLE_AS_FLOAT.fullmatch(text.strip()) for text in self._numbers
+        ):
+            yield (
+                f"all {len(self._numbers)} answers that are numbers end in .0, such as {self._numbers[0].strip()!r}: "
+                "a column of whole numbers that passed through floats, and an answer without .0 is not equal"
+            )
+
+
+def _note(findings: dict[str, list[str]], what: str, sample: Sample) -> None:
+    """Add a row to a finding."""
+    findings.setdefault(what, []).append(sample.id)
+
+
+def _ungarbled(text: str) -> str | None:
+    """Return the text that was UTF-8 and was read as Latin-1 or Windows-1252; None for other texts."""
+    if text.isascii():
+        return None
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+    return None
+
+
+# --- the right answer in every usual dress ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dresses:
+    """How a row's right answer fares in every usual dress."""
+
+    lost: tuple[str, ...]
+    """Dresses that do not earn 1."""
+    is_winnable: bool
+    """Whether a plain one does: of options one that says the letter, which is what is asked for."""
+
+
+def try_dresses(sample: Sample) -> Dresses:
+    """Put every usual dress of a row's right answer through the scorer; none is lost where the gold says nothing."""
+    plain, others = _dresses_of(sample)
+    lost = [text for text in plain if not _wins(sample, text)]
+    is_winnable = len(lost) < len(plain) or not plain
+    return Dresses((*lost, *(text for text in others if not _wins(sample, text))), is_winnable)
+
+
+def _wins(sample: Sample, text: str) -> bool:
+    """Return whether a text is right as a whole, and in an answer stage."""
+    if check_answer(sample, text, "strict").value != 1.0:
+        return False
+    return score(sample, f"<answer>{text}</answer>", _STAGED).value == 1.0
+
+
+def _dresses_of(sample: Sample) -> tuple[list[str], list[str]]:
+    """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
+    gold = next((gold.strip() for gold in sample.answers or () if gold.strip()), None)
+    if gold is None:
+        return [], []
+    if sample.choices and sample.answer_rule in {"choice", "mathvista"}:
+        pairs = tuple(sample.choices.items())
+        names = gold_names((gold,), options_of(pairs), texts_first=sample.answer_rule == "mathvista")
+        if not names:
+            return [], []
+        name = min(names)
+        return _of_letter(name), [f"{name}. {sample.choices[name]}", sample.choices[name]]
+    if sample.answer_rule == "choice":
+        return _of_letter(gold), []
+    dresses = [gold, f"{gold}."]
+    if sample.answer_rule == "yes_no":
+        dresses += [gold.lower(), f"{gold}, it is.", rf"\boxed{{{gold}}}", f"The answer is {gold}."]
+    if sample.answer_rule == "number" or sample.extra.get("answer_type") in {"integer", "float"}:
+        dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
+    return dresses, []
+
+
+def _of_letter(letter: str) -> list[str]:
+    """Return how an option's letter is usually given."""
+    return [letter, f"({letter})", f"{letter}.", f"Option {letter}", rf"\boxed{{{letter}}}", f"The answer is {letter}."]
+
+
+def gold_cell(doc: Doc, columns: tuple[str, ...]) -> object:
+    """Return the first of these columns that a row fills."""
+    return next((doc[column] for column in columns if list_of(doc.get(column))), None)
+
+
+def shown_cell(cell: object) -> str:
+    """Return a cell for a message."""
+    texts = list_of(cell)
+    return as_text(texts[0] if len(texts) == 1 else str(texts))[:_LONGEST_SHOWN]

@@ -1,0 +1,132 @@
+"""Every file under `examples/` passes as it is: planned, verified or gated, on a machine without a GPU or the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+STAGES = sorted(EXAMPLES.glob("sft_*.toml")) + sorted(EXAMPLES.glob("grpo_*.toml"))
+LOOPS = sorted(EXAMPLES.glob("loop_*.toml"))
+GIB_OF_80_GB = 79
+
+
+def files_under(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+
+
+@pytest.fixture
+def examples(tmp_path, monkeypatch) -> Path:
+    """A copy, with an empty hub cache and no GPU."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "no-cache"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "examples"))
+
+
+def test_there_is_an_example_of_each_kind():
+    names = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()}
+
+    assert names == {
+        "sft_3b_full.toml",
+        "sft_3b_lora.toml",
+        "grpo_3b_full.toml",
+        "grpo_3b_lora.toml",
+        "loop_3b_lora.toml",
+        "gate.toml",
+        "own_task/task.yaml",
+        "own_task/rows.tsv",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", STAGES, ids=lambda path: path.stem)
+def test_a_stage_is_planned_fits_one_80_gb_gpu_and_writes_nothing(command, examples, tmp_path, file):
+    before = files_under(tmp_path)
+
+    code, out, _ = command(
+        "train",
+        file.stem.split("_")[0],
+        "--config",
+        examples / file.name,
+        "--dry-run",
+        "--gpu-gib",
+        GIB_OF_80_GB,
+        "--json",
+    )
+
+    plan = json.loads(out)
+    assert code == 0
+    assert plan["fits"] is True
+    assert any(
+        "3,754,622,976 parameters (sizes as published; the model is not here)" in line for line in plan["memory"]
+    )
+    assert any("needs a GPU" in note for note in plan["notes"])
+    assert files_under(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", LOOPS, ids=lambda path: path.stem)
+def test_a_loop_is_planned_fits_and_writes_nothing(command, examples, tmp_path, file):
+    before = files_under(tmp_path)
+
+    code, out, _ = command("loop", "--config", examples / file.name, "--dry-run", "--gpu-gib", GIB_OF_80_GB, "--json")
+
+    plan = json.loads(out)
+    assert code == 0
+    assert plan["fits"] is True
+    assert [step["name"].split("]")[0] for step in plan["steps"]] == [f"[{n}/11" for n in range(1, 12)]
+    assert files_under(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [*STAGES, *LOOPS], ids=lambda path: path.stem)
+def test_without_its_gpu_an_example_is_refused_and_leaves_nothing(command, examples, tmp_path, file):
+    before = files_under(tmp_path)
+    verb = ["loop"] if file in LOOPS else ["train", file.stem.split("_")[0]]
+
+    code, out, err = command(*verb, "--config", examples / file.name)
+
+    assert (code, out) == (2, "")
+    assert "profile single-gpu needs a GPU" in err
+    assert "--dry-run" in err
+    assert files_under(tmp_path) == before
+
+
+def test_the_own_task_verifies_as_it_is(command, examples):
+    code, out, _ = command("tasks", "verify", examples / "own_task" / "task.yaml")
+
+    assert code == 0
+    assert "drawn_colours: ok, 4 rows" in out
+
+
+def test_the_gates_policy_is_read_as_it_is():
+    from harness.gate_policy import read_policy
+
+    policy = read_policy(EXAMPLES / "gate.toml")
+
+    assert (policy.tolerance, policy.on_inconclusive) == (1.0, "pass")
+
+
+def test_every_commented_command_names_a_file_that_is_there():
+    named = {
+        word
+        for file in EXAMPLES.rglob("*")
+        if file.suffix in {".toml", ".yaml"}
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+        for word in line.split()
+        if word.startswith("examples/")
+    }
+
+    assert named
+    assert [name for name in sorted(named) if not (EXAMPLES.parent / name).exists()] == []
+
+
+def test_examples_go_with_the_source_distribution():
+    project = (EXAMPLES.parent / "pyproject.toml").read_text(encoding="utf-8")
+    sdist = project.split("[tool.hatch.build.targets.sdist]")[1].split("[", 2)[1]
+
+    assert '"examples"' in sdist
