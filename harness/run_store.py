@@ -419,7 +419,7 @@ def _looks_like_run(path: Path) -> bool:
 def _run_info(path: Path) -> RunInfo:
     try:
         manifest = read_manifest(path / MANIFEST_NAME)
-    except ManifestError as error:
+    except (ManifestError, DamagedRunError) as error:
         return RunInfo(path, "corrupt", None, str(error))
     if path.name.endswith(PARTIAL_SUFFIX):
         return RunInfo(path, "partial", manifest)
@@ -442,18 +442,21 @@ def load_run(path: Path) -> StoredRun:
         ManifestError: it is no run, or its manifest cannot be used.
         IncompleteError: a finished run's manifest, scores or checksums are missing or damaged.
     """
-    manifest = read_manifest(path / MANIFEST_NAME)
     files = RunFiles(path, None)
-    if is_published(path, manifest):
+    if files.holds(SUMS_NAME) and not path.name.endswith(PARTIAL_SUFFIX):
         with _disk("read", path):
             files = published_files(path)
             files.open(MANIFEST_NAME).close()
+    manifest = read_manifest(path / MANIFEST_NAME)
+    published = is_published(path, manifest)
+    if published and files.sums is None:
+        raise DamagedRunError.of(path, SUMS_NAME, "is missing")
     rescored: dict[Protocol, dict[str, Json]] = {
         protocol: read_scores(files, name)
         for protocol in PROTOCOLS
         if files.holds(name := rescored_name("scores", protocol, "json"))
     }
-    scores = None if files.sums is None else read_scores(files, SCORES_NAME)
+    scores = read_scores(files, SCORES_NAME) if published else None
     return StoredRun(path=path, manifest=manifest, scores=scores, rescored=rescored)
 
 
