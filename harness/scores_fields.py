@@ -26,20 +26,20 @@ def check_scores(scores: Mapping[str, Json]) -> None:
         ValueError: a field is of another kind or out of its range; the message names it, such as
             `tasks.mme.metrics.total.value`.
     """
-    for task, value in _object(scores.get("tasks"), "tasks").items():
+    for task, value in _object(scores.get("tasks", {}), "tasks").items():
         at = f"tasks.{task}"
         fields = _object(value, at)
         for name in _COUNTS:
             _check_count(fields.get(name, 0), f"{at}.{name}")
         for group in ("metrics", "categories", "l2_categories"):
             by_points = task == "mme" and group != "metrics"
-            for name, metric in _object(fields.get(group), f"{at}.{group}").items():
+            for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
                 most = _MME_SUBTASK_POINTS if by_points else POINT_MAXIMA.get(name, MAX_SHARE)
                 _check_metric(metric, f"{at}.{group}.{name}", most)
         for group in ("unscored", "faults"):
-            for name, count in _object(fields.get(group), f"{at}.{group}").items():
+            for name, count in _object(fields.get(group, {}), f"{at}.{group}").items():
                 _check_count(count, f"{at}.{group}.{name}")
-        for name, reason in _object(fields.get("reasons"), f"{at}.reasons").items():
+        for name, reason in _object(fields.get("reasons", {}), f"{at}.reasons").items():
             if not isinstance(reason, str):
                 raise _wrong(f"{at}.reasons.{name}", "a text", reason)
         if not isinstance(headline := fields.get("headline", ""), str):
@@ -58,9 +58,6 @@ def _check_metric(value: Json, at: str, most: float) -> None:
 
 
 def _object(value: Json, at: str) -> dict[str, Json]:
-    """Return an object; what is not there is an empty one."""
-    if value is None:
-        return {}
     if not isinstance(value, dict):
         raise _wrong(at, "an object", value)
     return cast("dict[str, Json]", value)

@@ -383,10 +383,13 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
     for task, one in summary.tasks.items():
         for name in dict.fromkeys([one.headline, "accuracy", "mean_iou"]):
             if name in one.metrics:
-                found = [scores["tasks"].get(task, {}).get("metrics", {}).get(name) for scores in stored.values()]
+                found = [
+                    scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
+                ]
                 scale = 1.0 if name in POINT_METRICS else 100.0
                 values = [
-                    None if metric is None or metric["value"] is None else metric["value"] * scale for metric in found
+                    None if metric is None or metric.get("value") is None else metric["value"] * scale
+                    for metric in found
                 ]
                 rows.append((task, name, *(number(value) for value in values)))
     return {"parity_protocols": tuple(stored), "parity": tuple(rows)}
