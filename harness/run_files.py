@@ -17,6 +17,7 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,7 +68,7 @@ def kind_of(path: Path) -> str | None:
     return None if mode == stat.S_IFREG else _KINDS.get(mode, "no plain file")
 
 
-def open_regular(folder: Path, name: str) -> BinaryIO:
+def open_regular(folder: Path, name: str) -> BufferedReader:
     """Open a plain file below a folder to read. The folder may be a link, as a person named it; nothing below it may.
 
     Args:
@@ -114,7 +115,7 @@ class RunFiles:
     sums: Mapping[str, str] | None
     """Hex sha256 by name, as published; None while the run is not: then no content can be checked."""
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedReader:
         """Open a file, its content checked by the run's sums; it is read from its start.
 
         Raises:
@@ -150,7 +151,7 @@ class RunFiles:
         """Whether there is anything of that name, sound or not."""
         return os.path.lexists(self.folder / name)
 
-    def _opened(self, name: str) -> BinaryIO:
+    def _opened(self, name: str) -> BufferedReader:
         try:
             return open_regular(self.folder, name)
         except FileNotFoundError as error:

@@ -600,7 +600,7 @@ def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
 def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int) -> Record:
     """Return a record with the scores of a table's row."""
     try:
-        scored = record_from_json(record_to_json(record) | row)
+        scored = record_from_json(record_to_json(record) | dict(row))
     except ValueError as error:
         raise CorruptRecordError(path, number, str(error)) from error
     return replace(record, score=scored.score, judge_reply=scored.judge_reply)
