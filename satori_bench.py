@@ -12,11 +12,40 @@ import os
 import re
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
+
+
+def _refuse_shadows(*folders: str) -> None:
+    """Leave, saying what to do, where another folder answers to the name of one of ours.
+
+    A folder without `__init__.py` does not: Python takes it only where no package of that name is found anywhere.
+    """
+    home = Path(__file__).resolve().parent
+    for folder in folders:
+        spec = find_spec(folder)
+        origin = Path(spec.origin).resolve() if spec is not None and spec.origin else home / folder / "__init__.py"
+        if origin.parent == home / folder:
+            continue
+        other = origin.parent if origin.name == "__init__.py" else origin
+        on_path = [Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        mend = "start `satori-bench`, or `python -P -m satori_bench`"  # without -P the current folder comes first
+        if other.parent in on_path:
+            mend = f"start `env -u PYTHONPATH satori-bench ...` (PYTHONPATH names {other.parent})"
+        click.echo(
+            f"error: {other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the "
+            f"wrong one. Mend: {mend}, or give {other.name} another name",
+            err=True,
+        )
+        sys.exit(2)
+
+
+# Before anything of ours is imported. `training` is looked at by the verbs that need it: many projects have one.
+_refuse_shadows("harness", "tasks", "reports")
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
@@ -27,6 +56,7 @@ if TYPE_CHECKING:
     from harness.comparison import Comparison
     from harness.gate import Verdict
     from harness.interruption import Interruption
+    from harness.judge import Judge
     from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
@@ -36,7 +66,12 @@ if TYPE_CHECKING:
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
+_KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+"""Where keys may lie, also those that a run does not use: a server must not put one into its records."""
 _PROFILE_NAMES = ["cpu-tiny", "single-gpu", "multi-gpu", "zero3", "fsdp2", "vllm-colocate", "vllm-server"]
+_SHOWN_FAILURES = 3
+_RESUMED_VERBS = ("run", "train", "loop", "demo")
+"""What goes on where it was when the same command is given again."""
 CONFIG_FILE = Path("satori-bench.toml")
 # `scheme://user:password@host`: what stands before the first `@` of an address's host is between us and that host
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*@")
@@ -84,7 +119,28 @@ class Verb(click.Command):
         if ctx.params.pop("show_config", False):
             _print_config(ctx)
             return ExitCode.OK
+        _check_surroundings(ctx)
         return super().invoke(ctx)
+
+
+_EXTRA_OF_VERB = {"run": "run", "train": "train", "loop": "train", "demo": "train", "variance-probe": "train"}
+"""Verbs that need more than the core, and the extra that brings it."""
+_TRAIN_PARTS = ("training.demo", "training.launch", "training.loop", "training.train", "training.variance_probe")
+"""What these verbs import of ours, and with it of TRL and its companions."""
+
+
+def _check_surroundings(ctx: click.Context) -> None:
+    """Refuse a verb whose libraries are missing, or whose modules another folder shadows."""
+    top = ctx
+    while top.parent is not None and top.parent.parent is not None:
+        top = top.parent
+    verb = top.info_name or ""
+    if verb == "data" or _EXTRA_OF_VERB.get(verb) == "train":
+        _refuse_shadows("training")
+    if verb in _EXTRA_OF_VERB:
+        from harness.installation import require_extra
+
+        require_extra(_EXTRA_OF_VERB[verb], verb)
 
 
 class Verbs(click.Group):
@@ -356,13 +412,25 @@ def _one_line(fault: click.ClickException) -> str:
     return f"{message} (see {context.command_path} --help)" if context is not None else message
 
 
+def _fail_unexpected(fault: Exception) -> NoReturn:
+    """Leave after an error that nobody foresaw: of a library that is missing or does not fit, else of ours."""
+    if isinstance(fault, ImportError):
+        from harness.installation import explain_import
+
+        if mend := explain_import(fault):
+            _fail(mend, ExitCode.USAGE)
+    _fail(f"unexpected {type(fault).__name__}: {fault} (this is a bug; --debug shows where)", ExitCode.CRASH)
+
+
 def _leave_interrupted() -> NoReturn:
     """Leave after Ctrl-C; the journal was closed on the way up.
 
     Not by `sys.exit`: where the signal fell into code that a library compiles on the fly, Python remembers it and ends
     the process by the signal, whatever exit code was asked for.
     """
-    click.echo("interrupted; what was recorded is kept, the same command goes on from there", err=True)
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    kept = "; what was recorded is kept, the same command goes on from there" if verb in _RESUMED_VERBS else ""
+    click.echo(f"interrupted{kept}", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)
@@ -393,7 +461,7 @@ def main() -> NoReturn:
     except Exception as fault:
         if debug:
             raise
-        _fail(f"unexpected {type(fault).__name__}: {fault} (this is a bug; --debug shows where)", ExitCode.CRASH)
+        _fail_unexpected(fault)
     sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
 
 
@@ -528,6 +596,21 @@ def _score_config(
 @click.option("--served-name", help="What the server calls the model; default: as --model.")
 @click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+@click.option(
+    "--request-timeout",
+    "request_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that a request to a server may take as a whole; then its sample is null.",
+)
+@click.option("--allow-rerouting", is_flag=True, help="Take replies of another model than the first; records name it.")
+@click.option("--extra-body", metavar="JSON", help="Further fields of each request to a server, as a JSON object.")
+@click.option(
+    "--chat-template-kwargs",
+    metavar="JSON",
+    help="Variables of the chat template, here or at the server, such as '{\"enable_thinking\": false}'.",
+)
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
@@ -564,7 +647,12 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, **opt
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
         environment = _run_environment(progress, interruption)
-        environment = replace(environment, api_key=options["api_key"] or environment.api_key)
+        known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
+        environment = replace(
+            environment,
+            api_key=options["api_key"] or environment.api_key,
+            secrets=tuple(key for key in known if key),
+        )
         if retry is not None:
             from harness.run_lookup import find_run
 
@@ -583,19 +671,22 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
         for option in ctx.command.params
         if option.name in options and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     }
-    barred = [flag for name, flag in given.items() if name not in {*RETRY_MAY_CHANGE, "api_key"}]
+    may_change = {*RETRY_MAY_CHANGE, "api_key", "judge", "judge_url", "judge_key"}
+    barred = [flag for name, flag in given.items() if name not in may_change]
     if barred:
         raise ConfigError(
             f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
         )
     # The address also counts where a variable or the configuration gives it: a key goes to no other.
-    return {name: options[name] for name in RETRY_MAY_CHANGE if name in given or (name == "base_url" and options[name])}
+    given |= {"base_url": "--base-url"} if options["base_url"] else {}
+    changes = {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    return changes | {"judge": _judge(options)}
 
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
     from harness.device_options import device_option_faults
-    from harness.judge import Judge
+    from harness.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
 
@@ -617,11 +708,14 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     faults += device_option_faults(
         options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
     )
+    if options["backend"] != "openai" and (options["extra_body"] or options["allow_rerouting"]):
+        faults.append("--extra-body and --allow-rerouting need --backend openai: they are about requests to a server")
     if faults:
         raise ConfigError("; ".join(faults))
-    judge = None
-    if options["judge"]:
-        judge = Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
+    extra_body = read_json_object(options["extra_body"], "--extra-body")
+    check_extra_body(extra_body)
+    template_kwargs = read_json_object(options["chat_template_kwargs"], "--chat-template-kwargs")
+    check_template_kwargs(template_kwargs)
     return RunSpec(
         model=options["model"],
         tasks=options["tasks"],
@@ -629,6 +723,10 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         base_url=options["base_url"],
         served_name=options["served_name"],
         concurrency=options["concurrency"],
+        request_timeout_s=options["request_timeout_s"],
+        allow_rerouting=options["allow_rerouting"],
+        extra_body=extra_body,
+        chat_template_kwargs=template_kwargs,
         form=options["form"],
         prompt=options["prompt"],
         system_prompt=given_words(options["system_prompt"], "--system-prompt"),
@@ -651,8 +749,17 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         name=options["name"],
         resume=options["resume"],
         thumbnails=options["thumbnails"],
-        judge=judge,
+        judge=_judge(options),
     )
+
+
+def _judge(options: dict[str, Any]) -> Judge | None:
+    """Return the judge that the options name; None where they name none."""
+    from harness.judge import Judge
+
+    if not options["judge"]:
+        return None
+    return Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
 
 
 def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEnvironment:
@@ -727,7 +834,8 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
         click.echo(
-            f"error: {share:.1f} % of the samples could not be asked (fault `error`). "
+            f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
+            f"`judge_error`). {_failures_text(result.summary)}"
             f"Mend the cause, then: satori-bench run --retry {result.folder}",
             err=True,
         )
@@ -749,6 +857,14 @@ def _say_how_to_view(place: Path) -> None:
     import shlex
 
     click.echo(f"open it with: satori-bench view {shlex.quote(str(place))}", err=True)
+
+
+def _failures_text(summary: RunSummary) -> str:
+    """Say the most frequent reasons for which samples got no answer, with how many each; nothing where all did."""
+    shown = [f"{count} × {reason}" for reason, count in list(summary.failures.items())[:_SHOWN_FAILURES]]
+    left = sum(summary.failures.values()) - sum(list(summary.failures.values())[:_SHOWN_FAILURES])
+    more = [f"{left} for other reasons"] if left else []
+    return f"Most frequent: {'; '.join(shown + more)}. " if shown else ""
 
 
 # --- verbs: scoring without a model -------------------------------------------------------------------------------
@@ -973,10 +1089,13 @@ def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
 @contextmanager
 def _row_progress(unit: str) -> Iterator[Callable[[], object]]:
     """Count rows on stderr, on a terminal only."""
-    from tqdm import tqdm
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
 
-    with tqdm(unit=f" {unit}", disable=None, leave=False) as bar:
-        yield bar.update
+    console, column = Console(stderr=True), TextColumn("{task.completed:.0f} {task.description}")
+    with Progress(column, console=console, transient=True, disable=not console.is_terminal) as bar:
+        counted = bar.add_task(unit, total=None)
+        yield lambda: bar.advance(counted)
 
 
 # --- verbs: compare, gate, noise ----------------------------------------------------------------------------------
@@ -1307,6 +1426,15 @@ def tasks_show(name: str) -> int:
     return ExitCode.OK
 
 
+@tasks.command("path")
+def tasks_path() -> int:
+    """Print the folder of the tasks' YAML files, for the --include_path of plain lmms-eval."""
+    from tasks.benchmark import TASKS_DIR
+
+    click.echo(str(TASKS_DIR))
+    return ExitCode.OK
+
+
 @tasks.command("prompt")
 @click.argument("name", metavar="TASK")
 @click.option("--row", metavar="ID", help="Sample id; default: the first row.")
@@ -1429,6 +1557,8 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
         click.echo(f"{key:<13} {manifest[key]}")
     summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
     _show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
+    for reason, count in list(summary.failures.items())[:_SHOWN_FAILURES]:
+        click.echo(f"{count} without an answer: {reason}")
     return ExitCode.OK
 
 
@@ -1470,7 +1600,9 @@ def runs_verify(run_name: str, out: Path) -> int:
 @click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], show_default=False)
 @click.option("--judge-url")
 @_json_option
+@click.pass_context
 def doctor(
+    ctx: click.Context,
     names: str,
     data_dir: Path | None,
     out: Path,
@@ -1479,13 +1611,14 @@ def doctor(
     judge_url: str | None,
     as_json: bool,
 ) -> int:
-    """Check dependencies, device, disk and data before a run."""
+    """Check imports, versions, device, disk and data before a run. Exits with 2 where `run` would fail."""
+    _quiet_libraries(debug=ctx.obj["debug"])
     import json
     from dataclasses import asdict
 
     from tasks.doctor import DoctorSpec, diagnose
 
-    found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url)))
+    found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url), _TRAIN_PARTS))
     if as_json:
         click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in found]}, indent=2))
     else:
@@ -1548,11 +1681,13 @@ def _train(
     """Read the settings, then plan, launch or train."""
     import json
 
+    from harness.installation import require_imports
     from training.settings import merge_tables, read_toml, train_settings
 
     table = merge_tables(read_toml(file), {"profile": profile} if profile else {})
     settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
     _quiet_libraries(debug=ctx.obj["debug"])
+    require_imports(_TRAIN_PARTS, "train")
     from training.launch import is_launched, launch, plan_launch, write_launch_file
     from training.machine import check_machine, this_machine
     from training.profiles import PROFILES
@@ -1632,10 +1767,19 @@ def loop(ctx: click.Context, file: Path, dry_run: bool, gpu_gib: float | None, a
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
+    _require_loop_imports("loop")
     if dry_run:
         _show_outlook(settings, gpu_gib, as_json=as_json)
         return ExitCode.OK
     return _run_loop(settings, as_json=as_json)
+
+
+def _require_loop_imports(verb: str) -> None:
+    """Refuse a verb that trains and benchmarks where either cannot work, before it makes anything."""
+    from harness.installation import require_imports
+    from tasks.doctor import MODEL_PARTS, RUN_PARTS
+
+    require_imports([*RUN_PARTS, MODEL_PARTS["hf"], *_TRAIN_PARTS], verb)
 
 
 def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
@@ -1726,6 +1870,7 @@ def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> 
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
+    _require_loop_imports("demo")
     from training.demo import demo_loop
 
     return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
@@ -1769,10 +1914,13 @@ def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **option
     _quiet_libraries(debug=ctx.obj["debug"])
     import json
 
+    from harness.installation import require_imports
     from reports.probe_table import probe_lines, probe_table
     from reports.progress import RunProgress
     from reports.terminal import write
     from tasks.run import package_versions
+
+    require_imports(_TRAIN_PARTS, "variance-probe")
     from training.probe_spec import ProbeSpec
     from training.variance_probe import probe_to_json, run_probe
 

@@ -195,15 +195,20 @@ def _incomplete(shared: SharedSamples) -> list[str]:
             f"{left_out.differing:,} samples are not the same in both ({', '.join(left_out.fields)}): {shown}{more}"
         )
     for name, side in (("baseline", shared.a), ("candidate", shared.b)):
-        errors = int((side.faults & np.uint32(FAULT_BITS["error"]) != 0).sum())
+        bits = np.uint32(FAULT_BITS["error"] | FAULT_BITS["judge_error"])
+        errors = int((side.faults & bits != 0).sum())
         if errors > MOST_UNEXPLAINED * len(side.ids):
-            reasons.append(f"{errors:,} of the {name}'s {len(side.ids):,} samples could not be scored for an error")
+            reasons.append(
+                f"{errors:,} of the {name}'s {len(side.ids):,} samples could not be scored for an error of the model's "
+                "or the judge's server"
+            )
     return reasons
 
 
 _MENDS: Mapping[Fault, str] = {
     "no_gold": "score it with the gold that the baseline was scored with",
     "needs_judge": "give both runs the same judge (--judge)",
+    "judge_error": "ask the judge again (run --retry)",
     "frame_unknown": "declare --box-frame",
     "error": "run it again",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -246,13 +246,18 @@ def check_mean(timing: TaskTiming, task: str, values: Sequence[float]) -> None:
         raise RuntimeError(f"{task}: lmms-eval's mean score is {timing.lmms_mean!r}, the journal's {ours!r}: a bug")
 
 
-def judged_records(judge: Judge, records: Sequence[Record], config: ScoreConfig) -> tuple[list[Record], int]:
-    """Ask the judge about the records that rules could not decide.
+def judged_records(
+    judge: Judge,
+    records: Sequence[Record],
+    config: ScoreConfig,
+    *,
+    secrets: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Record]:
+    """Ask the judge about the records that rules could not decide; yield each anew as its reply arrives.
 
-    A record without an answer stage is not asked about: the judge would read the caption as the answer.
-
-    Returns:
-        The records that got a reply, scored with it, and the number of requests that failed.
+    A record without an answer stage is not asked about: the judge would read the caption as the answer. One whose judge
+    failed is null with the fault `judge_error`.
     """
     questions: list[tuple[Record, str]] = []
     for record in records:
@@ -260,11 +265,5 @@ def judged_records(judge: Judge, records: Sequence[Record], config: ScoreConfig)
             answer = parse(record.generation.text, config.format, selection_for(record.sample, config)).answer
             if answer is not None and answer.strip():
                 questions.append((record, answer))
-    judged: list[Record] = []
-    failed = 0
-    for record, reply in ask_all(judge, questions):
-        if reply is None:
-            failed += 1
-            continue
-        judged.append(rescore_record(replace(record, judge_reply=reply), config))
-    return judged, failed
+    for record, said in ask_all(judge, questions, secrets=secrets, say=say):
+        yield rescore_record(replace(record, judge_reply=said.reply, judge_error=said.error), config)

@@ -1,32 +1,27 @@
 """Ask a judge model behind an OpenAI-compatible endpoint, for what rules cannot decide.
 
 Optional in every way: no key is needed anywhere unless a judge is asked for by name. The reply is stored with the
-record and scored by the same rules as any answer, so that a rescore needs no judge. A failed request leaves the sample
-as the rules left it and is counted; it is never an answer.
+record and scored by the same rules as any answer, so that a rescore needs no judge. A judge that fails is no answer and
+no zero: the sample is null with the fault `judge_error`, which keeps the judge's words, and is asked about again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
+from harness.chat_reply import same_model
 from harness.values import Record
-
-if TYPE_CHECKING:
-    from openai import OpenAI
 
 JUDGED_TASKS = ("mathvista", "mmbench_en_dev", "mmbench_cn_dev")
 """MathVista: extraction of the answer. MMBench: which option a free answer means."""
 
 MAX_ANSWER_CHARACTERS = 4_000
 """The judge reads this much of an answer's end; an answer is not longer than that."""
-
-
-class JudgeError(RuntimeError):
-    """The judge cannot be used at all: no key, or the library is missing."""
+_MOST_TOKENS = 64
+"""Budget of a judge's reply, which is an option letter or a short answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +31,25 @@ class Judge:
     model: str
     """Name of the judge model; stored with the run."""
     base_url: str | None
-    """Root of the OpenAI-compatible API; None for the library's default."""
+    """Root of the OpenAI-compatible API; None for OpenAI's own."""
     api_key: str
     """Key; any text for a local server."""
     concurrency: int = 8
     """Requests under way at once."""
     timeout_s: float = 60.0
     """Seconds until a request counts as failed."""
+    retries: int = 3
+    """Times that a failed request is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAnswer:
+    """What the judge said about one record."""
+
+    reply: str | None
+    """Its words; None where it failed."""
+    error: str | None = None
+    """Why it failed, in the server's words; None where it did not."""
 
 
 def wants_judge(record: Record) -> bool:
@@ -54,19 +61,47 @@ def wants_judge(record: Record) -> bool:
     return "needs_judge" in record.score.faults or "no_match" in record.score.faults
 
 
-def ask_all(judge: Judge, questions: Iterable[tuple[Record, str]]) -> Iterator[tuple[Record, str | None]]:
-    """Ask the judge about each (record, answer text); yields the record with its reply, None for a failed request.
+def ask_all(
+    judge: Judge,
+    questions: Iterable[tuple[Record, str]],
+    *,
+    secrets: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[Record, JudgeAnswer]]:
+    """Ask the judge about each (record, answer text); yield the record with what it said, as the replies arrive.
 
-    Replies come in the order of the questions, whatever order the server answers in.
+    Args:
+        judge: Whom to ask.
+        questions: What to ask about.
+        secrets: Keys to cut out of replies, beside the judge's own.
+        say: Takes a line for the person who watches.
 
     Raises:
-        JudgeError: The `openai` library cannot be used.
+        ConfigError: the judge's address or key cannot be one.
     """
-    client = _client(judge)
-    with ThreadPoolExecutor(max_workers=judge.concurrency) as pool:
-        pairs = list(questions)
-        replies = pool.map(partial(_ask, client, judge), [judge_prompt(record, answer) for record, answer in pairs])
-        yield from zip((record for record, _ in pairs), replies, strict=True)
+    from harness.chat_client import DEFAULT_URL, ChatClient, Server  # noqa: PLC0415 - an import for judged runs alone
+
+    pairs = list(questions)
+    url = judge.base_url or DEFAULT_URL
+    server = Server(judge.model, url, judge.api_key, judge.concurrency, judge.timeout_s, judge.retries)
+    client = ChatClient(server, secrets=secrets, say=say)
+    first: str | None = None
+    for place, outcome in client.ask_each([partial(_request, judge, record, answer) for record, answer in pairs]):
+        reply = outcome.reply
+        said = reply.content.strip()
+        why = reply.failure or ("" if said else "the judge's reply is empty")
+        if not why and reply.model is not None:
+            first = first or reply.model  # a judge may be known by another name; a change of it is another judge
+            if not same_model(first, reply.model):
+                why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
+        yield pairs[place][0], JudgeAnswer(None, why) if why else JudgeAnswer(said)
+
+
+def _request(judge: Judge, record: Record, answer: str) -> dict[str, Any]:
+    """Return the request about one record."""
+    content = judge_prompt(record, answer)
+    message = {"role": "user", "content": content}
+    return {"model": judge.model, "messages": [message], "temperature": 0.0, "max_tokens": _MOST_TOKENS}
 
 
 def judge_prompt(record: Record, answer: str) -> str:
@@ -86,26 +121,3 @@ def judge_prompt(record: Record, answer: str) -> str:
         f"Reply with the answer alone, written as: {kind}. Reply with NONE when the reply gives no answer.\n\n"
         f"Question:\n{sample.question}\n\nReply:\n{shown}\n\nFinal answer:"
     )
-
-
-def _client(judge: Judge) -> OpenAI:
-    """Return a client of the endpoint."""
-    try:
-        from openai import OpenAI  # noqa: PLC0415 - half a second of import that only a judged run needs
-    except ImportError as fault:
-        raise JudgeError("a judge needs the package `openai`: pip install openai") from fault
-    return OpenAI(api_key=judge.api_key, base_url=judge.base_url, timeout=judge.timeout_s, max_retries=3)
-
-
-def _ask(client: OpenAI, judge: Judge, prompt: str) -> str | None:
-    """Ask once (the library retries); None when the request failed or the reply is empty."""
-    from openai import OpenAIError  # noqa: PLC0415 - see `_client`
-
-    try:
-        reply = client.chat.completions.create(
-            model=judge.model, messages=[{"role": "user", "content": prompt}], temperature=0.0, max_tokens=64
-        )
-    except OpenAIError:
-        return None
-    content = reply.choices[0].message.content if reply.choices else None
-    return content.strip() if content and content.strip() else None

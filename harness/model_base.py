@@ -16,7 +16,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ from harness.errors import ConfigError
 from harness.image_grid import fit_to_grid, to_rgb
 from harness.pictures import read_picture
 from harness.recorder import Recorder
-from harness.values import Generation, PixelLimits, Size
+from harness.values import Generation, Json, PixelLimits, Size
 
 logger = logging.getLogger(__name__)
 
@@ -179,6 +179,16 @@ class RecordingModel(lmms, abc.ABC):
     def refusal(self, error: Exception) -> str | None:  # noqa: ARG002 - for backends that can tell
         """Return why a sample is not answered that ended in this error alone; None when the error ends the run."""
         return None
+
+    def batch_recorded(self) -> None:
+        """Called when a batch has been recorded; a backend may end the run here, at no loss."""
+
+    def facts(self) -> dict[str, Json]:
+        """Return what the manifest is to say about how the run was answered; nothing for most backends."""
+        return {}
+
+    def take_up(self, answered: Iterable[Generation]) -> None:
+        """Called before a run that was killed goes on, with what it has been answered."""
 
     def sent_text(self, prompt: Prompt) -> str:
         """Return the prompt as it is sent, with marks for its pictures: here turn by turn, as a server gets it."""
@@ -324,6 +334,7 @@ class RecordingModel(lmms, abc.ABC):
                     )
                     for (ask, prompt), generation in zip(piece, generations, strict=True)
                 ]
+                self.batch_recorded()
             yield from recorded
             start += len(piece)
             self._check_refusals(least=_SMALLEST_WINDOW)

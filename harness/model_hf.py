@@ -17,7 +17,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +38,16 @@ from transformers.generation.logits_process import (
 
 from harness.checkpoint import Checkpoint, inspect_checkpoint, override_limits
 from harness.checkpoint_files import CheckpointError
+from harness.control_tokens import ControlTokens, tokens_of_folder
 from harness.decoding import Decoding, cut_at_stop, sample_seed
 from harness.device_options import DTYPES, check_device_options
 from harness.errors import ConfigError, IncompleteError, UserError
+from harness.extra_fields import check_template_kwargs, read_json_object
 from harness.image_grid import fit_to_grid
 from harness.model_base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
 from harness.processor_files import assemble
 from harness.surroundings import MARK_TOKENS
-from harness.values import Generation, PixelLimits, Size
+from harness.values import Generation, Json, PixelLimits, Size
 
 _TAGS = frozenset(
     f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
@@ -133,7 +135,7 @@ class _Processor(Protocol):
     chat_template: object
 
     def apply_chat_template(
-        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool
+        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool, **variables: Json
     ) -> str: ...
 
     def __call__(self, **arguments: object) -> ModelInputs: ...
@@ -294,6 +296,7 @@ class SatoriHF(RecordingModel):
         trust_remote_code: bool = False,
         revision: str | None = None,
         seed: int = 0,
+        chat_template_kwargs: str | Mapping[str, Json] | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -309,6 +312,7 @@ class SatoriHF(RecordingModel):
             trust_remote_code: Whether code that comes with the checkpoint may run.
             revision: Of a hub id.
             seed: Of sampled decoding.
+            chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -320,10 +324,14 @@ class SatoriHF(RecordingModel):
         self.checkpoint = inspect_checkpoint(pretrained, revision=revision, trust_remote_code=trust_remote_code)
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
+        self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
+        check_template_kwargs(self._template_kwargs)
         self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
         tokenizer = self._processor.tokenizer
         self._hidden_ids = _hidden_ids(tokenizer)
-        self._placeholders = _placeholder_texts(self._processor)
+        self._tokens = ControlTokens(
+            {*_placeholder_texts(self._processor), *tokens_of_folder(self.checkpoint.processor.tokenizer_folder)}
+        )
         self._has_system_role = has_system_role(self._processor)
         with _cannot_answer(self.checkpoint, "its processor makes no input", _OF_OTHERS):
             self.model_inputs([self._trial])
@@ -433,15 +441,15 @@ class SatoriHF(RecordingModel):
         conversation: list[dict[str, object]] = [
             {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
         ]
-        return self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        return self._processor.apply_chat_template(
+            conversation, tokenize=False, add_generation_prompt=True, **self._template_kwargs
+        )
 
     def _template_part(self, part: object) -> dict[str, object]:
         """Write one part for the template; a placeholder written in a question must not call for an image."""
         if not isinstance(part, str):
             return {"type": "image"}
-        for placeholder in self._placeholders:
-            part = part.replace(placeholder, f"{placeholder[0]} {placeholder[1:]}")
-        return {"type": "text", "text": part}
+        return {"type": "text", "text": self._tokens.taken_apart(part)}
 
     def _generation_arguments(self, decoding: Decoding) -> dict[str, object]:
         """Return what `generate` is told; sampling is done by `SeededSampling` on top of greedy search."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from harness.judge import wants_judge
 from harness.peer_names import task_hint
-from harness.score import score, score_error
+from harness.score import score, score_error, score_judge_error
 from harness.values import (
     AnswerRule,
     Box,
@@ -194,7 +195,10 @@ def rescore_record(record: Record, config: ScoreConfig) -> Record:
             judge_reply=record.judge_reply,
             truncated=generation.truncated,
         )
-    return Record(record.sample, generation, earned, record.repeat, record.judge_reply)
+    again = replace(record, score=earned)
+    if record.judge_error is not None and record.judge_reply is None and wants_judge(again):
+        again = replace(again, score=score_judge_error(earned))
+    return again
 
 
 def prediction_of(row: Mapping[str, Any]) -> Prediction:

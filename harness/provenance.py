@@ -187,10 +187,22 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
                 "so samples are matched by id and by the gold that both carry, nothing else"
             )
         notes += _told_apart(*scored)
+        one, other = map(_samples_unasked, scored)
+        if one != other:
+            reasons.append("one run's server refuses temperature 0 and samples as it likes, the other run is as asked")
+        elif one:
+            notes.append("both runs' servers refuse temperature 0: what is called greedy was sampled")
     for run, _ in (a, b):
         if run.manifest.partial:
             notes.append(f"{run.path.resolve().name} is partial (--limit): it does not stand for its benchmarks")
     return Comparability(tuple(reasons), tuple(dict.fromkeys(notes)))
+
+
+def _samples_unasked(manifest: Manifest) -> bool:
+    """Tell whether a server answered at a temperature of its own, as it refused the one that was asked for."""
+    server = manifest.other.get("server")
+    left_out = server.get("left_out") if isinstance(server, dict) else None
+    return isinstance(left_out, list) and "temperature" in left_out
 
 
 def _told_apart(a: Manifest, b: Manifest) -> list[str]:

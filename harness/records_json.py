@@ -93,7 +93,9 @@ _RECORD_TYPES: dict[str, frozenset[type]] = {
     "input_tokens": _OPTIONAL_WHOLE,
     "output_tokens": _OPTIONAL_WHOLE,
     "device_s": _NUMBER,
+    "reply_model": _OPTIONAL_TEXT,
     "judge_reply": _OPTIONAL_TEXT,
+    "judge_error": _OPTIONAL_TEXT,
     "question": _TEXT,
     "choices": _OBJECT,
     "answers": _OPTIONAL_LIST,
@@ -242,7 +244,9 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "input_tokens": generation.input_tokens,
         "output_tokens": generation.output_tokens,
         "device_s": _finite(generation.device_s),
+        "reply_model": generation.reply_model,
         "judge_reply": record.judge_reply,
+        "judge_error": record.judge_error,
         "question": sample.question,
         "choices": dict(sample.choices) if sample.choices else {},
         "answers": None if sample.answers is None else list(sample.answers),
@@ -355,6 +359,7 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
             device_s=_number_from(get("device_s"), "device_s"),
             truncated=fields["truncated"],
             error=get("error"),
+            reply_model=get("reply_model"),
         ),
         Score(
             value=_share_from(get("score"), "score"),
@@ -367,6 +372,7 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
         ),
         repeat=fields["repeat"],
         judge_reply=get("judge_reply"),
+        judge_error=get("judge_error"),
     )
 
 

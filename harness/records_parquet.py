@@ -37,6 +37,7 @@ SCORE_COLUMNS = (
     "match",
     "boxes_image_px",
     "judge_reply",
+    "judge_error",
 )
 """The key of a record and what scoring adds to it."""
 
@@ -100,7 +101,9 @@ def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
         "input_tokens": whole,
         "output_tokens": whole,
         "device_s": number,
+        "reply_model": text,
         "judge_reply": text,
+        "judge_error": text,
         "question": text,
         "choices": text,
         "answers": texts,
@@ -145,6 +148,7 @@ def _score_row(record: Record) -> dict[str, Json]:
     """Return the fields of `SCORE_COLUMNS` alone."""
     row = score_to_json(record)
     row["judge_reply"] = record.judge_reply
+    row["judge_error"] = record.judge_error
     return row
 
 

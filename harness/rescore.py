@@ -6,18 +6,20 @@ A rescore stands beside the first scores and never replaces them.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from harness.errors import ConfigError, IncompleteError
-from harness.journal import read_records
+from harness.journal import StoreError, read_records
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
-from harness.run_store import StoredRun, add_scores, open_run
+from harness.run_store import StoredRun, add_scores, move_run, open_run
 from harness.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Protocol, Record, ScoreConfig
@@ -135,7 +137,7 @@ def save_predictions_run(
         )
     )
     seen: Counter[tuple[str, str]] = Counter()
-    with open_run(root, manifest, now=now, resume=False) as run:
+    with _staging(root) as staging, open_run(staging, manifest, now=now, resume=False) as run:
         for row in rows:
             record = record_of(row, 0)
             key = (record.sample.task, record.sample.id)
@@ -145,5 +147,16 @@ def save_predictions_run(
         summary = summarise_records(read_records(run.journal.path), config)
         if write_page is not None:
             write_page(run.folder, run.manifest, summary)
-        folder = run.publish(summary.to_json(), now=now, warnings=summary.warnings)
+        folder = move_run(run.publish(summary.to_json(), now=now, warnings=summary.warnings), root)
     return folder, summary
+
+
+@contextmanager
+def _staging(root: Path) -> Generator[Path]:
+    """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".scoring-", dir=root, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as fault:
+        raise StoreError.of("make a run folder in", root, fault) from fault

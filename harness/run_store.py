@@ -144,7 +144,7 @@ class StoredRun:
         path = self.path / name
         try:
             with _disk("read", path), self.files.open(name) as file:
-                rows = read_rows(file, list(SCORE_COLUMNS))
+                rows = read_rows(file)
                 for number, (record, row) in enumerate(zip_longest(self._journal_records(), rows), start=1):
                     if record is None or row is None or _stored_key(record) != (row["task"], row["id"], row["repeat"]):
                         raise CorruptRecordError(
@@ -203,6 +203,15 @@ class OpenRun:
             remove_lock_file(self.folder)
         self.journal.close()
         return self.folder
+
+    def note(self, name: str, facts: Mapping[str, Json]) -> None:
+        """Keep in the manifest what only the run itself showed, such as how a server replied.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        with _disk("write to", self.folder):
+            self._write_manifest(replace(self.manifest, other={**self.manifest.other, name: dict(facts)}))
 
     def fail(self, *, now: datetime) -> None:
         """Note in the manifest that the run was given up; its folder stays `.partial` and can still be resumed.
@@ -263,7 +272,7 @@ def open_run(
         manifest: What the run is, with its hashes stamped; `created_utc` and `status` are set here.
         now: The present time, with its zone.
         clock: Seconds that only grow, for the journal's `fsync`.
-        resume: Whether to look for a `.partial` run; `score --run` always makes a new one.
+        resume: Whether to look for a `.partial` run.
         start_from: A run whose records and thumbnails a new folder begins with (`run --retry`). The manifest's
             `RETRIED` names it, so that a killed retry is taken up by the same one.
 
@@ -387,6 +396,16 @@ def _rename_to_free(folder: Path, root: Path, stem: str, suffix: str) -> Path:
             continue  # somebody else took the name just now; a folder with anything in it is never replaced
         sync_folder(root)
         return root / f"{name}{suffix}"
+
+
+def move_run(folder: Path, root: Path) -> Path:
+    """Put a published run into another folder of runs on the same disk; return where it is now.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    with _disk("publish", folder):
+        return _rename_to_free(folder, root, folder.name, "")
 
 
 def _copy_records(source: Path, folder: Path) -> None:
@@ -598,12 +617,15 @@ def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
 
 
 def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int) -> Record:
-    """Return a record with the scores of a table's row."""
+    """Return a record with the scores of a table's row; one of before has no column for a judge's failure."""
+    missing = set(SCORE_COLUMNS) - {"judge_error"} - row.keys()
+    if missing:
+        raise DamagedRunError.of(path.parent, path.name, f"has no column {sorted(missing)[0]!r}")
     try:
         scored = record_from_json(record_to_json(record) | dict(row))
     except ValueError as error:
         raise CorruptRecordError(path, number, str(error)) from error
-    return replace(record, score=scored.score, judge_reply=scored.judge_reply)
+    return replace(record, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error)
 
 
 def _stored_key(record: Record) -> tuple[str, str, int]:

@@ -6,6 +6,7 @@ bytes a sample.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +20,11 @@ SCORES_SCHEMA = 1
 """Version of the object that `score --json`, `run --json` and `scores.json` share."""
 
 MOST_UNEXPLAINED = 0.01
-"""A run in which a larger share of samples is unscored for the fault `error` is not a result."""
+"""A run in which a larger share of samples is unscored for the faults `error` or `judge_error` is not a result."""
+
+_MOST_REASONS = 1_000
+"""So many different reasons are counted one by one; memory stays flat where each holds an id of its own."""
+_OTHER_REASONS = "other reasons"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class RunSummary:
     """The scored values by task, for the comparison with lmms-eval's mean."""
     audit: FrameAudit | None
     """Mean IoU under every box frame; None where there is nothing to audit."""
+    failures: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Samples without an answer, or without the judge's, by reason, the most frequent first."""
     texts: TextVariety = field(default_factory=TextVariety)
     """How much the texts differ from each other."""
 
@@ -63,9 +70,10 @@ class RunSummary:
 
     @property
     def unexplained_share(self) -> float:
-        """Share of all samples that are unscored for the fault `error`; 0 without samples."""
+        """Share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
         rows = sum(summary.rows for summary in self.tasks.values())
-        errors = sum(summary.unscored.get("error", 0) for summary in self.tasks.values())
+        unscored = [summary.unscored for summary in self.tasks.values()]
+        errors = sum(counts.get("error", 0) + counts.get("judge_error", 0) for counts in unscored)
         return errors / rows if rows else 0.0
 
     @property
@@ -114,6 +122,7 @@ class RunSummariser:
         self._tasks: dict[str, _Gathered] = {}
         self._auditor = FrameAuditor(config)
         self._texts = TextVarietyCounter()
+        self._failures: Counter[str] = Counter()
         self._result: RunSummary | None = None
 
     def add(self, record: Record) -> None:
@@ -126,6 +135,10 @@ class RunSummariser:
         task.input_tokens += record.generation.input_tokens or 0
         task.output_tokens += record.generation.output_tokens or 0
         task.device_s += record.generation.device_s or 0.0
+        reason = record.generation.error or record.judge_error
+        if reason is not None and record.score.value is None:
+            known = reason in self._failures or len(self._failures) < _MOST_REASONS
+            self._failures[reason if known else _OTHER_REASONS] += 1
         self._auditor.add(record)
         self._texts.add(record)
 
@@ -150,6 +163,7 @@ class RunSummariser:
             },
             audit=self._auditor.result(),
             texts=self._texts.result(),
+            failures=dict(self._failures.most_common()),
         )
 
 

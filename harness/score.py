@@ -17,7 +17,7 @@ Protocols (design.md, reference: each benchmark's own code):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.answers import check_answer
 from harness.captions import caption_score
@@ -100,6 +100,16 @@ def score_error(sample: Sample, config: ScoreConfig) -> Score:
     """Return the score of a sample that never got an answer (unreadable image, failed request): null, fault `error`."""
     del sample, config  # nothing about them can be scored; they are named so that callers cannot mix up the two paths
     return Score(value=None, extracted=None, components=Components(), faults=("error",))
+
+
+def score_judge_error(earned: Score) -> Score:
+    """Return a score whose answer is left open because the judge failed: null with the fault `judge_error`."""
+    return replace(
+        earned,
+        value=None,
+        components=replace(earned.components, answer=None),
+        faults=order_faults({*earned.faults, "judge_error"}),
+    )
 
 
 def selection_for(sample: Sample, config: ScoreConfig) -> Selection:

@@ -74,7 +74,7 @@ OCRBENCH_TEXT_RECOGNITION: frozenset[str] = frozenset(
 )
 """OCRBench categories that its report adds up as Text Recognition."""
 
-_UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "needs_judge", "no_gold", "frame_unknown")
+_UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "judge_error", "needs_judge", "no_gold", "frame_unknown")
 """Causes of a null value; the causes that concern the answer come before the one that concerns boxes."""
 
 

@@ -234,6 +234,8 @@ class Generation:
     """Whether the token budget ended the text."""
     error: str | None = None
     """Why there is no text (unreadable image, failed request); None when there is."""
+    reply_model: str | None = None
+    """The model that a server says wrote the text, where that is not the name that was asked; None otherwise."""
     prompt: str | None = None
     """The prompt as it was sent: after the chat template, or turn by turn where a server applies it; pictures are
     marks. None when it was never made, or the text was written elsewhere."""
@@ -253,6 +255,8 @@ class Record:
     """0 for the first answer to a sample, 1 for the second..."""
     judge_reply: str | None = None
     """What a judge model answered, where one was asked; None otherwise."""
+    judge_error: str | None = None
+    """Why a judge that was asked gave no answer; None otherwise."""
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -47,6 +47,7 @@ Fault: TypeAlias = Literal[
     "no_match",
     "no_gold",
     "needs_judge",
+    "judge_error",
     "error",
 ]
 """Why a score is not simply right or wrong. The names are stored, so they are API."""

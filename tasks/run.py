@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.control_tokens import tokens_of_folder
 from harness.device_options import check_device_options
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluate import (
@@ -33,6 +34,8 @@ from harness.evaluate import (
     evaluate_task,
     judged_records,
 )
+from harness.extra_fields import check_extra_body, check_template_kwargs
+from harness.installation import require_imports
 from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
@@ -43,10 +46,12 @@ from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Record, Sample, ScoreConfig
+from harness.web_address import shown_url
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
+from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.images import image_facts_of
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
 from tasks.prompts import PromptName, Wording, prompts_hash, wording
@@ -58,7 +63,10 @@ if TYPE_CHECKING:
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
 
-RETRY_MAY_CHANGE = ("base_url", "concurrency", "batch_size", "device", "data_dir", "out", "name")
+RETRY_MAY_CHANGE = (
+    "base_url", "concurrency", "request_timeout_s", "allow_rerouting", "batch_size", "device", "data_dir", "out",
+    "name",
+)  # fmt: skip
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
 
 NO_KEY = "none"
@@ -84,6 +92,14 @@ class RunSpec:
     """What the server calls the model; None: as `model`."""
     concurrency: int = 16
     """Requests under way at a server at once."""
+    request_timeout_s: float = 600.0
+    """Seconds that one request to a server may take as a whole."""
+    allow_rerouting: bool = False
+    """Whether a server's replies of another model count."""
+    extra_body: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Further fields of each request to a server."""
+    chat_template_kwargs: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Variables of the chat template, such as `enable_thinking`, here or at the server."""
     form: Format = "satori"
     """Format: decides prompt and parser."""
     prompt: PromptName = "ours"
@@ -141,8 +157,10 @@ class RunSpec:
         return wording(self.form, self.prompt, system=self.system_prompt, suffix=self.prompt_suffix)
 
     def to_json(self) -> dict[str, Json]:
-        """Return the configuration for the manifest; a judge's key is never written."""
+        """Return the configuration for the manifest; keys are never written, nor passwords in an address."""
         fields = {name: value for name, value in asdict(self).items() if name != "judge"}
+        if self.base_url is not None:
+            fields["base_url"] = shown_url(self.base_url)
         return cast("dict[str, Json]", json.loads(json.dumps(fields, default=str)))
 
 
@@ -164,6 +182,8 @@ class RunEnvironment:
     """Holds each batch, so that an interruption waits for its end."""
     api_key: str = NO_KEY
     """Key of a server; never stored."""
+    secrets: tuple[str, ...] = ()
+    """Every key that is known, to be cut out of what servers reply."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
     write_page: PageWriter | None = None
@@ -202,6 +222,8 @@ class _Subject:
     """Whether it is an adapter on a base."""
     reasons: tuple[str, ...]
     """Sentences that say what was decided and why."""
+    control_tokens: frozenset[str] = frozenset()
+    """Special tokens that its folder declares; none where only a server has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +307,12 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
         return _stored_result(stored)
     # the old run's name is the new one's too, as its model is
     spec = replace(_spec_from(asked, folder), **{"out": folder.parent, **(changes or {})})
+    if (spec.judge.model if spec.judge is not None else None) != stored.manifest.judge:
+        raise ConfigError(
+            f"{folder} was judged by {stored.manifest.judge or 'nobody'}: a retry needs the same judge. "
+            f"Give {'--judge ' + stored.manifest.judge if stored.manifest.judge else 'no --judge'}, and its "
+            "--judge-url or --judge-key where it needs one"
+        )
     _refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
@@ -330,32 +358,20 @@ def _run(
     again: bool,
 ) -> RunResult:
     """Check, load, ask, judge, publish; `retried` names the run that `start_from` is, or was when this began."""
-    if spec.name is not None:
-        check_run_name(spec.name)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
-    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
+    _check_spec(spec)
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
-    words = spec.wording
     subject = _subject(spec)
     _check_writable(spec.out)
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
-    for question in questions:
-        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
-            environment.say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
+    _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
-    for line in subject.reasons:
-        environment.say(line)
-    if words != wording(spec.form):
-        environment.say(
-            f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt"
-        )
     manifest = _manifest(spec, environment, subject, questions, retried)
     equal = None if again else equal_finished_run(spec.out, manifest)
     if equal is not None:
         environment.say(_already_finished(equal, spec, subject))
         return _stored_result(load_run(equal))
+    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
         _announce(run, environment, start_from)
@@ -371,6 +387,31 @@ def _run(
             environment.write_page(run.folder, run.manifest, summary)
         folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
+
+
+def _check_spec(spec: RunSpec) -> None:
+    """Refuse what is wrong with a configuration by itself, before any file is looked at."""
+    if spec.name is not None:
+        check_run_name(spec.name)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+    check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
+    check_extra_body(spec.extra_body)
+    check_template_kwargs(spec.chat_template_kwargs)
+    wording(spec.form, spec.prompt)
+
+
+def _say_decisions(
+    spec: RunSpec, subject: _Subject, questions: Sequence[_Question], say: Callable[[str], None]
+) -> None:
+    """Say what was decided about the model, its prompts and the data, and what looks doubtful."""
+    for question in questions:
+        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
+            say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
+    for line in subject.reasons:
+        say(line)
+    if spec.wording != wording(spec.form):
+        say(f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt")
 
 
 def _already_finished(equal: Path, spec: RunSpec, subject: _Subject) -> str:
@@ -444,7 +485,7 @@ def _subject(spec: RunSpec) -> _Subject:
                 f"a server resizes to the checkpoint's own {own.min_pixels} to {own.max_pixels} pixels: beyond them "
                 "the size that the model sees, and with it the frame of its boxes, is not known"
             )
-        reasons.append(f"{spec.base_url} is taken at its word that it serves these weights")
+        reasons.append(f"{shown_url(spec.base_url or '')} is taken at its word that it serves these weights")
     return _with_given_frame(
         spec,
         _Subject(
@@ -455,6 +496,7 @@ def _subject(spec: RunSpec) -> _Subject:
             hashes=hash_checkpoint(checkpoint),
             is_adapter=checkpoint.is_adapter,
             reasons=tuple(reasons),
+            control_tokens=tokens_of_folder(checkpoint.processor.tokenizer_folder),
         ),
     )
 
@@ -524,7 +566,7 @@ def _manifest(
             box_frame_reason=subject.box_frame_reason,
             pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
-            generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens},
+            generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens, **_additions(spec)},
             tasks=tasks,
             prompt_hash=_prompts(tasks),
             seed=spec.seed,
@@ -538,6 +580,12 @@ def _manifest(
             other={"arguments": spec.to_json()} | ({} if retried is None else {RETRIED: retried}),
         )
     )
+
+
+def _additions(spec: RunSpec) -> dict[str, Json]:
+    """Return what a person added to every request; nothing where nothing was, so that older hashes stay."""
+    added = {"extra_body": dict(spec.extra_body), "chat_template_kwargs": dict(spec.chat_template_kwargs)}
+    return {name: cast("Json", fields) for name, fields in added.items() if fields}
 
 
 def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
@@ -555,6 +603,7 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
         generation={
             "temperature": spec.temperature,
             "max_new_tokens": spec.max_new_tokens or question.benchmark.max_new_tokens,
+            **_additions(spec),
         },
     )
 
@@ -583,6 +632,13 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
             max_pixels=high,
             factor=limits.factor if limits is not None else 28,
             seed=spec.seed,
+            timeout_s=spec.request_timeout_s,
+            extra_body=spec.extra_body,
+            chat_template_kwargs=spec.chat_template_kwargs,
+            control_tokens=subject.control_tokens,
+            allow_rerouting=spec.allow_rerouting,
+            secrets=environment.secrets,
+            say=environment.say,
         )
     from harness.model_hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
 
@@ -595,6 +651,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
         min_pixels=low,
         max_pixels=high,
         seed=spec.seed,
+        chat_template_kwargs=spec.chat_template_kwargs,
     )
 
 
@@ -622,10 +679,15 @@ def _ask_all(
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
     model.batch_guard = environment.batch_guard
+    model.take_up(answered.values())
     timings: dict[str, TaskTiming] = {}
-    for question in questions:
-        task = _prepare(question, recorder, spec)
-        timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
+    try:
+        for question in questions:
+            task = _prepare(question, recorder, spec)
+            timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
+    finally:
+        if facts := model.facts():
+            run.note("server", facts)
     return timings
 
 
@@ -680,9 +742,15 @@ def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> Prepa
 
 
 def _judge(judge: Judge, run: OpenRun, config: ScoreConfig, environment: RunEnvironment) -> None:
-    """Ask the judge what rules could not decide; its replies go into the journal as later lines."""
+    """Ask the judge what rules could not decide; each reply goes into the journal as a later line when it arrives."""
     run.journal.sync()
-    records, failed = judged_records(judge, list(read_records(run.journal.path)), config)
-    for record in records:
+    open_records = list(read_records(run.journal.path))
+    replies = failures = 0
+    judged = judged_records(judge, open_records, config, secrets=environment.secrets, say=environment.say)
+    for record in judged:
         run.journal.append(record)
-    environment.say(f"judge {judge.model}: {len(records)} replies, {failed} failed requests")
+        replies += record.judge_error is None
+        failures += record.judge_error is not None
+    kept = sum(record.judge_reply is not None for record in open_records)
+    run.note("judge_counts", {"replies": replies + kept, "failures": failures})
+    environment.say(f"judge {judge.model}: {replies} replies, {failures} failed requests")

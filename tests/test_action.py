@@ -99,3 +99,22 @@ def test_a_given_candidate_is_taken_and_nothing_at_all_is_refused(runs, tmp_path
     (tmp_path / "output").unlink()
     returned, outputs, _ = step("Evaluate the candidate", tmp_path)
     assert (returned, outputs) == (2, {})
+
+
+@pytest.mark.parametrize(
+    ("variables", "installed"),
+    [
+        ({"WHAT": "/action", "GIVEN": "runs/new"}, "/action -c /action/constraints.txt"),
+        ({"WHAT": "/action", "MODEL": "ckpt"}, "torch torchvision /action[run] -c /action/constraints.txt"),
+        ({"WHAT": "/action", "MODEL": "ckpt", "GIVEN": "runs/new"}, "/action -c /action/constraints.txt"),
+        ({"WHAT": "satori-bench[run]==0.1.0", "MODEL": "ckpt"}, "torch torchvision satori-bench[run]==0.1.0"),
+    ],
+)
+def test_what_is_asked_for_decides_what_is_installed(tmp_path, variables, installed):
+    says = tmp_path / "python"
+    says.write_text('#!/bin/sh\necho "arguments=$*" >> "$GITHUB_OUTPUT"\n')
+    says.chmod(0o755)
+
+    returned, outputs, _ = step("Install", tmp_path, PYTHON=str(says), ACTION="/action", **variables)
+
+    assert (returned, outputs["arguments"]) == (0, f"-m pip install --quiet {installed}")

@@ -1,8 +1,13 @@
-"""Requests to ask a model with, and a recorder that remembers."""
+"""Requests to ask a model with, a recorder that remembers, and a chat server of ours."""
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
@@ -111,3 +116,135 @@ def tiny_answers(tiny_qwen2_5_vl, photos):
 
     answers.of_today = answers(tiny_qwen2_5_vl)
     return answers
+
+
+# --- a chat server of ours ----------------------------------------------------------------------------------------
+
+ANSWER = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
+
+
+@dataclass
+class Reaction:
+    """What the server does with one request, in place of answering."""
+
+    body: object = None
+    """The reply: bytes as they are, anything else as JSON."""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    drip_s: float = 0.0
+    """Seconds between two bytes of the body; the head comes at once."""
+    hang_s: float = 0.0
+    """Seconds before the first byte."""
+
+
+@dataclass
+class ChatServer:
+    """An OpenAI-compatible server on this machine: what it does, and what it saw."""
+
+    url: str = ""
+    models: list[str] | None = field(default_factory=lambda: ["tiny", "other"])
+    """None: it keeps no list."""
+    reply: str | None = ANSWER
+    finish: object = "stop"
+    message: dict | None = None
+    """The whole message, in place of one with `reply` as its content."""
+    named: str | None = None
+    """The model that replies say they are of; None: the one that was asked."""
+    react: Callable[[dict, int], Reaction | None] = lambda body, place: None
+    """From a request and its place to what is done with it; None: a completion."""
+    fail: dict[str, list[int]] = field(default_factory=dict)
+    """By a word in the question: statuses to answer with, one a request, before it succeeds."""
+    delay_s: float = 0.0
+    raw: bytes | None = None
+    """The whole reply, in place of a completion."""
+    listed: bytes | None = None
+    """The whole list of models, in place of one."""
+    seen: list[dict] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    most_at_once: int = 0
+    stop: Callable[[], object] = lambda: None
+
+
+class _ChatHandler(BaseHTTPRequestHandler):
+    served: ChatServer
+    lock = threading.Lock()
+    at_once = 0
+
+    def do_GET(self):
+        models = self.served.models
+        found = {"object": "list", "data": [{"id": name, "object": "model"} for name in models or []]}
+        self.answer(
+            Reaction(found if self.served.listed is None else self.served.listed, 404 if models is None else 200)
+        )
+
+    def do_POST(self):
+        served, kind = self.served, type(self)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.lock:
+            kind.at_once += 1
+            served.most_at_once = max(served.most_at_once, kind.at_once)
+            served.seen.append(body)
+            place = len(served.seen) - 1
+            served.keys.add(self.headers["Authorization"])
+            waiting = next((left for word, left in served.fail.items() if word in json.dumps(body) and left), None)
+            status = waiting.pop(0) if waiting else 200
+        time.sleep(served.delay_s)
+        with self.lock:
+            kind.at_once -= 1
+        reaction = served.react(body, place)
+        if reaction is not None:
+            return self.answer(reaction)
+        if status != 200:
+            return self.answer(Reaction({"error": {"message": f"said {status}"}}, status))
+        return self.answer(Reaction(completion_for(served, body) if served.raw is None else served.raw))
+
+    def answer(self, reaction: Reaction):
+        time.sleep(reaction.hang_s)
+        body = reaction.body
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            self.send_response(reaction.status)
+            for name, value in {"Content-Type": "application/json", **reaction.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            for byte in content if reaction.drip_s else [content]:
+                self.wfile.write(bytes([byte]) if reaction.drip_s else byte)
+                self.wfile.flush()
+                time.sleep(reaction.drip_s)
+        except OSError:
+            self.close_connection = True  # whoever asked has gone away
+
+    def log_message(self, *arguments):
+        pass
+
+
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that wait to be taken; five are too few for requests that come at once
+
+
+def completion_for(served: ChatServer, body: dict) -> dict:
+    message = served.message or {"role": "assistant", "content": served.reply}
+    choice = {"index": 0, "finish_reason": served.finish, "message": message}
+    usage = {"prompt_tokens": 70, "completion_tokens": 21, "total_tokens": 91}
+    named = served.named or body["model"]
+    return {"id": "1", "object": "chat.completion", "created": 0, "model": named, "choices": [choice], "usage": usage}
+
+
+@pytest.fixture
+def served():
+    """A server that answers `ANSWER` to everything."""
+    found = ChatServer()
+    handler = type("OneHandler", (_ChatHandler,), {"served": found})
+    httpd = _Listener(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    found.url = f"http://127.0.0.1:{httpd.server_port}/v1"
+    found.stop = lambda: (httpd.shutdown(), httpd.server_close())
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def reaction() -> type[Reaction]:
+    """Makes what a server does with one request."""
+    return Reaction

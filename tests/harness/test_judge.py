@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from harness.errors import ExitCode
 from harness.evaluate import judged_records
+from harness.journal import read_records
 from harness.judge import Judge, judge_prompt, wants_judge
 from harness.predictions import rescore_record
 from harness.records_json import record_from_json, record_to_json
+from harness.run_store import load_run
+from harness.run_summary import summarise_records
 from harness.score import score
 from harness.values import Generation, Record, Sample, ScoreConfig
 
@@ -20,36 +28,14 @@ CHOICES = {"A": "a cat", "B": "a dog", "C": "a cup", "D": "a star"}
 
 
 @pytest.fixture
-def server():
-    """Serves `/v1/chat/completions`; set `reply` to a text, or to None for a failing server."""
-    seen: list[str] = []
+def judge(served) -> Judge:
+    """A judge that replies B to everything."""
+    served.reply = "B"
+    return Judge(model="small-judge", base_url=served.url, api_key="none", retries=0)
 
-    class Handler(BaseHTTPRequestHandler):
-        reply: str | None = "B"
 
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            seen.append(body["messages"][0]["content"])
-            status = 200 if Handler.reply is not None else 400
-            message = {"role": "assistant", "content": Handler.reply}
-            content = json.dumps(
-                {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"],
-                 "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
-            ).encode()  # fmt: skip
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield Judge(model="small-judge", base_url=f"http://127.0.0.1:{httpd.server_port}/v1", api_key="none"), Handler, seen
-    httpd.shutdown()
-    httpd.server_close()
+def asked(served) -> list[str]:
+    return [body["messages"][0]["content"] for body in served.seen]
 
 
 def record(sample_id: str, answer: str, task: str = "mmbench_en_dev") -> Record:
@@ -58,60 +44,199 @@ def record(sample_id: str, answer: str, task: str = "mmbench_en_dev") -> Record:
     return Record(sample, Generation(text), score(sample, text, CONFIG))
 
 
-def test_only_what_rules_left_open_is_asked(server):
-    judge, _, seen = server
+def test_only_what_rules_left_open_is_asked(judge, served):
     open_one, clear = record("1", "the animal that barks"), record("2", "B")
 
-    judged, failed = judged_records(judge, [open_one, clear, record("3", "the barking one", task="mmstar")], CONFIG)
+    judged = list(judged_records(judge, [open_one, clear, record("3", "the barking one", task="mmstar")], CONFIG))
 
     assert [(r.sample.id, r.judge_reply, r.score.value) for r in judged] == [("1", "B", 1.0)]
-    assert failed == 0
-    assert len(seen) == 1
-    assert "the animal that barks" in seen[0]
-    assert "secret scene" not in seen[0], "the judge reads the answer stage alone"
+    [question] = asked(served)
+    assert "the animal that barks" in question
+    assert "secret scene" not in question, "the judge reads the answer stage alone"
 
 
-def test_a_stored_reply_is_scored_again_without_the_judge(server):
-    judge, _, _ = server
-    [judged], _ = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
+def test_a_stored_reply_is_scored_again_without_the_judge(judge):
+    [judged] = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
 
     stored = record_from_json(record_to_json(judged))
 
     assert rescore_record(stored, CONFIG).score == judged.score
 
 
-def test_a_failed_request_is_never_an_answer(server):
-    judge, handler, _ = server
-    handler.reply = None
+NO_COMPLETIONS = [
+    (400, {"error": {"message": "no such judge"}}, "no such judge"),
+    (500, b"<html><h1>Bad gateway</h1></html>", "Bad gateway"),
+    (200, b"<html>Sign in</html>", "no JSON but <html>Sign in"),
+    (200, b'{"choices": [{"message": {"content": "B', "no JSON"),
+    (200, [], "no choices"),
+    (200, [{"message": {"content": "B"}}], "no choices"),
+    (200, "B", "no choices"),
+    (200, None, "no choices"),
+    (200, {"choices": []}, "no choices"),
+    (200, {"choices": [7]}, "no message"),
+    (200, {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}, "empty"),
+    (200, {"choices": [{"message": {"content": "B"}, "finish_reason": "abort"}]}, "abort"),
+    (200, {"choices": [{"message": {"content": None, "reasoning_content": "B?"}, "finish_reason": "length"}]}, "empty"),
+    (200, {"error": {"message": "quota", "code": 402}, "choices": None}, "quota"),
+    (302, {"detail": "elsewhere"}, "elsewhere"),
+]
 
-    assert judged_records(judge, [record("1", "the animal that barks")], CONFIG) == ([], 1)
+
+@pytest.mark.parametrize(("status", "body", "why"), NO_COMPLETIONS, ids=range(len(NO_COMPLETIONS)))
+def test_a_judge_that_fails_leaves_null_and_its_words(judge, served, reaction, status, body, why):
+    served.react = lambda asked, place: reaction(body, status)
+
+    [failed] = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
+
+    assert (failed.score.value, failed.score.components.answer, failed.judge_reply) == (None, None, None)
+    assert "judge_error" in failed.score.faults
+    assert why in failed.judge_error
+    assert wants_judge(failed), "it is asked about again"
+    again = rescore_record(record_from_json(record_to_json(failed)), CONFIG)
+    assert again == failed, "a rescore makes no zero of it"
 
 
-def test_a_reply_that_names_no_option_stays_no_match(server):
-    judge, handler, _ = server
-    handler.reply = "Z"
+def test_a_judge_that_answers_the_second_time_leaves_no_trace_of_its_failure(judge, served, reaction):
+    served.react = lambda asked, place: reaction({"error": {"message": "no"}}, 400) if place == 0 else None
 
-    [judged], _ = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
+    [failed] = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
+    [answered] = judged_records(judge, [failed], CONFIG)
+
+    assert (answered.judge_reply, answered.judge_error, answered.score.value) == ("B", None, 1.0)
+
+
+def test_failures_count_as_unscored_and_make_a_run_incomplete(judge, served, reaction):
+    served.react = lambda asked, place: reaction({"error": {"message": "no"}}, 400)
+    failed = list(judged_records(judge, [record(str(i), "the animal that barks") for i in range(3)], CONFIG))
+
+    summary = summarise_records([*failed, record("right", "B")], CONFIG)
+
+    assert summary.tasks["mmbench_en_dev"].unscored == {"judge_error": 3}
+    assert summary.failures == {"400: no": 3}
+    assert not summary.is_complete
+
+
+def test_replies_come_as_they_arrive(judge, served, reaction):
+    served.react = lambda asked, place: reaction(hang_s=3.0, body={}) if "slow" in json.dumps(asked) else None
+    questions = [record("1", "the slow animal that barks"), record("2", "the animal that barks")]
+
+    first = next(iter(judged_records(judge, questions, CONFIG)))
+
+    assert first.sample.id == "2"
+
+
+def test_a_reply_of_another_judge_halfway_is_none(served):
+    served.reply = "B"
+    served.react = lambda body, place: setattr(
+        served, "named", "cheap-judge" if place == 1 else "small-judge-2026-01-31"
+    )
+    one_by_one = Judge("small-judge", served.url, "none", concurrency=1, retries=0)
+    questions = [record(str(place), "the animal that barks") for place in range(3)]
+
+    judged = list(judged_records(one_by_one, questions, CONFIG))
+
+    assert [one.judge_reply for one in judged] == ["B", None, "B"]
+    assert "another model, 'cheap-judge' in place of 'small-judge-2026-01-31'" in judged[1].judge_error
+
+
+def test_a_reply_that_names_no_option_stays_no_match(judge, served):
+    served.reply = "Z"
+
+    [judged] = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
 
     assert judged.score.value == 0.0
     assert "no_match" in judged.score.faults
 
 
-def test_a_missing_answer_stage_is_not_put_to_the_judge(server):
-    judge, _, seen = server
+def test_a_judge_s_thought_is_no_reply(judge, served):
+    served.message = {"content": "B", "reasoning_content": "It could be A or C."}
+
+    [judged] = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
+
+    assert judged.judge_reply == "B"
+
+
+def test_a_missing_answer_stage_is_not_put_to_the_judge(judge, served):
     sample = record("1", "").sample
     text = "<caption>a dog</caption>"
 
-    assert judged_records(judge, [Record(sample, Generation(text), score(sample, text, CONFIG))], CONFIG) == ([], 0)
-    assert seen == []
+    assert not list(judged_records(judge, [Record(sample, Generation(text), score(sample, text, CONFIG))], CONFIG))
+    assert served.seen == []
 
 
 def test_a_record_with_a_reply_is_not_asked_twice():
-    asked = record("1", "the animal that barks")
+    before = record("1", "the animal that barks")
 
-    assert wants_judge(asked)
-    assert not wants_judge(Record(asked.sample, asked.generation, asked.score, judge_reply="B"))
+    assert wants_judge(before)
+    assert not wants_judge(Record(before.sample, before.generation, before.score, judge_reply="B"))
 
 
 def test_the_prompt_is_bounded():
     assert len(judge_prompt(record("1", "x"), "x" * 10**6)) < 10_000
+
+
+@pytest.mark.slow
+class TestRun:
+    """A served model whose answers no rule can read, and a judge on the same server."""
+
+    @staticmethod
+    def arguments(served, local_data, *more) -> tuple:
+        served.models = None
+        return ("run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "mmbench_en_dev",
+                "--data-dir", local_data.parquet, "--format", "plain", "--no-thumbnails", "--limit", 24,
+                "--judge", "small-judge", "--judge-url", served.url, "--json", *more)  # fmt: skip
+
+    def test_a_judge_that_always_fails_makes_no_zero_of_anything(self, served, command, local_data, reaction):
+        served.reply = "hard to say"
+        judged = json.loads(command(*self.arguments(served, local_data))[1])
+        fails = reaction({"error": {"message": "judge is out of money"}}, 402)
+        served.react = lambda body, place: fails if body["model"] == "small-judge" else None
+
+        code, out, err = command(*self.arguments(served, local_data, "--no-resume"))
+
+        failed = json.loads(out)
+        rows = failed["tasks"]["mmbench_en_dev"]
+        assert code == ExitCode.INCOMPLETE
+        assert rows["unscored"]["judge_error"] == rows["rows"] > 0
+        assert f"{rows['rows']} × 402: judge is out of money" in err
+        manifest = load_run(Path(failed["run"])).manifest
+        assert manifest.other["judge_counts"] == {"replies": 0, "failures": rows["rows"]}
+        assert command("gate", failed["run"], "--baseline", judged["run"])[0] == ExitCode.INCOMPLETE
+
+    def test_a_retry_asks_the_judge_again_and_only_the_same_one(self, served, command, local_data, reaction):
+        served.reply = "hard to say"
+        fails = reaction(b"<html>busy</html>")
+        served.react = lambda body, place: fails if body["model"] == "small-judge" else None
+        run = json.loads(command(*self.arguments(served, local_data))[1])["run"]
+        served.react = lambda body, place: None
+        before = len(served.seen)
+
+        without, _, said = command("run", "--retry", run)
+        code, out, err = command("run", "--retry", run, "--judge", "small-judge", "--judge-url", served.url, "--json")
+
+        assert without == ExitCode.USAGE
+        assert "Give --judge small-judge" in said
+        assert code == ExitCode.OK, err
+        assert "judge_error" not in json.loads(out)["tasks"]["mmbench_en_dev"]["unscored"]
+        assert {body["model"] for body in served.seen[before:]} == {"small-judge"}
+
+    def test_a_kill_loses_no_reply_that_had_arrived(self, served, local_data, reaction, tmp_path):
+        served.reply = "hard to say"
+        asked = itertools.count()
+
+        def react(body, place):
+            return reaction({}, hang_s=60) if body["model"] == "small-judge" and next(asked) >= 9 else None
+
+        served.react = react
+        arguments = map(str, self.arguments(served, local_data, "--out", tmp_path))
+        process = subprocess.Popen([sys.executable, "-P", "-m", "satori_bench", *arguments], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while next(copy.copy(asked)) < 12 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.kill()
+        process.wait()
+
+        [folder] = tmp_path.glob("*.partial")
+        replies = [record for record in read_records(folder / "samples.jsonl") if record.judge_reply is not None]
+        assert len(replies) == 9

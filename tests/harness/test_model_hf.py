@@ -1,5 +1,8 @@
 import hashlib
+import json
 import math
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -296,6 +299,37 @@ def test_placeholders_of_pictures_are_never_generated(loaded, three, family):
 
     assert model._suppressed_ids
     assert not model._suppressed_ids & set(torch.cat([tokens.flatten() for tokens in spoken]).tolist())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_backends_take_the_same_control_tokens_apart(loaded, request, served, family):
+    from harness.control_tokens import tokens_of_folder
+    from harness.model_served import SatoriServed
+
+    cases = json.loads((Path(__file__).parents[1] / "cases" / "control_tokens.json").read_text(encoding="utf-8"))
+    folder = Path(request.getfixturevalue(family))
+    own = sorted(tokens_of_folder(folder))
+    here = loaded(family)
+    there = SatoriServed("tiny", served.url, control_tokens=own)
+
+    for text in [*(case["text"] for case in cases), "".join(own), *own]:
+        there.generate_batch([Prompt("t", 0, 0, (Turn("user", (text,)),), Decoding(max_new_tokens=1))])
+        assert here._template_part(text)["text"] == served.seen[-1]["messages"][0]["content"]
+
+
+def test_template_words_reach_the_chat_template(tmp_path, tiny_qwen2_5_vl, three):
+    folder = shutil.copytree(tiny_qwen2_5_vl, tmp_path / "thinking")
+    template = folder / "chat_template.jinja"
+    written = template.read_text() + "{%- if enable_thinking is defined and not enable_thinking %}no thought{% endif %}"
+    template.write_text(written)
+    turns = (Turn("user", ("what?",)),)
+
+    plain = SatoriHF(str(folder), device="cpu")
+    without = SatoriHF(str(folder), device="cpu", chat_template_kwargs='{"enable_thinking": false}')
+
+    assert without._render(turns) == plain._render(turns) + "no thought"
+    with pytest.raises(ConfigError, match="cannot set tokenize"):
+        SatoriHF(str(folder), device="cpu", chat_template_kwargs={"tokenize": True})
 
 
 def test_a_placeholder_in_a_question_does_not_call_for_an_image(loaded, three):

@@ -6,11 +6,8 @@ import base64
 import io
 import json
 import math
-import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -19,97 +16,21 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="lmms-eval's model class needs torch")
 
+from harness.chat_reply import same_model
 from harness.decoding import Decoding
 from harness.errors import ConfigError, ExitCode
 from harness.frames import smart_resize
+from harness.journal import read_records
 from harness.model_base import Prompt, Turn
 from harness.model_served import SatoriServed, ServerGoneError
+from harness.records_parquet import read_rows
 from harness.run_store import load_run
 from harness.run_verify import verify_run
-from harness.values import PixelLimits, Size
+from harness.values import Generation, PixelLimits, Size
 
 TEXT = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
 GREEDY = Decoding(max_new_tokens=32)
 LIMITS = {"min_pixels": 3136, "max_pixels": 12544, "factor": 28}
-
-
-@dataclass
-class Served:
-    """What the server does, and what it saw."""
-
-    url: str = ""
-    models: list[str] | None = field(default_factory=lambda: ["tiny", "other"])
-    """None: it keeps no list."""
-    reply: str | None = TEXT
-    finish: str = "stop"
-    fail: dict[str, list[int]] = field(default_factory=dict)
-    """By a word in the question: statuses to answer with, one a request, before it succeeds."""
-    delay_s: float = 0.0
-    raw: bytes | None = None
-    """The whole reply, in place of a completion."""
-    listed: bytes | None = None
-    """The whole list of models, in place of one."""
-    seen: list[dict] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)
-    most_at_once: int = 0
-
-
-class Handler(BaseHTTPRequestHandler):
-    served: Served
-    lock = threading.Lock()
-    at_once = 0
-
-    def do_GET(self):
-        models = self.served.models
-        found = {"object": "list", "data": [{"id": name, "object": "model"} for name in models or []]}
-        self.answer(200 if models is not None else 404, found, self.served.listed)
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.lock:
-            Handler.at_once += 1
-            self.served.most_at_once = max(self.served.most_at_once, Handler.at_once)
-            self.served.seen.append(body)
-            self.served.keys.add(self.headers["Authorization"])
-            waiting = next((left for word, left in self.served.fail.items() if word in json.dumps(body) and left), None)
-            status = waiting.pop(0) if waiting else 200
-        time.sleep(self.served.delay_s)
-        with self.lock:
-            Handler.at_once -= 1
-        choice = {
-            "index": 0,
-            "finish_reason": self.served.finish,
-            "message": {"role": "assistant", "content": self.served.reply},
-        }
-        usage = {"prompt_tokens": 70, "completion_tokens": 21, "total_tokens": 91}
-        found = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
-        if status != 200:
-            return self.answer(status, {"error": {"message": f"said {status}"}})
-        return self.answer(status, found | {"usage": usage}, self.served.raw)
-
-    def answer(self, status: int, found: dict, raw: bytes | None = None):
-        content = json.dumps(found).encode() if raw is None else raw
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def served():
-    """A server that answers `TEXT` to everything."""
-    found = Served()
-    handler = type("OneHandler", (Handler,), {"served": found})
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    found.url = f"http://127.0.0.1:{httpd.server_port}/v1"
-    found.stop = lambda: (httpd.shutdown(), httpd.server_close())
-    yield found
-    found.stop()
 
 
 def prompts(*questions: str, decoding: Decoding = GREEDY, size: tuple[int, int] = (84, 56)):
@@ -203,13 +124,53 @@ def test_a_busy_server_is_asked_again(served):
     assert len(served.seen) == 3
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refusal_that_concerns_every_sample_ends_the_run(served, status):
+@pytest.mark.parametrize(("status", "questions"), [(401, 1), (403, 1), (404, 1), (400, 2), (422, 3), (402, 2)])
+def test_a_refusal_that_concerns_every_sample_ends_the_run_once_it_is_recorded(served, status, questions):
     model = SatoriServed("tiny", served.url)
-    served.fail["what"] = [status]
+    served.fail["what"] = [status] * questions
 
+    found = model.generate_batch(prompts(*["what?"] * questions))
+
+    assert all(f"said {status}" in one.error for one in found)
     with pytest.raises(ConfigError, match=f"refuses tiny.*said {status}"):
-        model.generate_batch(prompts("what?"))
+        model.batch_recorded()
+
+
+def test_refusals_of_single_samples_end_nothing(served):
+    model = SatoriServed("tiny", served.url)
+    served.fail = {"long": [400], "worse": [400] * 2}
+
+    model.generate_batch(prompts("long"))
+    model.batch_recorded()
+    model.generate_batch(prompts("short", "short"))
+    found = model.generate_batch(prompts("worse", "worse"))
+    model.batch_recorded()
+
+    assert ["said 400" in one.error for one in found] == [True, True]
+
+
+def test_a_long_row_of_equal_refusals_ends_a_run_that_went_well_before(served):
+    model = SatoriServed("tiny", served.url)
+    model.generate_batch(prompts("well"))
+    served.fail["broke"] = [402] * 40
+
+    model.generate_batch(prompts(*["broke"] * 40))
+
+    with pytest.raises(ServerGoneError, match=r"no answer any more: 402: said 402 \(the last 40 requests\)"):
+        model.batch_recorded()
+
+
+def test_failures_that_pass_end_nothing_before_a_whole_batch_had_them(served, reaction):
+    model = SatoriServed("tiny", served.url, retries=0)
+    served.react = lambda body, place: reaction({"error": {"message": f"busy {place}", "code": 429}})
+
+    found = model.generate_batch(prompts(*["what?"] * 8))
+    model.batch_recorded()
+    model.generate_batch(prompts(*["what?"] * 30))
+
+    assert all("busy" in one.error for one in found)
+    with pytest.raises(ServerGoneError, match="busy"):
+        model.batch_recorded()
 
 
 def test_a_server_that_is_gone_ends_the_run(served):
@@ -220,15 +181,16 @@ def test_a_server_that_is_gone_ends_the_run(served):
         model.generate_batch(prompts("one", "two"))
 
 
-def test_one_slow_request_costs_its_own_sample_and_many_end_the_run(served):
+def test_slow_requests_cost_their_own_samples_and_a_whole_batch_of_them_ends_the_run(served):
     served.delay_s = 1.0
-    model = SatoriServed("tiny", served.url, timeout_s=0.1, retries=0)
+    model = SatoriServed("tiny", served.url, timeout_s=0.1, batch_size=3)
 
     [alone] = model.generate_batch(prompts("what?"))
+    few = model.generate_batch(prompts("one", "two"))
 
-    assert "APITimeoutError" in alone.error
+    assert all("no whole reply within 0.1 s" in one.error for one in (alone, *few))
     with pytest.raises(ServerGoneError):
-        model.generate_batch(prompts("one", "two"))
+        model.generate_batch(prompts("one", "two", "three"))
 
 
 def test_beams_are_refused(served):
@@ -266,22 +228,17 @@ def completion(**changes) -> bytes:
     ("raw", "why"),
     [
         (b"", "no JSON"),
-        (b'{"id": "x", "choices": [', "no JSON"),
-        (b"<html>hello</html>", "no JSON"),
+        (b'{"id": "x", "choices": [', "no JSON but"),
+        (b"<html>hello</html>", "no JSON but <html>hello</html>"),
         (b"[" * 100_000, "no JSON"),
         (b"5", "no choices"),
         (completion(choices=None), "no choices"),
-        (completion(choices=[]), "no choices"),
-        (completion(choices=[None]), "no message"),
-        (completion(choices=[{"message": None}]), "no message"),
-        (completion(choices=[{"message": {"content": [{"type": "text", "text": "B"}]}}]), "no text but list"),
-        (completion(choices=[{"message": {"content": 5}}]), "no text but int"),
-        (json.dumps({"error": {"message": "out of memory"}}).encode(), "no choices"),
+        (json.dumps({"error": {"message": "out of memory"}}).encode(), "out of memory"),
     ],
 )
 def test_a_reply_that_is_none_is_a_failed_request(served, raw, why):
     served.raw = raw
-    found = SatoriServed("tiny", served.url).generate_batch(prompts("one", "two"))
+    found = SatoriServed("tiny", served.url, retries=0).generate_batch(prompts("one", "two"))
 
     assert [one.text for one in found] == ["", ""]
     assert all(why in one.error for one in found)
@@ -336,6 +293,285 @@ def test_a_strange_list_of_models_is_a_fault_of_the_address_or_no_list(served, l
         assert "/v1" in str(fault)  # noqa: PT017 - either is right: refused with this hint, or taken at its word
 
 
+# --- how the server wants to be asked
+
+
+NO_MAX_TOKENS = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+NO_TEMPERATURE = "Unsupported value: 'temperature' does not support 0. Only the default (1) value is supported."
+
+
+@pytest.mark.parametrize(
+    ("word", "says", "sent"),
+    [
+        ("max_tokens", NO_MAX_TOKENS, {"max_completion_tokens", "temperature"}),
+        (
+            "max_tokens",
+            "max_tokens is deprecated, pass max_completion_tokens",
+            {"max_completion_tokens", "temperature"},
+        ),
+        ("temperature", NO_TEMPERATURE, {"max_tokens"}),
+        ("temperature", "`temperature` is not supported by this model", {"max_tokens"}),
+        ("stop", "Unsupported parameter: 'stop' is not supported with this model.", {"max_tokens", "temperature"}),
+    ],
+)
+def test_an_argument_that_the_server_refuses_is_sent_otherwise_and_said_once(served, reaction, word, says, sent):
+    said: list[str] = []
+    served.react = lambda body, place: reaction({"error": {"message": says}}, 400) if word in body else None
+    model = SatoriServed("tiny", served.url, say=said.append)
+
+    found = model.generate_batch(prompts("one", "two", decoding=Decoding(max_new_tokens=9, until=("\n\n",))))
+    served.seen.clear()
+    model.generate_batch(prompts("three", decoding=Decoding(max_new_tokens=9, until=("\n\n",))))
+
+    assert [one.error for one in found] == [None, None]
+    [body] = served.seen
+    assert set(body) - {"model", "messages", "stop"} == sent
+    assert (word in model.facts()["left_out"]) == (word != "max_tokens")
+    assert len(said) == 1
+    assert word in said[0]
+
+
+def test_two_refusals_one_after_the_other_are_both_heeded(served, reaction):
+    def react(body, place):
+        says = NO_MAX_TOKENS if "max_tokens" in body else NO_TEMPERATURE if "temperature" in body else None
+        return reaction({"error": {"message": says}}, 400) if says else None
+
+    served.react = react
+    model = SatoriServed("tiny", served.url)
+
+    assert model.generate_batch(prompts("one"))[0].text == TEXT
+    assert model.facts() == {
+        "budget_field": "max_completion_tokens",
+        "left_out": ["temperature"],
+        "reply_models": {"tiny": 1},
+    }
+
+
+def test_a_sampled_run_does_not_give_its_temperature_up(served, reaction):
+    served.react = lambda body, place: reaction({"error": {"message": NO_TEMPERATURE}}, 400)
+    model = SatoriServed("tiny", served.url)
+
+    model.generate_batch(prompts("one", "two", decoding=Decoding(temperature=0.5)))
+
+    with pytest.raises(ConfigError, match="temperature"):
+        model.batch_recorded()
+
+
+def test_extra_fields_and_template_words_go_with_each_request(served):
+    extra = {"reasoning": {"effort": "low"}, "top_p": 0.5}
+    model = SatoriServed("tiny", served.url, extra_body=extra, chat_template_kwargs='{"enable_thinking": false}')
+
+    model.generate_batch(prompts("one", "two"))
+
+    for body in served.seen:
+        assert (body["reasoning"], body["top_p"]) == ({"effort": "low"}, 0.5)
+        assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_what_a_question_says_calls_for_no_picture_and_ends_no_turn(served):
+    model = SatoriServed("tiny", served.url, control_tokens=["<odd>"])
+    [prompt] = prompts("what is <|image_pad|> or <odd>?")
+
+    model.generate_batch([prompt])
+
+    assert served.seen[0]["messages"][1]["content"][1]["text"] == "what is < |image_pad|> or < odd>?"
+    assert "< |image_pad|> or < odd>" in model.sent_text(prompt)
+
+
+# --- who answered
+
+
+def test_a_reply_of_another_model_halfway_is_named_null_and_ends_the_run(served):
+    model = SatoriServed("tiny", served.url)
+    model.generate_batch(prompts("one", "two"))
+    served.named = "cheap-model"
+
+    found = model.generate_batch(prompts("three", "four"))
+
+    assert [(one.text, one.reply_model) for one in found] == [("", "cheap-model")] * 2
+    assert all("another model, 'cheap-model' in place of 'tiny'" in one.error for one in found)
+    with pytest.raises(ServerGoneError, match=r"another model than 'tiny': 'cheap-model' \(2\) of 2 replies"):
+        model.batch_recorded()
+
+
+def test_a_run_that_is_taken_up_knows_who_answered(served):
+    model = SatoriServed("tiny", served.url)
+    model.take_up([Generation("B", reply_model="tiny-on-gpu-3")])
+
+    [found] = model.generate_batch(prompts("one"))
+
+    assert "in place of 'tiny-on-gpu-3'" in found.error
+
+
+def test_replies_of_other_models_count_where_a_person_says_so(served):
+    model = SatoriServed("tiny", served.url, allow_rerouting=True)
+    model.generate_batch(prompts("one"))
+    served.named = "cheap-model"
+
+    [found] = model.generate_batch(prompts("two"))
+    model.batch_recorded()
+
+    assert (found.text, found.reply_model) == (TEXT, "cheap-model")
+    assert model.facts()["reply_models"] == {"tiny": 1, "cheap-model": 1}
+
+
+def test_a_server_that_has_a_name_of_its_own_for_the_model_is_said_once(served):
+    said: list[str] = []
+    served.named = "meta-llama/other-name"
+    model = SatoriServed("tiny", served.url, say=said.append)
+
+    for question in ("one", "two"):
+        [found] = model.generate_batch(prompts(question))
+        model.batch_recorded()
+        assert (found.text, found.reply_model) == (TEXT, "meta-llama/other-name")
+    assert ["replies as 'meta-llama/other-name'" in line for line in said] == [True]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "same"),
+    [
+        ("gpt-5", "gpt-5-2026-01-31", True),
+        ("gpt-4", "gpt-4-0613", True),
+        ("openai/gpt-5", "gpt-5", True),
+        ("Qwen/Qwen3-VL-8B", "qwen3-vl-8b", True),
+        ("mistral-large-latest", "mistral-large-2512", True),
+        ("gemini-2.5-pro", "models/gemini-2.5-pro-002", True),
+        ("vendor/m:free", "vendor/m", True),
+        ("gpt-5", "gpt-5-mini", False),
+        ("gpt-5", "gpt-5-mini-2026-01-31", False),
+        ("qwen3-vl", "qwen3-vl-thinking", False),
+        ("m", "", False),
+        ("tiny", "other", False),
+        ("ckpt-1000", "ckpt-2000", False),
+    ],
+)
+def test_dates_and_providers_make_no_other_model(asked, said, same):
+    assert same_model(asked, said) == same
+
+
+def test_a_redirect_to_another_host_is_not_followed_and_ends_the_run(served, reaction):
+    elsewhere = {"Location": "http://localhost.example:1/v1/chat/completions"}
+    model = SatoriServed("tiny", served.url)
+    served.react = lambda body, place: reaction(b"", 307, elsewhere) if "two?" in json.dumps(body) else None
+
+    found = model.generate_batch(prompts("one?", "two?"))
+
+    assert (found[0].text, found[1].text) == (TEXT, "")
+    assert "another host, http://localhost.example:1" in found[1].error
+    with pytest.raises(ServerGoneError, match="neither key nor question was sent there"):
+        model.batch_recorded()
+
+
+def test_a_redirect_on_the_same_host_is_followed(served, reaction):
+    served.react = lambda body, place: reaction(b"", 307, {"Location": "/v1/other"}) if place == 0 else None
+
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert found.text == TEXT
+    assert served.seen[0] == served.seen[1]
+
+
+def test_redirects_in_a_circle_end(served, reaction):
+    served.react = lambda body, place: reaction(b"", 308, {"Location": "/v1/chat/completions"})
+
+    [found] = SatoriServed("tiny", served.url, retries=0).generate_batch(prompts("one"))
+
+    assert "more than 5 redirects" in found.error
+
+
+# --- slow ones
+
+
+@pytest.mark.parametrize("how", [{"hang_s": 5.0}, {"drip_s": 0.2}, {"drip_s": 0.2, "status": 500}])
+def test_a_hung_or_dripping_reply_costs_its_own_sample_and_the_others_go_on(served, reaction, how):
+    body = {"choices": [{"message": {"content": "B" * 100}, "finish_reason": "stop"}]}
+    served.react = lambda asked, place: reaction(body, **how) if "slow?" in json.dumps(asked) else None
+    model = SatoriServed("tiny", served.url, timeout_s=1.0)
+
+    started = time.monotonic()
+    found = model.generate_batch(prompts("one?", "slow?", "two?"))
+    model.batch_recorded()
+
+    assert [one.error is None for one in found] == [True, False, True]
+    assert "no whole reply within 1 s (--request-timeout)" in found[1].error
+    assert time.monotonic() - started < 4.0
+
+
+def test_a_reply_without_an_end_is_none(served, reaction, monkeypatch):
+    monkeypatch.setattr("harness.chat_client._MOST_REPLY_BYTES", 1000)
+    served.reply = "x" * 2000
+
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert "longer than 1000 bytes" in found.error
+
+
+def test_a_server_is_waited_for_as_long_as_it_asks(served, reaction):
+    busy = {"error": {"message": "busy", "code": 429}}
+    first = [reaction(busy, 429, {"Retry-After": "0"}), reaction(busy, headers={"Retry-After-Ms": "1"})]
+    served.react = lambda body, place: first[place] if place < 2 else None
+
+    started = time.monotonic()
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert found.text == TEXT
+    assert time.monotonic() - started < 0.5
+
+
+def test_nobody_waits_an_hour(served, reaction):
+    served.react = lambda body, place: reaction({"error": {"message": "tomorrow"}}, 429, {"Retry-After": "3600"})
+
+    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+
+    assert "429: tomorrow" in found.error
+    assert len(served.seen) == 1
+
+
+# --- keys
+
+KEY = "sk-very-secret-1"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: {"choices": [{"message": {"content": f"your key is {KEY}"}, "finish_reason": "stop"}]},
+        lambda: {"choices": [{"message": {"content": "B", "reasoning": f"{KEY}!"}, "finish_reason": "stop"}]},
+        lambda: {"error": {"message": f"Incorrect API key provided: {KEY}"}},
+        lambda: {"choices": [{"message": {"content": "B"}, "finish_reason": f"x{KEY}"}]},
+        lambda: {"model": KEY, "choices": [{"message": {"content": "B"}, "finish_reason": "stop"}]},
+        f"<html>{KEY}</html>".encode,
+        lambda: json.dumps({"error": KEY}).replace("-", "\\u002d").encode(),
+    ],
+)
+def test_a_key_that_the_server_echoes_is_cut_out(served, reaction, made):
+    for given in ({"api_key": KEY}, {"secrets": [KEY]}):
+        said: list[str] = []
+        served.react = lambda body, place: reaction(made())
+        model = SatoriServed("tiny", served.url, retries=0, say=said.append, **given)
+
+        [found] = model.generate_batch(prompts("one"))
+
+        assert KEY not in repr(found) + repr(said) + repr(model.facts())
+        assert "[key removed]" in repr(found)
+
+
+def test_words_that_stand_for_no_key_stay_in_texts(served):
+    served.reply = "none, EMPTY, secret"
+    for key in ("none", "EMPTY", "secret"):
+        [found] = SatoriServed("tiny", served.url, api_key=key).generate_batch(prompts("one"))
+        assert found.text == "none, EMPTY, secret"
+
+
+def test_a_password_in_the_address_is_neither_shown_nor_taken_for_the_host():
+    with pytest.raises(ConfigError) as said:
+        SatoriServed("tiny", "http://me:hunter-2@127.0.0.1:9/v1?api_key=abc-123&v=1", retries=0)
+
+    assert "hunter-2" not in str(said.value)
+    assert "abc-123" not in str(said.value)
+    assert "127.0.0.1:9/v1?v=1" in str(said.value)
+
+
 @pytest.mark.slow
 class TestRun:
     def test_a_served_checkpoint_is_scored_in_its_own_frame(self, served, command, tiny_qwen2_5_vl):
@@ -381,6 +617,132 @@ class TestRun:
         assert within["tasks"]["shapes"]["metrics"]["mean_iou"]["value"] is not None
         sample = next(load_run(Path(within["run"])).records())
         assert sample.generation.input_size == smart_resize(sample.sample.image_size, PixelLimits(3136, 12544))
+
+    def test_the_same_refusal_of_everything_ends_the_run_with_the_server_s_words(self, served, command, reaction):
+        served.react = lambda body, place: reaction({"error": {"message": "no vision\x1b[31m here"}}, 400)
+
+        code, out, err = command(*self.shapes(served, "--limit", 48))
+
+        assert (code, out) == (ExitCode.USAGE, "")
+        assert "refuses tiny: 400: no vision here (all 32 requests so far)" in err
+        assert len(served.seen) == 32
+        [folder] = Path("runs").iterdir()
+        shown = command("runs", "show", folder)
+        assert "32 without an answer: request failed: 400: no vision here" in shown[1]
+
+    def test_the_most_frequent_reasons_are_said_with_their_counts(self, served, command, reaction):
+        def react(body, place):
+            if "circle" not in json.dumps(body["messages"]):
+                return None
+            return reaction({"choices": None, "error": {"message": "withheld by owner", "code": 451}})
+
+        served.react = react
+        code, out, err = command(*self.shapes(served, "--limit", 24, "--json"))
+
+        null = json.loads(out)["tasks"]["shapes"]["unscored"]["error"]
+        assert code == ExitCode.INCOMPLETE
+        assert f"Most frequent: {null} × request failed: withheld by owner (451)." in err
+        shown = command("runs", "show", json.loads(out)["run"])
+        assert f"{null} without an answer: request failed: withheld by owner (451)" in shown[1]
+
+    def test_a_greedy_run_without_temperature_says_so_in_its_manifest_and_is_not_compared(
+        self, served, command, reaction
+    ):
+        asked = self.shapes(served, "--limit", 12, "--json")
+        greedy = json.loads(command(*asked)[1])["run"]
+        says = {"error": {"message": "temperature 0 is not supported"}}
+        served.react = lambda body, place: reaction(says, 400) if "temperature" in body else None
+
+        code, out, err = command(*asked, "--no-resume")
+
+        assert code == ExitCode.OK, err
+        assert err.count("refuses temperature 0") == 1
+        sampled = json.loads(out)["run"]
+        assert load_run(Path(sampled)).manifest.other["server"]["left_out"] == ["temperature"]
+        code, out, err = command("compare", greedy, sampled)
+        assert "samples as it likes" in out + err
+
+    def test_what_is_added_to_requests_is_compared_and_resumed_by(self, served, command):
+        plain = json.loads(command(*self.shapes(served, "--limit", 12, "--json"))[1])["run"]
+        words = '{"enable_thinking": false}'
+        code, out, err = command(
+            *self.shapes(served, "--limit", 12, "--json"), "--chat-template-kwargs", words,
+            "--extra-body", '{"top_p": 0.9}',
+        )  # fmt: skip
+
+        assert code == ExitCode.OK, err
+        one, other = (load_run(Path(path)).manifest for path in (plain, json.loads(out)["run"]))
+        assert one.run_key != other.run_key
+        assert other.generation["extra_body"] == {"top_p": 0.9}
+        assert other.generation["chat_template_kwargs"] == {"enable_thinking": False}
+        assert {body.get("top_p") for body in served.seen} == {None, 0.9}
+        assert "extra_body" in command("compare", plain, json.loads(out)["run"])[1]
+
+    def test_a_key_that_comes_back_is_nowhere(self, served, command, reaction, monkeypatch):
+        key, other = "sk-live-0123456789", "hf_abcdefgh1234"
+        monkeypatch.setenv("SATORI_BENCH_API_KEY", key)
+        monkeypatch.setenv("HF_TOKEN", other)
+        echo = {"choices": [{"message": {"content": f"{key} {other}"}, "finish_reason": "stop"}]}
+        wrong = {"error": {"message": f"bad key {key}"}}
+        served.react = lambda body, place: reaction(wrong, 403) if place % 2 else reaction(echo)
+
+        code, out, err = command(*self.shapes(served, "--limit", 12))
+
+        assert code == ExitCode.INCOMPLETE
+        assert served.keys == {f"Bearer {key}"}
+        [folder] = Path("runs").iterdir()
+        stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+        texts = [row["text"] or row["error"] for row in read_rows(folder / "samples.parquet")]
+        for secret in (key, other):
+            assert secret not in out + err
+            assert secret.encode() not in stored
+            assert not any(secret in text for text in texts)
+        assert any("[key removed]" in text for text in texts)
+
+    def test_a_reply_of_another_model_halfway_ends_the_run_and_the_same_command_goes_on(self, served, command):
+        served.react = lambda body, place: setattr(served, "named", "cheap" if place >= 40 else None)
+        asked = self.shapes(served, "--limit", 60)
+
+        code, _, err = command(*asked)
+        [folder] = Path("runs").iterdir()
+        named = [record for record in read_records(folder / "samples.jsonl") if record.generation.reply_model]
+        served.react = lambda body, place: None
+        served.named = None
+        again, _, said = command(*asked)
+
+        assert code == ExitCode.INCOMPLETE
+        assert "answered with another model than 'tiny': 'cheap'" in err
+        assert named
+        assert all((one.score.value, one.generation.reply_model) == (None, "cheap") for one in named)
+        assert again == ExitCode.OK, said
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--extra-body", "{no}"), "--extra-body is no JSON"),
+            (("--extra-body", "[1]"), "no object"),
+            (("--extra-body", '{"x": NaN}'), "NaN is not JSON"),
+            (("--extra-body", '{"messages": [], "model": "m", "images": []}'), "messages (the question"),
+            (("--extra-body", '{"max_tokens": 5}'), "the budget is --max-new-tokens"),
+            (("--extra-body", '{"provider": {"api_key": "k"}}'), "give it with --api-key"),
+            (("--extra-body", '{"chat_template_kwargs": {}}'), "--chat-template-kwargs"),
+            (("--chat-template-kwargs", "enable_thinking=false"), "write it in single quotes"),
+            (("--chat-template-kwargs", '{"tokenize": true}'), "cannot set tokenize"),
+            (("--chat-template-kwargs", '"x"'), "no object"),
+            (("--request-timeout", "0"), "--request-timeout"),
+        ],
+    )
+    def test_wrong_additions_are_refused_before_anything_is_asked(self, served, command, options, said):
+        code, out, err = command(*self.shapes(served), *options)
+
+        assert (code, out, served.seen) == (ExitCode.USAGE, "", [])
+        assert said in err
+        assert not Path("runs").exists()
+
+    @staticmethod
+    def shapes(served, *more) -> tuple:
+        return ("run", "--backend", "openai", "--base-url", served.url, "--model", "tiny", "--tasks", "shapes",
+                "--dataset", "shapes=tiny", "--box-frame", "norm_1000", "--no-thumbnails", *more)  # fmt: skip
 
     def test_failed_requests_are_unscored_and_asked_again_by_retry(self, served, command):
         served.fail["circle"] = [400] * 99

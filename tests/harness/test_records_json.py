@@ -65,6 +65,7 @@ FULL = Record(
     ),
     repeat=2,
     judge_reply="B\u2028",
+    judge_error="429: busy",
 )
 
 HOSTILE_TEXTS = json.loads((Path(__file__).parents[1] / "cases" / "hostile_texts.json").read_text(encoding="utf-8"))
@@ -132,6 +133,7 @@ records = st.builds(
     ),
     repeat=st.integers(0, 10**6),
     judge_reply=st.none() | texts,
+    judge_error=st.none() | texts,
 )
 
 
@@ -391,8 +393,9 @@ def test_a_megabyte_of_text_costs_milliseconds():
 def test_field_names_are_the_documented_ones():
     expected = (
         "task id repeat score extracted faults components iou match boxes_image_px text prompt truncated error "
-        "input_width input_height input_tokens output_tokens device_s judge_reply question choices answers answer_rule "
-        "category l2_category cluster boxes caption width height image_sha256 extra"
+        "input_width input_height input_tokens output_tokens device_s reply_model judge_reply judge_error "
+        "question choices answers answer_rule category l2_category cluster boxes caption width height image_sha256 "
+        "extra"
     )
 
     assert list(record_to_json(BARE)) == expected.split()
