@@ -620,7 +620,7 @@ def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int)
     """Return a record with the scores of a table's row; one of before has no column for a judge's failure."""
     missing = set(SCORE_COLUMNS) - {"judge_error"} - row.keys()
     if missing:
-        raise DamagedRunError.of(path.parent, path.name, f"has no column {sorted(missing)[0]!r}")
+        raise DamagedRunError.of(path.parent, path.name, f"has no column {min(missing)!r}")
     try:
         scored = record_from_json(record_to_json(record) | dict(row))
     except ValueError as error:

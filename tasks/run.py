@@ -13,11 +13,11 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import msgspec
 
@@ -341,12 +341,24 @@ def _spec_from(asked: Mapping[str, Json], folder: Path) -> RunSpec:
     Raises:
         DamagedRunError: it is not one that `run` writes.
     """
-    known = {field.name for field in fields(RunSpec)} - {"judge"}
-    given = {name: value for name, value in asked.items() if name in known}
+    kinds = get_type_hints(RunSpec, {**globals(), "Json": Any})  # what is JSON has nothing to be checked
+    given = {name: asked[name] for name in kinds if name in asked and name != "judge"}
     try:
-        return msgspec.convert(given, RunSpec, dec_hook=lambda kind, value: kind(value))
-    except (msgspec.ValidationError, TypeError) as fault:
+        return RunSpec(**{name: _argument(name, kinds[name], value) for name, value in given.items()})
+    except (ValueError, TypeError) as fault:
         raise DamagedRunError.of(folder, "manifest.json", f"cannot be used: in `arguments`, {fault}") from fault
+
+
+def _argument(name: str, kind: Any, value: Json) -> Any:
+    """Return one field of a configuration; a type that JSON does not have, such as a path, is made of its text.
+
+    Raises:
+        ValueError: the value is of another kind; names the field.
+    """
+    try:
+        return msgspec.convert(value, kind, dec_hook=lambda made, text: made(text))
+    except (msgspec.ValidationError, TypeError) as fault:
+        raise ValueError(f"{name}: {fault}") from fault
 
 
 def _run(
