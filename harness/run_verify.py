@@ -31,7 +31,7 @@ from harness.run_store import (
     load_run,
     rescored_name,
 )
-from harness.run_summary import summarise_records
+from harness.run_summary import RunSummary, summarise_records
 from harness.run_table import read_run_table
 from harness.values import Json, Protocol
 
@@ -186,6 +186,20 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
     except UserError as error:
         yield str(error)
         return
+    yield from false_scores(scores, summary, name)
+
+
+def false_scores(
+    scores: Mapping[str, Json], summary: RunSummary, name: str = SCORES_NAME, *, intervals: bool = True
+) -> Iterator[str]:
+    """Yield what a `scores.json` says that the records do not give, one sentence each.
+
+    Args:
+        scores: The stored object, checked by `read_scores`.
+        summary: What the records give.
+        name: What the file is called.
+        intervals: Whether intervals count too: another version may have drawn them by other rules.
+    """
     for task, fields in cast("dict[str, dict[str, Json]]", scores.get("tasks") or {}).items():
         own = summary.tasks.get(task)
         if own is None:
@@ -196,11 +210,13 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
             if field in fields and fields[field] != count:
                 yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
         for metric, stored in cast("dict[str, dict[str, float | None]]", fields.get("metrics") or {}).items():
-            if metric in own.metrics and (difference := _metric_difference(stored, own.metrics[metric])):
+            if metric in own.metrics and (
+                difference := _metric_difference(stored, own.metrics[metric], intervals=intervals)
+            ):
                 yield f"{name}: {task} has {metric} {difference}"
 
 
-def _metric_difference(stored: Mapping[str, float | None], own: Metric) -> str | None:
+def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, intervals: bool) -> str | None:
     """Return how a stored metric differs from that of the records, in words; None where it does not."""
     value = stored.get("value")
     if (value is None) != (own.value is None):
@@ -211,6 +227,8 @@ def _metric_difference(stored: Mapping[str, float | None], own: Metric) -> str |
         return f"{value:.6g}, its records give {own.value:.6g}"
     ends = ((stored.get("ci_low"), own.ci_low), (stored.get("ci_high"), own.ci_high))
     width = (own.ci_high or 0.0) - (own.ci_low or 0.0)
-    if any(a is not None and b is not None and abs(a - b) > _INTERVAL_SLACK * width + _SAME for a, b in ends):
+    if intervals and any(
+        a is not None and b is not None and abs(a - b) > _INTERVAL_SLACK * width + _SAME for a, b in ends
+    ):
         return f"with the interval [{ends[0][0]}, {ends[1][0]}], its records give [{own.ci_low}, {own.ci_high}]"
     return None

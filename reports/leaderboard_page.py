@@ -15,12 +15,13 @@ from pathlib import Path
 
 from harness.errors import ConfigError
 from harness.records_json import json_safe
-from harness.run_files import make_folder, put_file
+from harness.run_files import DamagedRunError, make_folder, put_file
 from harness.run_store import MANIFEST_NAME, MEDIA_NAME, load_run, write_atomically
+from harness.run_verify import false_scores
 from reports.leaderboard import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, render
-from reports.run_page import PAGE_NAME, stored_run_page
+from reports.run_page import PAGE_NAME, page_and_summary
 from reports.sample_blocks import PictureBook
 from reports.verdict_text import cut
 from reports.visible import csv_cell
@@ -117,7 +118,7 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -
 
     Raises:
         ConfigError: The folder is a run, or cannot be written.
-        DamagedRunError: A run's records or thumbnails are not what was published.
+        DamagedRunError: A run's records or thumbnails are not what was published, or do not give its scores.
     """
     if (out / MANIFEST_NAME).exists():
         raise ConfigError(f"{out} is a run folder, which nothing may be written into; name another folder")
@@ -143,7 +144,9 @@ def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
     """
     run = load_run(entry.path)
     book = PictureBook([run.files] if pictures else [], None)
-    page = stored_run_page(run, book)
+    page, summary = page_and_summary(run, book)
+    for false in false_scores(run.scores or {}, summary, intervals=False):
+        raise DamagedRunError(f"{run.path}: {false}; see: satori-bench runs verify {run.path}")
     make_folder(folder)
     write_atomically(folder / PAGE_NAME, page)
     if (folder / MEDIA_NAME).is_symlink():

@@ -205,12 +205,17 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
         DamagedRunError: A file of the run is not what was published.
         StoreError: The journal cannot be read.
     """
+    return page_and_summary(run, pictures)[0]
+
+
+def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
+    """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
     gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
     pictures = pictures or PictureBook([run.files], None)
-    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored)
+    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored), summariser.result()
 
 
 @dataclass(slots=True)
