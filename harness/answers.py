@@ -1,8 +1,8 @@
 """Decide what an answer text earns: one function for all answer rules and protocols.
 
 `strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
-`answers_numbers.py` (numbers) and `answers_text.py` (equality of texts). The peers' rules, right or wrong, are in
-`answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`).
+`answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
+are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`).
 
 What a value means is the same everywhere: 1 or 0 when the answer could be read, 0 with the fault `no_match` when the
 model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not the model's doing. Under a
@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from harness.answers_choice import gold_names, options_of, read_choice
+from harness.answers_choice import read_choice
 from harness.answers_lmms_eval import LMMS_EVAL_RULES
 from harness.answers_numbers import TAKEN_BACK, Number, equal_numbers, read_number
-from harness.answers_text import MAX_CHARACTERS, fold, text_key, undress
+from harness.answers_text import MAX_CHARACTERS, fold, json_answer, text_key, undress
 from harness.answers_vlmevalkit import HANDWRITTEN_MATHS, PAPER_RULES, VLMEVALKIT_RULES, Rule, python_float, shown
+from harness.answers_yes_no import read_yes_no
+from harness.options import gold_names, options_of
 from harness.values import AnswerCheck, AnswerRule, Protocol, Sample
 
 MAX_LIST_ELEMENTS: Final = 100
@@ -33,13 +35,14 @@ _NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 _NO_GOLD: Final = AnswerCheck(None, None, ("no_gold",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
-_YES_NO: Final = re.compile(r"(?<![^\W_])(?:(yes)|no)(?![^\W_])")
-_NO_ANSWER: Final = re.compile(
-    r"(?:\b(?:not|never|neither|nor|cannot|hardly)|n't|\bfar from)(?: (?:really|quite|exactly|say|answer|be|an?|the))*"
-    r" \W?(?:yes|no)\b|\bno (?:doubt|idea|clue)\b"
-)
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
-_ALTERNATIVE: Final = re.compile(r"\b(?:either|or)\b|或")
+_LIST_BEFORE: Final = re.compile(r"(?:\A|[:=\n]|[.!](?=[ \n])|\b(?:is|are|was|were|be|equals|list)|[是为])[ \n]*\Z")
+_LIST_AFTER: Final = re.compile(r"[ \n]*(?:\Z|[.,;!)])(?![.\d])|[ \n]*\n")
+_LIST_DENIED: Final = re.compile(
+    rf"{TAKEN_BACK.pattern}|\b(?:either|or|between|within|in|inside|outside|from|range|interval|maybe|perhaps|if)\b"
+    r"|[-+*/×÷^<>≤≥≠∈∉\[\]?\d]|或|可能|之间"
+)
+"""What makes another thing of a list: a negation, an interval, an operation, a second number or list, a hedge."""
 _LIST_LEAD: Final = re.compile(r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?", re.IGNORECASE)
 _LIST_AND: Final = re.compile(r",? and |, ?")
 _DECIMALS: Final = re.compile(r"\.(\d+)")
@@ -59,6 +62,8 @@ def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: s
     Returns:
         The value, what was taken for the answer (also without gold), and the faults. Pure; 1 MB costs milliseconds.
     """
+    if protocol == "strict" and sample.answer_rule != "ocr" and answer not in (sample.answers or ()):
+        answer = json_answer(answer)
     check = _RULES[protocol][sample.answer_rule](sample, answer, judge_reply)
     if sample.answers or (sample.answers is not None and protocol == "paper" and sample.answer_rule == "accepted"):
         return check  # no accepted answer at all is simply never right in SATORI's reward
@@ -91,30 +96,15 @@ def _gold_names(golds: tuple[str, ...], pairs: tuple[tuple[str, str], ...], *, t
 
 
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Compare the only one of yes and no that is a word of the answer with the gold; no judge is needed."""
+    """Compare yes or no, as the answer states it, with the gold; no judge is needed."""
     del judge_reply
-    label = _read_yes_no(answer)
-    golds = {gold for gold in map(_read_yes_no, sample.answers or ()) if gold}
+    label = read_yes_no(answer)
+    golds = {gold for gold in map(read_yes_no, sample.answers or ()) if gold}
     if not golds:
         return AnswerCheck(None, label, ("no_gold",))
     if label is None:
         return _NO_MATCH
     return AnswerCheck(float(label in golds), label)
-
-
-def _read_yes_no(text: str) -> str | None:
-    """Return `Yes` or `No` when just one of them is a word of the text, in any case, else None.
-
-    A negated one ("not yes", "isn't a yes") and the phrases no doubt, no idea and no clue state neither.
-    """
-    text = text.strip()
-    if len(text) > MAX_CHARACTERS:
-        return None
-    text = fold(text).casefold()
-    said = {found.group() for found in _YES_NO.finditer(text)}
-    if len(said) != 1 or _NO_ANSWER.search(text):
-        return None
-    return "Yes" if "yes" in said else "No"
 
 
 def _check_ocr(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -260,7 +250,8 @@ def _check_list(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
 def _read_list(text: str) -> tuple[_Element, ...] | None:
     """Return the elements of the only bracketed list in a text, or of a text that is a list; None without any.
 
-    A list that the text around it denies ("not [1, 2]") or gives as one of several is none.
+    What stands around a bracketed list must leave it as it is: before it a lead ("The two years are", "x ="), after it
+    the end of the sentence. A list that is denied, negated, an interval ("between [1, 2]") or one of several is none.
     """
     text = text.strip()
     if not text or len(text) > MAX_CHARACTERS:
@@ -268,10 +259,10 @@ def _read_list(text: str) -> tuple[_Element, ...] | None:
     text = undress(fold(text)).strip()
     groups = _BRACKETED.findall(text)
     if groups:
-        nested = text.count("[") != len(groups) or text.count("]") != len(groups)
-        around = _BRACKETED.sub(" ", text).lower()
-        denied = TAKEN_BACK.search(around) or _ALTERNATIVE.search(around)
-        body = None if len(groups) > 1 or nested or denied else str(groups[0])
+        before, _, rest = text.lower().partition("[")
+        after = rest.partition("]")[2]
+        stated = len(groups) == 1 and _LIST_BEFORE.search(before) and _LIST_AFTER.match(after)
+        body = None if not stated or _LIST_DENIED.search(f"{before} {after}") else str(groups[0])
     else:
         if "[" in text or "]" in text:
             return None  # a list that is not closed may be cut off

@@ -1,18 +1,24 @@
 """Read the one number that an answer states, exactly, as fractions.
 
 Part of the `strict` answer rules (`harness/answers.py`). Understood: signs, thousands separators, decimals, plain and
-LaTeX fractions, mixed numbers, scientific notation, percent, currency, units, digits of any script, the English words
-zero to twenty ("one" only where it is plainly a count), a minus in words. Not understood, hence no number: ranges,
-several different numbers, the same one as operand twice ("3 + 3"), inequalities, negations and what is taken back ("3
-is wrong"), roots, powers and other expressions, hexadecimal, a dozen, a half, fifths.
+LaTeX fractions, mixed numbers, scientific notation, percent, currency, units, digits of any script, English and Chinese
+number words, a minus in words or before brackets, |-5|.
+
+A number is read only when all that stands beside it is accounted for: before it a word that says or measures ("is",
+"about", "a value of"), after it a unit of the table, a thing that is counted, or the end (`harness/units.py`). "step
+1", "gcd(5)", "5n", "5 pairs" and "upwards of 5" name, compute or bound something else. Not understood, hence no number:
+ranges, several different numbers, the same one twice with two meanings ("5 ft 5 in", "(5, 5)", "3 + 3"), inequalities,
+negations and what is taken back ("3 is wrong"), questions, roots, powers and other expressions, hexadecimal, a dozen,
+a half, fifths.
 
 A percentage has two readings, the number as written (the unit is asked for) and its value: "5%" is 5 and 0.05. Either
 may equal the gold; both state the same fact. A scale is part of the number: "5 million", "5k" and "5万" are never 5.
-What may be a scale or a unit ("5M", "5 K") is not read.
+What may be a scale or a unit ("5M", "5 K") is not read; from 100 on a K set apart is kelvin.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import unicodedata
@@ -21,7 +27,10 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Final
 
-from harness.answers_text import fold, lines, undress_latex
+from harness.answers_text import fold, lines, undress_latex, without_marks
+from harness.number_neighbours import SINGULAR_PART, may_follow, may_precede
+from harness.number_words import LEFT_OVER, digits_for_words
+from harness.units import KNOWN_UNITS
 
 MAX_CHARACTERS: Final = 4_096
 """A longer answer is not read: it states more than one number, or none."""
@@ -32,10 +41,13 @@ MAX_EXPONENT: Final = 300
 MAX_STATEMENTS: Final = 64
 """A text that writes a number more often than this states nothing, even if it is the same one."""
 
-_SPACED_GROUPS: Final = re.compile("(?<![\\d.,])\\d{1,3}(?:[\u00a0\u2009\u202f]\\d{3})+(?!\\d)")
-_GROUP_SPACE: Final = re.compile("[\u00a0\u2009\u202f]")
+_SPACED_GROUPS: Final = re.compile(
+    "(?<![\\w.,/+*^-])(?<![\\d.,/] )-?\\d{1,3}(?:([ \u00a0\u2009\u202f])\\d{3}(?:\\1\\d{3})*)(?![\\w/]| ?\\d)"
+)
+"""1 234 567 with any blank between the thousands, the same one everywhere."""
+_GROUP_SPACE: Final = re.compile("[ \u00a0\u2009\u202f]")
 
-_CURRENCY: Final = r"(?:(?:US)?[$€£¥₹]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
+_CURRENCY: Final = r"(?:(?:US|HK|NT|NZ|[ACSR])?[$€£¥₹₽₩₫₺₴₱฿₪¢]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
 _SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}")
 _MONEY_SCALE: Final = re.compile(
     rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([KkMmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
@@ -47,7 +59,17 @@ _UNCLEAR_SCALE: Final = re.compile(
     r"|\d ?[十만억천백십]|\d ?[百千万亿萬億]{1,4}[零〇一二三四五六七八九十两多余]"
 )
 """What may scale the number before it: million or molar, "3万5千" in characters. A capital K set apart is kelvin."""
-_UNIT_POWER: Final = re.compile(r"(?<=[A-Za-z])\^ ?\{?-?\d{1,2}\}?")
+_UNIT_POWER: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,4})\^ ?\{?-?\d{1,2}\}?")
+_DEGREES: Final = str.maketrans("º˚", "°°")
+_UNIT_PRODUCT: Final = re.compile(r"(\d ?[A-Za-z]{1,3})[·⋅](?=[A-Za-z]{1,3}(?![A-Za-z]))")
+"""5 N·m: the point between two units is no product of the number."""
+_SUBSCRIPT_BASE: Final = re.compile("[0-9a-fA-F)][₀-₉]")
+"""10₈ is eight; Unicode's compatibility form would make 108 of it."""
+
+_BRACED: Final = re.compile(r"\{ ?([-+]?[\d.,]*\d) ?\}")
+_ABSOLUTE: Final = re.compile(r"\| ?[-+]?([\d.,]*\d) ?\|")
+_SIGNED_BRACKET: Final = re.compile(r"(?<![\w)\]}])([-+]) ?\( ?([\d.,]*\d) ?\)")
+"""A sign outside of the brackets belongs to the number inside."""
 
 _PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?\Z")
 _REAL: Final = r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -59,11 +81,13 @@ _NUMBER: Final = re.compile(
         (?:e(?P<exponent>[-+]?\d+)(?![\da-z])|\ ?[×x*]\ ?10\ ?\^\ ?\{{?(?P<tens>[-+]?\d+)\}}?)?
     )
     (?P<after>\ ?\^)?
-    (?P<scale>k(?![a-zω\d])|\ ?(?:%|(?:percent|per\ cent|bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)
-      (?![a-z\d])|(?:千(?![克米瓦卡帕伏焦赫安牛])|百(?!帕|分)|[万亿萬億]){{1,3}}))?""",
+    (?P<scale>k(?![a-zω\d])|\ ?(?:%|‰|(?:percent|per\ cent)(?![a-z\d])
+      |(?:(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)(?![a-z\d])\ ?){{1,3}}(?<!\ )
+      |(?:千(?![克米瓦卡帕伏焦赫安牛])|百(?!帕|分)|[万亿萬億]){{1,3}}))?""",
     re.VERBOSE,
 )
 _PERCENT: Final = frozenset({"%", "percent", "per cent"})
+_PER_MILLE: Final = "‰"
 _SCALES: Final = {
     "k": 10**3,
     "hundred": 10**2,
@@ -77,67 +101,73 @@ _SCALES: Final = {
 }
 _CHARACTER_SCALES: Final = {"百": 10**2, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _SCALE_WORD: Final = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|lakh|crore)s?\b|[万亿萬億]")
-_WORD_LIST: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
+_NAMED_SET: Final = re.compile(
+    r"\b(the|these|those|all|both) (?:two|three|four|five|six) (?=[a-z]+s\b.{0,200}?(?:\bis\b|=|:) ?\S{0,3}\d)",
+    re.IGNORECASE,
 )
-_WORDS: Final = {word: Fraction(value) for value, word in enumerate(_WORD_LIST.split())}
-_NUMBER_WORD: Final = re.compile(rf"(?<![\w-])(?:{'|'.join(word for word in _WORDS if word != 'one')})(?![\w-])")
-_COMPOUND_WORD: Final = re.compile(
-    rf"(?:{'|'.join(_WORDS)}|(?:thir|for|fif|six|seven|eigh|nine)ty)-\w|\w-(?:{'|'.join(_WORDS)})\b|\bpoint\b"
-)
-_ONE: Final = re.compile(
-    r"\A(?:(?:the )?(?:final |correct )?answer(?: is:?|:) ?)?(?P<first>one)"
-    r"(?: (?!of\b|more\b|or\b|and\b|can\b|could\b|should\b)[a-z]+)?[.!]?\Z"
-    r"|\b(?:there is|there's|only|exactly|just) (?P<later>one)\b(?! of\b)"
-)
-
-_WORD: Final = "|".join(_WORDS)
-_VALUE: Final = rf"(?:[-+]?\.?\d|(?:{_WORD})\b)"
+"""How many things a sentence is about, before what it says of them: the sum of the two numbers is 7."""
+_VALUE: Final = r"[-+]?\.?\d"
 _SIGN_WORD: Final = re.compile(
-    rf"(^|[\n=:(,≈~\"'\[] ?|\b(?:is|be|are|was|equals|to|of) |[是为])(?:minus|negative|マイナス|마이너스) ?"
-    rf"(?:({_WORD})(?![\w-])|(?=\.?\d))"
+    r"(^|[\n=:(,≈~\"'\[] ?|\b(?:is|be|are|was|equals|to|of) |[是为])(?:minus|negative|マイナス|마이너스) ?(?=\.?\d)",
+    re.IGNORECASE,
 )
 """A minus sign in words where no number can stand before it."""
 _CHINESE_SIGN: Final = re.compile(r"(?<!正)(?:负|負|零下) ?(?=\.?\d)")
 
 TAKEN_BACK: Final = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except|excluding"
+    r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except"
+    r"|exclud(?:ed|es|ing)|eliminat(?:ed|es|ing)|rul(?:ed?|ing) out|reject(?:ed|s|ing)?|discard(?:ed|s|ing)?"
+    r"|omit(?:ted|s|ting)?|unable"
+    r"|too (?:high|low|many|few|much|big|small|large)"
     r"|(?:any|every)(?:thing|one)? but|(?:all|none) but|(?:other|rather) than|instead of)\b|n't\b|(?<!no )\bdoubt"
-    r"|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
+    r"|~~|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
 )
 """Words, in lower case, that deny what they stand with."""
 _BOUNDED: Final = (
-    r"\b(?:less than|more than|fewer than|greater than|at least|at most|up to|or (?:more|less|fewer))\b"
+    r"\b(?:less than|more than|fewer than|greater than|up to"
+    r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
     rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
-    rf"|(?:\d|\b(?:{_WORD})) (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
+    r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
     r"|(?:\d|\dk|%|\b(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)|[百千万亿萬億]) ?\+"
     r"|[<>≤≥≠±]|至少|至多|超过|少于|多于|大于|小于|高于|低于|[\d个岁] ?以[上下内]"
 )
-_SINGULAR_PART: Final = (
-    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth"
-    r"|twentieth|hundredth|thousandth|millionth)"
-)
 _CALCULATED: Final = (
     r"\b(?:sqrt|pi|half|halves|dozens?|quarters?|factorial|(?:multiplied|divided) by|raised to|to the power)\b|[√π∞÷]"
-    rf"|\b{_SINGULAR_PART}s\b|\b(?:an?|one|1) {_SINGULAR_PART}\b|\b(?:plus|minus)\b(?! signs?\b)|\bnegative\W{{0,2}}\d"
+    rf"|\b{SINGULAR_PART}s\b|\b(?:an?|one|1) {SINGULAR_PART}\b|\b(?:plus|minus)\b(?! signs?\b)|\bnegative\W{{0,2}}\d"
     rf"|\b(?:twice|thrice|double|triple|times) {_VALUE}"
     rf"|\b(?:root|square|cube|absolute value|reciprocal|inverse|opposite) of {_VALUE}"
     rf"|\b(?:a(?:rc)?)?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|abs|(?:co)?sine|tangent|logarithm)h?[_\d]{{0,3}}"
     rf"(?: of)? ?[({{]? ?{_VALUE}"
-    rf"|(?:\d|\b(?:{_WORD})) ?(?:squared|cubed)\b|(?<![a-z])[a-z]\([-.]?\d|\|-\d|\dx(?!10 ?\^)\d"
+    r"|\d ?(?:squared|cubed)\b|\dx(?!10 ?\^)\d"
     r"|[-+]{2}|\b0x|\d_\d|\de[-+]?\d+[a-z]|\d\.\d+\.\d|\d!"
+    r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
+    r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
+    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
+    r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
     r"|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
     r"|加上|减去|マイナス|마이너스"
 )
-_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}")
-_JOINED: Final = re.compile(
-    r" ?(?:[a-z°%/]{1,4} )?[)\]]? ?(?:[-+×x*^/~]|to|by|through|till|until|versus|vs\.?|over|per|(?:out )?of(?: the)?"
-    r"|[至到加减乘除比]) ?[(\[]?| ?|:| : |[)\]] ?[(\[]"
+_UNSURE: Final = (
+    r"\b(?:maybe|perhaps|possibly|might|(?:could|may|can) be|(?:could|would|might) have been"
+    r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
+    r"|but|almost|nearly|barely|non|n/a|half"
+    r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
 )
-"""What between two equal numbers makes them operands or the ends of a range, and not one number said twice."""
+"""Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
+_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}")
+_OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
+"""What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
+
+_RESTATED: Final = re.compile(
+    # "5/2 = 2.5", "0.05 (5%)", "5 cm (5 cm)", "5, 5", and a conclusion: "..., so the answer is 3", "... Total: 3".
+    r"(?: ?[a-z°%]+){0,3} ?[=≈(] ?|, "
+    r"|[^=]{0,80} because [^=]{0,80}\b(?:is|are|has|have|shows?|counted|see) "
+    r"| ?\((?:there|it|that|i|the) [^=()]{0,80}\b(?:is|are|see) "
+    r"|[^=]*[.,;!\n)][^=]*\b(?:answer|total|result|so|therefore|thus|hence|namely|altogether|sum)\b[^=]*"
+)
+"""What between two equal numbers makes them one number said twice; whatever else stands there makes them two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,20 +195,31 @@ def read_number(text: str) -> Number | None:
         return Number(frozenset({value}), value)
     if not text or len(text) > MAX_CHARACTERS:
         return None
-    written = _undressed(text)
-    if _UNCLEAR_SCALE.search(written):
+    said = _undressed(text)
+    if said is None or _UNCLEAR_SCALE.search(said):
         return None
-    plain = _with_signs(written.lower())
-    if _NO_STATEMENT.search(plain):
+    said = _with_signs(_without_brackets(digits_for_words(_NAMED_SET.sub(r"\1 ", said))))
+    plain = said.lower()
+    if len(plain) != len(said) or plain.rstrip(" \"')").endswith("?") or _NO_STATEMENT.search(plain):
         return None
+    return _only_number(said, plain)
+
+
+def _only_number(said: str, plain: str) -> Number | None:
+    """Return the number that all numbers in the text state; each must be accounted for on both of its sides.
+
+    Args:
+        said: The undressed text, in its case.
+        plain: The same in lower case.
+    """
     stated: Number | None = None
-    end = None
+    last: tuple[int, int] | None = None
     for span, number in _candidates(plain):
-        if number is None:
+        if number is None or not may_follow(plain, span[0]) or not may_precede(said, plain, span[1], number.written):
             return None
-        if end is not None and _JOINED.fullmatch(plain, end, span[0]):
+        if last is not None and not _restates(plain, last, span[0]):
             return None
-        end = span[1]
+        last = span
         common = number.readings if stated is None else stated.readings & number.readings
         if not common:
             return None
@@ -186,6 +227,13 @@ def read_number(text: str) -> Number | None:
             number if stated is None else Number(common, stated.written if stated.written in common else min(common))
         )
     return stated
+
+
+def _restates(plain: str, last: tuple[int, int], start: int) -> bool:
+    """Return whether a number says the one before it once more; a pair in brackets are two."""
+    if not _RESTATED.fullmatch(plain, last[1], start):
+        return False
+    return "," not in plain[last[1] : start] or plain[: last[0]].rstrip(" ")[-1:] not in {"(", "["}
 
 
 def equal_numbers(first: Number, second: Number, decimals: int | None) -> bool:
@@ -210,45 +258,62 @@ def _rounded(value: Fraction, decimals: int) -> int:
     return -whole if value < 0 else whole
 
 
-def _undressed(text: str) -> str:
-    """Return the text with plain digits and marks, without LaTeX and currency; its case may matter to a scale."""
+def _undressed(text: str) -> str | None:
+    """Return the text with plain digits and marks, without LaTeX, Markdown and currency; None where folding would lie.
+
+    Its case stays, which may matter to a scale.
+    """
+    if "&" in text:
+        text = html.unescape(text)
     if not text.isascii():
-        text = _SPACED_GROUPS.sub(lambda found: _GROUP_SPACE.sub("", found.group()), text)
+        text = _UNIT_PRODUCT.sub(r"\1 ", text.translate(_DEGREES))
+        if _SUBSCRIPT_BASE.search(text):
+            return None
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")
+    text = _SPACED_GROUPS.sub(lambda found: _GROUP_SPACE.sub("", found.group()), text)
     if "\\" in text or "{,}" in text:
         text = undress_latex(text).replace("\\approx", " ").replace("\\sim", " ").replace("\\$", "$")
-    text = text.replace("°K", " ").replace("°", " ").replace("**", " ").replace("`", " ")
+    text = without_marks(text.replace("°K", " ").replace("°", " "))
     for scaled in (_MONEY_SCALE, _SCALE_MONEY):
         text = scaled.sub(lambda found: f"{found[1]} {_MONEY_SCALES[found[2].lower()]} ", text)
     text = _SIGNED_CURRENCY.sub(lambda found: found.group(1) or " ", text)
-    return _UNIT_POWER.sub("", lines(text))
+    return _UNIT_POWER.sub(_without_power, lines(text))
+
+
+def _without_power(found: re.Match[str]) -> str:
+    """Drop the power of a unit; that of a variable stays."""
+    return found[1] if found[1] in KNOWN_UNITS else found.group()
+
+
+def _without_brackets(text: str) -> str:
+    """Return the text without brackets around one number, which takes a sign before them; |-5| is 5."""
+    return _ABSOLUTE.sub(r"\1", _SIGNED_BRACKET.sub(r"\1\2", _BRACED.sub(r"\1", text)))
 
 
 def _with_signs(text: str) -> str:
     """Write a minus that is said in words as a sign."""
-    text = _SIGN_WORD.sub(lambda found: f"{found[1]}-{_WORDS[found[2]] if found[2] else ''}", text)
+    text = _SIGN_WORD.sub(r"\1-", text)
     return text if text.isascii() else _CHINESE_SIGN.sub("-", text)
 
 
 def _candidates(plain: str) -> list[tuple[tuple[int, int], Number | None]]:
-    """Return every number in the text with its place, in order; None for one that cannot be read."""
-    scale_words = 0
+    """Return every number in the text with its place, in order; None for one that cannot be read.
+
+    So is a text with a part of a number in words ("two thirty", "in thousands: 3") or an operator outside of numbers.
+    """
     stated: list[tuple[tuple[int, int], Number | None]] = []
+    between: list[str] = []
+    end = 0
     for found in _NUMBER.finditer(plain):
-        scale_words += len(_SCALE_WORD.findall(found["scale"] or ""))
+        between.append(plain[end : found.start()])
+        end = found.end()
         stated.append((found.span(), _number_of(found)))
         if len(stated) > MAX_STATEMENTS:
             return [((0, 0), None)]
-    if _COMPOUND_WORD.search(plain) or len(_SCALE_WORD.findall(plain)) != scale_words:
-        return [((0, 0), None)]  # "twenty-one", "five hundred": only a part of it would be read
-    words = [(found.span(), found.group()) for found in _NUMBER_WORD.finditer(plain)]
-    one = _ONE.search(plain)
-    if one:
-        words.append((one.span(one.lastgroup or 0), "one"))
-    if len(stated) + len(words) > MAX_STATEMENTS:
+    others = " ".join((*between, plain[end:]))
+    if stated and (_OPERATORS.search(others) or LEFT_OVER.search(others) or _SCALE_WORD.search(others)):
         return [((0, 0), None)]
-    stated.extend((span, Number(frozenset({_WORDS[word]}), _WORDS[word])) for span, word in words)
-    return sorted(stated, key=lambda each: each[0])
+    return stated
 
 
 def _number_of(found: re.Match[str]) -> Number | None:
@@ -267,7 +332,7 @@ def _number_of(found: re.Match[str]) -> Number | None:
     scale = (found["scale"] or "").strip()
     if scale in _PERCENT:
         return Number(frozenset({value, value / 100}), value)
-    value *= _scale(scale)
+    value = value / 1000 if scale == _PER_MILLE else value * math.prod(map(_scale, scale.split()))
     return Number(frozenset({value}), value)
 
 

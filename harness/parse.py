@@ -5,13 +5,13 @@ one pass over the text, so a megabyte of anything costs milliseconds.
 
 What a `Selection` reads:
 
-- `last` (the protocol `vlmevalkit`): tags in any case, written exactly `<name>` and `</name>`. An opening tag and the
-  next closing tag of its name make a complete stage when no stage of the format opens between them. Of each kind the
-  last complete stage counts; nothing is ever read from an unclosed tag. Marks of turns and ends around the whole text
-  are not part of it, and `</think>` before any tag of a thought ends one that the chat template opened (see
-  `_with_opened_thought`).
-- `strict` (the protocol of that name): as `last`; an answer stage inside of a thought is a draft, and what surrounds an
-  answer is not the answer (`bare_answer`).
+- `last` (the protocol `vlmevalkit`): tags in any case, `<name>` and `</name>`; blanks and attributes inside of them do
+  no harm to the reading and cost the format. An opening tag and the next closing tag of its name make a complete stage
+  when no stage of the format opens between them. Of each kind the last complete stage counts; nothing is ever read from
+  an unclosed tag. Marks of turns and ends around the whole text are not part of it, and `</think>` before any tag of a
+  thought ends one that the chat template opened (see `_with_opened_thought`).
+- `strict` (the protocol of that name): as `last`; an answer stage inside of a thought, a caption or a comment is no
+  answer, and what surrounds an answer is not the answer (`bare_answer`).
 - `lmms_eval` (the protocol `lmms-eval`): as `last`; the answer as that program hands it to its scorers.
 - `paper_benchmark`, `paper_reward` (SATORI's released code): lower-case tags, the first match of `<name>(.*?)</name>`,
   where a benchmark's answer has to stand on one line and is not stripped.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
@@ -75,7 +76,8 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
         The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage), `unclosed`
         (a tag without its partner), `empty` (nothing but blanks in the stage that counts, or an empty list of boxes),
         and under `last` also `multiple` (more than one complete stage of a kind) and `bad_order` (the stages that
-        count are not in the format's order, or nothing else is wrong and text stands outside of them); then those of
+        count are not in the format's order, or nothing else is wrong and text stands outside of them, or one of their
+        tags is not written exactly); then those of
         its boxes. `format_ok` under `last`: the whole text, outer blanks apart, is the stages in order, each once and
         not empty, only blanks between, with at least one well-formed box. Under the paper's selections: what the
         reference's regular expression says (for `satori-think` and `freeform`, which the reference does not have, the
@@ -125,15 +127,33 @@ def _answer_faults(answer: str | None) -> set[Fault]:
 # The last complete stage of each kind
 
 
+_BLANKS: Final = r"\s{0,8}"
+_ATTRIBUTE: Final = r"(?:\s{1,8}[\w-]{1,20}=(?:\"[^\"<>]{0,64}\"|'[^'<>]{0,64}'))?"
+"""What a tag may hold besides its name, bounded so that every `<` costs a few steps at most."""
+
+
 def _stage_pattern(names: str) -> re.Pattern[str]:
     """Return what finds complete stages: the name of the tag (group 1) and the content (2)."""
-    content = rf"[^<]*+(?:<(?!(?:/\1|{names})>)[^<]*+)*+"
-    return re.compile(rf"<(?=[a-z])({names})>({content})</\1>", re.IGNORECASE | re.ASCII)
+    content = rf"[^<]*+(?:<(?!{_BLANKS}(?:/{_BLANKS}\1|(?:{names}){_ATTRIBUTE}){_BLANKS}>)[^<]*+)*+"
+    return re.compile(
+        rf"<{_BLANKS}({names}){_ATTRIBUTE}{_BLANKS}>({content})<{_BLANKS}/{_BLANKS}\1{_BLANKS}>",
+        re.IGNORECASE | re.ASCII,
+    )
 
 
 _STAGE_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
+_TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
+    form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
+    for form, tags in _TAGS.items()
+    if tags
+}
+_EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+_CONTAINER: Final = re.compile(
+    rf"(?P<begins><!--|<{_BLANKS}caption{_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}caption{_BLANKS}>", re.IGNORECASE | re.ASCII
+)
+"""Where a comment or a caption begins and ends."""
 
 
 def _whole_pattern(form: Format) -> re.Pattern[str]:
@@ -163,7 +183,7 @@ def _read_last(text: str, form: Format, selection: Selection, *, truncated: bool
         text = _with_opened_thought(without_outer_marks(text), form)
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
     if whole is None:
-        contents, faults = _last_stages(text, form, thought_spans(text) if selection == "strict" else ())
+        contents, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
         contents = {kind: whole[kind].strip() for kind in STAGES[form]}
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
@@ -215,11 +235,11 @@ def _with_opened_thought(text: str, form: Format) -> str:
 
 
 def _last_stages(
-    text: str, form: Format, thoughts: Sequence[tuple[int, int]] = ()
+    text: str, form: Format, no_answers_in: Sequence[tuple[int, int]] = ()
 ) -> tuple[dict[StageKind, str], set[Fault]]:
     """Return the content of the last complete stage of each kind, and what is wrong with the stages.
 
-    An answer stage inside of one of the `thoughts` is a draft and no answer.
+    An answer stage inside of one of the spans `no_answers_in` is a draft or a quotation and no answer.
     """
     tags, expected = _TAGS[form], STAGES[form]
     last: dict[StageKind, re.Match[str]] = {}
@@ -228,11 +248,11 @@ def _last_stages(
     for stage in _STAGE_PATTERNS[form].finditer(text):
         name = stage[1].lower()
         complete[name] += 1
-        if tags[name] == "answer" and _inside(stage.start(), thoughts):
+        if tags[name] == "answer" and _inside(stage.start(), no_answers_in):
             drafts += 1
         else:
             last[tags[name]] = stage
-    unpaired = _kinds_with_lone_tags(text, tags, complete)
+    unpaired = _kinds_with_lone_tags(text, form, complete)
     contents: dict[StageKind, str] = {kind: stage[2].strip() for kind, stage in last.items()}
     faults: set[Fault] = set()
     if unpaired:
@@ -246,9 +266,34 @@ def _last_stages(
     in_order = [last[kind] for kind in expected if kind in last]
     if any(left.start() > right.start() for left, right in pairwise(in_order)):
         faults.add("bad_order")
-    if not faults and not _only_blanks_outside(text, in_order):
-        faults.add("bad_order")  # text stands where none may
+    exact = all(_EXACT_STAGE.match(stage[0]) for stage in in_order)
+    if not faults and not (exact and _only_blanks_outside(text, in_order)):
+        faults.add("bad_order")  # text stands where none may, or a tag is dressed
     return contents, faults
+
+
+def _no_answers_in(text: str) -> list[tuple[int, int]]:
+    """Return where thoughts, captions and comments stand, in order; those that overlap are one.
+
+    A caption that never ends holds nothing; a comment that never ends holds the rest of the text.
+    """
+    spans = list(thought_spans(text))
+    open_at: dict[str, int] = {}
+    for found in _CONTAINER.finditer(text):
+        kind = "caption" if "caption" in found[0].lower() else "comment"
+        if found["begins"]:
+            open_at.setdefault(kind, found.start())
+        elif kind in open_at:
+            spans.append((open_at.pop(kind), found.end()))
+    if "comment" in open_at:
+        spans.append((open_at["comment"], len(text)))
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
@@ -257,17 +302,12 @@ def _inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
     return after > 0 and place < spans[after - 1][1]
 
 
-def _kinds_with_lone_tags(text: str, tags: dict[str, StageKind], complete: dict[str, int]) -> set[StageKind]:
+def _kinds_with_lone_tags(text: str, form: Format, complete: dict[str, int]) -> set[StageKind]:
     """Return the kinds of stage that have more tags, opening or closing, than belong to their complete stages."""
     if text.count("<") == 2 * sum(complete.values()):
         return set()
-    lowered = text.encode("utf-8", "surrogatepass").lower()  # of bytes, this lowers ASCII letters only
-    return {
-        kind
-        for name, kind in tags.items()
-        if lowered.count(b"<%b>" % name.encode()) > complete[name]
-        or lowered.count(b"</%b>" % name.encode()) > complete[name]
-    }
+    written = Counter((found[2].lower(), found[1]) for found in _TAG_PATTERNS[form].finditer(text))
+    return {kind for name, kind in _TAGS[form].items() if max(written[name, ""], written[name, "/"]) > complete[name]}
 
 
 def _only_blanks_outside(text: str, stages: Iterable[re.Match[str]]) -> bool:

@@ -114,6 +114,9 @@ _BARE_CHANNELS: Final = re.compile(r"\s*+analysis(?=[A-Z\"'])")
 _BARE_FINAL: Final = "assistantfinal"
 
 
+_ANSWER_END: Final = re.compile(r"<\s{0,8}/\s{0,8}answer\s{0,8}>", re.IGNORECASE | re.ASCII)
+
+
 def _written(mark: str) -> str:
     """Return a pattern for a mark: blanks inside of the brackets of a plain tag, bars and blanks of other widths."""
     pattern = re.escape(mark)
@@ -318,9 +321,11 @@ class _Reading:
 
 
 def thought_spans(text: str) -> list[tuple[int, int]]:
-    """Return where the closed thoughts of a text in stages lie, in order.
+    """Return where the thoughts of a text in stages lie, in order.
 
-    The first one has no opening mark where the chat template wrote it; then words have to follow its closing mark.
+    The first one has no opening mark where the chat template wrote it; then words have to follow its closing mark. One
+    that never ends goes on to the end of the text when words follow the last answer in it, as in a text that was cut;
+    one that ends with an answer only lacks its closing mark and is none.
     """
     spans: list[tuple[int, int]] = []
     opened: re.Match[str] | None = None
@@ -333,6 +338,8 @@ def thought_spans(text: str) -> list[tuple[int, int]]:
             opened = None
         elif mark.lastgroup == "closes" and not opened and not spans and text[mark.end() :].strip():
             spans.append((0, mark.end()))
+    if opened and text[max((end.end() for end in _ANSWER_END.finditer(text)), default=0) :].strip():
+        spans.append((opened.start(), len(text)))
     return spans
 
 

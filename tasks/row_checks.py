@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harness.answers import check_answer
-from harness.answers_choice import gold_names, options_of
+from harness.options import gold_names, options_of
 from harness.score import score
 from harness.values import Sample, ScoreConfig
 from tasks.cells import Doc, as_text, list_of
@@ -195,7 +195,8 @@ def _dresses_of(sample: Sample) -> tuple[list[str], list[str]]:
         return _of_letter(gold), []
     dresses = [gold, f"{gold}."]
     if sample.answer_rule == "yes_no":
-        dresses += [gold.lower(), f"{gold}, it is.", rf"\boxed{{{gold}}}", f"The answer is {gold}."]
+        explained = f"{gold}, it is not." if gold.lower() == "no" else f"{gold}, it is."
+        dresses += [gold.lower(), explained, rf"\boxed{{{gold}}}", f"The answer is {gold}."]
     if sample.answer_rule == "number" or sample.extra.get("answer_type") in {"integer", "float"}:
         dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
     return dresses, []

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.answers import check_answer
-from harness.answers_choice import options_of, read_choice
+from harness.answers_choice import read_choice
 from harness.answers_numbers import read_number
 from harness.answers_text import fold, text_key
+from harness.options import options_of
 from harness.values import FAULTS, PROTOCOLS, AnswerRule, Sample
 
 CASES = Path(__file__).parent.parent / "cases"
@@ -152,6 +153,50 @@ def test_without_gold_nothing_is_scored_but_the_answer_is_still_read(rule: Answe
     assert check_answer(sample("choice", answers, choices=ANIMALS), "B", "strict").extracted == "B"
 
 
+MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    "texts", [["x"] * MANY, [f"option {place}" for place in range(MANY)]], ids=["equal", "different"]
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_hundred_thousand_choices_cost_a_second(texts: list[str], protocol: str) -> None:
+    asked = sample("choice", ["B"], choices={str(place): text for place, text in enumerate(texts)})
+    start = time.process_time()
+    for answer in ("B", "B. It has floppy ears", "The answer is B. Option A is wrong.", "option 77"):
+        check_answer(asked, answer, protocol)
+
+    assert time.process_time() - start < 5
+
+
+UP_TO_NINETEEN = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen
+"""
+
+
+def in_words(number: int) -> str:
+    """Say a number below a million."""
+    if number < 20:
+        return UP_TO_NINETEEN.split()[number]
+    if number < 100:
+        tens = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")[number // 10 - 2]
+        return tens if number % 10 == 0 else f"{tens}-{in_words(number % 10)}"
+    above, scale = (number // 1000, "thousand") if number >= 1000 else (number // 100, "hundred")
+    rest = number % 1000 if number >= 1000 else number % 100
+    return f"{in_words(above)} {scale}" + ("" if rest == 0 else f"{' and' if rest < 100 else ''} {in_words(rest)}")
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    number=st.integers(2, 999_999), apart=st.booleans(), frame=st.sampled_from(["{}", "There are {} cats.", "-({})"])
+)
+def test_a_number_in_words_is_the_number(number: int, apart: bool, frame: str) -> None:
+    said = in_words(number).replace("-", " ") if apart else in_words(number)
+
+    assert read_number(frame.format(number)) == read_number(frame.format(said))
+
+
 def test_what_is_stored_of_a_text_answer_is_bounded() -> None:
     check = check_answer(sample("accepted", ["red"]), "x" * 10_000, "strict")
 
@@ -189,6 +234,16 @@ HOSTILE = {
     "answer is *": "answer is " + "*" * MEGABYTE,
     "the answer is A": "The answer is A. " * (MEGABYTE // 17),
     "dots x": "." * 16_000 + "x",
+    **{
+        unit.strip(): unit * (MEGABYTE // len(unit))
+        for unit in (
+            *("five hundred and ", "twenty-one ", "one and ", "a hundred ", "十五 ", "1 234 ", "|5|", "-(5) ", "(5, "),
+            *("all two as ", "5 ft 5 in ", "5 more cats than ", "cm^2 ", "&lt;", "x=5, ", "fig. 5", "= 5 ", "5 cm ("),
+            *("<b>", "<b>x</b>", "_a", " _a", "*a ", "**a", "`a", "```", '{"answer":', "{'answer': '", "\\frac1{"),
+            *("no, ", "there is no ", "in the picture, there is no ", "so, yes ", "not ", "if "),
+            *("Option A is wrong. ", "B. dog ", "wait, the answer is A. ", "* A: x\n", "答案是A，", "A不对，"),
+        )
+    },
 }
 ASKED = {
     "choice": sample("choice", ["B"], choices=ANIMALS),
@@ -247,6 +302,56 @@ def test_hostile_judge_replies_cost_milliseconds(protocol: str) -> None:
 
 PIECES = st.sampled_from(
     [
+        *(
+            "twenty",
+            "-one",
+            "hundred",
+            "and",
+            "or",
+            "5",
+            "mW",
+            "MW",
+            "K",
+            "x",
+            "pairs",
+            "more",
+            "than",
+            "about",
+            "up to",
+        ),
+        *(
+            "Step",
+            "五",
+            "十",
+            "是",
+            "不是",
+            "|",
+            "(",
+            ")",
+            "~~",
+            "<b>",
+            "</b>",
+            "_",
+            "`",
+            '{"answer": "',
+            '"}',
+            "&lt;",
+            "‰",
+        ),
+        *(
+            "Option A",
+            "wrong",
+            "Wait,",
+            "is correct",
+            "?",
+            "I",
+            "think",
+            "Probably",
+            "because",
+            "but",
+            "if",
+            "there is",
+        ),
         *(
             "A",
             "B",

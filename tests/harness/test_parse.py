@@ -45,6 +45,7 @@ SOUP = (
         "</Answer>",
         "<Bbox>",
         "< answer >",
+        "</answer\n>",
         "<answer",
         "answer>",
         "</",
@@ -89,7 +90,7 @@ def complete_stages(text, form):
     """Scan the tags left to right: a stage is complete when its own closing tag comes before any other opening tag."""
     names = TAG_KINDS[form]
     stages, unpaired, opened = [], set(), None
-    for tag in re.finditer(r"<(/?)([A-Za-z]+)>", text):
+    for tag in re.finditer(r"<[ \n\t\r]?(/?)[ \n\t\r]?([A-Za-z]+)[ \n\t\r]?>", text):
         name = tag[2].lower()
         if name not in names:
             continue
@@ -134,7 +135,8 @@ def last_by_the_rule(text, form):
     outside, position = "", 0
     for _, start, _, end in stages:
         outside, position = outside + text[position:start], end
-    outside += text[position:]
+    exact = all(re.match(r"<\w+>(?s:.*)</\w+>\Z", text[start:end]) for _, start, _, end in stages)
+    outside += text[position:] + ("" if exact else "a tag that is not written exactly")
     faults |= {"bad_order"} if not faults and outside.strip() else set()
     reading = read_boxes(contents["bbox"]) if "bbox" in contents else None
     return Response(
