@@ -124,7 +124,7 @@ class RunPage:
 
 
 def _page_of(
-    folder: Path,
+    pictures: PictureBook,
     manifest: Manifest,
     summary: RunSummary,
     gathered: _Gathered,
@@ -132,7 +132,6 @@ def _page_of(
 ) -> bytes:
     """Return the page, its records read."""
     table = gathered.table()
-    pictures = PictureBook([folder / MEDIA_NAME], None)
     shown = ShownSamples(
         table=table,
         sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
@@ -143,7 +142,7 @@ def _page_of(
     lists: Json = {
         "lists": ["this run"],
         "bundled": False,
-        "pictures": [f"{MEDIA_NAME}/{path.name}" for path in pictures.paths],
+        "pictures": [f"{MEDIA_NAME}/{name}" for name in pictures.names],
     }
     page = RunPage(
         title=cut(manifest.model, 300),
@@ -154,7 +153,7 @@ def _page_of(
         chart=_headline_chart(summary),
         **_parity(summary, rescored),
         provenance=provenance_lines(manifest),
-        pictures_note="" if pictures.paths else "The run holds no thumbnails.",
+        pictures_note="" if pictures.names else "The run holds no thumbnails.",
     )
     blocks = {"lists": json_block(lists), **early}
     return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
@@ -170,17 +169,28 @@ def renew_page(run_folder: Path) -> None:
     add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
 
 
-def stored_run_page(run: StoredRun) -> bytes:
+def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> bytes:
     """Return the page of a stored run, with its scores under further protocols.
 
+    Args:
+        run: The run.
+        pictures: Which thumbnails it shows; None for all that the run has.
+
     Raises:
+        DamagedRunError: A file of the run is not what was published.
         StoreError: The journal cannot be read.
     """
+    return page_and_summary(run, pictures)[0]
+
+
+def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
+    """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
     gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
-    return _page_of(run.path, run.manifest, summariser.result(), gathered, run.rescored)
+    pictures = pictures or PictureBook([run.files], None)
+    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored), summariser.result()
 
 
 @dataclass(slots=True)
@@ -353,10 +363,13 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
     for task, one in summary.tasks.items():
         for name in dict.fromkeys([one.headline, "accuracy", "mean_iou"]):
             if name in one.metrics:
-                found = [scores["tasks"].get(task, {}).get("metrics", {}).get(name) for scores in stored.values()]
+                found = [
+                    scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
+                ]
                 scale = 1.0 if name in POINT_METRICS else 100.0
                 values = [
-                    None if metric is None or metric["value"] is None else metric["value"] * scale for metric in found
+                    None if metric is None or metric.get("value") is None else metric["value"] * scale
+                    for metric in found
                 ]
                 rows.append((task, name, *(number(value) for value in values)))
     return {"parity_protocols": tuple(stored), "parity": tuple(rows)}

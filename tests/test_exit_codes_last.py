@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run_store import load_run, verify_run
+from harness.run_store import load_run
+from harness.run_verify import verify_run
 
 pytestmark = pytest.mark.slow
 

@@ -57,16 +57,6 @@ def hostile_runs(make_run, amend_manifest, names):
     return made
 
 
-@pytest.fixture
-def run_of(hostile_runs):
-    """Runs whose sums are made anew, as a stranger's would be."""
-    from harness.run_store import _checksums, _write_sums
-
-    for run in hostile_runs:
-        _write_sums(run, _checksums(run))
-    return hostile_runs
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -87,8 +77,8 @@ def run_of(hostile_runs):
     ],
     ids=" ".join,
 )
-def test_runs_of_strangers_are_told_of_harmlessly(command, run_of, tmp_path, arguments):
-    a, b = run_of
+def test_runs_of_strangers_are_told_of_harmlessly(command, hostile_runs, tmp_path, arguments):
+    a, b = hostile_runs
     places = {"a": a, "b": b, "root": a.parent, "site": tmp_path / "site"}
 
     code, out, err = command(*(word.format(**places) for word in arguments))
@@ -102,8 +92,8 @@ def test_runs_of_strangers_are_told_of_harmlessly(command, run_of, tmp_path, arg
         json.loads(out)
 
 
-def test_annotations_are_as_many_as_there_are_facts(command, run_of):
-    a, b = run_of
+def test_annotations_are_as_many_as_there_are_facts(command, hostile_runs):
+    a, b = hostile_runs
 
     _, out, _ = command("gate", b, "--baseline", a, "--output-format", "github")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run_store import load_run, verify_run
+from harness.run_store import load_run
+from harness.run_verify import verify_run
 from reports.run_page import PAGE_NAME
 
 ROOT = Path(__file__).parents[1]
