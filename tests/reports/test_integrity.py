@@ -28,7 +28,7 @@ SECRET = b"a file of somebody else"
 @pytest.fixture(scope="module")
 def sound(invented, tmp_path_factory) -> dict[str, Path]:
     """Two runs with pages and pictures, the first scored again."""
-    from reports.run_page import write_run_page
+    from reports.run_page import renew_page
 
     root = tmp_path_factory.mktemp("sound")
     questions = invented.shapes_questions(QUESTIONS, "tiny")
@@ -37,10 +37,11 @@ def sound(invented, tmp_path_factory) -> dict[str, Path]:
             root,
             invented.Answerer(name, right=right, near=0.5, seed=1),
             questions,
-            write_page=lambda folder, manifest, summary, _: write_run_page(folder, manifest, summary),
         )
         for name, right in (("one", 0.5), ("other", 0.7))
     }
+    for run in found.values():
+        renew_page(run)
     rescore_run(load_run(found["one"]), "paper")
     return found
 
