@@ -57,7 +57,9 @@ class FrameReading:
     @property
     def frame(self) -> BoxFrame | None:
         """The frame to declare for it; None when no frame says this."""
-        return self.unit if self.order == "xyxy" and self.unit not in {"norm_100", "other_px"} else None
+        if self.unit == "norm_100" or self.unit == "other_px" or self.order != "xyxy":  # noqa: PLR1714 - narrows the type
+            return None
+        return self.unit
 
 
 OTHER_SIZE: Final = FrameReading("other_px")
