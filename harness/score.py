@@ -42,7 +42,7 @@ from harness.values import (
     order_faults,
 )
 
-SCORER_VERSION = 3
+SCORER_VERSION = 4
 """Raised whenever the same text can earn another score than before; part of the protocol hash."""
 
 GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
