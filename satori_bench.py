@@ -14,7 +14,7 @@ import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 from click.core import ParameterSource
@@ -36,11 +36,12 @@ def _refuse_shadows(*folders: str) -> None:
         mend = "start `satori-bench`, or `python -P -m satori_bench`"  # without -P the current folder comes first
         if other.parent in on_path:
             mend = f"start `env -u PYTHONPATH satori-bench ...` (PYTHONPATH names {other.parent})"
-        click.echo(
+        told = (
             f"error: {other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the "
-            f"wrong one. Mend: {mend}, or give {other.name} another name",
-            err=True,
+            f"wrong one. Mend: {mend}, or give {other.name} another name"
         )
+        # our printer may be what is shadowed, and whoever named the folder may mean to steer the terminal
+        click.echo("".join(c if c.isprintable() else ascii(c)[1:-1] for c in told), err=True)
         sys.exit(2)
 
 
@@ -49,15 +50,15 @@ _refuse_shadows("harness", "tasks", "reports")
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
+from reports.printing import outlast_readers, say, say_commands, say_json, say_paragraphs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from harness.comparison import Comparison
     from harness.gate import Verdict
     from harness.interruption import Interruption
     from harness.judge import Judge
-    from harness.manifest import Manifest
     from harness.run_summary import RunSummary
     from harness.summary import TaskSummary
     from harness.values import ScoreConfig
@@ -227,7 +228,7 @@ def _print_config(ctx: click.Context) -> None:
     """Print every option's value and origin, as a table that can be pasted into the configuration file."""
     from harness.toml_text import toml_value
 
-    click.echo(f"[{_table_name(ctx)}]")
+    say(f"[{_table_name(ctx)}]", sys.stdout)
     for parameter in ctx.command.params:
         if parameter.name not in ctx.params:
             continue
@@ -236,13 +237,13 @@ def _print_config(ctx: click.Context) -> None:
         name, value = _long_name(parameter), ctx.params[parameter.name]
         text = toml_value(value)
         if value is None:
-            click.echo(f"# {name} is not set  # {origin}")
+            say(f"# {name} is not set  # {origin}", sys.stdout)
         elif _is_secret(name, value):
-            click.echo(f"# {name} = '…'  # {origin}; not shown")  # a log must not hold a secret
+            say(f"# {name} = '…'  # {origin}; not shown", sys.stdout)  # a log must not hold a secret
         elif text is None:
-            click.echo(f"# {name} = {value!r}  # {origin}; cannot stand in a file")
+            say(f"# {name} = {value!r}  # {origin}; cannot stand in a file", sys.stdout)
         else:
-            click.echo(f"{name} = {text}  # {origin}")
+            say(f"{name} = {text}  # {origin}", sys.stdout)
 
 
 def _table_name(ctx: click.Context) -> str:
@@ -401,7 +402,14 @@ def _shown(parameter: click.Parameter, value: object) -> str:
 
 def _fail(message: str, code: int) -> NoReturn:
     """Print one line of error and leave."""
-    click.echo(f"error: {message}", err=True)
+    say(f"error: {message}", sys.stderr)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Leave with what was found, whatever becomes of the text that is still to be written (reports/printing.py)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     sys.exit(code)
 
 
@@ -430,7 +438,7 @@ def _leave_interrupted() -> NoReturn:
     """
     verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     kept = "; what was recorded is kept, the same command goes on from there" if verb in _RESUMED_VERBS else ""
-    click.echo(f"interrupted{kept}", err=True)
+    say(f"interrupted{kept}", sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(ExitCode.INTERRUPTED)
@@ -438,31 +446,28 @@ def _leave_interrupted() -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command; turn faults that a person can mend into one line and an exit code."""
+    outlast_readers()
     debug = "--debug" in sys.argv
     try:
         code = cli.main(prog_name="satori-bench", standalone_mode=False)
     except click.exceptions.Exit as left:
-        sys.exit(left.exit_code)
+        _leave(left.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _leave_interrupted()
     except click.exceptions.NoArgsIsHelpError as fault:
         fault.show()
-        sys.exit(ExitCode.USAGE)
+        _leave(ExitCode.USAGE)
     except click.ClickException as fault:
         _fail(_one_line(fault), ExitCode.USAGE)
     except UserError as fault:
         if debug:
             raise
         _fail(str(fault), fault.exit_code)
-    except BrokenPipeError:
-        # the reader of a pipe went away: nothing to say, and stdout must not be flushed again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
     except Exception as fault:
         if debug:
             raise
         _fail_unexpected(fault)
-    sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
+    _leave(int(code) if isinstance(code, int) else ExitCode.OK)
 
 
 # --- options that several verbs share -----------------------------------------------------------------------------
@@ -500,6 +505,10 @@ def _prompt_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON object instead of a table.")
+_page_option = click.option(
+    "--page/--no-page", default=True, show_default=True,
+    help="Whether the run's page (index.html) is written once its scores are safe; `runs page` does it at any time.",
+)  # fmt: skip
 _out_option = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
     help="Folder of run folders.",
@@ -628,12 +637,13 @@ def _score_config(
 @click.option("--again", is_flag=True, help="Make a new run though an equal one is finished.")
 @click.option("--retry", metavar="RUN", help="Re-ask what stayed unscored in a run.")
 @click.option("--thumbnails/--no-thumbnails", default=True, show_default=True)
+@_page_option
 @click.option("--judge", help="Judge model for what rules cannot decide (optional).")
 @click.option("--judge-url", help="Root of its OpenAI-compatible API.")
 @click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @_json_option
 @click.pass_context
-def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, **options: Any) -> int:
+def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page: bool, **options: Any) -> int:
     """Evaluate a checkpoint; leave a run folder, a table and a page.
 
     RUN is a run folder, a run's name or its unique beginning, or `latest`; so it is for every verb.
@@ -646,7 +656,7 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, **opt
     from tasks.run import retry_run, run_benchmarks
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
-        environment = _run_environment(progress, interruption)
+        environment = _run_environment(progress, interruption, page=page)
         known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
         environment = replace(
             environment,
@@ -762,7 +772,7 @@ def _judge(options: dict[str, Any]) -> Judge | None:
     return Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
 
 
-def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEnvironment:
+def _run_environment(progress: RunProgress, interruption: Interruption, *, page: bool = True) -> RunEnvironment:
     """Return what a run takes from its surroundings: time, words for the person, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
@@ -775,21 +785,19 @@ def _run_environment(progress: RunProgress, interruption: Interruption) -> RunEn
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
         batch_guard=interruption.batch,
-        write_page=_write_page,
+        write_page=_write_page if page else None,
     )
 
 
-def _write_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
-    """Put the run's page into its folder; a page that fails costs nobody a run."""
-    from reports.run_page import write_run_page
+def _write_page(run_folder: Path) -> None:
+    """Write or renew a published run's page; a page that fails costs nobody a run, nor its exit code."""
+    from reports.page_writer import page_fault
 
-    try:
-        write_run_page(folder, manifest, summary)
-    except Exception as fault:  # noqa: BLE001 - whatever it is, hours of answers must still be published
-        click.echo(
-            f"warning: the run has no page: {type(fault).__name__}: {fault}. Its scores are complete; "
-            f"make the page later with: satori-bench runs page RUN",
-            err=True,
+    if fault := page_fault(run_folder):
+        say(
+            f"warning: the page was not written: {fault}. The scores are complete; "
+            f"make the page with: satori-bench runs page {_shell_word(run_folder)}",
+            sys.stderr,
         )
 
 
@@ -813,12 +821,10 @@ def _quiet_libraries(*, debug: bool) -> None:
 
 def _show_run(result: RunResult, *, as_json: bool) -> int:
     """Print a run's result; return the exit code."""
-    import json
-
     from reports.terminal import TaskCost, run_table, write
 
     if as_json:
-        click.echo(json.dumps({**result.summary.to_json(), "run": str(result.folder)}, indent=2))
+        say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
     else:
         costs = {
             name: TaskCost(result.wall_s.get(name, 0.0), cost.device_s, cost.input_tokens, cost.output_tokens)
@@ -828,16 +834,16 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         title = f"{result.model} · format {config.format} · protocol {config.protocol}"
         write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
         _show_reasons(result.summary.tasks)
-        click.echo(f"run: {result.folder}")
+        say(f"run: {result.folder}", sys.stdout)
     _name_page(result.folder, to_stderr=as_json)
     _warn(result.summary)
     if not result.summary.is_complete:
         share = 100 * result.summary.unexplained_share
-        click.echo(
+        say(
             f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
             f"`judge_error`). {_failures_text(result.summary)}"
             f"Mend the cause, then: satori-bench run --retry {result.folder}",
-            err=True,
+            sys.stderr,
         )
         return ExitCode.INCOMPLETE
     return ExitCode.OK
@@ -849,14 +855,24 @@ def _name_page(run_folder: Path, *, to_stderr: bool) -> None:
 
     page = run_folder / PAGE_NAME
     if page.is_file():  # a page that could not be made was told of already
-        click.echo(f"page: {page}", err=to_stderr)
+        say(f"page: {page}", sys.stderr if to_stderr else sys.stdout)
         _say_how_to_view(run_folder)
 
 
 def _say_how_to_view(place: Path) -> None:
+    say(f"open it with: satori-bench view {_shell_word(place)}", sys.stderr)
+
+
+def _shell_word(path: Path) -> str:
+    """Return a path as a word that can be pasted into a shell."""
     import shlex
 
-    click.echo(f"open it with: satori-bench view {shlex.quote(str(place))}", err=True)
+    return shlex.quote(str(path))
+
+
+def _say_all(lines: Iterable[str], stream: TextIO) -> None:
+    for line in lines:
+        say(line, stream)
 
 
 def _failures_text(summary: RunSummary) -> str:
@@ -878,12 +894,14 @@ def _failures_text(summary: RunSummary) -> str:
 @click.option(
     "--name", help="Name of the model or system, and so of the run that --run makes; default: the file's name."
 )
+@_page_option
 @_json_option
 def score(
     file: Path,
     output: Path | None,
     run_root: Path | None,
     name: str | None,
+    page: bool,
     as_json: bool,
     **how: Any,
 ) -> int:
@@ -899,22 +917,22 @@ def score(
     lines_to = output if output is not None or as_json else Path("-")
     scored = score_file(file, config, lines_to)
     for line in bad_row_lines(scored.bad_rows):
-        click.echo(line, err=True)
+        say(line, sys.stderr)
     if scored.nothing_scored:
         found = file_shape(file) or "the reasons stand above" if scored.rows else "the file has no rows"
-        click.echo(f"error: no row of {file} can be scored: {found}", err=True)
+        say(f"error: no row of {file} can be scored: {found}", sys.stderr)
         return ExitCode.INCOMPLETE
     if scored.repeated:
-        click.echo(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", err=True)
+        say(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", sys.stderr)
     _show_reasons(scored.summary.tasks)
     folder = None
     if run_root is not None:
-        folder, _ = save_predictions_run(
-            run_root, scored.rows, config, source, now=datetime.now(UTC), write_page=_write_page
-        )
+        folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))
+        if page:
+            _write_page(folder)
     _show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
     if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
-        click.echo("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", err=True)
+        say("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", sys.stderr)
     _warn(scored.summary)
     return ExitCode.OK
 
@@ -922,7 +940,7 @@ def score(
 def _warn(summary: RunSummary) -> None:
     """Say what one must know before believing the numbers: boxes that fit another reading, texts that are all alike."""
     for warning in summary.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", sys.stderr)
 
 
 def _show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
@@ -932,23 +950,21 @@ def _show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
         for metric, reason in summary.reasons.items():
             metrics.setdefault(reason, []).append(metric)
         for reason, names in metrics.items():
-            click.echo(f"{task}: no {', '.join(names)}: {reason}", err=True)
+            say(f"{task}: no {', '.join(names)}: {reason}", sys.stderr)
 
 
 def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
     """Print a summary without costs."""
-    import json
-
     from reports.terminal import run_table, write
 
     if as_json:
         found = summary.to_json()
-        click.echo(json.dumps({**found, "run": str(run)} if run is not None else found, indent=2))
+        say_json({**found, "run": str(run)} if run is not None else found, sys.stdout)
         return
     stream = sys.stdout if table_to_stdout else sys.stderr
     write(run_table(list(summary.tasks.values()), {}, f"{title} · protocol {summary.config.protocol}"), stream)
     if run is not None:
-        click.echo(f"run: {run}", err=not table_to_stdout)
+        say(f"run: {run}", stream)
         _name_page(run, to_stderr=not table_to_stdout)
 
 
@@ -956,9 +972,10 @@ def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | 
 @click.argument("run_name", metavar="RUN")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
 @click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the run's own.")
+@_page_option
 @_lookup_option
 @_json_option
-def rescore(run_name: str, protocol: str | None, box_frame: str | None, out: Path, as_json: bool) -> int:
+def rescore(run_name: str, protocol: str | None, box_frame: str | None, page: bool, out: Path, as_json: bool) -> int:
     """Score a run's stored raw texts again, beside the old scores."""
     from harness.rescore import rescore_run
     from harness.run_lookup import find_run
@@ -970,16 +987,9 @@ def rescore(run_name: str, protocol: str | None, box_frame: str | None, out: Pat
     _show_reasons(summary.tasks)
     _show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
     _warn(summary)
-    _renew_page(run_folder)
+    if page:
+        _write_page(run_folder)
     return ExitCode.OK
-
-
-def _renew_page(run_folder: Path) -> None:
-    """Make a finished run's page anew, so that it also shows its later scores."""
-    from harness.run_store import add_file, load_run
-    from reports.run_page import PAGE_NAME, stored_run_page
-
-    add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
 
 
 # --- verbs: training data -----------------------------------------------------------------------------------------
@@ -1028,15 +1038,16 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
     rows cannot be used, or boxes seem to be in another frame.
     """
-    import json
-
     from training.data_build import check_sources
-    from training.data_check import check_text
+    from training.data_check import check_lines
 
     specs, benchmarks = _data_sources(options)
     with _row_progress("rows checked") as on_row:
         check = check_sources(specs, benchmarks, named_rows=rows, on_row=on_row)
-    click.echo(json.dumps(check.as_json(), indent=2) if as_json else check_text(check))
+    if as_json:
+        say_json(check.as_json(), sys.stdout)
+    else:
+        _say_all(check_lines(check), sys.stdout)
     return ExitCode.USAGE if check.faulty or check.suspect else ExitCode.OK
 
 
@@ -1047,23 +1058,26 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
 @click.option("--drop-duplicates", is_flag=True, help="Leave out rows whose image and question came before.")
 def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: bool, **options: Any) -> int:
     """Write the parquet file that training reads, from checked rows of any sources."""
-    import json
     from dataclasses import asdict
 
-    from training.data_build import build_examples
-    from training.data_check import check_text
+    from training.data_build import FaultyDataError, build_examples
+    from training.data_check import check_lines
 
     specs, benchmarks = _data_sources(options)
-    with _row_progress("rows read") as on_row:
-        built = build_examples(
-            specs, output, benchmarks, drop_faulty=drop_faulty, drop_duplicates=drop_duplicates, on_row=on_row
-        )
+    try:
+        with _row_progress("rows read") as on_row:
+            built = build_examples(
+                specs, output, benchmarks, drop_faulty=drop_faulty, drop_duplicates=drop_duplicates, on_row=on_row
+            )
+    except FaultyDataError as fault:
+        _say_all(check_lines(fault.check), sys.stderr)
+        raise
     if as_json:
         facts = {"file": str(built.path), **asdict(built.facts)}
-        click.echo(json.dumps({**built.check.as_json(), "built": facts}, indent=2))
+        say_json({**built.check.as_json(), "built": facts}, sys.stdout)
     else:
-        click.echo(check_text(built.check))
-        click.echo(f"{built.path}: {built.facts.rows} examples, data hash {built.facts.data_hash}")
+        _say_all(check_lines(built.check), sys.stdout)
+        say(f"{built.path}: {built.facts.rows} examples, data hash {built.facts.data_hash}", sys.stdout)
     return ExitCode.OK
 
 
@@ -1146,14 +1160,14 @@ def compare(
         from reports.comparison_page import PageOptions, write_comparison_page
 
         page = write_comparison_page(comparison, output, PageOptions(pictures=images, bundle=bundle))
-        click.echo(f"page: {page}", err=True)
+        say(f"page: {page}", sys.stderr)
         _say_how_to_view(output)
     if markdown is not None:
         _write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
     if as_json:
         from harness.comparison_json import comparison_to_json
 
-        _print_json(comparison_to_json(comparison))
+        say_json(comparison_to_json(comparison), sys.stdout)
     else:
         _show_comparison(comparison)
     compared = all(any(b.headline.difference for b in pair.benchmarks) for pair in comparison.pairs)
@@ -1218,11 +1232,11 @@ def gate(
     if as_json:
         from harness.comparison_json import verdict_to_json
 
-        _print_json(verdict_to_json(verdict))
+        say_json(verdict_to_json(verdict), sys.stdout)
     elif output_format == "github":
         from reports.github import verdict_annotations
 
-        click.echo("\n".join(verdict_annotations(verdict)))
+        say_commands(verdict_annotations(verdict), sys.stdout)
     else:
         _show_verdict(verdict)
     return ExitCode.OK if exit_zero else verdict.exit_code
@@ -1256,18 +1270,12 @@ def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed, on_shared=True)
     found = measure_noise(comparison)
     if as_json:
-        _print_json(noise_to_json(comparison, found))
+        say_json(noise_to_json(comparison, found), sys.stdout)
     else:
         write(noise_table(found.tasks), sys.stdout)
         for note in found.notes:
             write_line(f"note: {note}", sys.stdout)
     return ExitCode.OK
-
-
-def _print_json(found: Mapping[str, Any]) -> None:
-    import json
-
-    click.echo(json.dumps(found, indent=2, allow_nan=False))
 
 
 def _write_file(path: Path, content: bytes) -> None:
@@ -1304,18 +1312,17 @@ def leaderboard(
     from harness.run_lookup import find_run
     from reports.leaderboard import leaderboard_json, rank_board, read_leaderboard
     from reports.leaderboard_page import write_leaderboard
-    from reports.terminal import printable
 
     board = rank_board(
         read_leaderboard([find_run(name, out) for name in run_names], allow_partial=allow_partial), seed=seed
     )
     page = write_leaderboard(board, output, pictures=images)
     for name, reason in board.barred:
-        click.echo(printable(f"left out: {name}: {reason}"), err=True)
+        say(f"left out: {name}: {reason}", sys.stderr)
     if as_json:
-        _print_json(leaderboard_json(board))
+        say_json(leaderboard_json(board), sys.stdout)
     else:
-        click.echo(str(page))
+        say(str(page), sys.stdout)
     _say_how_to_view(output)
     return ExitCode.OK
 
@@ -1340,13 +1347,13 @@ def view(name: str, port: int | None, no_browser: bool, out: Path) -> int:
     page = page_of(find_run(name, out))
     served = no_browser or port is not None
     if not served and open_in_browser(page.resolve().as_uri(), os.environ):
-        click.echo(str(page))
+        say(str(page), sys.stdout)
         return ExitCode.OK
     with PageServer(site_of(page), port or 0) as server:
         try:
             _serve(server, page, browser=not no_browser)
         except KeyboardInterrupt:
-            click.echo("ended", err=True)
+            say("ended", sys.stderr)
     return ExitCode.OK
 
 
@@ -1354,13 +1361,12 @@ def _serve(server: PageServer, page: Path, *, browser: bool) -> None:
     """Give a page until Ctrl-C."""
     from reports.view import open_in_browser
 
-    click.echo(server.address)
-    click.echo(
+    say(server.address, sys.stdout)
+    say(
         f"serving {page} to this machine until Ctrl-C; from another one first: "
         f"ssh -L {server.server_port}:127.0.0.1:{server.server_port} HOST",
-        err=True,
+        sys.stderr,
     )
-    sys.stdout.flush()
     if browser:
         open_in_browser(server.address, os.environ)
     server.serve_forever()
@@ -1378,14 +1384,12 @@ def tasks() -> None:
 @_json_option
 def tasks_list(as_json: bool) -> int:
     """List tasks and groups."""
-    import json
-
     from reports.terminal import write_line
     from tasks.catalog import BENCHMARKS, GROUPS
 
     if as_json:
         found = {name: {"title": item.title, "headline": item.headline} for name, item in BENCHMARKS.items()}
-        click.echo(json.dumps({"schema": 1, "tasks": found, "groups": dict(GROUPS)}, indent=2))
+        say_json({"schema": 1, "tasks": found, "groups": dict(GROUPS)}, sys.stdout)
         return ExitCode.OK
     width = max(len(name) for name in [*BENCHMARKS, *GROUPS])
     for name, item in BENCHMARKS.items():
@@ -1402,7 +1406,7 @@ def tasks_show(name: str) -> int:
     from tasks.catalog import resolve_tasks
 
     for item in resolve_tasks(name):
-        click.echo(f"{item.name}: {item.title}")
+        say(f"{item.name}: {item.title}", sys.stdout)
         place = (
             f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})" if item.hub_path else "embedded"
         )
@@ -1422,7 +1426,7 @@ def tasks_show(name: str) -> int:
         }
         for key, value in facts.items():
             if value:
-                click.echo(f"  {key:<15} {value}")
+                say(f"  {key:<15} {value}", sys.stdout)
     return ExitCode.OK
 
 
@@ -1431,7 +1435,7 @@ def tasks_path() -> int:
     """Print the folder of the tasks' YAML files, for the --include_path of plain lmms-eval."""
     from tasks.benchmark import TASKS_DIR
 
-    click.echo(str(TASKS_DIR))
+    say(str(TASKS_DIR), sys.stdout)
     return ExitCode.OK
 
 
@@ -1445,8 +1449,6 @@ def tasks_path() -> int:
 @_json_option
 def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> int:
     """Print what a model is sent for one sample, turn by turn; its chat template is still to come."""
-    import json
-
     from tasks.ask import AskSpec, asked_turns
     from tasks.prompts import given_words, wording
     from tasks.run import parse_dataset_overrides
@@ -1459,11 +1461,12 @@ def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> i
     )
     turns = asked_turns(AskSpec(name, row, words, options["data_dir"], parse_dataset_overrides(options["datasets"])))
     if as_json:
-        click.echo(json.dumps({"schema": 1, **turns}, indent=2))
+        say_json({"schema": 1, **turns}, sys.stdout)
         return ExitCode.OK
-    click.echo(f"{turns['task']} {turns['id']}", err=True)
+    say(f"{turns['task']} {turns['id']}", sys.stderr)
     for turn in turns["turns"]:
-        click.echo(f"[{turn['role']}]\n{turn['text']}")
+        say(f"[{turn['role']}]", sys.stdout)
+        say_paragraphs(turn["text"], sys.stdout)
     return ExitCode.OK
 
 
@@ -1475,7 +1478,6 @@ def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> i
 @_json_option
 def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool) -> int:
     """Check the data of tasks: columns, counts, images, pairs; say what is missing."""
-    import json
     from dataclasses import asdict
 
     from tasks.catalog import resolve_tasks
@@ -1486,16 +1488,16 @@ def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], a
     images = {"images": None} if all_images else {}
     reports = [verify_task_data(item, data_dir, overrides.get(item.name), **images) for item in resolve_tasks(names)]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "tasks": [asdict(report) for report in reports]}, indent=2))
+        say_json({"schema": 1, "tasks": [asdict(report) for report in reports]}, sys.stdout)
     else:
         for report in reports:
             expected = "" if report.rows_expected in (None, report.rows) else f" of {report.rows_expected}"
             state = "ok" if report.ok else "NOT OK"
-            click.echo(f"{report.task}: {state}, {report.rows}{expected} rows, {report.source or 'no data'}")
+            say(f"{report.task}: {state}, {report.rows}{expected} rows, {report.source or 'no data'}", sys.stdout)
             for text in report.faults:
-                click.echo(f"  fault: {text}")
+                say(f"  fault: {text}", sys.stdout)
             for text in report.warnings:
-                click.echo(f"  warning: {text}")
+                say(f"  warning: {text}", sys.stdout)
     return ExitCode.OK if all(report.ok for report in reports) else ExitCode.USAGE
 
 
@@ -1525,11 +1527,11 @@ def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool)
         raise ConfigError(f"there is no folder {folder}; runs lie in runs/ unless --out named another one")
     found = listed_runs(place)
     if as_json:
-        _print_json(runs_json(found))
+        say_json(runs_json(found), sys.stdout)
     elif found:
         write(runs_table(found), sys.stdout)
     else:
-        click.echo(f"no runs in {place}", err=True)
+        say(f"no runs in {place}", sys.stderr)
     return ExitCode.OK
 
 
@@ -1539,8 +1541,6 @@ def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool)
 @_json_option
 def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     """Show a run's manifest and scores."""
-    import json
-
     from harness.manifest import manifest_to_json
     from harness.rescore import config_of
     from harness.run_lookup import find_run
@@ -1551,14 +1551,14 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     stored = load_run(run_folder)
     manifest = manifest_to_json(stored.manifest)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "manifest": manifest, "scores": stored.scores}, indent=2))
+        say_json({"schema": 1, "manifest": manifest, "scores": stored.scores}, sys.stdout)
         return ExitCode.OK
     for key in ("status", "created_utc", "finished_utc", "model", "model_type", "weights_hash", "box_frame", "partial"):
-        click.echo(f"{key:<13} {manifest[key]}")
+        say(f"{key:<13} {manifest[key]}", sys.stdout)
     summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
     _show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
     for reason, count in list(summary.failures.items())[:_SHOWN_FAILURES]:
-        click.echo(f"{count} without an answer: {reason}")
+        say(f"{count} without an answer: {reason}", sys.stdout)
     return ExitCode.OK
 
 
@@ -1568,10 +1568,11 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
 def runs_page(run_name: str, out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
     from harness.run_lookup import find_run
+    from reports.run_page import renew_page
 
     run_folder = find_run(run_name, out)
-    _renew_page(run_folder)
-    click.echo(str(run_folder / "index.html"))
+    renew_page(run_folder)
+    say(str(run_folder / "index.html"), sys.stdout)
     return ExitCode.OK
 
 
@@ -1586,9 +1587,9 @@ def runs_verify(run_name: str, out: Path) -> int:
     run_folder = find_run(run_name, out)
     problems = verify_run(run_folder)
     for problem in problems:
-        click.echo(problem)
+        say(problem, sys.stdout)
     if not problems:
-        click.echo(f"{run_folder}: ok")
+        say(f"{run_folder}: ok", sys.stdout)
     return ExitCode.INCOMPLETE if problems else ExitCode.OK
 
 
@@ -1613,19 +1614,18 @@ def doctor(
 ) -> int:
     """Check imports, versions, device, disk and data before a run. Exits with 2 where `run` would fail."""
     _quiet_libraries(debug=ctx.obj["debug"])
-    import json
     from dataclasses import asdict
 
     from tasks.doctor import DoctorSpec, diagnose
 
     found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url), _TRAIN_PARTS))
     if as_json:
-        click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in found]}, indent=2))
+        say_json({"schema": 1, "checks": [asdict(check) for check in found]}, sys.stdout)
     else:
         for check in found:
-            click.echo(f"{check.state:<5} {check.name}: {check.found}")
+            say(f"{check.state:<5} {check.name}: {check.found}", sys.stdout)
             if check.mend:
-                click.echo(f"      mend: {check.mend}")
+                say(f"      mend: {check.mend}", sys.stdout)
     return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
 
 
@@ -1679,8 +1679,6 @@ def _train(
     as_json: bool,
 ) -> int:
     """Read the settings, then plan, launch or train."""
-    import json
-
     from harness.installation import require_imports
     from training.settings import merge_tables, read_toml, train_settings
 
@@ -1704,7 +1702,7 @@ def _train(
         check_inputs(settings)
         plan = plan_launch(settings, file, machine)
         if plan.memory.fits is False:
-            click.echo("\n".join(["warning: the memory may not do.", *plan.memory.lines]), err=True)
+            _say_all(["warning: the memory may not do.", *plan.memory.lines], sys.stderr)
         if PROFILES[settings.profile].launch is not None:
             write_launch_file(plan, settings)
             return launch(plan)
@@ -1716,7 +1714,10 @@ def _train(
     with RunProgress(sys.stderr) as progress:
         trained = train_stage(settings, _train_environment(progress))
     facts = {"checkpoint": str(trained.folder), "steps": trained.manifest.steps, "reused": trained.reused}
-    click.echo(json.dumps({"schema": 1, **facts}) if as_json else f"checkpoint: {trained.folder}")
+    if as_json:
+        say_json({"schema": 1, **facts}, sys.stdout, indent=None)
+    else:
+        say(f"checkpoint: {trained.folder}", sys.stdout)
     return ExitCode.OK
 
 
@@ -1726,15 +1727,15 @@ def _show_launch(plan: Any, *, as_json: bool) -> None:
     import shlex
 
     if as_json:
-        click.echo(json.dumps(plan.to_json(), indent=2))
+        say_json(plan.to_json(), sys.stdout)
         return
     variables = [f"{name}={value}" for name, value in plan.environment.items()]
-    click.echo(" ".join([*variables, shlex.join(plan.command)]))
+    say(" ".join([*variables, shlex.join(plan.command)]), sys.stdout)
     for line in (*plan.algebra, *plan.memory.lines, *plan.notes):
-        click.echo(line)
+        say(line, sys.stdout)
     for title, table in (("accelerate", plan.accelerate), ("TRL", plan.arguments)):
         if table is not None:
-            click.echo(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}")
+            say_paragraphs(f"{title}: {json.dumps(dict(table), indent=2, sort_keys=True)}", sys.stdout)
 
 
 def _train_environment(progress: RunProgress | None) -> Any:
@@ -1784,23 +1785,22 @@ def _require_loop_imports(verb: str) -> None:
 
 def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
     """Print what a loop would do."""
-    import json
-
     from training.loop_dry_run import outlook
     from training.machine import this_machine
 
     found = outlook(settings, this_machine(gpu_gib))
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        say_json(found.to_json(), sys.stdout)
         return
     for heading, *facts in found.steps:
-        click.echo("\n".join([heading, *(f"    {fact}" for fact in facts)]))
+        _say_all([heading, *(f"    {fact}" for fact in facts)], sys.stdout)
     for note in found.notes:
-        click.echo(note)
+        say(note, sys.stdout)
 
 
 def _run_loop(settings: Any, *, as_json: bool) -> int:
     """Run a loop and print its comparison."""
+    import json
     from dataclasses import replace
 
     from harness.interruption import Interruption
@@ -1828,11 +1828,11 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
         environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
         result = run_loop(settings, environment)
     if as_json:
-        click.echo(result.comparison.to_bytes().decode("ascii"), nl=False)
+        say_json(json.loads(result.comparison.to_bytes()), sys.stdout, indent=1)
         return ExitCode.OK
     for title, rows in result.tables():
         write(loop_table(title, rows), sys.stdout)
-    click.echo(f"loop: {result.folder} (page: {result.folder / 'index.html'})")
+    say(f"loop: {result.folder} (page: {result.folder / 'index.html'})", sys.stdout)
     _say_how_to_view(result.folder)
     return ExitCode.OK
 
@@ -1912,7 +1912,6 @@ def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> 
 def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **options: Any) -> int:
     """Measure a checkpoint's policy-gradient noise under different rewards, on the same frozen rollouts."""
     _quiet_libraries(debug=ctx.obj["debug"])
-    import json
 
     from harness.installation import require_imports
     from reports.probe_table import probe_lines, probe_table
@@ -1930,13 +1929,13 @@ def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **option
         probe = run_probe(spec, packages=package_versions(), listener=progress)
     found = probe_to_json(probe)
     for warning in probe.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", sys.stderr)
     if as_json:
-        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        say_json(found, sys.stdout)
         return ExitCode.OK
     write(probe_table(found), sys.stdout)
     for line in probe_lines(found):
-        click.echo(line)
+        say(line, sys.stdout)
     return ExitCode.OK
 
 

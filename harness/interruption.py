@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -83,4 +82,5 @@ class Interruption:
 
 def _tell(message: bytes) -> None:
     """Write to the terminal, and give it its cursor back, which a progress bar hides."""
-    os.write(2, message + (_SHOW_CURSOR if sys.stderr.isatty() else b""))
+    with suppress(OSError):  # whoever closed stderr wants to hear nothing
+        os.write(2, message + (_SHOW_CURSOR if os.isatty(2) else b""))

@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from harness.errors import ConfigError, IncompleteError
 from harness.journal import StoreError, read_records
@@ -23,9 +22,6 @@ from harness.run_store import StoredRun, add_scores, move_run, open_run
 from harness.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Protocol, Record, ScoreConfig
-
-PageWriter: TypeAlias = Callable[[Path, Manifest, RunSummary], None]
-"""Puts a page into the folder of a run that is about to be published; handed in, as the harness knows no pages."""
 
 
 def config_of(manifest: Manifest, protocol: Protocol | None = None, box_frame: BoxFrame | None = None) -> ScoreConfig:
@@ -93,7 +89,6 @@ def save_predictions_run(
     source: PredictionSource,
     *,
     now: datetime,
-    write_page: PageWriter | None = None,
 ) -> tuple[Path, RunSummary]:
     """Make a finished run of scored predictions, marked "predictions only"; rows of no known task are left out of it.
 
@@ -145,8 +140,6 @@ def save_predictions_run(
             seen[key] += 1
         run.journal.sync()
         summary = summarise_records(read_records(run.journal.path), config)
-        if write_page is not None:
-            write_page(run.folder, run.manifest, summary)
         folder = move_run(run.publish(summary.to_json(), now=now, warnings=summary.warnings), root)
     return folder, summary
 

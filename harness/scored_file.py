@@ -113,7 +113,9 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
         for row in score_lines(source, config):
             rows.append(row)
             if sink is not None:
-                sink.write(json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
+                line = json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False)
+                # in a CI job's log `##[name]` is a command, wherever it stands; JSON can write it so that it is none
+                sink.write(line.replace("##", r"\u0023#") + "\n")
             key = (str(row.task), str(row.row_id))
             if row.prediction is None:
                 if row.task in ANSWER_RULES:

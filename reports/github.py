@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.gate import Verdict
 from reports.verdict_text import cut, sentence_of
-from reports.visible import visible
+from reports.visible import one_line
 
 _LEVELS = {"regression": "error", "incomparable": "error", "inconclusive": "warning", "ok": "notice"}
 _MOST_CHARACTERS = 1000
@@ -31,8 +31,8 @@ def _command(level: str, title: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    shown = visible(cut(text, _MOST_CHARACTERS))
-    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    # with its line breaks shown as codes, nothing but the percent sign is left to escape
+    return one_line(cut(text, _MOST_CHARACTERS)).replace("%", "%25")
 
 
 def _property(text: str) -> str:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from harness.gate import BenchmarkVerdict, Verdict
 from reports.verdict_text import cut, sentence_of
-from reports.visible import visible
+from reports.visible import one_line
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST_CHARACTERS = 1000
@@ -107,5 +107,5 @@ def _properties(benchmark: BenchmarkVerdict, verdict: Verdict) -> dict[str, str]
 
 
 def xml_text(text: str) -> str:
-    """Return a text that XML can hold: invisible characters shown, illegal ones removed, cut."""
-    return _ILLEGAL.sub("", visible(cut(text, _MOST_CHARACTERS)))
+    """Return one line that XML can hold: invisible characters shown, illegal ones removed, cut."""
+    return _ILLEGAL.sub("", one_line(cut(text, _MOST_CHARACTERS)))

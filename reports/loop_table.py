@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.terminal import Column, TextTable, printable
+from reports.terminal import Column, TextTable
+from reports.visible import one_line
 
 _COLUMNS = (
     Column("decoding"),
@@ -25,15 +26,15 @@ def loop_table(title: str, rows: Sequence[Mapping[str, Any]]) -> TextTable:
         title: Names the two runs.
         rows: Rows of `comparison.json`; none gives a table without lines.
     """
-    return TextTable(_COLUMNS, tuple(_cells(row) for row in rows), printable(title))
+    return TextTable(_COLUMNS, tuple(_cells(row) for row in rows), one_line(title))
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     low, high = row["ci_low"], row["ci_high"]
     ends = "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
     return (
-        printable(row["decoding"]),
-        printable(row["metric"]),
+        one_line(row["decoding"]),
+        one_line(row["metric"]),
         f"{100 * row['a_value']:.1f}",
         f"{100 * row['b_value']:.1f}",
         f"{100 * row['delta']:+.1f}{ends}",

@@ -29,16 +29,24 @@ MOST_BYTES = 60_000
 """A comment on GitHub holds 65,536 characters; what is longer is cut at a line, with a note."""
 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>()#!|~&$^=:]")
+
+# What becomes a link with no mark of Markdown, on GitHub and in programs that show its mails: `www.` and bare domains,
+# addresses, mentions and mail, issues as `#1` and `GH-1`. An entity would be taken for the same once it is decoded.
+_LINKS_ITSELF = re.compile(
+    r"(?<=\bwww)\.|(?<=[\w-])\.(?=[^\W\d_]{2})|:(?=//)|@|#(?=\d)|(?<=\bgh)-(?=\d)", re.IGNORECASE
+)
+_LOOK_ALIKES = {".": "․", ":": "：", "@": "＠", "#": "＃", "-": "‑"}
 _ROOM_FOR_NOTE = 200
 
 
 def neutral(text: str, most: int = MOST_NAME_CHARACTERS) -> str:
     """Return a text that Markdown shows as it is: on one line, cut, with every active character as an entity.
 
-    `@` becomes its full-width form: an entity would still be taken for a mention once it is decoded.
+    A character that would make a live link gets a look-alike: the dot of `www.example.org`, the `@` of a mention.
     """
     line = " ".join(visible(cut(text, most)).split())
-    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", line).replace("@", "＠")
+    inert = _LINKS_ITSELF.sub(lambda found: _LOOK_ALIKES[found[0]], line)
+    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", inert)
 
 
 def verdict_markdown(verdict: Verdict, comparison: Comparison) -> str:

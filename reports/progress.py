@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.values import Record
+from reports.printing import line_of, say
 
 LINE_EVERY_S = 30.0
 """Off a terminal, so often at most."""
@@ -126,7 +127,7 @@ class RunProgress:
             self._live.stop()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        yield Text(self.line(options.max_width), no_wrap=True, overflow="crop")
+        yield Text(line_of(self.line(options.max_width)), no_wrap=True, overflow="crop")
 
     def line(self, width: int) -> str:
         """Return what a terminal of so many columns shows; empty when nothing is under way."""
@@ -142,10 +143,9 @@ class RunProgress:
         lands inside the bar.
         """
         if self._has_bar:
-            self._live.console.print(Text(text))
+            self._live.console.print(Text(line_of(text)))
         else:
-            self._stream.write(text + "\n")
-            self._stream.flush()
+            say(text, self._stream)
 
     # --- of a loop ----------------------------------------------------------------------------------------------
 

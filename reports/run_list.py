@@ -19,7 +19,8 @@ from harness.summary import Metric
 from harness.values import Json
 from reports.number_text import DASH, count
 from reports.stored_scores import StoredTask, stored_tasks
-from reports.terminal import Column, TextTable, folded, metric_text, printable
+from reports.terminal import Column, TextTable, folded, metric_text
+from reports.visible import one_line
 
 RUNS_SCHEMA = 1
 """Version of the object of `runs list --json`."""
@@ -115,19 +116,19 @@ def runs_table(runs: Sequence[ListedRun]) -> TextTable:
 
 def _cells(run: ListedRun) -> tuple[str, ...]:
     manifest = run.manifest
-    name = printable(called(run.path.name))
+    name = one_line(called(run.path.name))
     state = "\n".join(line for text in (run.state, *run.marks) for line in folded(text, _STATE_WIDTH))
     if manifest is None:
-        return (name, state, *[DASH] * 5, printable(run.problem or DASH))
+        return (name, state, *[DASH] * 5, one_line(run.problem or DASH))
     return (
-        "\n".join((name, printable(manifest.created_utc[:16].replace("T", " ")))),
+        "\n".join((name, one_line(manifest.created_utc[:16].replace("T", " ")))),
         state,
         "\n".join(_score_text(task, stored) for task, stored in run.tasks.items()) or DASH,
         "\n".join(filter(None, (_samples_text(manifest), run.decoding))),
         manifest.format,
         manifest.protocol,
-        printable(manifest.model) if manifest.name else DASH,  # else the run is called after it
-        printable(run.problem or DASH),
+        one_line(manifest.model) if manifest.name else DASH,  # else the run is called after it
+        one_line(run.problem or DASH),
     )
 
 
@@ -135,7 +136,7 @@ def _score_text(name: str, task: StoredTask) -> str:
     """Return a benchmark's headline; the metric is named where it is not accuracy."""
     value = metric_text(task.headline, Metric(task.metric.value, None, None, task.metric.n))
     metric = "" if task.headline == "accuracy" else f" {task.headline}"
-    return printable(f"{name}{metric} {value}")
+    return one_line(f"{name}{metric} {value}")
 
 
 def _samples_text(manifest: Manifest) -> str:

@@ -6,7 +6,7 @@ the records before the run is published, so that it is in the run's checksums; a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -15,11 +15,9 @@ import numpy as np
 from markupsafe import Markup
 
 from harness.comparison import FAULT_BITS, SampleSide, SampleTable
-from harness.journal import read_records
 from harness.manifest import Manifest
 from harness.rescore import config_of
-from harness.run_files import RunFiles
-from harness.run_store import JOURNAL_NAME, MEDIA_NAME, StoredRun, write_atomically
+from harness.run_store import MEDIA_NAME, StoredRun, add_file, load_run
 from harness.run_summary import RunSummariser, RunSummary
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
 from harness.values import Fault, Json, Protocol, Record
@@ -125,28 +123,6 @@ class RunPage:
     """Which pictures there are."""
 
 
-def run_page(
-    folder: Path,
-    manifest: Manifest,
-    summary: RunSummary,
-    records: Iterable[Record],
-    rescored: Mapping[Protocol, Mapping[str, Json]] | None = None,
-) -> bytes:
-    """Return the page of a run that is not published yet.
-
-    Args:
-        folder: The run's folder; only `media/` is looked into.
-        manifest: What the run is.
-        summary: Its scores.
-        records: Its records with the same scores; read once. Further repeats are passed over.
-        rescored: `scores.json` objects of later rescores by protocol.
-    """
-    gathered = _Gathered()
-    for record in records:
-        gathered.add(record)
-    return _page_of(PictureBook([RunFiles(folder, None)], None), manifest, summary, gathered, rescored or {})
-
-
 def _page_of(
     pictures: PictureBook,
     manifest: Manifest,
@@ -183,15 +159,14 @@ def _page_of(
     return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
 
 
-def write_run_page(folder: Path, manifest: Manifest, summary: RunSummary) -> None:
-    """Put the page into the folder of a run that is not published yet; its records are read from the journal.
+def renew_page(run_folder: Path) -> None:
+    """Put the page into a finished run's folder, in place of an older one, with its checksum.
 
     Raises:
-        StoreError: The journal cannot be read.
-        OSError: The disk refuses.
+        IncompleteError: The run is not finished.
+        StoreError: The run cannot be read, or the disk refuses.
     """
-    page = run_page(folder, manifest, summary, read_records(folder / JOURNAL_NAME))
-    write_atomically(folder / PAGE_NAME, page)
+    add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
 
 
 def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> bytes:

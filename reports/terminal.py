@@ -3,8 +3,8 @@
 A table is as wide as its terminal. Where that is too narrow for a row, the columns of least worth are told in lines
 below it, by their headings: no cell is cut off, no number is broken, nothing is left out.
 
-Only here are numbers rounded. Model text never reaches a table; names that come from files are stripped of control
-characters, so that a file cannot write escape sequences to a terminal.
+Only here are numbers rounded. Model text never reaches a table; names that come from files stay on their line, and what
+is invisible in them is shown, before they are measured (reports/printing.py says the rest).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from rich.text import Text
 
 from harness.summary import Metric, TaskSummary
 from reports.number_text import DASH
+from reports.printing import line_of, say
+from reports.visible import one_line
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "mme": ("perception", "cognition", "total"),
@@ -187,8 +189,8 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
         ]
         for place, name in enumerate(HEADLINES.get(summary.task, (summary.headline,))):
             score = metric_text(name, summary.metrics.get(name))
-            rows.append((f"{printable(summary.task)} {name}", score, *(shared if place == 0 else [""] * len(shared))))
-    return TextTable(columns, tuple(rows), printable(title))
+            rows.append((f"{one_line(summary.task)} {name}", score, *(shared if place == 0 else [""] * len(shared))))
+    return TextTable(columns, tuple(rows), one_line(title))
 
 
 def metric_text(name: str, metric: Metric | None) -> str:
@@ -232,25 +234,21 @@ def plain_table(
         worths: Worth by place, for columns that stay in a row longer than others; those from left to right follow.
     """
     worths = worths or {}
-    columns = tuple(Column(printable(text), worth=worths.get(place, -place)) for place, text in enumerate(headings))
-    return TextTable(columns, tuple(tuple(printable(cell) for cell in row) for row in rows))
+    columns = tuple(Column(one_line(text), worth=worths.get(place, -place)) for place, text in enumerate(headings))
+    return TextTable(columns, tuple(tuple(one_line(cell) for cell in row) for row in rows))
 
 
 def write(table: TextTable, stream: TextIO) -> None:
     """Write a table to a stream, as wide as its terminal; for 80 columns where there is none, as in a pipe."""
     console = Console(file=stream, width=None if stream.isatty() else _NARROW)
     head, body = table.head_and_body(console.width)
-    for line in [*(Text(line, style="bold") for line in head), *map(Text, body)]:
-        console.print(line, no_wrap=True, overflow="ignore", crop=False)
+    for place, line in enumerate([*head, *body]):
+        text = Text(line_of(line), style="bold" if place < len(head) else "")
+        console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
 
 def write_line(text: str, stream: TextIO) -> None:
     """Write an untrusted sentence, on a terminal broken at blanks; in a pipe it stays one line."""
-    shown = printable(text)
-    lines = folded(shown, Console(file=stream).width) if stream.isatty() else [shown]
-    stream.write("".join(f"{line}\n" for line in lines))
-
-
-def printable(text: str) -> str:
-    r"""Return the text with control characters shown as `\xNN`, so that it cannot steer a terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    shown = one_line(text)
+    for line in folded(shown, Console(file=stream).width) if stream.isatty() else [shown]:
+        say(line, stream)

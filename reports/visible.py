@@ -10,8 +10,8 @@ import re
 
 # U+FFFE and U+FFFF are no characters: XML forbids them, and the renderer of the charts ends the process on one.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\ufffe\uffff"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 MAX_CELL_CHARACTERS = 32_000
 """Spreadsheets hold 32,767 characters in a cell; a longer text is cut."""
@@ -27,8 +27,18 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(_code, text) if _INVISIBLE.search(text) else text
 
 
+def one_line(text: str) -> str:
+    """Return the text as one line: as `visible` shows it, with newlines and tabs as codes too."""
+    return visible(text).replace("\n", code_of("\n")).replace("\t", code_of("\t"))
+
+
+def code_of(character: str) -> str:
+    """Return how a character that must not take effect is shown, such as `⟦U+202E⟧`."""
+    return f"⟦U+{ord(character):04X}⟧"
+
+
 def _code(found: re.Match[str]) -> str:
-    return f"⟦U+{ord(found[0]):04X}⟧"
+    return code_of(found[0])
 
 
 def csv_cell(value: str | float | None) -> str | float:

@@ -40,7 +40,7 @@ from harness.journal import read_records
 from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.peer_names import task_hint
-from harness.rescore import PageWriter, config_of
+from harness.rescore import config_of
 from harness.run_files import DamagedRunError
 from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
@@ -186,8 +186,8 @@ class RunEnvironment:
     """Every key that is known, to be cut out of what servers reply."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
-    write_page: PageWriter | None = None
-    """Puts the run's page into its folder before it is published; None for no page."""
+    write_page: Callable[[Path], None] | None = None
+    """Adds the page to the folder of a published run, and never raises; None for no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,9 +395,9 @@ def _run(
         if spec.judge is None:
             for task, timing in timings.items():
                 check_mean(timing, task, summary.values.get(task, ()))
-        if environment.write_page is not None:
-            environment.write_page(run.folder, run.manifest, summary)
         folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
+    if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
+        environment.write_page(folder)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from harness.journal import read_records
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.run_store import open_run
-from harness.run_summary import RunSummary, summarise_records
+from harness.run_summary import summarise_records
 from harness.score import score
 from harness.thumbnails import write_thumbnail
 from harness.values import Box, Generation, PixelLimits, Record, Sample, ScoreConfig, Size
@@ -122,7 +122,6 @@ def invent_run(
     *,
     text_of: Callable[[Question, Answerer, np.random.Generator], str] = invented_text,
     config: ScoreConfig | None = None,
-    write_page: Callable[[Path, Manifest, RunSummary, Path], None] | None = None,
     **changes: object,
 ) -> Path:
     """Store a finished run of invented answers; `changes` replace fields of its manifest."""
@@ -172,8 +171,6 @@ def invent_run(
                 write_thumbnail(run.media_folder, Image.open(io.BytesIO(question.png)), question.sample.image_sha256)
         run.journal.sync()
         summary = summarise_records(read_records(run.journal.path), config, seed=manifest.seed)
-        if write_page is not None:
-            write_page(run.folder, run.manifest, summary, run.journal.path)
         return run.publish(summary.to_json(), now=NOW)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ConfigError
-from training.data_check import BenchmarkImages, DataCheck, RowChecker, check_text
+from training.data_check import BenchmarkImages, DataCheck, RowChecker
 from training.example import Example
 from training.example_store import DatasetFacts, write_examples
 from training.sources import SourceSpec, load_rows
@@ -116,13 +116,11 @@ def _refuse_faults(check: DataCheck, *, drop_faulty: bool) -> None:
     if check.suspect:
         names = ", ".join(file.file for file in check.suspect)
         raise FaultyDataError(
-            f"{check_text(check)}\nnothing was written: the boxes of {names} seem to be something else than what they "
+            f"nothing was written: the boxes of {names} seem to be something else than what they "
             "are taken for (see above); declare what they are, or correct them",
             check,
         )
     if check.usable == 0:
-        raise FaultyDataError(f"{check_text(check)}\nnothing was written: no row can be used", check)
+        raise FaultyDataError("nothing was written: no row can be used", check)
     if check.faulty and not drop_faulty:
-        raise FaultyDataError(
-            f"{check_text(check)}\nnothing was written: correct the rows, or leave them out with --drop-faulty", check
-        )
+        raise FaultyDataError("nothing was written: correct the rows, or leave them out with --drop-faulty", check)

@@ -265,8 +265,8 @@ def _suspicion(file: _FileSoFar) -> Suspicion | None:
     return file.evidence.suspicion(declared=file.declared is not None)
 
 
-def check_text(check: DataCheck) -> str:
-    """Write the report for a terminal, the faults that drop rows first."""
+def check_lines(check: DataCheck) -> list[str]:
+    """Return the report in lines for a terminal, the faults that drop rows first."""
     lines: list[str] = []
     for file in check.files:
         lines.append(f"{file.file}: {file.rows} rows, {file.usable} usable")
@@ -287,7 +287,7 @@ def check_text(check: DataCheck) -> str:
     )
     if check.suspect:
         lines.append("none of these is built while boxes are suspected: declare what they are, or correct them")
-    return "\n".join(lines)
+    return lines
 
 
 def _meaning(fault: FaultName, file: FileCheck) -> str:

@@ -45,20 +45,22 @@ def hostile() -> list[str]:
 @pytest.fixture(scope="session")
 def runs(invented, tmp_path_factory) -> dict[str, Path]:
     """Three runs of 60 Shapes questions: a base model, a better one, one that is better still; with pages."""
-    from reports.run_page import write_run_page
+    from reports.run_page import renew_page
 
     root = tmp_path_factory.mktemp("runs")
     questions = invented.shapes_questions(60)
     levels = {"base": (0.4, 0.3, 0.15), "sft": (0.7, 0.6, 0.05), "grpo": (0.95, 0.9, 0.0)}
-    return {
+    folders = {
         name: invented.invent_run(
             root,
             invented.Answerer(f"checkpoints/{name}", right=right, near=near, broken=broken, seed=1),
             questions,
-            write_page=lambda folder, manifest, summary, _: write_run_page(folder, manifest, summary),
         )
         for name, (right, near, broken) in levels.items()
     }
+    for folder in folders.values():
+        renew_page(folder)
+    return folders
 
 
 @pytest.fixture(scope="session")

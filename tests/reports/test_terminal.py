@@ -17,7 +17,6 @@ from reports.terminal import (
     TextTable,
     metric_text,
     plain_table,
-    printable,
     run_table,
     share_text,
     write,
@@ -84,7 +83,7 @@ def test_names_from_files_cannot_steer_the_terminal():
 
     assert "\x1b" not in text
     assert "\u202e" not in text
-    assert printable("\x1b[2J") == "\\x1b[2J"
+    assert "⟦U+001B⟧[31mred⟦U+0007⟧⟦U+202E⟧" in text
 
 
 def test_progress_says_a_line_every_thirty_seconds_off_a_terminal():

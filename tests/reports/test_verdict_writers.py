@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -17,7 +18,8 @@ from harness.gate_policy import GatePolicy
 from reports.github import verdict_annotations
 from reports.junit import verdict_junit
 from reports.markdown import MOST_BYTES, comparison_markdown, neutral, verdict_markdown
-from reports.terminal import printable, write
+from reports.printing import line_of
+from reports.terminal import write
 from reports.verdict_text import comparison_table, pair_lines, verdict_lines, verdict_table
 
 ILLEGAL_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -51,7 +53,7 @@ def every_text(verdict: Verdict, comparison) -> dict[str, str]:
         "markdown": verdict_markdown(verdict, comparison) + comparison_markdown(comparison),
         "junit": verdict_junit(verdict).decode("utf-8"),
         "github": "\n".join(verdict_annotations(verdict)),
-        "terminal": stream.getvalue() + "\n".join(printable(line) for line in lines),
+        "terminal": stream.getvalue() + "\n".join(line_of(line) for line in lines),
         "json": json.dumps([verdict_to_json(verdict), comparison_to_json(comparison)], allow_nan=False),
     }
 
@@ -105,6 +107,25 @@ def test_markdown_of_any_text_is_one_line_without_active_characters(hostile_stri
     for text in hostile_strings.values():
         shown = neutral(text)
         assert not re.search(r"[\n\r|`<>@*_\[\]!]", shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("www.beacon.invalid", "www․beacon․invalid"),
+        ("WWW.1and1.com", "WWW․1and1․com"),
+        ("beacon.com/x", "beacon․com/x"),
+        ("почта.рф", "почта․рф"),
+        ("https://10.0.0.1/x", "https：//10.0.0.1/x"),
+        ("a.b@beacon.com", "a.b＠beacon․com"),
+        ("@octocat", "＠octocat"),
+        ("#12, owner/repo#12", "＃12, owner/repo＃12"),
+        ("GH-7 gh-7", "GH‑7 gh‑7"),
+        ("Qwen2.5-VL v0.1.2 is 3.5 % better. It has 1,000.", "Qwen2.5-VL v0.1.2 is 3.5 % better. It has 1,000."),
+    ],
+)
+def test_nothing_in_markdown_becomes_a_link_by_itself(text, shown):
+    assert shown == html.unescape(neutral(text))
 
 
 def test_markdown_stays_below_its_limit_and_closes_what_it_opens(make_run):

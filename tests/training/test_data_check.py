@@ -7,7 +7,7 @@ import pytest
 from harness.errors import ConfigError
 from tasks.shapes import write_parquet
 from training.data_build import FaultyDataError, build_examples, check_sources
-from training.data_check import BenchmarkImages, RowChecker, benchmark_images, check_text
+from training.data_check import BenchmarkImages, RowChecker, benchmark_images, check_lines
 from training.example_store import read_examples
 from training.row_faults import RowFault
 from training.shapes_source import LabelNoise, shapes_examples
@@ -76,11 +76,11 @@ def test_the_listing_is_capped_and_the_counts_are_not(tmp_path):
 
     assert [row.row for row in check.files[0].named] == [1, 2, 3]
     assert check.files[0].faults == {"unreadable_row": 1000}
-    assert "and 997 more" in check_text(check)
+    assert "and 997 more" in "\n".join(check_lines(check))
 
 
 def test_the_text_says_what_is_wrong_where_and_what_remains(faulty):
-    text = check_text(check_sources([faulty], named_rows=5))
+    text = "\n".join(check_lines(check_sources([faulty], named_rows=5)))
 
     assert "1 box_inverted (dropped): x1 > x2" in text
     assert "row 2: box 1 is [60, 12, 10, 50]" in text
@@ -138,7 +138,7 @@ def test_images_of_benchmarks_are_kept_out(drawn):
     assert checker.admit(loaded(drawn[0], 1)) is not None
     assert checker.admit(loaded(drawn[1], 2)) is None
     assert checker.report().files[0].named == (RowFault("f", 2, "benchmark_image", "of mmstar", drops=True),)
-    assert "compared with the images of mmstar (1)" in check_text(checker.report())
+    assert "compared with the images of mmstar (1)" in "\n".join(check_lines(checker.report()))
 
 
 def test_images_are_hashed_from_local_benchmark_data(local_data):
@@ -184,9 +184,10 @@ def test_boxes_in_thousandths_are_suspected_of_the_whole_file_and_never_built(vq
     check = check_sources([spec], named_rows=5)
 
     assert check.files[0].suspected_frame == "norm_1000"
-    assert "look like norm_1000" in check_text(check)
-    with pytest.raises(FaultyDataError, match="pass --box-frame norm_1000"):
+    assert "look like norm_1000" in "\n".join(check_lines(check))
+    with pytest.raises(FaultyDataError, match="declare what they are") as refused:
         build_examples([spec], tmp_path / "out.parquet", drop_faulty=True)
+    assert "pass --box-frame norm_1000" in "\n".join(check_lines(refused.value.check))
     built = build_examples([replace(spec, box_frame="norm_1000")], tmp_path / "out.parquet")
     assert built.facts.rows == 12
     assert read_examples(tmp_path / "out.parquet")[0].boxes_image_px == (pytest.approx((1.2, 0.9, 9.6, 7.2)),)
@@ -252,8 +253,9 @@ def test_a_source_without_one_usable_row_is_refused(tmp_path):
 def test_a_half_readable_file_refuses_a_build(vqa_verify, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
 
-    with pytest.raises(FaultyDataError, match="unreadable_file"):
+    with pytest.raises(FaultyDataError, match="--drop-faulty") as refused:
         build_examples([SourceSpec(str(tmp_path)), SourceSpec(str(vqa_verify.swift))], tmp_path / "out" / "b.parquet")
+    assert any("unreadable_file" in line for line in check_lines(refused.value.check))
 
 
 def test_reading_and_writing_one_file_is_refused(vqa_verify, tmp_path):
