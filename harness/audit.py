@@ -28,6 +28,9 @@ MUCH_BETTER_RATIO: Final = 1.5
 LEAST_IOU_OF_NEW_ORDER: Final = 0.3
 """A reading that `--box-frame` has no name for is named from this mean IoU on: among many readings of a model that
 points nowhere, one is always the best."""
+LEAST_IOU_OF_OTHER_SIZE: Final = 0.6
+"""Pixels of an image of another size are named from this mean IoU on, as one factor is fitted to each row: boxes that
+point nowhere win by it too, but not so much."""
 NEARLY_EQUAL_IOU: Final = 0.02
 """Readings whose means lie this near to the best one cannot be told from it: both are named."""
 AUDITED_RECORDS: Final = 1_000
@@ -40,23 +43,31 @@ _ORDER_WORDS: Final[dict[BoxOrder, str]] = {"xyxy": "", "yxyx": " with y before 
 class FrameReading:
     """One way to understand four numbers."""
 
-    unit: BoxFrame | Literal["norm_100"]
-    """What the numbers count; `norm_100` are percent of the image's sides, which is no frame that is scored in."""
+    unit: BoxFrame | Literal["norm_100", "other_px"]
+    """What the numbers count; `norm_100` are percent of the image's sides, `other_px` pixels of the image at a size
+    that nobody told, which are no frames that are scored in."""
     order: BoxOrder = "xyxy"
     """Which number is which."""
 
     @property
     def name(self) -> str:
         """The reading in words; a frame's own name where it is just that frame."""
-        return f"{self.unit}{_ORDER_WORDS[self.order]}"
+        return "pixels of another size" if self.unit == "other_px" else f"{self.unit}{_ORDER_WORDS[self.order]}"
 
     @property
     def frame(self) -> BoxFrame | None:
         """The frame to declare for it; None when no frame says this."""
-        return self.unit if self.order == "xyxy" and self.unit != "norm_100" else None
+        if self.unit == "norm_100" or self.unit == "other_px" or self.order != "xyxy":  # noqa: PLR1714 - narrows the type
+            return None
+        return self.unit
 
 
-READINGS: Final = tuple(FrameReading(unit, order) for order in get_args(BoxOrder) for unit in (*BOX_FRAMES, "norm_100"))
+OTHER_SIZE: Final = FrameReading("other_px")
+"""Pixels of the image at another size: what a model writes whose input was resized, when no size of it is known."""
+READINGS: Final = (
+    *(FrameReading(unit, order) for order in get_args(BoxOrder) for unit in (*BOX_FRAMES, "norm_100")),
+    OTHER_SIZE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,13 @@ class FrameAudit:
             and value > base + MUCH_BETTER_IOU
             and value > base * MUCH_BETTER_RATIO
             and (reading.frame is not None or value >= LEAST_IOU_OF_NEW_ORDER)
+            and (reading != OTHER_SIZE or value >= LEAST_IOU_OF_OTHER_SIZE)
         ]
+        # a factor fitted to each row also explains readings with one factor for all: those come first
+        plain = [(value, reading) for value, reading in much if reading != OTHER_SIZE]
+        fitted = self.mean_iou.get(OTHER_SIZE.name) or 0.0
+        if plain and fitted <= max(value for value, _ in plain) + MUCH_BETTER_IOU:
+            much = plain
         best = max((value for value, _ in much), default=0.0)
         # a frame that can be declared stands before one that cannot: the advice is to declare it
         near = [(reading.frame is None, -value, reading) for value, reading in much if value > best - NEARLY_EQUAL_IOU]
@@ -115,11 +132,14 @@ class FrameAudit:
         said = "no frame is declared" if self.declared is None else f"{self.declared} gives {_shown(declared)}"
         found = f"read as {best.name}, the boxes reach a mean IoU of {_shown(self.mean_iou[best.name])}, while {said}"
         also = f" ({' and '.join(other.name for other in others)} fit as well)" if others else ""
-        mend = (
-            f"If the model writes {best.frame}, score with --box-frame {best.frame}."
-            if best.frame is not None
-            else "No --box-frame reads that: bring the boxes into one of its frames, as x1, y1, x2, y2."
-        )
+        mend = "No --box-frame reads that: bring the boxes into one of its frames, as x1, y1, x2, y2."
+        if best.frame is not None:
+            mend = f"If the model writes {best.frame}, score with --box-frame {best.frame}."
+        elif best == OTHER_SIZE:
+            mend = (
+                "If they are pixels of the resized image that the model saw, score with --box-frame input_px and that "
+                "image's size: --min-pixels and --max-pixels, or input_width and input_height in each row."
+            )
         return f"box-frame audit: {found}{also}. {mend}"
 
 
@@ -148,13 +168,15 @@ class FrameAuditor:
         if sample.image_size is not None:
             gold = cut_at_image(gold, sample.image_size)[0]
         for reading in READINGS:
-            boxes = self._placed(_corners(written, reading.order), reading, record)
+            read = _corners(written, reading.order)
+            boxes = _fitted(read, gold) if reading == OTHER_SIZE else self._placed(read, reading, record)
             if boxes is not None:
                 self._totals[reading] += union_iou(boxes, gold)
                 self._rows[reading] += 1
 
     def _placed(self, boxes: Sequence[Box], reading: FrameReading, record: Record) -> tuple[Box, ...] | None:
         """Bring boxes of a unit into original pixels, cut at the image; None when a size is not known."""
+        assert reading.unit != "other_px", "has no size to place it by"
         if reading.unit == "norm_100":
             hundredths = [(x1 / 100, y1 / 100, x2 / 100, y2 / 100) for x1, y1, x2, y2 in boxes]
             boxes, frame = hundredths, "norm_1"
@@ -186,6 +208,22 @@ def _corners(written: Sequence[Box], order: BoxOrder) -> list[Box]:
     elif order == "xywh":
         written = [(x, y, x + width, y + height) for x, y, width, height in written]
     return [box for box in written if box[0] < box[2] and box[1] < box[3]]
+
+
+def _fitted(boxes: Sequence[Box], gold: Sequence[Box]) -> tuple[Box, ...]:
+    """Bring boxes nearest to the gold by one factor for both directions: least squares over the corners of all."""
+    if not boxes or not gold:
+        return tuple(boxes)
+    hull, aim = _hull(boxes), _hull(gold)
+    square = sum(edge * edge for edge in hull)
+    factor = sum(edge * wanted for edge, wanted in zip(hull, aim, strict=True)) / square if square else 1.0
+    return tuple((x1 * factor, y1 * factor, x2 * factor, y2 * factor) for x1, y1, x2, y2 in boxes)
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    """Return the box around boxes."""
+    x1s, y1s, x2s, y2s = zip(*boxes, strict=True)
+    return (min(x1s), min(y1s), max(x2s), max(y2s))
 
 
 def _shown(value: float | None) -> str:

@@ -334,7 +334,10 @@ class FrameEvidence:
         if self._counts["fits_swapped"] == self.rows > _LEAST_ROWS:
             return self._named("yxyx", "over", f"{beyond}, and all fit with x and y exchanged")
         if self._least >= 0 and max(self._reach) <= 1000:
-            return self._named("norm_1000", "over", f"{beyond}, and no number passes 1000")
+            # thousandths of many boxes fill their frame; pixels of a larger picture need not
+            is_filled = max(self._reach) >= _NEAREST * 1000 and min(self._reach) >= _NEAR * 1000
+            or_else = "" if is_filled else " (they may also be pixels of a larger image)"
+            return self._named("norm_1000", "over", f"{beyond}, and no number passes 1000{or_else}")
         # one row of few may be a slip, where thousandths could not be
         return self._named("other_px", "over", beyond) if self._counts["over"] > 1 else None
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.audit import FrameAudit, FrameAuditor
+from harness.gold_boxes import FrameEvidence, Suspicion
 from harness.score import SCORER_VERSION
 from harness.summary import ScoredRow, TaskSummary, summarise, to_json
 from harness.text_variety import TextVariety, TextVarietyCounter
@@ -61,11 +62,17 @@ class RunSummary:
     """Samples without an answer, or without the judge's, by reason, the most frequent first."""
     texts: TextVariety = field(default_factory=TextVariety)
     """How much the texts differ from each other."""
+    gold_doubts: Mapping[str, Suspicion] = field(default_factory=dict[str, Suspicion])
+    """What the gold boxes seem to be by task, where that is not pixels of their images."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before believing the numbers, in sentences."""
-        found = (self.audit.warning() if self.audit is not None else None, self.texts.warning())
+        found = (
+            *(_gold_warning(task, doubt) for task, doubt in self.gold_doubts.items()),
+            self.audit.warning() if self.audit is not None else None,
+            self.texts.warning(),
+        )
         return tuple(warning for warning in found if warning)
 
     @property
@@ -106,6 +113,7 @@ class _Gathered:
     input_tokens: int = 0
     output_tokens: int = 0
     device_s: float = 0.0
+    gold: FrameEvidence = field(default_factory=FrameEvidence)
 
 
 class RunSummariser:
@@ -115,10 +123,18 @@ class RunSummariser:
     that counted twice would make every interval too narrow.
     """
 
-    def __init__(self, config: ScoreConfig, *, seed: int = 0) -> None:
-        """Begin with no records; `seed` fixes the draws of the intervals."""
+    def __init__(self, config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True) -> None:
+        """Begin with no records.
+
+        Args:
+            config: How they were scored.
+            seed: Fixes the draws of the intervals.
+            gold_is_checked: The gold boxes were looked at where they were read, and perhaps declared: only what is
+                plain in single rows speaks against them here.
+        """
         self._config = config
         self._seed = seed
+        self._gold_is_checked = gold_is_checked
         self._tasks: dict[str, _Gathered] = {}
         self._auditor = FrameAuditor(config)
         self._texts = TextVarietyCounter()
@@ -139,6 +155,8 @@ class RunSummariser:
         if reason is not None and record.score.value is None:
             known = reason in self._failures or len(self._failures) < _MOST_REASONS
             self._failures[reason if known else _OTHER_REASONS] += 1
+        if record.sample.boxes_image_px and record.sample.image_size is not None:
+            task.gold.add(record.sample.boxes_image_px, record.sample.image_size)
         self._auditor.add(record)
         self._texts.add(record)
 
@@ -164,15 +182,30 @@ class RunSummariser:
             audit=self._auditor.result(),
             texts=self._texts.result(),
             failures=dict(self._failures.most_common()),
+            gold_doubts={
+                name: doubt
+                for name, task in self._tasks.items()
+                if (doubt := task.gold.suspicion(declared=self._gold_is_checked)) is not None
+            },
         )
 
 
-def summarise_records(records: Iterable[Record], config: ScoreConfig, *, seed: int = 0) -> RunSummary:
+def summarise_records(
+    records: Iterable[Record], config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True
+) -> RunSummary:
     """Summarise records that were scored under `config`, as `RunSummariser` does."""
-    summariser = RunSummariser(config, seed=seed)
+    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked)
     for record in records:
         summariser.add(record)
     return summariser.result()
+
+
+def _gold_warning(task: str, doubt: Suspicion) -> str:
+    """Put a doubt about gold boxes into words."""
+    return (
+        f"{task}: the gold boxes look like {doubt.reading} ({doubt.meaning}): {doubt.why}. They are read as pixels of "
+        "the original image, as x1, y1, x2, y2: unless they are, no IoU here means anything"
+    )
 
 
 def _without_texts(sample: Sample) -> Sample:

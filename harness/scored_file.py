@@ -125,7 +125,7 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
             if key not in seen:
                 seen.add(key)
                 counted.append(record_of(row, 0))
-    return ScoredFile(tuple(rows), summarise_records(counted, config), repeated)
+    return ScoredFile(tuple(rows), summarise_records(counted, config, gold_is_checked=False), repeated)
 
 
 @contextmanager

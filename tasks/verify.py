@@ -15,6 +15,7 @@ from harness.gold_boxes import (
     Suspicion,
     corners,
     parse_quads,
+    refuse_other_frame,
     written_box,
     written_size,
 )
@@ -188,6 +189,7 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
     declared = benchmark.own.gold_box_frame if benchmark.own is not None else None
     evidence = FrameEvidence()
     outside: list[str] = []
+    plain: dict[str, list[str]] = {}  # fault of single rows, where it is not the whole file's
     for place in places:
         doc = data[place]
         quads = _quads_of(benchmark, doc)
@@ -198,11 +200,18 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
             continue
         if declared in {None, "image_px"} and declared_size(doc) in {None, facts.size}:  # else the columns tell more
             evidence.add(quads, facts.size)
+            try:
+                refuse_other_frame(quads, facts.size)
+            except GoldBoxError as fault:
+                plain.setdefault(fault.name, []).append(f"{adapter.id_of(doc)} ({fault})")
         boxes = adapter.sample_of(doc).boxes_image_px or ()
         if any(not cut_at_image([box], facts.size)[0] for box in boxes):
             outside.append(f"{adapter.id_of(doc)} ({written_box(quads[0])} on an image of {written_size(facts.size)})")
     found = evidence.suspicion(declared=declared is not None)
-    faults = [_frame_fault(found)] if found is not None else []
+    what = "rows whose gold boxes are no pixels of their image, unlike the others'"
+    faults = [_named(f"{what} ({name})", rows) for name, rows in plain.items()]
+    if found is not None:  # a sign of the file, not of its rows
+        faults = [_frame_fault(found)]
     return [*faults, *([_named("rows with a gold box outside of the image (box_outside)", outside)] if outside else [])]
 
 

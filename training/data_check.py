@@ -272,7 +272,7 @@ def check_lines(check: DataCheck) -> list[str]:
         lines.append(f"{file.file}: {file.rows} rows, {file.usable} usable")
         for fault in sorted(file.faults, key=lambda fault: fault not in file.dropping):
             effect = "dropped" if fault in file.dropping else "kept"
-            lines.append(f"  {file.faults[fault]:>6} {fault} ({effect}): {MEANINGS[fault]}")
+            lines.append(f"  {file.faults[fault]:>6} {fault} ({effect}): {_meaning(fault, file)}")
             lines.extend(f"         {_named(row)}" for row in file.named if row.name == fault)
             more = file.faults[fault] - sum(row.name == fault for row in file.named)
             if more:
@@ -288,6 +288,13 @@ def check_lines(check: DataCheck) -> list[str]:
     if check.suspect:
         lines.append("none of these is built while boxes are suspected: declare what they are, or correct them")
     return lines
+
+
+def _meaning(fault: FaultName, file: FileCheck) -> str:
+    """Say what a fault means; of a row's frame not otherwise than of the whole file's."""
+    if fault in {"box_norm_1", "box_norm_1000"} and file.suspected_frame not in {None, fault.removeprefix("box_")}:
+        return "not pixels of the image; of the whole file see below"
+    return MEANINGS[fault]
 
 
 def suspicion_text(file: FileCheck) -> str:

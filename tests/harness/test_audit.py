@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness.audit import READINGS, FrameAuditor, FrameReading
+from harness.audit import OTHER_SIZE, READINGS, FrameAuditor, FrameReading
 from harness.predictions import record_of, score_lines
 from harness.values import ScoreConfig
 
@@ -42,7 +42,7 @@ def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", proto
     return auditor.result()
 
 
-@pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.name)
+@pytest.mark.parametrize("reading", [item for item in READINGS if item != OTHER_SIZE], ids=lambda reading: reading.name)
 def test_the_reading_that_a_model_writes_is_named_first_wherever_another_was_declared(reading):
     def write(box, w, h):
         return ORDERED[reading.order](WRITTEN[reading.unit](box, w, h))
@@ -73,6 +73,28 @@ def test_a_model_that_points_nowhere_gives_no_warning(seed):
         return [x1, y1, x2, y2]
 
     assert audited(anywhere, rows=60, seed=seed).warning() is None
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.6, 0.75, 1.5, 3.0])
+def test_pixels_of_an_image_of_an_unknown_size_are_named_with_what_is_missing(factor):
+    found = audited(lambda box, w, h: [edge * factor for edge in box])
+
+    assert found.better == (OTHER_SIZE,)
+    assert found.better_frame is None
+    assert "pixels of another size" in found.warning()
+    assert "--box-frame input_px" in found.warning()
+    assert "--min-pixels" in found.warning()
+
+
+def test_another_size_may_differ_from_row_to_row():
+    found = audited(lambda box, w, h: [edge * 448 / max(w, h) for edge in box])
+
+    assert found.better == (OTHER_SIZE,)
+
+
+@pytest.mark.parametrize("slip", [0.97, 1.0, 1.03])
+def test_slightly_wrong_boxes_are_no_pixels_of_another_size(slip):
+    assert audited(lambda box, w, h: [edge * slip for edge in box]).warning() is None
 
 
 def test_without_a_declared_frame_the_fitting_one_is_advised():

@@ -96,6 +96,38 @@ def test_who_declares_the_frame_gets_the_boxes_in_pixels(command, files, boxes_i
     assert np.allclose(boxes_image_px, read, atol=1.0 if reading == "norm_1000" else 1e-6)
 
 
+def test_data_verify_says_of_a_row_nothing_else_than_of_its_file(command, tmp_path):
+    buffer = io.BytesIO()
+    Image.new("1", (800, 200)).save(buffer, "PNG")
+    (tmp_path / "wide.png").write_bytes(buffer.getvalue())
+    rows = [
+        {"image": "wide.png", "question": f"Where {n}?", "answers": ["a"], "caption": "a b", "boxes": [box]}
+        for n, box in enumerate([[20, 471, 64, 724], [93, 438, 197, 647], [54, 249, 177, 641], [1, 371, 140, 628]])
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    code, out, _ = command("data", "verify", tmp_path / "rows.jsonl")
+
+    assert code == ExitCode.USAGE
+    assert "4 box_norm_1000 (dropped): not pixels of the image; of the whole file see below" in out
+    assert "pass --box-frame yxyx" in out
+    assert "pass --box-frame norm_1000" not in out
+
+
+def test_larger_pixels_are_not_taken_for_thousandths_without_a_doubt(command, tmp_path):
+    buffer = io.BytesIO()
+    Image.new("1", (320, 240)).save(buffer, "PNG")
+    (tmp_path / "small.png").write_bytes(buffer.getvalue())
+    boxes = [[340, 124, 490, 214], [96, 216, 602, 294], [188, 110, 468, 384], [84, 172, 338, 308]]
+    rows = [
+        {"image": "small.png", "question": f"Where {n}?", "answers": ["a"], "caption": "a b", "boxes": [box]}
+        for n, box in enumerate(boxes)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert "they may also be pixels of a larger image" in command("data", "verify", tmp_path / "rows.jsonl")[1]
+
+
 def test_honest_boxes_are_under_no_suspicion(command, files):
     own, training = files("image_px")
 
@@ -142,6 +174,8 @@ def test_a_wrong_declaration_is_refused_with_a_hint(command, files):
     ("box", "words"),
     [
         ([1700, 10, 1800, 60], "1 rows with a gold box outside of the image (box_outside): 12"),
+        ([0.1, 0.2, 0.6, 0.9], "unlike the others' (box_norm_1): 12 ([0.1, 0.2, 0.6, 0.9] on an image of 1600x1200)"),
+        ([0, 0, 1, 1], "unlike the others' (box_norm_1): 12"),
         ([50, 10, 20, 60], "1 rows with broken gold boxes"),
         ([50, 10, 50, 60], "1 rows with broken gold boxes"),
         ([50, 10, float("nan"), 60], "1 rows with broken gold boxes"),
@@ -174,3 +208,29 @@ def test_columns_width_and_height_that_are_no_size_say_nothing(command, files, t
     assert code in {ExitCode.OK, ExitCode.USAGE}
     assert "look like" not in out
     assert "holds" not in out
+
+
+@pytest.mark.parametrize("reading", WRITTEN)
+def test_score_doubts_the_gold_boxes_of_a_predictions_file(command, boxes_image_px, tmp_path, reading):
+    rows = [
+        {
+            "id": str(n),
+            "task": "satori",
+            "prediction": f"<caption>a</caption><bbox>{json.dumps([box])}</bbox><answer>a</answer>",
+            "answers": ["a"],
+            "boxes": [WRITTEN[reading](*box)],
+            "width": 1600,
+            "height": 1200,
+        }
+        for n, box in enumerate(boxes_image_px)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    code, _, err = command("score", tmp_path / "rows.jsonl", "--output", "out.jsonl")
+
+    assert code == ExitCode.OK
+    if reading == "xywh":  # a row whose corners stand the wrong way round is named, and not scored
+        assert "boxes[0] is inverted" in err
+        return
+    assert ("satori: the gold boxes look like" in err) == (reading != "image_px"), err
+    assert reading == "image_px" or f"look like {reading} ({MEANING_OF_READING[reading]})" in err
