@@ -653,7 +653,7 @@ class TestRun:
         says = {"error": {"message": "temperature 0 is not supported"}}
         served.react = lambda body, place: reaction(says, 400) if "temperature" in body else None
 
-        code, out, err = command(*asked, "--no-resume")
+        code, out, err = command(*asked, "--again")
 
         assert code == ExitCode.OK, err
         assert err.count("refuses temperature 0") == 1
