@@ -192,7 +192,7 @@ class TestRun:
         fails = reaction({"error": {"message": "judge is out of money"}}, 402)
         served.react = lambda body, place: fails if body["model"] == "small-judge" else None
 
-        code, out, err = command(*self.arguments(served, local_data, "--no-resume"))
+        code, out, err = command(*self.arguments(served, local_data, "--again"))
 
         failed = json.loads(out)
         rows = failed["tasks"]["mmbench_en_dev"]
