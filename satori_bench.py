@@ -899,12 +899,14 @@ def score(
     for line in bad_row_lines(scored.bad_rows):
         click.echo(line, err=True)
     if scored.nothing_scored:
-        found = file_shape(file) or "the reasons stand above" if scored.rows else "the file has no rows"
+        found = (scored.rows and file_shape(file)) or scored.why_nothing_scored
         click.echo(f"error: no row of {file} can be scored: {found}", err=True)
         return ExitCode.INCOMPLETE
     if scored.repeated:
         click.echo(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", err=True)
     _show_reasons(scored.summary.tasks)
+    if scored.no_answer_scored:
+        click.echo(f"no answer can be scored: {scored.why_nothing_scored}", err=True)
     folder = None
     if run_root is not None:
         folder, _ = save_predictions_run(
