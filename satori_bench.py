@@ -677,6 +677,8 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
         raise ConfigError(
             f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
         )
+    # The address also counts where a variable or the configuration gives it: a key goes to no other.
+    given |= {"base_url": "--base-url"} if options["base_url"] else {}
     changes = {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
     return changes | {"judge": _judge(options)}
 
@@ -1581,7 +1583,7 @@ def runs_page(run_name: str, out: Path) -> int:
 def runs_verify(run_name: str, out: Path) -> int:
     """Check a run's checksums, counts and keys."""
     from harness.run_lookup import find_run
-    from harness.run_store import verify_run
+    from harness.run_verify import verify_run
 
     run_folder = find_run(run_name, out)
     problems = verify_run(run_folder)

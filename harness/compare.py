@@ -201,7 +201,7 @@ def _stored_metrics(run: StoredRun, protocol: Protocol | None) -> dict[str, dict
         "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks", {})
     )
     return {
-        task: {name: metric.get("value") for name, metric in summary["metrics"].items()}
+        task: {name: metric.get("value") for name, metric in summary.get("metrics", {}).items()}
         for task, summary in tasks.items()
     }
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 from harness.errors import UserError
 from harness.records_json import CorruptRecordError, object_from_line, record_from_json, record_line
+from harness.run_files import DamagedRunError, kind_of, new_file, open_regular
 from harness.values import Json, Record
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ SYNC_SECONDS = 5.0
 
 LOCK_NAME = ".lock"
 """The lock file in a run folder; no part of the run, harmless when left behind."""
-
-TEMPORARY_SUFFIX = ".tmp"
-"""Ending of a file that is still being written; what a killed writer leaves of them is removed at publication."""
 
 Key: TypeAlias = tuple[str, str, int]
 """Task, sample id, repeat."""
@@ -88,6 +86,7 @@ def lock_run(folder: Path) -> BaseFileLock:
     from filelock import Timeout  # noqa: PLC0415 - readers of runs need no lock, and `--help` no import
 
     lock = file_lock(folder / LOCK_NAME)
+    refuse_links(folder, LOCK_NAME)  # filelock empties what it opens
     try:
         folder.stat()  # filelock would make a missing folder, such as that of a run published a moment ago
         lock.acquire(timeout=0)
@@ -99,6 +98,18 @@ def lock_run(folder: Path) -> BaseFileLock:
     except OSError as error:
         raise StoreError.of("lock", folder, error) from error
     return lock
+
+
+def refuse_links(folder: Path, *names: str) -> None:
+    """Refuse to write to what is there and is no plain file: a link would lead the writing elsewhere.
+
+    Raises:
+        DamagedRunError: one is a link, or anything but a plain file.
+    """
+    for name in names:
+        with suppress(OSError):
+            if kind := kind_of(folder / name):
+                raise DamagedRunError.of(folder, name, f"is {kind}")
 
 
 def file_lock(path: Path) -> BaseFileLock:
@@ -170,7 +181,11 @@ class Journal:
         """
         lock = lock_run(path.parent)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            refuse_links(path.parent, path.name)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        except DamagedRunError:
+            lock.release()
+            raise
         except OSError as error:
             lock.release()
             raise StoreError.of("open", path, error) from error
@@ -308,9 +323,9 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     Raises:
         OSError: the disk refuses; the old content stands.
     """
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    temporary, file = new_file(path)
     try:
-        with temporary.open("wb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -334,16 +349,20 @@ def index_journal(path: Path, *, check_records: bool = False) -> JournalIndex:
         CorruptRecordError: a line that was looked at is not a record; names file and line.
         StoreError: the file cannot be read.
     """
+    with _open_to_read(path) as file:
+        return _index(file, path, check_records=check_records)
+
+
+def _index(file: BinaryIO, path: Path, *, check_records: bool) -> JournalIndex:
     offsets: dict[Key, int] = {}
     line_number, start, torn_bytes = 0, 0, 0
-    with _open_to_read(path) as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                torn_bytes = len(line)
-                break
-            line_number += 1
-            offsets[_key_of_line(line, path, line_number, check_records=check_records)] = start
-            start += len(line)
+    for line in file:
+        if not line.endswith(b"\n"):
+            torn_bytes = len(line)
+            break
+        line_number += 1
+        offsets[_key_of_line(line, path, line_number, check_records=check_records)] = start
+        start += len(line)
     return JournalIndex(offsets=offsets, lines=line_number, end=start, torn_bytes=torn_bytes)
 
 
@@ -357,19 +376,28 @@ def read_records(path: Path) -> Iterator[Record]:
         CorruptRecordError: a line that counts is not a record; names file and line.
         StoreError: the file cannot be read.
     """
-    index = index_journal(path)
     with _open_to_read(path) as file:
-        position = 0
-        for offset in index.offsets.values():
-            if offset != position:
-                file.seek(offset)
-            line = file.readline()
-            position = offset + len(line)
-            try:
-                yield record_from_json(object_from_line(line, path, 0))
-            except ValueError as error:
-                why = str(error)
-                raise CorruptRecordError(path, _line_number_at(path, offset), why) from error
+        yield from records_in(file, path)
+
+
+def records_in(file: BinaryIO, path: Path) -> Iterator[Record]:
+    """Yield the records of an open journal as `read_records` does; `path` is what it is called in messages.
+
+    Raises:
+        CorruptRecordError: a line that counts is not a record; names file and line.
+    """
+    index = _index(file, path, check_records=False)
+    position = -1  # wherever the index left off
+    for offset in index.offsets.values():
+        if offset != position:
+            file.seek(offset)
+        line = file.readline()
+        position = offset + len(line)
+        try:
+            yield record_from_json(object_from_line(line, path, 0))
+        except ValueError as error:
+            why = str(error)
+            raise CorruptRecordError(path, _line_number_at(file, offset), why) from error
 
 
 def _key_of_line(line: bytes, path: Path, line_number: int, *, check_records: bool) -> Key:
@@ -389,16 +417,16 @@ def _key_of(fields: dict[str, Json]) -> Key:
     raise ValueError("its key (fields 'task', 'id' and 'repeat') is missing or has the wrong type")
 
 
-def _line_number_at(path: Path, offset: int) -> int:
-    with _open_to_read(path) as file:
-        line_number = 1
-        while file.tell() < offset and file.readline():
-            line_number += 1
+def _line_number_at(file: BinaryIO, offset: int) -> int:
+    file.seek(0)
+    line_number = 1
+    while file.tell() < offset and file.readline():
+        line_number += 1
     return line_number
 
 
 def _open_to_read(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        return open_regular(path.parent, path.name)
     except OSError as error:
         raise StoreError.of("read", path, error) from error

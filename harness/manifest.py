@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias, cast, get_args
 
-from harness.errors import UserError
-from harness.records_json import describe, json_safe, parse_object
+from harness.errors import ExitCode, UserError
+from harness.records_json import MAX_COUNT, describe, json_safe, parse_object
+from harness.run_files import open_regular
 from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS, BoxFrame, Format, Json, PixelLimits, Protocol
 
 SCHEMA_VERSION = 1
@@ -32,6 +33,12 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 class ManifestError(UserError, ValueError):
     """A manifest cannot be read; the message names the file and the field."""
+
+
+class DamagedManifestError(ManifestError):
+    """A manifest is there and is none, or that of another version."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,12 +324,12 @@ class JsonFields:
         return value if value in words else self._refuse(name, f"one of {', '.join(words)}", value)
 
     def whole(self, name: str) -> int:
-        """Take a whole number."""
+        """Take a whole number from 0 on; none of a manifest's is negative, or longer than 64 bits."""
         value = self._take(name)
         return (
             value
-            if isinstance(value, int) and not isinstance(value, bool)
-            else self._refuse(name, "a whole number", value)
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+            else self._refuse(name, "a whole number from 0 on", value)
         )
 
     def optional_whole(self, name: str) -> int | None:
@@ -456,8 +463,10 @@ def read_manifest(path: Path) -> Manifest:
         ManifestError: missing, unreadable, not JSON, of an unknown schema version, or with a wrong field.
     """
     try:
-        return manifest_from_json(parse_object(path.read_text(encoding="utf-8")))
+        with open_regular(path.parent, path.name) as file:
+            content = file.read()
+        return manifest_from_json(parse_object(content.decode("utf-8")))
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}. Is its folder a run?") from error
     except ValueError as error:
-        raise ManifestError(f"cannot use {path}: {error}") from error
+        raise DamagedManifestError(f"cannot use {path}: {error}") from error

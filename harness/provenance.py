@@ -66,9 +66,9 @@ def _mean_ious(run: StoredRun, protocol: Protocol | None) -> dict[str, float | N
     """Return the mean IoU in a run's `scores.json` (or a rescore's) by task, where the task has gold boxes."""
     scores = run.scores if protocol is None else run.rescored.get(protocol)
     tasks = cast(
-        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks", {})
+        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks") or {}
     )
-    found = {task: summary["metrics"].get("mean_iou") for task, summary in tasks.items()}
+    found = {task: (summary.get("metrics") or {}).get("mean_iou") for task, summary in tasks.items()}
     return {task: metric.get("value") for task, metric in found.items() if metric is not None}
 
 

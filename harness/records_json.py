@@ -21,7 +21,7 @@ from typing import Any, cast, get_args
 
 import msgspec
 
-from harness.errors import UserError
+from harness.errors import ExitCode, UserError
 from harness.values import (
     FAULTS,
     AnswerRule,
@@ -42,6 +42,12 @@ MAX_DEPTH = 100
 
 MAX_INT_BITS = 14_000
 """Whole numbers of more bits are stored as null: Python refuses to read more than 4,300 digits."""
+
+MAX_SHARE = 1.0 + 1e-9
+"""Scores, overlaps and their components are shares of 1; a sum in another order may exceed it by the last digits."""
+
+MAX_COUNT = 2**63 - 1
+"""What Parquet's whole numbers hold."""
 
 _ANSWER_RULES: dict[str, AnswerRule] = {rule: rule for rule in get_args(AnswerRule)}
 _FAULTS_BY_NAME: dict[str, Fault] = {fault: fault for fault in FAULTS}
@@ -117,9 +123,14 @@ _MATCH_TYPES: dict[str, frozenset[type]] = {
     "hits_50": _WHOLE,
 }
 
+_COUNTS = ("repeat", "input_width", "input_height", "input_tokens", "output_tokens", "device_s", "width", "height")
+_MATCH_COUNTS = ("predicted", "gold", "iou_sum", "hits_50")
+
 
 class CorruptRecordError(UserError, ValueError):
     """A stored line is not a record; the message names the file and the line."""
+
+    exit_code = ExitCode.INCOMPLETE
 
     def __init__(self, path: Path | str, line_number: int, why: str) -> None:
         self.path = str(path)
@@ -313,10 +324,12 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
     A field that may be null may also be absent; a null coordinate of a box is read as NaN.
 
     Raises:
-        ValueError: a field is missing or has the wrong type; the message names it.
+        ValueError: a field is missing, has the wrong type, or holds what no scorer gives: a share outside of [0, 1], a
+            negative count, an unknown fault. The message names it.
     """
     fields = _checked(obj, _RECORD_TYPES)
     rule, match = fields["answer_rule"], fields.get("match")
+    _refuse_negative(fields, _COUNTS)
     if rule not in _ANSWER_RULES:
         raise ValueError(f"field 'answer_rule' is {describe(rule)}, which is none of {', '.join(_ANSWER_RULES)}")
     get = fields.get
@@ -349,10 +362,10 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
             reply_model=get("reply_model"),
         ),
         Score(
-            value=_number_from(get("score"), "score"),
+            value=_share_from(get("score"), "score"),
             extracted=get("extracted"),
             components=_components_from(fields["components"]),
-            iou=_number_from(get("iou"), "iou"),
+            iou=_share_from(get("iou"), "iou"),
             match=None if match is None else _match_from(match),
             boxes_image_px=_boxes_from(get("boxes_image_px"), "boxes_image_px"),
             faults=_faults_from(fields["faults"]),
@@ -384,6 +397,20 @@ def _number_from(value: float | None, name: str) -> float | None:
     if not isfinite(number):
         raise ValueError(f"field {name!r} is not a finite number")
     return number
+
+
+def _share_from(value: float | None, name: str) -> float | None:
+    number = _number_from(value, name)
+    if number is not None and not 0 <= number <= MAX_SHARE:
+        raise ValueError(f"field {name!r} is {describe(number)}, which is not in [0, 1]")
+    return number
+
+
+def _refuse_negative(fields: Mapping[str, Any], counts: tuple[str, ...]) -> None:
+    for name in counts:
+        value = fields.get(name)
+        if value is not None and not 0 <= value <= MAX_COUNT:
+            raise ValueError(f"field {name!r} is {describe(value)}, which is no count")
 
 
 def _texts_from(value: list[Any] | None, name: str) -> tuple[str, ...] | None:
@@ -425,15 +452,16 @@ def _side_from(value: Any, name: str) -> float:
 def _components_from(value: dict[str, Json]) -> Components:
     get = _checked(value, _COMPONENT_TYPES).get
     return Components(
-        format=_number_from(get("format"), "format"),
-        caption=_number_from(get("caption"), "caption"),
-        bbox=_number_from(get("bbox"), "bbox"),
-        answer=_number_from(get("answer"), "answer"),
+        format=_share_from(get("format"), "format"),
+        caption=_share_from(get("caption"), "caption"),
+        bbox=_share_from(get("bbox"), "bbox"),
+        answer=_share_from(get("answer"), "answer"),
     )
 
 
 def _match_from(value: dict[str, Json]) -> BoxMatch:
     fields = _checked(value, _MATCH_TYPES)
+    _refuse_negative(fields, _MATCH_COUNTS)
     iou_sum = _number_from(fields.get("iou_sum"), "iou_sum")
     return BoxMatch(
         predicted=fields["predicted"],

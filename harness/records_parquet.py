@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from harness.journal import replacing
 from harness.records_json import record_to_json, score_to_json
@@ -43,6 +45,10 @@ _JSON_COLUMNS = ("choices", "extra")
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
+class TableError(ValueError):
+    """A Parquet file is not a table of records, or is damaged; the message says what is wrong with it."""
+
+
 def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...] | None = None) -> int:
     """Write records as a Parquet table (zstd), one row group in memory at a time; return the number of rows.
 
@@ -61,7 +67,8 @@ def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...
     pa: Any = importlib.import_module("pyarrow")
     schema = _arrow_schema(pa, columns)
     rows = 0
-    with replacing(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with replacing(path) as file, pq.ParquetWriter(file, schema, **options) as writer:
         for group in _row_groups(records, list(schema.names)):
             arrays = [_arrow_array(pa, group[field.name], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -170,18 +177,99 @@ def utf8_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+def read_rows(source: Path | BinaryIO, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table one by one, one batch in memory at a time.
 
     Args:
-        path: The table.
+        source: The table: a file of ours by its path, or an open one of a run folder.
         columns: Which columns to read; None for all.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no Parquet file, or a damaged one.
+        TableError: it is no Parquet file, a damaged one, or its columns are not those of a record.
+    """
+    table = open_table(source, columns)
+    with reading_table(), table:
+        for batch in table.iter_batches(batch_size=ROW_GROUP_ROWS, columns=columns):
+            yield from cast("list[dict[str, Any]]", batch.to_pylist())
+
+
+def read_columns(source: BinaryIO, columns: Sequence[str]) -> Any:
+    """Read columns of a table as an Arrow table.
+
+    Raises:
+        OSError: the file cannot be read.
+        TableError: it is no Parquet file, a damaged one, or lacks such columns.
+    """
+    table = open_table(source, columns)
+    with reading_table(), table:
+        return table.read(columns=list(columns), use_threads=False)
+
+
+def open_table(source: Path | BinaryIO, columns: Sequence[str] | None = None) -> Any:
+    """Open a Parquet file whose columns are those of records, its page checksums looked at where it has any.
+
+    Args:
+        source: The file; nothing but its footer is read.
+        columns: Columns that must be there; None: those that are there have the types of a record's.
+
+    Raises:
+        OSError: the file cannot be read.
+        TableError: it is no Parquet file, or a column is missing or of another type.
     """
     pq: Any = importlib.import_module("pyarrow.parquet")
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=columns):
-            yield from cast("list[dict[str, Any]]", batch.to_pylist())
+    pa: Any = importlib.import_module("pyarrow")
+    with reading_table():
+        table = pq.ParquetFile(source, page_checksum_verification=True)
+        found = table.schema_arrow
+        if len(set(found.names)) != len(found.names):
+            raise TableError("it has two columns of one name")
+        for field in _arrow_schema(pa, None):
+            if field.name in found.names:
+                kind = found.field(field.name).type
+                if kind != field.type:
+                    raise TableError(f"its column {field.name!r} holds {kind}, not {field.type}")
+            elif field.name in (columns or ()):
+                raise TableError(f"its column {field.name!r} is missing")
+    return table
+
+
+@contextmanager
+def reading_table() -> Generator[None]:
+    """Turn what Arrow raises on a damaged file inside the block into a TableError."""
+    pa: Any = importlib.import_module("pyarrow")
+    try:
+        yield
+    except TableError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        # OSError too: Arrow gives it for a page whose checksum is wrong, and for a stream that ends early
+        raise TableError(str(error) or type(error).__name__) from error
+
+
+def first_difference(source: BinaryIO, records: Iterable[Record], columns: Sequence[str]) -> str | None:
+    """Return how a table differs from the records that it was made of; None where it does not.
+
+    Columns that the table lacks are passed over: runs of before had fewer.
+
+    Args:
+        source: The table.
+        records: What its rows must say, in order.
+        columns: Columns that must be there.
+
+    Raises:
+        OSError: the file cannot be read.
+        TableError: it is no table of records.
+    """
+    known = _arrow_schema(importlib.import_module("pyarrow"), None).names
+    kept = [name for name in open_table(source, columns).schema_arrow.names if name in known]
+    pairs = zip_longest(read_rows(source, kept), records)
+    for number, (row, record) in enumerate(pairs, start=1):
+        if row is None or record is None:
+            return f"it has {'fewer' if row is None else 'more'} rows than there are records"
+        wanted = record_to_json(record)
+        for name in kept:
+            value = _ENCODER.encode(wanted[name]) if name in _JSON_COLUMNS else wanted[name]
+            if row[name] not in (value, _arrow_safe(value)):
+                return f"its column {name!r} differs in row {number}"
+    return None

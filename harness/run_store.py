@@ -28,26 +28,35 @@ from typing import Literal, Self, TypeAlias
 from harness.errors import ConfigError, IncompleteError
 from harness.journal import (
     LOCK_NAME,
-    TEMPORARY_SUFFIX,
     Journal,
     StoreError,
-    index_journal,
     lock_run,
     read_records,
+    records_in,
     remove_lock_file,
     replacing,
     sync_folder,
 )
 from harness.manifest import Manifest, ManifestError, manifest_bytes, read_manifest, utc_text
 from harness.records_json import CorruptRecordError, json_safe, parse_object, record_from_json, record_to_json
-from harness.records_parquet import SCORE_COLUMNS, read_rows, utf8_text, write_parquet
+from harness.records_parquet import SCORE_COLUMNS, TableError, read_rows, utf8_text, write_parquet
+from harness.run_files import (
+    SUMS_NAME,
+    TEMPORARY_SUFFIX,
+    DamagedRunError,
+    RunFiles,
+    open_regular,
+    published_files,
+    sums_bytes,
+)
+from harness.scores_fields import check_scores
+from harness.thumbnails import copy_thumbnails
 from harness.values import PROTOCOLS, Json, Protocol, Record
 
 MANIFEST_NAME = "manifest.json"
 JOURNAL_NAME = "samples.jsonl"
 PARQUET_NAME = "samples.parquet"
 SCORES_NAME = "scores.json"
-SUMS_NAME = "SHA256SUMS"
 MEDIA_NAME = "media"
 PARTIAL_SUFFIX = ".partial"
 
@@ -97,25 +106,53 @@ class StoredRun:
     @property
     def finished(self) -> bool:
         """Whether the run was published."""
-        return self.manifest.status == "complete" and not self.path.name.endswith(PARTIAL_SUFFIX)
+        return is_published(self.path, self.manifest)
+
+    @property
+    def files(self) -> RunFiles:
+        """Its files; a published run's are checked by its sums when they are opened.
+
+        Raises:
+            DamagedRunError: the sums are missing or damaged.
+        """
+        return published_files(self.path) if self.finished else RunFiles(self.path, None)
 
     def records(self, protocol: Protocol | None = None) -> Iterator[Record]:
         """Yield the records in order, with the first scores, or with those of a later `rescore` under a protocol.
 
         Raises:
             IncompleteError: the run was not scored again under that protocol.
+            DamagedRunError: a file is not what was published.
             CorruptRecordError: the stored scores do not belong to the stored records.
             StoreError: a file cannot be read.
         """
-        records = read_records(self.path / JOURNAL_NAME)
         if protocol is None:
-            return records
+            return self._journal_records()
         if protocol not in self.rescored:
             raise IncompleteError(
                 f"{self.path} holds no scores under {protocol!r}; make them with: satori-bench rescore "
                 f"{self.path} --protocol {protocol}"
             )
-        return _with_scores(records, self.path / rescored_name("samples", protocol, "parquet"))
+        return self._with_scores(rescored_name("samples", protocol, "parquet"))
+
+    def _journal_records(self) -> Iterator[Record]:
+        with _disk("read", self.path), self.files.open(JOURNAL_NAME) as file:
+            yield from records_in(file, self.path / JOURNAL_NAME)
+
+    def _with_scores(self, name: str) -> Iterator[Record]:
+        """Yield the records with the scores of a rescored table, which lists the same keys in the same order."""
+        path = self.path / name
+        try:
+            with _disk("read", path), self.files.open(name) as file:
+                rows = read_rows(file)
+                for number, (record, row) in enumerate(zip_longest(self._journal_records(), rows), start=1):
+                    if record is None or row is None or _stored_key(record) != (row["task"], row["id"], row["repeat"]):
+                        raise CorruptRecordError(
+                            path, number, f"it does not belong to the same sample as in {JOURNAL_NAME}"
+                        )
+                    yield _scored_by(record, row, path, number)
+        except TableError as error:
+            raise DamagedRunError.of(self.path, name, f"cannot be used: {error}") from error
 
 
 class OpenRun:
@@ -372,9 +409,11 @@ def move_run(folder: Path, root: Path) -> Path:
 
 
 def _copy_records(source: Path, folder: Path) -> None:
-    shutil.copyfile(source / JOURNAL_NAME, folder / JOURNAL_NAME)
-    if (source / MEDIA_NAME).is_dir():
-        shutil.copytree(source / MEDIA_NAME, folder / MEDIA_NAME)
+    """Begin with the records and pictures of a run, as far as they are what was published."""
+    files = load_run(source).files
+    with files.open(JOURNAL_NAME) as journal, (folder / JOURNAL_NAME).open("xb") as copy:
+        shutil.copyfileobj(journal, copy)
+    copy_thumbnails(files, folder / MEDIA_NAME)
 
 
 def list_runs(root: Path) -> list[RunInfo]:
@@ -399,15 +438,20 @@ def _looks_like_run(path: Path) -> bool:
 def _run_info(path: Path) -> RunInfo:
     try:
         manifest = read_manifest(path / MANIFEST_NAME)
-    except ManifestError as error:
+    except (ManifestError, DamagedRunError) as error:
         return RunInfo(path, "corrupt", None, str(error))
     if path.name.endswith(PARTIAL_SUFFIX):
         return RunInfo(path, "partial", manifest)
-    if manifest.status != "complete":
+    if not is_published(path, manifest):
         return RunInfo(
             path, "corrupt", manifest, f"its status is {manifest.status!r}, though its name is a finished run's"
         )
     return RunInfo(path, "complete", manifest)
+
+
+def is_published(path: Path, manifest: Manifest) -> bool:
+    """Whether a run folder is a finished run's."""
+    return manifest.status == "complete" and not path.name.endswith(PARTIAL_SUFFIX)
 
 
 def load_run(path: Path) -> StoredRun:
@@ -415,30 +459,40 @@ def load_run(path: Path) -> StoredRun:
 
     Raises:
         ManifestError: it is no run, or its manifest cannot be used.
-        IncompleteError: a finished run's scores are missing or damaged.
+        IncompleteError: a finished run's manifest, scores or checksums are missing or damaged.
     """
+    files = RunFiles(path, None)
+    if files.holds(SUMS_NAME) and not path.name.endswith(PARTIAL_SUFFIX):
+        with _disk("read", path):
+            files = published_files(path)
+            files.open(MANIFEST_NAME).close()
     manifest = read_manifest(path / MANIFEST_NAME)
+    published = is_published(path, manifest)
+    if published and files.sums is None:
+        raise DamagedRunError.of(path, SUMS_NAME, "is missing")
     rescored: dict[Protocol, dict[str, Json]] = {
-        protocol: read_scores(path / name)
+        protocol: read_scores(files, name)
         for protocol in PROTOCOLS
-        if (path / (name := rescored_name("scores", protocol, "json"))).exists()
+        if files.holds(name := rescored_name("scores", protocol, "json"))
     }
-    run = StoredRun(path=path, manifest=manifest, scores=None, rescored=rescored)
-    return replace(run, scores=read_scores(path / SCORES_NAME)) if run.finished else run
+    scores = read_scores(files, SCORES_NAME) if published else None
+    return StoredRun(path=path, manifest=manifest, scores=scores, rescored=rescored)
 
 
-def read_scores(path: Path) -> dict[str, Json]:
+def read_scores(files: RunFiles, name: str = SCORES_NAME) -> dict[str, Json]:
     """Read a `scores.json` or `scores-<protocol>.json`.
 
     Raises:
         IncompleteError: it is missing or damaged.
     """
+    with _disk("read", files.folder / name):
+        content = files.read(name)
     try:
-        return parse_object(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IncompleteError(
-            f"cannot use {path}: {error}. The raw texts are in {JOURNAL_NAME}: satori-bench rescore makes new scores"
-        ) from error
+        scores = parse_object(content.decode("utf-8"))
+        check_scores(scores)
+    except ValueError as error:
+        raise DamagedRunError.of(files.folder, name, f"cannot be used: {error}") from error
+    return scores
 
 
 def add_scores(
@@ -466,14 +520,10 @@ def add_scores(
         raise ValueError(f"unknown protocol {protocol!r}; known are {', '.join(PROTOCOLS)}")
     parquet, summary = rescored_name("samples", protocol, "parquet"), rescored_name("scores", protocol, "json")
     with _adding_to(path) as sums, _disk("write to", path):
-        if sums.get(JOURNAL_NAME) != _sha256(path / JOURNAL_NAME):
-            raise IncompleteError(
-                f"{path / JOURNAL_NAME} was changed after the run was published: restore it from a copy. "
-                f"What else is wrong says: satori-bench runs verify {path}"
-            )
+        RunFiles(path, sums).open(JOURNAL_NAME).close()
         write_parquet(path / parquet, records, SCORE_COLUMNS)
         write_atomically(path / summary, scores_bytes(scores()))
-        _write_sums(path, sums | {name: _sha256(path / name) for name in (parquet, summary)})
+        _write_sums(path, sums | {name: file_sha256(path, name) for name in (parquet, summary)})
         sync_folder(path)
 
 
@@ -502,85 +552,10 @@ def _adding_to(path: Path) -> Generator[dict[str, str]]:
         raise IncompleteError(f"{path} is not finished; run its command again first: it resumes")
     lock = lock_run(path)
     try:
-        sums, problems = _read_sums(path)
-        if problems:
-            raise IncompleteError(f"{path}: {problems[0]}; see: satori-bench runs verify {path}")
-        yield sums
+        yield dict(published_files(path).sums or {})
     finally:
         remove_lock_file(path)
         lock.release()
-
-
-def verify_run(path: Path) -> list[str]:
-    """Return everything that is wrong with a run folder, one sentence each; an empty list for a sound run.
-
-    Checked: manifest and schema, name against status, every line of the journal, and in a finished run also the
-    checksums, missing and extra files, the scores, and that the table has each key of the journal exactly once. In an
-    unfinished run a torn last line is no fault: it is cut off when the run is resumed.
-    """
-    if not path.is_dir():
-        return [f"{path} is not a folder"]
-    info = _run_info(path)
-    problems = [info.problem] if info.problem else []
-    keys, journal_problems = _verify_journal(path, finished=info.state != "partial")
-    problems += journal_problems
-    if info.state == "partial":
-        return problems
-    problems += _verify_sums(path)
-    problems += _verify_table(path, keys)
-    try:
-        load_run(path)
-    except (ManifestError, IncompleteError) as error:
-        problems += [str(error)] if str(error) not in problems else []
-    return problems
-
-
-def _verify_journal(path: Path, *, finished: bool) -> tuple[set[tuple[str, str, int]] | None, list[str]]:
-    try:
-        index = index_journal(path / JOURNAL_NAME, check_records=True)
-    except (CorruptRecordError, StoreError) as error:
-        return None, [str(error)]
-    torn = f"{JOURNAL_NAME} ends in {index.torn_bytes} bytes that are not a whole line"
-    keys = {(utf8_text(task), utf8_text(sample_id), repeat) for task, sample_id, repeat in index.offsets}
-    return keys, [torn] if finished and index.torn_bytes else []
-
-
-def _verify_sums(path: Path) -> list[str]:
-    sums, problems = _read_sums(path)
-    found = set(_file_names(path))
-    for name, wanted in sums.items():
-        if name not in found:
-            problems.append(f"{name!r} is missing")
-            continue
-        try:
-            actual = _sha256(path / name)
-        except OSError as error:
-            problems.append(f"{name!r} cannot be read: {error.strerror or error}")
-            continue
-        if actual != wanted:
-            problems.append(f"{name!r} was changed: its checksum is {actual[:12]}..., not {wanted[:12]}...")
-    if sums:
-        problems += [f"{name!r} is not in {SUMS_NAME}: it was added later" for name in sorted(found - set(sums))]
-    return problems
-
-
-def _verify_table(path: Path, journal_keys: set[tuple[str, str, int]] | None) -> list[str]:
-    keys: list[tuple[str, str, int]] = []
-    try:
-        rows = read_rows(path / PARQUET_NAME, ["task", "id", "repeat"])
-        keys += [(row["task"], row["id"], row["repeat"]) for row in rows]
-    except (OSError, ValueError, KeyError) as error:  # Arrow's own errors are of these kinds
-        return [f"{PARQUET_NAME} cannot be read: {error}"]
-    unique = set(keys)
-    problems: list[str] = []
-    if len(unique) != len(keys):
-        problems.append(f"{PARQUET_NAME} has {len(keys) - len(unique)} rows whose key is there already")
-    if journal_keys is not None and unique != journal_keys:
-        problems.append(
-            f"{JOURNAL_NAME} has {len(journal_keys)} samples and {PARQUET_NAME} {len(unique)}: "
-            f"{len(journal_keys - unique)} only in the first, {len(unique - journal_keys)} only in the second"
-        )
-    return problems
 
 
 def rescored_name(what: str, protocol: Protocol, ending: str) -> str:
@@ -603,76 +578,54 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _file_names(folder: Path) -> list[str]:
-    """Return every file below a run folder as a sorted relative path, without the checksums and the lock."""
+def file_names(folder: Path) -> list[str]:
+    """Return every name below a run folder but folders, as a sorted relative path, without the checksums and the lock.
+
+    Links are names too, and are not followed.
+    """
     names: list[str] = []
-    for parent, _, files in os.walk(folder):
-        names += [Path(parent, file).relative_to(folder).as_posix() for file in files]
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        names += [Path(parent, name).relative_to(folder).as_posix() for name in (*files, *links)]
     return sorted(name for name in names if name not in (SUMS_NAME, LOCK_NAME))
 
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what a killed writer left of files that it had not finished."""
-    for name in _file_names(folder):
+    for name in file_names(folder):
         if name.endswith(TEMPORARY_SUFFIX):
             (folder / name).unlink(missing_ok=True)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def file_sha256(folder: Path, name: str) -> str:
+    """Return the hex digest of a plain file below a run folder.
+
+    Raises:
+        DamagedRunError: it is no plain file.
+        OSError: it cannot be read.
+    """
+    with open_regular(folder, name) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    return {name: _sha256(folder / name) for name in _file_names(folder)}
+    return {name: file_sha256(folder, name) for name in file_names(folder)}
 
 
 def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
-    # The format of coreutils, so that `sha256sum --check SHA256SUMS` works without us.
-    lines = [_sum_line(sums[name], os.fsencode(name)) for name in sorted(sums)]
-    write_atomically(folder / SUMS_NAME, b"".join(lines))
+    write_atomically(folder / SUMS_NAME, sums_bytes(sums))
 
 
-def _sum_line(digest: str, name: bytes) -> bytes:
-    escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
-    mark = b"" if escaped == name else b"\\"
-    return mark + digest.encode("ascii") + b"  " + escaped + b"\n"
-
-
-def _read_sums(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """Return the stored checksums by file name, and what is wrong with the file that holds them."""
+def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int) -> Record:
+    """Return a record with the scores of a table's row; one of before has no column for a judge's failure."""
+    missing = set(SCORE_COLUMNS) - {"judge_error"} - row.keys()
+    if missing:
+        raise DamagedRunError.of(path.parent, path.name, f"has no column {min(missing)!r}")
     try:
-        lines = (folder / SUMS_NAME).read_bytes().splitlines()
-    except OSError as error:
-        return {}, [f"{SUMS_NAME} cannot be read: {error.strerror or error}"]
-    sums: dict[str, str] = {}
-    problems: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        found = re.fullmatch(rb"(\\?)([0-9a-f]{64})  (.+)", line)
-        if found is None:
-            problems.append(f"{SUMS_NAME} line {number} is not a checksum and a file name")
-            continue
-        name = found[3]
-        if found[1]:
-            name = re.sub(rb"\\(.)", _unescape, name)
-        sums[os.fsdecode(name)] = found[2].decode("ascii")
-    return sums, problems
-
-
-def _unescape(found: re.Match[bytes]) -> bytes:
-    return {b"n": b"\n", b"r": b"\r"}.get(found[1], found[1])
-
-
-def _with_scores(records: Iterator[Record], path: Path) -> Iterator[Record]:
-    """Yield the records with the scores of a rescored table, which lists the same keys in the same order."""
-    with _disk("read", path):
-        rows = read_rows(path)
-        number = 0
-        for number, (record, row) in enumerate(zip_longest(records, rows), start=1):
-            if record is None or row is None or _stored_key(record) != (row["task"], row["id"], row["repeat"]):
-                raise CorruptRecordError(path, number, f"it does not belong to the same sample as in {JOURNAL_NAME}")
-            scored = record_from_json(record_to_json(record) | row)
-            yield replace(record, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error)
+        scored = record_from_json(record_to_json(record) | dict(row))
+    except ValueError as error:
+        raise CorruptRecordError(path, number, str(error)) from error
+    return replace(record, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error)
 
 
 def _stored_key(record: Record) -> tuple[str, str, int]:

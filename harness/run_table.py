@@ -5,11 +5,8 @@ Only the first answer to each sample is read (`repeat` 0), as everywhere where s
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -17,8 +14,12 @@ from numpy.typing import NDArray
 
 from harness.errors import IncompleteError
 from harness.intervals import CodeArray, FloatArray
+from harness.records_json import parse_object
+from harness.records_parquet import TableError, read_columns, reading_table
+from harness.run_files import DamagedRunError
 from harness.run_store import PARQUET_NAME, StoredRun, rescored_name
 from harness.sample_columns import cluster_of
+from harness.table_values import check_samples, check_scores
 from harness.values import FAULTS, Json, Protocol, Sample
 
 TASKS_WITH_EXTRA = ("mme", "ocrbench", "mathvista")
@@ -123,17 +124,27 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
-    path = run.path / PARQUET_NAME
+    name = PARQUET_NAME
     try:
-        samples = _read(path, [*_SAMPLE_COLUMNS, *_SIZE_COLUMNS])
-        scores = _read(path, list(_SCORE_COLUMNS)) if protocol is None else _rescored(run, protocol, samples)
-        first = np.flatnonzero(_integers(samples, "repeat") == 0)
-        samples, scores = samples.take(first), scores.take(first)
-        tasks = _texts(samples, "task")
-        official = _texts(samples, "extra")
-        extras = _extras(tasks, official)
-    except (OSError, ValueError, KeyError) as fault:  # Arrow's own errors are of these kinds
-        raise IncompleteError(f"cannot read {path}: {fault}; see: satori-bench runs verify {run.path}") from fault
+        with reading_table():
+            samples = _read(run, name, [*_SAMPLE_COLUMNS, *_SIZE_COLUMNS, *(() if protocol else _SCORE_COLUMNS)])
+            check_samples(samples)
+            scores = samples
+            if protocol is not None:
+                name = rescored_name("samples", protocol, "parquet")
+                scores = _rescored(run, protocol, name, samples)
+            check_scores(scores)
+            first = np.flatnonzero(_integers(samples, "repeat") == 0)
+            samples, scores = samples.take(first), scores.take(first)
+            return _run_table(samples, scores, first)
+    except TableError as fault:
+        raise DamagedRunError.of(run.path, name, f"cannot be used: {fault}") from fault
+
+
+def _run_table(samples: Any, scores: Any, first: CodeArray) -> RunTable:
+    """Return the columns of checked tables, whose rows stand at `first` in the run's own."""
+    tasks, official = _texts(samples, "task"), _texts(samples, "extra")
+    extras = _extras(tasks, official)
     ids, groups = _texts(samples, "id"), _texts(samples, "cluster")
     components = scores.column("components").combine_chunks()
     return RunTable(
@@ -142,7 +153,7 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
         rows=first.astype(np.int64),
         values=_numbers(scores.column("score")),
         ious=_numbers(scores.column("iou")),
-        components={name: _numbers(components.field(name)) for name in ("format", "caption", "bbox")},
+        components={part: _numbers(components.field(part)) for part in ("format", "caption", "bbox")},
         faults=_fault_bits(scores.column("faults").combine_chunks()),
         groups=groups,
         clusters=_clusters(tasks, ids, groups, extras),
@@ -151,7 +162,7 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
         gold_boxes_image_px=_boxes(samples),
         answers=tuple(None if item is None else tuple(item) for item in samples.column("answers").to_pylist()),
         choices=_texts(samples, "choices"),
-        image_sizes=np.column_stack([_numbers(samples.column(name)) for name in _SIZE_COLUMNS]),
+        image_sizes=np.column_stack([_numbers(samples.column(side)) for side in _SIZE_COLUMNS]),
         extras=extras,
         asked={name: _numbered(samples, name) for name in ASKED_TEXTS},
         official=official,
@@ -163,30 +174,30 @@ def picked(column: Sequence[_Item], places: CodeArray) -> tuple[_Item, ...]:
     return tuple([column[place] for place in cast("list[int]", places.tolist())])
 
 
-def _read(path: Path, columns: Sequence[str]) -> Any:
-    """Read columns of a Parquet file as an Arrow table."""
-    pq: Any = importlib.import_module("pyarrow.parquet")  # untyped library, and 0.2 s that only readers pay
-    return pq.read_table(path, columns=list(columns), use_threads=False)
+def _read(run: StoredRun, name: str, columns: Sequence[str]) -> Any:
+    """Read columns of one of a run's tables as an Arrow table, the file checked by the run's sums."""
+    with run.files.open(name) as file:
+        return read_columns(file, columns)
 
 
-def _rescored(run: StoredRun, protocol: Protocol, samples: Any) -> Any:
+def _rescored(run: StoredRun, protocol: Protocol, name: str, samples: Any) -> Any:
     """Read later scores, whose rows must be those of the run."""
     if protocol not in run.rescored:
         raise IncompleteError(
             f"{run.path} holds no scores under {protocol!r}; make them with: satori-bench rescore {run.path} "
             f"--protocol {protocol}"
         )
-    scores = _read(run.path / rescored_name("samples", protocol, "parquet"), ["task", "id", "repeat", *_SCORE_COLUMNS])
     keys = ["task", "id", "repeat"]
+    scores = _read(run, name, [*keys, *_SCORE_COLUMNS])
     if not scores.select(keys).equals(samples.select(keys)):
-        raise ValueError(f"the scores under {protocol!r} do not belong to the same samples; rescore the run again")
+        raise TableError(f"the scores under {protocol!r} do not belong to the same samples; rescore the run again")
     return scores
 
 
 def _extras(tasks: Sequence[str], official: Sequence[str]) -> dict[int, Mapping[str, Json]]:
     """Read `extra` of the tasks that need it."""
     return {
-        place: cast("dict[str, Json]", json.loads(official[place]))
+        place: parse_object(official[place])
         for place, task in enumerate(tasks)
         if task in TASKS_WITH_EXTRA or task.startswith("mmbench_")
     }

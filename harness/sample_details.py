@@ -6,25 +6,29 @@ each once when they are asked for in the order of the table, so that memory stay
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from harness.comparison import Comparison, Pair, RunFacts, SampleDetail, SideDetail
 from harness.errors import IncompleteError
+from harness.records_json import parse_object
+from harness.records_parquet import TableError, open_table, reading_table
+from harness.run_files import DamagedRunError, published_files
 from harness.run_store import PARQUET_NAME, rescored_name
-from harness.values import Box, Components, Json, Size
+from harness.values import Box, Components, Size
 
 _GROUPS_KEPT = 3
 _CHUNK_ROWS = 256
 """Rows that are turned into Python values at once: one by one costs ten times as much."""
 _CHUNKS_KEPT = 8
 _NOT_SHOWN = frozenset({"extra", "judge_reply", "device_s", "input_tokens", "match", "answer_rule"})
+_SAMPLE_COLUMNS = (
+    "task", "id", "question", "choices", "answers", "category", "l2_category", "cluster", "boxes", "caption", "width",
+    "height", "image_sha256", "text", "truncated", "output_tokens", "error",
+)  # fmt: skip
 _SCORE_COLUMNS = ("score", "extracted", "faults", "components", "iou", "boxes_image_px")
 
 
@@ -43,21 +47,21 @@ def read_details(comparison: Comparison, pair: Pair, places: Sequence[int]) -> I
     b = _RowReader(comparison.sides[pair.b].runs[0])
     for place in places:
         one, other = a.row(int(pair.samples.a.rows[place])), b.row(int(pair.samples.b.rows[place]))
-        yield _detail(place, one, other)
+        try:
+            yield _detail(place, one, other)
+        except ValueError as fault:  # a cell of JSON, or a box, that is none
+            which = f"sample {one['id'][:60]!r} of {a.folder} and {b.folder}"
+            raise IncompleteError(f"cannot show {which}: {fault}") from fault
 
 
 class _RowReader:
     """Reads rows of one run's table by their number, a row group at a time."""
 
     def __init__(self, run: RunFacts) -> None:
-        pq: Any = importlib.import_module("pyarrow.parquet")  # untyped library, and 0.2 s that only readers pay
-        self._path = run.path / PARQUET_NAME
-        rescored = run.path / rescored_name("samples", run.protocol, "parquet")
-        try:
-            self._samples = _GroupedFile(pq.ParquetFile(self._path))
-            self._scores = _GroupedFile(pq.ParquetFile(rescored)) if run.rescored else None
-        except (OSError, ValueError) as fault:
-            raise self._unreadable(fault) from fault
+        self.folder = run.path
+        later = rescored_name("samples", run.protocol, "parquet") if run.rescored else None
+        self._samples = self._grouped(PARQUET_NAME, _SAMPLE_COLUMNS)
+        self._scores = None if later is None else self._grouped(later, _SCORE_COLUMNS)
 
     def row(self, number: int) -> dict[str, Any]:
         """Return one row with the scores of the run's protocol."""
@@ -66,12 +70,15 @@ class _RowReader:
             if self._scores is not None:
                 later = self._scores.row(number)
                 row = row | {name: later[name] for name in _SCORE_COLUMNS}
-        except (OSError, ValueError) as fault:
-            raise self._unreadable(fault) from fault
+        except TableError as fault:
+            raise DamagedRunError.of(self.folder, PARQUET_NAME, f"cannot be read: {fault}") from fault
         return row
 
-    def _unreadable(self, fault: Exception) -> IncompleteError:
-        return IncompleteError(f"cannot read {self._path}: {fault}; see: satori-bench runs verify {self._path.parent}")
+    def _grouped(self, name: str, columns: Sequence[str]) -> _GroupedFile:
+        try:
+            return _GroupedFile(open_table(published_files(self.folder).open(name), columns))
+        except (OSError, TableError) as fault:
+            raise DamagedRunError.of(self.folder, name, f"cannot be read: {fault}") from fault
 
 
 class _GroupedFile:
@@ -99,7 +106,8 @@ class _GroupedFile:
         first = int(self._starts[group])
         start = (number - first) // _CHUNK_ROWS * _CHUNK_ROWS
         if first + start not in self._chunks:
-            self._chunks[first + start] = self._group(group).slice(start, _CHUNK_ROWS).to_pylist()
+            with reading_table():
+                self._chunks[first + start] = self._group(group).slice(start, _CHUNK_ROWS).to_pylist()
             while len(self._chunks) > _CHUNKS_KEPT:
                 self._chunks.popitem(last=False)
         return first + start, self._chunks[first + start]
@@ -138,6 +146,8 @@ def _detail(place: int, a: Mapping[str, Any], b: Mapping[str, Any]) -> SampleDet
 
 def _side_detail(row: Mapping[str, Any]) -> SideDetail:
     parts = cast("dict[str, float | None]", row["components"])
+    if row["text"] is None:
+        raise ValueError("there is no text to show")
     return SideDetail(
         text=row["text"],
         extracted=row["extracted"],
@@ -156,20 +166,11 @@ def _side_detail(row: Mapping[str, Any]) -> SideDetail:
 def _choices(text: str) -> dict[str, str]:
     if text == "{}":
         return {}
-    found = cast("dict[str, Json]", json.loads(text))
-    return {letter: str(choice) for letter, choice in found.items()}
+    return {letter: str(choice) for letter, choice in parse_object(text).items()}
 
 
 def _boxes(boxes: Sequence[Sequence[float]] | None) -> tuple[Box, ...]:
-    return tuple((box[0], box[1], box[2], box[3]) for box in boxes or ())
-
-
-def media_file(comparison: Comparison, pair: Pair, image_sha256: str) -> Path | None:
-    """Return where the thumbnail of an image lies, in either run's folder; None where there is none."""
-    if not image_sha256 or not image_sha256.isalnum():
-        return None
-    for side in (pair.a, pair.b):
-        path = comparison.sides[side].runs[0].path / "media" / f"{image_sha256}.webp"
-        if path.is_file():
-            return path
-    return None
+    found = boxes or ()
+    if any(len(box) != 4 for box in found):
+        raise ValueError("a box that is not four numbers")
+    return tuple((box[0], box[1], box[2], box[3]) for box in found)

@@ -8,7 +8,6 @@ Same comparison and runs, same bytes: there is no clock, no path and no random n
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from harness.comparison import DIRECTIONS, Comparison, Pair, SampleTable
 from harness.errors import ConfigError
 from harness.records_parquet import read_rows
+from harness.run_files import make_folder, published_files, put_file
 from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.sample_details import read_details
 from harness.values import Json
@@ -145,7 +145,7 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     lists: Json = {
         "lists": [f"{pair.b.letter} against {pair.a.letter}" for pair in view.pairs],
         "bundled": options.bundle,
-        "pictures": [f"{MEDIA_NAME}/{path.name}" for path in pictures.paths] if options.bundle else [],
+        "pictures": [f"{MEDIA_NAME}/{name}" for name in pictures.names] if options.bundle else [],
     }
     early = {"cuts": json_block(view.cuts), "lists": json_block(lists), **early}
     if options.bundle:
@@ -170,24 +170,25 @@ def _shown_side(side: SideView, table: SampleTable, *, first: bool) -> ShownSide
 
 
 def _pictures(comparison: Comparison, options: PageOptions) -> PictureBook:
-    folders = [folder for run in comparison.runs if (folder := run.path / MEDIA_NAME).is_dir()]
-    if not options.pictures or not folders:
+    runs = [published_files(run.path) for run in comparison.runs if (run.path / MEDIA_NAME).is_dir()]
+    if not options.pictures or not runs:
         return PictureBook([], [])
     if options.bundle:
-        return PictureBook(folders, None)
+        return PictureBook(runs, None)
     share = max(1, options.most_pictures // max(1, len(comparison.pairs)))
     wanted: dict[str, None] = {}
     for pair in comparison.pairs:
         for sha256 in choose_pictures(pair.samples, _images(comparison, pair), share):
             wanted[sha256] = None
-    return PictureBook(folders, list(wanted))
+    return PictureBook(runs, list(wanted))
 
 
 def _images(comparison: Comparison, pair: Pair) -> list[str]:
     """Return the digest of each sample's image, as the first side's run has it, else the second's."""
     per_side: list[list[str]] = []
     for side, columns in ((pair.a, pair.samples.a), (pair.b, pair.samples.b)):
-        rows = list(read_rows(comparison.sides[side].runs[0].path / PARQUET_NAME, ["image_sha256"]))
+        with published_files(comparison.sides[side].runs[0].path).open(PARQUET_NAME) as file:
+            rows = list(read_rows(file, ["image_sha256"]))
         per_side.append([rows[row]["image_sha256"] for row in columns.rows.tolist()])
     return [one or other for one, other in zip(*per_side, strict=True)]
 
@@ -195,9 +196,9 @@ def _images(comparison: Comparison, pair: Pair) -> list[str]:
 def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
     if not options.pictures:
         return "Pictures were left out of this page."
-    if options.bundle or not pictures.paths:
-        return "" if pictures.paths else "The runs hold no thumbnails."
-    return f"{len(pictures.paths):,} pictures are in this file, those of changed samples first; --bundle has them all."
+    if options.bundle or not pictures.names:
+        return "" if pictures.names else "The runs hold no thumbnails."
+    return f"{len(pictures.names):,} pictures are in this file, those of changed samples first; --bundle has them all."
 
 
 def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[FlipView]:
@@ -236,7 +237,8 @@ def _write_beside(out: Path, late: dict[str, str], pictures: PictureBook) -> dic
     """Write texts as classic scripts and pictures as files; return what stays in the page."""
     shards, media = out / "shards", out / MEDIA_NAME
     for folder in (shards, media):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     for old in shards.glob("texts-*.js"):
         old.unlink()
     stay: dict[str, str] = {}
@@ -245,6 +247,6 @@ def _write_beside(out: Path, late: dict[str, str], pictures: PictureBook) -> dic
             write_atomically(shards / f"{name}.js", f'satoriShard("{name}","{text}")\n'.encode("ascii"))
         else:
             stay[name] = text
-    for path in pictures.paths:
-        shutil.copyfile(path, media / path.name)
+    for name, content in pictures.pictures():
+        put_file(media / name, content)
     return stay

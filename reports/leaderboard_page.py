@@ -15,11 +15,14 @@ from pathlib import Path
 
 from harness.errors import ConfigError
 from harness.records_json import json_safe
+from harness.run_files import DamagedRunError, make_folder, put_file
 from harness.run_store import MANIFEST_NAME, MEDIA_NAME, load_run, write_atomically
+from harness.run_verify import false_scores
 from reports.leaderboard import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, render
-from reports.run_page import PAGE_NAME, stored_run_page
+from reports.run_page import PAGE_NAME, page_and_summary
+from reports.sample_blocks import PictureBook
 from reports.verdict_text import cut
 from reports.visible import csv_cell
 
@@ -115,13 +118,15 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -
 
     Raises:
         ConfigError: The folder is a run, or cannot be written.
+        DamagedRunError: A run's records or thumbnails are not what was published, or do not give its scores.
     """
     if (out / MANIFEST_NAME).exists():
         raise ConfigError(f"{out} is a run folder, which nothing may be written into; name another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        make_folder(out / "runs")
         for entry in board.entries:
-            _copy_page(entry, out / "runs" / entry.site_name, pictures=pictures)
+            _write_run_page(entry, out / "runs" / entry.site_name, pictures=pictures)
         text = json.dumps(json_safe(leaderboard_json(board)), indent=2, allow_nan=False)
         write_atomically(out / "leaderboard.json", f"{text}\n".encode("ascii"))
         write_atomically(out / "leaderboard.csv", leaderboard_csv(board).encode("utf-8"))
@@ -132,15 +137,25 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -
     return page
 
 
-def _copy_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
-    """Put the run's page, and its thumbnails, into the site."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stored = entry.path / PAGE_NAME
-    content = stored.read_bytes() if stored.is_file() else stored_run_page(load_run(entry.path))
-    write_atomically(folder / PAGE_NAME, content)
+def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
+    """Put the run's page, made anew of its checked records, and the thumbnails that it shows, into the site.
+
+    The page in the run's own folder may be anybody's.
+    """
+    run = load_run(entry.path)
+    book = PictureBook([run.files] if pictures else [], None)
+    page, summary = page_and_summary(run, book)
+    for false in false_scores(run.scores or {}, summary, intervals=False):
+        raise DamagedRunError(f"{run.path}: {false}; see: satori-bench runs verify {run.path}")
+    make_folder(folder)
+    write_atomically(folder / PAGE_NAME, page)
+    if (folder / MEDIA_NAME).is_symlink():
+        raise FileExistsError(f"{folder / MEDIA_NAME} is a symbolic link, which nothing is written through: remove it")
     shutil.rmtree(folder / MEDIA_NAME, ignore_errors=True)
-    if pictures and (entry.path / MEDIA_NAME).is_dir():
-        shutil.copytree(entry.path / MEDIA_NAME, folder / MEDIA_NAME)
+    if book.names:
+        make_folder(folder / MEDIA_NAME)
+    for name, content in book.pictures():
+        put_file(folder / MEDIA_NAME / name, content)
 
 
 def leaderboard_view(board: Leaderboard) -> LeaderboardView:

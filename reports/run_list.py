@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 
 from harness.errors import IncompleteError
 from harness.manifest import Manifest
+from harness.run_files import published_files
 from harness.run_lookup import begun_order, called
-from harness.run_store import SCORES_NAME, RunInfo, StoredRun, list_runs, read_scores
+from harness.run_store import RunInfo, StoredRun, list_runs, read_scores
 from harness.summary import Metric
 from harness.values import Json
 from reports.number_text import DASH, count
@@ -88,7 +89,7 @@ def _listed(info: RunInfo) -> ListedRun:
         given_up = info.manifest.status == "failed"
         return ListedRun(info.path, "failed" if given_up else "unfinished", info.manifest, {}, None)
     try:
-        tasks = stored_tasks(StoredRun(info.path, info.manifest, read_scores(info.path / SCORES_NAME), {}))
+        tasks = stored_tasks(StoredRun(info.path, info.manifest, read_scores(published_files(info.path)), {}))
     except IncompleteError as fault:
         return ListedRun(info.path, "broken", info.manifest, {}, str(fault))
     return ListedRun(info.path, "complete", info.manifest, tasks, None)

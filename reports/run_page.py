@@ -18,6 +18,7 @@ from harness.comparison import FAULT_BITS, SampleSide, SampleTable
 from harness.journal import read_records
 from harness.manifest import Manifest
 from harness.rescore import config_of
+from harness.run_files import RunFiles
 from harness.run_store import JOURNAL_NAME, MEDIA_NAME, StoredRun, write_atomically
 from harness.run_summary import RunSummariser, RunSummary
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
@@ -131,10 +132,10 @@ def run_page(
     records: Iterable[Record],
     rescored: Mapping[Protocol, Mapping[str, Json]] | None = None,
 ) -> bytes:
-    """Return the page of a run.
+    """Return the page of a run that is not published yet.
 
     Args:
-        folder: The run's folder, published or not; only `media/` is looked into.
+        folder: The run's folder; only `media/` is looked into.
         manifest: What the run is.
         summary: Its scores.
         records: Its records with the same scores; read once. Further repeats are passed over.
@@ -143,11 +144,11 @@ def run_page(
     gathered = _Gathered()
     for record in records:
         gathered.add(record)
-    return _page_of(folder, manifest, summary, gathered, rescored or {})
+    return _page_of(PictureBook([RunFiles(folder, None)], None), manifest, summary, gathered, rescored or {})
 
 
 def _page_of(
-    folder: Path,
+    pictures: PictureBook,
     manifest: Manifest,
     summary: RunSummary,
     gathered: _Gathered,
@@ -155,7 +156,6 @@ def _page_of(
 ) -> bytes:
     """Return the page, its records read."""
     table = gathered.table()
-    pictures = PictureBook([folder / MEDIA_NAME], None)
     shown = ShownSamples(
         table=table,
         sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
@@ -166,7 +166,7 @@ def _page_of(
     lists: Json = {
         "lists": ["this run"],
         "bundled": False,
-        "pictures": [f"{MEDIA_NAME}/{path.name}" for path in pictures.paths],
+        "pictures": [f"{MEDIA_NAME}/{name}" for name in pictures.names],
     }
     page = RunPage(
         title=cut(manifest.model, 300),
@@ -177,7 +177,7 @@ def _page_of(
         chart=_headline_chart(summary),
         **_parity(summary, rescored),
         provenance=provenance_lines(manifest),
-        pictures_note="" if pictures.paths else "The run holds no thumbnails.",
+        pictures_note="" if pictures.names else "The run holds no thumbnails.",
     )
     blocks = {"lists": json_block(lists), **early}
     return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
@@ -194,17 +194,28 @@ def write_run_page(folder: Path, manifest: Manifest, summary: RunSummary) -> Non
     write_atomically(folder / PAGE_NAME, page)
 
 
-def stored_run_page(run: StoredRun) -> bytes:
+def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> bytes:
     """Return the page of a stored run, with its scores under further protocols.
 
+    Args:
+        run: The run.
+        pictures: Which thumbnails it shows; None for all that the run has.
+
     Raises:
+        DamagedRunError: A file of the run is not what was published.
         StoreError: The journal cannot be read.
     """
+    return page_and_summary(run, pictures)[0]
+
+
+def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
+    """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
     gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
-    return _page_of(run.path, run.manifest, summariser.result(), gathered, run.rescored)
+    pictures = pictures or PictureBook([run.files], None)
+    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored), summariser.result()
 
 
 @dataclass(slots=True)
@@ -377,10 +388,13 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
     for task, one in summary.tasks.items():
         for name in dict.fromkeys([one.headline, "accuracy", "mean_iou"]):
             if name in one.metrics:
-                found = [scores["tasks"].get(task, {}).get("metrics", {}).get(name) for scores in stored.values()]
+                found = [
+                    scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
+                ]
                 scale = 1.0 if name in POINT_METRICS else 100.0
                 values = [
-                    None if metric is None or metric["value"] is None else metric["value"] * scale for metric in found
+                    None if metric is None or metric.get("value") is None else metric["value"] * scale
+                    for metric in found
                 ]
                 rows.append((task, name, *(number(value) for value in values)))
     return {"parity_protocols": tuple(stored), "parity": tuple(rows)}

@@ -10,14 +10,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from harness.comparison import CUTS, DIRECTIONS, SampleSide, SampleTable
 from harness.intervals import FloatArray
+from harness.run_files import RunFiles
 from harness.summary import ANSWER_RIGHT
+from harness.thumbnails import read_thumbnail
 from harness.values import FAULTS, Json
 from reports.page_shell import packed
 from reports.sample_texts import SampleText
@@ -146,43 +147,48 @@ def _first_line(question: str) -> str:
 class PictureBook:
     """Numbers the thumbnails that a page shows; each image once, however many samples ask about it."""
 
-    def __init__(self, media_folders: Sequence[Path], wanted: Sequence[str] | None) -> None:
-        """Take the folders in which thumbnails lie, and the digests that may be shown (None: all)."""
-        self._folders = media_folders
+    def __init__(self, runs: Sequence[RunFiles], wanted: Sequence[str] | None) -> None:
+        """Take the runs that hold thumbnails, and the digests that may be shown (None: all)."""
+        self._runs = runs
         self._wanted = None if wanted is None else set(wanted)
         self._numbers: dict[str, int] = {}
-        self._paths: list[Path] = []
+        self._shown: list[tuple[str, RunFiles]] = []
 
     def number(self, sha256: str) -> int:
-        """Return the number of an image's thumbnail; -1 where it has none or is not to be shown."""
+        """Return the number of an image's thumbnail; -1 where it has none or is not to be shown.
+
+        Raises:
+            DamagedRunError: the thumbnail is not what was published, or none.
+        """
         if not sha256 or (self._wanted is not None and sha256 not in self._wanted):
             return -1
         if sha256 not in self._numbers:
-            path = find_thumbnail(self._folders, sha256)
-            if path is None:
+            run = next((run for run in self._runs if read_thumbnail(run, sha256) is not None), None)
+            if run is None:
                 self._numbers[sha256] = -1
             else:
-                self._numbers[sha256] = len(self._paths)
-                self._paths.append(path)
+                self._numbers[sha256] = len(self._shown)
+                self._shown.append((sha256, run))
         return self._numbers[sha256]
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """The thumbnails' files by number."""
-        return tuple(self._paths)
+    def names(self) -> tuple[str, ...]:
+        """The thumbnails' file names by number."""
+        return tuple(f"{sha256}.webp" for sha256, _ in self._shown)
+
+    def pictures(self) -> Iterator[tuple[str, bytes]]:
+        """Yield each thumbnail's file name and content, by number.
+
+        Raises:
+            DamagedRunError: a thumbnail is not what was published, or none.
+        """
+        for name, (sha256, run) in zip(self.names, self._shown, strict=True):
+            yield name, read_thumbnail(run, sha256) or b""
 
     def inline_blocks(self) -> Iterator[tuple[str, str]]:
         """Yield the thumbnails as blocks: element id and base64."""
-        for number, path in enumerate(self._paths):
-            yield f"image-{number}", base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def find_thumbnail(folders: Sequence[Path], sha256: str) -> Path | None:
-    """Return the thumbnail's file in the first folder that has one."""
-    if not (len(sha256) == 64 and sha256.isalnum() and sha256.isascii()):
-        return None  # a name from a file: nothing but a digest may become a path
-    paths = (folder / f"{sha256}.webp" for folder in folders)
-    return next((path for path in paths if path.is_file()), None)
+        for number, (_, content) in enumerate(self.pictures()):
+            yield f"image-{number}", base64.b64encode(content).decode("ascii")
 
 
 def choose_pictures(table: SampleTable, images: Sequence[str], most: int = MOST_INLINE_PICTURES) -> list[str]:

@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+import msgspec
 
 from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.control_tokens import tokens_of_folder
@@ -39,6 +41,7 @@ from harness.judge import Judge
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.peer_names import task_hint
 from harness.rescore import PageWriter, config_of
+from harness.run_files import DamagedRunError
 from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
@@ -65,6 +68,9 @@ RETRY_MAY_CHANGE = (
     "name",
 )  # fmt: skip
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
+
+NO_KEY = "none"
+"""Stands for the key of a server that wants none: client libraries insist on a word."""
 
 _PROBE_BYTES = 2**20
 """Room that a run needs at the very least; a full disk is found before anything is asked."""
@@ -174,7 +180,7 @@ class RunEnvironment:
     """Commit of the checkpoint's training code, or whatever the caller wants to pin; None when not known."""
     batch_guard: Callable[[], AbstractContextManager[object]] = nullcontext
     """Holds each batch, so that an interruption waits for its end."""
-    api_key: str = "none"
+    api_key: str = NO_KEY
     """Key of a server; never stored."""
     secrets: tuple[str, ...] = ()
     """Every key that is known, to be cut out of what servers reply."""
@@ -300,13 +306,14 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
         environment.say(f"nothing to retry in {folder}: every sample was asked; no run is made")
         return _stored_result(stored)
     # the old run's name is the new one's too, as its model is
-    spec = replace(_spec_from(asked), **{"out": folder.parent, **(changes or {})})
+    spec = replace(_spec_from(asked, folder), **{"out": folder.parent, **(changes or {})})
     if (spec.judge.model if spec.judge is not None else None) != stored.manifest.judge:
         raise ConfigError(
             f"{folder} was judged by {stored.manifest.judge or 'nobody'}: a retry needs the same judge. "
             f"Give {'--judge ' + stored.manifest.judge if stored.manifest.judge else 'no --judge'}, and its "
             "--judge-url or --judge-key where it needs one"
         )
+    _refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
     if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
     if stored.finished:
@@ -315,13 +322,43 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     return _run(spec, environment, retried=retried if isinstance(retried, str) else None, again=True)
 
 
-def _spec_from(asked: Mapping[str, Json]) -> RunSpec:
-    """Return the configuration that a manifest holds."""
-    fields = dict(cast("Mapping[str, Any]", asked))
-    fields["datasets"] = {task: DatasetOverride(**value) for task, value in fields.get("datasets", {}).items()}
-    fields["data_dir"] = Path(fields["data_dir"]) if fields.get("data_dir") else None
-    fields["out"] = Path(fields["out"])
-    return RunSpec(**fields)
+def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment, *, given: bool) -> None:
+    """Refuse to send a key to an address that only a run folder names, which may be a stranger's.
+
+    Raises:
+        ConfigError: there is a key, and the address was not given with it.
+    """
+    if spec.base_url is not None and not given and environment.api_key != NO_KEY:
+        raise ConfigError(
+            f"{folder} asks the server {spec.base_url}, and a key goes only to an address that you give yourself: add "
+            f"--base-url with the address that is to have it, or leave the key out (--api-key and its variables)"
+        )
+
+
+def _spec_from(asked: Mapping[str, Json], folder: Path) -> RunSpec:
+    """Return the configuration that a manifest holds.
+
+    Raises:
+        DamagedRunError: it is not one that `run` writes.
+    """
+    kinds = get_type_hints(RunSpec, {**globals(), "Json": Any})  # what is JSON has nothing to be checked
+    given = {name: asked[name] for name in kinds if name in asked and name != "judge"}
+    try:
+        return RunSpec(**{name: _argument(name, kinds[name], value) for name, value in given.items()})
+    except (ValueError, TypeError) as fault:
+        raise DamagedRunError.of(folder, "manifest.json", f"cannot be used: in `arguments`, {fault}") from fault
+
+
+def _argument(name: str, kind: Any, value: Json) -> Any:
+    """Return one field of a configuration; a type that JSON does not have, such as a path, is made of its text.
+
+    Raises:
+        ValueError: the value is of another kind; names the field.
+    """
+    try:
+        return msgspec.convert(value, kind, dec_hook=lambda made, text: made(text))
+    except (msgspec.ValidationError, TypeError) as fault:
+        raise ValueError(f"{name}: {fault}") from fault
 
 
 def _run(

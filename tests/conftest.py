@@ -495,7 +495,7 @@ def make_run(tmp_path):
 
 
 @pytest.fixture
-def amend_manifest():
+def amend_manifest(renew_sums):
     """Change fields of a stored run's manifest, as a run of our own would have them; its hashes are stamped again."""
     from dataclasses import replace
 
@@ -509,9 +509,23 @@ def amend_manifest():
         }
         manifest = stamp_hashes(replace(manifest, **{"tasks": tasks, "predictions_only": False, **fields}))
         (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+        renew_sums(folder)
         return folder
 
     return amend
+
+
+@pytest.fixture(scope="session")
+def renew_sums():
+    """Make a run's checksums anew, as whoever changes its files on purpose would."""
+    from harness.run_files import SUMS_NAME, read_sums, sums_bytes
+
+    def renew(folder: Path) -> None:
+        names, _ = read_sums(folder)
+        found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+        (folder / SUMS_NAME).write_bytes(sums_bytes(found))
+
+    return renew
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ import pytest
 import harness
 import satori_bench
 from harness.errors import ExitCode
-from harness.run_store import list_runs, load_run, verify_run
+from harness.run_store import list_runs, load_run
+from harness.run_verify import verify_run
 
 CODE_ROOT = Path(harness.__file__).parents[1]
 

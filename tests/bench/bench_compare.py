@@ -87,6 +87,7 @@ def make_run(root: Path, name: str, samples: int, seed: int, *, skill: float, io
     """Write a finished run without its journal: the comparison reads the table only."""
     from harness.manifest import Manifest, TaskManifest, manifest_bytes, stamp_hashes, utc_text
     from harness.records_parquet import write_parquet
+    from harness.run_files import SUMS_NAME
     from harness.run_store import MANIFEST_NAME, PARQUET_NAME, SCORES_NAME
 
     task = TaskManifest(
@@ -110,6 +111,9 @@ def make_run(root: Path, name: str, samples: int, seed: int, *, skill: float, io
     write_parquet(folder / PARQUET_NAME, records(samples, seed, skill=skill, iou=iou))
     (folder / MANIFEST_NAME).write_bytes(manifest_bytes(replace(manifest, status="complete")))
     (folder / SCORES_NAME).write_text(json.dumps({"schema": 1, "tasks": {}}))
+    files = sorted(path for path in folder.iterdir())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (folder / SUMS_NAME).write_text("".join(sums))
     return folder
 
 

@@ -24,7 +24,8 @@ from harness.journal import read_records
 from harness.model_base import Prompt, Turn
 from harness.model_served import SatoriServed, ServerGoneError
 from harness.records_parquet import read_rows
-from harness.run_store import load_run, verify_run
+from harness.run_store import load_run
+from harness.run_verify import verify_run
 from harness.values import Generation, PixelLimits, Size
 
 TEXT = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"

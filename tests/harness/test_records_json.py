@@ -81,7 +81,8 @@ def paired(text):
 
 
 texts = st.text(alphabet=st.characters(exclude_categories=()), max_size=20).map(paired)
-numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+shares = st.none() | st.floats(0, 1)
+seconds = st.none() | st.floats(0, 1e9)
 counts = st.none() | st.integers(0, 2**40)
 boxes = st.none() | st.lists(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 4), max_size=3).map(tuple)
 sizes = st.none() | st.builds(Size, st.integers(1, 10**6), st.integers(1, 10**6))
@@ -115,16 +116,16 @@ records = st.builds(
         input_size=sizes,
         input_tokens=counts,
         output_tokens=counts,
-        device_s=numbers,
+        device_s=seconds,
         truncated=st.booleans(),
         error=st.none() | texts,
     ),
     st.builds(
         Score,
-        value=numbers,
+        value=shares,
         extracted=st.none() | texts,
-        components=st.builds(Components, numbers, numbers, numbers, numbers),
-        iou=numbers,
+        components=st.builds(Components, shares, shares, shares, shares),
+        iou=shares,
         match=st.none()
         | st.builds(BoxMatch, st.integers(0, 99), st.integers(0, 99), st.floats(0, 99), st.integers(0, 99)),
         boxes_image_px=boxes,

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from harness import run_store
 from harness.errors import ConfigError, IncompleteError
@@ -49,15 +50,16 @@ from harness.run_store import (
     load_run,
     model_slug,
     open_run,
-    verify_run,
 )
+from harness.run_verify import verify_run
+from harness.thumbnails import write_thumbnail
 from harness.values import BoxMatch, Components, Generation, PixelLimits, Record, Sample, Score, Size
 
 HOUSE = Path(__file__).parents[2]
 HOSTILE_TEXTS = json.loads((Path(__file__).parents[1] / "cases" / "hostile_texts.json").read_text(encoding="utf-8"))
 NOW = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
-SCORES = {"schema": 1, "protocol": "strict", "format": "satori", "tasks": {"mmstar": {"n": 2}}}
+SCORES = {"schema": 1, "protocol": "strict", "format": "satori", "tasks": {}, "made": 2}
 
 TASK = TaskManifest("y" * 64, "Lin-Chen/MMStar", "main", "f" * 64, rows=1500, samples=1500)
 MANIFEST = stamp_hashes(
@@ -467,8 +469,7 @@ def test_new_folder_can_start_from_the_records_of_another(tmp_path):
     with open_run(tmp_path, MANIFEST, now=NOW) as run:
         run.journal.append(record_of(1, "old"))
         run.journal.append(record_of(2))
-        run.media_folder.mkdir()
-        (run.media_folder / "x.webp").write_bytes(b"picture")
+        write_thumbnail(run.media_folder, Image.new("RGB", (8, 8)), "ab" * 32)
         first = run.publish(SCORES, now=NOW)
     with open_run(tmp_path, MANIFEST, now=LATER, start_from=first) as run:
         assert len(run.journal.done) == 2
@@ -476,7 +477,8 @@ def test_new_folder_can_start_from_the_records_of_another(tmp_path):
         second = run.publish(SCORES, now=LATER)
 
     assert [record.generation.text for record in load_run(second).records()] == ["new", "<answer>B</answer>"]
-    assert (second / "media" / "x.webp").read_bytes() == b"picture"
+    pictures = [(folder / "media" / f"{'ab' * 32}.webp").read_bytes() for folder in (first, second)]
+    assert pictures[0] == pictures[1]
     assert verify_run(first) == verify_run(second) == []
 
 
@@ -735,7 +737,7 @@ def test_folder_that_is_no_run_is_a_clear_error(tmp_path):
 def test_missing_scores_are_a_clear_error(finished):
     (finished / "scores.json").unlink()
 
-    with pytest.raises(IncompleteError, match=r"satori-bench rescore makes new scores"):
+    with pytest.raises(IncompleteError, match=r"scores\.json is missing"):
         load_run(finished)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -19,7 +19,7 @@ from reports.run_list import listed_runs, runs_json, runs_table
 
 
 @pytest.fixture(scope="module")
-def root(invented, tmp_path_factory):
+def root(invented, tmp_path_factory, renew_sums):
     """One run of every state."""
     root = tmp_path_factory.mktemp("listed")
     questions = invented.many_questions(20)
@@ -39,6 +39,7 @@ def root(invented, tmp_path_factory):
     scores = json.loads((errors / "scores.json").read_text())
     scores["tasks"]["shapes"]["unscored"] = {"error": 3, "no_gold": 2}
     (errors / "scores.json").write_text(json.dumps(scores))
+    renew_sums(errors)
     nothing = root / "20260101T000000Z-manifestless-00000000"
     nothing.mkdir()
     (nothing / "manifest.json").write_text('{"model": "\x1b[31m"')
@@ -117,17 +118,18 @@ def test_at_80_columns_a_run_its_state_and_its_score_stand_in_one_line(root):
 
 def test_only_manifest_and_scores_are_read(root, monkeypatch):
     opened = []
-    real = io.open
+    real = os.open
 
     def open_and_note(file, *rest, **more):
         opened.append(Path(file).name)
         return real(file, *rest, **more)
 
-    monkeypatch.setattr("io.open", open_and_note)  # what pathlib opens files with
+    monkeypatch.setattr("os.open", open_and_note)
 
     listed_runs(root)
 
-    assert {"manifest.json", "scores.json"} == set(opened)
+    folders = {path.name for path in root.iterdir()}
+    assert {"manifest.json", "scores.json", "SHA256SUMS"} == set(opened) - folders
 
 
 def test_three_hundred_runs_are_listed_at_once(root, tmp_path):

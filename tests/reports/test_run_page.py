@@ -7,7 +7,9 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from harness.run_store import SUMS_NAME, load_run, verify_run
+from harness.run_files import SUMS_NAME
+from harness.run_store import load_run
+from harness.run_verify import verify_run
 from reports.run_page import PAGE_NAME, stored_run_page
 from satori_bench import cli
 

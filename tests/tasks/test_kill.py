@@ -16,7 +16,8 @@ import pytest
 
 import harness
 from harness.journal import read_records
-from harness.run_store import list_runs, load_run, verify_run
+from harness.run_store import list_runs, load_run
+from harness.run_verify import verify_run
 from harness.values import Record
 
 pytestmark = pytest.mark.slow
