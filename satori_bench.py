@@ -919,12 +919,14 @@ def score(
     for line in bad_row_lines(scored.bad_rows):
         say(line, sys.stderr)
     if scored.nothing_scored:
-        found = file_shape(file) or "the reasons stand above" if scored.rows else "the file has no rows"
+        found = (scored.rows and file_shape(file)) or scored.why_nothing_scored
         say(f"error: no row of {file} can be scored: {found}", sys.stderr)
         return ExitCode.INCOMPLETE
     if scored.repeated:
         say(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", sys.stderr)
     _show_reasons(scored.summary.tasks)
+    if scored.no_answer_scored:
+        click.echo(f"no answer can be scored: {scored.why_nothing_scored}", err=True)
     folder = None
     if run_root is not None:
         folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))

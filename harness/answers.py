@@ -35,6 +35,7 @@ _NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 _NO_GOLD: Final = AnswerCheck(None, None, ("no_gold",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
+_END_MARKS: Final = " \n\t\"'”’!?！？.)]*_`"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
 _LIST_BEFORE: Final = re.compile(r"(?:\A|[:=\n]|[.!](?=[ \n])|\b(?:is|are|was|were|be|equals|list)|[是为])[ \n]*\Z")
 _LIST_AFTER: Final = re.compile(r"[ \n]*(?:\Z|[.,;!)])(?![.\d])|[ \n]*\n")
@@ -135,7 +136,7 @@ def _no_blanks(text: str) -> str:
 
 
 def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Score by equality with any accepted answer, case, blanks and outer punctuation aside."""
+    """Score by equality with any accepted answer, case, blanks and outer punctuation aside; "red?" does not say red."""
     del judge_reply
     golds = _keys(sample.answers or ())
     if not golds:
@@ -143,7 +144,15 @@ def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> Ans
     key = text_key(answer)
     if not key:
         return _NO_MATCH
+    if key in golds and _asks(answer) and not any(map(_asks, sample.answers or ())):
+        return _NO_MATCH
     return AnswerCheck(float(key in golds), shown(answer))
+
+
+def _asks(text: str) -> bool:
+    """Return whether a question mark is among the marks at the end of a text."""
+    end = text[len(text.rstrip(_END_MARKS)) :]
+    return "?" in end or "？" in end
 
 
 @lru_cache(maxsize=2048)

@@ -186,12 +186,20 @@ def _last_statement(text: str, options: Options) -> str | None:
 
 
 def _leaves_open(before: str, name: str, options: Options) -> bool:
-    """Return whether the text before a last statement rules out each other option's letter in it, and not this one."""
+    """Return whether the text before a last statement rules out each other option's letter in it, and not this one.
+
+    A letter may be described first: "A is a cat, so A is wrong".
+    """
+    described: set[str] = set()
+    out: set[str] = set()
     for clause in CLAUSE_END.split(before):
-        ruled_out = RULED_OUT.search(clause) is not None
-        if names_other_letter(clause, name, options):
-            if not ruled_out:
+        others = {other for other in named_by_letter(clause, options) if other != name}
+        if RULED_OUT.search(clause):
+            if not others and name in named_by_letter(clause, options):
                 return False
-        elif ruled_out and name in named_by_letter(clause, options):
+            out |= others
+        elif others and SAYS_OTHER_RIGHT.search(clause):
             return False
-    return True
+        else:
+            described |= others
+    return described <= out

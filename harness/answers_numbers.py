@@ -130,7 +130,8 @@ _BOUNDED: Final = (
     r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
     r"|(?:\d|\dk|%|\b(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)|[百千万亿萬億]) ?\+"
-    r"|[<>≤≥≠±]|至少|至多|超过|少于|多于|大于|小于|高于|低于|[\d个岁] ?以[上下内]"
+    r"|[<>≤≥≠±]|至少|至多|最少|最多(?!的)|起码|超过|少于|多于|大于|小于|高于|低于"
+    r"|\d ?[个岁年天元名人]?(?:左右)? ?以[上下内]"
 )
 _CALCULATED: Final = (
     r"\b(?:sqrt|pi|half|halves|dozens?|quarters?|factorial|(?:multiplied|divided) by|raised to|to the power)\b|[√π∞÷]"
@@ -142,6 +143,8 @@ _CALCULATED: Final = (
     r"|\d ?(?:squared|cubed)\b|\dx(?!10 ?\^)\d"
     r"|[-+]{2}|\b0x|\d_\d|\de[-+]?\d+[a-z]|\d\.\d+\.\d|\d!"
     r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
+    r"|(?:#|\bno\. ?|\bnumber )\d{1,9} (?:of|in|on) (?:the|a|this)"
+    r" (?:list|series|row|line|queue|rankings?|charts?|menu|sequence)\b"
     r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
     r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
     r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"

@@ -30,6 +30,8 @@ _WHOLE_TEXTS: Final = {
     **dict.fromkeys(("是", "是的", "对", "对的", "有", "有的", "はい", "ええ", "네", "예"), "Yes"),
     **dict.fromkeys(("不是", "不是的", "不", "否", "不对", "没有", "没", "いいえ", "아니요", "아니오"), "No"),
 }
+_CHINESE_LEAD: Final = re.compile(r"\s*(?:最终|正确)?(?:答案|回答)[是为]? ?: ?")
+"""With a colon only: 答案是对的 may say that an answer is right."""
 _TAGGED: Final = re.compile(r"\A<answer>([^<]*)</answer>\Z", re.IGNORECASE)
 """An answer in a tag that nobody asked for."""
 _TITLE: Final = re.compile(
@@ -103,6 +105,12 @@ _UNCERTAIN: Final = re.compile(
     r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|be determined|answer|view|access"
     r"|confirm|see (?:the|any|an?) (?:image|picture|photo))\b"
     r"|\bor (?:yes|no|not|maybe|else|perhaps|is|so|was|does)\b|\?"
+    # Offers, requests and receipts: "Yes, I can help", "No, I need to see the image", "Yes, I see the image".
+    r"|\b(?:happy|glad|pleased) to\b|\bplease\b|\bneed to (?:see|view)\b"
+    r"|\b(?:(?:i|we) (?:can|could|will|would)(?: certainly| definitely| surely| try to)?|i'll|we'll|let me)"
+    r" (?:help|assist|answer|describe|analy[sz]e|take a look|do (?:that|this|it|so))\b"
+    r"|\bi (?:can |do |have )?(?:see|have|got|received|view)"
+    r" (?:the|your|this) (?:image|picture|photo)\b(?: you [a-z]+)?\W*\Z"
 )
 """What leaves a yes or no unsaid, wherever it stands."""
 _WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
@@ -127,7 +135,7 @@ def read_yes_no(text: str) -> str | None:
     if _TITLE.search(text):
         return None
     text = text.casefold()
-    whole = _WHOLE_TEXTS.get(text.strip(_AROUND))
+    whole = _WHOLE_TEXTS.get(_CHINESE_LEAD.sub("", text, count=1).strip(_AROUND))
     if whole is not None:
         return whole
     said = list(_WORD.finditer(text))

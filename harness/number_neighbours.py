@@ -47,9 +47,9 @@ _RIGHT_END: Final = frozenset(".,;!)]}\"'\n")
 _RIGHT_WORD: Final = re.compile(r"[^\W\d_\u2e80-\U0010ffff]+")
 """A word of a script that puts blanks between words."""
 _CHANGING: Final = re.compile(
-    r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點]|点[\d一二三四五六七八九半]"
+    r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點号號]|点[\d一二三四五六七八九半]"
 )
-"""5个半 is 5.5, 5折 half the price, 5双 ten, 5点5 has a point or is a time."""
+"""5个半 is 5.5, 5折 half the price, 5双 ten, 5号 a label, 5点5 has a point or is a time."""
 _PART_WORD: Final = re.compile(rf"{SINGULAR_PART}s?\Z")
 _VOWEL: Final = re.compile(r"[aeiouy]", re.IGNORECASE)
 _MORE_THAN: Final = re.compile(r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b")
@@ -89,6 +89,10 @@ def may_follow(plain: str, start: int) -> bool:
     last = before[-1:]
     if not last:
         return True
+    if last == "#" and before[-2:-1].strip():
+        return False  # glued to something else
+    if last == "#" and before[:-1].strip():
+        return may_follow(before[:-1], len(before) - 1)  # "item #5" is numbered, "the answer is #5" is not
     if last in _LEFT_MARKS:
         # "5,5" and "5:5" are one thing, and a sign outside of quotes is a sign.
         return (apart or not before[-2:-1].isdigit()) and not (last in "\"'" and before[-2:-1] in _BEFORE_NO_BRACKET)

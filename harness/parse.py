@@ -10,8 +10,8 @@ What a `Selection` reads:
   when no stage of the format opens between them. Of each kind the last complete stage counts; nothing is ever read from
   an unclosed tag. Marks of turns and ends around the whole text are not part of it, and `</think>` before any tag of a
   thought ends one that the chat template opened (see `_with_opened_thought`).
-- `strict` (the protocol of that name): as `last`; an answer stage inside of a thought, a caption or a comment is no
-  answer, and what surrounds an answer is not the answer (`bare_answer`).
+- `strict` (the protocol of that name): as `last`; an answer stage inside of a thought, a caption, the boxes or a
+  comment is no answer, and what surrounds an answer is not the answer (`bare_answer`).
 - `lmms_eval` (the protocol `lmms-eval`): as `last`; the answer as that program hands it to its scorers.
 - `paper_benchmark`, `paper_reward` (SATORI's released code): lower-case tags, the first match of `<name>(.*?)</name>`,
   where a benchmark's answer has to stand on one line and is not stripped.
@@ -151,9 +151,10 @@ _TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
 }
 _EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
 _CONTAINER: Final = re.compile(
-    rf"(?P<begins><!--|<{_BLANKS}caption{_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}caption{_BLANKS}>", re.IGNORECASE | re.ASCII
+    rf"(?P<begins><!--|<{_BLANKS}(?:caption|bbox){_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}(?:caption|bbox){_BLANKS}>",
+    re.IGNORECASE | re.ASCII,
 )
-"""Where a comment or a caption begins and ends."""
+"""Where a comment, a caption or a list of boxes begins and ends."""
 
 
 def _whole_pattern(form: Format) -> re.Pattern[str]:
@@ -273,14 +274,14 @@ def _last_stages(
 
 
 def _no_answers_in(text: str) -> list[tuple[int, int]]:
-    """Return where thoughts, captions and comments stand, in order; those that overlap are one.
+    """Return where thoughts, captions, boxes and comments stand, in order; those that overlap are one.
 
-    A caption that never ends holds nothing; a comment that never ends holds the rest of the text.
+    A caption or list of boxes that never ends holds nothing; a comment that never ends holds the rest of the text.
     """
     spans = list(thought_spans(text))
     open_at: dict[str, int] = {}
     for found in _CONTAINER.finditer(text):
-        kind = "caption" if "caption" in found[0].lower() else "comment"
+        kind = next((name for name in ("caption", "bbox") if name in found[0].lower()), "comment")
         if found["begins"]:
             open_at.setdefault(kind, found.start())
         elif kind in open_at:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,20 @@ from typing import TextIO
 from harness.errors import ConfigError
 from harness.predictions import ANSWER_RULES, ScoredPrediction, record_of, score_lines
 from harness.run_summary import RunSummary, summarise_records
-from harness.values import Record, Score, ScoreConfig
+from harness.values import Fault, Record, Score, ScoreConfig
 
 SHOWN_BAD_ROWS = 3
 """Bad rows of one reason that are shown a line each."""
 _HEAD_BYTES = 4096
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 """Byte order marks of UTF-16, as spreadsheets save it."""
+
+_WHY_UNSCORED: Mapping[Fault, str] = {
+    "no_gold": "no row has an accepted answer to compare with: write it as 'answers', a list of strings",
+    "needs_judge": "rules can't tell what the answers are worth, and no judge's reply stands in 'judge_reply'",
+    "frame_unknown": "nobody said what the boxes' numbers mean: --box-frame does",
+}
+"""What to do where no row has a value though every row could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,21 @@ class ScoredFile:
     def nothing_scored(self) -> bool:
         """Whether no row has any value at all, so that there is no result."""
         return not any(_has_value(row.score) for row in self.rows)
+
+    @property
+    def no_answer_scored(self) -> bool:
+        """Whether there are rows, and the answer of none of them has a score."""
+        return bool(self.rows) and all(row.score.value is None for row in self.rows)
+
+    @property
+    def why_nothing_scored(self) -> str:
+        """Why there is no result, where `nothing_scored` or `no_answer_scored`."""
+        if not self.rows:
+            return "the file has no rows"
+        if self.bad_rows:
+            return "the reasons stand above"
+        faults = {fault for row in self.rows for fault in row.score.faults}
+        return next((why for fault, why in _WHY_UNSCORED.items() if fault in faults), "see the faults of its rows")
 
     @property
     def reads_boxes(self) -> bool:

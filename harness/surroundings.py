@@ -84,7 +84,7 @@ ENDS: Final = (
         "<eop>",
         "<eoa>",
     ),
-    *("[UNUSED_TOKEN_145]", "<|tts_eos|>"),
+    *("[UNUSED_TOKEN_145]", "<|tts_eos|>", "</longcat_s>"),
     *("<bos>", "<pad>", "<|pad|>", "<|begin_of_text|>", "<|startoftext|>", "<|begin_of_sentence|>"),
 )
 """Marks of the end of a turn, and of the beginning and padding of a text: none stands inside of an answer."""
@@ -97,6 +97,7 @@ _HEADERS: Final = (
     r"<\|START_OF_TURN_TOKEN\|>",
     r"\[\|(?:user|assistant|system)\|\]",
     r"\[/?INST\]",
+    r"<longcat_(?:user|assistant|system)>",
 )
 """What opens a turn, with the speaker's name where it has one."""
 
@@ -107,6 +108,8 @@ _CHANNEL: Final = (
 
 _OWN_TURN: Final = re.compile(r"assistant|model|chatbot|START_OF_TURN_TOKEN|/INST", re.IGNORECASE)
 
+_SPOKEN_TURN: Final = re.compile(r"\A\s*+assistant[ \t]*+[:\n]", re.IGNORECASE)
+"""Vicuna's and LLaVA's turn ("ASSISTANT: B"), and any family's whose marks were dropped by decoding."""
 _SPOKEN_THOUGHT: Final = re.compile(r"\s*+(?:here is|here's) my thought process:", re.IGNORECASE)
 _SPOKEN_ANSWER: Final = re.compile(r"(?:here is|here's) my response:", re.IGNORECASE)
 _BARE_CHANNELS: Final = re.compile(r"\s*+analysis(?=[A-Z\"'])")
@@ -200,11 +203,13 @@ def bare_answer(text: str) -> str | None:
     - Marks of the answer go; where one pair of them ends the text, what stands between them is the answer. Tags such as
       `<answer>` are marks behind a thought only.
     - A mark quoted in backticks is talked about, not used.
+    - The speaker's name before the text, in words, is a mark of the turn.
 
     Returns:
         The answer, blank when nothing stands behind the thoughts; None when a thought never ends. A text without any
         mark is returned unchanged.
     """
+    text = _SPOKEN_TURN.sub("", text, count=1)
     spoken = _without_spoken_thought(text)
     if spoken is None:
         return None

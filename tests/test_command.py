@@ -718,6 +718,29 @@ class TestScoreSaysWhatItFound:
 
         assert (code, err) == (ExitCode.OK, "")
 
+    @pytest.mark.parametrize("form", ["plain", "satori"])
+    @pytest.mark.parametrize(
+        ("row", "says"),
+        [
+            ({"task": "mmstar", "prediction": "B", "answer": "B"}, "'answers', a list"),
+            ({"task": "satori", "prediction": "<answer>red</answer>", "gold": ["red"]}, "'answers', a list"),
+            ({"task": "mme", "prediction": "Yes", "label": "yes"}, "'answers', a list"),
+            (
+                {"task": "mathvista", "prediction": "<answer>a tower</answer>", "answers": ["the tower"]}
+                | {"question_type": "free_form", "answer_type": "text"},
+                "judge",
+            ),
+        ],
+    )
+    def test_where_no_answer_has_a_score_it_says_why(self, command, tmp_path, form, row, says):
+        file = tmp_path / "p.jsonl"
+        file.write_text(json.dumps({"id": "1", **row}) + "\n")
+
+        _, _, err = command("score", file, "--format", form)
+
+        assert "can be scored" in err
+        assert says in err
+
     @pytest.mark.parametrize("case", UNSCORABLE, ids=lambda case: case["name"])
     def test_a_file_in_which_nothing_can_be_scored_is_no_result(self, command, tmp_path, case):
         file = tmp_path / "p.jsonl"
