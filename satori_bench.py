@@ -926,7 +926,7 @@ def score(
         say(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", sys.stderr)
     _show_reasons(scored.summary.tasks)
     if scored.no_answer_scored:
-        click.echo(f"no answer can be scored: {scored.why_nothing_scored}", err=True)
+        say(f"no answer can be scored: {scored.why_nothing_scored}", sys.stderr)
     folder = None
     if run_root is not None:
         folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))
