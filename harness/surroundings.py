@@ -84,7 +84,7 @@ ENDS: Final = (
         "<eop>",
         "<eoa>",
     ),
-    *("[UNUSED_TOKEN_145]", "<|tts_eos|>", "</longcat_s>"),
+    *("[UNUSED_TOKEN_145]", "<|tts_eos|>", "</longcat_s>", "<seed:eos>", "<seed:bos>", "<|role_end|>", "[e~["),
     *("<bos>", "<pad>", "<|pad|>", "<|begin_of_text|>", "<|startoftext|>", "<|begin_of_sentence|>"),
 )
 """Marks of the end of a turn, and of the beginning and padding of a text: none stands inside of an answer."""

@@ -21,14 +21,19 @@ def marked_encoding(start: bytes) -> str | None:
     return next((name for mark, name in _MARKS if start.startswith(mark)), None)
 
 
-def possible_encodings(text: bytes) -> list[str]:
-    """Return names of encodings in which a text, which may be cut, can be read; never empty."""
+def possible_encodings(text: bytes, *, whole: bool) -> list[str]:
+    """Return names of encodings in which a text can be read; never empty.
+
+    Args:
+        text: Its bytes.
+        whole: Whether it is the whole text: a character that is cut at its end is then no character of an encoding.
+    """
     if 0 in text:
         return ["UTF-16"]
     names: list[str] = []
     for name in _CANDIDATES:
         try:
-            codecs.getincrementaldecoder(name)().decode(text)
+            codecs.getincrementaldecoder(name)().decode(text, final=whole)
         except UnicodeDecodeError:
             continue
         names.append(name.upper())

@@ -63,10 +63,13 @@ class _Columns:
         return image_cluster(image_facts_of(image_value(doc, (self.parts["image"],))), self.id_of(doc))
 
     def choices_of(self, doc: Doc) -> dict[str, str]:
-        """Return the options: an object, a list, or columns A, B, C...; none for other answer rules."""
+        """Return the options: an object, a list, or columns A, B, C...; none for other answer rules.
+
+        A column `options`, as MMMU and many others call it, is read where the one that was named holds nothing.
+        """
         if self.rule not in {"choice", "mathvista"}:
             return {}
-        return options_in(doc.get(self.parts["choices"])) or lettered_columns(doc)
+        return options_in(doc.get(self.parts["choices"])) or options_in(doc.get("options")) or lettered_columns(doc)
 
     def answers_of(self, doc: Doc) -> tuple[str, ...]:
         """Return the accepted answers; a truth value is a yes or a no where that is asked for."""

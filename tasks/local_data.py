@@ -21,6 +21,8 @@ from tasks.images import StoredImage
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
 
+_LFS_POINTER = b"version https://git-lfs"
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetOverride:
@@ -182,9 +184,18 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
 
 def _open_files(benchmark: Benchmark, files: Sequence[Path]) -> Rows:
     """Open local files by their ending."""
+    for path in files:
+        _refuse_pointer(path)
     if files[0].suffix == ".tsv":
         return TsvRows(files[0], benchmark.image_columns)
     return ParquetRows(files, benchmark.image_columns)
+
+
+def _refuse_pointer(path: Path) -> None:
+    """Refuse what a clone without Git LFS leaves in a table's place: a few lines that only say where it is."""
+    with path.open("rb") as stream:
+        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise DataError(f"{path} is the pointer of Git LFS, not the table itself: run `git lfs pull` there")
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:

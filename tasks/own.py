@@ -35,6 +35,11 @@ from tasks.benchmark import Benchmark, OwnTask
 
 PARTS = ("id", "question", "image", "answers", "choices", "category", "boxes", "caption")
 """What a column can be."""
+_OTHER_NAMES = {
+    "options": "choices", "answer": "answers", "gold": "answers", "bbox": "boxes", "bboxes": "boxes",
+    "images": "image", "img": "image", "picture": "image", "prompt": "question", "type": "category", "index": "id",
+}  # fmt: skip
+"""What other programs call a part."""
 NEEDED_PARTS = ("question", "image", "answers")
 """Without these a row cannot be asked or scored."""
 
@@ -152,7 +157,9 @@ def _column_faults(section: Mapping[str, Any]) -> list[str]:
     faults: list[str] = []
     for part, column in _mapping(columns).items():
         if part not in PARTS:
-            faults.append(f"satori.columns.{part}: unknown part.{did_you_mean(str(part), list(PARTS))}".rstrip("."))
+            meant = _OTHER_NAMES.get(str(part))
+            hint = f" It is called {meant!r} here." if meant else did_you_mean(str(part), list(PARTS))
+            faults.append(f"satori.columns.{part}: unknown part.{hint}".rstrip("."))
         elif not isinstance(column, str) or not column:
             faults.append(f"satori.columns.{part}: a column name is needed, found {column!r}")
     return faults

@@ -66,6 +66,8 @@ class CellChecks:
             _note(self.found, "rows without a question", sample)
         if isinstance(gold, bool) and sample.answer_rule != "yes_no":
             _note(self.doubtful, "answers are truth values, compared as the texts True and False", sample)
+        if sample.answer_rule == "choice" and not sample.choices:
+            _note(self.found, "rows without options, whose answer is one of them: name their column as choices", sample)
         if sample.choices:
             texts = [text.strip().casefold() for text in sample.choices.values()]
             if len(set(texts)) < len(texts):

@@ -165,7 +165,7 @@ class _TextCheck:
         field = os.pread(stream.fileno(), min(end, bad + 200) - start, start)
         column = f", column {columns[place]!r}" if place < len(columns) else ""
         where = f"{what}{column}, byte {bad} of the file (0x{os.pread(stream.fileno(), 1, bad).hex()})"
-        names = possible_encodings(field)
+        names = possible_encodings(field, whole=end <= bad + 200)
         raise TsvEncodingError(
             f"{where}: the text is not UTF-8; it may be {', '.join(names)}. {how_to_mend(names[0], self._name)}"
         )

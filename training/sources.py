@@ -233,7 +233,7 @@ def _wrong_byte(fault: UnicodeDecodeError) -> str:
     """Say which byte of a line or file is wrong, and what its text may be."""
     near = fault.object[fault.object.rfind(b'"', 0, fault.start) + 1 : fault.start + 100]
     found = f"byte {fault.start} (0x{fault.object[fault.start]:02x})"
-    return f"{found}; it may be {', '.join(possible_encodings(near))}"
+    return f"{found}; it may be {', '.join(possible_encodings(near, whole=False))}"
 
 
 def _json_row(number: int, value: object, reading: _Reading) -> LoadedRow:

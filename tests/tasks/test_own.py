@@ -120,3 +120,52 @@ def test_all_faults_of_a_file_are_reported_together(tmp_path, text, words):
         load_own_task(path)
 
     assert all(word in str(caught.value) for word in ["bad.yaml", *words]), str(caught.value)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("options", "choices"), ("answer", "answers"), ("bbox", "boxes")])
+def test_what_others_call_a_part_leads_to_its_name_here(tmp_path, theirs, ours):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"task: t\nsatori: {{answer_rule: choice, data: rows.tsv, columns: {{{theirs}: x}}}}\n")
+
+    with pytest.raises(ConfigError, match=f"It is called '{ours}' here"):
+        load_own_task(path)
+
+
+def choice_task(tmp_path, **cells):
+    """Write a task of one's own of two rows with a letter for their gold, and further cells."""
+    row = {
+        "question": "Which?",
+        "image": {"bytes": generate("tiny", "benchmark", 0).png(), "path": None},
+        "answers": "B",
+    }
+    pq.write_table(pa.Table.from_pylist([{**row, "id": str(n), **cells} for n in range(2)]), tmp_path / "rows.parquet")
+    path = tmp_path / "own.yaml"
+    path.write_text("task: t\nsatori: {answer_rule: choice, data: rows.parquet}\n", encoding="utf-8")
+    return load_own_task(path)
+
+
+@pytest.mark.parametrize("options", [["a cat", "a dog"], "['a cat', 'a dog']"])
+def test_a_column_called_options_holds_the_options(tmp_path, options):
+    benchmark = choice_task(tmp_path, options=options)
+    data = open_task_data(benchmark)
+
+    assert adapter_of(benchmark).question_text(data[0]) == "Which?\nA. a cat\nB. a dog"
+    assert verify_task_data(benchmark, data).ok
+
+
+def test_choice_rows_without_options_are_no_benchmark(tmp_path):
+    benchmark = choice_task(tmp_path, possibilities=["a cat", "a dog"])
+    report = verify_task_data(benchmark, open_task_data(benchmark))
+
+    assert not report.ok
+    assert any("rows without options" in problem for problem in report.faults)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.tsv"])
+def test_a_table_that_git_lfs_has_not_brought_is_called_that(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n")
+    path = tmp_path / "own.yaml"
+    path.write_text(f"task: t\nsatori: {{answer_rule: choice, data: {name}}}\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match="git lfs pull"):
+        open_task_data(load_own_task(path))

@@ -50,6 +50,8 @@ ENCODED = [
     ("big5", "這是什麼顏色", "BIG5"),
     ("euc_kr", "무슨 색입니까", "EUC_KR"),
     ("latin-1", "Où est la forêt ?", ""),
+    ("latin-1", "Un café", "it may be CP1252, LATIN-1. Save it as UTF-8, for instance with: iconv -f CP1252"),
+    ("cp1252", "Naïveté", "iconv -f CP1252"),
     ("cp1252", "Where is the “red” one – here?", ""),
     ("utf-16", "What colour is it?", "UTF-16LE"),
     ("utf-16-be", "\ufeffWhat colour is it?", "UTF-16BE"),
@@ -58,7 +60,9 @@ ENCODED = [
 ]
 
 
-@pytest.mark.parametrize(("encoding", "question", "named"), ENCODED, ids=[case[0] for case in ENCODED])
+@pytest.mark.parametrize(
+    ("encoding", "question", "named"), ENCODED, ids=[f"{case[0]} {place}" for place, case in enumerate(ENCODED)]
+)
 def test_a_table_in_another_encoding_is_refused_with_the_place(command, own_task, tmp_path, encoding, question, named):
     header = ("index", "image", "question", "answer")
     text = table_of(header, ("1", "aGk=", "What is it?", "red"), ("2", "aGk=", question, "blue"))
