@@ -134,7 +134,7 @@ def _any_of(marks: Sequence[str]) -> str:
 
 _MARK: Final = re.compile(
     # The look ahead only spares the many alternatives where none can begin.
-    r"(?=<[ \t]*+[a-z/|｜]|\[[a-z/|]|◁)(?:(?P<s><s>)|(?P<end_s></s>)"
+    r"(?=<[ \t]*+[a-z/|｜]|\[[a-z/|]|◁)(?:(?P<s>(?:<s>)++)|(?P<end_s></s>)"
     rf"|(?P<channel>{_CHANNEL})|(?P<opens>{_any_of([opening for opening, _ in THOUGHTS])})"
     rf"|(?P<closes>{_any_of([closing for _, closing in THOUGHTS])})|(?P<ends>{_any_of(ENDS)})"
     rf"|(?P<header>{'|'.join(_HEADERS)}))",

@@ -40,6 +40,10 @@ _LEAST_NUMBERS: Final = 3
 _LONGEST_SHOWN: Final = 40
 
 
+_LETTERED: Final = re.compile(r"(?:\A|[\s(])B\s?[.:)]")
+"""A second option written into a question's own text, as some tables have it."""
+
+
 @dataclass(slots=True)
 class CellChecks:
     """What the rows show, by kind of finding; row by row."""
@@ -66,7 +70,7 @@ class CellChecks:
             _note(self.found, "rows without a question", sample)
         if isinstance(gold, bool) and sample.answer_rule != "yes_no":
             _note(self.doubtful, "answers are truth values, compared as the texts True and False", sample)
-        if sample.answer_rule == "choice" and not sample.choices:
+        if sample.answer_rule == "choice" and not sample.choices and not _LETTERED.search(sample.question):
             _note(self.found, "rows without options, whose answer is one of them: name their column as choices", sample)
         if sample.choices:
             texts = [text.strip().casefold() for text in sample.choices.values()]

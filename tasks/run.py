@@ -302,8 +302,10 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
     asked = stored.manifest.other.get("arguments")
     if not isinstance(asked, dict):
         raise ConfigError(f"{folder} was not made by `run`, so there is no model to ask again")
-    if stored.finished and all(record.generation.error is None for record in stored.records()):
-        environment.say(f"nothing to retry in {folder}: every sample was asked; no run is made")
+    if stored.finished and not any(
+        record.generation.error is not None or record.judge_error is not None for record in stored.records()
+    ):
+        environment.say(f"nothing to retry in {folder}: every sample was asked and judged; no run is made")
         return _stored_result(stored)
     # the old run's name is the new one's too, as its model is
     spec = replace(_spec_from(asked, folder), **{"out": folder.parent, **(changes or {})})

@@ -148,18 +148,22 @@ HOSTILE = [
 ]
 
 
+MOST_S = 4
+
+
 @pytest.mark.parametrize("read", [bare_answer, strip_as_lmms_eval])
-def test_a_megabyte_of_anything_costs_no_more_than_a_second(read):
+def test_a_megabyte_of_anything_is_read_in_one_pass(read):
+    """A second or less on an idle machine; a reader that goes back over the text would take minutes."""
     for text in HOSTILE:
         spent_s = []
         for _ in range(3):  # the best of three: other programs on the machine are not what is measured
             started = time.process_time()
             read(text)
             spent_s.append(time.process_time() - started)
-            if spent_s[-1] < 1:
+            if spent_s[-1] < MOST_S:
                 break
 
-        assert min(spent_s) < 1, text[:40]
+        assert min(spent_s) < MOST_S, text[:40]
 
 
 LMMS_EVAL_TAGS = [["<think>", "</think>"], ["<analysis>", "</analysis>"]]

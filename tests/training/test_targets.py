@@ -151,8 +151,8 @@ class OneImage:
     def __init__(self, size: Size) -> None:
         self.size = size
 
-    def read(self, path: str) -> bytes:
-        return path.encode()
+    def bytes_of(self, value: object) -> bytes:
+        return repr(value).encode()
 
     def size_of(self, data: bytes) -> Size:
         return self.size
