@@ -221,9 +221,18 @@ def run_key(manifest: Manifest) -> str:
                 "partial": manifest.partial,
                 "predictions_only": manifest.predictions_only,
                 "comparable": comparable_parts(manifest),
+                "computed": _computed(manifest),
             }
         )
     ).hexdigest()
+
+
+def _computed(manifest: Manifest) -> Json:
+    """Return how the model was computed: answers in float32 are not those in half precision."""
+    arguments = manifest.other.get("arguments")
+    if not isinstance(arguments, dict):
+        return None
+    return {name: arguments.get(name) for name in ("dtype", "attn_implementation")}
 
 
 def _asked(task: TaskManifest) -> dict[str, Json]:

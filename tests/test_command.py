@@ -154,6 +154,7 @@ class TestRun:
             ["--format", "plain"],
             ["--max-new-tokens", 5],
             ["--protocol", "paper"],
+            ["--dtype", "bfloat16"],
         ]
         for number, other in enumerate([["--again"], *others], start=2):
             code, out, err = command(*arguments, *other, "--model", tiny_qwen2_5_vl)
@@ -165,7 +166,7 @@ class TestRun:
         content[-1] ^= 1
         weights.write_bytes(content)
         assert command(*arguments, "--model", moved)[0] == ExitCode.OK
-        assert len(list_runs(tmp_path / "runs")) == 8, "other weights are another run"
+        assert len(list_runs(tmp_path / "runs")) == 9, "other weights are another run"
 
     def test_a_run_with_nothing_to_retry_makes_nothing(self, command, tiny_qwen2_5_vl, tmp_path):
         arguments = ["--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 12, "--max-new-tokens", 4, "--json"]
