@@ -50,20 +50,20 @@ _refuse_shadows("harness", "tasks", "reports")
 
 from harness.errors import ConfigError, ExitCode, UserError, did_you_mean
 from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
-from reports.printing import outlast_readers, say, say_commands, say_json, say_paragraphs
+from reports.terminal.printing import outlast_readers, say, say_commands, say_json, say_paragraphs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from harness.comparison import Comparison
-    from harness.gate import Verdict
-    from harness.interruption import Interruption
-    from harness.judge import Judge
-    from harness.run_summary import RunSummary
-    from harness.summary import TaskSummary
+    from harness.comparison.values import Comparison
+    from harness.evaluation.llm_judge import Judge
+    from harness.gate.verdict import Verdict
+    from harness.models.interruption import Interruption
+    from harness.summary.run_summary import RunSummary
+    from harness.summary.task_summary import TaskSummary
     from harness.values import ScoreConfig
-    from reports.progress import RunProgress
-    from reports.view import PageServer
+    from reports.pages.view import PageServer
+    from reports.terminal.progress import RunProgress
     from tasks.run import RunEnvironment, RunResult, RunSpec
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
@@ -126,7 +126,13 @@ class Verb(click.Command):
 
 _EXTRA_OF_VERB = {"run": "run", "train": "train", "loop": "train", "demo": "train", "variance-probe": "train"}
 """Verbs that need more than the core, and the extra that brings it."""
-_TRAIN_PARTS = ("training.demo", "training.launch", "training.loop", "training.train", "training.variance_probe")
+_TRAIN_PARTS = (
+    "training.loop.demo",
+    "training.stages.launch",
+    "training.loop.loop",
+    "training.stages.train",
+    "training.probe.probe",
+)
 """What these verbs import of ours, and with it of TRL and its companions."""
 
 
@@ -407,7 +413,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """Leave with what was found, whatever becomes of the text that is still to be written (reports/printing.py)."""
+    """Leave with what was found, whatever becomes of the text that is still to be written (reports/terminal/printing.py)."""
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
@@ -651,8 +657,8 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
     _quiet_libraries(debug=ctx.obj["debug"])
     from dataclasses import replace
 
-    from harness.interruption import Interruption
-    from reports.progress import RunProgress
+    from harness.models.interruption import Interruption
+    from reports.terminal.progress import RunProgress
     from tasks.run import retry_run, run_benchmarks
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
@@ -664,7 +670,7 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
             secrets=tuple(key for key in known if key),
         )
         if retry is not None:
-            from harness.run_lookup import find_run
+            from harness.runs.lookup import find_run
 
             result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
         else:
@@ -695,8 +701,8 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
 
 def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
-    from harness.device_options import device_option_faults
-    from harness.extra_fields import check_extra_body, check_template_kwargs, read_json_object
+    from harness.models.device_options import device_option_faults
+    from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from tasks.prompts import given_words
     from tasks.run import RunSpec, parse_dataset_overrides
 
@@ -765,7 +771,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
 
 def _judge(options: dict[str, Any]) -> Judge | None:
     """Return the judge that the options name; None where they name none."""
-    from harness.judge import Judge
+    from harness.evaluation.llm_judge import Judge
 
     if not options["judge"]:
         return None
@@ -791,7 +797,7 @@ def _run_environment(progress: RunProgress, interruption: Interruption, *, page:
 
 def _write_page(run_folder: Path) -> None:
     """Write or renew a published run's page; a page that fails costs nobody a run, nor its exit code."""
-    from reports.page_writer import page_fault
+    from reports.pages.writer import page_fault
 
     if fault := page_fault(run_folder):
         say(
@@ -821,7 +827,7 @@ def _quiet_libraries(*, debug: bool) -> None:
 
 def _show_run(result: RunResult, *, as_json: bool) -> int:
     """Print a run's result; return the exit code."""
-    from reports.terminal import TaskCost, run_table, write
+    from reports.terminal.tables import TaskCost, run_table, write
 
     if as_json:
         say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
@@ -851,7 +857,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
 
 def _name_page(run_folder: Path, *, to_stderr: bool) -> None:
     """Say where a run's page is, and what opens it."""
-    from reports.run_page import PAGE_NAME
+    from reports.pages.run_page import PAGE_NAME
 
     page = run_folder / PAGE_NAME
     if page.is_file():  # a page that could not be made was told of already
@@ -908,8 +914,8 @@ def score(
     """Score a predictions file (JSON lines) without a model."""
     from datetime import UTC, datetime
 
-    from harness.rescore import PredictionSource, file_sha256, save_predictions_run
-    from harness.scored_file import bad_row_lines, file_shape, score_file
+    from harness.evaluation.predictions_file import bad_row_lines, file_shape, score_file
+    from harness.evaluation.rescore import PredictionSource, file_sha256, save_predictions_run
     from tasks.run import package_versions
 
     config = _score_config(**how)
@@ -957,7 +963,7 @@ def _show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
 
 def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
     """Print a summary without costs."""
-    from reports.terminal import run_table, write
+    from reports.terminal.tables import run_table, write
 
     if as_json:
         found = summary.to_json()
@@ -979,9 +985,9 @@ def _show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | 
 @_json_option
 def rescore(run_name: str, protocol: str | None, box_frame: str | None, page: bool, out: Path, as_json: bool) -> int:
     """Score a run's stored raw texts again, beside the old scores."""
-    from harness.rescore import rescore_run
-    from harness.run_lookup import find_run
-    from harness.run_store import load_run
+    from harness.evaluation.rescore import rescore_run
+    from harness.runs.lookup import find_run
+    from harness.runs.store import load_run
 
     run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
@@ -1040,8 +1046,8 @@ def data_verify(as_json: bool, rows: int, **options: Any) -> int:
     SOURCE is `shapes`, a file or folder (parquet, JSON lines, JSON), or OWNER/NAME of a hub data set. Exits with 2 when
     rows cannot be used, or boxes seem to be in another frame.
     """
-    from training.data_build import check_sources
-    from training.data_check import check_lines
+    from training.data.build import check_sources
+    from training.data.check import check_lines
 
     specs, benchmarks = _data_sources(options)
     with _row_progress("rows checked") as on_row:
@@ -1062,8 +1068,8 @@ def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: 
     """Write the parquet file that training reads, from checked rows of any sources."""
     from dataclasses import asdict
 
-    from training.data_build import FaultyDataError, build_examples
-    from training.data_check import check_lines
+    from training.data.build import FaultyDataError, build_examples
+    from training.data.check import check_lines
 
     specs, benchmarks = _data_sources(options)
     try:
@@ -1086,9 +1092,9 @@ def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: 
 def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
     """Read the shared options of the data verbs: the sources, and the benchmark images to keep out."""
     from tasks.run import parse_dataset_overrides
-    from training.data_check import benchmark_images
-    from training.shapes_source import LabelNoise
-    from training.sources import ShapesSpec, SourceSpec
+    from training.data.check import benchmark_images
+    from training.data.shapes import LabelNoise
+    from training.data.sources import ShapesSpec, SourceSpec
 
     share, oversight = options["noise"], options["oversight"]
     noise = None if share is None and oversight is None else LabelNoise(share or 0.0, oversight or 0.0)
@@ -1152,14 +1158,14 @@ def compare(
     are missing or not the same in both, nothing is subtracted unless --on-shared says so. Exits 5 when nothing of a
     pair can be compared.
     """
-    from harness.compare import compare_runs, open_sides
-    from reports.markdown import comparison_markdown
+    from harness.comparison.compare import compare_runs, open_sides
+    from reports.texts.markdown import comparison_markdown
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
     comparison = compare_runs(open_sides(runs, out), seed=seed, on_shared=on_shared)
     if output is not None:
-        from reports.comparison_page import PageOptions, write_comparison_page
+        from reports.pages.comparison_page import PageOptions, write_comparison_page
 
         page = write_comparison_page(comparison, output, PageOptions(pictures=images, bundle=bundle))
         say(f"page: {page}", sys.stderr)
@@ -1167,7 +1173,7 @@ def compare(
     if markdown is not None:
         _write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
     if as_json:
-        from harness.comparison_json import comparison_to_json
+        from harness.gate.to_json import comparison_to_json
 
         say_json(comparison_to_json(comparison), sys.stdout)
     else:
@@ -1178,8 +1184,8 @@ def compare(
 
 def _show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
-    from reports.terminal import write, write_line
-    from reports.verdict_text import comparison_table, pair_lines
+    from reports.terminal.tables import write, write_line
+    from reports.texts.verdict_text import comparison_table, pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
@@ -1216,27 +1222,27 @@ def gate(
 
     Exit codes: 0 pass, 3 regression, 4 inconclusive (only if the policy says fail), 5 incomplete or incomparable runs.
     """
-    from harness.compare import compare_runs, open_sides
-    from harness.gate import judge
-    from harness.gate_policy import read_policy
+    from harness.comparison.compare import compare_runs, open_sides
+    from harness.gate.policy import read_policy
+    from harness.gate.verdict import judge
 
     policy = read_policy(policy_file, noise)
     comparison = compare_runs(open_sides([baseline, candidate], out), seed=seed)
     verdict = judge(comparison, policy)
     if junit is not None:
-        from reports.junit import verdict_junit
+        from reports.texts.junit import verdict_junit
 
         _write_file(junit, verdict_junit(verdict))
     if markdown is not None:
-        from reports.markdown import verdict_markdown
+        from reports.texts.markdown import verdict_markdown
 
         _write_file(markdown, verdict_markdown(verdict, comparison).encode("utf-8"))
     if as_json:
-        from harness.comparison_json import verdict_to_json
+        from harness.gate.to_json import verdict_to_json
 
         say_json(verdict_to_json(verdict), sys.stdout)
     elif output_format == "github":
-        from reports.github import verdict_annotations
+        from reports.texts.github import verdict_annotations
 
         say_commands(verdict_annotations(verdict), sys.stdout)
     else:
@@ -1246,8 +1252,8 @@ def gate(
 
 def _show_verdict(verdict: Verdict) -> None:
     """Print the verdict first, then the table."""
-    from reports.terminal import write, write_line
-    from reports.verdict_text import verdict_lines, verdict_table
+    from reports.terminal.tables import write, write_line
+    from reports.texts.verdict_text import verdict_lines, verdict_table
 
     first, *others = verdict_lines(verdict)
     write_line(first, sys.stdout)
@@ -1264,10 +1270,10 @@ def _show_verdict(verdict: Verdict) -> None:
 @_json_option
 def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     """Measure how much one checkpoint's answers move between two runs: the floor of a gate's tolerance."""
-    from harness.compare import compare_runs, open_sides
-    from harness.noise import measure_noise, noise_to_json
-    from reports.terminal import write, write_line
-    from reports.verdict_text import noise_table
+    from harness.comparison.compare import compare_runs, open_sides
+    from harness.gate.noise import measure_noise, noise_to_json
+    from reports.terminal.tables import write, write_line
+    from reports.texts.verdict_text import noise_table
 
     comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed, on_shared=True)
     found = measure_noise(comparison)
@@ -1311,9 +1317,9 @@ def leaderboard(
 
     RUNS are runs, or folders of run folders.
     """
-    from harness.run_lookup import find_run
-    from reports.leaderboard import leaderboard_json, rank_board, read_leaderboard
-    from reports.leaderboard_page import write_leaderboard
+    from harness.runs.lookup import find_run
+    from reports.board.board import leaderboard_json, rank_board, read_leaderboard
+    from reports.pages.board_page import write_leaderboard
 
     board = rank_board(
         read_leaderboard([find_run(name, out) for name in run_names], allow_partial=allow_partial), seed=seed
@@ -1343,8 +1349,8 @@ def view(name: str, port: int | None, no_browser: bool, out: Path) -> int:
     Where there is no browser, or with --port, a small server gives the page to this machine alone (127.0.0.1), until
     Ctrl-C.
     """
-    from harness.run_lookup import find_run
-    from reports.view import PageServer, open_in_browser, page_of, site_of
+    from harness.runs.lookup import find_run
+    from reports.pages.view import PageServer, open_in_browser, page_of, site_of
 
     page = page_of(find_run(name, out))
     served = no_browser or port is not None
@@ -1361,7 +1367,7 @@ def view(name: str, port: int | None, no_browser: bool, out: Path) -> int:
 
 def _serve(server: PageServer, page: Path, *, browser: bool) -> None:
     """Give a page until Ctrl-C."""
-    from reports.view import open_in_browser
+    from reports.pages.view import open_in_browser
 
     say(server.address, sys.stdout)
     say(
@@ -1386,7 +1392,7 @@ def tasks() -> None:
 @_json_option
 def tasks_list(as_json: bool) -> int:
     """List tasks and groups."""
-    from reports.terminal import write_line
+    from reports.terminal.tables import write_line
     from tasks.catalog import BENCHMARKS, GROUPS
 
     if as_json:
@@ -1519,8 +1525,8 @@ def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool)
     What stands under `run` names the run to every verb. `limited`: asked with --limit; `unfinished`: the command that
     began it goes on with it.
     """
-    from reports.run_list import listed_runs, runs_json, runs_table
-    from reports.terminal import write
+    from reports.terminal.run_list import listed_runs, runs_json, runs_table
+    from reports.terminal.tables import write
 
     if folder is not None and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
         raise ConfigError(f"runs list takes one folder: {folder}, or --out {out}")
@@ -1543,11 +1549,11 @@ def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool)
 @_json_option
 def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     """Show a run's manifest and scores."""
-    from harness.manifest import manifest_to_json
-    from harness.rescore import config_of
-    from harness.run_lookup import find_run
-    from harness.run_store import load_run
-    from harness.run_summary import summarise_records
+    from harness.evaluation.rescore import config_of
+    from harness.runs.lookup import find_run
+    from harness.runs.manifest import manifest_to_json
+    from harness.runs.store import load_run
+    from harness.summary.run_summary import summarise_records
 
     run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
@@ -1569,8 +1575,8 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
 @_lookup_option
 def runs_page(run_name: str, out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
-    from harness.run_lookup import find_run
-    from reports.run_page import renew_page
+    from harness.runs.lookup import find_run
+    from reports.pages.run_page import renew_page
 
     run_folder = find_run(run_name, out)
     renew_page(run_folder)
@@ -1583,8 +1589,8 @@ def runs_page(run_name: str, out: Path) -> int:
 @_lookup_option
 def runs_verify(run_name: str, out: Path) -> int:
     """Check a run's checksums, counts and keys."""
-    from harness.run_lookup import find_run
-    from harness.run_verify import verify_run
+    from harness.comparison.verify_run import verify_run
+    from harness.runs.lookup import find_run
 
     run_folder = find_run(run_name, out)
     problems = verify_run(run_folder)
@@ -1682,22 +1688,22 @@ def _train(
 ) -> int:
     """Read the settings, then plan, launch or train."""
     from harness.installation import require_imports
-    from training.settings import merge_tables, read_toml, train_settings
+    from training.stages.settings import merge_tables, read_toml, train_settings
 
     table = merge_tables(read_toml(file), {"profile": profile} if profile else {})
     settings = train_settings(stage, table, where=str(file))  # type: ignore[arg-type]  # sft or grpo
     _quiet_libraries(debug=ctx.obj["debug"])
     require_imports(_TRAIN_PARTS, "train")
-    from training.launch import is_launched, launch, plan_launch, write_launch_file
-    from training.machine import check_machine, this_machine
-    from training.profiles import PROFILES
+    from training.stages.launch import is_launched, launch, plan_launch, write_launch_file
+    from training.stages.machine import check_machine, this_machine
+    from training.stages.profiles import PROFILES
 
     machine = this_machine(gpu_gib)
     if dry_run:
         _show_launch(plan_launch(settings, file, machine), as_json=as_json)
         return ExitCode.OK
-    from training.train import check_inputs, process_rank
-    from training.train import train as train_stage
+    from training.stages.train import check_inputs, process_rank
+    from training.stages.train import train as train_stage
 
     if not is_launched():
         check_machine(settings, machine)
@@ -1708,7 +1714,7 @@ def _train(
         if PROFILES[settings.profile].launch is not None:
             write_launch_file(plan, settings)
             return launch(plan)
-    from reports.progress import RunProgress
+    from reports.terminal.progress import RunProgress
 
     if process_rank() > 0:  # the first of several processes speaks for all
         train_stage(settings, _train_environment(None))
@@ -1746,8 +1752,8 @@ def _train_environment(progress: RunProgress | None) -> Any:
     from importlib import metadata
 
     from tasks.run import package_versions
-    from training.train import TrainEnvironment
-    from training.trainers import Watch
+    from training.stages.train import TrainEnvironment
+    from training.stages.trainers import Watch
 
     return TrainEnvironment(
         now=lambda: datetime.now(UTC),
@@ -1766,7 +1772,7 @@ def _train_environment(progress: RunProgress | None) -> Any:
 @click.pass_context
 def loop(ctx: click.Context, file: Path, dry_run: bool, gpu_gib: float | None, as_json: bool) -> int:
     """Benchmark, train, benchmark again, compare: every step resumable, arms side by side."""
-    from training.loop_settings import read_loop
+    from training.loop.settings import read_loop
 
     settings = read_loop(file)
     _quiet_libraries(debug=ctx.obj["debug"])
@@ -1787,8 +1793,8 @@ def _require_loop_imports(verb: str) -> None:
 
 def _show_outlook(settings: Any, gpu_gib: float | None, *, as_json: bool) -> None:
     """Print what a loop would do."""
-    from training.loop_dry_run import outlook
-    from training.machine import this_machine
+    from training.loop.dry_run import outlook
+    from training.stages.machine import this_machine
 
     found = outlook(settings, this_machine(gpu_gib))
     if as_json:
@@ -1805,13 +1811,13 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     import json
     from dataclasses import replace
 
-    from harness.interruption import Interruption
-    from reports.loop_table import loop_table
-    from reports.progress import RunProgress
-    from reports.terminal import write
-    from training.loop import LoopEnvironment, run_loop
-    from training.loop_plan import DataPaths, plan_loop, stages_of
-    from training.machine import check_machine, this_machine
+    from harness.models.interruption import Interruption
+    from reports.terminal.loop_table import loop_table
+    from reports.terminal.progress import RunProgress
+    from reports.terminal.tables import write
+    from training.loop.loop import LoopEnvironment, run_loop
+    from training.loop.plan import DataPaths, plan_loop, stages_of
+    from training.stages.machine import check_machine, this_machine
 
     machine = this_machine()
     for stage in stages_of(plan_loop(settings, DataPaths(settings.data.sft, settings.data.grpo))):
@@ -1841,9 +1847,9 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
 
 def _write_loop_page(runs: Sequence[tuple[str, Path]], page: Path) -> None:
     """Write the comparison page of a loop's runs, the first being the baseline."""
-    from harness.compare import SideSpec, compare_runs
-    from harness.run_store import load_run
-    from reports.comparison_page import write_comparison_page
+    from harness.comparison.compare import SideSpec, compare_runs
+    from harness.runs.store import load_run
+    from reports.pages.comparison_page import write_comparison_page
 
     sides = [SideSpec(label, (load_run(folder),)) for label, folder in runs]
     write_comparison_page(compare_runs(sides), page)
@@ -1873,7 +1879,7 @@ def demo(ctx: click.Context, out: Path, arms: str, seed: int, as_json: bool) -> 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet_libraries(debug=ctx.obj["debug"])
     _require_loop_imports("demo")
-    from training.demo import demo_loop
+    from training.loop.demo import demo_loop
 
     return _run_loop(demo_loop(out, arms=arms, seed=seed), as_json=as_json)
 
@@ -1916,14 +1922,14 @@ def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **option
     _quiet_libraries(debug=ctx.obj["debug"])
 
     from harness.installation import require_imports
-    from reports.probe_table import probe_lines, probe_table
-    from reports.progress import RunProgress
-    from reports.terminal import write
+    from reports.terminal.probe_table import probe_lines, probe_table
+    from reports.terminal.progress import RunProgress
+    from reports.terminal.tables import write
     from tasks.run import package_versions
 
     require_imports(_TRAIN_PARTS, "variance-probe")
-    from training.probe_spec import ProbeSpec
-    from training.variance_probe import probe_to_json, run_probe
+    from training.probe.probe import probe_to_json, run_probe
+    from training.probe.spec import ProbeSpec
 
     sets = tuple(name.strip() for name in reward_sets.split(",") if name.strip())
     spec = ProbeSpec(**options, reward_sets=sets)

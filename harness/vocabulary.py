@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, get_args
 
 Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
-"""How a raw answer becomes a score; see `harness/score.py`."""
+"""How a raw answer becomes a score; see `harness/scoring/score.py`."""
 
 Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
 """Which stages the model was asked to write; decides prompt and parser."""
@@ -22,7 +22,7 @@ image, left, top, width, height (`xywh`) or top, left, bottom, right (`yxyx`). `
 size that the row's columns width and height say."""
 
 AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number"]
-"""What kind of answer a sample wants; decides the rule of `harness/answers.py`.
+"""What kind of answer a sample wants; decides the rule of `harness/scoring/answers/check.py`.
 
 `choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
 `accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.errors import ConfigError
-from harness.peer_names import task_hint
+from harness.models.peer_names import task_hint
 from tasks.benchmark import Benchmark
 from tasks.own import load_own_task
 

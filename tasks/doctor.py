@@ -35,7 +35,7 @@ RUN_PARTS = (
     "tasks.build",
 )
 """What every run imports."""
-MODEL_PARTS = {"hf": "harness.model_hf", "openai": "harness.model_served"}
+MODEL_PARTS = {"hf": "harness.models.hf", "openai": "harness.models.served"}
 """What a run imports beside that, by backend."""
 
 _TASK_LIBRARIES = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from harness.gold_boxes import GoldBoxError, corners, parse_quads, placed
+from harness.scoring.gold_boxes import GoldBoxError, corners, parse_quads, placed
 from harness.values import AnswerRule, Box, Json, Sample, Size
 from harness.vocabulary import GoldFrame
 from tasks.adapter import Adapter, image_cluster, image_value, row_id

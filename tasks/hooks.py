@@ -1,6 +1,6 @@
 """The functions that the YAML files name, for use from plain `lmms-eval --include_path`.
 
-They ask in the format `satori` and score with the protocol `strict` through `harness.score`, like everything else
+They ask in the format `satori` and score with the protocol `strict` through `harness.scoring.score`, like everything else
 here. Plain lmms-eval does not say which frame a model's boxes are in, so boxes stay unscored there; `satori-bench run`
 knows. A hook never raises: lmms-eval would try again for 17 seconds, hide the fault and end the run.
 """
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, cast
 
 from PIL import Image
 
-from harness.records_json import record_from_json, record_to_json
-from harness.score import score, score_error
-from harness.summary import ScoredRow, summarise
+from harness.runs.record_codec import record_from_json, record_to_json
+from harness.scoring.score import score, score_error
+from harness.summary.task_summary import ScoredRow, summarise
 from harness.values import Generation, Json, Record, Sample, ScoreConfig
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
@@ -35,7 +35,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "mathvista": ("accuracy", "format"),
     "shapes": ("accuracy", "format", "caption"),
 }
-"""Metrics of each task's YAML, all from `harness.summary`."""
+"""Metrics of each task's YAML, all from `harness.summary.task_summary`."""
 
 
 class Hooks(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.pictures import UnreadablePictureError
+from harness.images.pictures import UnreadablePictureError
 
 MAX_IMAGE_BYTES: Final = 100 * 2**20
 """A larger image file is not read."""

@@ -1,7 +1,7 @@
 """Images of samples: whatever a row holds becomes bytes, a size, a hash or RGB pixels.
 
-Pixels, sizes and therefore gold boxes are those of the upright picture (`harness.pictures`), as `datasets` and other
-loaders show it. Colours are those of `harness.image_grid.to_rgb`: transparency is laid on white, and grey levels beyond
+Pixels, sizes and therefore gold boxes are those of the upright picture (`harness.images.pictures`), as `datasets` and other
+loaders show it. Colours are those of `harness.images.grid.to_rgb`: transparency is laid on white, and grey levels beyond
 8 bits are scaled. A hash is that of the file as stored, whatever its colours become; where a file says that it is
 turned, how it is turned enters the hash too (`picture_sha256`).
 """
@@ -18,8 +18,8 @@ from typing import Any, Protocol, cast
 
 from PIL import Image, ImageFile
 
-from harness.image_grid import to_rgb
-from harness.pictures import (
+from harness.images.grid import to_rgb
+from harness.images.pictures import (
     DECODER_FAULTS,
     UnreadablePictureError,
     open_picture,

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.answers import check_answer
-from harness.options import gold_names, options_of
-from harness.score import score
+from harness.scoring.answers.check import check_answer
+from harness.scoring.answers.options import gold_names, options_of
+from harness.scoring.score import score
 from harness.values import Sample, ScoreConfig
 from tasks.cells import Doc, as_text, list_of
 

@@ -21,11 +21,8 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import msgspec
 
-from harness.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
-from harness.control_tokens import tokens_of_folder
-from harness.device_options import check_device_options
 from harness.errors import ConfigError, IncompleteError
-from harness.evaluate import (
+from harness.evaluation.ask import (
     PreparedTask,
     RunListener,
     RunRecorder,
@@ -34,17 +31,20 @@ from harness.evaluate import (
     evaluate_task,
     judged_records,
 )
-from harness.extra_fields import check_extra_body, check_template_kwargs
+from harness.evaluation.llm_judge import Judge
+from harness.evaluation.rescore import config_of
+from harness.files import DamagedRunError
 from harness.installation import require_imports
-from harness.journal import read_records
-from harness.judge import Judge
-from harness.manifest import Manifest, TaskManifest, stamp_hashes
-from harness.peer_names import task_hint
-from harness.rescore import config_of
-from harness.run_files import DamagedRunError
-from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
-from harness.run_summary import RunSummary, summarise_records
-from harness.score import SCORER_VERSION
+from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.models.control_tokens import tokens_of_folder
+from harness.models.device_options import check_device_options
+from harness.models.extra_fields import check_extra_body, check_template_kwargs
+from harness.models.peer_names import task_hint
+from harness.runs.journal import read_records
+from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.runs.store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
+from harness.scoring.score import SCORER_VERSION
+from harness.summary.run_summary import RunSummary, summarise_records
 from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Record, Sample, ScoreConfig
 from harness.web_address import shown_url
 from tasks.adapters import adapter_of
@@ -58,7 +58,7 @@ from tasks.prompts import PromptName, Wording, prompts_hash, wording
 from tasks.verify import suspected_gold_frame
 
 if TYPE_CHECKING:
-    from harness.model_base import RecordingModel
+    from harness.models.base import RecordingModel
 
 PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
 """Packages whose versions can change a number."""
@@ -633,7 +633,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
     limits = subject.pixel_limits
     low, high = (None, None) if limits is None else (limits.min_pixels, limits.max_pixels)
     if spec.backend == "openai":
-        from harness.model_served import SatoriServed  # noqa: PLC0415 - as below
+        from harness.models.served import SatoriServed  # noqa: PLC0415 - as below
 
         assert spec.base_url is not None, "whoever makes the configuration gives a server's address"
         return SatoriServed(
@@ -654,7 +654,7 @@ def _load(spec: RunSpec, environment: RunEnvironment, subject: _Subject) -> Reco
             secrets=environment.secrets,
             say=environment.say,
         )
-    from harness.model_hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
+    from harness.models.hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
 
     return SatoriHF(
         spec.model,

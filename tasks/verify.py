@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.answers import check_answer
-from harness.frames import MAX_ASPECT_RATIO, cut_at_image
-from harness.gold_boxes import (
+from harness.images.frames import MAX_ASPECT_RATIO, cut_at_image
+from harness.scoring.answers.check import check_answer
+from harness.scoring.gold_boxes import (
     FrameEvidence,
     GoldBoxError,
     Suspicion,
@@ -324,7 +324,7 @@ class _GroupCheck:
 
 def _mme_warnings(groups: Mapping[str, int], categories: Mapping[str, int]) -> list[str]:
     """Name images without exactly two questions, and subtasks that are not there."""
-    from harness.summary import MME_COGNITION, MME_PERCEPTION  # noqa: PLC0415 - brings numpy, and only MME needs it
+    from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION  # noqa: PLC0415 - brings numpy, and only MME needs it
 
     odd = [f"{name} ({count})" for name, count in groups.items() if count != 2]
     absent = [name for name in (*MME_PERCEPTION, *MME_COGNITION) if name not in categories]

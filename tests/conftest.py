@@ -109,7 +109,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def tiny_qwen2_5_vl(tmp_path_factory, one_thread) -> Path:
-    from training.tiny_model import build_tiny_qwen2_5_vl
+    from training.loop.tiny_model import build_tiny_qwen2_5_vl
 
     return build_tiny_qwen2_5_vl(tmp_path_factory.mktemp("checkpoints") / "tiny-qwen2.5-vl", CORPUS)
 
@@ -120,7 +120,7 @@ def tiny_qwen2_vl(tmp_path_factory, one_thread) -> Path:
     import torch
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-    from training.tiny_model import CHAT_TEMPLATE, train_tokenizer
+    from training.loop.tiny_model import CHAT_TEMPLATE, train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     ids = tokenizer.convert_tokens_to_ids
@@ -170,7 +170,7 @@ def tiny_qwen3_vl(tmp_path_factory, one_thread) -> Path:
         Qwen3VLVideoProcessor,
     )
 
-    from training.tiny_model import CHAT_TEMPLATE, train_tokenizer
+    from training.loop.tiny_model import CHAT_TEMPLATE, train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     ids = tokenizer.convert_tokens_to_ids
@@ -224,7 +224,7 @@ def tiny_llava(tmp_path_factory, one_thread) -> Path:
     import torch
     from transformers import CLIPImageProcessor, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 
-    from training.tiny_model import train_tokenizer
+    from training.loop.tiny_model import train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     tokenizer.add_special_tokens({"extra_special_tokens": ["<image>"]})
@@ -280,7 +280,7 @@ def tiny_idefics3(tmp_path_factory, one_thread) -> Path:
     import torch
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
 
-    from training.tiny_model import train_tokenizer
+    from training.loop.tiny_model import train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     marks = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"]
@@ -338,7 +338,7 @@ def tiny_glm4v(tmp_path_factory, one_thread) -> Path:
         Glm4vVideoProcessor,
     )
 
-    from training.tiny_model import train_tokenizer
+    from training.loop.tiny_model import train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     marks = [
@@ -400,7 +400,7 @@ def tiny_paligemma(tmp_path_factory, one_thread) -> Path:
         SiglipImageProcessor,
     )
 
-    from training.tiny_model import train_tokenizer
+    from training.loop.tiny_model import train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     tokenizer.add_special_tokens({"bos_token": "<|im_start|>", "extra_special_tokens": ["<image>"]})
@@ -442,7 +442,7 @@ def tiny_paligemma(tmp_path_factory, one_thread) -> Path:
 def tiny_text_only(tmp_path_factory, one_thread) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from training.tiny_model import train_tokenizer
+    from training.loop.tiny_model import train_tokenizer
 
     tokenizer = train_tokenizer(CORPUS)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -478,8 +478,8 @@ def make_run(tmp_path):
     """Store a finished run of predictions made elsewhere: `make_run("base", rows)` returns its folder."""
     from datetime import UTC, datetime
 
-    from harness.rescore import PredictionSource, save_predictions_run
-    from harness.scored_file import score_file
+    from harness.evaluation.predictions_file import score_file
+    from harness.evaluation.rescore import PredictionSource, save_predictions_run
     from harness.values import ScoreConfig
 
     def make(name: str, rows: list[dict], *, protocol="strict") -> Path:
@@ -499,7 +499,7 @@ def amend_manifest(renew_sums):
     """Change fields of a stored run's manifest, as a run of our own would have them; its hashes are stamped again."""
     from dataclasses import replace
 
-    from harness.manifest import manifest_bytes, read_manifest, stamp_hashes
+    from harness.runs.manifest import manifest_bytes, read_manifest, stamp_hashes
 
     def amend(folder: Path, *, yaml_hash="1" * 64, fingerprint="2" * 64, task=None, **fields) -> Path:
         manifest = read_manifest(folder / "manifest.json")
@@ -518,7 +518,7 @@ def amend_manifest(renew_sums):
 @pytest.fixture(scope="session")
 def renew_sums():
     """Make a run's checksums anew, as whoever changes its files on purpose would."""
-    from harness.run_files import SUMS_NAME, read_sums, sums_bytes
+    from harness.files import SUMS_NAME, read_sums, sums_bytes
 
     def renew(folder: Path) -> None:
         names, _ = read_sums(folder)

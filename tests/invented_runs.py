@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.journal import read_records
-from harness.manifest import Manifest, TaskManifest, stamp_hashes
-from harness.run_store import open_run
-from harness.run_summary import summarise_records
-from harness.score import score
-from harness.thumbnails import write_thumbnail
+from harness.images.thumbnails import write_thumbnail
+from harness.runs.journal import read_records
+from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.runs.store import open_run
+from harness.scoring.score import score
+from harness.summary.run_summary import summarise_records
 from harness.values import Box, Generation, PixelLimits, Record, Sample, ScoreConfig, Size
 from tasks.shapes import examples
 

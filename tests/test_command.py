@@ -20,9 +20,9 @@ import pytest
 
 import harness
 import satori_bench
+from harness.comparison.verify_run import verify_run
 from harness.errors import ExitCode
-from harness.run_store import list_runs, load_run
-from harness.run_verify import verify_run
+from harness.runs.store import list_runs, load_run
 
 CODE_ROOT = Path(harness.__file__).parents[1]
 

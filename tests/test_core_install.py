@@ -158,7 +158,7 @@ def test_a_verb_whose_extra_is_missing_says_what_mends_it(command, arguments, ex
 
 
 def test_the_rewards_are_there(core):
-    code = "from training.rewards import RewardSet; import sys; print('torch' in sys.modules)"
+    code = "from training.stages.rewards import RewardSet; import sys; print('torch' in sys.modules)"
 
     found = subprocess.run(
         [core / "python", "-c", code], capture_output=True, text=True, check=True, env=surroundings()

@@ -103,7 +103,7 @@ def test_the_own_task_verifies_as_it_is(command, examples):
 
 
 def test_the_gates_policy_is_read_as_it_is():
-    from harness.gate_policy import read_policy
+    from harness.gate.policy import read_policy
 
     policy = read_policy(EXAMPLES / "gate.toml")
 

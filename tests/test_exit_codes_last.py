@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run_store import load_run
-from harness.run_verify import verify_run
+from harness.comparison.verify_run import verify_run
+from harness.runs.store import load_run
 
 pytestmark = pytest.mark.slow
 

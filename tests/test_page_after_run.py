@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.run_store import load_run
-from harness.run_verify import verify_run
-from reports.run_page import PAGE_NAME
+from harness.comparison.verify_run import verify_run
+from harness.runs.store import load_run
+from reports.pages.run_page import PAGE_NAME
 
 ROOT = Path(__file__).parents[1]
 ROWS = [{"id": str(n), "task": "shapes", "prediction": "<answer>red</answer>", "answers": ["red"]} for n in range(40)]
 ENDS = {
-    "raises": ("sys.modules['reports.run_page'] = None", "reports.run_page"),
+    "raises": ("sys.modules['reports.pages.run_page'] = None", "reports.pages.run_page"),
     "leaves": ("os._exit(7)", "left with 7"),
     "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
     "traps": ("os.abort()", "ended by SIGABRT"),

@@ -3,7 +3,7 @@
     worker.reward.reward_function=$(python -c 'import training.rewards_easyr1 as m; print(m.__file__)'):compute_score
     worker.reward.reward_function_kwargs={"box_frame":"norm_1000"}
 
-`ground_truth` is the accepted answer, or columns as JSON text or as a mapping (`training/row_rewards.py`).
+`ground_truth` is the accepted answer, or columns as JSON text or as a mapping (`training/stages/row_rewards.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
-from training.row_rewards import rewards_for, row_of_gold
+from training.stages.row_rewards import rewards_for, row_of_gold
 
 REWARD_NAME = "satori"
 """EasyR1 reads it from the module."""

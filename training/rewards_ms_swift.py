@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from training.rewards import RewardName
-from training.row_rewards import RowRewards, read_options, rows_of
+from training.stages.rewards import RewardName
+from training.stages.row_rewards import RowRewards, read_options, rows_of
 
 
 def reward_classes(base: type, **options: Any) -> dict[str, type]:

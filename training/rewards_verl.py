@@ -4,7 +4,7 @@
     reward.custom_reward_function.name=compute_score
     +reward.custom_reward_function.reward_kwargs.box_frame=norm_1000
 
-`ground_truth` is the accepted answer, or columns as JSON text or as a mapping (`training/row_rewards.py`); `extra_info`
+`ground_truth` is the accepted answer, or columns as JSON text or as a mapping (`training/stages/row_rewards.py`); `extra_info`
 may hold further columns, such as width and height.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.row_rewards import rewards_for, row_of_gold
+from training.stages.row_rewards import rewards_for, row_of_gold
 
 
 def compute_score(

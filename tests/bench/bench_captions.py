@@ -3,7 +3,7 @@
 2,000 captions of 10 to 30 words in groups of 8 per reference, as a GRPO step makes them: most are edited copies of the
 reference, some have two sentences, quotes, clitics or numbers. The reference way does everything per call: NLTK's Punkt
 and word tokenizer, `sentence_bleu`, and a `RougeScorer` with stemmer. Punkt's model is not at hand without a download;
-NLTK's own code runs here on the part of it that lower-cased text can touch (`harness/sentences.py`).
+NLTK's own code runs here on the part of it that lower-cased text can touch (`harness/scoring/captions/nltk_sentences.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from harness import captions
-from harness.captions import caption_score
-from harness.sentences import ABBREVIATIONS, LOWER_CASE_STARTERS
-from harness.stems import KNOWN_STEMS
+from harness.scoring.captions import caption_score as captions
+from harness.scoring.captions.caption_score import caption_score
+from harness.scoring.captions.nltk_sentences import ABBREVIATIONS, LOWER_CASE_STARTERS
+from harness.scoring.captions.porter_stems import KNOWN_STEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -85,10 +85,10 @@ def records(samples: int, seed: int, *, skill: float, iou: float) -> Iterator:
 
 def make_run(root: Path, name: str, samples: int, seed: int, *, skill: float, iou: float) -> Path:
     """Write a finished run without its journal: the comparison reads the table only."""
-    from harness.manifest import Manifest, TaskManifest, manifest_bytes, stamp_hashes, utc_text
-    from harness.records_parquet import write_parquet
-    from harness.run_files import SUMS_NAME
-    from harness.run_store import MANIFEST_NAME, PARQUET_NAME, SCORES_NAME
+    from harness.files import SUMS_NAME
+    from harness.runs.manifest import Manifest, TaskManifest, manifest_bytes, stamp_hashes, utc_text
+    from harness.runs.record_table import write_parquet
+    from harness.runs.store import MANIFEST_NAME, PARQUET_NAME, SCORES_NAME
 
     task = TaskManifest(
         yaml_hash="0" * 64,
@@ -119,7 +119,7 @@ def make_run(root: Path, name: str, samples: int, seed: int, *, skill: float, io
 
 def time_tests() -> None:
     """Time 400 paired tests of right-or-wrong values, and as many of continuous ones."""
-    from harness.paired import paired_difference
+    from harness.stats.paired import paired_difference
 
     rng = np.random.default_rng(0)
     clusters = np.arange(TEST_SAMPLES)
@@ -143,7 +143,7 @@ def time_tests() -> None:
 
 def time_comparison(folder: Path) -> None:
     """Time one comparison and print its peak memory."""
-    from harness.compare import compare_runs, open_sides
+    from harness.comparison.compare import compare_runs, open_sides
 
     began, began_cpu = time.perf_counter(), time.process_time()
     comparison = compare_runs(open_sides([str(folder / "base"), str(folder / "trained")]))

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.benchmark_rows import SharedSamples, compare_benchmark
-from harness.comparison import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
-from harness.gate import judge
-from harness.gate_policy import GatePolicy
-from harness.intervals import FloatArray
-from harness.run_table import RunTable
+from harness.comparison.benchmark import SharedSamples, compare_benchmark
+from harness.comparison.columns import RunTable
+from harness.comparison.values import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
+from harness.gate.policy import GatePolicy
+from harness.gate.verdict import judge
+from harness.stats.intervals import FloatArray
 
 BENCHMARKS = 10
 CLUSTERS = 1000

@@ -46,12 +46,12 @@ def reply(task: str, doc_id: int) -> str:
 
 def child(folder: Path, rows: int) -> None:
     """Run `rows` samples in this process and print peak memory and seconds."""
-    from harness.model_replay import SatoriReplay
-    from harness.run_store import load_run
+    from harness.models.replay import SatoriReplay
+    from harness.runs.store import load_run
     from tasks.local_data import DatasetOverride
     from tasks.run import RunEnvironment, RunSpec, run_benchmarks
     from tasks.shapes import write_parquet
-    from training.tiny_model import build_tiny_qwen2_5_vl
+    from training.loop.tiny_model import build_tiny_qwen2_5_vl
 
     data = folder / f"shapes-{rows}.parquet"
     if not data.is_file():
@@ -82,7 +82,7 @@ def child(folder: Path, rows: int) -> None:
 
 
 def _rescore(run: object) -> tuple[float, int]:
-    from harness.rescore import config_of, rescore_record
+    from harness.evaluation.rescore import config_of, rescore_record
 
     config = config_of(run.manifest, "vlmevalkit")
     started = time.perf_counter()
@@ -92,9 +92,9 @@ def _rescore(run: object) -> tuple[float, int]:
 
 def rescored_core_per_s(folder: Path, rows: int = 10_000) -> float:
     """Return samples a second of a rescore of MMStar rows: reading the journal, parsing, scoring."""
-    from harness.predictions import score_lines
-    from harness.rescore import PredictionSource, save_predictions_run
-    from harness.run_store import load_run
+    from harness.evaluation.predictions import score_lines
+    from harness.evaluation.rescore import PredictionSource, save_predictions_run
+    from harness.runs.store import load_run
     from harness.values import ScoreConfig
 
     choices = {"A": "a cat", "B": "a dog", "C": "a cup", "D": "a star"}

@@ -140,7 +140,7 @@ def stock_s(folder: Path, rows_file: Path) -> float:
 
 def ours_s(folder: Path, checkpoint: Path, rows_file: Path, *, thumbnails: bool) -> float:
     """Run ours and return its seconds."""
-    from harness.model_replay import SatoriReplay
+    from harness.models.replay import SatoriReplay
     from tasks.local_data import DatasetOverride
     from tasks.run import RunEnvironment, RunSpec, run_benchmarks
 
@@ -166,7 +166,7 @@ def ours_s(folder: Path, checkpoint: Path, rows_file: Path, *, thumbnails: bool)
 
 def tiny_checkpoint(folder: Path) -> Path:
     """Build the checkpoint that the replaying run is said to be of."""
-    from training.tiny_model import build_tiny_qwen2_5_vl
+    from training.loop.tiny_model import build_tiny_qwen2_5_vl
 
     return build_tiny_qwen2_5_vl(folder / "tiny", ["one two three"] * 5)
 

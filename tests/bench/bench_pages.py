@@ -33,8 +33,8 @@ BUILD = """
 import json, resource, sys, time
 from pathlib import Path
 wall, cpu = time.perf_counter(), time.process_time()
-from harness.compare import compare_runs, open_sides
-from reports.comparison_page import write_comparison_page
+from harness.comparison.compare import compare_runs, open_sides
+from reports.pages.comparison_page import write_comparison_page
 comparison = compare_runs(open_sides(sys.argv[1:3]))
 compared = time.perf_counter()
 write_comparison_page(comparison, Path(sys.argv[3]))

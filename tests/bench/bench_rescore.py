@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.journal import read_records
-from harness.manifest import Manifest, TaskManifest, stamp_hashes
-from harness.predictions import rescore_record
-from harness.rescore import rescore_run
-from harness.run_store import load_run, open_run
-from harness.run_summary import summarise_records
-from harness.score import score
+from harness.evaluation.predictions import rescore_record
+from harness.evaluation.rescore import rescore_run
+from harness.runs.journal import read_records
+from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.runs.store import load_run, open_run
+from harness.scoring.score import score
+from harness.summary.run_summary import summarise_records
 from harness.values import Generation, Record, Sample, ScoreConfig, Size
 from tasks.shapes import ShapesExample, examples
 

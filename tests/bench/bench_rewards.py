@@ -15,12 +15,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from training.demo_model import build_demo_checkpoint
-from training.example_store import write_examples
-from training.rewards import RewardSet
-from training.settings import GrpoSettings, Optimisation, Rollouts, SftSettings
-from training.shapes_source import shapes_examples
-from training.train import LOG_NAME, TrainEnvironment, train
+from training.data.shapes import shapes_examples
+from training.data.store import write_examples
+from training.loop.demo_model import build_demo_checkpoint
+from training.stages.rewards import RewardSet
+from training.stages.settings import GrpoSettings, Optimisation, Rollouts, SftSettings
+from training.stages.train import LOG_NAME, TrainEnvironment, train
 
 STEPS = 6
 WANTED_SHARE = 0.05

@@ -21,8 +21,8 @@ from rouge_score import rouge_scorer
 from shapely.geometry import box as polygon
 from shapely.ops import unary_union
 
-from harness.frames import smart_resize
-from harness.score import score
+from harness.images.frames import smart_resize
+from harness.scoring.score import score
 from harness.values import PAPER_PIXEL_LIMITS, Box, Sample, ScoreConfig, Size
 
 PAPER = ScoreConfig(protocol="paper", format="satori")

@@ -106,7 +106,7 @@ def tiny_answers(tiny_qwen2_5_vl, photos):
     """A function from a checkpoint's folder to texts and input sizes for two pictures; `of_today`: of the tiny one."""
 
     def answers(folder) -> list[tuple]:
-        from harness.model_hf import SatoriHF
+        from harness.models.hf import SatoriHF
 
         model = SatoriHF(str(folder), device="cpu", batch_size=2, min_pixels=784, max_pixels=50_176)
         model.recorder = recorder = MemoryRecorder()

@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
-from harness.checkpoint import inspect_checkpoint
-from harness.checkpoint_files import CheckpointError
-from harness.model_hf import SatoriHF
+from harness.models.checkpoint import inspect_checkpoint
+from harness.models.checkpoint_files import CheckpointError
+from harness.models.hf import SatoriHF
 
 TARGETS = ["q_proj", "v_proj"]
 TEXT_LAYERS = r".*language_model.*(q_proj|v_proj)"

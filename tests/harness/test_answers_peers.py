@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.answers import check_answer
-from harness.answers_lmms_eval import edit_distance
+from harness.scoring.answers.check import check_answer
+from harness.scoring.answers.lmms_eval_rules import edit_distance
 from harness.values import Sample
 
 CASES = Path(__file__).parent.parent / "cases"

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.answers import check_answer
-from harness.answers_choice import read_choice
-from harness.answers_numbers import read_number
-from harness.answers_text import fold, text_key
-from harness.answers_yes_no import read_yes_no
-from harness.options import options_of
-from harness.score import score
+from harness.scoring.answers.check import check_answer
+from harness.scoring.answers.choice import read_choice
+from harness.scoring.answers.number import read_number
+from harness.scoring.answers.options import options_of
+from harness.scoring.answers.text import fold, text_key
+from harness.scoring.answers.yes_no import read_yes_no
+from harness.scoring.score import score
 from harness.values import FAULTS, PROTOCOLS, AnswerRule, Sample, ScoreConfig
 
 CASES = Path(__file__).parent.parent / "cases"

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from harness.audit import OTHER_SIZE, READINGS, FrameAuditor, FrameReading
-from harness.predictions import record_of, score_lines
+from harness.evaluation.predictions import record_of, score_lines
+from harness.summary.frame_audit import OTHER_SIZE, READINGS, FrameAuditor, FrameReading
 from harness.values import ScoreConfig
 
 WRITTEN = {

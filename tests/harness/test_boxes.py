@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.boxes import MAX_BOX_CHARACTERS, MAX_BOXES, read_boxes, read_boxes_paper
+from harness.scoring.written_boxes import MAX_BOX_CHARACTERS, MAX_BOXES, read_boxes, read_boxes_paper
 from harness.values import FAULTS
 
 pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning")  # literal_eval on `1or 2`

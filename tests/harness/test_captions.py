@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import captions
-from harness.captions import MAX_CHARS, MAX_TOKENS, caption_score
-from harness.word_tokens import word_tokens
+from harness.scoring.captions import caption_score as captions
+from harness.scoring.captions.caption_score import MAX_CHARS, MAX_TOKENS, caption_score
+from harness.scoring.captions.nltk_tokens import word_tokens
 
 BIRD = "The image features a bird perched on a branch with green leaves and red berries."
 _WORDS = "a the dog dogs sits sitting runs quickly on red car, car. isn't it's 3.5 mr. stands. (two) end. 猫 Cat"

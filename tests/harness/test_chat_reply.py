@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.chat_reply import MOST_REASON_CHARACTERS, one_line, read_reply
+from harness.models.chat_reply import MOST_REASON_CHARACTERS, one_line, read_reply
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "chat_replies.json").read_text(encoding="utf-8"))
 

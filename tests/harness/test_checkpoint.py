@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from harness.checkpoint import hash_checkpoint, inspect_checkpoint, weights_hash
-from harness.checkpoint_files import CheckpointError
 from harness.errors import ExitCode, UserError
+from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint, weights_hash
+from harness.models.checkpoint_files import CheckpointError
 from harness.values import PixelLimits
 
 
@@ -108,8 +108,8 @@ def test_a_fault_is_found_without_torch(copy, fault):
     else:
         with_token(copy, 5000)
     code = (
-        "import sys; from harness.checkpoint import inspect_checkpoint\n"
-        "from harness.checkpoint_files import CheckpointError\n"
+        "import sys; from harness.models.checkpoint import inspect_checkpoint\n"
+        "from harness.models.checkpoint_files import CheckpointError\n"
         "try: inspect_checkpoint(sys.argv[1])\n"
         "except CheckpointError: print('torch' in sys.modules)"
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkpoint import inspect_checkpoint
-from harness.checkpoint_files import CheckpointError
+from harness.models.checkpoint import inspect_checkpoint
+from harness.models.checkpoint_files import CheckpointError
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "checkpoints.json").read_text(encoding="utf-8"))
 ABSENT = "__absent__"

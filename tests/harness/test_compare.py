@@ -7,16 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from harness.compare import compare_runs, open_sides
-from harness.comparison import CUTS, DEFAULT_CUT, DIRECTIONS, QUADRANTS
+from harness.comparison.compare import compare_runs, open_sides
+from harness.comparison.sample_texts import read_details
+from harness.comparison.values import CUTS, DEFAULT_CUT, DIRECTIONS, QUADRANTS
 from harness.errors import ConfigError, IncompleteError, UserError
-from harness.overlap import union_iou
-from harness.paired import holm
-from harness.rescore import rescore_run
-from harness.run_store import load_run
-from harness.sample_details import read_details
-from harness.score import SCORER_VERSION
-from harness.summary import MME_COGNITION, MME_PERCEPTION
+from harness.evaluation.rescore import rescore_run
+from harness.runs.store import load_run
+from harness.scoring.overlap import union_iou
+from harness.scoring.score import SCORER_VERSION
+from harness.stats.paired import holm
+from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION
 
 DRAWS = 199
 GOLD_BOX = [100, 100, 300, 200]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.control_tokens import ControlTokens, tokens_of_folder
+from harness.models.control_tokens import ControlTokens, tokens_of_folder
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "control_tokens.json").read_text(encoding="utf-8"))
 

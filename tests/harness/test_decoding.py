@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from harness.decoding import DEFAULT_MAX_NEW_TOKENS, Decoding, cut_at_stop, read_decoding
 from harness.errors import ConfigError
+from harness.models.decoding import DEFAULT_MAX_NEW_TOKENS, Decoding, cut_at_stop, read_decoding
 
 
 @pytest.mark.parametrize(

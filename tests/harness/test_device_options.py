@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from harness.device_options import device_option_faults, read_batch_size
+from harness.models.device_options import device_option_faults, read_batch_size
 
 
 @pytest.mark.parametrize(

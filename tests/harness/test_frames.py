@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness.frames import (
+from harness.images.frames import (
     MAX_ASPECT_RATIO,
     cut_at_image,
     frame_of_model_type,

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.benchmark_rows import LeftOut, SharedSamples, compare_benchmark
-from harness.comparison import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
-from harness.comparison_json import VERDICT_SCHEMA, verdict_to_json
+from harness.comparison.benchmark import LeftOut, SharedSamples, compare_benchmark
+from harness.comparison.columns import RunTable
+from harness.comparison.values import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
 from harness.errors import ConfigError, ExitCode
-from harness.gate import judge
-from harness.gate_policy import GatePolicy, read_policy
-from harness.paired import holm
-from harness.run_table import RunTable
+from harness.gate.policy import GatePolicy, read_policy
+from harness.gate.to_json import VERDICT_SCHEMA, verdict_to_json
+from harness.gate.verdict import judge
+from harness.stats.paired import holm
 from harness.values import FAULTS
 
 NOTHING = LeftOut()

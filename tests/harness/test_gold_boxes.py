@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.gold_boxes import FrameEvidence, GoldBoxError, corners, parse_quads, placed
+from harness.scoring.gold_boxes import FrameEvidence, GoldBoxError, corners, parse_quads, placed
 from harness.values import Size
 from harness.vocabulary import GOLD_FRAMES
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.frames import smart_resize
-from harness.image_grid import fit_to_grid, grid_size, to_rgb
+from harness.images.frames import smart_resize
+from harness.images.grid import fit_to_grid, grid_size, to_rgb
 from harness.values import PAPER_PIXEL_LIMITS, PixelLimits, Size
 
 sides = st.integers(1, 4000)

@@ -97,7 +97,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(monkeypatch, e
         (ImportError("cannot import name 'x' from 'numpy'", name="numpy"), "from 'numpy'. Mend: pip install"),
         (ModuleNotFoundError("No module named 'harness.gone'", name="harness.gone"), ""),
         (ModuleNotFoundError("No module named 'tasks.gone'", name="tasks.gone"), ""),
-        (ImportError("cannot import name 'x' from 'training.loop'", name="training.loop"), ""),
+        (ImportError("cannot import name 'x' from 'training.loop.loop'", name="training.loop.loop"), ""),
         (ImportError("something that a library says by itself"), ""),
     ],
 )

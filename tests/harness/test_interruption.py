@@ -12,11 +12,11 @@ import pytest
 
 import harness
 from harness.errors import ExitCode
-from harness.interruption import Interruption
+from harness.models.interruption import Interruption
 
 TWICE = """
 import os, signal
-from harness.interruption import Interruption
+from harness.models.interruption import Interruption
 with Interruption() as interruption, interruption.batch():
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
@@ -24,7 +24,7 @@ with Interruption() as interruption, interruption.batch():
 """
 IGNORED = """
 import os, signal
-from harness.interruption import Interruption
+from harness.models.interruption import Interruption
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 with Interruption() as interruption:
     with interruption.batch():

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness import intervals
-from harness.intervals import (
+from harness.stats import intervals
+from harness.stats.intervals import (
     FEW_CLUSTERS,
     Interval,
     bootstrap_interval,
@@ -314,7 +314,7 @@ def test_long_names_of_clusters_do_not_fill_the_memory():
 
 
 def test_importing_intervals_and_summaries_does_not_load_scipy():
-    code = "import sys, harness.summary; sys.exit('scipy' in sys.modules or 'pandas' in sys.modules)"
+    code = "import sys, harness.summary.task_summary; sys.exit('scipy' in sys.modules or 'pandas' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import journal as journal_file
-from harness.journal import (
+from harness.runs import journal as journal_file
+from harness.runs.journal import (
     LOCK_NAME,
     SYNC_RECORDS,
     Journal,
@@ -27,7 +27,7 @@ from harness.journal import (
     read_records,
     replacing,
 )
-from harness.records_json import CorruptRecordError, record_line
+from harness.runs.record_codec import CorruptRecordError, record_line
 from harness.values import Components, Generation, Record, Sample, Score
 
 HOUSE = Path(__file__).parents[2]
@@ -167,7 +167,7 @@ def test_second_writer_is_refused_at_once_and_does_no_harm(path):
 
 def test_second_writer_in_another_process_is_refused(path):
     program = (
-        "import sys; from pathlib import Path; from harness.journal import Journal, RunLockedError\n"
+        "import sys; from pathlib import Path; from harness.runs.journal import Journal, RunLockedError\n"
         "try:\n    Journal.open(Path(sys.argv[1]))\nexcept RunLockedError as error:\n    print(error)"
     )
     with Journal.open(path):
@@ -274,7 +274,7 @@ def test_real_file_size_limit_leaves_whole_lines(path):
     program = """
 import resource, sys
 from pathlib import Path
-from harness.journal import Journal, StoreError
+from harness.runs.journal import Journal, StoreError
 from harness.values import Components, Generation, Record, Sample, Score
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 with Journal.open(Path(sys.argv[1])) as journal:
@@ -310,7 +310,7 @@ def test_read_only_folder_is_a_store_error(tmp_path):
     folder.mkdir()
     folder.chmod(0o555)
     program = (
-        "import os, sys; from pathlib import Path; from harness.journal import Journal, StoreError; import filelock\n"
+        "import os, sys; from pathlib import Path; from harness.runs.journal import Journal, StoreError; import filelock\n"
         "os.chdir(sys.argv[1])\n"
         + ("os.setuid(65534)\n" if as_root else "")
         + "try:\n    Journal.open(Path('samples.jsonl'))\nexcept StoreError as error:\n    print(error)"
@@ -364,7 +364,7 @@ def test_many_threads_write_whole_lines(path):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.journal import Journal
+from harness.runs.journal import Journal
 from harness.values import Components, Generation, Record, Sample, Score
 with Journal.open(Path(sys.argv[1])) as journal:
     print("ready", len(journal.done), journal.torn_bytes, flush=True)

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExitCode
-from harness.evaluate import judged_records
-from harness.journal import read_records
-from harness.judge import Judge, judge_prompt, wants_judge
-from harness.predictions import rescore_record
-from harness.records_json import record_from_json, record_to_json
-from harness.run_store import load_run
-from harness.run_summary import summarise_records
-from harness.score import score
+from harness.evaluation.ask import judged_records
+from harness.evaluation.llm_judge import Judge, judge_prompt, wants_judge
+from harness.evaluation.predictions import rescore_record
+from harness.runs.journal import read_records
+from harness.runs.record_codec import record_from_json, record_to_json
+from harness.runs.store import load_run
+from harness.scoring.score import score
+from harness.summary.run_summary import summarise_records
 from harness.values import Generation, Record, Sample, ScoreConfig
 
 CONFIG = ScoreConfig(protocol="strict", format="satori")

@@ -9,10 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.checkpoint_files import CheckpointError
-from harness.decoding import Decoding, sample_seed
 from harness.errors import ConfigError, IncompleteError
-from harness.model_base import (
+from harness.models.base import (
     ImageAtPath,
     Prompt,
     RecordingModel,
@@ -20,8 +18,10 @@ from harness.model_base import (
     is_out_of_memory,
     read_turns,
 )
-from harness.model_hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns
-from harness.model_replay import SatoriReplay
+from harness.models.checkpoint_files import CheckpointError
+from harness.models.decoding import Decoding, sample_seed
+from harness.models.hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns
+from harness.models.replay import SatoriReplay
 from harness.values import Generation, PixelLimits, Size
 
 FAMILIES = ["tiny_qwen2_5_vl", "tiny_qwen2_vl", "tiny_qwen3_vl", "tiny_llava", "tiny_idefics3"]
@@ -303,8 +303,8 @@ def test_placeholders_of_pictures_are_never_generated(loaded, three, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_both_backends_take_the_same_control_tokens_apart(loaded, request, served, family):
-    from harness.control_tokens import tokens_of_folder
-    from harness.model_served import SatoriServed
+    from harness.models.control_tokens import tokens_of_folder
+    from harness.models.served import SatoriServed
 
     cases = json.loads((Path(__file__).parents[1] / "cases" / "control_tokens.json").read_text(encoding="utf-8"))
     folder = Path(request.getfixturevalue(family))
@@ -454,7 +454,7 @@ def test_wrong_options_are_refused(tiny_qwen2_5_vl, options):
 def test_lmms_eval_builds_the_model_from_its_argument_string(tiny_qwen2_5_vl, three):
     from lmms_eval.models.registry_v2 import ModelRegistryV2
 
-    from harness.model_registry import manifests
+    from harness.models.registry import manifests
 
     registry = ModelRegistryV2()
     for manifest in registry._coerce_payload_to_manifests(manifests):
@@ -592,7 +592,7 @@ def test_a_processor_of_another_model_is_refused_before_the_weights(tmp_path, ti
         "{% for m in messages %}{% for p in m.content %}"
         "{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}"
     )
-    monkeypatch.setattr("harness.model_hf._load_model", lambda *_, **__: pytest.fail("the weights were read"))
+    monkeypatch.setattr("harness.models.hf._load_model", lambda *_, **__: pytest.fail("the weights were read"))
 
     with pytest.raises(CheckpointError, match="cannot be asked about pictures: its processor makes no input"):
         SatoriHF(str(tmp_path), device="cpu")

@@ -16,16 +16,16 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="lmms-eval's model class needs torch")
 
-from harness.chat_reply import same_model
-from harness.decoding import Decoding
+from harness.comparison.verify_run import verify_run
 from harness.errors import ConfigError, ExitCode
-from harness.frames import smart_resize
-from harness.journal import read_records
-from harness.model_base import Prompt, Turn
-from harness.model_served import SatoriServed, ServerGoneError
-from harness.records_parquet import read_rows
-from harness.run_store import load_run
-from harness.run_verify import verify_run
+from harness.images.frames import smart_resize
+from harness.models.base import Prompt, Turn
+from harness.models.chat_reply import same_model
+from harness.models.decoding import Decoding
+from harness.models.served import SatoriServed, ServerGoneError
+from harness.runs.journal import read_records
+from harness.runs.record_table import read_rows
+from harness.runs.store import load_run
 from harness.values import Generation, PixelLimits, Size
 
 TEXT = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
@@ -498,7 +498,7 @@ def test_a_hung_or_dripping_reply_costs_its_own_sample_and_the_others_go_on(serv
 
 
 def test_a_reply_without_an_end_is_none(served, reaction, monkeypatch):
-    monkeypatch.setattr("harness.chat_client._MOST_REPLY_BYTES", 1000)
+    monkeypatch.setattr("harness.models.chat_client._MOST_REPLY_BYTES", 1000)
     served.reply = "x" * 2000
 
     [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))

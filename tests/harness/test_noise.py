@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.compare import compare_runs, open_sides
+from harness.comparison.compare import compare_runs, open_sides
 from harness.errors import IncompleteError
-from harness.noise import Noise, measure_noise
+from harness.gate.noise import Noise, measure_noise
 
 
 def rows(right: int, n=100, task="shapes") -> list[dict]:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.frames import smart_resize
-from harness.overlap import match_boxes, paper_iou, union_areas, union_iou
-from harness.parse import parse
+from harness.images.frames import smart_resize
+from harness.scoring.overlap import match_boxes, paper_iou, union_areas, union_iou
+from harness.scoring.stages import parse
 from harness.values import PAPER_PIXEL_LIMITS, BoxMatch, Size
 
 PARITY = Path(__file__).parents[1] / "cases" / "parity_core.jsonl"

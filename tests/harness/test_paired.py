@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.paired import (
+from harness.stats.paired import (
     PairedSums,
     Units,
     benjamini_hochberg,
@@ -20,7 +20,7 @@ from harness.paired import (
     paired_statistic,
     sign_test,
 )
-from harness.resampling import MOST_POOLS, bootstrap_sums, flipped_sums
+from harness.stats.resampling import MOST_POOLS, bootstrap_sums, flipped_sums
 
 
 def two_runs(n=600, size=1, share=0.1, seed=0, drop=0.0):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.predictions import ScoredPrediction, score_lines
-from harness.summary import ScoredRow, summarise
+from harness.evaluation.predictions import ScoredPrediction, score_lines
+from harness.summary.task_summary import ScoredRow, summarise
 from harness.values import ScoreConfig
 
 CASES_FILE = Path(__file__).parents[1] / "cases" / "parity_core.jsonl"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.boxes import read_boxes
-from harness.parse import SELECTIONS, STAGES, parse
+from harness.scoring.stages import SELECTIONS, STAGES, parse
+from harness.scoring.written_boxes import read_boxes
 from harness.values import FAULTS, FORMATS, PARSE_FAULTS, Response
 
 CASES = Path(__file__).parents[1] / "cases"

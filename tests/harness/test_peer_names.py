@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.peer_names import PEER_NAMES, task_hint
-from harness.predictions import ANSWER_RULES, RowError, prediction_of
+from harness.evaluation.predictions import ANSWER_RULES, RowError, prediction_of
+from harness.models.peer_names import PEER_NAMES, task_hint
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "peer_tasks.json").read_text(encoding="utf-8"))
 KNOWN = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista", "shapes"]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from harness.image_grid import to_rgb
-from harness.pictures import (
+from harness.images.grid import to_rgb
+from harness.images.pictures import (
     UnreadablePictureError,
     open_picture,
     read_picture,
@@ -18,7 +18,7 @@ from harness.pictures import (
     upright,
     upright_size,
 )
-from harness.thumbnails import write_thumbnail
+from harness.images.thumbnails import write_thumbnail
 from harness.values import Size
 
 KINDS = ["JPEG", "PNG", "PNG late", "PNG XMP", "WEBP", "TIFF", "MPO"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError
-from harness.predictions import score_lines
-from harness.rescore import PredictionSource, save_predictions_run
-from harness.scored_file import score_file
+from harness.evaluation.predictions import score_lines
+from harness.evaluation.predictions_file import score_file
+from harness.evaluation.rescore import PredictionSource, save_predictions_run
 from harness.values import ScoreConfig
 
 PLAIN = ScoreConfig(protocol="strict", format="plain")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.ranks import rank_means
+from harness.stats.ranks import rank_means
 
 
 def runs(shares, n=1000, seed=0):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.records_json import (
+from harness.runs.record_codec import (
     CorruptRecordError,
     json_safe,
     parse_object,

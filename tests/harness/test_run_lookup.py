@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError
-from harness.run_lookup import MOST_CANDIDATES, called, find_run, find_scores
+from harness.runs.lookup import MOST_CANDIDATES, called, find_run, find_scores
 
 BASE = "20260101T000000Z-base-aaaaaaaa"
 LONG = "20260102T000000Z-base-long-bbbbbbbb"

@@ -19,10 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness import run_store
+from harness.comparison.verify_run import verify_run
 from harness.errors import ConfigError, IncompleteError
-from harness.journal import LOCK_NAME, RunLockedError, StoreError, lock_run, read_records
-from harness.manifest import (
+from harness.images.thumbnails import write_thumbnail
+from harness.runs import store as run_store
+from harness.runs.journal import LOCK_NAME, RunLockedError, StoreError, lock_run, read_records
+from harness.runs.manifest import (
     Manifest,
     ManifestError,
     TaskManifest,
@@ -37,9 +39,9 @@ from harness.manifest import (
     task_hash,
     utc_text,
 )
-from harness.records_json import CorruptRecordError, record_line, record_to_json
-from harness.records_parquet import read_rows, write_parquet
-from harness.run_store import (
+from harness.runs.record_codec import CorruptRecordError, record_line, record_to_json
+from harness.runs.record_table import read_rows, write_parquet
+from harness.runs.store import (
     MAX_SLUG_CHARACTERS,
     RETRIED,
     add_file,
@@ -51,8 +53,6 @@ from harness.run_store import (
     model_slug,
     open_run,
 )
-from harness.run_verify import verify_run
-from harness.thumbnails import write_thumbnail
 from harness.values import BoxMatch, Components, Generation, PixelLimits, Record, Sample, Score, Size
 
 HOUSE = Path(__file__).parents[2]
@@ -521,10 +521,10 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import filelock
-from harness.journal import StoreError
-from harness.manifest import manifest_from_json
-from harness.records_json import parse_object
-from harness.run_store import open_run
+from harness.runs.journal import StoreError
+from harness.runs.manifest import manifest_from_json
+from harness.runs.record_codec import parse_object
+from harness.runs.store import open_run
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
     os.setuid(65534)
@@ -587,9 +587,9 @@ KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from harness import run_store
-from harness.manifest import manifest_from_json
-from harness.records_json import parse_object
+from harness.runs import store as run_store
+from harness.runs.manifest import manifest_from_json
+from harness.runs.record_codec import parse_object
 from harness.values import Components, Generation, Record, Sample, Score
 step = sys.argv[3]
 run = run_store.open_run(Path(sys.argv[1]), manifest_from_json(parse_object(sys.argv[2])), now=datetime.now(UTC))
@@ -993,9 +993,9 @@ import resource, sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from harness.manifest import manifest_from_json
-from harness.records_json import parse_object
-from harness.run_store import open_run
+from harness.runs.manifest import manifest_from_json
+from harness.runs.record_codec import parse_object
+from harness.runs.store import open_run
 from harness.values import Components, Generation, Record, Sample, Score
 now = datetime.now(UTC)
 with open_run(Path(sys.argv[1]), manifest_from_json(parse_object(sys.argv[2])), now=now, resume=False) as run:
@@ -1023,7 +1023,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def test_importing_the_store_loads_no_heavy_library():
-    program = "import sys, harness.run_store, harness.thumbnails; print(sorted(sys.modules))"
+    program = "import sys, harness.runs.store, harness.images.thumbnails; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=HOUSE, capture_output=True, text=True, check=True)
 
     loaded = set(eval(done.stdout))
@@ -1038,7 +1038,7 @@ def test_record_count_is_that_of_keys_after_a_retry(tmp_path):
 
 
 def test_a_journal_that_was_changed_is_not_scored_again(make_run):
-    from harness.rescore import rescore_run
+    from harness.evaluation.rescore import rescore_run
 
     rows = [{"id": str(n), "task": "mmstar", "prediction": "A", "answers": ["A"]} for n in range(20)]
     folder = make_run("a", rows)
@@ -1057,7 +1057,7 @@ def test_a_journal_that_was_changed_is_not_scored_again(make_run):
 @pytest.mark.slow
 def test_a_lock_holds_also_after_lmms_eval_made_file_locks_shared(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from lmms_eval import evaluator; from harness.journal import lock_run;"
+        "import sys; from pathlib import Path; from lmms_eval import evaluator; from harness.runs.journal import lock_run;"
         "evaluator._enable_reentrant_filelocks(); held = lock_run(Path(sys.argv[1]))\n"
         "try: lock_run(Path(sys.argv[1])); print('taken twice')\n"
         "except Exception as fault: print(type(fault).__name__)\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stems import (
+from harness.scoring.captions.porter_stems import (
     _ADJECTIVE_ENDINGS,
     _DERIVED_ENDINGS,
     _IRREGULAR,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.predictions import score_lines
+from harness.evaluation.predictions import score_lines
 from harness.values import ScoreConfig
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases" / "strict_rows.json").read_text(encoding="utf-8"))

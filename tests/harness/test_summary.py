@@ -13,8 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.intervals import wilson_interval
-from harness.summary import MME_COGNITION, MME_PERCEPTION, Metric, ScoredRow, TaskSummary, summarise, to_json
+from harness.stats.intervals import wilson_interval
+from harness.summary.task_summary import (
+    MME_COGNITION,
+    MME_PERCEPTION,
+    Metric,
+    ScoredRow,
+    TaskSummary,
+    summarise,
+    to_json,
+)
 from harness.values import FAULTS, BoxMatch, Components, Fault, Protocol, Sample, Score
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.parse import parse
-from harness.predictions import score_lines
-from harness.score import score
-from harness.surroundings import ENDS, MARKED_ANSWERS, THOUGHTS, bare_answer, strip_as_lmms_eval
+from harness.evaluation.predictions import score_lines
+from harness.scoring.score import score
+from harness.scoring.stages import parse
+from harness.scoring.surroundings import ENDS, MARKED_ANSWERS, THOUGHTS, bare_answer, strip_as_lmms_eval
 from harness.values import Sample, ScoreConfig
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases" / "surroundings.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.text_variety import TextVarietyCounter
+from harness.summary.text_variety import TextVarietyCounter
 from harness.values import Components, Generation, Record, Sample, Score
 
 

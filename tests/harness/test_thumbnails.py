@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from harness.thumbnails import write_thumbnail
+from harness.images.thumbnails import write_thumbnail
 
 SHA = hashlib.sha256(b"image").hexdigest()
 

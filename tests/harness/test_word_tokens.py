@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.sentences import ABBREVIATIONS, LOWER_CASE_STARTERS, split_sentences
-from harness.word_tokens import _treebank_tokens, plain_tokens, word_tokens
+from harness.scoring.captions.nltk_sentences import ABBREVIATIONS, LOWER_CASE_STARTERS, split_sentences
+from harness.scoring.captions.nltk_tokens import _treebank_tokens, plain_tokens, word_tokens
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "word_tokens.json").read_text(encoding="utf-8"))
 """Texts with the tokens of `nltk.word_tokenize` (NLTK 3.10.4, punkt_tab)."""

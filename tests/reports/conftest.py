@@ -45,7 +45,7 @@ def hostile() -> list[str]:
 @pytest.fixture(scope="session")
 def runs(invented, tmp_path_factory) -> dict[str, Path]:
     """Three runs of 60 Shapes questions: a base model, a better one, one that is better still; with pages."""
-    from reports.run_page import renew_page
+    from reports.pages.run_page import renew_page
 
     root = tmp_path_factory.mktemp("runs")
     questions = invented.shapes_questions(60)
@@ -65,7 +65,7 @@ def runs(invented, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def comparison(runs):
-    from harness.compare import compare_runs, open_sides
+    from harness.comparison.compare import compare_runs, open_sides
 
     return compare_runs(open_sides([str(runs["base"]), str(runs["grpo"]), str(runs["sft"])]))
 
@@ -73,7 +73,7 @@ def comparison(runs):
 @pytest.fixture(scope="session")
 def page_file(comparison, tmp_path_factory) -> Path:
     """The comparison's page in one file."""
-    from reports.comparison_page import write_comparison_page
+    from reports.pages.comparison_page import write_comparison_page
 
     return write_comparison_page(comparison, tmp_path_factory.mktemp("page") / "page.html")
 
@@ -119,7 +119,7 @@ def hostile_runs(invented, hostile, tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def hostile_comparison(hostile_runs):
-    from harness.compare import compare_runs, open_sides
+    from harness.comparison.compare import compare_runs, open_sides
 
     return compare_runs(open_sides([str(path) for path in hostile_runs]))
 

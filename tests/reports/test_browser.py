@@ -218,10 +218,10 @@ def test_a_page_is_never_wider_than_the_window(visit, page_file, runs, width):
 
 
 def test_a_long_name_without_spaces_makes_no_page_wider_than_the_window(visit, invented, tmp_path):
-    from harness.compare import compare_runs, open_sides
-    from reports.comparison_page import write_comparison_page
-    from reports.leaderboard import rank_board, read_leaderboard
-    from reports.leaderboard_page import write_leaderboard
+    from harness.comparison.compare import compare_runs, open_sides
+    from reports.board.board import rank_board, read_leaderboard
+    from reports.pages.board_page import write_leaderboard
+    from reports.pages.comparison_page import write_comparison_page
 
     questions = invented.many_questions(40)
     models = {"A" * 300: 0.3, "B" * 300: 0.9, "short": 0.6}
@@ -239,7 +239,7 @@ def test_a_long_name_without_spaces_makes_no_page_wider_than_the_window(visit, i
 
 
 def test_a_bundle_loads_its_shards_and_pictures_from_beside_the_page(visit, comparison, tmp_path):
-    from reports.comparison_page import PageOptions, write_comparison_page
+    from reports.pages.comparison_page import PageOptions, write_comparison_page
 
     page = write_comparison_page(comparison, tmp_path / "site", PageOptions(bundle=True))
     with visit(page) as seen:
@@ -260,8 +260,8 @@ def test_a_runs_page_shows_the_pictures_beside_it(visit, runs):
 
 
 def test_the_leaderboard_sorts_and_filters(visit, runs, tmp_path):
-    from reports.leaderboard import rank_board, read_leaderboard
-    from reports.leaderboard_page import write_leaderboard
+    from reports.board.board import rank_board, read_leaderboard
+    from reports.pages.board_page import write_leaderboard
 
     board = rank_board(read_leaderboard(list(runs.values())), seed=0)
     with visit(write_leaderboard(board, tmp_path / "site"), ready=False) as seen:
@@ -283,11 +283,11 @@ def test_the_leaderboard_sorts_and_filters(visit, runs, tmp_path):
 
 
 def test_nothing_hostile_runs_and_no_request_leaves(visit, hostile_comparison, hostile_runs, tmp_path):
-    from harness.run_store import add_file, load_run
-    from reports.comparison_page import write_comparison_page
-    from reports.leaderboard import read_leaderboard
-    from reports.leaderboard_page import write_leaderboard
-    from reports.run_page import stored_run_page
+    from harness.runs.store import add_file, load_run
+    from reports.board.board import read_leaderboard
+    from reports.pages.board_page import write_leaderboard
+    from reports.pages.comparison_page import write_comparison_page
+    from reports.pages.run_page import stored_run_page
 
     add_file(hostile_runs[0], "index.html", stored_run_page(load_run(hostile_runs[0])))
     pages = [

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from reports import chart_renderer, charts
-from reports.chart_renderer import MOST_DEATHS, ChartRenderer
+from reports.pages import chart_renderer, charts
+from reports.pages.chart_renderer import MOST_DEATHS, ChartRenderer
 
 BARS = {"mark": "bar", "data": {"values": [{"x": 1}]}, "encoding": {"x": {"field": "x", "type": "quantitative"}}}
 CHANGE = charts.Change("a", 0.1, 0.0, 0.2, 1)
@@ -63,7 +63,7 @@ def test_words_stand_where_a_chart_could_not_be_drawn(monkeypatch):
 def test_a_page_is_drawn_under_an_address_space_limit():
     """The JavaScript engine reserves more than batch systems grant, and ended the process by a trap."""
     program = (
-        "from reports.charts import Change, forest_chart\n"
+        "from reports.pages.charts import Change, forest_chart\n"
         "print(forest_chart([Change('a', 0.1, 0.0, 0.2, 1)], {1: 'x'}, 'axis', 'title')[:16])"
     )
     limit = 4_000_000 * 1024

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from reports.charts import Change, Curve, CurvePoint, Histogram, curve_chart, forest_chart, histogram_chart
+from reports.pages.charts import Change, Curve, CurvePoint, Histogram, curve_chart, forest_chart, histogram_chart
 
 
 def charts(labels: list[str]) -> dict[str, str]:

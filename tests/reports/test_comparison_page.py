@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from harness.comparison import CUTS, DIRECTIONS, QUADRANTS
+from harness.comparison.values import CUTS, DIRECTIONS, QUADRANTS
 from harness.errors import ConfigError
-from reports.comparison_page import PageOptions, write_comparison_page
-from reports.comparison_view import comparison_view, significant
-from reports.sample_blocks import choose_pictures
+from reports.pages.comparison_page import PageOptions, write_comparison_page
+from reports.pages.comparison_view import comparison_view, significant
+from reports.pages.explorer_blocks import choose_pictures
 
 
 class Elements(HTMLParser):

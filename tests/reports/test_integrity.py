@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.comparison.columns import read_run_table
+from harness.comparison.verify_run import verify_run
 from harness.errors import ExitCode, UserError
-from harness.rescore import rescore_run
-from harness.run_store import load_run
-from harness.run_table import read_run_table
-from harness.run_verify import verify_run
+from harness.evaluation.rescore import rescore_run
+from harness.runs.store import load_run
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "damaged_runs.json").read_text(encoding="utf-8"))
 QUESTIONS = 24
@@ -28,7 +28,7 @@ SECRET = b"a file of somebody else"
 @pytest.fixture(scope="module")
 def sound(invented, tmp_path_factory) -> dict[str, Path]:
     """Two runs with pages and pictures, the first scored again."""
-    from reports.run_page import renew_page
+    from reports.pages.run_page import renew_page
 
     root = tmp_path_factory.mktemp("sound")
     questions = invented.shapes_questions(QUESTIONS, "tiny")
@@ -136,8 +136,8 @@ def test_damage_with_sums_made_anew_ends_in_5_or_changes_nothing_that_crashes(co
 
 def shown(folder: Path) -> list[object]:
     """Return everything that readers take from a run: scores, records, columns, page, pictures."""
-    from reports.run_page import stored_run_page
-    from reports.sample_blocks import PictureBook
+    from reports.pages.explorer_blocks import PictureBook
+    from reports.pages.run_page import stored_run_page
 
     stored = load_run(folder)
     book = PictureBook([stored.files], None)
@@ -376,7 +376,7 @@ class TestStrangers:
         assert ".lock is a symbolic link" in err
 
     def test_a_linked_journal_of_an_unfinished_run_is_not_appended_to(self, invented, sound, secret, tmp_path):
-        from harness.run_store import open_run
+        from harness.runs.store import open_run
 
         manifest = load_run(sound["one"]).manifest
         with open_run(tmp_path / "runs", manifest, now=datetime(2026, 1, 1, tzinfo=UTC)) as begun:

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from harness.errors import ConfigError, IncompleteError
-from harness.summary import MME_COGNITION, MME_PERCEPTION
+from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION
 from harness.values import Sample
-from reports.leaderboard import contamination, leaderboard_json, published, rank_board, read_leaderboard
-from reports.leaderboard_page import leaderboard_csv, leaderboard_view, write_leaderboard
+from reports.board.board import contamination, leaderboard_json, published, rank_board, read_leaderboard
+from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from satori_bench import cli
 
 
@@ -70,9 +70,9 @@ def test_limited_runs_are_barred_unless_allowed(invented, runs, tmp_path):
 
 
 def test_ranks_are_those_of_the_mean_on_the_shared_samples(board, runs):
-    from harness.ranks import rank_means
-    from harness.run_store import load_run
-    from harness.run_table import read_run_table
+    from harness.comparison.columns import read_run_table
+    from harness.runs.store import load_run
+    from harness.stats.ranks import rank_means
 
     names = [entry.run for entry in board.entries]
     tables = {path.name: read_run_table(load_run(path)) for path in runs.values()}
@@ -460,7 +460,7 @@ def test_hostile_names_come_back_whole_from_the_json(hostile_board, hostile):
 
 
 def test_hostile_names_are_text_on_the_board(hostile_board):
-    from reports.page_shell import Page, render
+    from reports.pages.shell import Page, render
 
     html = render(Page("leaderboard.html.j2", leaderboard_view(hostile_board), "leaderboard.js")).decode("utf-8")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.printing import line_of, say, say_commands, say_paragraphs
-from reports.progress import RunProgress
-from reports.terminal import plain_table, write, write_line
+from reports.terminal.printing import line_of, say, say_commands, say_paragraphs
+from reports.terminal.progress import RunProgress
+from reports.terminal.tables import plain_table, write, write_line
 
 ROOT = Path(__file__).parents[2]
 STEERS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -94,7 +94,7 @@ def _calls(path: Path) -> list[tuple[int, str]]:
 def test_nothing_prints_past_the_printer():
     allowed = {
         "satori_bench.py": ["click.echo"],  # before anything of ours can be imported, its text made safe on the spot
-        "reports/chart_process.py": ["sys.stdout.write"],  # a protocol between two processes
+        "reports/pages/chart_process.py": ["sys.stdout.write"],  # a protocol between two processes
     }
     files = [
         ROOT / "satori_bench.py",

@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from reports.probe_table import probe_lines, probe_table
-from reports.terminal import write
+from reports.terminal.probe_table import probe_lines, probe_table
+from reports.terminal.tables import write
 
 
 def estimate(value, low=None, high=None, reason=""):

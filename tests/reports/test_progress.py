@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from harness.values import Components, Generation, Record, Sample, Score
-from reports.progress import LINE_EVERY_S, RunProgress, duration_text, figures_text, fitted_line
+from reports.terminal.progress import LINE_EVERY_S, RunProgress, duration_text, figures_text, fitted_line
 
 RECORD = Record(Sample("1", "shapes", "accepted"), Generation(""), Score(None, None, Components()))
 STEPS = [

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from harness.manifest import read_manifest, stamp_hashes
-from harness.run_lookup import find_run
-from harness.run_store import open_run
-from reports.run_list import listed_runs, runs_json, runs_table
+from harness.runs.lookup import find_run
+from harness.runs.manifest import read_manifest, stamp_hashes
+from harness.runs.store import open_run
+from reports.terminal.run_list import listed_runs, runs_json, runs_table
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from harness.run_files import SUMS_NAME
-from harness.run_store import load_run
-from harness.run_verify import verify_run
-from reports.run_page import PAGE_NAME, renew_page, stored_run_page
+from harness.comparison.verify_run import verify_run
+from harness.files import SUMS_NAME
+from harness.runs.store import load_run
+from reports.pages.run_page import PAGE_NAME, renew_page, stored_run_page
 from satori_bench import cli
 
 

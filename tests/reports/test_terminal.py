@@ -8,10 +8,10 @@ import time
 import pytest
 from rich.cells import cell_len
 
-from harness.summary import Metric, TaskSummary
+from harness.summary.task_summary import Metric, TaskSummary
 from harness.values import Components, Generation, Record, Sample, Score
-from reports.progress import LINE_EVERY_S, RunProgress
-from reports.terminal import (
+from reports.terminal.progress import LINE_EVERY_S, RunProgress
+from reports.terminal.tables import (
     Column,
     TaskCost,
     TextTable,

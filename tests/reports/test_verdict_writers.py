@@ -11,16 +11,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.compare import compare_runs, open_sides
-from harness.comparison_json import comparison_to_json, verdict_to_json
-from harness.gate import Verdict, judge
-from harness.gate_policy import GatePolicy
-from reports.github import verdict_annotations
-from reports.junit import verdict_junit
-from reports.markdown import MOST_BYTES, comparison_markdown, neutral, verdict_markdown
-from reports.printing import line_of
-from reports.terminal import write
-from reports.verdict_text import comparison_table, pair_lines, verdict_lines, verdict_table
+from harness.comparison.compare import compare_runs, open_sides
+from harness.gate.policy import GatePolicy
+from harness.gate.to_json import comparison_to_json, verdict_to_json
+from harness.gate.verdict import Verdict, judge
+from reports.terminal.printing import line_of
+from reports.terminal.tables import write
+from reports.texts.github import verdict_annotations
+from reports.texts.junit import verdict_junit
+from reports.texts.markdown import MOST_BYTES, comparison_markdown, neutral, verdict_markdown
+from reports.texts.verdict_text import comparison_table, pair_lines, verdict_lines, verdict_table
 
 ILLEGAL_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 STEERS_A_TERMINAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

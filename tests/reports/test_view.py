@@ -15,7 +15,7 @@ import pytest
 
 import harness
 from harness.errors import ConfigError, IncompleteError
-from reports.view import HOST, PageServer, open_in_browser, page_of, site_of
+from reports.pages.view import HOST, PageServer, open_in_browser, page_of, site_of
 
 CODE_ROOT = Path(harness.__file__).parents[1]
 

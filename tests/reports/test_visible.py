@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.number_text import count, number, p_text, percent, signed
-from reports.visible import csv_cell, visible
+from reports.texts.numbers_shown import count, number, p_text, percent, signed
+from reports.texts.visible import csv_cell, visible
 
 
 @pytest.mark.parametrize(

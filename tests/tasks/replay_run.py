@@ -21,7 +21,7 @@ import lmms_eval.evaluator
 import scipy.special  # noqa: F401 - imported once, for all runs
 
 import tasks.build  # noqa: F401 - the same
-from harness.model_replay import SatoriReplay
+from harness.models.replay import SatoriReplay
 from tasks.run import RunEnvironment, RunSpec, run_benchmarks
 
 assert lmms_eval.evaluator, "the same"

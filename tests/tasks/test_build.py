@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from harness.score import score
+from harness.scoring.score import score
 from harness.values import FORMATS
 from tasks import hooks
 from tasks.adapters import adapter_of

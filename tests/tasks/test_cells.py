@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.gold_boxes import GoldBoxError, parse_quads
+from harness.scoring.gold_boxes import GoldBoxError, parse_quads
 from tasks.cells import CellError, answers_of, as_text, lettered, list_of, options_in, parsed_literal
 from tasks.image_files import ImageFiles
 from tasks.images import UnreadableImageError, image_bytes_of, image_facts_of

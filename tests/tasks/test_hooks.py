@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from harness.score import score
+from harness.scoring.score import score
 from tasks import hooks
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS

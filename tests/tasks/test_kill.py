@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.journal import read_records
-from harness.run_store import list_runs, load_run
-from harness.run_verify import verify_run
+from harness.comparison.verify_run import verify_run
+from harness.runs.journal import read_records
+from harness.runs.store import list_runs, load_run
 from harness.values import Record
 
 pytestmark = pytest.mark.slow

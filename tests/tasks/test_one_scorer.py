@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluate import PreparedTask, RunRecorder
-from harness.predictions import rescore_record
-from harness.records_json import record_from_line, record_line
-from harness.score import score
+from harness.evaluation.ask import PreparedTask, RunRecorder
+from harness.evaluation.predictions import rescore_record
+from harness.runs.record_codec import record_from_line, record_line
+from harness.scoring.score import score
 from harness.values import FORMATS, PROTOCOLS, Generation, ScoreConfig, Size
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS

@@ -18,10 +18,10 @@ from tasks.local_data import open_task_data
 from tasks.own import load_own_task
 from tasks.rows import DataError
 from tasks.run import _journalled, _Question
-from training.data_build import build_examples, check_sources
-from training.example_store import read_examples
-from training.rows import RowMaker
-from training.sources import SourceSpec, load_rows
+from training.data.build import build_examples, check_sources
+from training.data.sources import SourceSpec, load_rows
+from training.data.store import read_examples
+from training.stages.rows import RowMaker
 
 BOX = [24.0, 0.0, 48.0, 16.0]
 """The top right quarter of the upright picture."""

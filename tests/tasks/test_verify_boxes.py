@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from harness.errors import ExitCode
-from harness.gold_boxes import MEANING_OF_READING
+from harness.scoring.gold_boxes import MEANING_OF_READING
 from tasks.adapters import adapter_of
 from tasks.local_data import open_task_data
 from tasks.own import load_own_task

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.convergence import Reached, first_reaching, reaching_over_seeds
+from training.loop.convergence import Reached, first_reaching, reaching_over_seeds
 
 
 def history(*values: object, every: int = 10) -> list[dict[str, object]]:

@@ -6,13 +6,13 @@ import pytest
 
 from harness.errors import ConfigError
 from tasks.shapes import write_parquet
-from training.data_build import FaultyDataError, build_examples, check_sources
-from training.data_check import BenchmarkImages, RowChecker, benchmark_images, check_lines
-from training.example_store import read_examples
-from training.row_faults import RowFault
-from training.shapes_source import LabelNoise, shapes_examples
-from training.source_rows import LoadedRow
-from training.sources import ShapesSpec, SourceSpec, load_rows
+from training.data.build import FaultyDataError, build_examples, check_sources
+from training.data.check import BenchmarkImages, RowChecker, benchmark_images, check_lines
+from training.data.row_faults import RowFault
+from training.data.shapes import LabelNoise, shapes_examples
+from training.data.source_rows import LoadedRow
+from training.data.sources import ShapesSpec, SourceSpec, load_rows
+from training.data.store import read_examples
 
 
 def loaded(example, row, file="f"):

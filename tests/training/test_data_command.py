@@ -7,9 +7,9 @@ import pytest
 import satori_bench
 from harness.errors import ExitCode
 from tasks.shapes import PROFILES
-from training.example_store import read_examples
-from training.shapes_source import LabelNoise, shapes_examples
-from training.sources import SOURCE_FORMATS
+from training.data.shapes import LabelNoise, shapes_examples
+from training.data.sources import SOURCE_FORMATS
+from training.data.store import read_examples
 
 
 def test_shapes_are_built_with_noise_and_kinds(command, tmp_path):

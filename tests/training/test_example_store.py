@@ -10,8 +10,8 @@ from PIL import Image
 
 from harness.values import Size
 from tasks.rows import DataError
-from training.example import Example
-from training.example_store import read_examples, write_examples
+from training.data.example import Example
+from training.data.store import read_examples, write_examples
 
 
 def picture(number: int = 0) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from training.gradient_covariance import (
+from training.probe.covariance import (
     FEWEST_PROMPTS,
     Estimate,
     PromptGradients,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.gradient_noise import (
+from training.stages.gradient_noise import (
     MEASURES,
     GradientSketch,
     NoEstimate,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.gradient_noise import GradientSketch, NoiseEstimate, why_unsupported
+from training.stages.gradient_noise import GradientSketch, NoiseEstimate, why_unsupported
 
 pytestmark = pytest.mark.slow
 

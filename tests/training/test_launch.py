@@ -11,10 +11,10 @@ from accelerate.commands.config.config_args import load_config_from_file
 from click.testing import CliRunner
 
 from satori_bench import cli
-from training.launch import plan_launch, step_algebra, write_launch_file
-from training.machine import Machine
-from training.profiles import PROFILE_NAMES, PROFILES
-from training.settings import train_settings
+from training.stages.launch import plan_launch, step_algebra, write_launch_file
+from training.stages.machine import Machine
+from training.stages.profiles import PROFILE_NAMES, PROFILES
+from training.stages.settings import train_settings
 
 BARE = Machine(0, 79.0, "an 80 GB GPU", has_bfloat16=False, torch="2", has_package=bool, answers=lambda *_: False)
 """No GPU."""

@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 from harness.errors import ConfigError
 from tasks.run import RunEnvironment
-from training.demo import demo_loop
-from training.demo_model import build_demo_checkpoint
-from training.loop import LoopEnvironment, run_loop
-from training.loop_comparison import METRICS, LoopRun, change_word, compare_loop, pairs_of
-from training.loop_plan import DataPaths, plan_loop
-from training.loop_settings import loop_settings
-from training.train import TrainEnvironment
+from training.loop.comparison import METRICS, LoopRun, change_word, compare_loop, pairs_of
+from training.loop.demo import demo_loop
+from training.loop.demo_model import build_demo_checkpoint
+from training.loop.loop import LoopEnvironment, run_loop
+from training.loop.plan import DataPaths, plan_loop
+from training.loop.settings import loop_settings
+from training.stages.train import TrainEnvironment
 
 PROCESS = Path(__file__).parent / "train_process.py"
 ROW_FIELDS = {
@@ -105,7 +105,7 @@ def test_faults_are_found_before_anything_runs(tmp_path, other, fault):
 
 
 def test_the_plan_asks_each_base_once_and_shares_a_cold_start(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.demo.build_demo_checkpoint", lambda folder, seed: folder)
+    monkeypatch.setattr("training.loop.demo.build_demo_checkpoint", lambda folder, seed: folder)
 
     plan = plan_loop(demo_loop(tmp_path, arms="all", seed=0), DataPaths("a", "b"))
 

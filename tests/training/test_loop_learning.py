@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from training.loop_learning import WATCHED, learning_markdown, learning_of
-from training.train import LOG_NAME
+from training.loop.learning import WATCHED, learning_markdown, learning_of
+from training.stages.train import LOG_NAME
 
 
 def write(folder, values, **other):

@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from harness.errors import ConfigError
-from training.machine import Machine, check_machine, machine_faults, this_machine
-from training.settings import train_settings
+from training.stages.machine import Machine, check_machine, machine_faults, this_machine
+from training.stages.settings import train_settings
 
 
 def machine(gpus: int = 0, *packages: str, bfloat16: bool = True, server: bool = False) -> Machine:

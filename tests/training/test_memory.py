@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.checkpoint import inspect_checkpoint
-from harness.checkpoint_files import CheckpointError
+from harness.models.checkpoint import inspect_checkpoint
+from harness.models.checkpoint_files import CheckpointError
 from harness.values import PixelLimits, Size
-from training.launch import image_sizes, plan_memory
-from training.machine import Machine
-from training.memory import Lengths, MemoryNeed, fits, formats, longest, memory_need
-from training.model_shape import PUBLISHED, ModelShape, Tower, model_shape, parameter_count
-from training.profiles import PROFILE_NAMES
-from training.settings import train_settings
-from training.shapes_source import LARGEST_CANVAS, shapes_examples
+from training.data.shapes import LARGEST_CANVAS, shapes_examples
+from training.stages.launch import image_sizes, plan_memory
+from training.stages.machine import Machine
+from training.stages.memory import Lengths, MemoryNeed, fits, formats, longest, memory_need
+from training.stages.model_shape import PUBLISHED, ModelShape, Tower, model_shape, parameter_count
+from training.stages.profiles import PROFILE_NAMES
+from training.stages.settings import train_settings
 
 GIB = 2**30
 MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"

@@ -9,17 +9,17 @@ from tokenizers import AddedToken, Tokenizer, models
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 from trl.data_utils import prepare_multimodal_messages
 
-from harness.checkpoint_files import CheckpointError
-from harness.decoding import Decoding
 from harness.errors import ConfigError
-from harness.model_base import Prompt, Turn
-from harness.model_hf import SatoriHF
+from harness.models.base import Prompt, Turn
+from harness.models.checkpoint_files import CheckpointError
+from harness.models.decoding import Decoding
+from harness.models.hf import SatoriHF
 from tasks.prompts import messages
-from training.demo_model import build_demo_checkpoint
-from training.policy import assert_left_padding, open_policy, padding_warnings, tag_faults, tag_warnings
-from training.rows import RowMaker, as_dataset, prompt_turns
-from training.shapes_source import shapes_examples
-from training.tiny_model import train_tokenizer
+from training.data.shapes import shapes_examples
+from training.loop.demo_model import build_demo_checkpoint
+from training.loop.tiny_model import train_tokenizer
+from training.stages.policy import assert_left_padding, open_policy, padding_warnings, tag_faults, tag_warnings
+from training.stages.rows import RowMaker, as_dataset, prompt_turns
 
 FORMATS = ["satori", "satori-think", "freeform", "plain"]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from harness.values import Components, Score, ScoreConfig
-from training.gradient_covariance import group_advantages
-from training.gradient_noise import GradientSketch
-from training.policy_gradients import (
+from training.data.shapes import shapes_examples
+from training.probe.covariance import group_advantages
+from training.probe.policy_gradients import (
     Rollout,
     log_probability,
     prompt_gradients,
@@ -17,8 +17,8 @@ from training.policy_gradients import (
     sample_rollouts,
     score_functions,
 )
-from training.probe_spec import ProbeSpec
-from training.shapes_source import shapes_examples
+from training.probe.spec import ProbeSpec
+from training.stages.gradient_noise import GradientSketch
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ class Counting(Silent):
 
 @pytest.fixture(scope="module")
 def model(tiny_qwen2_5_vl):
-    from harness.model_hf import SatoriHF
+    from harness.models.hf import SatoriHF
 
     return SatoriHF(str(tiny_qwen2_5_vl), device="cpu", batch_size=5, seed=SPEC.seed)
 
@@ -62,7 +62,7 @@ def rollouts(model, examples):
 
 @pytest.fixture
 def inputs(model, examples):
-    from training.policy_gradients import _alone
+    from training.probe.policy_gradients import _alone
 
     return _alone(model, examples[0], SPEC)
 
@@ -115,7 +115,7 @@ class TestRollouts:
         assert not drawn & model.suppressed_ids
 
     def test_scores_are_those_of_the_one_scorer(self, examples, rollouts):
-        from harness.score import score
+        from harness.scoring.score import score
 
         for example, group in zip(examples, rollouts, strict=True):
             for rollout in group:
@@ -196,7 +196,7 @@ class TestGradients:
 
         found, sketch = prompt_gradients(model, examples, rollouts, sets, spec, Silent())
 
-        from training.policy_gradients import _alone
+        from training.probe.policy_gradients import _alone
 
         lengths = np.array([[len(rollout.token_ids) for rollout in group] for group in rollouts])
         model.module.requires_grad_(requires_grad=True)
@@ -221,7 +221,7 @@ class TestGradients:
 
     def test_the_gradient_is_that_of_trls_grpo_loss(self, model, examples, rollouts):
         """TRL's loss_type=grpo: mean over completions of the token mean of -ratio * advantage, at ratio 1."""
-        from training.policy_gradients import _alone
+        from training.probe.policy_gradients import _alone
 
         values = rewards(5)
         found, sketch = prompt_gradients(model, examples, rollouts, {"answer": values}, SPEC, Silent())
@@ -244,7 +244,7 @@ class TestGradients:
         assert np.linalg.norm(found["answer"].gradients[1] - direct) <= 1e-5 * np.linalg.norm(direct)
 
     def test_a_group_that_is_dead_under_every_set_costs_no_backward_pass(self, model, examples, rollouts, monkeypatch):
-        import training.policy_gradients as module
+        import training.probe.policy_gradients as module
 
         seen = []
         whole = module.score_functions

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.predictions import score_lines
-from harness.score import score
+from harness.evaluation.predictions import score_lines
+from harness.scoring.score import score
 from harness.values import Sample, ScoreConfig, Size
-from training import rewards
-from training.rewards import SATORI_REWARDS, RewardSet, batch_metrics
+from training.stages import rewards
+from training.stages.rewards import SATORI_REWARDS, RewardSet, batch_metrics
 
 PARITY = Path(__file__).parents[1] / "cases" / "parity_core.jsonl"
 SATORI_CASES = [

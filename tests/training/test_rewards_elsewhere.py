@@ -16,7 +16,7 @@ import pytest
 import training.rewards_easyr1 as easyr1
 import training.rewards_verl as verl
 from harness.errors import ConfigError
-from harness.score import score
+from harness.scoring.score import score
 from harness.values import PixelLimits, Sample, ScoreConfig, Size
 from training.rewards_ms_swift import register
 

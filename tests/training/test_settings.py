@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError
-from training.loop_settings import LoopSettings, loop_settings
-from training.profiles import PROFILE_NAMES, PROFILES
-from training.rewards import REWARD_NAMES
-from training.settings import (
+from training.loop.settings import LoopSettings, loop_settings
+from training.stages.profiles import PROFILE_NAMES, PROFILES
+from training.stages.rewards import REWARD_NAMES
+from training.stages.settings import (
     ALIASES,
     PRESETS,
     GrpoSettings,

@@ -7,8 +7,8 @@ import pytest
 from harness.errors import ConfigError
 from tasks.images import decode_rgb
 from tasks.shapes import KINDS, generate, split_of
-from training.example import Example
-from training.shapes_source import LabelNoise, shapes_examples
+from training.data.example import Example
+from training.data.shapes import LabelNoise, shapes_examples
 
 
 @pytest.mark.parametrize("profile", ["tiny", "full"])

@@ -11,10 +11,10 @@ from PIL import Image
 from harness.errors import ConfigError
 from tasks.rows import DataError
 from tasks.shapes import write_parquet
-from training import sources
-from training.row_faults import FAULT_NAMES, MEANINGS
-from training.shapes_source import LabelNoise, shapes_examples
-from training.sources import ShapesSpec, SourceSpec, load_rows
+from training.data import sources
+from training.data.row_faults import FAULT_NAMES, MEANINGS
+from training.data.shapes import LabelNoise, shapes_examples
+from training.data.sources import ShapesSpec, SourceSpec, load_rows
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "training_rows.json").read_text())
 GOOD = {

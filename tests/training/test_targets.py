@@ -4,14 +4,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness.image_grid import grid_size
-from harness.parse import parse
-from harness.score import score
+from harness.images.grid import grid_size
+from harness.scoring.score import score
+from harness.scoring.stages import parse
 from harness.values import BOX_FRAMES, PixelLimits, ScoreConfig, Size
-from training.example import Example
-from training.shapes_source import LabelNoise, shapes_examples
-from training.source_rows import RowPlace, read_row
-from training.targets import boxes_text, missing_gold, target_text
+from training.data.example import Example
+from training.data.shapes import LabelNoise, shapes_examples
+from training.data.source_rows import RowPlace, read_row
+from training.data.targets import boxes_text, missing_gold, target_text
 
 LIMITS = PixelLimits(56 * 56, 512 * 28 * 28)
 GROUNDED = ("satori", "satori-think")

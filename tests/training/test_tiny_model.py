@@ -1,6 +1,6 @@
 import pytest
 
-from training.tiny_model import (
+from training.loop.tiny_model import (
     BOX_PUNCTUATION,
     COORDINATES_PX,
     STAGE_TAGS,
@@ -38,7 +38,7 @@ def test_the_checkpoint_loads_back_whole(built):
 
 
 def test_the_processor_loads_back_with_its_pixel_limits(built):
-    from harness.checkpoint import inspect_checkpoint
+    from harness.models.checkpoint import inspect_checkpoint
     from harness.values import PixelLimits
 
     assert inspect_checkpoint(str(built)).pixel_limits == PixelLimits(784, 401_408, 28)

@@ -16,18 +16,21 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, TrainerCallback
 
-from harness.checkpoint import inspect_checkpoint, weights_hash
 from harness.errors import ConfigError, UserError
-from harness.score import score
+from harness.models.checkpoint import inspect_checkpoint, weights_hash
+from harness.scoring.score import score
 from harness.values import ScoreConfig, Size
-from training.data_build import build_examples
-from training.demo_model import build_demo_checkpoint
-from training.example_store import read_examples, write_examples
-from training.memory import Lengths, memory_need
-from training.model_shape import model_shape
-from training.policy import open_policy
-from training.profiles import PROFILES
-from training.settings import (
+from training.data.build import build_examples
+from training.data.shapes import shapes_examples
+from training.data.sources import SourceSpec
+from training.data.store import read_examples, write_examples
+from training.loop.demo_model import build_demo_checkpoint
+from training.stages.manifest import read_train_manifest
+from training.stages.memory import Lengths, memory_need
+from training.stages.model_shape import model_shape
+from training.stages.policy import open_policy
+from training.stages.profiles import PROFILES
+from training.stages.settings import (
     Checkpoints,
     GrpoSettings,
     Lora,
@@ -36,11 +39,8 @@ from training.settings import (
     Rollouts,
     SftSettings,
 )
-from training.shapes_source import shapes_examples
-from training.sources import SourceSpec
-from training.train import LOG_NAME, TrainEnvironment, train
-from training.train_manifest import read_train_manifest
-from training.trainers import CarefulSFTTrainer, TrainingError, Watch, last_checkpoint
+from training.stages.train import LOG_NAME, TrainEnvironment, train
+from training.stages.trainers import CarefulSFTTrainer, TrainingError, Watch, last_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from harness.errors import ExitCode, UserError
 from satori_bench import cli
-from training.demo_model import build_demo_checkpoint
-from training.example_store import write_examples
-from training.profiles import PROFILE_NAMES
-from training.shapes_source import shapes_examples
+from training.data.shapes import shapes_examples
+from training.data.store import write_examples
+from training.loop.demo_model import build_demo_checkpoint
+from training.stages.profiles import PROFILE_NAMES
 
 
 def satori_bench(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from harness.errors import ConfigError
-from training.example_store import write_examples
-from training.probe_spec import ProbeSpec, check_probe, parse_reward_sets
-from training.shapes_source import shapes_examples
-from training.variance_probe import choose_examples, probe_to_json, read_data, run_probe
+from training.data.shapes import shapes_examples
+from training.data.store import write_examples
+from training.probe.probe import choose_examples, probe_to_json, read_data, run_probe
+from training.probe.spec import ProbeSpec, check_probe, parse_reward_sets
 
 
 class Silent:
@@ -128,7 +128,7 @@ class TestChoice:
 def small(tmp_path_factory, one_thread):
     """Smaller than the demo's model, with a tokenizer that knows the prompts: seconds, not minutes."""
     from tasks.prompts import SUFFIX, SYSTEM
-    from training.tiny_model import TinyShape, build_tiny_qwen2_5_vl
+    from training.loop.tiny_model import TinyShape, build_tiny_qwen2_5_vl
 
     corpus = [SYSTEM["satori"], SUFFIX["satori"]] * 20
     shape = TinyShape(hidden=64, layers=1, heads=4, feed_forward=64, vision_layers=1)
@@ -201,7 +201,7 @@ class TestRealRun:
         write_examples(tmp_path / "data.parquet", shapes_examples("tiny", 60, 0))
         earned = np.random.default_rng(0).random((4, 50, 2))
         monkeypatch.setattr(
-            "training.policy_gradients.reward_components",
+            "training.probe.policy_gradients.reward_components",
             lambda rollouts: dict(zip(("format", "caption", "bbox", "answer"), earned, strict=True)),
         )
         spec = ProbeSpec(

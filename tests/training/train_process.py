@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 
 from tasks.run import RunEnvironment
-from training.loop import LoopEnvironment, run_loop
-from training.loop_settings import loop_settings
-from training.profiles import PROFILES
-from training.settings import train_settings
-from training.train import TrainEnvironment, train
-from training.trainers import Watch
+from training.loop.loop import LoopEnvironment, run_loop
+from training.loop.settings import loop_settings
+from training.stages.profiles import PROFILES
+from training.stages.settings import train_settings
+from training.stages.train import TrainEnvironment, train
+from training.stages.trainers import Watch
 
 
 class Announcing:

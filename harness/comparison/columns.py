@@ -1,0 +1,255 @@
+"""Read what a comparison needs of a run's samples as columns, without building a record of each.
+
+Only the first answer to each sample is read (`repeat` 0), as everywhere where scores are counted. Texts stay on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.comparison.table_values import check_samples, check_scores
+from harness.errors import IncompleteError
+from harness.files import DamagedRunError
+from harness.runs.record_codec import parse_object
+from harness.runs.record_table import TableError, read_columns, reading_table
+from harness.runs.store import PARQUET_NAME, StoredRun, rescored_name
+from harness.stats.intervals import CodeArray, FloatArray
+from harness.summary.clusters import cluster_of
+from harness.values import FAULTS, Json, Protocol, Sample
+
+TASKS_WITH_EXTRA = ("mme", "ocrbench", "mathvista")
+"""Tasks whose units or categories stand in official columns of `extra`; every `mmbench_` task too."""
+
+_Item = TypeVar("_Item")
+
+ASKED_TEXTS = ("question", "caption", "answer_rule", "image_sha256")
+"""Columns of text that enter a prompt or a score and are looked at only to tell whether two runs hold the same."""
+
+_SAMPLE_COLUMNS = (
+    "task", "id", "repeat", "cluster", "category", "l2_category", "answers", "choices", "boxes", "extra", *ASKED_TEXTS,
+)  # fmt: skip
+_SCORE_COLUMNS = ("score", "iou", "faults", "components")
+_SIZE_COLUMNS = ("width", "height")
+
+
+@dataclass(frozen=True, slots=True)
+class RunTable:
+    """A run's samples as columns, one place each, in the order of the run."""
+
+    tasks: tuple[str, ...]
+    """Short task names."""
+    ids: tuple[str, ...]
+    """Unique within a task."""
+    rows: CodeArray
+    """Row in `samples.parquet`."""
+    values: FloatArray
+    """The answer's score; NaN when unscored."""
+    ious: FloatArray
+    """Union IoU; NaN where there is none."""
+    components: Mapping[str, FloatArray]
+    """`format`, `caption` and `bbox` by name; NaN where there is none."""
+    faults: NDArray[np.uint32]
+    """Faults as bits, in the order of `FAULTS`."""
+    groups: tuple[str, ...]
+    """The samples' own cluster column; empty where it does not say."""
+    clusters: tuple[str, ...]
+    """What makes samples dependent: MMBench's question, MME's image, else the group; alone, a sample has its own id."""
+    categories: tuple[str, ...]
+    """The benchmark's categories; empty where there are none."""
+    l2_categories: tuple[str, ...]
+    """Second level."""
+    gold_boxes_image_px: tuple[tuple[tuple[float, ...], ...] | None, ...]
+    """Gold boxes; None where there are none to score against."""
+    answers: tuple[tuple[str, ...] | None, ...]
+    """Accepted answers; None where the row carries none."""
+    choices: tuple[str, ...]
+    """Choices as JSON text; `{}` where there are none."""
+    image_sizes: NDArray[np.float64]
+    """Width and height of each image in pixels (samples x 2); NaN where not known."""
+    extras: Mapping[int, Mapping[str, Json]]
+    """Official columns by place, for the tasks whose aggregation reads them."""
+    asked: Mapping[str, NDArray[np.int64]]
+    """The texts of `ASKED_TEXTS` as numbers that are equal where the texts are, in this process; 0 where empty."""
+    official: tuple[str, ...]
+    """`extra` as JSON text."""
+    seeds: tuple[RunTable, ...] = ()
+    """The tables of single seeds whose scores were averaged into this one, in its order; empty for one run."""
+
+    @property
+    def runs(self) -> tuple[RunTable, ...]:
+        """The tables of single runs behind this one: itself, where it is one."""
+        return self.seeds or (self,)
+
+    def take(self, places: CodeArray) -> RunTable:
+        """Return the samples at some places, in that order."""
+        if np.array_equal(places, np.arange(len(self.ids))):
+            return self
+        return RunTable(
+            tasks=picked(self.tasks, places),
+            ids=picked(self.ids, places),
+            rows=self.rows[places],
+            values=self.values[places],
+            ious=self.ious[places],
+            components={name: column[places] for name, column in self.components.items()},
+            faults=self.faults[places],
+            groups=picked(self.groups, places),
+            clusters=picked(self.clusters, places),
+            categories=picked(self.categories, places),
+            l2_categories=picked(self.l2_categories, places),
+            gold_boxes_image_px=picked(self.gold_boxes_image_px, places),
+            answers=picked(self.answers, places),
+            choices=picked(self.choices, places),
+            image_sizes=self.image_sizes[places],
+            extras={new: self.extras[old] for new, old in enumerate(places.tolist()) if old in self.extras},
+            asked={name: column[places] for name, column in self.asked.items()},
+            official=picked(self.official, places),
+            seeds=tuple(seed.take(places) for seed in self.seeds),
+        )
+
+
+def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable:
+    """Read a finished run.
+
+    Args:
+        run: The run.
+        protocol: None for the run's first scores, else those of a later rescore.
+
+    Raises:
+        IncompleteError: The run is not finished, was not scored under the protocol, or its table is damaged.
+    """
+    if not run.finished:
+        raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    name = PARQUET_NAME
+    try:
+        with reading_table():
+            samples = _read(run, name, [*_SAMPLE_COLUMNS, *_SIZE_COLUMNS, *(() if protocol else _SCORE_COLUMNS)])
+            check_samples(samples)
+            scores = samples
+            if protocol is not None:
+                name = rescored_name("samples", protocol, "parquet")
+                scores = _rescored(run, protocol, name, samples)
+            check_scores(scores)
+            first = np.flatnonzero(_integers(samples, "repeat") == 0)
+            samples, scores = samples.take(first), scores.take(first)
+            return _run_table(samples, scores, first)
+    except TableError as fault:
+        raise DamagedRunError.of(run.path, name, f"cannot be used: {fault}") from fault
+
+
+def _run_table(samples: Any, scores: Any, first: CodeArray) -> RunTable:
+    """Return the columns of checked tables, whose rows stand at `first` in the run's own."""
+    tasks, official = _texts(samples, "task"), _texts(samples, "extra")
+    extras = _extras(tasks, official)
+    ids, groups = _texts(samples, "id"), _texts(samples, "cluster")
+    components = scores.column("components").combine_chunks()
+    return RunTable(
+        tasks=tasks,
+        ids=ids,
+        rows=first.astype(np.int64),
+        values=_numbers(scores.column("score")),
+        ious=_numbers(scores.column("iou")),
+        components={part: _numbers(components.field(part)) for part in ("format", "caption", "bbox")},
+        faults=_fault_bits(scores.column("faults").combine_chunks()),
+        groups=groups,
+        clusters=_clusters(tasks, ids, groups, extras),
+        categories=_texts(samples, "category"),
+        l2_categories=_texts(samples, "l2_category"),
+        gold_boxes_image_px=_boxes(samples),
+        answers=tuple(None if item is None else tuple(item) for item in samples.column("answers").to_pylist()),
+        choices=_texts(samples, "choices"),
+        image_sizes=np.column_stack([_numbers(samples.column(side)) for side in _SIZE_COLUMNS]),
+        extras=extras,
+        asked={name: _numbered(samples, name) for name in ASKED_TEXTS},
+        official=official,
+    )
+
+
+def picked(column: Sequence[_Item], places: CodeArray) -> tuple[_Item, ...]:
+    """Return what stands at some places of a column, in their order."""
+    return tuple([column[place] for place in cast("list[int]", places.tolist())])
+
+
+def _read(run: StoredRun, name: str, columns: Sequence[str]) -> Any:
+    """Read columns of one of a run's tables as an Arrow table, the file checked by the run's sums."""
+    with run.files.open(name) as file:
+        return read_columns(file, columns)
+
+
+def _rescored(run: StoredRun, protocol: Protocol, name: str, samples: Any) -> Any:
+    """Read later scores, whose rows must be those of the run."""
+    if protocol not in run.rescored:
+        raise IncompleteError(
+            f"{run.path} holds no scores under {protocol!r}; make them with: satori-bench rescore {run.path} "
+            f"--protocol {protocol}"
+        )
+    keys = ["task", "id", "repeat"]
+    scores = _read(run, name, [*keys, *_SCORE_COLUMNS])
+    if not scores.select(keys).equals(samples.select(keys)):
+        raise TableError(f"the scores under {protocol!r} do not belong to the same samples; rescore the run again")
+    return scores
+
+
+def _extras(tasks: Sequence[str], official: Sequence[str]) -> dict[int, Mapping[str, Json]]:
+    """Read `extra` of the tasks that need it."""
+    return {
+        place: parse_object(official[place])
+        for place, task in enumerate(tasks)
+        if task in TASKS_WITH_EXTRA or task.startswith("mmbench_")
+    }
+
+
+def _numbered(table: Any, name: str) -> NDArray[np.int64]:
+    """Return a column of texts as numbers that are equal where the texts are; 0 for an empty or missing text.
+
+    Python's own hash of 64 bits: fast, and good for nothing but telling texts of one process apart.
+    """
+    texts = cast("list[str | None]", table.column(name).to_pylist())
+    return np.fromiter((hash(text.strip()) if text else 0 for text in texts), dtype=np.int64, count=len(texts))
+
+
+def _clusters(
+    tasks: Sequence[str], ids: Sequence[str], groups: Sequence[str], extras: Mapping[int, Mapping[str, Json]]
+) -> tuple[str, ...]:
+    """Return what makes each sample dependent, as the summary of a run has it."""
+    found = [group or own for group, own in zip(groups, ids, strict=True)]
+    for place, extra in extras.items():
+        sample = Sample(ids[place], tasks[place], "accepted", cluster=groups[place], extra=extra)
+        found[place] = cluster_of(sample)
+    return tuple(found)
+
+
+def _texts(table: Any, name: str) -> tuple[str, ...]:
+    return tuple(cast("list[str]", table.column(name).to_pylist()))
+
+
+def _integers(table: Any, name: str) -> NDArray[np.int64]:
+    return table.column(name).to_numpy().astype(np.int64)
+
+
+def _numbers(column: Any) -> FloatArray:
+    """Return a column of numbers with NaN for null."""
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _boxes(table: Any) -> tuple[tuple[tuple[float, ...], ...] | None, ...]:
+    column = table.column("boxes")
+    if column.null_count == len(column):
+        return (None,) * len(column)
+    return tuple(None if item is None else tuple(tuple(box) for box in item) for item in column.to_pylist())
+
+
+def _fault_bits(column: Any) -> NDArray[np.uint32]:
+    """Return each list of fault names as bits; a name that this version does not know is an error of the file."""
+    names = column.flatten().dictionary_encode()
+    bits = {fault: np.uint32(1 << place) for place, fault in enumerate(FAULTS)}
+    by_code = np.array([bits[name] for name in names.dictionary.to_pylist()], dtype=np.uint32)
+    found = np.zeros(len(column), dtype=np.uint32)
+    if len(names):
+        places = column.value_parent_indices().to_numpy()
+        np.bitwise_or.at(found, places, by_code[names.indices.to_numpy()])
+    return found

@@ -1,0 +1,262 @@
+"""Say what two runs are, where they differ, and whether their numbers may be subtracted.
+
+Two runs are comparable where the parts of `protocol_hash` agree, and on each task where `task_hash` does. Predictions
+made elsewhere carry neither prompts nor a hash of the data: what is not known is not held against them, the note says
+so, and the samples' gold is compared one by one instead. Two protocols of one run are always comparable: the texts are
+the same, and the rules are what is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from harness.comparison.values import Comparability, ProvenanceField, RunFacts
+from harness.runs.manifest import (
+    Manifest,
+    TaskManifest,
+    comparable_parts,
+    task_hash,
+    tells_per_task,
+    whole_run_parts,
+)
+from harness.runs.store import StoredRun
+from harness.values import BOX_FRAMES, BoxFrame, Json, Protocol
+
+SHOWN_DIGITS = 12
+"""Digits of a hash that a table shows."""
+
+UNKNOWN_SCORER = 0
+"""Stands for the version of the rules behind later scores that do not name it; real ones begin at 1."""
+
+_PART_DIFFERS = {
+    "protocol": "protocol differs",
+    "prompt_hash": "prompt wording differs",
+    "generation": "generation arguments differ",
+    "pixel_limits": "pixel limits differ",
+    "scorer_version": "scorer version differs",
+    "judge": "judge differs",
+}
+
+
+def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
+    """Return what a page says of a run whose scores under `protocol` (None: its first ones) are compared."""
+    manifest = run.manifest
+    weights = manifest.weights_hash[:SHOWN_DIGITS]
+    return RunFacts(
+        name=run.path.resolve().name,
+        path=run.path,
+        model=manifest.model,
+        weights=f"{weights}+{manifest.adapter_hash[:SHOWN_DIGITS]}" if manifest.adapter_hash else weights,
+        protocol=protocol or manifest.protocol,
+        rescored=protocol is not None,
+        format=manifest.format,
+        seed=manifest.seed,
+        partial=manifest.partial,
+        predictions_only=manifest.predictions_only,
+        created_utc=manifest.created_utc,
+        task_rows={name: task.rows for name, task in manifest.tasks.items()},
+        mean_ious=_mean_ious(run, protocol),
+    )
+
+
+def _mean_ious(run: StoredRun, protocol: Protocol | None) -> dict[str, float | None]:
+    """Return the mean IoU in a run's `scores.json` (or a rescore's) by task, where the task has gold boxes."""
+    scores = run.scores if protocol is None else run.rescored.get(protocol)
+    tasks = cast(
+        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks") or {}
+    )
+    found = {task: (summary.get("metrics") or {}).get("mean_iou") for task, summary in tasks.items()}
+    return {task: metric.get("value") for task, metric in found.items() if metric is not None}
+
+
+def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[ProvenanceField, ...]:
+    """Return the table of provenance of some runs, each under one protocol; values in their order."""
+    manifests = [_as_scored(run, protocol) for run, protocol in runs]
+    fields = [_field(name, manifests, text, must_agree=must) for name, text, must in _FIELDS]
+    for task in dict.fromkeys(task for manifest in manifests for task in manifest.tasks):
+        fields += [
+            _field(f"{task}: data", manifests, lambda m, task=task: _data_text(m.tasks.get(task)), must_agree=True),
+            _field(f"{task}: samples", manifests, lambda m, task=task: _samples_text(m.tasks.get(task))),
+            _field(f"{task}: prompt wording", manifests, lambda m, task=task: _words_text(m, task), must_agree=True),
+            _field(f"{task}: generation", manifests, lambda m, task=task: _generation_text(m, task), must_agree=True),
+        ]
+    packages = sorted({name for manifest in manifests for name in manifest.packages})
+    fields += [
+        _field(f"package: {name}", manifests, lambda m, name=name: m.packages.get(name, "")) for name in packages
+    ]
+    return tuple(fields)
+
+
+def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
+    """Return a run's manifest with the protocol and the box frame of the scores that are compared."""
+    if protocol is None:
+        return run.manifest
+    later = run.rescored.get(protocol, {})
+    frames: dict[str, BoxFrame] = {frame: frame for frame in BOX_FRAMES}
+    frame = frames.get(str(later.get("box_frame")), run.manifest.box_frame)
+    version = later.get("scorer_version")
+    scorer = version if isinstance(version, int) else UNKNOWN_SCORER
+    return replace(run.manifest, protocol=protocol, box_frame=frame, scorer_version=scorer)
+
+
+def _field(
+    name: str, manifests: Sequence[Manifest], text: Callable[[Manifest], str], *, must_agree: bool = False
+) -> ProvenanceField:
+    values = tuple(text(manifest) for manifest in manifests)
+    return ProvenanceField(name, values, differs=len(set(values)) > 1, must_agree=must_agree)
+
+
+def _pixels(manifest: Manifest) -> str:
+    limits = manifest.pixel_limits
+    return "" if limits is None else f"{limits.min_pixels} to {limits.max_pixels}, sides multiples of {limits.factor}"
+
+
+def _data_text(task: TaskManifest | None) -> str:
+    if task is None:
+        return "not asked"
+    revision = f"@{task.dataset_revision[:SHOWN_DIGITS]}" if task.dataset_revision else ""
+    return f"{task.dataset_path.rsplit('/', 1)[-1]}{revision} {task.fingerprint[:SHOWN_DIGITS]} ({task.rows} rows)"
+
+
+def _samples_text(task: TaskManifest | None) -> str:
+    if task is None:
+        return ""
+    return f"{task.samples}" if task.limit is None else f"{task.samples} (--limit {task.limit})"
+
+
+def _words_text(manifest: Manifest, task: str) -> str:
+    """Return a task's hash of words; in a run of before, that of all its tasks together."""
+    found = manifest.tasks.get(task)
+    return "" if found is None else (found.prompt_hash or manifest.prompt_hash)[:SHOWN_DIGITS]
+
+
+def _generation_text(manifest: Manifest, task: str) -> str:
+    """Return the arguments that a task's answers were generated with."""
+    found = manifest.tasks.get(task)
+    arguments: Mapping[str, Json] = {} if found is None else found.generation or manifest.generation
+    return ", ".join(f"{name} {value}" for name, value in sorted(arguments.items()) if value is not None)
+
+
+_FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
+    ("model", lambda m: m.model, False),
+    ("weights", lambda m: m.weights_hash[:SHOWN_DIGITS], False),
+    ("adapter", lambda m: (m.adapter_hash or "")[:SHOWN_DIGITS], False),
+    ("model type", lambda m: m.model_type, False),
+    ("backend", lambda m: m.backend, False),
+    ("format", lambda m: m.format, False),
+    ("box frame", lambda m: m.box_frame or "", False),
+    ("seed", lambda m: str(m.seed), False),
+    ("protocol", lambda m: m.protocol, True),
+    ("pixel limits", _pixels, True),
+    ("scorer version", lambda m: str(m.scorer_version), True),
+    ("judge", lambda m: m.judge or "", True),
+    ("partial (--limit)", lambda m: "yes" if m.partial else "no", False),
+    ("predictions only", lambda m: "yes" if m.predictions_only else "no", False),
+    ("began", lambda m: m.created_utc, False),
+    ("commit", lambda m: (m.git_commit or "")[:SHOWN_DIGITS], False),
+)
+
+
+def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun, Protocol | None]) -> Comparability:
+    """Tell whether two runs were asked and scored alike."""
+    reasons: list[str] = []
+    notes: list[str] = []
+    same_run = _same_folder(a[0].path, b[0].path)
+    scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
+    parts = [comparable_parts(manifest) for manifest in scored]
+    if not all(map(tells_per_task, scored)):
+        parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, scored, strict=True)]
+    elsewhere = [run.path.resolve().name for run, _ in (a, b) if run.manifest.predictions_only]
+    if same_run:
+        told_apart = [
+            f"{manifest.protocol}, boxes read as {manifest.box_frame or 'nothing: frame not known'}"
+            for manifest in scored
+        ]
+        notes.append(f"both sides are the same texts, scored twice: {' against '.join(told_apart)}")
+    else:
+        for name in parts[0]:
+            one, other = parts[0][name], parts[1][name]
+            if one != other and not (elsewhere and _not_recorded(name, a[0].manifest, b[0].manifest)):
+                reasons.append(f"{_PART_DIFFERS[name]}: {_difference_text(one, other)}")
+        if elsewhere:
+            notes.append(
+                f"predictions made elsewhere ({', '.join(elsewhere)}): how the questions were asked is not recorded, "
+                "so samples are matched by id and by the gold that both carry, nothing else"
+            )
+        notes += _told_apart(*scored)
+        one, other = map(_samples_unasked, scored)
+        if one != other:
+            reasons.append("one run's server refuses temperature 0 and samples as it likes, the other run is as asked")
+        elif one:
+            notes.append("both runs' servers refuse temperature 0: what is called greedy was sampled")
+    for run, _ in (a, b):
+        if run.manifest.partial:
+            notes.append(f"{run.path.resolve().name} is partial (--limit): it does not stand for its benchmarks")
+    return Comparability(tuple(reasons), tuple(dict.fromkeys(notes)))
+
+
+def _samples_unasked(manifest: Manifest) -> bool:
+    """Tell whether a server answered at a temperature of its own, as it refused the one that was asked for."""
+    server = manifest.other.get("server")
+    left_out = server.get("left_out") if isinstance(server, dict) else None
+    return isinstance(left_out, list) and "temperature" in left_out
+
+
+def _told_apart(a: Manifest, b: Manifest) -> list[str]:
+    """Say in what two runs differ that may differ, but that a reader of a verdict must know."""
+    found = {"format": (a.format, b.format), "box frame": (a.box_frame, b.box_frame), "backend": (a.backend, b.backend)}
+    return [
+        f"{name} differs: {one or 'not known'} and {other or 'not known'}"
+        for name, (one, other) in found.items()
+        if one != other
+    ]
+
+
+def task_comparability(a: TaskManifest, b: TaskManifest, *, elsewhere: bool) -> Comparability:
+    """Tell whether two runs asked the same rows of a task in the same way; predictions made elsewhere cannot say."""
+    if elsewhere or task_hash(a) == task_hash(b):
+        return Comparability()
+    reasons: list[str] = []
+    if a.fingerprint != b.fingerprint or a.rows != b.rows:
+        reasons.append(
+            f"the data differ: {a.rows} rows ({a.fingerprint[:SHOWN_DIGITS]}) and {b.rows} rows "
+            f"({b.fingerprint[:SHOWN_DIGITS]})"
+        )
+    if a.yaml_hash != b.yaml_hash:
+        reasons.append(f"the task files differ: {a.yaml_hash[:SHOWN_DIGITS]} and {b.yaml_hash[:SHOWN_DIGITS]}")
+    if a.prompt_hash and b.prompt_hash and a.prompt_hash != b.prompt_hash:
+        reasons.append(f"prompt wording differs: {a.prompt_hash[:SHOWN_DIGITS]} and {b.prompt_hash[:SHOWN_DIGITS]}")
+    if a.generation and b.generation and a.generation != b.generation:
+        told = _difference_text(dict(a.generation), dict(b.generation))
+        reasons.append(f"{_PART_DIFFERS['generation']}: {told}")
+    return Comparability(tuple(reasons))
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _not_recorded(part: str, a: Manifest, b: Manifest) -> bool:
+    """Tell whether a run of predictions made elsewhere simply does not know a part."""
+    recorded: Mapping[str, Callable[[Manifest], bool]] = {
+        "prompt_hash": lambda m: bool(m.prompt_hash),
+        "generation": lambda m: bool(m.generation),
+        "pixel_limits": lambda m: m.pixel_limits is not None,
+    }
+    return part in recorded and any(m.predictions_only and not recorded[part](m) for m in (a, b))
+
+
+def _difference_text(one: Json, other: Json) -> str:
+    """Return both sides; of objects only the fields that differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        one, other = (", ".join(f"{name} {side.get(name, 'none')}" for name in names) for side in (one, other))
+    return f"{_part_text(one)} and {_part_text(other)}"
+
+
+def _part_text(part: Json) -> str:
+    text = "none" if part in (None, "", {}) else str(part)
+    return text if len(text) <= 120 else text[:120] + "..."

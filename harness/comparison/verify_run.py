@@ -1,0 +1,234 @@
+"""Tell everything that is wrong with a run folder: what was changed, what is no plain file, and what contradicts what.
+
+Checksums tell what was changed after publication. They say nothing where somebody made them anew: then the journal, the
+table made of it and the scores made of both must still say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from harness.comparison.columns import read_run_table
+from harness.errors import UserError
+from harness.evaluation.rescore import config_of
+from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
+from harness.runs.journal import LOCK_NAME, StoreError, index_journal
+from harness.runs.manifest import ManifestError, read_manifest
+from harness.runs.record_codec import CorruptRecordError
+from harness.runs.record_table import TableError, first_difference, read_rows, utf8_text
+from harness.runs.store import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    PARQUET_NAME,
+    PARTIAL_SUFFIX,
+    SCORES_NAME,
+    StoredRun,
+    file_names,
+    file_sha256,
+    is_published,
+    load_run,
+    rescored_name,
+)
+from harness.summary.means import Metric
+from harness.summary.run_summary import RunSummary, summarise_records
+from harness.values import Json, Protocol
+
+_SAME = 1e-6
+"""Two values of a metric that differ by no more of the larger one are the same."""
+
+_INTERVAL_SLACK = 0.25
+"""Ends of an interval may differ by this part of its width: draws and rules of another version moved them."""
+
+_Key = tuple[str, str, int]
+
+
+def verify_run(path: Path) -> list[str]:
+    """Return everything that is wrong with a run folder, one sentence each; an empty list for a sound run.
+
+    Checked: manifest and schema, name against status, links and special files, every line of the journal. In a
+    finished run also the checksums, missing and extra files, that the table says what the journal says, row by row,
+    that no value is out of its range, and that the scores, later ones too, are those of the records. In an unfinished
+    run a torn last line is no fault: it is cut off when the run is resumed. Nothing that is no plain file is opened.
+    """
+    if not path.is_dir():
+        return [f"{path} is not a folder"]
+    problems = [*_verify_manifest(path), *_verify_kinds(path)]
+    published = not path.name.endswith(PARTIAL_SUFFIX)
+    keys, journal_problems = _verify_journal(path, finished=published)
+    problems += journal_problems
+    if not published:
+        return problems
+    problems += _verify_sums(path)
+    table_problems = _verify_keys(path, keys)
+    problems += table_problems
+    readable = keys is not None and not table_problems and not journal_problems
+    later = _contradictions(path) if readable else _said(lambda: load_run(path))
+    return problems + [text for text in later if not _told(text, problems)]
+
+
+def _verify_manifest(path: Path) -> list[str]:
+    try:
+        manifest = read_manifest(path / MANIFEST_NAME)
+    except (ManifestError, DamagedRunError) as error:
+        return [str(error)]
+    if path.name.endswith(PARTIAL_SUFFIX) or is_published(path, manifest):
+        return []
+    return [f"its status is {manifest.status!r}, though its name is a finished run's"]
+
+
+def _verify_kinds(path: Path) -> list[str]:
+    names = [*file_names(path), *(name for name in (SUMS_NAME, LOCK_NAME) if (path / name).is_symlink())]
+    kinds = {name: kind for name in names if (kind := kind_of(path / name)) is not None}
+    return [f"{name!r} is {kind}, and a run holds plain files only" for name, kind in kinds.items()]
+
+
+def _verify_journal(path: Path, *, finished: bool) -> tuple[set[_Key] | None, list[str]]:
+    try:
+        index = index_journal(path / JOURNAL_NAME, check_records=True)
+    except (CorruptRecordError, StoreError, DamagedRunError) as error:
+        return None, [str(error)]
+    torn = f"{JOURNAL_NAME} ends in {index.torn_bytes} bytes that are not a whole line"
+    keys = {(utf8_text(task), utf8_text(sample_id), repeat) for task, sample_id, repeat in index.offsets}
+    return keys, [torn] if finished and index.torn_bytes else []
+
+
+def _verify_sums(path: Path) -> list[str]:
+    sums, problems = read_sums(path)
+    found = set(file_names(path))
+    for name, wanted in sums.items():
+        if name not in found:
+            problems.append(f"{name!r} is missing")
+            continue
+        try:
+            actual = file_sha256(path, name)
+        except OSError as error:
+            problems.append(f"{name!r} cannot be read: {error.strerror or error}")
+        except DamagedRunError:
+            continue  # no plain file: told already
+        else:
+            if actual != wanted:
+                problems.append(f"{name!r} was changed: its checksum is {actual[:12]}..., not {wanted[:12]}...")
+    if sums:
+        problems += [f"{name!r} is not in {SUMS_NAME}: it was added later" for name in sorted(found - set(sums))]
+    return problems
+
+
+def _verify_keys(path: Path, journal_keys: set[_Key] | None) -> list[str]:
+    keys: list[_Key] = []
+    try:
+        with RunFiles(path, None).open(PARQUET_NAME) as file:
+            rows = read_rows(file, ["task", "id", "repeat"])
+            keys += [(row["task"], row["id"], row["repeat"]) for row in rows]
+    except (OSError, TableError, DamagedRunError) as error:
+        return [f"{PARQUET_NAME} cannot be read: {error}"]
+    unique = set(keys)
+    problems: list[str] = []
+    if len(unique) != len(keys):
+        problems.append(f"{PARQUET_NAME} has {len(keys) - len(unique)} rows whose key is there already")
+    if journal_keys is not None and unique != journal_keys:
+        problems.append(
+            f"{JOURNAL_NAME} has {len(journal_keys)} samples and {PARQUET_NAME} {len(unique)}: "
+            f"{len(journal_keys - unique)} only in the first, {len(unique - journal_keys)} only in the second"
+        )
+    return problems
+
+
+def _contradictions(path: Path) -> Iterator[str]:
+    """Yield what the files of a finished run say against each other."""
+    found: list[StoredRun] = []
+    yield from _said(lambda: found.append(load_run(path)))
+    if not found or not found[0].finished:
+        return
+    run = found[0]
+    yield from _said(lambda: read_run_table(run))
+    yield from _verify_table(run)
+    yield from _verify_scores(run, None, run.scores or {}, SCORES_NAME)
+    for protocol, scores in run.rescored.items():
+        yield from _said(lambda protocol=protocol: read_run_table(run, protocol))
+        yield from _verify_scores(run, protocol, scores, rescored_name("scores", protocol, "json"))
+
+
+def _verify_table(run: StoredRun) -> Iterator[str]:
+    """Yield how the table differs from the journal."""
+    try:
+        with run.files.open(PARQUET_NAME) as file:
+            difference = first_difference(file, run.records(), ("task", "id", "repeat", "score"))
+    except (OSError, TableError, UserError) as error:
+        yield f"{PARQUET_NAME} cannot be read: {error}"
+        return
+    if difference:
+        yield f"{PARQUET_NAME} does not say what {JOURNAL_NAME} says: {difference}"
+
+
+def _said(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _told(text: str, problems: list[str]) -> bool:
+    """Tell whether a file that a text is about has been named as changed or damaged."""
+    return text in problems or any(
+        name in text and any(name in problem for problem in problems)
+        for name in (MANIFEST_NAME, JOURNAL_NAME, PARQUET_NAME, SCORES_NAME, SUMS_NAME)
+    )
+
+
+def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[str, Json], name: str) -> Iterator[str]:
+    """Yield what a `scores.json` says that its records do not."""
+    config = config_of(run.manifest, protocol)
+    try:
+        summary = summarise_records(run.records(protocol), config, seed=run.manifest.seed)
+    except UserError as error:
+        yield str(error)
+        return
+    yield from false_scores(scores, summary, name)
+
+
+def false_scores(
+    scores: Mapping[str, Json], summary: RunSummary, name: str = SCORES_NAME, *, intervals: bool = True
+) -> Iterator[str]:
+    """Yield what a `scores.json` says that the records do not give, one sentence each.
+
+    Args:
+        scores: The stored object, checked by `read_scores`.
+        summary: What the records give.
+        name: What the file is called.
+        intervals: Whether intervals count too: another version may have drawn them by other rules.
+    """
+    for task, fields in cast("dict[str, dict[str, Json]]", scores.get("tasks") or {}).items():
+        own = summary.tasks.get(task)
+        if own is None:
+            yield f"{name} has scores of {task!r}, of which there is no record"
+            continue
+        counts = {"n": own.n, "rows": own.rows, "parse_fault_rows": own.parse_fault_rows}
+        for field, count in counts.items():
+            if field in fields and fields[field] != count:
+                yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
+        for metric, stored in cast("dict[str, dict[str, float | None]]", fields.get("metrics") or {}).items():
+            if metric in own.metrics and (
+                difference := _metric_difference(stored, own.metrics[metric], intervals=intervals)
+            ):
+                yield f"{name}: {task} has {metric} {difference}"
+
+
+def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, intervals: bool) -> str | None:
+    """Return how a stored metric differs from that of the records, in words; None where it does not."""
+    value = stored.get("value")
+    if (value is None) != (own.value is None):
+        return f"{value}, its records give {own.value}"
+    if value is None or own.value is None:
+        return None
+    if abs(value - own.value) > _SAME * max(1.0, own.value):
+        return f"{value:.6g}, its records give {own.value:.6g}"
+    ends = ((stored.get("ci_low"), own.ci_low), (stored.get("ci_high"), own.ci_high))
+    width = (own.ci_high or 0.0) - (own.ci_low or 0.0)
+    if intervals and any(
+        a is not None and b is not None and abs(a - b) > _INTERVAL_SLACK * width + _SAME for a, b in ends
+    ):
+        return f"with the interval [{ends[0][0]}, {ends[1][0]}], its records give [{own.ci_low}, {own.ci_high}]"
+    return None

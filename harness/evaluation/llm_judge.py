@@ -1,0 +1,123 @@
+"""Ask a judge model behind an OpenAI-compatible endpoint, for what rules cannot decide.
+
+Optional in every way: no key is needed anywhere unless a judge is asked for by name. The reply is stored with the
+record and scored by the same rules as any answer, so that a rescore needs no judge. A judge that fails is no answer and
+no zero: the sample is null with the fault `judge_error`, which keeps the judge's words, and is asked about again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from harness.models.chat_reply import same_model
+from harness.values import Record
+
+JUDGED_TASKS = ("mathvista", "mmbench_en_dev", "mmbench_cn_dev")
+"""MathVista: extraction of the answer. MMBench: which option a free answer means."""
+
+MAX_ANSWER_CHARACTERS = 4_000
+"""The judge reads this much of an answer's end; an answer is not longer than that."""
+_MOST_TOKENS = 64
+"""Budget of a judge's reply, which is an option letter or a short answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Where the judge lives and how it is asked."""
+
+    model: str
+    """Name of the judge model; stored with the run."""
+    base_url: str | None
+    """Root of the OpenAI-compatible API; None for OpenAI's own."""
+    api_key: str
+    """Key; any text for a local server."""
+    concurrency: int = 8
+    """Requests under way at once."""
+    timeout_s: float = 60.0
+    """Seconds until a request counts as failed."""
+    retries: int = 3
+    """Times that a failed request is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAnswer:
+    """What the judge said about one record."""
+
+    reply: str | None
+    """Its words; None where it failed."""
+    error: str | None = None
+    """Why it failed, in the server's words; None where it did not."""
+
+
+def wants_judge(record: Record) -> bool:
+    """Return whether a judge could decide what the rules left open in this record."""
+    if record.sample.task not in JUDGED_TASKS or record.judge_reply is not None:
+        return False
+    if record.generation.error is not None or not record.generation.text.strip():
+        return False
+    return "needs_judge" in record.score.faults or "no_match" in record.score.faults
+
+
+def ask_all(
+    judge: Judge,
+    questions: Iterable[tuple[Record, str]],
+    *,
+    secrets: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[Record, JudgeAnswer]]:
+    """Ask the judge about each (record, answer text); yield the record with what it said, as the replies arrive.
+
+    Args:
+        judge: Whom to ask.
+        questions: What to ask about.
+        secrets: Keys to cut out of replies, beside the judge's own.
+        say: Takes a line for the person who watches.
+
+    Raises:
+        ConfigError: the judge's address or key cannot be one.
+    """
+    from harness.models.chat_client import DEFAULT_URL, ChatClient, Server  # noqa: PLC0415 - an import for judged runs alone
+
+    pairs = list(questions)
+    url = judge.base_url or DEFAULT_URL
+    server = Server(judge.model, url, judge.api_key, judge.concurrency, judge.timeout_s, judge.retries)
+    client = ChatClient(server, secrets=secrets, say=say)
+    first: str | None = None
+    for place, outcome in client.ask_each([partial(_request, judge, record, answer) for record, answer in pairs]):
+        reply = outcome.reply
+        said = reply.content.strip()
+        why = reply.failure or ("" if said else "the judge's reply is empty")
+        if not why and reply.model is not None:
+            first = first or reply.model  # a judge may be known by another name; a change of it is another judge
+            if not same_model(first, reply.model):
+                why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
+        yield pairs[place][0], JudgeAnswer(None, why) if why else JudgeAnswer(said)
+
+
+def _request(judge: Judge, record: Record, answer: str) -> dict[str, Any]:
+    """Return the request about one record."""
+    content = judge_prompt(record, answer)
+    message = {"role": "user", "content": content}
+    return {"model": judge.model, "messages": [message], "temperature": 0.0, "max_tokens": _MOST_TOKENS}
+
+
+def judge_prompt(record: Record, answer: str) -> str:
+    """Return the words put to the judge for one record."""
+    sample = record.sample
+    shown = answer[-MAX_ANSWER_CHARACTERS:]
+    if sample.choices:
+        options = "\n".join(f"{letter}. {text}" for letter, text in sample.choices.items())
+        return (
+            "Somebody answered a multiple-choice question in their own words. Which option do they mean?\n"
+            "Reply with the option letter alone; reply with Z when the answer means none of the options.\n\n"
+            f"Question:\n{sample.question}\n\nOptions:\n{options}\n\nAnswer:\n{shown}\n\nOption letter:"
+        )
+    kind = str(sample.extra.get("answer_type") or "text")
+    return (
+        "Take the final answer out of a reply to a question. Do not solve the question yourself.\n"
+        f"Reply with the answer alone, written as: {kind}. Reply with NONE when the reply gives no answer.\n\n"
+        f"Question:\n{sample.question}\n\nReply:\n{shown}\n\nFinal answer:"
+    )

@@ -1,0 +1,155 @@
+"""Score stored raw text again, and make runs of predictions that were made elsewhere. No model is loaded.
+
+A rescore stands beside the first scores and never replaces them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from harness.errors import ConfigError, IncompleteError
+from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
+from harness.runs.journal import StoreError, read_records
+from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.runs.store import StoredRun, add_scores, move_run, open_run
+from harness.scoring.score import SCORER_VERSION
+from harness.summary.run_summary import RunSummariser, RunSummary, summarise_records
+from harness.values import BoxFrame, Protocol, Record, ScoreConfig
+
+
+def config_of(manifest: Manifest, protocol: Protocol | None = None, box_frame: BoxFrame | None = None) -> ScoreConfig:
+    """Return how a run's texts are scored: as the manifest says, but for what is given."""
+    return ScoreConfig(
+        protocol=protocol or manifest.protocol,
+        format=manifest.format,
+        box_frame=box_frame or manifest.box_frame,
+        pixel_limits=manifest.pixel_limits,
+    )
+
+
+def rescore_run(run: StoredRun, protocol: Protocol, *, box_frame: BoxFrame | None = None) -> RunSummary:
+    """Score a finished run's raw texts under a protocol and store the new scores beside the old ones.
+
+    Raises:
+        IncompleteError: The run is not finished; resume it first.
+        StoreError: The disk refuses.
+    """
+    if not run.finished:
+        raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    config = config_of(run.manifest, protocol, box_frame)
+    summariser = RunSummariser(config, seed=run.manifest.seed)
+    add_scores(run.path, protocol, lambda: summariser.result().to_json(), _rescored(run, config, summariser))
+    return summariser.result()
+
+
+def _rescored(run: StoredRun, config: ScoreConfig, summariser: RunSummariser) -> Iterator[Record]:
+    """Yield the run's records with new scores, one at a time, and let the summariser see each."""
+    for record in run.records():
+        again = rescore_record(record, config)
+        summariser.add(again)
+        yield again
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSource:
+    """Where predictions came from; becomes the run's provenance."""
+
+    name: str
+    """Name of the model or system; names the run folder."""
+    sha256: str
+    """Hex digest of the predictions file."""
+    packages: Mapping[str, str]
+    """Package versions of the scorer."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex digest of a file.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as fault:
+        raise ConfigError(f"cannot read {path}: {fault.strerror or fault}") from fault
+
+
+def save_predictions_run(
+    root: Path,
+    scored: Iterable[ScoredPrediction],
+    config: ScoreConfig,
+    source: PredictionSource,
+    *,
+    now: datetime,
+) -> tuple[Path, RunSummary]:
+    """Make a finished run of scored predictions, marked "predictions only"; rows of no known task are left out of it.
+
+    A row whose task and id were met before becomes a further repeat of that sample, which no summary
+    counts.
+
+    Raises:
+        StoreError: The disk refuses.
+        ConfigError: No row could be read.
+    """
+    rows = [row for row in scored if row.task in ANSWER_RULES]
+    if not any(row.prediction is not None for row in rows):
+        raise ConfigError("no row of the predictions file can be scored, so there is no run to make")
+    counts = Counter(row.task for row in rows)
+    manifest = stamp_hashes(
+        Manifest(
+            model=source.name,
+            weights_hash=source.sha256,
+            adapter_hash=None,
+            config_hash="",
+            model_type="",
+            backend="predictions",
+            format=config.format,
+            protocol=config.protocol,
+            box_frame=config.box_frame,
+            box_frame_reason="given with the predictions",
+            pixel_limits=config.pixel_limits,
+            generation={},
+            tasks={
+                str(task): TaskManifest(
+                    yaml_hash="", dataset_path="predictions", dataset_revision=None, fingerprint="", rows=n, samples=n
+                )
+                for task, n in counts.items()
+            },
+            prompt_hash="",
+            seed=0,
+            packages=source.packages,
+            scorer_version=SCORER_VERSION,
+            created_utc="",
+            predictions_only=True,
+        )
+    )
+    seen: Counter[tuple[str, str]] = Counter()
+    with _staging(root) as staging, open_run(staging, manifest, now=now, resume=False) as run:
+        for row in rows:
+            record = record_of(row, 0)
+            key = (record.sample.task, record.sample.id)
+            run.journal.append(replace(record, repeat=seen[key]))
+            seen[key] += 1
+        run.journal.sync()
+        summary = summarise_records(read_records(run.journal.path), config)
+        folder = move_run(run.publish(summary.to_json(), now=now, warnings=summary.warnings), root)
+    return folder, summary
+
+
+@contextmanager
+def _staging(root: Path) -> Generator[Path]:
+    """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".scoring-", dir=root, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as fault:
+        raise StoreError.of("make a run folder in", root, fault) from fault

@@ -1,0 +1,110 @@
+"""Keep small pictures of a run's images for its pages: media/<sha256>.webp, at most 256 pixels on the long edge.
+
+Thumbnails are a convenience: whatever is wrong with an image, the run goes on without its picture.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.files import DamagedRunError, RunFiles, make_folder, put_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LONG_EDGE_PX = 256
+"""Longest side of a thumbnail; smaller images keep their size."""
+
+WEBP_QUALITY = 50
+"""WebP's quality, 0 to 100."""
+
+MAX_BYTES = 256 * 1024
+"""More than the pixels of a thumbnail take when they are not compressed at all."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"media/([0-9a-f]{64})\.webp")
+
+
+def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
+    """Write `media_dir/<sha256>.webp` unless it is there already; return whether it is there now.
+
+    The image is not changed. The picture shows what `harness.images.grid.to_rgb` makes of it, as the model sees it.
+
+    Args:
+        media_dir: The run's media folder; made when missing.
+        image: Any image of Pillow's.
+        sha256: Hex digest of the image file; anything else (such as the empty text of an unknown one) gives False.
+
+    Returns:
+        False when the picture could not be made or written; never an error.
+    """
+    if not _DIGEST.fullmatch(sha256):
+        return False
+    path = media_dir / f"{sha256}.webp"
+    if path.is_file() and not path.is_symlink():
+        return True
+    try:
+        from harness.images.grid import to_rgb  # noqa: PLC0415 - Pillow is loaded only where images are
+
+        content = io.BytesIO()
+        _shrink(to_rgb(image)).save(content, format="WEBP", quality=WEBP_QUALITY)
+        media_dir.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(media_dir)
+        put_file(path, content.getvalue())
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise anything on a bad file, and no picture is worth a run
+        return False
+    return True
+
+
+def read_thumbnail(files: RunFiles, sha256: str) -> bytes | None:
+    """Return a run's thumbnail of an image; None where the run has none.
+
+    Args:
+        files: The run's files, which may be a stranger's.
+        sha256: Hex digest of the image file; anything else has no thumbnail.
+
+    Raises:
+        DamagedRunError: what has its name is a link, was changed, or is no WebP file of a thumbnail's size.
+        OSError: it cannot be read.
+    """
+    name = f"media/{sha256}.webp"
+    if not _DIGEST.fullmatch(sha256) or not files.holds(name):  # nothing but a digest may become a path
+        return None
+    content = files.read(name, MAX_BYTES)
+    if not _is_webp(content):
+        raise DamagedRunError.of(files.folder, name, "is no WebP picture")
+    return content
+
+
+def _is_webp(content: bytes) -> bool:
+    """Tell whether this is one RIFF container of WebP, from its first byte to its last."""
+    begins = content[:4] == b"RIFF" and content[8:12] == b"WEBP" and content[12:16] in (b"VP8 ", b"VP8L", b"VP8X")
+    return begins and len(content) == 8 + int.from_bytes(content[4:8], "little")
+
+
+def copy_thumbnails(files: RunFiles, media_dir: Path) -> None:
+    """Copy the thumbnails that a published run vouches for; nothing else of its media folder.
+
+    Raises:
+        DamagedRunError: one is not what was published.
+        OSError: the disk refuses.
+    """
+    for name in sorted(files.sums or ()):
+        if found := _NAME.fullmatch(name):
+            content = read_thumbnail(files, found[1])
+            if content is not None:
+                make_folder(media_dir)
+                put_file(media_dir / f"{found[1]}.webp", content)
+
+
+def _shrink(image: Image) -> Image:
+    from PIL.Image import Resampling  # noqa: PLC0415 - as above
+
+    scale = LONG_EDGE_PX / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Resampling.BICUBIC, reducing_gap=2.0)

@@ -1,0 +1,1 @@
+"""Ask a model: checkpoints, transformers, chat servers. The only package that loads model libraries."""

@@ -1,0 +1,825 @@
+"""`satori_hf`: any vision-language checkpoint that transformers can load, asked in batches with left padding.
+
+    lmms-eval --model satori_hf --model_args pretrained=CKPT,max_pixels=401408 --batch_size auto --tasks ...
+
+Images are brought to the model's own grid first and the size that the model saw is checked against the processor's.
+Nothing is filled in from the checkpoint's generation_config.json but the end and padding tokens, see
+`harness/models/decoding.py`. Image and video placeholders are never generated: an untrained checkpoint would otherwise fill
+its text with tokens that stand for pictures.
+
+Sampling draws each sample's randomness from a generator of its own, seeded by (seed, task, row, repeat): what else is
+in the batch, and in which order, changes an answer no more than it changes a greedy one, by rounding only.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypedDict, cast
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import __version__ as transformers_version
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from harness.errors import ConfigError, IncompleteError, UserError
+from harness.images.grid import fit_to_grid
+from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
+from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits
+from harness.models.checkpoint_files import CheckpointError
+from harness.models.control_tokens import ControlTokens, tokens_of_folder
+from harness.models.decoding import Decoding, cut_at_stop, sample_seed
+from harness.models.device_options import DTYPES, check_device_options
+from harness.models.extra_fields import check_template_kwargs, read_json_object
+from harness.models.processor_files import assemble
+from harness.scoring.surroundings import MARK_TOKENS
+from harness.values import Generation, Json, PixelLimits, Size
+
+_TAGS = frozenset(
+    f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
+)
+"""Decoding keeps these even where a tokenizer calls them special: they are what is scored."""
+_PLACEHOLDER_IDS = (
+    "image_token_id",
+    "image_token_index",
+    "video_token_id",
+    "video_token_index",
+    "vision_start_token_id",
+    "vision_end_token_id",
+    "vision_token_id",
+    "boi_token_index",
+    "eoi_token_index",
+)
+"""Where configurations keep the tokens that stand for or surround pictures."""
+_PROBE = "satori-bench-system-probe"
+_TRIAL_SIDE_PX = 224
+"""Side of the picture in the question that is asked before all others: every family takes it."""
+_SAME_LOGITS = 0.01
+"""Share of the largest logit by which logits that are all the same differ at most: the rounding of bfloat16. Those of a
+model that says anything, trained or not, differ by as much as they are large."""
+_OF_OTHERS = (
+    "Processor, chat template, configuration and weights may not be of one model: compare them with those of its base"
+)
+_OR_ATTENTION = "; or the attention is not for this family: try --attn-implementation eager"
+"""What may be wrong with a checkpoint that cannot answer a first question."""
+_GIB = 1 << 30
+_MOST_AUTO_BATCH = 64
+"""Larger batches gain little and make a kill cost more."""
+
+
+class _ImageProcessor(Protocol):
+    """What is used of an image processor."""
+
+    size: object
+    patch_size: int
+
+
+class _Tokenizer(Protocol):
+    """What is used of a tokenizer."""
+
+    padding_side: str
+    pad_token: str | None
+    pad_token_id: int | None
+    eos_token: str | None
+    eos_token_id: int | None
+    bos_token: str | None
+    all_special_ids: list[int]
+    added_tokens_decoder: dict[int, _AddedToken]
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
+
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
+
+
+class _AddedToken(Protocol):
+    """What is used of an added token."""
+
+    content: str
+    special: bool
+
+
+class ModelInputs(Protocol):
+    """A batch of model inputs; tensors by name."""
+
+    def __getitem__(self, name: str) -> torch.Tensor: ...
+    def __contains__(self, name: str) -> bool: ...
+
+    def keys(self) -> Iterable[str]:
+        """Return the tensors' names."""
+        ...
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> ModelInputs:
+        """Return the batch on a device, its floats in this format and its whole numbers as they are."""
+        ...
+
+
+class _Processor(Protocol):
+    """What is used of a processor."""
+
+    tokenizer: _Tokenizer
+    image_processor: _ImageProcessor
+    chat_template: object
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool, **variables: Json
+    ) -> str: ...
+
+    def __call__(self, **arguments: object) -> ModelInputs: ...
+
+
+class _Rows(Protocol):
+    """An integer tensor of two dimensions, as far as it is read."""
+
+    def tolist(self) -> list[list[int]]: ...
+
+
+class _LoadingInfo(TypedDict):
+    """What transformers says of a load."""
+
+    missing_keys: Iterable[str]
+    mismatched_keys: Iterable[tuple[str, tuple[int, ...], tuple[int, ...]]]
+
+
+class _Ends(Protocol):
+    """What is kept of a checkpoint's generation configuration."""
+
+    eos_token_id: int | list[int] | None
+
+
+class _AdapterLoader(Protocol):
+    """What is used of peft's model class."""
+
+    def from_pretrained(self, model: torch.nn.Module, model_id: str) -> _Adapted: ...
+
+
+class _TokenLayers(Protocol):
+    """A model that tells by which layers tokens go in and come out."""
+
+    def get_input_embeddings(self) -> object: ...
+    def get_output_embeddings(self) -> object: ...
+
+
+class _Resizable(Protocol):
+    """A model whose embeddings can be given other rows."""
+
+    def resize_token_embeddings(self, new_num_tokens: int, *, mean_resizing: bool) -> object: ...
+
+
+class _Adapted(Protocol):
+    """A model with its adapter on top."""
+
+    def merge_and_unload(self) -> torch.nn.Module: ...
+
+
+class _Config(Protocol):
+    """What is used of a model configuration."""
+
+    tie_word_embeddings: bool
+
+    def get_text_config(self) -> _TextConfig: ...
+    def to_dict(self) -> dict[str, object]: ...
+
+
+class _TextConfig(Protocol):
+    """What is used of the configuration of a model's text half."""
+
+    vocab_size: int
+    tie_word_embeddings: bool
+
+
+class _Model(Protocol):
+    """What is used of a model."""
+
+    config: _Config
+    generation_config: _Ends
+    dtype: torch.dtype
+
+    def eval(self) -> object: ...
+    def generate(self, **arguments: object) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a model wrote to one prompt, as text and as tokens."""
+
+    generation: Generation
+    """The text and its costs."""
+    token_ids: tuple[int, ...]
+    """The new tokens as they were drawn, the end token included, padding not."""
+
+
+class SeededSampling(LogitsProcessor):
+    """Turns the most likely token into a sampled one, with randomness of each row's own.
+
+    The largest of logit + Gumbel noise is distributed as a draw from the softmax (the Gumbel-max trick), so greedy
+    search over the returned scores samples.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        """Make one generator per row."""
+        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - the interface
+        """Add each row's noise to `scores` (rows, vocabulary); minus the log of an exponential draw is Gumbel noise."""
+        rows = [torch.empty_like(scores[0]).exponential_(generator=generator) for generator in self._generators]
+        return scores - torch.stack(rows).clamp_min(torch.finfo(scores.dtype).tiny).log()
+
+
+class BrokenLogitsError(RuntimeError):
+    """A model's logits tell no token from another: the text that follows from them says nothing about the model."""
+
+
+class LogitWatch(LogitsProcessor):
+    """Looks for logits that no token can be chosen by; what it sees stays on the device until it is asked.
+
+    NaN and infinity come of weights that hold such values, or of a number format that overflows; logits that are all
+    the same of weights that are all zero, or all one value. Greedy search would write one token for ever.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._infinite: torch.Tensor | None = None
+        self._constant: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - the interface
+        """Look at `scores` (rows, vocabulary), in which suppressed tokens are at minus infinity; change nothing."""
+        # The largest of a row is NaN where any is, and minus infinity where all are.
+        highest = scores.amax(dim=-1)
+        infinite = (~torch.isfinite(highest)).any()
+        if self._constant is None:
+            lowest = torch.where(scores == float("-inf"), highest.unsqueeze(-1), scores).amin(dim=-1)
+            largest = torch.maximum(highest.abs(), lowest.abs())
+            self._constant = (highest - lowest <= _SAME_LOGITS * largest).any()
+        self._infinite = infinite if self._infinite is None else self._infinite | infinite
+        return scores
+
+    def check(self) -> None:
+        """Say what was seen.
+
+        Raises:
+            BrokenLogitsError: a row's logits were not finite at any step, or all the same at the first.
+        """
+        if self._infinite is not None and bool(self._infinite):
+            raise BrokenLogitsError("the model's logits are no finite numbers (NaN or infinite)")
+        if self._constant is not None and bool(self._constant):
+            raise BrokenLogitsError("the model's logits are the same for every token")
+
+
+class SatoriHF(RecordingModel):
+    """A transformers checkpoint as an lmms-eval chat model."""
+
+    def __init__(  # noqa: PLR0913 - the names are lmms-eval's --model_args
+        self,
+        pretrained: str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | str = 1,
+        max_batch_size: int | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        attn_implementation: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        seed: int = 0,
+        chat_template_kwargs: str | Mapping[str, Json] | None = None,
+    ) -> None:
+        """Load a checkpoint; everything that can be checked without loading is checked first.
+
+        Args:
+            pretrained: Checkpoint folder, hub id, or adapter folder (merged into its base).
+            device: `auto` (a GPU if there is one), or as torch writes it.
+            dtype: `auto` (bfloat16 on a GPU that has it, else float16; float32 on a CPU), or as torch writes it.
+            batch_size: Samples a batch, or `auto`: a guess that halves when memory runs out.
+            max_batch_size: Upper bound for `auto`.
+            min_pixels: Replaces the checkpoint's lower pixel limit.
+            max_pixels: Replaces the checkpoint's upper pixel limit.
+            attn_implementation: As in transformers; None leaves it to transformers, which knows what a family bears.
+            trust_remote_code: Whether code that comes with the checkpoint may run.
+            revision: Of a hub id.
+            seed: Of sampled decoding.
+            chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
+            ConfigError: device, dtype, batch size or pixel limits are wrong.
+        """
+        check_device_options(device, dtype, batch_size, attn_implementation)
+        super().__init__(batch_size=batch_size, max_batch_size=max_batch_size)
+        self.device = choose_device(device)
+        self.checkpoint = inspect_checkpoint(pretrained, revision=revision, trust_remote_code=trust_remote_code)
+        self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
+        self._seed = seed
+        self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
+        check_template_kwargs(self._template_kwargs)
+        self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        tokenizer = self._processor.tokenizer
+        self._hidden_ids = _hidden_ids(tokenizer)
+        self._tokens = ControlTokens(
+            {*_placeholder_texts(self._processor), *tokens_of_folder(self.checkpoint.processor.tokenizer_folder)}
+        )
+        self._has_system_role = has_system_role(self._processor)
+        with _cannot_answer(self.checkpoint, "its processor makes no input", _OF_OTHERS):
+            self.model_inputs([self._trial])
+        self._model = _load_model(
+            self.checkpoint,
+            self.device,
+            choose_dtype(dtype, self.device),
+            attn_implementation=attn_implementation,
+            trust_remote_code=trust_remote_code,
+        )
+        self._end_ids = end_ids(self._model, tokenizer)
+        neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
+        self._model.generation_config = cast("_Ends", neutral)
+        self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
+        with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
+            self.write_batch([self._trial])
+        self.start_batches_at(_guess_batch_size(self.device))
+
+    @property
+    def _trial(self) -> Prompt:
+        """The question that is asked before all others: what fails on it would fail on every sample."""
+        picture = Image.linear_gradient("L").resize((_TRIAL_SIDE_PX, _TRIAL_SIDE_PX)).convert("RGB")
+        turn = Turn("user", (fit_to_grid(picture, self.pixel_limits), "Where is it dark?"))
+        return Prompt("trial", 0, 0, (turn,), Decoding(max_new_tokens=1))
+
+    def refusal(self, error: Exception) -> str | None:
+        """Return why a sample that ended in this error is not answered; None for what a person has to mend.
+
+        Raises:
+            IncompleteError: the device is lost, and with it every further sample.
+        """
+        if isinstance(error, UserError):
+            return None
+        if _is_device_lost(error):
+            raise IncompleteError(
+                f"the device gave up ({_first_line(error)}): what was recorded is kept, and the same command goes on "
+                "from there"
+            ) from error
+        return str(error) if isinstance(error, BrokenLogitsError) else _first_line(error)
+
+    def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
+        """Generate for one batch. Seconds on the device are shared evenly among its samples."""
+        return [written.generation for written in self.write_batch(prompts)]
+
+    def write_batch(self, prompts: Sequence[Prompt]) -> list[Written]:
+        """Generate for one batch and keep the tokens, which the text alone does not give back."""
+        decoding = prompts[0].decoding
+        inputs = self.model_inputs(prompts)
+        mask = inputs["attention_mask"]
+        if not bool(mask[:, -1].all()):
+            raise RuntimeError("the processor padded on the right; generation would continue the padding")
+        input_sizes = self._input_sizes(prompts, inputs)
+        input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
+        watch = LogitWatch()
+        started = time.perf_counter()
+        with torch.inference_mode():
+            on_device = inputs.to(self.device, self._model.dtype)
+            sequences = self._model.generate(
+                **{name: on_device[name] for name in on_device.keys()},  # noqa: SIM118 - not a mapping
+                **self._generation_arguments(decoding),
+                logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
+            )
+        # The copy to the host waits for the device, so the clock stops after it.
+        token_rows = cast("_Rows", sequences[:, mask.shape[1] :]).tolist()
+        share_s = (time.perf_counter() - started) / len(prompts)
+        watch.check()
+        return [
+            self._written(row, decoding, Generation("", size, counted, None, share_s))
+            for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
+        ]
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The model itself, in evaluation mode and with every gradient switched off."""
+        return cast("torch.nn.Module", self._model)
+
+    @property
+    def suppressed_ids(self) -> frozenset[int]:
+        """Tokens that are never generated: those that stand for or surround pictures."""
+        return self._suppressed_ids
+
+    def release_memory(self) -> None:
+        """Give cached GPU memory back before a smaller batch is tried."""
+        super().release_memory()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def model_inputs(self, prompts: Sequence[Prompt]) -> ModelInputs:
+        """Make model inputs of a batch, padded on the left, on the CPU."""
+        texts = [self._render(prompt.turns) for prompt in prompts]
+        bos = self._processor.tokenizer.bos_token
+        arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
+        if bos and all(text.startswith(bos) for text in texts):
+            arguments["add_special_tokens"] = False  # the template wrote it already; twice would be another prompt
+        if prompts[0].images:
+            # One list per sample: families that cut images into tiles must know whose they are.
+            arguments["images"] = [list(prompt.images) for prompt in prompts]
+        return self._processor(**arguments)
+
+    def sent_text(self, prompt: Prompt) -> str:
+        """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""
+        return self._render(prompt.turns)
+
+    def _render(self, turns: Sequence[Turn]) -> str:
+        """Write the chat as the model's template does."""
+        spoken = turns if self._has_system_role else fold_system_turns(turns)
+        conversation: list[dict[str, object]] = [
+            {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
+        ]
+        return self._processor.apply_chat_template(
+            conversation, tokenize=False, add_generation_prompt=True, **self._template_kwargs
+        )
+
+    def _template_part(self, part: object) -> dict[str, object]:
+        """Write one part for the template; a placeholder written in a question must not call for an image."""
+        if not isinstance(part, str):
+            return {"type": "image"}
+        return {"type": "text", "text": self._tokens.taken_apart(part)}
+
+    def _generation_arguments(self, decoding: Decoding) -> dict[str, object]:
+        """Return what `generate` is told; sampling is done by `SeededSampling` on top of greedy search."""
+        arguments: dict[str, object] = {
+            "max_new_tokens": decoding.max_new_tokens,
+            "do_sample": False,
+            "num_beams": decoding.num_beams,
+            "repetition_penalty": decoding.repetition_penalty,
+        }
+        if self._suppressed_ids:
+            arguments["suppress_tokens"] = sorted(self._suppressed_ids)
+        if decoding.until:
+            arguments |= {"stop_strings": list(decoding.until), "tokenizer": self._processor.tokenizer}
+        return arguments
+
+    def _sampling(self, prompts: Sequence[Prompt]) -> LogitsProcessorList:
+        """Return what shapes and draws each token, in transformers' own order; empty for greedy and beam search."""
+        decoding = prompts[0].decoding
+        steps: list[LogitsProcessor] = []
+        if not decoding.sampled:
+            return LogitsProcessorList()
+        if decoding.temperature != 1:
+            steps.append(TemperatureLogitsWarper(decoding.temperature))
+        if decoding.top_k:
+            steps.append(TopKLogitsWarper(decoding.top_k))
+        if decoding.top_p < 1:
+            steps.append(TopPLogitsWarper(decoding.top_p))
+        if decoding.min_p:
+            steps.append(MinPLogitsWarper(decoding.min_p))
+        seeds = [sample_seed(self._seed, prompt.task, prompt.doc_id, prompt.repeat) for prompt in prompts]
+        steps.append(SeededSampling(seeds, self.device))
+        return LogitsProcessorList(steps)
+
+    def _input_sizes(self, prompts: Sequence[Prompt], inputs: ModelInputs) -> list[Size | None]:
+        """Return the size of each prompt's first image as the model sees it, checked against the processor's grid."""
+        if self.pixel_limits is None or "image_grid_thw" not in inputs:
+            return [None] * len(prompts)
+        patch_px = self._processor.image_processor.patch_size
+        grids = cast("_Rows", inputs["image_grid_thw"]).tolist()
+        seen = [(columns * patch_px, rows * patch_px) for _, rows, columns in grids]
+        ours = [image.size for prompt in prompts for image in prompt.images]
+        if seen != ours:
+            raise RuntimeError(
+                f"the processor resized images from {ours} to {seen}: boxes would be read in a wrong frame"
+            )
+        return [Size(*prompt.images[0].size) for prompt in prompts]
+
+    def _written(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Written:
+        """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""
+        end = next((i for i, token in enumerate(row) if token in self._end_ids), None)
+        written = list(row) if end is None else list(row[:end])
+        if end is None:  # ended by a stop string, then padded up to the longest row; or by the budget
+            pad = self._processor.tokenizer.pad_token_id
+            while written and written[-1] == pad:
+                written.pop()
+        decoded = self._processor.tokenizer.decode(
+            [token for token in written if token not in self._hidden_ids],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        text, stopped = cut_at_stop(decoded, decoding.until)
+        generation = Generation(
+            text=text,
+            input_size=costs.input_size,
+            input_tokens=costs.input_tokens,
+            output_tokens=len(written) + (end is not None),
+            device_s=costs.device_s,
+            truncated=end is None and not stopped,
+        )
+        # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
+        drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
+        return Written(generation, tuple(drawn))
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device to run on; with one process per GPU, this process's own.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is not known: give auto, cpu, cuda or cuda:1") from error
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ConfigError(f"device {device!r}: this machine has no usable GPU; give --device cpu")
+        return chosen if ":" in device else torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return chosen
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Return the number format to compute in; on a CPU `auto` is float32, where half formats are slow.
+
+    Raises:
+        ConfigError: the format is not known.
+    """
+    if dtype == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype {dtype!r} is not known: give auto, {', '.join(DTYPES)}")
+    return cast("torch.dtype", getattr(torch, dtype))
+
+
+def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Put system turns at the head of the first user turn, for a chat template that has no system role."""
+    instructions = [part for turn in turns if turn.role == "system" for part in turn.parts if isinstance(part, str)]
+    others = [turn for turn in turns if turn.role != "system"]
+    if not instructions or not others:
+        return tuple(others)
+    first, *rest = others
+    return (Turn(first.role, ("\n".join(instructions) + "\n\n", *first.parts)), *rest)
+
+
+def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
+    """Load the processor, pad on the left, and give its image processor the pixel limits.
+
+    Its files are laid together in a folder of their own first, under the names that this transformers knows; a
+    checkpoint whose own code runs is loaded as it is.
+
+    Raises:
+        CheckpointError: transformers cannot load it, or finds no processor of both texts and images.
+    """
+    with tempfile.TemporaryDirectory(prefix="satori-processor-") as folder:
+        source = Path(folder)
+        if trust_remote_code:
+            source = checkpoint.processor.tokenizer_folder
+        else:
+            assemble(checkpoint.processor, source)
+        with _loading("the processor", checkpoint.processor.tokenizer_folder, read_from=source):
+            loaded = cast(
+                "object",
+                AutoProcessor.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # transformers leaves it untyped
+                    source, trust_remote_code=trust_remote_code, padding_side="left"
+                ),
+            )
+    if not (hasattr(loaded, "tokenizer") and hasattr(loaded, "image_processor")):
+        raise CheckpointError(
+            f"{checkpoint.path}: transformers {transformers_version} has no processor of texts and images for "
+            f"model_type {checkpoint.model_type}, only a {type(loaded).__name__}: name a processor_class that it knows "
+            "in processor_config.json"
+        )
+    processor = cast("_Processor", loaded)
+    if checkpoint.processor.template is not None:
+        processor.chat_template = checkpoint.processor.template.text
+    processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token_id is None:
+        # Padding is masked, so any token will do where a tokenizer has neither of the two.
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token or processor.tokenizer.convert_ids_to_tokens(0)
+    if limits is not None:
+        size = type(processor.image_processor.size)
+        edges = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
+        processor.image_processor.size = size(**edges)
+    return processor
+
+
+def _load_model(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    attn_implementation: str | None,
+    trust_remote_code: bool,
+) -> _Model:
+    """Load the model, merge the adapter if it is one, and put it on the device."""
+    with _loading("the model", checkpoint.model_path):
+        model, info = cast(
+            "tuple[torch.nn.Module, _LoadingInfo]",
+            AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
+                checkpoint.model_path,
+                dtype=dtype,
+                attn_implementation=attn_implementation,
+                trust_remote_code=trust_remote_code,
+                device_map={"": device},
+                ignore_mismatched_sizes=True,  # refused below, with both sizes
+                output_loading_info=True,
+            ),
+        )
+    mismatched = sorted(info["mismatched_keys"])
+    if mismatched:
+        name, stored, wanted = mismatched[0]
+        raise CheckpointError(
+            f"{checkpoint.model_path}: {len(mismatched)} tensors have other sizes than config.json asks for, such as "
+            f"{name}: {tuple(stored)} in the weights, {tuple(wanted)} by the configuration. Take the config.json that "
+            "was saved with these weights"
+        )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint.model_path} lacks {len(missing)} tensors of its model, such as {missing[0]}: they would be "
+            "random. Save the whole model, or give an adapter folder as an adapter (with adapter_config.json)"
+        )
+    if checkpoint.is_adapter:
+        model = merge_adapter(model, checkpoint)
+    model.requires_grad_(requires_grad=False)
+    loaded = cast("_Model", model)
+    loaded.eval()
+    return loaded
+
+
+def merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Module:
+    """Merge an adapter into its base, which is brought to the adapter's number of tokens first.
+
+    Raises:
+        CheckpointError: peft cannot lay the adapter on this base, or cannot merge it.
+    """
+    from peft import PeftModel  # noqa: PLC0415 - only adapters need it
+
+    with warnings.catch_warnings(), _loading("the adapter", checkpoint.path):
+        if checkpoint.resize_embeddings_to is not None:
+            # Whatever rows this adds are the adapter's own a line below; their first values do not matter.
+            cast("_Resizable", model).resize_token_embeddings(checkpoint.resize_embeddings_to, mean_resizing=False)
+        # peft only warns when an adapter's tensors find no place, and the base would be scored in the adapter's name.
+        warnings.filterwarnings("error", message="Found missing adapter keys")
+        ends = _token_layers(model)
+        try:
+            adapted = cast("_AdapterLoader", PeftModel).from_pretrained(model, str(checkpoint.path))
+        except UserWarning as error:
+            raise CheckpointError(
+                f"the adapter {checkpoint.path} does not fit its base {checkpoint.base}: {str(error)[:300]}. "
+                "Save it again with this version of transformers and peft, or merge it where it was trained"
+            ) from error
+        if _token_layers(model) != ends:
+            _untie(model)
+        return adapted.merge_and_unload()
+
+
+def _token_layers(model: torch.nn.Module) -> tuple[object, object]:
+    """Return the layers that tokens go in and come out by."""
+    layers = cast("_TokenLayers", model)
+    return layers.get_input_embeddings(), layers.get_output_embeddings()
+
+
+def _untie(model: torch.nn.Module) -> None:
+    """Give every layer a weight of its own where embeddings and head share one.
+
+    An adapter is trained beside the base's weights: what it adds to the embeddings is none of the head's. Merged into
+    a shared weight it would change both.
+    """
+    seen: set[int] = set()
+    for module in model.modules():
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
+        if weight is not None and id(weight) in seen:
+            module.register_parameter("weight", torch.nn.Parameter(weight.detach().clone(), requires_grad=False))
+        elif weight is not None:
+            seen.add(id(weight))
+    configuration = cast("_Model", model).config
+    for part in (configuration, configuration.get_text_config()):
+        part.tie_word_embeddings = False
+
+
+@contextmanager
+def _loading(what: str, folder: Path, *, read_from: Path | None = None) -> Generator[None]:
+    """Turn what transformers or peft raise on a checkpoint into words for whoever gave it.
+
+    Where it is `read_from` another folder than the checkpoint's, nobody knows that one.
+
+    Raises:
+        CheckpointError: something was raised.
+        ConfigError: memory ran out.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ConfigError(
+                f"{what} of {folder} does not fit into memory: give a smaller --dtype, another --device, or serve it "
+                f"over several GPUs and ask it with --backend openai ({_first_line(error)})"
+            ) from error
+        said = _first_line(error).replace(str(read_from or folder), str(folder))
+        raise CheckpointError(
+            f"transformers {transformers_version} cannot load {what} of {folder}: {said}. Save it again "
+            "with this version, install what it asks for, or serve it with vLLM or SGLang and ask it with --backend "
+            "openai --base-url URL (--debug shows where it failed)"
+        ) from error
+
+
+@contextmanager
+def _cannot_answer(checkpoint: Checkpoint, found: str, mend: str) -> Generator[None]:
+    """Say that the question before all others failed, and why.
+
+    Raises:
+        CheckpointError: it did.
+        ConfigError: memory ran out.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BrokenLogitsError as error:
+        raise CheckpointError(
+            f"{checkpoint.path} holds no working model: on a first question, {error}. A training that diverged saves "
+            "such weights: take an earlier checkpoint; where half precision overflows, give --dtype float32 or bfloat16"
+        ) from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ConfigError(
+                f"{checkpoint.path}: out of memory on a first question with one small picture ({_first_line(error)}): "
+                "give another --device or a smaller --dtype"
+            ) from error
+        raise CheckpointError(
+            f"{checkpoint.path} cannot be asked about pictures: {found} of a question with one ({_first_line(error)}). "
+            f"{mend} (--debug shows where it failed)"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {said[:300]}" if said else type(error).__name__
+
+
+def _is_device_lost(error: BaseException) -> bool:
+    """Whether a GPU can no longer be used by this process: after such an error every call fails."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("CUDA error" in text or "device-side assert" in text)
+
+
+def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
+    """Return the tokens that end a text: the checkpoint's, and the tokenizer's."""
+    named = model.generation_config.eos_token_id
+    ends = {named} if isinstance(named, int) else set(named or ())
+    if tokenizer.eos_token_id is not None:
+        ends.add(tokenizer.eos_token_id)
+    return frozenset(ends)
+
+
+def placeholder_ids(config: _Config) -> frozenset[int]:
+    """Return the tokens that stand for or surround pictures, as far as the configuration names them."""
+    named = config.to_dict()
+    vocabulary = config.get_text_config().vocab_size
+    ids = (named.get(name) for name in _PLACEHOLDER_IDS)
+    return frozenset(token for token in ids if isinstance(token, int) and 0 <= token < vocabulary)
+
+
+def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
+    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart."""
+    added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
+    special = added | set(tokenizer.all_special_ids)
+    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS | MARK_TOKENS)
+
+
+def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:
+    """Return the texts that a processor replaces by images or videos."""
+    texts = (getattr(processor, name, None) for name in ("image_token", "video_token"))
+    return tuple(text for text in texts if isinstance(text, str) and len(text) > 1)
+
+
+def has_system_role(processor: _Processor) -> bool:
+    """Whether the chat template writes a system turn; some refuse it, some drop it in silence."""
+    turns = [("system", _PROBE), ("user", "?")]
+    conversation: list[dict[str, object]] = [
+        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns
+    ]
+    try:
+        text = processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    except Exception:  # noqa: BLE001 - a template raises what its author chose
+        return False
+    return _PROBE in text
+
+
+def _guess_batch_size(device: torch.device) -> int:
+    """Return where `auto` starts: a sample of a 3-billion-parameter model takes about a GiB beside its weights."""
+    if device.type != "cuda":
+        return FIRST_AUTO_BATCH
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(int(free_bytes // _GIB), _MOST_AUTO_BATCH))

@@ -1,0 +1,80 @@
+"""Check that a stored `scores.json` holds what a summary can say, and name the field that does not.
+
+What is missing is for its readers to miss; what is there must have its kind, be finite and lie in its range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import cast
+
+from harness.runs.record_codec import MAX_COUNT, MAX_SHARE, describe
+from harness.values import Json
+
+POINT_MAXIMA: Mapping[str, int] = {"perception": 2000, "cognition": 800, "total": 2800, "score": 1000}
+"""Metrics that count a benchmark's own points instead of a share, and the most that each can be."""
+
+_MME_SUBTASK_POINTS = 200
+_COUNTS = ("n", "rows", "clusters", "parse_fault_rows", "truncated_rows")
+
+
+def check_scores(scores: Mapping[str, Json]) -> None:
+    """Check the object of a `scores.json`, of any version.
+
+    Raises:
+        ValueError: a field is of another kind or out of its range; the message names it, such as
+            `tasks.mme.metrics.total.value`.
+    """
+    for task, value in _object(scores.get("tasks", {}), "tasks").items():
+        at = f"tasks.{task}"
+        fields = _object(value, at)
+        for name in _COUNTS:
+            _check_count(fields.get(name, 0), f"{at}.{name}")
+        for group in ("metrics", "categories", "l2_categories"):
+            by_points = task == "mme" and group != "metrics"
+            for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
+                most = _MME_SUBTASK_POINTS if by_points else POINT_MAXIMA.get(name, MAX_SHARE)
+                _check_metric(metric, f"{at}.{group}.{name}", most)
+        for group in ("unscored", "faults"):
+            for name, count in _object(fields.get(group, {}), f"{at}.{group}").items():
+                _check_count(count, f"{at}.{group}.{name}")
+        for name, reason in _object(fields.get("reasons", {}), f"{at}.reasons").items():
+            if not isinstance(reason, str):
+                raise _wrong(f"{at}.reasons.{name}", "a text", reason)
+        if not isinstance(headline := fields.get("headline", ""), str):
+            raise _wrong(f"{at}.headline", "the name of a metric", headline)
+
+
+def _check_metric(value: Json, at: str, most: float) -> None:
+    fields = _object(value, at)
+    _check_count(fields.get("n", 0), f"{at}.n")
+    found = {name: _number(fields.get(name), f"{at}.{name}") for name in ("value", "ci_low", "ci_high")}
+    number, low, high = found.values()
+    if number is not None and not 0 <= number <= most:
+        raise _wrong(f"{at}.value", f"from 0 to {most:g}", number)
+    if low is not None and high is not None and low > high:
+        raise _wrong(f"{at}.ci_low", f"below ci_high {high:g}", low)
+
+
+def _object(value: Json, at: str) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise _wrong(at, "an object", value)
+    return cast("dict[str, Json]", value)
+
+
+def _number(value: Json, at: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_COUNT or not isfinite(value):
+        raise _wrong(at, "a number or null", value)
+    return float(value)
+
+
+def _check_count(value: Json, at: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
+        raise _wrong(at, "a count", value)
+
+
+def _wrong(at: str, wanted: str, found: Json) -> ValueError:
+    return ValueError(f"{at} is {describe(found)}, not {wanted}")

@@ -1,0 +1,1 @@
+"""The one scorer: a text and a sample become a score. Outsiders call `score.score` and `stages.parse`."""

@@ -1,0 +1,1 @@
+"""Whether an answer is right under each protocol. Outsiders call `check.check_answer`."""

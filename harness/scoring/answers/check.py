@@ -1,0 +1,335 @@
+"""Decide what an answer text earns: one function for all answer rules and protocols.
+
+`strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
+`answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
+are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`).
+
+What a value means is the same everywhere: 1 or 0 when the answer could be read, 0 with the fault `no_match` when the
+model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not the model's doing. Under a
+peer's protocol a missing judge scores what the peer scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from harness.scoring.answers.choice import read_choice
+from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
+from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
+from harness.scoring.answers.options import gold_names, options_of
+from harness.scoring.answers.text import MAX_CHARACTERS, fold, json_answer, text_key, undress
+from harness.scoring.answers.vlmevalkit import (
+    HANDWRITTEN_MATHS,
+    PAPER_RULES,
+    VLMEVALKIT_RULES,
+    Rule,
+    python_float,
+    shown,
+)
+from harness.scoring.answers.yes_no import read_yes_no
+from harness.values import AnswerCheck, AnswerRule, Protocol, Sample
+
+MAX_LIST_ELEMENTS: Final = 100
+"""A longer list is none that a benchmark asks for."""
+MAX_DECIMALS: Final = 50
+"""Numbers are compared at this many decimals at most."""
+
+_NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
+
+_BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
+_END_MARKS: Final = " \n\t\"'”’!?！？.)]*_`"
+_BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
+_LIST_BEFORE: Final = re.compile(r"(?:\A|[:=\n]|[.!](?=[ \n])|\b(?:is|are|was|were|be|equals|list)|[是为])[ \n]*\Z")
+_LIST_AFTER: Final = re.compile(r"[ \n]*(?:\Z|[.,;!)])(?![.\d])|[ \n]*\n")
+_LIST_DENIED: Final = re.compile(
+    rf"{TAKEN_BACK.pattern}|\b(?:either|or|between|within|in|inside|outside|from|range|interval|maybe|perhaps|if)\b"
+    r"|[-+*/×÷^<>≤≥≠∈∉\[\]?\d]|或|可能|之间"
+)
+"""What makes another thing of a list: a negation, an interval, an operation, a second number or list, a hedge."""
+_LIST_LEAD: Final = re.compile(r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?", re.IGNORECASE)
+_LIST_AND: Final = re.compile(r",? and |, ?")
+_DECIMALS: Final = re.compile(r"\.(\d+)")
+
+
+def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: str | None = None) -> AnswerCheck:
+    """Score the text of an answer.
+
+    Args:
+        sample: The question; `answer_rule`, `answers` and `choices` decide, for MathVista also `question_type`,
+            `answer_type` and `precision` in `extra`.
+        answer: The text of the answer stage, or the whole text where there are no stages. A blank one scores 0.
+        protocol: Whose rules.
+        judge_reply: What a judge model replied, where one was asked; read by the same rule where the answer itself
+            says nothing. Rules that know no judge ignore it.
+
+    Returns:
+        The value, what was taken for the answer (also without gold), and the faults. Pure; 1 MB costs milliseconds.
+    """
+    if protocol == "strict" and sample.answer_rule != "ocr" and answer not in (sample.answers or ()):
+        answer = json_answer(answer)
+        judge_reply = None if judge_reply is None else json_answer(judge_reply)
+    check = _RULES[protocol][sample.answer_rule](sample, answer, judge_reply)
+    if sample.answers or (sample.answers is not None and protocol == "paper" and sample.answer_rule == "accepted"):
+        return check  # no accepted answer at all is simply never right in SATORI's reward
+    return AnswerCheck(None, check.extracted, ("no_gold",))
+
+
+def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Compare the option that the answer (else the judge's reply) states with the gold option."""
+    return _compare_options(sample, answer, judge_reply, texts_first=False)
+
+
+def _compare_options(sample: Sample, answer: str, judge_reply: str | None, *, texts_first: bool) -> AnswerCheck:
+    pairs = tuple(sample.choices.items())
+    options = options_of(pairs)
+    name = read_choice(answer, options)
+    if name is None and judge_reply is not None:
+        name = read_choice(judge_reply, options)
+    golds = _gold_names(sample.answers or (), pairs, texts_first=texts_first)
+    if not golds:
+        return AnswerCheck(None, name, ("no_gold",))  # a gold that is no option: nobody can be right
+    if name is None:
+        return _NO_MATCH
+    return AnswerCheck(float(name in golds), name)
+
+
+@lru_cache(maxsize=2048)
+def _gold_names(golds: tuple[str, ...], pairs: tuple[tuple[str, str], ...], *, texts_first: bool) -> frozenset[str]:
+    """Return the gold options' names; remembered, as training scores the same sample many times."""
+    return gold_names(golds, options_of(pairs), texts_first=texts_first)
+
+
+def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Compare yes or no, as the answer states it, with the gold; no judge is needed."""
+    del judge_reply
+    label = read_yes_no(answer)
+    golds = {gold for gold in map(read_yes_no, sample.answers or ()) if gold}
+    if not golds:
+        return AnswerCheck(None, label, ("no_gold",))
+    if label is None:
+        return _NO_MATCH
+    return AnswerCheck(float(label in golds), label)
+
+
+def _check_ocr(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score by OCRBench's own rule: any gold text is part of the answer. An empty gold is no gold."""
+    del judge_reply
+    if sample.category == HANDWRITTEN_MATHS or sample.extra.get("dataset") == "HME100k":
+        golds, written = [_no_blanks(gold) for gold in sample.answers or ()], _no_blanks(answer)
+    else:
+        golds, written = [_one_line(gold) for gold in sample.answers or ()], _one_line(answer)
+    golds = [gold for gold in golds if gold]
+    if not golds:
+        return AnswerCheck(None, shown(answer), ("no_gold",))
+    if not written:
+        return _NO_MATCH
+    return AnswerCheck(float(any(gold in written for gold in golds)), shown(answer))
+
+
+def _one_line(text: str) -> str:
+    """Return the text in lower case, stripped, with newlines as blanks."""
+    return text.lower().strip().replace("\n", " ")
+
+
+def _no_blanks(text: str) -> str:
+    """Return the text without any white space, its case kept."""
+    for blank in _BLANKS:
+        text = text.replace(blank, "")
+    return text
+
+
+def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score by equality with any accepted answer, case, blanks and outer punctuation aside; "red?" does not say red."""
+    del judge_reply
+    golds = _keys(sample.answers or ())
+    if not golds:
+        return AnswerCheck(None, shown(answer), ("no_gold",))
+    key = text_key(answer)
+    if not key:
+        return _NO_MATCH
+    if key in golds and _asks(answer) and not any(map(_asks, sample.answers or ())):
+        return _NO_MATCH
+    return AnswerCheck(float(key in golds), shown(answer))
+
+
+def _asks(text: str) -> bool:
+    """Return whether a question mark is among the marks at the end of a text."""
+    end = text[len(text.rstrip(_END_MARKS)) :]
+    return "?" in end or "？" in end
+
+
+@lru_cache(maxsize=2048)
+def _keys(texts: tuple[str, ...]) -> frozenset[str]:
+    """Return the comparable forms of texts, without blank ones."""
+    return frozenset(map(text_key, texts)) - {""}
+
+
+def _check_number(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Compare numbers by value, or at `extra["precision"]` decimals where the row has them."""
+    return _compare_numbers(sample, answer, judge_reply, _decimals(sample))
+
+
+def _compare_numbers(sample: Sample, answer: str, judge_reply: str | None, decimals: int | None) -> AnswerCheck:
+    golds = _numbers(sample.answers or ())
+    number = read_number(answer)
+    if number is None and judge_reply is not None:
+        number = read_number(judge_reply)
+    extracted = None if number is None else str(number)
+    if not golds:
+        return AnswerCheck(None, extracted, ("no_gold",))
+    if number is None:
+        return _NO_MATCH
+    return AnswerCheck(float(any(equal_numbers(number, gold, decimals) for gold in golds)), extracted)
+
+
+@lru_cache(maxsize=2048)
+def _numbers(golds: tuple[str, ...]) -> tuple[Number, ...]:
+    """Return the gold numbers, without golds that are none."""
+    return tuple(number for number in map(read_number, golds) if number is not None)
+
+
+def _decimals(sample: Sample) -> int | None:
+    """Return the row's precision; None where it has none (the hub stores 1.0, a table "1.0", some rows NaN)."""
+    stored = sample.extra.get("precision")
+    if isinstance(stored, str):
+        stored = python_float(stored)
+    if isinstance(stored, bool) or not isinstance(stored, int | float) or not stored >= 0:  # NaN too
+        return None
+    return int(min(stored, MAX_DECIMALS))
+
+
+def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score by MathVista's question and answer type; integers by value, floats at the row's precision.
+
+    Without a precision a float is compared at the decimals that the gold is written with.
+    """
+    kind = _mathvista_kind(sample)
+    if kind == "option":
+        return _compare_options(sample, answer, judge_reply, texts_first=True)
+    if kind == "integer":
+        return _compare_numbers(sample, answer, judge_reply, None)
+    if kind == "float":
+        decimals = _decimals(sample)
+        written = [len(found[1]) for found in map(_DECIMALS.search, sample.answers or ()) if found]
+        return _compare_numbers(sample, answer, judge_reply, max(written, default=0) if decimals is None else decimals)
+    if kind == "list":
+        return _check_list(sample, answer, judge_reply)
+    return _check_free_text(sample, answer, judge_reply)
+
+
+def _mathvista_kind(sample: Sample) -> str:
+    """Return `option`, `integer`, `float`, `list` or `text`, by the row's columns, else by its options and gold."""
+    question_type, answer_type = sample.extra.get("question_type"), sample.extra.get("answer_type")
+    if sample.choices and question_type in ("multi_choice", None, ""):
+        return "option"
+    if answer_type in ("integer", "float", "list"):
+        return str(answer_type)
+    if answer_type == "text" or question_type == "multi_choice" or not sample.answers:
+        return "text"
+    gold = sample.answers[0].strip()
+    if gold.startswith("["):
+        return "list"
+    if read_number(gold) is None:
+        return "text"
+    return "float" if "." in gold else "integer"
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """One element of a list answer."""
+
+    key: str
+    """Its comparable text."""
+    number: Number | None
+    """Its number, where it is one."""
+
+
+def _check_list(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Compare flat lists element by element, in order: numbers as numbers, all else as text."""
+    golds = [elements for elements in map(_read_list, sample.answers or ()) if elements is not None]
+    elements = _read_list(answer)
+    if elements is None and judge_reply is not None:
+        elements = _read_list(judge_reply)
+    extracted = None if elements is None else shown(f"[{', '.join(element.key for element in elements)}]")
+    if not golds:
+        return AnswerCheck(None, extracted, ("no_gold",))
+    if elements is None:
+        return _NO_MATCH
+    decimals = _decimals(sample)
+    return AnswerCheck(float(any(_equal_lists(elements, gold, decimals) for gold in golds)), extracted)
+
+
+def _read_list(text: str) -> tuple[_Element, ...] | None:
+    """Return the elements of the only bracketed list in a text, or of a text that is a list; None without any.
+
+    What stands around a bracketed list must leave it as it is: before it a lead ("The two years are", "x ="), after it
+    the end of the sentence. A list that is denied, negated, an interval ("between [1, 2]") or one of several is none.
+    """
+    text = text.strip()
+    if not text or len(text) > MAX_CHARACTERS:
+        return None
+    text = undress(fold(text)).strip()
+    groups = _BRACKETED.findall(text)
+    if groups:
+        before, _, rest = text.lower().partition("[")
+        after = rest.partition("]")[2]
+        stated = len(groups) == 1 and _LIST_BEFORE.search(before) and _LIST_AFTER.match(after)
+        body = None if not stated or _LIST_DENIED.search(f"{before} {after}") else str(groups[0])
+    else:
+        if "[" in text or "]" in text:
+            return None  # a list that is not closed may be cut off
+        if _asks(text):
+            return None  # "1, 2?" asks back
+        body = _LIST_LEAD.sub("", text, count=1).strip().rstrip(".")
+        body = body[1:-1] if body[:1] == "(" and body[-1:] == ")" else body
+        body = body if _LIST_AND.search(body) else None
+    if body is None or body.count(",") >= MAX_LIST_ELEMENTS:
+        return None
+    parts = (_LIST_AND if not groups else re.compile(",")).split(body) if body.strip() else []
+    return tuple(_Element(text_key(part), read_number(part)) for part in parts)
+
+
+def _equal_lists(first: tuple[_Element, ...], second: tuple[_Element, ...], decimals: int | None) -> bool:
+    """Return whether two lists have equal elements in the same order."""
+    return len(first) == len(second) and all(
+        _equal_elements(one, other, decimals) for one, other in zip(first, second, strict=True)
+    )
+
+
+def _equal_elements(first: _Element, second: _Element, decimals: int | None) -> bool:
+    """Return whether two elements are the same number, or the same text."""
+    if first.number is not None and second.number is not None:
+        return equal_numbers(first.number, second.number, decimals)
+    return first.key == second.key
+
+
+def _check_free_text(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score free text by equality; only a judge could tell a paraphrase from a wrong answer."""
+    check = _check_accepted(sample, answer, None)
+    if check.value != 0.0 or check.faults:
+        return check
+    if judge_reply is None:
+        return AnswerCheck(None, check.extracted, ("needs_judge",))
+    replied = _check_accepted(sample, judge_reply, None)
+    return replied if replied.value else AnswerCheck(0.0, replied.extracted, ("no_match",))
+
+
+_STRICT: Final[Mapping[AnswerRule, Rule]] = {
+    "choice": _check_choice,
+    "yes_no": _check_yes_no,
+    "ocr": _check_ocr,
+    "mathvista": _check_mathvista,
+    "accepted": _check_accepted,
+    "number": _check_number,
+}
+_RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
+    # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
+    "strict": _STRICT,
+    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES},
+    "paper": {**_STRICT, **PAPER_RULES},
+    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES},
+}

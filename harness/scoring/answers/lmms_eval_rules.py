@@ -1,0 +1,302 @@
+"""Answer rules of lmms-eval 0.7.3 (`lmms-eval`), without a judge unless a reply is given.
+
+The rules are facts about another program, right or wrong, and are kept so that scores can be compared with published
+ones; `harness/scoring/answers/check.py` has ours. Sources, below `lmms_eval/tasks/`: `_task_utils/mcq_extract.py` (MMStar),
+`mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`.
+
+MMBench follows the variant that needs no judge, `static`: first its own option rule, then MMStar's extractor. With a
+judge's reply it follows the other variant (own rule on the answer, then on the reply), except that a reply which fits
+no option stays wrong (there: a random letter). Options are those of the row; lmms-eval reads A to D and meets the text
+"nan" where its data has no option.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from harness.scoring.answers.vlmevalkit import HANDWRITTEN_MATHS, Rule, contains_gold, python_float, python_int, shown
+from harness.values import AnswerCheck, AnswerRule, Fault, Sample
+
+_DEFAULT_LETTERS: Final = ("A", "B", "C", "D")
+_OUTER_MARKS: Final = (",", ".", "!", "?", ";", ":", "'", '"')
+_PHRASES: Final = (
+    *(f"{start}{noun} is" for noun in ("answer", "choice") for start in ("the ", "", "the correct ", "correct ")),
+    *(f"{start}{noun} is" for noun in ("answer", "option") for start in ("the best ", "best ")),
+    *(f"{start}option is" for start in ("the correct ", "correct ")),
+    *("i choose", "i select", "i pick", "my answer is", "my choice is"),
+    *("옵션", "정답은", "답은", "답:", "答案是", "答案为", "选", "答えは"),
+)
+_START, _END, _PHRASE, _FALLBACK = 10, 9, 7, 0
+_DRESSES: Final = ((6, "(", ")"), (5, "", "."), (4, "", ":"), (3, "", ")"), (2, "", " "))
+"""How a letter may stand in the text and how much that is believed."""
+
+_MMBENCH_LETTERS: Final = "ABCDE"
+_MMBENCH_DRESSES: Final = (
+    ("", "."),
+    ("", ","),
+    ("", ":"),
+    ("", ")"),
+    ("", ")."),
+    ("(", ")"),
+    ("(", ")."),
+    (":", ""),
+    (":", ","),
+    (":", "."),
+    (":", ")"),
+    (":", ")."),
+)
+_ARTICLE_WORDS: Final = 3
+"""In an answer of more words than this, a lone "A" is taken for an article."""
+
+_YES_NO_PREFIX: Final = 4
+"""MME looks at this many first characters."""
+
+_BRACKETED_LETTER: Final = re.compile(r"\(([a-zA-Z])\)")
+_FULL_WIDTH: Final = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " "}
+
+_MOST_DECIMALS: Final = 400
+"""Rounding a float to more decimals than this changes nothing."""
+
+MAX_DISTANCE_CHARACTERS: Final = 4_000
+"""So much of a judge's reply is compared with the options; it is far shorter (256 tokens there)."""
+
+
+def extract_letter(answer: str, letters: Sequence[str]) -> str | None:
+    """Return the letter that MMStar's extractor finds, or None: best-believed dress first, then the last one."""
+    text = answer.strip()
+    if not text:
+        return None
+    for mark in _OUTER_MARKS:
+        text = text.strip(mark)
+    core = text.strip()
+    text = f" {text} "
+    letters = [letter for letter in letters if letter in text]
+    found = [*_dressed(text, letters), *_after_phrases(text, letters), *_at_the_ends(core, text, letters)]
+    if not found:
+        found = [(_FALLBACK, text.rfind(letter), letter) for letter in letters if letter in text]
+    # Ties go to the earlier find, as a stable sort has it.
+    return max(found, key=lambda find: find[:2])[2] if found else None
+
+
+def _dressed(text: str, letters: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Return (belief, position, letter) of each letter in each dress."""
+    return [
+        (belief, text.rfind(f"{before}{letter}{after}"), letter)
+        for belief, before, after in _DRESSES
+        for letter in letters
+        if f"{before}{letter}{after}" in text
+    ]
+
+
+def _after_phrases(text: str, letters: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Return the first occurrence of each letter after the first occurrence of each phrase, also inside a word."""
+    lowered = text.lower()
+    found: list[tuple[int, int, str]] = []
+    for phrase in _PHRASES:
+        place = lowered.find(phrase)
+        if place >= 0:
+            spots = ((text.find(letter, place + len(phrase)), letter) for letter in letters)
+            found += [(_PHRASE, spot, letter) for spot, letter in spots if spot >= 0]
+    return found
+
+
+def _at_the_ends(core: str, text: str, letters: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Return letters that open or close the text and are not part of a word."""
+    found: list[tuple[int, int, str]] = []
+    for letter in letters:
+        if core.startswith(letter) and not core[1:2].isalpha():
+            found.append((_START, 0, letter))
+        if core.endswith(letter) and not core[:-1][-1:].isalpha():
+            found.append((_END, len(text) - 1, letter))
+    return found
+
+
+def infer_mmbench(answer: str, choices: Mapping[str, str]) -> str | None:
+    """Return MMBench's own reading, or None: a letter A to E as a word, else the only option text in the answer."""
+    words = answer.split() if any(letter in answer for letter in _MMBENCH_LETTERS) else []
+    present = set(words)
+    plain = [letter for letter in _MMBENCH_LETTERS if letter in present]
+    if "Failed to obtain answer via API" not in answer:
+        if len(plain) == 1 and not (plain[0] == "A" and len(words) > _ARTICLE_WORDS):
+            return plain[0]
+        for before, after in _MMBENCH_DRESSES:
+            found = [letter for letter in _MMBENCH_LETTERS if f"{before}{letter}{after}" in present]
+            if len(found) == 1:
+                return found[0]
+    lowered = answer.lower()
+    named = [letter for letter, text in _mmbench_options(choices).items() if text.lower() in lowered]
+    return named[0] if len(named) == 1 else None
+
+
+def _mmbench_options(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the options A to D; MMBench's reader knows no others."""
+    return {letter: text for letter, text in choices.items() if letter in _DEFAULT_LETTERS}
+
+
+def infer_yes_no(answer: str) -> str | None:
+    """Return `Yes` or `No` by MME's rule (a lone `y` or `n`, else the first four characters), or None."""
+    text = answer.lower().strip().replace(".", "")
+    if len(text) == 1:
+        return {"y": "Yes", "n": "No"}.get(text)
+    prefix = text[:_YES_NO_PREFIX]
+    if "yes" in prefix:
+        return "Yes"
+    return "No" if "no" in prefix else None
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Return the Levenshtein distance of the first `MAX_DISTANCE_CHARACTERS` of two texts.
+
+    Bit-parallel (Myers 1999, Hyyrö 2003): one column of the table is a pair of integers, so the cost is one step per
+    character of `second`.
+    """
+    first, second = first[:MAX_DISTANCE_CHARACTERS], second[:MAX_DISTANCE_CHARACTERS]
+    if not first or not second:
+        return len(first) + len(second)
+    places: dict[str, int] = {}
+    for place, character in enumerate(first):
+        places[character] = places.get(character, 0) | 1 << place
+    full, last = (1 << len(first)) - 1, 1 << (len(first) - 1)
+    rises, falls, distance = full, 0, len(first)
+    for character in second:
+        equal = places.get(character, 0)
+        diagonal = (((equal & rises) + rises) ^ rises) | equal | falls
+        up = falls | ~(diagonal | rises) & full
+        down = rises & diagonal
+        distance += bool(up & last) - bool(down & last)
+        up = (up << 1 | 1) & full
+        rises = ((down << 1) & full) | ~(diagonal | up) & full
+        falls = up & diagonal
+    return distance
+
+
+def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score a multiple-choice answer: MMBench's rule for its tasks, MMStar's extractor for all others."""
+    if sample.task.startswith("mmbench"):
+        letter = _read_mmbench(sample, answer.strip(), judge_reply)
+    else:
+        letter = extract_letter(answer, tuple(sample.choices) or _DEFAULT_LETTERS)
+    if letter is None:
+        return AnswerCheck(0.0, None, ("no_match",))
+    golds = {gold.strip().upper() for gold in sample.answers or ()}
+    return AnswerCheck(float(letter in golds), letter)
+
+
+def _read_mmbench(sample: Sample, answer: str, judge_reply: str | None) -> str | None:
+    """Read an MMBench answer; without a judge's reply what is left goes to MMStar's extractor."""
+    letter = infer_mmbench(answer, sample.choices)
+    if letter is not None:
+        return letter
+    if judge_reply is not None:
+        return infer_mmbench(judge_reply.strip(), sample.choices)
+    return extract_letter(answer, sorted(_mmbench_options(sample.choices)) or _DEFAULT_LETTERS)
+
+
+def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score a yes/no answer by MME's rule; no judge is ever asked."""
+    del judge_reply
+    label = infer_yes_no(answer)
+    if label is None:
+        return AnswerCheck(0.0, None, ("no_match",))
+    golds = {gold.lower().strip().replace(".", "") for gold in sample.answers or ()}
+    return AnswerCheck(float(label.lower() in golds), label)
+
+
+def _check_ocr(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score an OCRBench answer by containment, full-width letters folded except in handwritten mathematics."""
+    del judge_reply
+    golds = sample.answers or ()
+    maths = sample.extra.get("dataset") == "HME100k" or sample.category == HANDWRITTEN_MATHS
+    if maths:
+        right = contains_gold(answer, golds, handwritten_maths=True)
+    else:
+        right = contains_gold(_narrow(answer), tuple(map(_narrow, golds)), handwritten_maths=False)
+    return AnswerCheck(float(right), shown(answer), () if right or answer.strip() else ("no_match",))
+
+
+def _narrow(text: str) -> str:
+    """Return the text with full-width ASCII and the ideographic blank folded to ASCII."""
+    if not text.isascii():
+        for wide, narrow in _FULL_WIDTH.items():
+            text = text.replace(wide, narrow)
+    return text
+
+
+def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score a MathVista answer.
+
+    What cannot be read at once goes to the judge. Without one the extraction is empty, as it is there without a key:
+    wrong for numbers, and for options the one nearest to the empty text, that is the shortest. Such a score carries
+    the fault `needs_judge`, whatever its value.
+    """
+    extraction, faults = _extraction(sample, answer.strip(), judge_reply)
+    normalised = _normalised(sample, extraction)
+    gold = (sample.answers or ("",))[0]
+    right = str(normalised).strip() == gold.strip()
+    if normalised is None and not right and not faults:
+        faults = ("no_match",)
+    return AnswerCheck(float(right), normalised or None, faults)
+
+
+def _extraction(sample: Sample, answer: str, judge_reply: str | None) -> tuple[str, tuple[Fault, ...]]:
+    """Return the text that counts as the answer: the answer itself where it can be read at once, else the reply."""
+    if not answer:
+        return "", ("no_match",)
+    if _is_multi_choice(sample) and answer in sample.choices.values():
+        return answer, ()
+    kind = sample.extra.get("answer_type")
+    if kind == "integer" and (whole := python_int(answer)) is not None:
+        return str(whole), ()
+    if kind == "float" and (number := python_float(answer)) is not None:
+        return str(number), ()
+    return ("", ("needs_judge",)) if judge_reply is None else (judge_reply.strip(), ())
+
+
+def _normalised(sample: Sample, extraction: str) -> str | None:
+    """Return the extraction as MathVista compares it with the gold, or None where it is of the wrong kind."""
+    if _is_multi_choice(sample):
+        return _nearest_option(extraction.strip(), tuple(sample.choices.values()))
+    kind = sample.extra.get("answer_type")
+    if kind not in ("integer", "float"):
+        return extraction
+    number = python_float(extraction)
+    if number is None or (kind == "integer" and not math.isfinite(number)):
+        return None
+    return str(int(number)) if kind == "integer" else str(round(number, _precision(sample)))
+
+
+def _nearest_option(extraction: str, options: tuple[str, ...]) -> str | None:
+    """Return the text of the option that the extraction names by letter, else the one at the least edit distance."""
+    if not options:
+        return None
+    bracketed = _BRACKETED_LETTER.search(extraction[:MAX_DISTANCE_CHARACTERS])
+    letter = bracketed.group(1).upper() if bracketed else extraction
+    place = ord(letter) - ord("A") if len(letter) == 1 else -1
+    if 0 <= place < len(options):
+        return options[place]
+    return min(options, key=lambda option: edit_distance(option, letter))
+
+
+def _is_multi_choice(sample: Sample) -> bool:
+    return sample.extra.get("question_type") == "multi_choice"
+
+
+def _precision(sample: Sample) -> int:
+    """Return the number of decimals, 0 when the row has none (the hub stores 1.0; lmms-eval needs 1)."""
+    stored = sample.extra.get("precision")
+    number = python_float(stored) if isinstance(stored, str) else stored
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:  # noqa: PLR0124 - NaN; isnan() refuses big integers
+        return 0
+    return int(max(-_MOST_DECIMALS, min(_MOST_DECIMALS, number)))
+
+
+LMMS_EVAL_RULES: Final[Mapping[AnswerRule, Rule]] = {
+    "choice": _check_choice,
+    "yes_no": _check_yes_no,
+    "ocr": _check_ocr,
+    "mathvista": _check_mathvista,
+}
+"""Rules by kind of answer; `accepted` and `number` have none there."""

@@ -1,0 +1,370 @@
+"""Read the one number that an answer states, exactly, as fractions.
+
+Part of the `strict` answer rules (`harness/scoring/answers/check.py`). Understood: signs, thousands separators, decimals, plain and
+LaTeX fractions, mixed numbers, scientific notation, percent, currency, units, digits of any script, English and Chinese
+number words, a minus in words or before brackets, |-5|.
+
+A number is read only when all that stands beside it is accounted for: before it a word that says or measures ("is",
+"about", "a value of"), after it a unit of the table, a thing that is counted, or the end (`harness/scoring/answers/units.py`). "step
+1", "gcd(5)", "5n", "5 pairs" and "upwards of 5" name, compute or bound something else. Not understood, hence no number:
+ranges, several different numbers, the same one twice with two meanings ("5 ft 5 in", "(5, 5)", "3 + 3"), inequalities,
+negations and what is taken back ("3 is wrong"), questions, roots, powers and other expressions, hexadecimal, a dozen,
+a half, fifths.
+
+A percentage has two readings, the number as written (the unit is asked for) and its value: "5%" is 5 and 0.05. Either
+may equal the gold; both state the same fact. A scale is part of the number: "5 million", "5k" and "5万" are never 5.
+What may be a scale or a unit ("5M", "5 K") is not read; from 100 on a K set apart is kelvin.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Final
+
+from harness.scoring.answers.number_neighbours import SINGULAR_PART, may_follow, may_precede
+from harness.scoring.answers.number_words import LEFT_OVER, digits_for_words
+from harness.scoring.answers.retractions import RETRACTION
+from harness.scoring.answers.text import fold, lines, undress_latex, without_marks
+from harness.scoring.answers.units import KNOWN_UNITS
+
+MAX_CHARACTERS: Final = 4_096
+"""A longer answer is not read: it states more than one number, or none."""
+MAX_DIGITS: Final = 60
+"""A number with more digits is none that a benchmark asks for."""
+MAX_EXPONENT: Final = 300
+"""Same for powers of ten."""
+MAX_STATEMENTS: Final = 64
+"""A text that writes a number more often than this states nothing, even if it is the same one."""
+
+_SPACED_GROUPS: Final = re.compile(
+    "(?<![\\w.,/+*^-])(?<![\\d.,/] )-?\\d{1,3}(?:([ \u00a0\u2009\u202f])\\d{3}(?:\\1\\d{3})*)(?![\\w/]| ?\\d)"
+)
+"""1 234 567 with any blank between the thousands, the same one everywhere."""
+_GROUP_SPACE: Final = re.compile("[ \u00a0\u2009\u202f]")
+
+_CURRENCY: Final = r"(?:(?:US|HK|NT|NZ|[ACSR])?[$€£¥₹₽₩₫₺₴₱฿₪¢]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
+_SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}")
+_MONEY_SCALE: Final = re.compile(
+    rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([KkMmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
+)
+_SCALE_MONEY: Final = re.compile(r"(\d) ?([MmBb])[Nn]? ?(?=[€£¥₹])")
+_MONEY_SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
+_UNCLEAR_SCALE: Final = re.compile(
+    r"\d ?(?:MM?|B|(?i:mil|mio|mln|mn|tn|lacs?))(?![A-Za-zΩ])|\d k(?![A-Za-zΩ])|\dT(?![A-Za-z])"
+    r"|\d ?[十만억천백십]|\d ?[百千万亿萬億]{1,4}[零〇一二三四五六七八九十两多余]"
+)
+"""What may scale the number before it: million or molar, "3万5千" in characters. A capital K set apart is kelvin."""
+_UNIT_POWER: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,4})\^ ?\{?-?\d{1,2}\}?")
+_DEGREES: Final = str.maketrans("º˚", "°°")
+_UNIT_PRODUCT: Final = re.compile(r"(\d ?[A-Za-z]{1,3})[·⋅](?=[A-Za-z]{1,3}(?![A-Za-z]))")
+"""5 N·m: the point between two units is no product of the number."""
+_SUBSCRIPT_BASE: Final = re.compile("[0-9a-fA-F)][₀-₉]")
+"""10₈ is eight; Unicode's compatibility form would make 108 of it."""
+
+_BRACED: Final = re.compile(r"\{ ?([-+]?[\d.,]*\d) ?\}")
+_ABSOLUTE: Final = re.compile(r"\| ?[-+]?([\d.,]*\d) ?\|")
+_SIGNED_BRACKET: Final = re.compile(r"(?<![\w)\]}])([-+]) ?\( ?([\d.,]*\d) ?\)")
+"""A sign outside of the brackets belongs to the number inside."""
+
+_PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?\Z")
+_REAL: Final = r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+_NUMBER: Final = re.compile(
+    rf"""(?<![a-z0-9_.^])(?P<sign>(?<![)\]%])[-+])?
+    (?: 10\ ?\^\ ?\{{?(?P<power>[-+]?\d+)\}}?
+      | (?P<whole>\d+)\ (?P<part>\d+)\ ?/\ ?(?P<parts>\d+)
+      | (?P<top>{_REAL})(?:\ ?/\ ?(?P<bottom>{_REAL}))?
+        (?:e(?P<exponent>[-+]?\d+)(?![\da-z])|\ ?[×x*]\ ?10\ ?\^\ ?\{{?(?P<tens>[-+]?\d+)\}}?)?
+    )
+    (?P<after>\ ?\^)?
+    (?P<scale>k(?![a-zω\d])|\ ?(?:%|‰|(?:percent|per\ cent)(?![a-z\d])
+      |(?:(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)(?![a-z\d])\ ?){{1,3}}(?<!\ )
+      |(?:千(?![克米瓦卡帕伏焦赫安牛])|百(?!帕|分)|[万亿萬億]){{1,3}}))?""",
+    re.VERBOSE,
+)
+_PERCENT: Final = frozenset({"%", "percent", "per cent"})
+_PER_MILLE: Final = "‰"
+_SCALES: Final = {
+    "k": 10**3,
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "lakh": 10**5,
+    "million": 10**6,
+    "crore": 10**7,
+    "bn": 10**9,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
+_CHARACTER_SCALES: Final = {"百": 10**2, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_SCALE_WORD: Final = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|lakh|crore)s?\b|[万亿萬億]")
+_NAMED_SET: Final = re.compile(
+    r"\b(the|these|those|all|both) (?:two|three|four|five|six) (?=[a-z]+s\b.{0,200}?(?:\bis\b|=|:) ?\S{0,3}\d)",
+    re.IGNORECASE,
+)
+"""How many things a sentence is about, before what it says of them: the sum of the two numbers is 7."""
+_VALUE: Final = r"[-+]?\.?\d"
+_SIGN_WORD: Final = re.compile(
+    r"(^|[\n=:(,≈~\"'\[] ?|\b(?:is|be|are|was|equals|to|of) |[是为])(?:minus|negative|マイナス|마이너스) ?(?=\.?\d)",
+    re.IGNORECASE,
+)
+"""A minus sign in words where no number can stand before it."""
+_CHINESE_SIGN: Final = re.compile(r"(?<!正)(?:负|負|零下) ?(?=\.?\d)")
+
+TAKEN_BACK: Final = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except"
+    r"|exclud(?:ed|es|ing)|eliminat(?:ed|es|ing)|rul(?:ed?|ing) out|reject(?:ed|s|ing)?|discard(?:ed|s|ing)?"
+    r"|omit(?:ted|s|ting)?|unable"
+    r"|too (?:high|low|many|few|much|big|small|large)"
+    r"|(?:any|every)(?:thing|one)? but|(?:all|none) but|(?:other|rather) than|instead of)\b|n't\b|(?<!no )\bdoubt"
+    r"|~~|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
+)
+"""Words, in lower case, that deny what they stand with."""
+_BOUNDED: Final = (
+    r"\b(?:less than|more than|fewer than|greater than|up to"
+    r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
+    rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
+    r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
+    r"(?! [a-z])"
+    r"|(?:\d|\dk|%|\b(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)|[百千万亿萬億]) ?\+"
+    r"|[<>≤≥≠±]|至少|至多|最少|最多(?!的)|起码|超过|少于|多于|大于|小于|高于|低于"
+    r"|\d ?[个岁年天元名人]?(?:左右)? ?以[上下内]"
+)
+_CALCULATED: Final = (
+    r"\b(?:sqrt|pi|half|halves|dozens?|quarters?|factorial|(?:multiplied|divided) by|raised to|to the power)\b|[√π∞÷]"
+    rf"|\b{SINGULAR_PART}s\b|\b(?:an?|one|1) {SINGULAR_PART}\b|\b(?:plus|minus)\b(?! signs?\b)|\bnegative\W{{0,2}}\d"
+    rf"|\b(?:twice|thrice|double|triple|times) {_VALUE}"
+    rf"|\b(?:root|square|cube|absolute value|reciprocal|inverse|opposite) of {_VALUE}"
+    rf"|\b(?:a(?:rc)?)?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|abs|(?:co)?sine|tangent|logarithm)h?[_\d]{{0,3}}"
+    rf"(?: of)? ?[({{]? ?{_VALUE}"
+    r"|\d ?(?:squared|cubed)\b|\dx(?!10 ?\^)\d"
+    r"|[-+]{2}|\b0x|\d_\d|\de[-+]?\d+[a-z]|\d\.\d+\.\d|\d!"
+    r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
+    r"|(?:#|\bno\. ?|\bnumber )\d{1,9} (?:of|in|on) (?:the|a|this)"
+    r" (?:list|series|row|line|queue|rankings?|charts?|menu|sequence)\b"
+    r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
+    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
+    r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
+    r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
+    r"|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
+    r"|加上|减去|マイナス|마이너스"
+)
+_UNSURE: Final = (
+    r"\b(?:maybe|perhaps|possibly|might|(?:could|may|can) be|(?:could|would|might) have been"
+    r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
+    r"|but|almost|nearly|barely|non|n/a|half"
+    r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
+)
+"""Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
+_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
+_OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
+"""What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
+
+_RESTATED: Final = re.compile(
+    # "5/2 = 2.5", "0.05 (5%)", "5 cm (5 cm)", "5, 5", and a conclusion: "..., so the answer is 3", "... Total: 3".
+    r"(?: ?[a-z°%]+){0,3} ?[=≈(] ?|, "
+    r"|[^=]{0,80} because [^=]{0,80}\b(?:is|are|has|have|shows?|counted|see) "
+    r"| ?\((?:there|it|that|i|the) [^=()]{0,80}\b(?:is|are|see) "
+    r"|[^=]*[.,;!\n)][^=]*\b(?:answer|total|result|so|therefore|thus|hence|namely|altogether|sum)\b[^=]*"
+)
+"""What between two equal numbers makes them one number said twice; whatever else stands there makes them two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One stated number."""
+
+    readings: frozenset[Fraction]
+    """The values that the statement can mean; one, or two with a percent sign."""
+    written: Fraction
+    """The number as written, the unit and the percent sign aside."""
+
+    def __str__(self) -> str:
+        """Return the number as written: digits where it ends, else a fraction."""
+        return _decimal_text(self.written)
+
+
+def read_number(text: str) -> Number | None:
+    """Return the one number that a text states, or None when it states none, several different ones, or none clearly.
+
+    Costs at most milliseconds: longer texts than `MAX_CHARACTERS` are not read.
+    """
+    text = text.strip()
+    if _PLAIN_NUMBER.match(text):
+        value = Fraction(text)
+        return Number(frozenset({value}), value)
+    if not text or len(text) > MAX_CHARACTERS:
+        return None
+    said = _undressed(text)
+    if said is None or _UNCLEAR_SCALE.search(said):
+        return None
+    said = _with_signs(_without_brackets(digits_for_words(_NAMED_SET.sub(r"\1 ", said))))
+    plain = said.lower()
+    if len(plain) != len(said) or plain.rstrip(" \"')").endswith("?") or _NO_STATEMENT.search(plain):
+        return None
+    return _only_number(said, plain)
+
+
+def _only_number(said: str, plain: str) -> Number | None:
+    """Return the number that all numbers in the text state; each must be accounted for on both of its sides.
+
+    Args:
+        said: The undressed text, in its case.
+        plain: The same in lower case.
+    """
+    stated: Number | None = None
+    last: tuple[int, int] | None = None
+    for span, number in _candidates(plain):
+        if number is None or not may_follow(plain, span[0]) or not may_precede(said, plain, span[1], number.written):
+            return None
+        if last is not None and not _restates(plain, last, span[0]):
+            return None
+        last = span
+        common = number.readings if stated is None else stated.readings & number.readings
+        if not common:
+            return None
+        stated = (
+            number if stated is None else Number(common, stated.written if stated.written in common else min(common))
+        )
+    return stated
+
+
+def _restates(plain: str, last: tuple[int, int], start: int) -> bool:
+    """Return whether a number says the one before it once more; a pair in brackets are two."""
+    if not _RESTATED.fullmatch(plain, last[1], start):
+        return False
+    return "," not in plain[last[1] : start] or plain[: last[0]].rstrip(" ")[-1:] not in {"(", "["}
+
+
+def equal_numbers(first: Number, second: Number, decimals: int | None) -> bool:
+    """Return whether a reading of the one equals a reading of the other.
+
+    Args:
+        first: A number.
+        second: Another one.
+        decimals: Compare after rounding both to so many decimals, ties away from zero, exactly; None compares values.
+    """
+    if decimals is None:
+        return not first.readings.isdisjoint(second.readings)
+    return not {_rounded(value, decimals) for value in first.readings}.isdisjoint(
+        _rounded(value, decimals) for value in second.readings
+    )
+
+
+def _rounded(value: Fraction, decimals: int) -> int:
+    """Return the value in units of the last decimal, rounded half away from zero."""
+    doubled = abs(value) * 10**decimals * 2 + 1
+    whole = doubled.numerator // (doubled.denominator * 2)
+    return -whole if value < 0 else whole
+
+
+def _undressed(text: str) -> str | None:
+    """Return the text with plain digits and marks, without LaTeX, Markdown and currency; None where folding would lie.
+
+    Its case stays, which may matter to a scale.
+    """
+    if "&" in text:
+        text = html.unescape(text)
+    if not text.isascii():
+        text = _UNIT_PRODUCT.sub(r"\1 ", text.translate(_DEGREES))
+        if _SUBSCRIPT_BASE.search(text):
+            return None
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")
+    text = _SPACED_GROUPS.sub(lambda found: _GROUP_SPACE.sub("", found.group()), text)
+    if "\\" in text or "{,}" in text:
+        text = undress_latex(text).replace("\\approx", " ").replace("\\sim", " ").replace("\\$", "$")
+    text = without_marks(text.replace("°K", " ").replace("°", " "))
+    for scaled in (_MONEY_SCALE, _SCALE_MONEY):
+        text = scaled.sub(lambda found: f"{found[1]} {_MONEY_SCALES[found[2].lower()]} ", text)
+    text = _SIGNED_CURRENCY.sub(lambda found: found.group(1) or " ", text)
+    return _UNIT_POWER.sub(_without_power, lines(text))
+
+
+def _without_power(found: re.Match[str]) -> str:
+    """Drop the power of a unit; that of a variable stays."""
+    return found[1] if found[1] in KNOWN_UNITS else found.group()
+
+
+def _without_brackets(text: str) -> str:
+    """Return the text without brackets around one number, which takes a sign before them; |-5| is 5."""
+    return _ABSOLUTE.sub(r"\1", _SIGNED_BRACKET.sub(r"\1\2", _BRACED.sub(r"\1", text)))
+
+
+def _with_signs(text: str) -> str:
+    """Write a minus that is said in words as a sign."""
+    text = _SIGN_WORD.sub(r"\1-", text)
+    return text if text.isascii() else _CHINESE_SIGN.sub("-", text)
+
+
+def _candidates(plain: str) -> list[tuple[tuple[int, int], Number | None]]:
+    """Return every number in the text with its place, in order; None for one that cannot be read.
+
+    So is a text with a part of a number in words ("two thirty", "in thousands: 3") or an operator outside of numbers.
+    """
+    stated: list[tuple[tuple[int, int], Number | None]] = []
+    between: list[str] = []
+    end = 0
+    for found in _NUMBER.finditer(plain):
+        between.append(plain[end : found.start()])
+        end = found.end()
+        stated.append((found.span(), _number_of(found)))
+        if len(stated) > MAX_STATEMENTS:
+            return [((0, 0), None)]
+    others = " ".join((*between, plain[end:]))
+    if stated and (_OPERATORS.search(others) or LEFT_OVER.search(others) or _SCALE_WORD.search(others)):
+        return [((0, 0), None)]
+    return stated
+
+
+def _number_of(found: re.Match[str]) -> Number | None:
+    """Return the value of a match, or None where it is too long, a power, or divided by zero."""
+    if len(found.group()) > MAX_DIGITS or found["after"]:
+        return None
+    exponent = int(found["power"] or found["exponent"] or found["tens"] or 0)
+    if abs(exponent) > MAX_EXPONENT:
+        return None
+    try:
+        value = _magnitude(found) * Fraction(10) ** exponent
+    except ZeroDivisionError:
+        return None
+    if found["sign"] == "-":
+        value = -value
+    scale = (found["scale"] or "").strip()
+    if scale in _PERCENT:
+        return Number(frozenset({value, value / 100}), value)
+    value = value / 1000 if scale == _PER_MILLE else value * math.prod(map(_scale, scale.split()))
+    return Number(frozenset({value}), value)
+
+
+def _scale(word: str) -> int:
+    """Return what a scale stands for; 1 for none."""
+    return _SCALES.get(word.removesuffix("s")) or math.prod(_CHARACTER_SCALES.get(character, 1) for character in word)
+
+
+def _magnitude(found: re.Match[str]) -> Fraction:
+    """Return the match's value without sign and power of ten."""
+    if found["power"]:
+        return Fraction(1)
+    if found["whole"]:
+        return int(found["whole"]) + Fraction(int(found["part"]), int(found["parts"]))
+    top = Fraction(found["top"].replace(",", ""))
+    return top / Fraction(found["bottom"].replace(",", "")) if found["bottom"] else top
+
+
+def _decimal_text(value: Fraction) -> str:
+    """Return the value in digits where its decimals end, else as `a/b`."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    with localcontext() as context:
+        context.prec = 2 * (MAX_DIGITS + MAX_EXPONENT)
+        return format((Decimal(value.numerator) / Decimal(value.denominator)).normalize(), "f")

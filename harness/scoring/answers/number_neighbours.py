@@ -1,0 +1,193 @@
+"""Judge what stands right before and right after a number: does it leave the number as it is?
+
+Part of the `strict` answer rules (`harness/scoring/answers/number.py`); the words are in `harness/scoring/answers/units.py`. Before a number
+stands a word that says or measures it, a mark, or nothing: a noun there is a label ("step 1"), a name before a bracket
+a function ("gcd(5)"), a sign before a bracket or quote a sign. After it stands a unit of the table, a thing that is
+counted, a mark, or nothing: a short token that is no unit may be a scale or a variable ("5 cr", "5n"), and some words
+make another quantity of the number ("5 pairs", "5 fewer", "5 past").
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Final
+
+from harness.scoring.answers.units import (
+    ABBREVIATED_LABELS,
+    CHANGED,
+    COLLECTIVES,
+    GLUED_UNITS,
+    KNOWN_UNITS,
+    LEADING_WORDS,
+    MEASURED,
+    PRONOUNS,
+    RATE_UNITS,
+    REACHED,
+    SHORT_WORDS,
+    STANDING,
+    UNREAL,
+)
+
+SINGULAR_PART: Final = (
+    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth"
+    r"|twentieth|hundredth|thousandth|(?:m|b|tr)illionth)"
+)
+_FIRST_CJK: Final = "\u2e80"
+_SEEN_CHARACTERS: Final = 48
+"""How much beside a number is looked at: a few words."""
+_VALUE_AHEAD: Final = re.compile(r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)")
+_LEFT_MARKS: Final = frozenset(":=≈~\"'\n,;!?#•∴")
+_LABEL_CHARACTERS: Final = frozenset("骤号第图圖表题題步例页頁章节節项項")
+_CLOSING_BRACKET: Final = {"(": ")", "[": "]"}
+_BEFORE_NO_BRACKET: Final = frozenset(")]-+*/^|")
+"""Right before a bracket or quote these make a sign, a factor or an argument of it."""
+_LEFT_WORD: Final = re.compile(r"(?:([a-z']+) )?([a-z']+)\Z")
+_RIGHT_END: Final = frozenset(".,;!)]}\"'\n")
+_RIGHT_WORD: Final = re.compile(r"[^\W\d_\u2e80-\U0010ffff]+")
+"""A word of a script that puts blanks between words."""
+_CHANGING: Final = re.compile(
+    r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點号號]|点[\d一二三四五六七八九半]"
+)
+"""5个半 is 5.5, 5折 half the price, 5双 ten, 5号 a label, 5点5 has a point or is a time."""
+_PART_WORD: Final = re.compile(rf"{SINGULAR_PART}s?\Z")
+_VOWEL: Final = re.compile(r"[aeiouy]", re.IGNORECASE)
+_MORE_THAN: Final = re.compile(r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b")
+_TIMES: Final = re.compile(
+    r" ?times(?:[.!]?\Z|[.,;] | (?:a|an|per|each|every|as|larger|bigger|greater|more|faster|in|on|the)\b)"
+)
+_AND_MORE: Final = re.compile(
+    r" ?and (?:[b-hj-z]|change|fewer|less|lower|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b"
+)
+_OR_SO: Final = re.compile(r" ?or (?:so|thereabouts)\b")
+_HYPHENATED: Final = re.compile(r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})")
+_VERSION: Final = re.compile(r"\.[a-z](?![\w.])")
+_LENGTHS: Final = frozenset(("m", "cm", "mm", "km", "dm", "ft", "in"))
+"""Units whose square and cube are written without a caret: 5 m2."""
+_SIDE: Final = re.compile(
+    r" ?(?:above|below|under|over)\b(?! (?:the|a|an|this|that|his|her|its|their|it|them)\b)| ?(?:before|after)\W*\Z"
+)
+"""Where things are ("5 above the line") is no matter; "5 below" and "5 under par" are other numbers."""
+_VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaI])([A-Za-z])(?![\w.'-])")
+"""A unit is followed by a lone letter: "5 m x" is a product."""
+_GOES_ON: Final = re.compile(
+    rf"[ap]\.m\b\.?|o'clock\b|an? (?:{'|'.join(sorted(RATE_UNITS))})\b|i (?:think|guess|believe|suppose)\b",
+    re.IGNORECASE,
+)
+"""Short words that are no abbreviation together with the next one."""
+_PER_UNIT: Final = re.compile(r" ?/ ?([A-Za-zμ]+)")
+_LEAST_KELVIN: Final = 100
+_LEAST_DECADE: Final = 10
+_YEAR: Final = re.compile(r"\d{4}(?![\d.,])")
+
+
+def may_follow(plain: str, start: int) -> bool:
+    """Return whether a number may stand after what is written before it."""
+    before = plain[max(0, start - _SEEN_CHARACTERS) : start]
+    apart = before[-1:] == " "
+    before = before.rstrip(" ")
+    last = before[-1:]
+    if not last:
+        return True
+    if last == "#" and before[-2:-1].strip():
+        return False  # glued to something else
+    if last == "#" and before[:-1].strip():
+        return may_follow(before[:-1], len(before) - 1)  # "item #5" is numbered, "the answer is #5" is not
+    if last in _LEFT_MARKS:
+        # "5,5" and "5:5" are one thing, and a sign outside of quotes is a sign.
+        return (apart or not before[-2:-1].isdigit()) and not (last in "\"'" and before[-2:-1] in _BEFORE_NO_BRACKET)
+    if last in "([":
+        called = before[-2:-1].isalnum() and before[-2] < _FIRST_CJK  # f(5)
+        closed = _CLOSING_BRACKET[last] in plain[start : start + _SEEN_CHARACTERS]
+        return closed and not called and before[-2:-1] not in _BEFORE_NO_BRACKET
+    if last == ".":
+        return _sentence_ends(before)
+    if not last.isalpha():
+        return False
+    if last >= _FIRST_CJK:
+        return last not in _LABEL_CHARACTERS
+    return _leads(before) or (before.endswith("year") and _YEAR.match(plain, start) is not None)
+
+
+def _sentence_ends(before: str) -> bool:
+    """Return whether the full stop at the end closes a sentence, or an abbreviation that may lead to a number."""
+    word = _LEFT_WORD.search(before[:-1])
+    if word is None:
+        return not before[-2:-1].isdigit()
+    if f"{word[2]}." in LEADING_WORDS:
+        return True
+    return word[2] not in ABBREVIATED_LABELS and len(word[2]) > 1 and _VOWEL.search(word[2]) is not None
+
+
+def _leads(before: str) -> bool:
+    """Return whether the word at the end says or measures the number that follows it, rather than being numbered."""
+    found = _LEFT_WORD.search(before)
+    if found is None:
+        return False
+    previous, word = found[1] or "", found[2]
+    if word == "of":
+        return previous in MEASURED
+    if word == "by":
+        return previous in CHANGED
+    if word == "to":
+        return previous in REACHED
+    if word == "at":
+        return previous in STANDING
+    if word == "year":
+        return previous == "the"
+    return word in LEADING_WORDS or (previous in PRONOUNS and word not in UNREAL | COLLECTIVES)
+
+
+def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
+    """Return whether what is written after a number leaves it as it is: a unit, a thing counted, a mark, the end."""
+    rest = said[end : end + _SEEN_CHARACTERS]
+    apart, bare = rest[:1] == " ", rest.lstrip(" ")
+    if not bare:
+        return True
+    mark = bare[0]
+    if mark.isalpha() and (mark < _FIRST_CJK or mark in "℃℉"):
+        return _word_may_follow(bare, plain[end : end + _SEEN_CHARACTERS], written, apart=apart)
+    if mark.isalpha():
+        return not _CHANGING.match(bare)
+    if mark in "(=≈":
+        return (mark == "(" and (apart or bare[1:2] >= _FIRST_CJK)) or _VALUE_AHEAD.match(bare) is not None
+    if mark == "-":
+        return not apart and _HYPHENATED.match(rest) is not None
+    if mark == "/":
+        per = _PER_UNIT.match(bare)
+        return per is not None and (per[1] in KNOWN_UNITS or per[1].lower() in RATE_UNITS)
+    if mark == "." and _VERSION.match(bare):
+        return False
+    if mark in _RIGHT_END:
+        return not bare[1:2].isalnum() or (mark not in ",;)'\"" and not bare[1:2].isdigit())
+    return mark == "°"
+
+
+def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -> bool:
+    """Judge the word after a number, set apart by a blank or glued to it."""
+    found = _RIGHT_WORD.match(bare)
+    word = found.group() if found else bare[0]
+    lower = word.lower()
+    if _GOES_ON.match(bare):
+        return True
+    if (following := _VARIABLE_NEXT.match(bare)) and following[1] not in KNOWN_UNITS:
+        return False
+    if not apart:
+        after = bare[len(word) : len(word) + 1]
+        power = after in {"2", "3"} and word in _LENGTHS
+        decade = word == "s" and written >= _LEAST_DECADE and written % 10 == 0  # the 90s, 2020s
+        return (word in GLUED_UNITS or word == "ish") and not decade and (power or not after.isalnum())
+    if word == "K":
+        return written >= _LEAST_KELVIN
+    short = len(word) < len("cat") or (word.isupper() and len(word) <= len("ABCD")) or not _VOWEL.search(word)
+    if short and lower != "or":
+        plural = word[-1] == "s" and word[:-1].isupper() and len(word) > len("Vs")
+        return word in KNOWN_UNITS or lower in SHORT_WORDS or plural
+    if lower in {"more", "fewer", "less"}:
+        return _MORE_THAN.match(plain) is not None
+    if lower == "times":
+        return _TIMES.match(plain) is not None
+    if lower == "or":
+        return _OR_SO.match(plain) is not None
+    changed = _PART_WORD.match(lower) or _AND_MORE.match(plain) or _SIDE.match(plain)
+    return lower not in COLLECTIVES and not changed

@@ -1,0 +1,169 @@
+"""The words by which texts name an option, rule one out, or take back what they said.
+
+Part of the `strict` answer rules (`harness/scoring/answers/choice.py`). English, Chinese, the commonest Japanese and Korean.
+All patterns are linear: bounded repetitions of alternatives that start differently.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from harness.scoring.answers.retractions import RETRACTING
+
+_ADVERB: Final = (
+    r"(?:most likely|probably|likely|presumably|definitely|certainly|clearly|obviously|surely|indeed)(?![a-z])"
+)
+_THINKS: Final = r"(?:i (?:think|believe) (?:that )?)?"
+_LOOKING: Final = (
+    r"(?:(?:based on|looking at|according to|judging (?:by|from)|from|in) (?:the |this |that )?"
+    r"(?:image|picture|photo|figure|diagram|chart|graph|table|map|information)[a-z ]{0,20},? )?"
+)
+_OPENER: Final = (
+    rf"{_LOOKING}(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?{_THINKS}"
+)
+_ADJECTIVES: Final = (
+    r"(?:(?:final|correct|right|best|most likely|most appropriate|most suitable|closest|chosen|selected) ){0,3}"
+)
+_NOUN: Final = r"(?:answer|ans\.?|option|choice|letter|response|selection)(?: (?:choice|option|letter))?"
+_LINK: Final = r"(?: ?(?:(?:is|would be|should be|must be|will be)(?![a-z])|:|=|->|→|-)){0,3}"
+_NOUN_AGAIN: Final = rf"(?: ?{_ADVERB})?(?: ?(?:the )?(?:option|choice|letter|answer)(?![a-z]):?)?"
+_SAYS: Final = rf"(?:the |my |our )?{_ADJECTIVES}{_NOUN}(?: to (?:the|this) question)?(?![a-z]){_LINK}{_NOUN_AGAIN}"
+_CHOOSES: Final = (
+    r"i(?:'d| would| will|'ll| think| believe){0,2} (?:choose|select|pick|say|go with|answer)(?: with)?(?![a-z]):?"
+    rf"{_NOUN_AGAIN}"
+)
+_IT_IS: Final = (
+    rf"(?:so|therefore|thus|hence|choose|select|pick|correct|right)(?:,|:|(?![a-z]))"
+    rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
+    rf"|(?:it )?(?:must|has to) be(?![a-z])"
+    rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
+    rf"|it(?:'s| is| must be| should be)(?![a-z])(?: {_ADVERB})?(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
+)
+_CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上),? ?"
+_CHINESE_SAYS: Final = (
+    r"(?:我(?:认为|觉得)?)?(?:本题|此题|这道题|该题)?的?(?:应该|应当|应)?"
+    r"(?:\[(?:(?:正确|最终|参考|标准)的?)?答案\]|正确的(?=[是为])"
+    r"|(?:(?:正确|最终|最佳|最合适|标准)的?)?(?:答案|选项|选择|选|答(?!え)))"
+    r"(?:应该|应当|应)?(?:是|为|选择|选)?(?:选项)? ?:?"
+)
+_CHINESE: Final = rf"(?:{_CHINESE_OPENER})?{_CHINESE_SAYS}"
+_JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
+LEAD: Final = re.compile(
+    rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
+)
+STATEMENT: Final = re.compile(
+    rf"(?:(?<=[,;])|(?<=[,;] ))(?=(?:{_CHINESE_OPENER}{_CHINESE_SAYS}|(?:正确|最终)?答案(?:应该)?(?:是|为|:)))"
+    r"(?P<concluded>)"
+    rf"|(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
+    re.IGNORECASE,
+)
+CLOSING: Final = ".,;:!?)]}>\"' \n"
+SAID_RIGHT: Final = re.compile(
+    r"(?:(?:is|would be|seems|must be|should be)(?: the)?"
+    r"(?: (?:correct|right|best|final|most likely|answer|option|choice|one)){1,3}"
+    r"|です|입니다|(?:才?是)?(?:正确|对)的?(?:答案|选项)?)[.! ]*\Z",
+    re.IGNORECASE,
+)
+BECAUSE: Final = re.compile(r"(?:because|since|due to|given that|因为|由于)(?![a-z])", re.IGNORECASE)
+TAKES_BACK: Final = re.compile(
+    # Negations, doubts, conditions, contrasts, and whatever else speaks about the choice rather than about the picture.
+    r"\b(?:not|no|nor|neither|never|none|nothing|wrong|incorrect|false|untrue|inaccurate|invalid|actually|wait|sorry|instead"
+    r"|rather|unless|maybe|perhaps|possibly|either|or|but|however|although|though|yet|except|otherwise|else|if|whether|while"
+    r"|whereas|would|could|might|may|should|cannot|unable|unlikely|impossible|improbable|implausible|doubt\w*"
+    r"|questionable|unclear|unsure|uncertain|unknown|hardly|barely|scarcely|eliminat\w+|exclud\w+|reject\w+|discard\w+"
+    r"|dismiss\w+|ruled?|ruling|less|least|better|mistak\w+|error|careless|trap|distractors?|guess\w*|hmm+|uh|oops|nope"
+    r"|contra\w+|lacks?|fails?|mismatch\w*|missing|in fact|in reality"
+    r"|(?:on|at) (?:closer|second|first|reflection)\b.{0,20}|more likely|crossed?|strike|skip|random\w*|apologi[sz]e"
+    r"|refused?|options?|choices?|answers?|alternatives?|others?|former|latter"
+    r"|(?:first|second|third|fourth|fifth|last|next|previous) one)\b"
+    r"|n't\b|\?|[✗✘❌✕☒]|不|没|错|或|但|可是|然而|除|非|如果|否则|也许|可能|似乎|未必|难以|无法|选项|答案",
+    re.IGNORECASE,
+)
+EXPLANATION: Final = re.compile(
+    # A reason, a heading, or a sentence about the picture: a subject and, somewhere, what may be its verb; an adverb.
+    r"\W*(?:(?:because|since|as|due to|given|here(?:'s| is)|explanation|reason|reasoning|rationale|justification)\b"
+    r"|(?:i|we|you|one) (?:can |could )?(?:see|count|observe|find|notice)\b"
+    r"|(?:the|this|that|it|there|they|he|she|its|a|an|his|her|their|both|all|these|those|in|on|from|based|looking|as"
+    r"|according|at|with|each|every|only)\b[^.!?\n]{0,200}?"
+    r"\b(?:is|are|was|were|has|have|had|can|do|does|did|[a-z]{2,}s|[a-z]{2,}ed)\b"
+    r"|(?:it|there|that|this)'s\b|[a-z]+\b[^.!?\n]{0,200}?\b(?:is|are|was|were|has|have|had|can|does|do)\b"
+    r"|(?:definitely|certainly|surely|sure|clearly|obviously|absolutely|probably|most likely|of course|unfortunately"
+    r"|100 ?% sure|i (?:think|believe|suppose))\W*\Z"
+    r"|因为|由于|理由|解析|图|这|它|从|根据|该)",
+    re.IGNORECASE,
+)
+"""Free text that explains. A word or two without a verb ("weak", "way off", "second") judge the letter instead."""
+SPEAKS_OF_LETTER: Final = re.compile(
+    r"(?:is|was|are|has|had|can|could|should|would|will|must|may|might|seems?|appears?|looks?|does|did|do|cannot)(?![a-z])",
+    re.IGNORECASE,
+)
+"""A predicate whose subject is the letter: only one that says it right names the option."""
+CONFIRMS: Final = re.compile(
+    r"(?:\A\W*|\b(?:this|that|it|which) )is the (?:only )?(?:correct |right |best )?(?:answer|option|choice)\b",
+    re.IGNORECASE,
+)
+RULED_OUT: Final = re.compile(
+    r"\b(?:not|no|nor|neither|never|none|wrong|incorrect|false|untrue|inaccurate|invalid|irrelevant|unrelated|cannot|without"
+    r"|unlikely|impossible|implausible|eliminat\w+|exclud\w+|reject\w+|discard\w+|dismiss\w+|ruled?|ruling|lacks?|fails?"
+    r"|misses|contradict\w*|rather than|unlike|instead of)\b|n't\b|不|没|错|排除|并非|无",
+    re.IGNORECASE,
+)
+"""What a sentence about another option says when it only goes through it."""
+SAYS_OTHER_RIGHT: Final = re.compile(
+    r"\b(?:(?:is|are|be|also|seems?|looks?) (?:the )?(?:also )?"
+    r"(?:correct|right|true|possible|valid|plausible|better|best|answer)"
+    r"|fits? (?:better|best|too)|answer(?: is|:| should be| must be| would be)(?! not)(?! neither)"
+    r"|choose|pick|go with)\b"
+    r"|(?:是|才)(?:正确|对)|答案(?:应该)?(?:是|为|:)(?!错)|选(?!项)",
+    re.IGNORECASE,
+)
+UNSURE: Final = re.compile(
+    r"\b(?:unsure|uncertain|unclear|not (?:sure|certain)|(?:don't|do not|doesn't|does not) know|no idea|guess\w*"
+    r"|kidding|joking|scratch|ignore|never mind|disagree|doubt\w*|mistaken|maybe|perhaps|possibly|might"
+    r"|(?:can(?:not|'t| not)|unable to) (?:see|tell|say|know|determine|be sure|decide|answer))\b"
+    r"|不确定|不知道|也许|可能",
+    re.IGNORECASE,
+)
+"""What leaves a statement beside it unsaid: "I am not sure", "just kidding", "I cannot see the image"."""
+UNDOES: Final = re.compile(
+    r"\b(?:wrong|incorrect|false|untrue|invalid|not (?:correct|right|true|so)|eliminat\w+|exclud\w+|reject\w+|ruled out"
+    r"|unlikely|impossible|nope)\b|^\W*(?:no|not|never)\W*$|[✗✘❌✕☒]|错|不对|不正确|排除",
+    re.IGNORECASE,
+)
+"""A verdict that, in a sentence without another subject, is one on the statement before it."""
+ASKS_WHY: Final = re.compile(r"\W*(?:why|how|what|which)\b", re.IGNORECASE)
+RETRACTS: Final = re.compile(
+    r"\b(?:wait|actually|sorry|oops|i mean|i meant"
+    r"|reconsider\w*|re-?check|re-?examin\w+|re-?think|let me (?:correct|revise|check)|hmm+|changed? my mind"
+    r"|no, )"
+    rf"|等等|重新|不对,|(?:\A\W*|[.!?;:\n。！？]\W{{0,3}}){RETRACTING}",
+    re.IGNORECASE,
+)
+NEGATED_RIGHT: Final = re.compile(
+    r"\b(?:is|are|was|be)(?:n't| not| never) (?:the )?(?:correct|right|true|possible|valid|best|answer)\w*",
+    re.IGNORECASE,
+)
+SAID_RIGHT_LAST: Final = re.compile(r"\(?[A-Z]\)? ?(?:is|must be) (?:the )?(?:correct|right)\b|[A-Z]是?(?:正确|对)")
+CONDITION: Final = re.compile(
+    r"\b(?:if|unless|otherwise|assuming|suppose|depend(?:s|ing)|either|maybe|perhaps)\b|如果|否则|假如", re.IGNORECASE
+)
+ON_THE_OTHERS: Final = re.compile(
+    r"\b(?:others?|other (?:options?|choices?|answers?)|remaining (?:options?|choices?)|distractors?"
+    r"|incorrect (?:options?|choices?|answers?))\b"
+    r"|\bwhy not\b|其他|其余",
+    re.IGNORECASE,
+)
+"""The heading under which a text goes through the other options."""
+NEW_SENTENCE: Final = re.compile(r" (?:[A-Z][a-z]|[*•] )")
+SENTENCE_END: Final = re.compile(r"(?<=[.!?;])(?= |[A-Z]?[^\x00-\x7f])|\n")
+CLAUSE_END: Final = re.compile(r"(?<=[.!?;:,])(?= |[A-Z]?[^\x00-\x7f])|\n")
+"""Scripts without blanks put none after a full stop, which was folded to a point."""
+FIRST_CJK: Final = "\u2e80"
+OTHER_LETTER: Final = re.compile(
+    # "A" and "I" before a word are an article and a pronoun, unless the word is a verb or a noun stands before them.
+    r"(?<![A-Za-z0-9_'])([A-Z])(?![A-Za-z0-9_'])(?! [a-z])|(?<![A-Za-z0-9_'])([B-HJ-Z])(?![A-Za-z0-9_'])|\(([a-z])\)"
+    r"|(?<![A-Za-z0-9_'])(A)(?= (?:is|was|has|would|could|can|may|might|must|should|seems|does|doesn't"
+    r"|isn't|and|or|fits)\b)"
+    r"|(?:[Oo]ption|[Cc]hoice|[Aa]nswer) ([A-Z])(?![A-Za-z0-9_'])"
+)

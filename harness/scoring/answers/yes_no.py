@@ -1,0 +1,164 @@
+"""Read whether an answer says yes or no.
+
+Part of the `strict` answer rules (`harness/scoring/answers/check.py`). A word yes or no in a text is an answer only where it is
+stated:
+
+- at the beginning of the text or of a sentence, alone or after a lead ("The answer is", "I would say", "so"), with what
+  follows set apart by a mark or about the thing asked ("Yes, it is", "no - a cat", "Yes it is");
+- `no` before what is not there: "There is no dog", "I see no dog", "No dog is visible", "no-one is there";
+- 是, 不是 and their like as the whole text.
+
+Not stated: both words, a word that is quoted, denied or named ("The dog says yes", "Yes would be wrong", "Dr. No",
+"No. 1"), idioms ("no doubt", "no wonder", "no-brainer"), hedges ("maybe yes"), refusals ("no image was provided",
+"there is no way to know") and an explanation that says the opposite ("Yes, it is not").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from harness.scoring.answers.retractions import RETRACTION
+from harness.scoring.answers.text import MAX_CHARACTERS, fold, lines, undress
+
+_WORD: Final = re.compile(r"(?<![^\W_])(?:yes|no)(?![^\W_])")
+_MOST_WORDS: Final = 32
+"""A text that says it more often than this is no answer."""
+_SEEN_CHARACTERS: Final = 160
+"""How much before and after the word is looked at."""
+
+_WHOLE_TEXTS: Final = {
+    **dict.fromkeys(("是", "是的", "对", "对的", "有", "有的", "はい", "ええ", "네", "예"), "Yes"),
+    **dict.fromkeys(("不是", "不是的", "不", "否", "不对", "没有", "没", "いいえ", "아니요", "아니오"), "No"),
+}
+_CHINESE_LEAD: Final = re.compile(r"\s*(?:最终|正确)?(?:答案|回答)[是为]? ?: ?")
+"""With a colon only: 答案是对的 may say that an answer is right."""
+_TAGGED: Final = re.compile(r"\A<answer>([^<]*)</answer>\Z", re.IGNORECASE)
+"""An answer in a tag that nobody asked for."""
+_TITLE: Final = re.compile(
+    r"\b(?:No|Yes) (?!(?:It|There|He|She|They|This|That|These|The|An|We|You|In|Because|Since|No|Yes)\b)[A-Z][a-z']"
+)
+"""No Time to Die: a name, not an answer."""
+_AROUND: Final = " \n.,;!:\"'()[]*_"
+
+_OPENER: Final = r"(?:(?:so|therefore|thus|hence|then|well|ok|okay|sure|overall|finally|in conclusion|in short),? )?"
+_SURE: Final = (
+    r"(?:(?:definitely|certainly|clearly|obviously|absolutely|probably|presumably|most likely|likely|simply|just),? )?"
+)
+_LEAD: Final = (
+    rf"{_OPENER}(?:(?:i(?:'d| would| will)? (?:say|answer|think|believe|go with)(?: that)?"
+    r"(?: the answer (?:is|would be))?"
+    r"|(?:(?:the|my|our|this) )?(?:(?:final|correct|right|best|short) ){0,2}(?:answer|ans|response|conclusion|verdict)"
+    r"(?: to (?:the|this|that|your) question)?(?:,? (?:is|would be|should be|must be|will be))?"
+    r"|(?:it|that)(?:'s| is| would be) (?:a |an )?)[:=,-]? ?)?"
+)
+_STATED_BEFORE: Final = re.compile(
+    # A new sentence, or a conclusion inside of one. After "Dr." none begins; "A. " is an option's letter.
+    rf"(?:(?:(?<!\bdr)(?<!\bmr)(?<!\bmrs)(?<!\bst)[.!]|[\n;>]) ?"
+    r"|\A(?:based on|looking at|according to|judging by|from|in)"
+    r" [^.!?,]{1,60}, |(?:,|\band) (?=so|therefore|thus|hence|then)|- |\A"
+    rf"|\A\(?[a-z]\) ?|(?:yes|no),? )"
+    rf"{_LEAD}{_SURE}[\"'(\[*_]*\Z"
+)
+_AT_THE_END: Final = re.compile(r"\W*\Z")
+_APART: Final = re.compile(r"[\"')\]*_]*(?: ?[,;:!\n(]| ?\.(?! ?(?:\d|of\b))| -|-(?!\w)|\Z)")
+"""What sets the word apart from its explanation; "no. 1" and "no-brainer" are other words."""
+_GOES_ON: Final = re.compile(
+    r"[\"')\]]* (?:it|there|he|she|they|this|that|these|those|i|we|you|because|since|as|yes|no|indeed"
+    r"|definitely|and|the|a|an)\b"
+)
+"""Words that begin the explanation without a mark; "yes would" and "yes is" speak about the word."""
+
+_EXISTENCE: Final = re.compile(
+    # What is said to be without something; "I have no way" and "I know no" say something about the speaker.
+    r"(?:\A|[.,;:!\n] ?|\b(?:so|and|but|that|because|since) )"
+    r"(?:(?:(?:in|on) (?:the|this) [a-z ]{1,30},? )?(?:there(?:'s| is| are| was| were)"
+    r"|(?:i|we|one) (?:can |could |do )?(?:see|find|observe|detect|spot|count)"
+    r"|(?:the|this|it|he|she|they)(?: [a-z]+){0,3} (?:has|have|had|shows?|contains?|holds?|wears?|includes?)) )?\Z"
+)
+_NO_THINGS: Final = """
+image images picture pictures photo photos photograph attachment file upload visual information info detail details
+data context input way ways idea clue comment doubt doubts question questions wonder problem problems worries matter
+need reason point kidding longer more less fewer sooner later answer answers response evidence proof indication
+guarantee certainty knowledge access brainer thank thanks means sense clear definite definitive telling knowing saying
+choice option opinion confidence basis surprise chance exception mistake contest big use good luck smoking parking
+entry exit trespassing joke dice deal harm hope denying mistaking shortage lack fun offense offence lie cap biggie
+sweat preference conclusion result results match signal caption content u-turn other others another limit end yes no
+"""
+"""What is said to be missing without being a thing of the picture: the picture itself, knowledge, idioms, signs."""
+_NO_NOUNS: Final = """
+it there he she they this that these those i we you is are was means would will can not of two three how ifs earlier
+"""
+"""Words after "no" that begin a sentence, and no noun."""
+_NOT_THERE: Final = re.compile(
+    rf"(?:-(?=one)| )(?!(?:{'|'.join(_NO_NOUNS.split())})\b)"
+    rf"(?!(?:[a-z]+ ){{0,2}}?(?:{'|'.join(_NO_THINGS.split())})\b)"
+    r"(?!.*(?:\b(?:allowed|permitted|other than|except|besides|apart from)\b|[^,] but (?:the|one)\b))"
+    r"(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
+)
+_UNCERTAIN: Final = re.compile(
+    r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm|kidding|joking|scratch that|oops"
+    r"|guess"
+    r"|disagree|unless|otherwise|depends?|partly|partially|apologi[sz]e|kind of|sort of|in part|in theory|allegedly"
+    r"|supposedly|in a way|not really|not (?:sure|certain|clear|quite|exactly|possible|provided|visible to me)"
+    r"|(?:doesn't|does not|don't|do not) know|unable|refuse|hardly|doubt|as an ai|as a language model|anything but"
+    r"|far from|neither|nor|never say|if)\b"
+    r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|be determined|answer|view|access"
+    r"|confirm|see (?:the|any|an?) (?:image|picture|photo))\b"
+    r"|\bor (?:yes|no|not|maybe|else|perhaps|is|so|was|does)\b|\?"
+    # Offers, requests and receipts: "Yes, I can help", "No, I need to see the image", "Yes, I see the image".
+    r"|\b(?:happy|glad|pleased) to\b|\bplease\b|\bneed to (?:see|view)\b"
+    r"|\b(?:(?:i|we) (?:can|could|will|would)(?: certainly| definitely| surely| try to)?|i'll|we'll|let me)"
+    r" (?:help|assist|answer|describe|analy[sz]e|take a look|do (?:that|this|it|so))\b"
+    r"|\bi (?:can |do |have )?(?:see|have|got|received|view)"
+    rf" (?:the|your|this) (?:image|picture|photo)\b(?: you [a-z]+)?\W*\Z|{RETRACTION}"
+)
+"""What leaves a yes or no unsaid, wherever it stands."""
+_WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
+"""What takes a yes back wherever it stands, and a no before it: "No, the statement is false" is a no."""
+_PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
+_VERB: Final = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
+_DENIES: Final = re.compile(
+    rf"\W*(?:(?:certainly|definitely|absolutely|of course|probably|really) )?(?:not|nope|never|none|nothing)\b"
+    rf"|\W*{_PRONOUN} {_VERB} (?:none|nothing)\b"
+    rf"|\W*(?:because |since |as )?{_PRONOUN} (?:{_VERB}(?:n't| not| no)\b|can't|cannot|won't)"
+)
+_AFFIRMS: Final = re.compile(
+    rf"\W*{_PRONOUN} {_VERB}(?: (?:indeed|there|one|some|present|visible|correct|true|right|so|too|definitely))*\W*\Z"
+)
+
+
+def read_yes_no(text: str) -> str | None:
+    """Return `Yes` or `No` as the text states it, or None; see the head of this file. Costs at most milliseconds."""
+    text = text.strip()
+    if len(text) > MAX_CHARACTERS:
+        return None
+    text = lines(undress(_TAGGED.sub(r"\1", fold(text))))
+    if _TITLE.search(text):
+        return None
+    text = text.casefold()
+    whole = _WHOLE_TEXTS.get(_CHINESE_LEAD.sub("", text, count=1).strip(_AROUND))
+    if whole is not None:
+        return whole
+    said = list(_WORD.finditer(text))
+    if not said or len(said) > _MOST_WORDS or len({word.group() for word in said}) != 1 or _UNCERTAIN.search(text):
+        return None
+    word = said[0].group()
+    if _WRONG.search(text if word == "yes" else text[: said[0].start()]):
+        return None
+    if not all(_is_stated(text, *found.span()) for found in said):
+        return None
+    return "Yes" if word == "yes" else "No"
+
+
+def _is_stated(text: str, start: int, end: int) -> bool:
+    """Return whether the word at this place is an answer, and what follows does not say the opposite."""
+    before = text[max(0, start - _SEEN_CHARACTERS) : start]
+    after = text[end : end + _SEEN_CHARACTERS]
+    denied = text[start:end] == "no"
+    if denied and _NOT_THERE.match(after) and _EXISTENCE.search(before):
+        return True
+    opening = _STATED_BEFORE.search(before) or (before.endswith(", ") and _AT_THE_END.match(after))
+    if not opening or not (_APART.match(after) or _GOES_ON.match(after)):
+        return False
+    return not (_AFFIRMS if denied else _DENIES).match(after)

@@ -1,0 +1,1 @@
+"""How near a caption is to its reference. Outsiders call `caption_score`."""

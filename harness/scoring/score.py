@@ -1,0 +1,236 @@
+"""Score one text against one sample: the one scorer of satori-bench.
+
+lmms-eval's `process_results` hook, the GRPO rewards, `rescore` and `score` all call `score()` and nothing else judges
+an answer. It is pure and thread-safe, loads no model library, and never raises on what a model wrote.
+
+Protocols (design.md, reference: each benchmark's own code):
+
+- `strict`: ours, correct by construction. The last complete stage of each kind is read, tags in any case; thoughts and
+  marks around an answer are not the answer.
+- `vlmevalkit`, `lmms-eval`: those programs' answer rules, on the last complete answer stage. Without stages VLMEvalKit
+  scores the whole text, thoughts too (it sets them apart only where its variable SPLIT_THINK asks for it); lmms-eval
+  takes the thoughts away that it knows.
+- `paper`: SATORI's released code. Its answer extraction, VLMEvalKit of March 2025, its reward functions; boxes are
+  always read in the frame that its reward assumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.images.frames import cut_at_image, smart_resize, to_image_px
+from harness.scoring.answers.check import check_answer
+from harness.scoring.captions.caption_score import caption_score
+from harness.scoring.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
+from harness.scoring.stages import Selection, parse
+from harness.scoring.surroundings import bare_answer
+from harness.values import (
+    PAPER_PIXEL_LIMITS,
+    AnswerCheck,
+    Box,
+    BoxMatch,
+    Components,
+    Fault,
+    Format,
+    Protocol,
+    Response,
+    Sample,
+    Score,
+    ScoreConfig,
+    Size,
+    order_faults,
+)
+
+SCORER_VERSION = 4
+"""Raised whenever the same text can earn another score than before; part of the protocol hash."""
+
+GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
+"""Formats with a caption and a box stage."""
+
+_SELECTIONS: Mapping[Protocol, Selection] = {"strict": "strict", "vlmevalkit": "last", "lmms-eval": "lmms_eval"}
+_UNKNOWN_FRAME: frozenset[Fault] = frozenset({"frame_unknown"})
+
+
+def score(
+    sample: Sample,
+    text: str,
+    config: ScoreConfig,
+    *,
+    input_size: Size | None = None,
+    judge_reply: str | None = None,
+    truncated: bool = False,
+) -> Score:
+    """Score a model's raw text.
+
+    Args:
+        sample: The question with its gold.
+        text: The raw text, unchanged. An empty text scores 0 with faults, it is not an error.
+        config: Protocol, format and box frame.
+        input_size: Size of the image as the model saw it; needed to read `input_px` boxes, otherwise derived from
+            `config.pixel_limits`.
+        judge_reply: What a judge model answered, where one was asked.
+        truncated: Whether the token budget ended the text.
+
+    Returns:
+        The answer's value in [0, 1] (None: not scorable, never 0 by silence), components in [0, 1] where the sample
+        has gold for them, box overlap, and every fault by name.
+    """
+    response = parse(text, config.format, selection_for(sample, config), truncated=truncated)
+    answer = _check(sample, response, config, judge_reply)
+    caption = _caption_component(sample, response, config)
+    grounding = _Grounding() if config.format not in GROUNDED_FORMATS else _ground(sample, response, config, input_size)
+    return Score(
+        value=answer.value,
+        extracted=answer.extracted,
+        components=Components(
+            format=None if response.format_ok is None else float(response.format_ok),
+            caption=caption,
+            bbox=grounding.bbox,
+            answer=answer.value,
+        ),
+        iou=grounding.iou,
+        match=grounding.match,
+        boxes_image_px=grounding.boxes_image_px,
+        faults=order_faults({*response.faults, *answer.faults, *grounding.faults}),
+    )
+
+
+def score_error(sample: Sample, config: ScoreConfig) -> Score:
+    """Return the score of a sample that never got an answer (unreadable image, failed request): null, fault `error`."""
+    del sample, config  # nothing about them can be scored; they are named so that callers cannot mix up the two paths
+    return Score(value=None, extracted=None, components=Components(), faults=("error",))
+
+
+def score_judge_error(earned: Score) -> Score:
+    """Return a score whose answer is left open because the judge failed: null with the fault `judge_error`."""
+    return replace(
+        earned,
+        value=None,
+        components=replace(earned.components, answer=None),
+        faults=order_faults({*earned.faults, "judge_error"}),
+    )
+
+
+def selection_for(sample: Sample, config: ScoreConfig) -> Selection:
+    """Return which part of a text the protocol scores: the paper's rewards and benchmarks read it differently."""
+    if config.protocol == "paper":
+        return "paper_reward" if sample.answer_rule == "accepted" else "paper_benchmark"
+    return _SELECTIONS[config.protocol]
+
+
+def _check(sample: Sample, response: Response, config: ScoreConfig, judge_reply: str | None) -> AnswerCheck:
+    """Score the answer stage; a missing one is 0 where an answer could be right (parse has named the fault)."""
+    if response.answer is None:
+        # Where the gold is nothing that can be met, a mean over the missing answers alone would look like a score.
+        unmet = "no_gold" in check_answer(sample, "", config.protocol).faults
+        return AnswerCheck(None, None, ("no_gold",)) if unmet else AnswerCheck(0.0, None)
+    if judge_reply is not None and config.protocol == "strict":
+        judge_reply = bare_answer(judge_reply)  # a judge may think aloud too
+    return check_answer(sample, response.answer, config.protocol, judge_reply)
+
+
+def _caption_component(sample: Sample, response: Response, config: ScoreConfig) -> float | None:
+    """Score the caption stage, or return None where format or sample has none."""
+    if config.format not in GROUNDED_FORMATS or sample.caption is None:
+        return None
+    paper = config.protocol == "paper"
+    if not paper and not sample.caption.strip():
+        return None  # an empty reference is no gold; the paper's code scores it all the same
+    if response.caption is None:
+        return 0.0
+    return caption_score(response.caption, sample.caption, paper=paper)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grounding:
+    """What the box stage earned."""
+
+    bbox: float | None = None
+    """The reward component."""
+    iou: float | None = None
+    """Union IoU without epsilon."""
+    match: BoxMatch | None = None
+    """One-to-one matching."""
+    boxes_image_px: tuple[Box, ...] | None = None
+    """Predicted boxes that were compared."""
+    faults: frozenset[Fault] = frozenset()
+    """Box faults that only the frame and the image size reveal."""
+
+
+def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:
+    """Compare predicted and gold regions in original pixels."""
+    gold = sample.boxes_image_px
+    if config.protocol == "paper":
+        return _Grounding() if gold is None else _ground_paper(gold, response, sample.image_size)
+    written = response.boxes_written or ()
+    predicted = predicted_boxes_image_px(written, sample, config, input_size)
+    if predicted is None:
+        # With gold, a frame that is not known makes every row null, also one without boxes: a mean over the failures
+        # alone would look like a score. Without gold there is nothing to score, but boxes that cannot be placed are
+        # still named.
+        return _Grounding(faults=_UNKNOWN_FRAME if gold or written else frozenset())
+    size = sample.image_size
+    faults: frozenset[Fault] = frozenset()
+    if size is not None:
+        predicted, cut = cut_at_image(predicted, size)
+        faults = frozenset(cut)
+    if not gold:
+        return _Grounding(boxes_image_px=predicted if response.boxes_written is not None else None, faults=faults)
+    gold = boxes_with_area(gold) if size is None else cut_at_image(gold, size)[0]
+    if not gold:
+        # Nothing could ever overlap with it: the row is at fault, not the model.
+        return _Grounding(boxes_image_px=predicted, faults=frozenset[Fault]({*faults, "no_gold"}))
+    iou = union_iou(predicted, gold)
+    return _Grounding(iou, iou, match_boxes(predicted, gold), predicted, faults)
+
+
+def predicted_boxes_image_px(
+    boxes_written: Sequence[Box], sample: Sample, config: ScoreConfig, input_size: Size | None
+) -> tuple[Box, ...] | None:
+    """Bring boxes as written into original pixels, uncut.
+
+    Returns None when the frame is not declared or the sizes that it needs are not known. `input_px` uses the size
+    that was recorded with the sample, else the size that the configured pixel limits give.
+    """
+    frame = config.box_frame
+    if frame is None:
+        return None
+    seen = input_size
+    if frame == "input_px" and seen is None and config.pixel_limits is not None and sample.image_size is not None:
+        try:
+            seen = smart_resize(sample.image_size, config.pixel_limits)
+        except ValueError:
+            return None  # no grid exists for such an image, so the frame cannot be known
+    return to_image_px(tuple(boxes_written), frame, sample.image_size, seen)
+
+
+def _ground_paper(gold: tuple[Box, ...], response: Response, size: Size | None) -> _Grounding:
+    """Follow the reference's bbox reward (SATORI-R1 plugin.py): its own frame, no cutting, an epsilon below the line.
+
+    Where the reference crashes (no grid for the size) the component is 0 with a named fault.
+    """
+    if size is None:
+        return _Grounding(faults=_UNKNOWN_FRAME)
+    try:
+        seen = smart_resize(size, PAPER_PIXEL_LIMITS)
+    except ValueError:
+        return _Grounding(0.0, 0.0, BoxMatch(0, len(gold), 0.0, 0), (), _UNKNOWN_FRAME)
+    scale_x, scale_y = size.width / seen.width, size.height / seen.height
+    predicted = tuple(
+        _ordered((x1 * scale_x, y1 * scale_y, x2 * scale_x, y2 * scale_y))
+        for x1, y1, x2, y2 in response.boxes_written or ()
+    )
+    gold = tuple(_ordered(box) for box in gold)
+    return _Grounding(
+        bbox=paper_iou(predicted, gold),
+        iou=union_iou(predicted, gold),
+        match=match_boxes(predicted, gold),
+        boxes_image_px=predicted,
+    )
+
+
+def _ordered(box: Box) -> Box:
+    """Return the box with its corners in order, as the reference's polygons make of an inverted box."""
+    x1, y1, x2, y2 = box
+    return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))

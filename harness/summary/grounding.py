@@ -1,0 +1,126 @@
+"""Metrics of the stages beside the answer: format, caption, boxes, and right answers in right places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.stats.intervals import CodeArray, FloatArray, bootstrap_intervals, cluster_codes, ratio_of_sums
+from harness.summary.clusters import cluster_of
+from harness.summary.means import FRACTION, Metric, ScoredRow, column_metric, metric_of, null_metric
+from harness.values import BoxMatch
+
+IOU_HIT = 0.5
+"""An overlap of at least this much is the right place (`acc@0.5`, the quadrants)."""
+
+ANSWER_RIGHT = 0.5
+"""An answer of at least this value is right in the answer x place quadrants."""
+
+_QUADRANTS = (
+    "right_answer_right_place",
+    "right_answer_wrong_place",
+    "wrong_answer_right_place",
+    "wrong_answer_wrong_place",
+)
+
+_BOX_METRICS = ("mean_iou", "acc@0.5", "matched_iou", "box_precision@0.5", "box_recall@0.5", *_QUADRANTS)
+
+
+def component_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
+    """Return the mean of each stage's component where any row has it."""
+    clusters = _clusters(rows)
+    parts = [row.score.components for row in rows]
+    columns = {
+        "format": _column([part.format for part in parts]),
+        "caption": _column([part.caption for part in parts]),
+        "bbox": _column([part.bbox for part in parts]),
+    }
+    return {
+        name: column_metric(column, clusters, seed) for name, column in columns.items() if not np.isnan(column).all()
+    }
+
+
+def box_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
+    """Return the box metrics where any row has gold boxes to score against.
+
+    - `mean_iou`: mean of the union IoU; `acc@0.5`: share of samples where it is at least 0.5;
+    - `matched_iou`: mean over samples of the matched pairs' IoU sum / the greater number of boxes, so that a missing
+      and a superfluous box both cost;
+    - `box_precision@0.5`, `box_recall@0.5`: matched pairs with IoU of at least 0.5 / all predicted, all gold boxes;
+    - the answer x place quadrants, as shares of the samples that have both an answer value and an IoU.
+    """
+    placed = [row for row in rows if row.score.iou is not None]
+    if not placed:
+        return _unplaced_box_metrics(rows)
+    clusters = _clusters(placed)
+    ious = _column([row.score.iou for row in placed])
+    matches = [row.score.match for row in placed]
+    return {
+        "mean_iou": column_metric(ious, clusters, seed),
+        "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters, seed),
+        "matched_iou": column_metric(_column([match and _matched_iou(match) for match in matches]), clusters, seed),
+        **_box_rates(matches, clusters, seed),
+        **_quadrants(_column([row.score.value for row in placed]), ious, clusters, seed),
+    }
+
+
+def _clusters(rows: Sequence[ScoredRow]) -> CodeArray:
+    """Return the number of each row's cluster."""
+    return cluster_codes([cluster_of(row.sample) for row in rows])
+
+
+def _column(values: Sequence[float | None]) -> FloatArray:
+    """Return the values as an array, NaN where there is none."""
+    return np.array(values, dtype=np.float64)
+
+
+def _unplaced_box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
+    """Return null box metrics when gold boxes exist and only the frame is missing, so that the gap is seen."""
+    lost = sum(bool(row.sample.boxes_image_px) and "frame_unknown" in row.score.faults for row in rows)
+    why = f"the frame of the predicted boxes is not known in {lost:,} rows (declare --box-frame)"
+    return dict.fromkeys(_BOX_METRICS, null_metric(why)) if lost else {}
+
+
+def _matched_iou(match: BoxMatch) -> float | None:
+    """Return one sample's matched IoU in [0, 1]; None when it has no box at all."""
+    boxes = max(match.predicted, match.gold)
+    return match.iou_sum / boxes if boxes else None
+
+
+def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray, seed: int) -> dict[str, Metric]:
+    """Return precision and recall of boxes: counts of all samples together, divided once."""
+    there = np.array([match is not None for match in matches])
+    counted = [match for match in matches if match is not None]
+    codes = np.unique(clusters[there], return_inverse=True)[1]
+    hits = _sums_by_code(codes, [match.hits_50 for match in counted])
+    predicted = _sums_by_code(codes, [match.predicted for match in counted])
+    gold = _sums_by_code(codes, [match.gold for match in counted])
+    intervals = bootstrap_intervals(
+        [ratio_of_sums(hits, predicted), ratio_of_sums(hits, gold)], len(hits), seed=seed, bounds=FRACTION
+    )
+    totals = (float(predicted.sum()), float(gold.sum()))
+    precision, recall = (
+        metric_of(float(hits.sum()) / total, interval, len(counted)) if total else None
+        for total, interval in zip(totals, intervals, strict=True)
+    )
+    return {
+        "box_precision@0.5": precision or null_metric("no boxes were predicted"),
+        "box_recall@0.5": recall or null_metric("no gold boxes"),
+    }
+
+
+def _quadrants(answers: FloatArray, ious: FloatArray, clusters: CodeArray, seed: int) -> dict[str, Metric]:
+    """Return the shares of right and wrong answers in right and wrong places."""
+    both = ~np.isnan(answers)
+    right, placed, clusters = answers[both] >= ANSWER_RIGHT, ious[both] >= IOU_HIT, clusters[both]
+    quadrants = (right & placed, right & ~placed, ~right & placed, ~right & ~placed)
+    return {
+        name: column_metric(found.astype(np.float64), clusters, seed)
+        for name, found in zip(_QUADRANTS, quadrants, strict=True)
+    }
+
+
+def _sums_by_code(codes: CodeArray, numbers: Sequence[int]) -> FloatArray:
+    """Add numbers up by code."""
+    return np.bincount(codes, weights=np.array(numbers, dtype=np.float64)).astype(np.float64)

@@ -1,0 +1,222 @@
+"""Turn a run's records into its `scores.json`: per task a summary, its costs, and what its texts look like together.
+
+Records are read once as a stream; only what aggregation needs is kept of each, so that memory grows by a few hundred
+bytes a sample.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.scoring.gold_boxes import FrameEvidence, Suspicion
+from harness.scoring.score import SCORER_VERSION
+from harness.summary.frame_audit import FrameAudit, FrameAuditor
+from harness.summary.task_summary import ScoredRow, TaskSummary, summarise, to_json
+from harness.summary.text_variety import TextVariety, TextVarietyCounter
+from harness.values import Json, Record, Sample, ScoreConfig
+
+SCORES_SCHEMA = 1
+"""Version of the object that `score --json`, `run --json` and `scores.json` share."""
+
+MOST_UNEXPLAINED = 0.01
+"""A run in which a larger share of samples is unscored for the faults `error` or `judge_error` is not a result."""
+
+_MOST_REASONS = 1_000
+"""So many different reasons are counted one by one; memory stays flat where each holds an id of its own."""
+_OTHER_REASONS = "other reasons"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCosts:
+    """What the answers of one task cost, summed over its records, whichever process asked them."""
+
+    input_tokens: int = 0
+    """Prompt tokens, image tokens included."""
+    output_tokens: int = 0
+    """Generated tokens."""
+    device_s: float = 0.0
+    """Seconds that the model took."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the costs for `scores.json`."""
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens, "device_s": self.device_s}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Everything that a run's records say together."""
+
+    config: ScoreConfig
+    """How they were scored."""
+    tasks: Mapping[str, TaskSummary]
+    """Summary by task, in the order in which the tasks first appear."""
+    costs: Mapping[str, TaskCosts]
+    """Costs by task."""
+    values: Mapping[str, tuple[float, ...]]
+    """The scored values by task, for the comparison with lmms-eval's mean."""
+    audit: FrameAudit | None
+    """Mean IoU under every box frame; None where there is nothing to audit."""
+    failures: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Samples without an answer, or without the judge's, by reason, the most frequent first."""
+    texts: TextVariety = field(default_factory=TextVariety)
+    """How much the texts differ from each other."""
+    gold_doubts: Mapping[str, Suspicion] = field(default_factory=dict[str, Suspicion])
+    """What the gold boxes seem to be by task, where that is not pixels of their images."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the numbers, in sentences."""
+        found = (
+            *(_gold_warning(task, doubt) for task, doubt in self.gold_doubts.items()),
+            self.audit.warning() if self.audit is not None else None,
+            self.texts.warning(),
+        )
+        return tuple(warning for warning in found if warning)
+
+    @property
+    def unexplained_share(self) -> float:
+        """Share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
+        rows = sum(summary.rows for summary in self.tasks.values())
+        unscored = [summary.unscored for summary in self.tasks.values()]
+        errors = sum(counts.get("error", 0) + counts.get("judge_error", 0) for counts in unscored)
+        return errors / rows if rows else 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether few enough samples are unscored without explanation."""
+        return self.unexplained_share <= MOST_UNEXPLAINED
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the versioned object of `scores.json`."""
+        tasks: dict[str, Json] = {
+            name: {**to_json(summary), "costs": self.costs[name].to_json()} for name, summary in self.tasks.items()
+        }
+        return {
+            "schema": SCORES_SCHEMA,
+            "protocol": self.config.protocol,
+            "format": self.config.format,
+            "box_frame": self.config.box_frame,
+            "scorer_version": SCORER_VERSION,
+            "tasks": tasks,
+            "frame_audit": None if self.audit is None else self.audit.to_json(),
+            "texts": self.texts.to_json(),
+        }
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What is kept of one task while its records stream by."""
+
+    rows: list[ScoredRow] = field(default_factory=list[ScoredRow])
+    input_tokens: int = 0
+    output_tokens: int = 0
+    device_s: float = 0.0
+    gold: FrameEvidence = field(default_factory=FrameEvidence)
+
+
+class RunSummariser:
+    """Takes records one by one and summarises them at the end.
+
+    Only the first answer to each sample counts (`repeat` 0): further repeats are there to measure noise, and a sample
+    that counted twice would make every interval too narrow.
+    """
+
+    def __init__(self, config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True) -> None:
+        """Begin with no records.
+
+        Args:
+            config: How they were scored.
+            seed: Fixes the draws of the intervals.
+            gold_is_checked: The gold boxes were looked at where they were read, and perhaps declared: only what is
+                plain in single rows speaks against them here.
+        """
+        self._config = config
+        self._seed = seed
+        self._gold_is_checked = gold_is_checked
+        self._tasks: dict[str, _Gathered] = {}
+        self._auditor = FrameAuditor(config)
+        self._texts = TextVarietyCounter()
+        self._failures: Counter[str] = Counter()
+        self._result: RunSummary | None = None
+
+    def add(self, record: Record) -> None:
+        """Take one record that was scored under the configuration."""
+        if record.repeat:
+            return
+        self._result = None
+        task = self._tasks.setdefault(record.sample.task, _Gathered())
+        task.rows.append(ScoredRow(_without_texts(record.sample), record.score))
+        task.input_tokens += record.generation.input_tokens or 0
+        task.output_tokens += record.generation.output_tokens or 0
+        task.device_s += record.generation.device_s or 0.0
+        reason = record.generation.error or record.judge_error
+        if reason is not None and record.score.value is None:
+            known = reason in self._failures or len(self._failures) < _MOST_REASONS
+            self._failures[reason if known else _OTHER_REASONS] += 1
+        if record.sample.boxes_image_px and record.sample.image_size is not None:
+            task.gold.add(record.sample.boxes_image_px, record.sample.image_size)
+        self._auditor.add(record)
+        self._texts.add(record)
+
+    def result(self) -> RunSummary:
+        """Return the summary of what was added; nothing added gives a summary without tasks."""
+        if self._result is None:
+            self._result = self._summarised()
+        return self._result
+
+    def _summarised(self) -> RunSummary:
+        protocol, seed = self._config.protocol, self._seed
+        return RunSummary(
+            config=self._config,
+            tasks={name: summarise(name, task.rows, protocol, seed=seed) for name, task in self._tasks.items()},
+            costs={
+                name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s)
+                for name, task in self._tasks.items()
+            },
+            values={
+                name: tuple(row.score.value for row in task.rows if row.score.value is not None)
+                for name, task in self._tasks.items()
+            },
+            audit=self._auditor.result(),
+            texts=self._texts.result(),
+            failures=dict(self._failures.most_common()),
+            gold_doubts={
+                name: doubt
+                for name, task in self._tasks.items()
+                if (doubt := task.gold.suspicion(declared=self._gold_is_checked)) is not None
+            },
+        )
+
+
+def summarise_records(
+    records: Iterable[Record], config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True
+) -> RunSummary:
+    """Summarise records that were scored under `config`, as `RunSummariser` does."""
+    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked)
+    for record in records:
+        summariser.add(record)
+    return summariser.result()
+
+
+def _gold_warning(task: str, doubt: Suspicion) -> str:
+    """Put a doubt about gold boxes into words."""
+    return (
+        f"{task}: the gold boxes look like {doubt.reading} ({doubt.meaning}): {doubt.why}. They are read as pixels of "
+        "the original image, as x1, y1, x2, y2: unless they are, no IoU here means anything"
+    )
+
+
+def _without_texts(sample: Sample) -> Sample:
+    """Return the sample with only what aggregation reads."""
+    return Sample(
+        id=sample.id,
+        task=sample.task,
+        answer_rule=sample.answer_rule,
+        category=sample.category,
+        l2_category=sample.l2_category,
+        cluster=sample.cluster,
+        boxes_image_px=sample.boxes_image_px,
+        extra=sample.extra,
+    )

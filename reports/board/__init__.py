@@ -1,0 +1,1 @@
+"""Many runs, ranked: the values behind a leaderboard."""

@@ -1,0 +1,694 @@
+"""Turn a comparison into what its page shows: texts, in order, rounded here and nowhere before.
+
+The template only loops over these values. Nothing is computed of samples here: every number is one of the comparison's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count as counting
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from harness.comparison.values import (
+    CUTS,
+    DEFAULT_CUT,
+    Benchmark,
+    BoxPrior,
+    Comparison,
+    CouplingPoint,
+    Grounding,
+    Pair,
+    ScoreRow,
+    SideFaults,
+    SideGrounding,
+    SideScore,
+)
+from harness.gate.verdict import verdict_bars
+from harness.values import FAULTS, Json, Protocol
+from reports.pages.charts import (
+    COLOURS,
+    DASHES,
+    Change,
+    Curve,
+    CurvePoint,
+    Histogram,
+    curve_chart,
+    forest_chart,
+    histogram_chart,
+)
+from reports.texts.numbers_shown import DASH, count, number, p_text, percent, signed
+from reports.texts.verdict_text import cut, mde_text, value_text
+from reports.texts.visible import visible
+
+ALPHA = 0.05
+"""An adjusted p below this is called a change; the page says so."""
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST_FOREST_CATEGORIES = 40
+"""A chart of more categories than this would not be read; the table has them all."""
+
+FEWEST_ON_EITHER_SIDE = 15
+"""Points of the coupling curve with fewer samples above or below the cut are in the table, not in the chart."""
+
+QUADRANT_WORDS = (
+    "right answer, right place",
+    "right answer, wrong place",
+    "wrong answer, right place",
+    "wrong answer, wrong place",
+)
+"""In the order of `harness.comparison.values.QUADRANTS`."""
+
+_DEFAULT_CUT_PLACE = CUTS.index(DEFAULT_CUT)
+_PRIOR_LOOKS = {"whole image": ("var(--muted)", [1, 3]), "centre box": ("var(--gold)", [10, 3, 1, 3])}
+
+
+@dataclass(frozen=True, slots=True)
+class SideView:
+    """One side in the list at the top."""
+
+    letter: str
+    """A, B, C..."""
+    colour: int
+    """Place of its colour."""
+    label: str
+    """Its name."""
+    about: str
+    """Format, protocol, weights, seeds in words."""
+    badges: tuple[str, ...]
+    """What one must know at once: partial, predictions only."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """The sentence at the top for one pair."""
+
+    kind: str
+    """`better`, `worse`, `mixed` or `undecided`: style of the box."""
+    lead: str
+    """One sentence."""
+    lines: tuple[str, ...]
+    """One line per benchmark that changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCells:
+    """Faults in a row, from A to B."""
+
+    parse: str
+    """Share of texts that did not keep to the format, in percent."""
+    truncated: str
+    """Share that the token budget ended, in percent."""
+    unscored: str
+    """Samples without a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One line of a table of scores."""
+
+    name: str
+    """Benchmark, category or metric."""
+    metric: str
+    """Name of the metric."""
+    a: str
+    """Score of A."""
+    a_range: str
+    """Its interval."""
+    b: str
+    """Score of B."""
+    b_range: str
+    """Its interval."""
+    change: str
+    """The change, with a mark when it is significant."""
+    change_kind: str
+    """`better`, `worse` or nothing."""
+    change_range: str
+    """Interval of the change."""
+    p: str
+    """Unadjusted two-sided p."""
+    adjusted: str
+    """Holm's p of a headline, q of another row."""
+    n: str
+    """Units compared."""
+    clusters: str
+    """Independent clusters."""
+    mde: str
+    """Minimum detectable effect."""
+    flips: str
+    """Units lost / gained."""
+    faults: FaultCells
+    """What was wrong with the texts."""
+    reason: str
+    """Why there is no change; empty where there is one."""
+    link: str
+    """Address of its samples in the explorer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountCell:
+    """A number of samples that follows the slider."""
+
+    element: str
+    """Id of its element."""
+    text: str
+    """The number at the default cut."""
+    level: int
+    """0 to 4: how dark its ground is."""
+    link: str
+    """Address of its samples in the explorer."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundingView:
+    """Answer and place of one benchmark."""
+
+    task: str
+    """Short task name."""
+    n: str
+    """Samples."""
+    quadrants: tuple[tuple[str, CountCell, CountCell], ...]
+    """Per quadrant its words and the counts of A and B."""
+    transitions: tuple[tuple[str, tuple[CountCell, ...]], ...]
+    """Per quadrant in A its words and the counts per quadrant in B."""
+    places: tuple[tuple[str, str, str, str], ...]
+    """Per side and prior: name, mean IoU, its interval, share at the default cut."""
+    coupling: Markup | None
+    """The coupling curve; None where no point of it can be given."""
+    coupling_rows: tuple[tuple[str, ...], ...]
+    """The same as a table."""
+    coupling_heads: tuple[str, ...]
+    """Its column heads."""
+    histogram: Markup
+    """Histograms of IoU."""
+    histogram_rows: tuple[tuple[str, str, str], ...]
+    """The same as a table: bin, A, B."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkView:
+    """One benchmark's own section."""
+
+    task: str
+    """Short task name."""
+    about: str
+    """What was compared and what was left out."""
+    reasons: tuple[str, ...]
+    """Why it cannot be compared."""
+    notes: tuple[str, ...]
+    """What one must know."""
+    metrics: tuple[RowView, ...]
+    """Headline and further metrics."""
+    categories: tuple[RowView, ...]
+    """By category, then by second-level category."""
+    forest: Markup | None
+    """Changes by category."""
+    faults: tuple[tuple[str, str, str], ...]
+    """Per fault: name, share in A, share in B."""
+    grounding: GroundingView | None
+    """Answer and place."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """One candidate against the first side."""
+
+    a: SideView
+    """The first side."""
+    b: SideView
+    """The candidate."""
+    verdict: VerdictView
+    """The sentence."""
+    reasons: tuple[str, ...]
+    """Why it cannot be compared at all."""
+    notes: tuple[str, ...]
+    """What one must know."""
+    headlines: tuple[RowView, ...]
+    """One row per benchmark."""
+    benchmarks: tuple[BenchmarkView, ...]
+    """Benchmarks in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceView:
+    """One line of the table of provenance."""
+
+    name: str
+    """What it is."""
+    values: tuple[str, ...]
+    """One text per run."""
+    differs: bool
+    """Whether it is highlighted."""
+    mark: str
+    """`differs` or `must agree`, in words; empty where all agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """The whole page but for samples and texts."""
+
+    title: str
+    """Title and heading."""
+    sides: tuple[SideView, ...]
+    """What is compared."""
+    forests: tuple[tuple[Markup, str], ...]
+    """Charts of the headline changes, with captions."""
+    pairs: tuple[PairView, ...]
+    """Pairs in order."""
+    run_heads: tuple[str, ...]
+    """Column heads of the provenance."""
+    provenance: tuple[ProvenanceView, ...]
+    """Lines of the provenance."""
+    parity_protocols: tuple[str, ...]
+    """Column heads of the parity table."""
+    parity: tuple[tuple[str, ...], ...]
+    """Run, task, metric, then a value per protocol."""
+    spread: tuple[tuple[str, ...], ...]
+    """Side, task, metric, values, standard deviation."""
+    method: str
+    """How the numbers were made, in a sentence."""
+    grounded: bool
+    """Whether the page has a slider."""
+    cuts: Json
+    """What the slider puts where: per cut in percent a list of id, text, level."""
+
+
+def comparison_view(comparison: Comparison) -> ComparisonView:
+    """Return what the page of a comparison shows."""
+    sides = tuple(_side_view(comparison, place) for place in range(len(comparison.sides)))
+    cells = _Cells()
+    pairs = tuple(
+        _pair_view(pair, sides, number, cells, verdict_bars(comparison.sides[pair.a], comparison.sides[pair.b], pair))
+        for number, pair in enumerate(comparison.pairs)
+    )
+    protocols: tuple[Protocol, ...] = tuple(
+        dict.fromkeys(protocol for row in comparison.parity for protocol in row.values)
+    )
+    return ComparisonView(
+        title=_title(sides),
+        sides=sides,
+        forests=_forests(comparison, sides),
+        pairs=pairs,
+        run_heads=tuple(
+            f"{sides[place].letter}{number if len(side.runs) > 1 else ''} {run.name}"
+            for place, side in enumerate(comparison.sides)
+            for number, run in enumerate(side.runs, start=1)
+        ),
+        provenance=tuple(
+            ProvenanceView(
+                line.name,
+                tuple(value or DASH for value in line.values),
+                line.differs,
+                ("must agree" if line.must_agree else "differs") if line.differs else "",
+            )
+            for line in comparison.provenance
+        ),
+        parity_protocols=protocols,
+        parity=tuple(
+            (row.run, row.task, row.metric, *(_metric_text(row.values.get(protocol)) for protocol in protocols))
+            for row in comparison.parity
+        ),
+        spread=_spread(comparison, sides),
+        method=_method(comparison),
+        grounded=bool(cells.cuts[0]),
+        cuts={f"{round(100 * cut)}": found for cut, found in zip(CUTS, cells.cuts, strict=True)},
+    )
+
+
+def significant(row: ScoreRow) -> int:
+    """Return 1 for a change for the better, -1 for the worse, 0 for none that can be told from chance."""
+    adjusted = row.holm_p if row.holm_p is not None else row.q
+    if row.difference is None or adjusted is None or adjusted >= ALPHA:
+        return 0
+    return (row.difference.delta > 0) - (row.difference.delta < 0)
+
+
+class _Cells:
+    """Makes the cells that follow the slider and keeps what it puts into them."""
+
+    def __init__(self) -> None:
+        self.cuts: list[list[Json]] = [[] for _ in CUTS]
+        self._numbers = counting()
+
+    def cell(self, by_cut: Sequence[int], whole: int, address: dict[str, str | int]) -> CountCell:
+        """Return a cell of so many samples per cut."""
+        element = f"n{next(self._numbers)}"
+        for found, samples in zip(self.cuts, by_cut, strict=True):
+            found.append([element, count(samples), _level(samples, whole)])
+        samples = by_cut[_DEFAULT_CUT_PLACE]
+        return CountCell(element, count(samples), _level(samples, whole), _link(address))
+
+
+def _level(samples: int, whole: int) -> int:
+    """Return how dark a cell is: 0 for none, then 1 to 4, beginning at 5, 12 and 25 percent of the whole."""
+    return 0 if not samples else 1 + sum(100 * samples >= share * whole for share in (5, 12, 25))
+
+
+def _link(address: dict[str, str | int]) -> str:
+    return "#" + urlencode({name: str(value) for name, value in address.items()}, errors="replace")
+
+
+def _side_view(comparison: Comparison, place: int) -> SideView:
+    side = comparison.sides[place]
+    first = side.runs[0]
+    seeds = f"{len(side.runs)} seeds: {', '.join(str(run.seed) for run in side.runs)}" if len(side.runs) > 1 else ""
+    weights = f"weights {first.weights}" if first.weights else "weights not seen"
+    badges = {
+        "partial (--limit)": any(run.partial for run in side.runs),
+        "predictions only": any(run.predictions_only for run in side.runs),
+    }
+    return SideView(
+        letter=LETTERS[place % len(LETTERS)],
+        colour=place % len(COLOURS),
+        label=cut(side.label),
+        about=" · ".join(filter(None, [f"format {first.format}", f"protocol {first.protocol}", weights, seeds])),
+        badges=tuple(name for name, there in badges.items() if there),
+    )
+
+
+def _title(sides: Sequence[SideView]) -> str:
+    return " and ".join(side.label for side in sides[1:]) + f" against {sides[0].label}"
+
+
+def _method(comparison: Comparison) -> str:
+    return (
+        f"Changes are paired on shared samples. Intervals: 95 %, bootstrap of clusters. p: sign flips of clusters, "
+        f"{comparison.draws:,} draws, seed {comparison.seed}. Holm over all headlines of this page; q "
+        "(Benjamini-Hochberg) over the exploratory rows. MDE: least true change found 80 % of the time. "
+        f"A change is marked ▲ or ▼ when its adjusted p is below {ALPHA}."
+    )
+
+
+def _pair_view(pair: Pair, sides: Sequence[SideView], number: int, cells: _Cells, bars: tuple[str, ...]) -> PairView:
+    a, b = sides[pair.a], sides[pair.b]
+    return PairView(
+        a=a,
+        b=b,
+        verdict=_verdict(pair, a, b, bars),
+        reasons=pair.comparability.reasons,
+        notes=(*pair.comparability.notes, *_missing_tasks(pair, a, b)),
+        headlines=tuple(_row_view(item.headline, item.task, number) for item in pair.benchmarks),
+        benchmarks=tuple(_benchmark_view(item, (a, b), number, cells) for item in pair.benchmarks),
+    )
+
+
+def _missing_tasks(pair: Pair, a: SideView, b: SideView) -> list[str]:
+    return [
+        f"only {side.letter} has: {', '.join(tasks)}"
+        for side, tasks in ((a, pair.only_a_tasks), (b, pair.only_b_tasks))
+        if tasks
+    ]
+
+
+def _verdict(pair: Pair, a: SideView, b: SideView, bars: tuple[str, ...]) -> VerdictView:
+    """Say on how many benchmarks the candidate is better, worse or neither; nothing where the gate says nothing."""
+    if not pair.comparability.comparable:
+        return VerdictView("undecided", f"{b.letter} and {a.letter} cannot be compared.", pair.comparability.reasons)
+    if bars:
+        return VerdictView("undecided", f"No verdict on {b.letter} ({b.label}) and {a.letter} ({a.label}).", bars)
+    given = [item for item in pair.benchmarks if item.headline.difference is not None]
+    better = [item for item in given if significant(item.headline) > 0]
+    worse = [item for item in given if significant(item.headline) < 0]
+    kind = "mixed" if better and worse else "better" if better else "worse" if worse else "undecided"
+    lead = {
+        "better": f"{b.letter} ({b.label}) is better than {a.letter} ({a.label})",
+        "worse": f"{b.letter} ({b.label}) is worse than {a.letter} ({a.label})",
+        "mixed": f"{b.letter} ({b.label}) is better than {a.letter} ({a.label}) in places and worse in others",
+        "undecided": f"{b.letter} ({b.label}) cannot be told from {a.letter} ({a.label})",
+    }[kind]
+    counts = {
+        "better on": len(better),
+        "worse on": len(worse),
+        "no clear change on": len(given) - len(better) - len(worse),
+        "not comparable on": len(pair.benchmarks) - len(given),
+    }
+    told = ", ".join(f"{words} {found}" for words, found in counts.items() if found)
+    of = f"of {len(pair.benchmarks)} benchmark{'' if len(pair.benchmarks) == 1 else 's'}"
+    lines = tuple(_verdict_line(item.headline) for item in [*worse, *better])
+    return VerdictView(kind, f"{lead}: {told or 'nothing compared'} {of}.", lines)
+
+
+def _verdict_line(row: ScoreRow) -> str:
+    assert row.difference is not None  # only rows with a change come here
+    unit = "points" if row.scale == "points" else "percentage points"
+    mark = "▲" if row.difference.delta > 0 else "▼"
+    return (
+        f"{mark} {row.task} {row.metric}: {_change(row, row.difference.delta)} {unit}, "
+        f"{_range(row, row.difference.ci_low, row.difference.ci_high, with_sign=True)}, Holm p {p_text(row.holm_p)}, "
+        f"n = {count(row.difference.n)}"
+    )
+
+
+def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
+    change = row.difference
+    kind = {1: "better", -1: "worse", 0: ""}[significant(row)]
+    mark = {"better": "▲ ", "worse": "▼ ", "": ""}[kind]
+    address: dict[str, str | int] = {**({"list": number} if number else {}), "task": row.task}
+    if row.category is not None:
+        address["cat"] = visible(row.category[:200])
+    return RowView(
+        name=name,
+        metric=row.metric,
+        a=value_text(row, row.a.value),
+        a_range=_range(row, row.a.ci_low, row.a.ci_high),
+        b=value_text(row, row.b.value),
+        b_range=_range(row, row.b.ci_low, row.b.ci_high),
+        change=DASH if change is None else mark + _change(row, change.delta),
+        change_kind=kind,
+        change_range="" if change is None else _range(row, change.ci_low, change.ci_high, with_sign=True),
+        p=DASH if change is None else p_text(change.p),
+        adjusted=DASH if change is None else p_text(row.holm_p if row.holm_p is not None else row.q),
+        n=count(row.a.n if change is None else change.n),
+        clusters=DASH if change is None else count(change.clusters),
+        mde=mde_text(row),
+        flips=DASH if change is None else f"{count(change.flips_down)} / {count(change.flips_up)}",
+        faults=_fault_cells(row.a_faults, row.b_faults),
+        reason=row.reason or "",
+        link=_link(address),
+    )
+
+
+def _fault_cells(a: SideFaults, b: SideFaults) -> FaultCells:
+    return FaultCells(
+        parse=f"{percent(a.parse, a.rows)} → {percent(b.parse, b.rows)}",
+        truncated=f"{percent(a.truncated, a.rows)} → {percent(b.truncated, b.rows)}",
+        unscored=f"{count(a.unscored)} → {count(b.unscored)}",
+    )
+
+
+def _change(row: ScoreRow, value: float | None) -> str:
+    """Return a change on the row's scale with its sign; one that rounds to 0 has none."""
+    text = value_text(row, value)
+    return f"+{text}" if value is not None and value > 0 and text.strip("0.,") else text
+
+
+def _range(row: ScoreRow, low: float | None, high: float | None, *, with_sign: bool = False) -> str:
+    if low is None or high is None:
+        return ""
+    shown = _change if with_sign else value_text
+    return f"[{shown(row, low)}, {shown(row, high)}]"
+
+
+def _metric_text(value: float | None) -> str:
+    """Return a metric whose scale is not known: three digits for what can be a fraction, else one."""
+    return number(value, 3 if value is None or abs(value) <= 1 else 1)
+
+
+def _benchmark_view(item: Benchmark, sides: tuple[SideView, SideView], number: int, cells: _Cells) -> BenchmarkView:
+    left_out = {
+        f"only in {sides[0].letter}": item.only_a,
+        f"only in {sides[1].letter}": item.only_b,
+        "with another gold": item.gold_differs,
+    }
+    dropped = [f"{count(samples)} {why}" for why, samples in left_out.items() if samples]
+    categories = (*item.categories, *item.l2_categories)
+    return BenchmarkView(
+        task=item.task,
+        about=f"{count(item.shared)} shared samples" + (f"; left out: {', '.join(dropped)}" if dropped else "") + ".",
+        reasons=item.comparability.reasons,
+        notes=item.comparability.notes,
+        metrics=tuple(_row_view(row, row.metric, number) for row in (item.headline, *item.metrics)),
+        categories=tuple(_row_view(row, row.category or "(none)", number) for row in categories),
+        forest=_category_forest(item, sides),
+        faults=_faults(item.headline.a_faults, item.headline.b_faults),
+        grounding=None if item.grounding is None else _grounding_view(item, item.grounding, sides, number, cells),
+    )
+
+
+def _faults(a: SideFaults, b: SideFaults) -> tuple[tuple[str, str, str], ...]:
+    return tuple(
+        (name, percent(a.by_name.get(name, 0), a.rows), percent(b.by_name.get(name, 0), b.rows))
+        for name in FAULTS
+        if a.by_name.get(name) or b.by_name.get(name)
+    )
+
+
+def _forests(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[Markup, str], ...]:
+    """Draw the headline changes: fractions in one chart, benchmarks in points of their own in another."""
+    found: list[tuple[Markup, str]] = []
+    names = {place: f"{side.letter} {side.label}" for place, side in enumerate(sides)}
+    for scale, axis in (
+        ("fraction", "change in percentage points"),
+        ("points", "change in the benchmark's own points"),
+    ):
+        rows = [
+            (item.headline, pair.b)
+            for pair in comparison.pairs
+            for item in pair.benchmarks
+            if item.headline.scale == scale
+        ]
+        changes = [change for row, side in rows if (change := _drawn(row, f"{row.task} {row.metric}", side))]
+        if changes:
+            title = f"Change against {sides[0].letter} with 95 % intervals, {axis}"
+            found.append((forest_chart(changes, names, axis, title), title))
+    return tuple(found)
+
+
+def _category_forest(item: Benchmark, sides: tuple[SideView, SideView]) -> Markup | None:
+    drawn = [_drawn(row, row.category or "(none)", sides[1].colour) for row in item.categories]
+    changes = [change for change in drawn if change is not None]
+    if not 2 <= len(changes) <= MOST_FOREST_CATEGORIES:
+        return None
+    axis = (
+        "change in percentage points" if item.headline.scale == "fraction" else "change in the benchmark's own points"
+    )
+    title = f"{item.task}: change by category from {sides[0].letter} to {sides[1].letter}, 95 % intervals"
+    return forest_chart(changes, {sides[1].colour: f"{sides[1].letter} {sides[1].label}"}, axis, title)
+
+
+def _drawn(row: ScoreRow, label: str, side: int) -> Change | None:
+    if row.difference is None:
+        return None
+    scale = 100.0 if row.scale == "fraction" else 1.0
+    found = row.difference
+    low, high = (None if end is None else end * scale for end in (found.ci_low, found.ci_high))
+    return Change(label, found.delta * scale, low, high, side)
+
+
+def _grounding_view(
+    item: Benchmark, found: Grounding, sides: tuple[SideView, SideView], number: int, cells: _Cells
+) -> GroundingView:
+    address: dict[str, str | int] = {**({"list": number} if number else {}), "task": item.task}
+    whole = range(len(QUADRANT_WORDS))
+    quadrants = tuple(
+        (
+            QUADRANT_WORDS[place],
+            cells.cell([cut[place] for cut in found.a.quadrants], found.n, {**address, "qa": place}),
+            cells.cell([cut[place] for cut in found.b.quadrants], found.n, {**address, "qb": place}),
+        )
+        for place in whole
+    )
+    transitions = tuple(
+        (
+            QUADRANT_WORDS[row],
+            tuple(
+                cells.cell(
+                    [cut[row][column] for cut in found.transitions], found.n, {**address, "qa": row, "qb": column}
+                )
+                for column in whole
+            ),
+        )
+        for row in whole
+    )
+    named = list(zip(sides, (found.a, found.b), strict=True))
+    return GroundingView(
+        task=item.task,
+        n=count(found.n),
+        quadrants=quadrants,
+        transitions=transitions,
+        places=(*(_place_row(side, one, found.n) for side, one in named), *(_prior_row(one) for one in found.priors)),
+        coupling=_coupling_chart(item.task, named),
+        coupling_heads=tuple(f"{side.letter} {side.label}" for side, _ in named),
+        coupling_rows=_coupling_rows([one.coupling for _, one in named]),
+        histogram=histogram_chart(
+            [Histogram(f"{side.letter} {side.label}", side.colour, one.iou_histogram) for side, one in named],
+            "IoU",
+            f"{item.task}: samples by IoU",
+        ),
+        histogram_rows=_histogram_rows(found),
+    )
+
+
+def _place_row(side: SideView, found: SideGrounding, n: int) -> tuple[str, str, str, str]:
+    quadrants = found.quadrants[_DEFAULT_CUT_PLACE]
+    return (
+        f"{side.letter} {side.label}",
+        number(found.mean_iou.value, 3),
+        _plain_range(found.mean_iou),
+        percent(quadrants[0] + quadrants[2], n),
+    )
+
+
+def _prior_row(prior: BoxPrior) -> tuple[str, str, str, str]:
+    return (f"{prior.name} (no look)", number(prior.mean_iou, 3), "", f"{number(100 * prior.share_at_default_cut)} %")
+
+
+def _plain_range(score: SideScore) -> str:
+    if score.ci_low is None or score.ci_high is None:
+        return ""
+    return f"[{number(score.ci_low, 3)}, {number(score.ci_high, 3)}]"
+
+
+def _coupling_chart(task: str, sides: Sequence[tuple[SideView, SideGrounding]]) -> Markup | None:
+    curves = [
+        Curve(f"{side.letter} {side.label}", COLOURS[side.colour], DASHES[side.colour], _curve(found.coupling))
+        for side, found in sides
+    ]
+    last_side, last = sides[-1]
+    for prior in last.prior_coupling:
+        colour, dash = _PRIOR_LOOKS.get(prior.name, ("var(--muted)", [1, 3]))
+        curves.append(Curve(f"answers of {last_side.letter}, {prior.name}", colour, dash, _curve(prior.points)))
+    if not any(curve.points for curve in curves):
+        return None
+    title = f"{task}: P(right | IoU at or above the cut) minus P(right | IoU below it)"
+    return curve_chart([curve for curve in curves if curve.points], "IoU cut", "difference in P(right)", title)
+
+
+def _curve(points: Iterable[CouplingPoint]) -> tuple[CurvePoint, ...]:
+    return tuple(
+        CurvePoint(point.cut, point.value, point.ci_low, point.ci_high)
+        for point in points
+        if point.value is not None and min(point.n_at_or_above, point.n_below) >= FEWEST_ON_EITHER_SIDE
+    )
+
+
+def _coupling_rows(sides: Sequence[Sequence[CouplingPoint]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            number(points[0].cut, 2),
+            *(
+                DASH
+                if point.value is None
+                else f"{signed(point.value, 2)} "
+                + ("" if point.ci_low is None else f"[{signed(point.ci_low, 2)}, {signed(point.ci_high, 2)}] ")
+                + f"({count(point.n_at_or_above)} at or above, {count(point.n_below)} below)"
+                for point in points
+            ),
+        )
+        for points in zip(*sides, strict=True)
+    )
+
+
+def _histogram_rows(found: Grounding) -> tuple[tuple[str, str, str], ...]:
+    bins = len(found.a.iou_histogram)
+    pairs = zip(found.a.iou_histogram, found.b.iou_histogram, strict=True)
+    return tuple(
+        (f"{number(at / bins, 2)} to {number((at + 1) / bins, 2)}", count(a), count(b))
+        for at, (a, b) in enumerate(pairs)
+    )
+
+
+def _spread(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            f"{view.letter} {view.label}",
+            spread.task,
+            spread.metric,
+            ", ".join(_metric_text(value) for value in spread.values),
+            _metric_text(spread.sd),
+        )
+        for view, side in zip(sides, comparison.sides, strict=True)
+        for spread in side.spread
+    )

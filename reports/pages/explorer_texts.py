@@ -1,0 +1,148 @@
+"""Make texts of samples ready to be shown: cut to length, with invisible characters visible, boxes rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypedDict
+
+from harness.comparison.values import SampleDetail
+from harness.values import Box, Components, Record, Size
+from reports.texts.visible import visible
+
+MAX_TEXT_CHARACTERS = 20_000
+"""A longer text is cut in the page; the run folder has the whole."""
+
+MAX_BOXES = 60
+"""More boxes than this are not drawn."""
+
+MAX_COORDINATE = 1e7
+"""A box that lies farther out, or at no number at all, is not drawn."""
+
+MAX_NAME_CHARACTERS = 300
+"""Longer ids, categories and choices are cut."""
+
+
+_NO_SIZE: Final = Size(0, 0)
+
+
+class SideText(TypedDict):
+    """What one run answered to one sample, as the explorer reads it."""
+
+    text: str
+    """Raw text, cut where very long."""
+    extracted: str | None
+    """What was taken for the answer."""
+    boxes: list[list[float]]
+    """Predicted boxes in original pixels, rounded to tenths."""
+    facts: str
+    """Components and costs in words."""
+    prompt: str
+    """The prompt as it was sent, cut where very long; empty where the run does not hold it."""
+
+
+class SampleText(TypedDict):
+    """One sample as the explorer reads it."""
+
+    question: str
+    """The question."""
+    choices: str
+    """Its options, one a line; empty without any."""
+    answers: str
+    """The accepted answers."""
+    caption: str
+    """The reference caption; empty without one."""
+    boxes: list[list[float]]
+    """Gold boxes in original pixels."""
+    width: int
+    """Pixels across; 0 when not known."""
+    height: int
+    """Pixels down; 0 when not known."""
+    sides: list[SideText]
+    """The answers, one per side."""
+
+
+def text_of_detail(detail: SampleDetail) -> SampleText:
+    """Return the texts of a compared sample."""
+    size = detail.image_size or _NO_SIZE
+    return {
+        "question": _cut(detail.question),
+        "choices": _choices(detail.choices),
+        "answers": _cut(" | ".join(detail.answers or ())),
+        "caption": _cut(detail.caption or ""),
+        "boxes": _boxes(detail.gold_boxes_image_px),
+        "width": size.width,
+        "height": size.height,
+        "sides": [
+            {
+                "text": _cut(side.text),
+                "extracted": None if side.extracted is None else short_name(side.extracted),
+                "boxes": _boxes(side.boxes_image_px),
+                "facts": _facts(side.components, side.output_tokens, side.error),
+                "prompt": _cut(side.prompt or ""),
+            }
+            for side in (detail.a, detail.b)
+        ],
+    }
+
+
+def text_of_record(record: Record) -> SampleText:
+    """Return the texts of a record of one run."""
+    sample, earned, generation = record.sample, record.score, record.generation
+    size = sample.image_size or _NO_SIZE
+    return {
+        "question": _cut(sample.question),
+        "choices": _choices(sample.choices),
+        "answers": _cut(" | ".join(sample.answers or ())),
+        "caption": _cut(sample.caption or ""),
+        "boxes": _boxes(sample.boxes_image_px),
+        "width": size.width,
+        "height": size.height,
+        "sides": [
+            {
+                "text": _cut(generation.text),
+                "extracted": None if earned.extracted is None else short_name(earned.extracted),
+                "boxes": _boxes(earned.boxes_image_px),
+                "facts": _facts(earned.components, generation.output_tokens, generation.error),
+                "prompt": _cut(generation.prompt or ""),
+            }
+        ],
+    }
+
+
+def _choices(choices: Mapping[str, str]) -> str:
+    return _cut("\n".join(f"{letter}. {text}" for letter, text in choices.items())) if choices else ""
+
+
+def _facts(components: Components, output_tokens: int | None, error: str | None) -> str:
+    """Return components and costs in words."""
+    named = {"format": components.format, "caption": components.caption, "bbox": components.bbox}
+    parts = [f"{name} {value:.2f}" for name, value in named.items() if value is not None]
+    if output_tokens is not None:
+        parts.append(f"{output_tokens} tokens")
+    if error:
+        parts.append(short_name(f"error: {error}"))
+    return " · ".join(parts)
+
+
+def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
+    """Return boxes to draw: finite ones, rounded to tenths of a pixel, at most `MAX_BOXES`."""
+    if not boxes:
+        return []
+    return [
+        [round(side, 1) for side in box]
+        for box in boxes[:MAX_BOXES]
+        if all(abs(side) < MAX_COORDINATE for side in box)  # not so for NaN either
+    ]
+
+
+def short_name(text: str) -> str:
+    """Return a name that is safe to show, cut where very long."""
+    shown = visible(text[:MAX_NAME_CHARACTERS])
+    return shown if len(text) <= MAX_NAME_CHARACTERS else f"{shown}… (cut)"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_TEXT_CHARACTERS:
+        return visible(text)
+    more = len(text) - MAX_TEXT_CHARACTERS
+    return f"{visible(text[:MAX_TEXT_CHARACTERS])}… ({more:,} more characters in the run folder)"

@@ -1,0 +1,409 @@
+"""Make the page of one run: its scores with intervals, what was wrong with the texts, where it looked, every sample.
+
+The page lies in the run's folder as `index.html`, beside `media/`, from which it shows the thumbnails. It is made from
+the records before the run is published, so that it is in the run's checksums; a later `rescore` makes it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from markupsafe import Markup
+
+from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
+from harness.evaluation.rescore import config_of
+from harness.runs.manifest import Manifest
+from harness.runs.store import MEDIA_NAME, StoredRun, add_file, load_run
+from harness.summary.run_summary import RunSummariser, RunSummary
+from harness.summary.task_summary import ANSWER_RIGHT, Metric, TaskSummary
+from harness.values import Fault, Json, Protocol, Record
+from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
+from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
+from reports.pages.explorer_texts import SampleText, text_of_record
+from reports.pages.shell import Page, json_block, render
+from reports.texts.numbers_shown import DASH, count, number, percent, short_hash
+from reports.texts.verdict_text import cut
+
+PAGE_NAME = "index.html"
+"""What the page is called in the run's folder."""
+
+RESULTS = ("right", "wrong", "unscored")
+"""What became of a sample's answer; codes of the explorer's list."""
+
+POINT_METRICS = frozenset({"perception", "cognition", "total", "score"})
+"""Metrics that count the benchmark's own points; all others are fractions and shown in percent."""
+
+_BINS = 20
+_QUADRANT_METRICS = (
+    ("right_answer_right_place", "right answer, right place"),
+    ("right_answer_wrong_place", "right answer, wrong place"),
+    ("wrong_answer_right_place", "wrong answer, right place"),
+    ("wrong_answer_wrong_place", "wrong answer, wrong place"),
+)
+_MOST_CHARTED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class MetricView:
+    """One line of a table of scores."""
+
+    name: str
+    """Metric or category."""
+    value: str
+    """The score."""
+    interval: str
+    """Its 95 % interval; empty without one."""
+    n: str
+    """What it counts."""
+    reason: str
+    """Why there is no score; empty where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One benchmark."""
+
+    task: str
+    """Short task name."""
+    headline: MetricView
+    """Its headline."""
+    rows: str
+    """All samples."""
+    clusters: str
+    """Independent clusters."""
+    unscored: str
+    """Samples without a value, by cause."""
+    parse: str
+    """Share of texts that did not keep to the format."""
+    truncated: str
+    """Share that the token budget ended."""
+    mean_iou: str
+    """Mean IoU; a dash without gold boxes."""
+    metrics: tuple[MetricView, ...]
+    """All metrics."""
+    categories: tuple[MetricView, ...]
+    """By category, then by second-level category."""
+    quadrants: tuple[MetricView, ...]
+    """Answer x place; empty without gold boxes."""
+    faults: tuple[tuple[str, str, str], ...]
+    """Per fault: name, samples, share."""
+    chart: Markup | None
+    """Scores by category."""
+    histogram: Markup | None
+    """Samples by IoU."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """What the template shows."""
+
+    title: str
+    """The model's name."""
+    about: tuple[tuple[str, str], ...]
+    """Facts for the head of the page."""
+    badges: tuple[str, ...]
+    """What one must know at once."""
+    warnings: tuple[str, ...]
+    """Box frame audit, texts that are all alike, unexplained errors."""
+    tasks: tuple[TaskView, ...]
+    """Benchmarks in order."""
+    chart: Markup | None
+    """Headlines that are fractions."""
+    parity_protocols: tuple[str, ...]
+    """Column heads of the protocols table; empty unless the run was scored again."""
+    parity: tuple[tuple[str, ...], ...]
+    """Task, metric, value per protocol."""
+    provenance: tuple[tuple[str, str], ...]
+    """Everything that the manifest says, field by field."""
+    pictures_note: str
+    """Which pictures there are."""
+
+
+def _page_of(
+    pictures: PictureBook,
+    manifest: Manifest,
+    summary: RunSummary,
+    gathered: _Gathered,
+    rescored: Mapping[Protocol, Mapping[str, Json]],
+) -> bytes:
+    """Return the page, its records read."""
+    table = gathered.table()
+    shown = ShownSamples(
+        table=table,
+        sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
+        texts=gathered.texts,
+        directions=RESULTS,
+    )
+    early, late = block_elements({0: make_blocks(shown, "0", pictures)})
+    lists: Json = {
+        "lists": ["this run"],
+        "bundled": False,
+        "pictures": [f"{MEDIA_NAME}/{name}" for name in pictures.names],
+    }
+    page = RunPage(
+        title=cut(manifest.model, 300),
+        about=_about(manifest),
+        badges=_badges(manifest),
+        warnings=_warnings(summary),
+        tasks=tuple(_task_view(one, table) for one in summary.tasks.values()),
+        chart=_headline_chart(summary),
+        **_parity(summary, rescored),
+        provenance=provenance_lines(manifest),
+        pictures_note="" if pictures.names else "The run holds no thumbnails.",
+    )
+    blocks = {"lists": json_block(lists), **early}
+    return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
+
+
+def renew_page(run_folder: Path) -> None:
+    """Put the page into a finished run's folder, in place of an older one, with its checksum.
+
+    Raises:
+        IncompleteError: The run is not finished.
+        StoreError: The run cannot be read, or the disk refuses.
+    """
+    add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
+
+
+def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> bytes:
+    """Return the page of a stored run, with its scores under further protocols.
+
+    Args:
+        run: The run.
+        pictures: Which thumbnails it shows; None for all that the run has.
+
+    Raises:
+        DamagedRunError: A file of the run is not what was published.
+        StoreError: The journal cannot be read.
+    """
+    return page_and_summary(run, pictures)[0]
+
+
+def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
+    """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
+    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
+    for record in run.records():
+        gathered.add(record)
+        summariser.add(record)
+    pictures = pictures or PictureBook([run.files], None)
+    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored), summariser.result()
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Columns while the records stream by."""
+
+    ids: list[str] = field(default_factory=list[str])
+    tasks: list[str] = field(default_factory=list[str])
+    categories: list[str] = field(default_factory=list[str])
+    texts: list[tuple[str, SampleText]] = field(default_factory=list[tuple[str, SampleText]])
+    values: list[float] = field(default_factory=list[float])
+    ious: list[float] = field(default_factory=list[float])
+    faults: list[int] = field(default_factory=list[int])
+
+    def add(self, record: Record) -> None:
+        """Take one record."""
+        if record.repeat:
+            return
+        sample = record.sample
+        self.ids.append(sample.id)
+        self.tasks.append(sample.task)
+        self.categories.append(sample.category)
+        self.texts.append((sample.image_sha256, text_of_record(record)))
+        self.values.append(np.nan if record.score.value is None else record.score.value)
+        self.ious.append(np.nan if record.score.iou is None else record.score.iou)
+        self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
+
+    def table(self) -> SampleTable:
+        """Return the columns."""
+        tasks, task_codes = _codes(self.tasks)
+        categories, category_codes = _codes(self.categories)
+        values = np.array(self.values, dtype=np.float64)
+        side = SampleSide(
+            values=values,
+            ious=np.array(self.ious, dtype=np.float64),
+            faults=np.array(self.faults, dtype=np.uint32),
+            rows=np.arange(len(values), dtype=np.int64),
+        )
+        results = np.where(np.isnan(values), 2, np.where(values >= ANSWER_RIGHT, 0, 1)).astype(np.int8)
+        return SampleTable(tasks, task_codes, categories, category_codes, tuple(self.ids), results, side, side)
+
+
+def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    known = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return tuple(known), np.array([known[name] for name in names], dtype=np.int64)
+
+
+def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    limits = manifest.pixel_limits
+    return (
+        ("format", manifest.format),
+        ("protocol", manifest.protocol),
+        ("box frame", manifest.box_frame or "not known: boxes are unscored"),
+        ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
+        ("weights", short_hash(manifest.weights_hash)),
+        ("begun", manifest.created_utc),
+    )
+
+
+def _badges(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, there in (
+            ("partial (--limit): not for a leaderboard", manifest.partial),
+            ("predictions only: made elsewhere", manifest.predictions_only),
+            (f"judge: {manifest.judge}", manifest.judge is not None),
+        )
+        if there
+    )
+
+
+def _warnings(summary: RunSummary) -> tuple[str, ...]:
+    found = list(summary.warnings)
+    if not summary.is_complete:
+        found.append(f"{100 * summary.unexplained_share:.1f} % of the samples could not be asked: not a result.")
+    return tuple(found)
+
+
+def metric_view(label: str, metric: Metric, *, points: bool) -> MetricView:
+    """Return one score as a page shows it: fractions in percent, points as they are."""
+    scale = 1.0 if points else 100.0
+    interval = ""
+    if metric.value is not None and metric.ci_low is not None and metric.ci_high is not None:
+        interval = f"[{number(metric.ci_low * scale)}, {number(metric.ci_high * scale)}]"
+    value = None if metric.value is None else metric.value * scale
+    return MetricView(label, number(value), interval, count(metric.n), metric.reason or "")
+
+
+def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
+    metrics = summary.metrics
+    places = [name for name, _ in _QUADRANT_METRICS]
+    by_points = summary.task == "mme"  # MME's categories are its subtasks, out of 200
+    categories = (*summary.categories.items(), *summary.l2_categories.items())
+    unscored = ", ".join(f"{count(found)} {cause}" for cause, found in summary.unscored.items())
+    return TaskView(
+        task=summary.task,
+        headline=metric_view(summary.headline, metrics[summary.headline], points=summary.headline in POINT_METRICS),
+        rows=count(summary.rows),
+        clusters=count(summary.clusters),
+        unscored=unscored or "0",
+        parse=percent(summary.parse_fault_rows, summary.rows),
+        truncated=percent(summary.truncated_rows, summary.rows),
+        mean_iou=number(metrics["mean_iou"].value, 3) if "mean_iou" in metrics else DASH,
+        metrics=tuple(
+            metric_view(name, metric, points=name in POINT_METRICS)
+            for name, metric in metrics.items()
+            if name not in places
+        ),
+        categories=tuple(metric_view(name, metric, points=by_points) for name, metric in categories),
+        quadrants=tuple(
+            metric_view(words, metrics[name], points=False) for name, words in _QUADRANT_METRICS if name in metrics
+        ),
+        faults=_faults(summary.faults, summary.rows),
+        chart=_category_chart(summary, points=by_points),
+        histogram=_histogram(summary.task, table),
+    )
+
+
+def _faults(faults: Mapping[Fault, int], rows: int) -> tuple[tuple[str, str, str], ...]:
+    return tuple((name, count(found), percent(found, rows)) for name, found in faults.items())
+
+
+def _category_chart(summary: TaskSummary, *, points: bool) -> Markup | None:
+    axis = "points" if points else "percent"
+    drawn = [(name, metric) for name, metric in summary.categories.items() if metric.value is not None]
+    return _chart(drawn, f"{summary.task}: scores by category with 95 % intervals", axis)
+
+
+def _headline_chart(summary: RunSummary) -> Markup | None:
+    drawn = [
+        (f"{task.task} {task.headline}", task.metrics[task.headline])
+        for task in summary.tasks.values()
+        if task.headline not in POINT_METRICS and task.metrics[task.headline].value is not None
+    ]
+    return _chart(drawn, "Headline scores with 95 % intervals", "percent")
+
+
+def _chart(drawn: list[tuple[str, Metric]], title: str, axis: str) -> Markup | None:
+    if not 2 <= len(drawn) <= _MOST_CHARTED:
+        return None
+    scale = 100.0 if axis == "percent" else 1.0
+    lines = [
+        Change(
+            label,
+            (metric.value or 0.0) * scale,
+            None if metric.ci_low is None else metric.ci_low * scale,
+            None if metric.ci_high is None else metric.ci_high * scale,
+            1,
+        )
+        for label, metric in drawn
+    ]
+    return forest_chart(lines, {1: "this run"}, axis, title)
+
+
+def _histogram(task: str, table: SampleTable) -> Markup | None:
+    ious = table.a.ious[table.tasks == table.task_names.index(task)] if task in table.task_names else np.array([])
+    ious = ious[~np.isnan(ious)]
+    if not len(ious):
+        return None
+    counts = np.histogram(ious, bins=_BINS, range=(0, 1))[0]
+    return histogram_chart([Histogram("this run", 1, tuple(counts.tolist()))], "IoU", f"{task}: samples by IoU")
+
+
+def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]) -> dict[str, Any]:
+    """Return the scores under several protocols; nothing unless the run was scored again."""
+    if not rescored:
+        return {"parity_protocols": (), "parity": ()}
+    stored = {str(summary.config.protocol): cast("Any", summary.to_json()), **cast("dict[str, Any]", rescored)}
+    rows: list[tuple[str, ...]] = []
+    for task, one in summary.tasks.items():
+        for name in dict.fromkeys([one.headline, "accuracy", "mean_iou"]):
+            if name in one.metrics:
+                found = [
+                    scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
+                ]
+                scale = 1.0 if name in POINT_METRICS else 100.0
+                values = [
+                    None if metric is None or metric.get("value") is None else metric["value"] * scale
+                    for metric in found
+                ]
+                rows.append((task, name, *(number(value) for value in values)))
+    return {"parity_protocols": tuple(stored), "parity": tuple(rows)}
+
+
+def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """Return what a manifest says, field by field, for a table."""
+    limits = manifest.pixel_limits
+    lines: list[tuple[str, str]] = [
+        ("model", manifest.model),
+        ("weights", manifest.weights_hash or DASH),
+        ("adapter", manifest.adapter_hash or DASH),
+        ("model type", manifest.model_type or DASH),
+        ("backend", manifest.backend),
+        ("format", manifest.format),
+        ("protocol", manifest.protocol),
+        ("box frame", f"{manifest.box_frame or DASH} ({manifest.box_frame_reason})"),
+        (
+            "pixel limits",
+            DASH if limits is None else f"{limits.min_pixels} to {limits.max_pixels}, sides × {limits.factor}",
+        ),
+        ("seed", str(manifest.seed)),
+        ("begun", manifest.created_utc),
+        ("resumed", ", ".join(manifest.resumed_utc) or DASH),
+        ("commit", manifest.git_commit or DASH),
+        ("protocol hash", manifest.protocol_hash),
+        ("prompt wording", manifest.prompt_hash or DASH),
+        ("scorer version", str(manifest.scorer_version)),
+    ]
+    lines += [(f"generation: {name}", str(value)) for name, value in manifest.generation.items()]
+    for name, task in manifest.tasks.items():
+        revision = f" @ {task.dataset_revision}" if task.dataset_revision else ""
+        rows = f"{task.samples:,} of {task.rows:,} rows"
+        data = f"{task.dataset_path}{revision}, {rows}, data {short_hash(task.fingerprint)}"
+        lines.append((f"task {name}", data))
+    lines += [(f"package {name}", version) for name, version in manifest.packages.items()]
+    return tuple(lines)

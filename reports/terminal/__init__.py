@@ -1,0 +1,1 @@
+"""What a person reads in a terminal; `printing` is the one way to stdout and stderr."""

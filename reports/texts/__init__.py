@@ -1,0 +1,1 @@
+"""Numbers and verdicts as words: for Markdown, JUnit, annotations and every page."""

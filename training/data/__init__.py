@@ -1,0 +1,1 @@
+"""Training examples: read from any source, checked row by row, stored."""

@@ -1,0 +1,1 @@
+"""Benchmark, train, benchmark again, compare: every step resumable."""

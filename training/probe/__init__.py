@@ -1,0 +1,1 @@
+"""How noisy a checkpoint's policy gradient is under each reward."""

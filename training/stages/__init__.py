@@ -1,0 +1,1 @@
+"""One stage of training, SFT or GRPO: settings, launch, rewards, trainers."""

@@ -1,0 +1,314 @@
+"""Rewards for trainers that are not ours: a completion and the row of a data set in, the scorer's rewards out.
+
+What ms-swift, verl and EasyR1 call stands in `rewards_ms_swift.py`, `rewards_verl.py` and `rewards_easyr1.py`; all of
+them hand over here, and from here to `training.stages.rewards`, so that a reward is the number that a benchmark would show
+for the same text. Needs neither torch nor TRL.
+
+A row has the reference's columns (`possible_answers`, `bboxs`, `image_caption`, `width`, `height`) or ours (`answers`,
+`boxes`, `caption`). Gold boxes are in pixels of the original image, whose size is `width` and `height`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, cast
+
+from harness.errors import ConfigError, did_you_mean
+from harness.images.frames import MAX_ASPECT_RATIO
+from harness.scoring.answers.text import text_key
+from harness.values import BoxFrame, Format, PixelLimits, Protocol, Sample, ScoreConfig, Size
+from harness.vocabulary import BOX_FRAMES, FORMATS
+from tasks.cells import list_of
+from training.data.example import TRAINING_TASK
+from training.data.gold_boxes import read_gold_boxes
+from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, RewardSet, reward_faults
+
+logger = logging.getLogger(__name__)
+
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "answers": ("possible_answers", "answers", "answer", "solution"),
+    "boxes": ("bboxs", "boxes", "bboxes"),
+    "caption": ("image_caption", "caption"),
+}
+"""Part to column names, best first."""
+_NEEDS_TOKENS: RewardName = "brevity"
+"""Cannot be had here: trainers do not hand over a completion's tokens and its budget in one way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardOptions:
+    """How completions are rewarded; what trainers call `reward_kwargs` or take when the rewards are registered."""
+
+    box_frame: BoxFrame | None = None
+    """Frame that the model writes boxes in. There is no default: a wrong one makes every box reward near 0."""
+    protocol: Protocol = "strict"
+    """`strict` or `paper`."""
+    format: Format = "satori"
+    """Stages that the model is asked for."""
+    weights: Mapping[RewardName, float] = field(default_factory=lambda: dict.fromkeys(SATORI_REWARDS, 1.0))
+    """Weight of each reward."""
+    min_pixels: int | None = None
+    """The trainer's least pixels of an input image; for `input_px` without input sizes in the rows."""
+    max_pixels: int | None = None
+    """The trainer's most pixels of an input image."""
+    factor: int = 28
+    """Sides of input images are multiples of this: 28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL."""
+
+    @property
+    def names(self) -> tuple[RewardName, ...]:
+        """The rewards that count."""
+        return tuple(name for name, weight in self.weights.items() if weight > 0)
+
+    @property
+    def pixel_limits(self) -> PixelLimits | None:
+        """The trainer's pixel budget; None where it was not given."""
+        if self.min_pixels is None or self.max_pixels is None:
+            return None
+        return PixelLimits(self.min_pixels, self.max_pixels, self.factor)
+
+
+def read_options(given: Mapping[str, Any]) -> RewardOptions:
+    """Read options out of keyword arguments, among which may be others that are the trainer's own.
+
+    Raises:
+        ConfigError: Every wrong value, and every name that is nearly one of ours, together.
+    """
+    known = [option.name for option in fields(RewardOptions)]
+    ours = {name: value for name, value in given.items() if name in known and value is not None}
+    faults = [
+        f"unknown option {name}.{hint}"
+        for name in given
+        if name not in known and (hint := did_you_mean(name, known))
+    ]  # fmt: skip
+    if "weights" in ours:
+        ours["weights"], wrong = _weights(ours["weights"])
+        faults += wrong
+    faults += [
+        f"{name}: a whole number above 0 is needed, found {ours[name]!r}"
+        for name in ("min_pixels", "max_pixels", "factor")
+        if name in ours and (isinstance(ours[name], bool) or not isinstance(ours[name], int) or ours[name] < 1)
+    ]
+    options = RewardOptions(**ours)
+    faults = faults or _option_faults(options)
+    if faults:
+        raise ConfigError("satori-bench rewards: " + "; ".join(faults))
+    return options
+
+
+class RowRewards:
+    """The rewards of one set of options."""
+
+    def __init__(self, options: RewardOptions) -> None:
+        self.options = options
+        config = ScoreConfig(options.protocol, options.format, options.box_frame, options.pixel_limits)
+        # no budget that a text could spend: only `brevity` looks at tokens, and it is refused
+        self._set = RewardSet(options.names, config, most_tokens=sys.maxsize)
+        self._warned: set[str] = set()
+
+    @cached_property
+    def _functions(self) -> Mapping[str, Any]:
+        return {function.__name__: function for function in self._set.functions}
+
+    def column(self, name: RewardName, texts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
+        """Return one reward of each completion; None where a row has no gold for it.
+
+        Raises:
+            ConfigError: The rows lack a column that the reward needs.
+        """
+        gold = [self._gold(row) for row in rows]
+        columns = {
+            "completion_ids": [()] * len(rows),
+            "sample": [sample for sample, _ in gold],
+            "input_size": [size for _, size in gold],
+        }
+        return self._functions[name](texts, **columns)
+
+    def scores(self, text: str, row: Mapping[str, Any], total: str) -> dict[str, float]:
+        """Return every reward of one completion, NaN where the row has no gold for it, and before them their total.
+
+        The total is the weighted mean of the rewards that apply to the row: in [0, 1] for SATORI's, 0 where none does.
+
+        Raises:
+            ConfigError: The row lacks a column that a reward needs.
+        """
+        texts, weights = [text], self.options.weights
+        found: dict[RewardName, float | None] = {
+            name: self.column(name, texts, [row])[0] for name in self.options.names
+        }
+        there = [(weights[name], value) for name, value in found.items() if value is not None]
+        whole = math.fsum(weight for weight, _ in there)
+        earned = math.fsum(weight * value for weight, value in there)
+        each = {name: math.nan if value is None else value for name, value in found.items()}
+        return {total: earned / whole if there else 0.0, **cast("dict[str, float]", each)}
+
+    def _gold(self, row: Mapping[str, Any]) -> tuple[Sample, Size | None]:
+        """Return the question's gold and the size of the image as the model saw it."""
+        answers = tuple(text for text in list_of(_cell(row, "answers")) if text_key(text))
+        if "answer" in self.options.names and not any(name in row for name in _COLUMNS["answers"]):
+            raise ConfigError(_missing("accepted answers", _COLUMNS["answers"], row))
+        image_size, input_size = _size(row, "width", "height"), _size(row, "input_width", "input_height")
+        sample = Sample(
+            id=str(row.get("id") or ""),
+            task=TRAINING_TASK,
+            answer_rule="accepted",
+            answers=answers,
+            category=str(row.get("kind") or ""),
+            boxes_image_px=self._boxes(row, image_size) if "bbox" in self.options.names else None,
+            caption=_text(_cell(row, "caption")),
+            image_size=image_size,
+        )
+        return sample, input_size
+
+    def _boxes(self, row: Mapping[str, Any], image_size: Size | None) -> Any:
+        """Return gold boxes; None, with one warning for each kind of fault, where a row's cannot be used."""
+        written = _cell(row, "boxes")
+        if written is None:
+            return None
+        if "width" not in row or "height" not in row:
+            raise ConfigError(_missing("size of the image", ("width", "height"), row))
+        if self.options.box_frame == "input_px" and self.options.pixel_limits is None and "input_width" not in row:
+            raise ConfigError(
+                "satori-bench rewards: box_frame input_px needs min_pixels and max_pixels as the trainer resizes with, "
+                "or columns input_width and input_height"
+            )
+        if image_size is None:
+            self._warn("size_mismatch", f"width {row['width']!r}, height {row['height']!r}")
+            return None
+        found = read_gold_boxes(written, image_size, None)
+        for finding in found.findings:
+            if finding.drops:
+                self._warn(finding.name, finding.detail)
+        return found.boxes_image_px
+
+    def _warn(self, fault: str, detail: str) -> None:
+        """Warn of gold boxes that cannot be used, once for each kind of fault."""
+        if fault not in self._warned:
+            self._warned.add(fault)
+            logger.warning(
+                "gold boxes of a row cannot be used (%s: %s): it gets no box reward, and neither do others like it. "
+                "`satori-bench data verify` names the rows",
+                fault,
+                detail,
+            )
+
+
+_MADE: dict[str, RowRewards] = {}
+"""Rewards by the options that they were made with."""
+
+
+def rewards_for(given: Mapping[str, Any]) -> RowRewards:
+    """Return the rewards for keyword arguments, made once for the same ones: trainers give them with each call.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+    names = {option.name for option in fields(RewardOptions)}
+    # the trainer's own arguments stay out of the key, but a slip among them has to be seen
+    key = repr(sorted((name, str(value) if name in names else "") for name, value in given.items()))
+    if key not in _MADE:
+        _MADE[key] = RowRewards(read_options(given))
+    return _MADE[key]
+
+
+def rows_of(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """Turn columns, as ms-swift and TRL hand them over, into rows; what is no column of this length is left out."""
+    whole = {
+        name: values for name, values in columns.items() if isinstance(values, list | tuple) and len(values) == count
+    }
+    return [{name: values[place] for name, values in whole.items()} for place in range(count)]
+
+
+def row_of_gold(gold: Any, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the row that a ground truth stands for: columns as a mapping or as JSON text, or the answer alone.
+
+    Args:
+        gold: What the trainer calls ground truth.
+        further: Columns beside it, such as verl's `extra_info`; those of the ground truth win.
+    """
+    row = dict(further or {})
+    if isinstance(gold, str) and gold.lstrip().startswith("{"):
+        try:
+            gold = json.loads(gold)
+        except (ValueError, RecursionError):
+            return row | {"possible_answers": [gold]}
+    if isinstance(gold, Mapping):
+        return row | dict(cast("Mapping[str, Any]", gold))
+    return row | {"possible_answers": [gold] if isinstance(gold, str) else gold}
+
+
+def _weights(given: Any) -> tuple[dict[RewardName, float], list[str]]:
+    """Return weights as a table of ours, with what is wrong with them."""
+    if not isinstance(given, Mapping):
+        return {}, [f"weights: a table of reward to weight is needed, found {given!r}"]
+    table = cast("Mapping[Any, Any]", given)
+    faults = [
+        f"weights.{name}: unknown reward.{did_you_mean(str(name), list(REWARD_NAMES))}"
+        for name in table
+        if name not in REWARD_NAMES
+    ]
+    faults += [
+        f"weights.{name}: a number from 0 on is needed, found {weight!r}"
+        for name, weight in table.items()
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf
+    ]
+    return dict(table), faults
+
+
+def _option_faults(options: RewardOptions) -> list[str]:
+    """Return what is wrong with options taken together."""
+    if options.format not in FORMATS:
+        return [f"format: one of {', '.join(FORMATS)} is needed, found {options.format!r}"]
+    faults = reward_faults(options.names, options.format, options.protocol)
+    if _NEEDS_TOKENS in options.names:
+        faults.append(f"weights: {_NEEDS_TOKENS} needs the tokens of a completion, which only `satori-bench train` has")
+    if options.box_frame is not None and options.box_frame not in BOX_FRAMES:
+        faults.append(f"box_frame: one of {', '.join(BOX_FRAMES)} is needed, found {options.box_frame!r}")
+    if options.box_frame is None and "bbox" in options.names:
+        faults.append(
+            f"box_frame is missing: say in which of {', '.join(BOX_FRAMES)} the model writes its boxes (Qwen2.5-VL: "
+            "input_px; Qwen2-VL, Qwen3-VL and InternVL: norm_1000)"
+        )
+    if (options.min_pixels is None) != (options.max_pixels is None):
+        faults.append("min_pixels and max_pixels: give both or neither")
+    elif options.pixel_limits is not None and options.pixel_limits.min_pixels > options.pixel_limits.max_pixels:
+        faults.append(f"min_pixels {options.min_pixels} is more than max_pixels {options.max_pixels}")
+    return faults
+
+
+def _cell(row: Mapping[str, Any], part: str) -> Any:
+    """Return the first present cell of a part, arrays as lists; None where there is none."""
+    value = next((row[name] for name in _COLUMNS[part] if row.get(name) is not None), None)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return arrays, as parquet readers give them, as lists, the inner ones too."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return [_plain(item) for item in cast("Sequence[Any]", value)] if isinstance(value, list | tuple) else value
+
+
+def _text(value: Any) -> str | None:
+    """Return a text with something in it; None for anything else."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _size(row: Mapping[str, Any], width: str, height: str) -> Size | None:
+    """Return a size that two columns give; None where they do not."""
+    sides = [_plain(row.get(name)) for name in (width, height)]
+    if any(isinstance(side, bool) or not isinstance(side, int | float) or not 0 < side < math.inf for side in sides):
+        return None
+    size = Size(int(sides[0]), int(sides[1]))
+    thin = max(size.width, size.height) > MAX_ASPECT_RATIO * max(1, min(size.width, size.height))
+    return None if thin or 0 in (size.width, size.height) else size
+
+
+def _missing(what: str, names: Sequence[str], row: Mapping[str, Any]) -> str:
+    """Say which column is missing."""
+    columns = ", ".join(ascii(name)[1:-1][:40] for name in list(row)[:12]) or "none"
+    return f"satori-bench rewards: a row has no {what} (column {' or '.join(names)}); found columns {columns}"
