@@ -1,8 +1,8 @@
 """The functions that the YAML files name, for use from plain `lmms-eval --include_path`.
 
-They ask in the format `satori` and score with the protocol `strict` through `harness.scoring.score`, like everything else
-here. Plain lmms-eval does not say which frame a model's boxes are in, so boxes stay unscored there; `satori-bench run`
-knows. A hook never raises: lmms-eval would try again for 17 seconds, hide the fault and end the run.
+They ask in the format `satori` and score with the protocol `strict` through `harness.scoring.score`, like everything
+else here. Plain lmms-eval does not say which frame a model's boxes are in, so boxes stay unscored there; `satori-bench
+run` knows. A hook never raises: lmms-eval would try again for 17 seconds, hide the fault and end the run.
 """
 
 from __future__ import annotations

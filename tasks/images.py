@@ -1,9 +1,9 @@
 """Images of samples: whatever a row holds becomes bytes, a size, a hash or RGB pixels.
 
-Pixels, sizes and therefore gold boxes are those of the upright picture (`harness.images.pictures`), as `datasets` and other
-loaders show it. Colours are those of `harness.images.grid.to_rgb`: transparency is laid on white, and grey levels beyond
-8 bits are scaled. A hash is that of the file as stored, whatever its colours become; where a file says that it is
-turned, how it is turned enters the hash too (`picture_sha256`).
+Pixels, sizes and therefore gold boxes are those of the upright picture (`harness.images.pictures`), as `datasets` and
+other loaders show it. Colours are those of `harness.images.grid.to_rgb`: transparency is laid on white, and grey levels
+beyond 8 bits are scaled. A hash is that of the file as stored, whatever its colours become; where a file says that it
+is turned, how it is turned enters the hash too (`picture_sha256`).
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import harness
-import satori_bench
 from harness.comparison.verify_run import verify_run
 from harness.errors import ExitCode
 from harness.runs.store import list_runs, load_run
+from satori_bench.app import cli
 
 CODE_ROOT = Path(harness.__file__).parents[1]
 
@@ -443,7 +443,7 @@ def verbs(group: click.Group, *above: str) -> dict[tuple[str, ...], click.Comman
     return found
 
 
-VERBS = verbs(satori_bench.cli)
+VERBS = verbs(cli)
 
 
 class TestConfiguration:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.errors import UserError
-from satori_bench import cli
+from satori_bench.app import cli
 
 
 def rows(right: int, n=200, task="shapes") -> list[dict]:

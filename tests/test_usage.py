@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExitCode, did_you_mean
-from harness.usage_hints import OPTION_WORDS, VERB_WORDS
-from satori_bench import cli
+from satori_bench.app import cli
+from satori_bench.usage_hints import OPTION_WORDS, VERB_WORDS
 
 CASES = json.loads((Path(__file__).parent / "cases" / "usage_hints.json").read_text(encoding="utf-8"))
 

@@ -4,8 +4,8 @@
     reward.custom_reward_function.name=compute_score
     +reward.custom_reward_function.reward_kwargs.box_frame=norm_1000
 
-`ground_truth` is the accepted answer, or columns as JSON text or as a mapping (`training/stages/row_rewards.py`); `extra_info`
-may hold further columns, such as width and height.
+`ground_truth` is the accepted answer, or columns as JSON text or as a mapping (`training/stages/row_rewards.py`);
+`extra_info` may hold further columns, such as width and height.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The values that a comparison of runs is made of: every page, table, report and verdict reads these and nothing else.
 
-`harness/comparison/compare.py` makes them of stored runs. Numbers are fractions (or the metric's own points), never percent, never
-rounded; a number that cannot be given is None (NaN in arrays) with its reason beside it. What a row says of two runs it
-says of the samples that both have.
+`harness/comparison/compare.py` makes them of stored runs. Numbers are fractions (or the metric's own points), never
+percent, never rounded; a number that cannot be given is None (NaN in arrays) with its reason beside it. What a row says
+of two runs it says of the samples that both have.
 """
 
 from __future__ import annotations

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
 from harness.images.thumbnails import write_thumbnail
+from harness.models.evaluator import run_lmms_eval
 from harness.scoring.score import score, score_error, selection_for
 from harness.scoring.stages import parse
 from harness.values import Generation, Record, Sample, ScoreConfig
@@ -81,7 +81,8 @@ class TaskTiming:
 class RunRecorder:
     """Scores each answer and appends it to the journal; remembers what a resumed run has already answered.
 
-    One recorder serves one run. It implements `harness.models.recorder.Recorder` for the model and gives lmms-eval its hook.
+    One recorder serves one run. It implements `harness.models.recorder.Recorder` for the model and gives lmms-eval its
+    hook.
     """
 
     def __init__(
@@ -177,30 +178,9 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
     Returns:
         What it cost, and lmms-eval's own mean score for `check_mean`.
     """
-    from lmms_eval.evaluator import (  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - heavy, and untyped
-        simple_evaluate,  # pyright: ignore[reportUnknownVariableType] - the same
-    )
-    from lmms_eval.tasks import TaskManager  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - see above
-
     recorder.begin(task)
     started = time.monotonic()
-    with _without_bars():
-        results = cast(
-            "Mapping[str, Any] | None",
-            simple_evaluate(
-                model=model,
-                tasks=[task.lmms_task],
-                # without a manager of its own it would index the two thousand tasks that lmms-eval ships, every time
-                task_manager=TaskManager("ERROR", include_defaults=False),
-                bootstrap_iters=0,
-                log_samples=False,
-                random_seed=seed,
-                numpy_random_seed=seed,
-                torch_random_seed=seed,
-                fewshot_random_seed=seed,
-                process_docs_parallel=1,
-            ),
-        )
+    results = run_lmms_eval(model, task.lmms_task, seed=seed)
     recorder.finish()
     mean = None if results is None else results["results"][task.lmms_name].get("score,none")
     return TaskTiming(
@@ -208,29 +188,6 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
         asked=recorder.asked,
         lmms_mean=float(mean) if isinstance(mean, int | float) and not math.isnan(mean) else None,
     )
-
-
-@contextmanager
-def _without_bars() -> Generator[None]:
-    """Keep lmms-eval's own bars out of our progress; it switches them on whatever the environment says."""
-    import tqdm  # noqa: PLC0415 - see `evaluate_task`
-    from lmms_eval import evaluator  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - see `evaluate_task`
-    from lmms_eval.api import task as task_module  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - the same
-
-    bar = cast("Callable[..., object]", tqdm.tqdm)
-
-    def silent_bar(*args: object, **kwargs: object) -> object:
-        return bar(*args, **{**kwargs, "disable": True})
-
-    modules = (cast("Any", evaluator), cast("Any", task_module))
-    before = [module.tqdm for module in modules]
-    for module in modules:
-        module.tqdm = silent_bar
-    try:
-        yield
-    finally:
-        for module, original in zip(modules, before, strict=True):
-            module.tqdm = original
 
 
 def check_mean(timing: TaskTiming, task: str, values: Sequence[float]) -> None:

@@ -3,7 +3,8 @@
 One client for models that are served and for judges. It keeps four promises:
 
 - a request ends at its deadline, however slowly the server drips its reply; the others go on;
-- an answer is never made of what is none (`harness.models.chat_reply`); what passes (429, a server's error, also inside a
+- an answer is never made of what is none (`harness.models.chat_reply`); what passes (429, a server's error, also inside
+a
   200) is asked again, waiting as long as the server says;
 - the key goes to the given host alone: redirects elsewhere are not followed but named;
 - the key is cut out of everything that comes back.

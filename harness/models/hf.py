@@ -4,8 +4,8 @@
 
 Images are brought to the model's own grid first and the size that the model saw is checked against the processor's.
 Nothing is filled in from the checkpoint's generation_config.json but the end and padding tokens, see
-`harness/models/decoding.py`. Image and video placeholders are never generated: an untrained checkpoint would otherwise fill
-its text with tokens that stand for pictures.
+`harness/models/decoding.py`. Image and video placeholders are never generated: an untrained checkpoint would otherwise
+fill its text with tokens that stand for pictures.
 
 Sampling draws each sample's randomness from a generator of its own, seeded by (seed, task, row, repeat): what else is
 in the batch, and in which order, changes an answer no more than it changes a greedy one, by rounding only.

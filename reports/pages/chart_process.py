@@ -1,7 +1,7 @@
 """Render charts in a process of its own: Vega-Lite specifications in, SVG out, a line of JSON each.
 
-Started by `reports/pages/chart_renderer.py`, never imported: the renderer is a JavaScript engine that ends its process by a
-trap where it cannot reserve its address space, and that must cost a picture, not a run.
+Started by `reports/pages/chart_renderer.py`, never imported: the renderer is a JavaScript engine that ends its process
+by a trap where it cannot reserve its address space, and that must cost a picture, not a run.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 def main() -> None:
     """Renew the page of the run that is named; what bars it is one line of stderr, and exit code 1."""
     # behind everything else: where the command is no installed one its folders must be found, and shadow nothing
-    sys.path.append(str(Path(__file__).parents[1]))
+    sys.path.append(str(Path(__file__).parents[2]))
     try:
         from reports.pages.run_page import renew_page  # noqa: PLC0415 - found only now; and may need more memory than there is
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PROGRAM = Path(__file__).with_name("page_process.py")
+_PROGRAM = Path(__file__).with_name("process.py")
 
 
 def page_fault(run_folder: Path) -> str:

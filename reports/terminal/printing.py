@@ -49,7 +49,7 @@ def say_json(found: Mapping[str, Any], stream: TextIO, *, indent: int | None = 2
 
 
 def say_commands(commands: Iterable[str], stream: TextIO) -> None:
-    """Print commands to a CI runner, one a line; whoever makes them has escaped what they hold (reports/texts/github.py)."""
+    """Print commands to a CI runner, one a line; whoever makes them has escaped them (reports/texts/github.py)."""
     stream.writelines(one_line(command) + "\n" for command in commands)
     stream.flush()
 

@@ -1,18 +1,16 @@
 """Put scores, changes and verdicts into words: what Markdown, JUnit, annotations and the terminal say alike.
 
-Numbers are rounded here, by `reports/texts/numbers_shown.py`, and nowhere before. Fractions are shown in percent, overlaps with
-three digits, a benchmark's own points as they are.
+Numbers are rounded here, by `reports/texts/numbers_shown.py`, and nowhere before. Fractions are shown in percent,
+overlaps with three digits, a benchmark's own points as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from harness.comparison.values import Comparison, Pair, ScoreRow, SideScore
-from harness.gate.noise import TaskNoise
 from harness.gate.verdict import BenchmarkVerdict, Verdict, verdict_bars
-from reports.terminal.tables import TextTable, plain_table
-from reports.texts.numbers_shown import DASH, count, number, p_text, percent, signed
+from reports.texts.numbers_shown import DASH, count, number, p_text, signed
 
 STATE_WORDS = {
     "regression": "REGRESSION",
@@ -111,13 +109,6 @@ def sentence_of(benchmark: BenchmarkVerdict) -> str:
     return f"{STATE_WORDS[benchmark.state]}: {benchmark.reason}; {', '.join(parts)}"
 
 
-def verdict_table(verdict: Verdict) -> TextTable:
-    """Return the gate's table for a terminal."""
-    rows = [verdict_cells(benchmark, cut) for benchmark in verdict.benchmarks]
-    # verdict, change, metric, then both scores together: one without the other says little
-    return plain_table(VERDICT_HEADINGS, rows, {1: 9, 5: 8, 2: 7, 3: 6, 4: 6})
-
-
 def verdict_cells(benchmark: BenchmarkVerdict, shown: Callable[[str], str]) -> list[str]:
     """Return a benchmark's cells under `VERDICT_HEADINGS`; `shown` makes untrusted names safe for where they go."""
     row = benchmark.row
@@ -149,31 +140,6 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     return lines + [f"note: {note}" for note in verdict.notes]
 
 
-def comparison_table(comparison: Comparison, pair: Pair) -> TextTable:
-    """Return a pair's headlines and metrics for a terminal."""
-    a, b = comparison.sides[pair.a].label, comparison.sides[pair.b].label
-    headings = ["task", "metric", cut(a, 40), cut(b, 40), "change [95 %]", "p", "Holm", "n", "flips", "faulty"]
-    rows = [row for benchmark in pair.benchmarks for row in (benchmark.headline, *benchmark.metrics)]
-    # metric, change, then both scores together: one without the other says little
-    return plain_table(headings, [_comparison_cells(row) for row in rows], {1: 9, 4: 8, 2: 7, 3: 7})
-
-
-def _comparison_cells(row: ScoreRow) -> Sequence[str]:
-    found = row.difference
-    return [
-        cut(row.task),
-        cut(row.metric),
-        score_text(row, row.a),
-        score_text(row, row.b),
-        change_text(row),
-        p_text(None if found is None else found.p),
-        p_text(row.holm_p),
-        count(row.a.n),
-        flips_text(row),
-        f"{percent(row.a_faults.parse, row.a_faults.rows)} → {percent(row.b_faults.parse, row.b_faults.rows)}",
-    ]
-
-
 def pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
     """Return what a reader must know of a pair: why it cannot be compared, what was left out."""
     a, b = comparison.sides[pair.a].label, comparison.sides[pair.b].label
@@ -189,21 +155,3 @@ def pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
         lines += [f"{cut(benchmark.task)} is not comparable: {reason}" for reason in own]
         lines += [f"note: {cut(benchmark.task)}: {note}" for note in benchmark.comparability.notes]
     return lines
-
-
-def noise_table(noise: Sequence[TaskNoise]) -> TextTable:
-    """Return how much each benchmark moves between two runs of one checkpoint."""
-    headings = ["task", "metric", "n", "flips", "flip rate [95 %]", "noise floor (points)"]
-    return plain_table(headings, [_noise_cells(row) for row in noise], {1: 9, 5: 8})
-
-
-def _noise_cells(row: TaskNoise) -> Sequence[str]:
-    rate, low, high = (number(100 * share, 2) for share in (row.flip_rate, row.flip_rate_low, row.flip_rate_high))
-    return [
-        cut(row.task),
-        cut(row.metric),
-        count(row.n),
-        count(row.flips),
-        f"{rate} % [{low}, {high}]",
-        number(row.floor_points, 2),
-    ]

@@ -310,7 +310,8 @@ def test_read_only_folder_is_a_store_error(tmp_path):
     folder.mkdir()
     folder.chmod(0o555)
     program = (
-        "import os, sys; from pathlib import Path; from harness.runs.journal import Journal, StoreError; import filelock\n"
+        "import os, sys; from pathlib import Path; import filelock\n"
+        "from harness.runs.journal import Journal, StoreError\n"
         "os.chdir(sys.argv[1])\n"
         + ("os.setuid(65534)\n" if as_root else "")
         + "try:\n    Journal.open(Path('samples.jsonl'))\nexcept StoreError as error:\n    print(error)"

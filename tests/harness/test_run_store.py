@@ -1057,7 +1057,8 @@ def test_a_journal_that_was_changed_is_not_scored_again(make_run):
 @pytest.mark.slow
 def test_a_lock_holds_also_after_lmms_eval_made_file_locks_shared(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from lmms_eval import evaluator; from harness.runs.journal import lock_run;"
+        "import sys; from pathlib import Path; from lmms_eval import evaluator;"
+        "from harness.runs.journal import lock_run;"
         "evaluator._enable_reentrant_filelocks(); held = lock_run(Path(sys.argv[1]))\n"
         "try: lock_run(Path(sys.argv[1])); print('taken twice')\n"
         "except Exception as fault: print(type(fault).__name__)\n"

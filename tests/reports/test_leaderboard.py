@@ -17,7 +17,7 @@ from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION
 from harness.values import Sample
 from reports.board.board import contamination, leaderboard_json, published, rank_board, read_leaderboard
 from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
-from satori_bench import cli
+from satori_bench.app import cli
 
 
 @pytest.fixture(scope="module")

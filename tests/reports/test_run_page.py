@@ -11,7 +11,7 @@ from harness.comparison.verify_run import verify_run
 from harness.files import SUMS_NAME
 from harness.runs.store import load_run
 from reports.pages.run_page import PAGE_NAME, renew_page, stored_run_page
-from satori_bench import cli
+from satori_bench.app import cli
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-import satori_bench
 from harness.errors import ExitCode
+from satori_bench.verbs.data import data_verify
 from tasks.shapes import PROFILES
 from training.data.shapes import LabelNoise, shapes_examples
 from training.data.sources import SOURCE_FORMATS
@@ -93,7 +93,7 @@ def test_wrong_options_are_told_what_to_do(command, arguments, message):
 
 
 def test_the_command_offers_every_format_and_profile():
-    options = {option.name: option for option in satori_bench.data_verify.params}
+    options = {option.name: option for option in data_verify.params}
 
     assert tuple(options["source_format"].type.choices) == SOURCE_FORMATS
     assert set(options["profile"].type.choices) == set(PROFILES)

@@ -10,7 +10,7 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from click.testing import CliRunner
 
-from satori_bench import cli
+from satori_bench.app import cli
 from training.stages.launch import plan_launch, step_algebra, write_launch_file
 from training.stages.machine import Machine
 from training.stages.profiles import PROFILE_NAMES, PROFILES

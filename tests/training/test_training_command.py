@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.errors import ExitCode, UserError
-from satori_bench import cli
+from satori_bench.app import cli
 from training.data.shapes import shapes_examples
 from training.data.store import write_examples
 from training.loop.demo_model import build_demo_checkpoint

@@ -1,8 +1,8 @@
 """The one training example: an image, a question, and the gold for every stage of the answer.
 
 Whatever the source (Shapes, VQA-Verify, a JSONL with an image folder), training sees this value. Gold boxes are always
-x1, y1, x2, y2 in pixels of the original image; who needs another frame converts (`training/data/targets.py` for what a model
-is taught to write, `harness.scoring.score` for what it earned).
+x1, y1, x2, y2 in pixels of the original image; who needs another frame converts (`training/data/targets.py` for what a
+model is taught to write, `harness.scoring.score` for what it earned).
 """
 
 from __future__ import annotations

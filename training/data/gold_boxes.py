@@ -1,6 +1,7 @@
 """Read the gold boxes of a training row; what can be told of one row alone is a named fault of the row.
 
-What only the whole file tells is added up beside it (`harness.scoring.gold_boxes.FrameEvidence`, in `training/data/check.py`).
+What only the whole file tells is added up beside it (`harness.scoring.gold_boxes.FrameEvidence`, in
+`training/data/check.py`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Measures a frozen checkpoint's policy-gradient noise under different rewards, on the same rollouts.
 
 M prompts are chosen, no two with one image, so that they are independent; for each, G completions are sampled once and
-scored once. Every reward set then gives each prompt another gradient (`training/probe/policy_gradients.py`) over the same
-completions, so that differences between sets are paired. What the gradients say is in
+scored once. Every reward set then gives each prompt another gradient (`training/probe/policy_gradients.py`) over the
+same completions, so that differences between sets are paired. What the gradients say is in
 `training/probe/covariance.py`.
 
     probe = run_probe(ProbeSpec("checkpoints/grpo", data="train.parquet"), packages={}, listener=progress)

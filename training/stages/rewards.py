@@ -1,8 +1,8 @@
 """The GRPO rewards: what the benchmarks' own scorer says of a completion, one function per stage.
 
 TRL calls each reward function with the completions of a batch and the data set's columns, and logs it under its
-`__name__`. All functions of a `RewardSet` read the same `harness.scoring.score.Score`, computed once per completion, so a
-reward is the number that a benchmark would show for the same text.
+`__name__`. All functions of a `RewardSet` read the same `harness.scoring.score.Score`, computed once per completion, so
+a reward is the number that a benchmark would show for the same text.
 
 A reward never raises and is never NaN. None means "not applicable": the row has no gold for that stage. A bug in the
 scorer does not end a run of days: the completion counts as not applicable and `rewards/errors` says so.

@@ -1,8 +1,8 @@
 """Rewards for trainers that are not ours: a completion and the row of a data set in, the scorer's rewards out.
 
 What ms-swift, verl and EasyR1 call stands in `rewards_ms_swift.py`, `rewards_verl.py` and `rewards_easyr1.py`; all of
-them hand over here, and from here to `training.stages.rewards`, so that a reward is the number that a benchmark would show
-for the same text. Needs neither torch nor TRL.
+them hand over here, and from here to `training.stages.rewards`, so that a reward is the number that a benchmark would
+show for the same text. Needs neither torch nor TRL.
 
 A row has the reference's columns (`possible_answers`, `bboxs`, `image_caption`, `width`, `height`) or ours (`answers`,
 `boxes`, `caption`). Gold boxes are in pixels of the original image, whose size is `width` and `height`.

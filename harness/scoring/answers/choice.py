@@ -15,11 +15,11 @@ Part of the `strict` answer rules (`harness/scoring/answers/check.py`). What is 
 - a last sentence of that kind with such a lead (`... The answer is B.`), if every other option's letter before it is
   ruled out there or taken back (`The answer is A. Wait, it barks: B is correct.`).
 
-An option's text is compared by `harness.scoring.answers.text.text_key`: case, blanks and punctuation aside, never as a part of
-a longer answer. Two letters, a negation, a question (`B?`), a letter with another option's text, a letter that is no
-option, an article ("A dog" where A is not dog), a text that two options share, and a text that is one option's letter
-and another one's text state nothing. Where the options' texts are each other's letters (a question about labels), a
-letter is the option's letter.
+An option's text is compared by `harness.scoring.answers.text.text_key`: case, blanks and punctuation aside, never as a
+part of a longer answer. Two letters, a negation, a question (`B?`), a letter with another option's text, a letter that
+is no option, an article ("A dog" where A is not dog), a text that two options share, and a text that is one option's
+letter and another one's text state nothing. Where the options' texts are each other's letters (a question about
+labels), a letter is the option's letter.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Answer rules of lmms-eval 0.7.3 (`lmms-eval`), without a judge unless a reply is given.
 
 The rules are facts about another program, right or wrong, and are kept so that scores can be compared with published
-ones; `harness/scoring/answers/check.py` has ours. Sources, below `lmms_eval/tasks/`: `_task_utils/mcq_extract.py` (MMStar),
-`mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`.
+ones; `harness/scoring/answers/check.py` has ours. Sources, below `lmms_eval/tasks/`: `_task_utils/mcq_extract.py`
+(MMStar), `mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`.
 
 MMBench follows the variant that needs no judge, `static`: first its own option rule, then MMStar's extractor. With a
 judge's reply it follows the other variant (own rule on the answer, then on the reply), except that a reply which fits

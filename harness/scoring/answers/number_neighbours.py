@@ -1,10 +1,10 @@
 """Judge what stands right before and right after a number: does it leave the number as it is?
 
-Part of the `strict` answer rules (`harness/scoring/answers/number.py`); the words are in `harness/scoring/answers/units.py`. Before a number
-stands a word that says or measures it, a mark, or nothing: a noun there is a label ("step 1"), a name before a bracket
-a function ("gcd(5)"), a sign before a bracket or quote a sign. After it stands a unit of the table, a thing that is
-counted, a mark, or nothing: a short token that is no unit may be a scale or a variable ("5 cr", "5n"), and some words
-make another quantity of the number ("5 pairs", "5 fewer", "5 past").
+Part of the `strict` answer rules (`harness/scoring/answers/number.py`); the words are in
+`harness/scoring/answers/units.py`. Before a number stands a word that says or measures it, a mark, or nothing: a noun
+there is a label ("step 1"), a name before a bracket a function ("gcd(5)"), a sign before a bracket or quote a sign.
+After it stands a unit of the table, a thing that is counted, a mark, or nothing: a short token that is no unit may be a
+scale or a variable ("5 cr", "5n"), and some words make another quantity of the number ("5 pairs", "5 fewer", "5 past").
 """
 
 from __future__ import annotations

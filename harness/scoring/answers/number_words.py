@@ -1,8 +1,8 @@
 """Write numbers that are said in words as digits: "forty five", "three hundred and five", 五, 二十一.
 
-Part of the `strict` answer rules (`harness/scoring/answers/number.py`). A run of number words is read as a whole or not at
-all: "two thirty" is a time of day, 三千五 is short for something else, "hundreds" is no number. What is not read keeps
-no part that could be taken for a number: the reader of numbers then refuses the text.
+Part of the `strict` answer rules (`harness/scoring/answers/number.py`). A run of number words is read as a whole or not
+at all: "two thirty" is a time of day, 三千五 is short for something else, "hundreds" is no number. What is not read
+keeps no part that could be taken for a number: the reader of numbers then refuses the text.
 
 Rules of English numbers: a smaller unit follows a larger one ("twenty one", never "one twenty"), `hundred` scales what
 stands before it, larger scales close a group and fall from left to right, `and` stands only before the last group.

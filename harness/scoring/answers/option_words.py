@@ -1,7 +1,7 @@
 """The words by which texts name an option, rule one out, or take back what they said.
 
-Part of the `strict` answer rules (`harness/scoring/answers/choice.py`). English, Chinese, the commonest Japanese and Korean.
-All patterns are linear: bounded repetitions of alternatives that start differently.
+Part of the `strict` answer rules (`harness/scoring/answers/choice.py`). English, Chinese, the commonest Japanese and
+Korean. All patterns are linear: bounded repetitions of alternatives that start differently.
 """
 
 from __future__ import annotations

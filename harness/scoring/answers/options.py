@@ -1,6 +1,7 @@
 """A question's options, and which of them one statement names: a letter in any dress, or an option's text.
 
-Part of the `strict` answer rules; `harness/scoring/answers/choice.py` says what counts, and reads texts of several sentences.
+Part of the `strict` answer rules; `harness/scoring/answers/choice.py` says what counts, and reads texts of several
+sentences.
 """
 
 from __future__ import annotations

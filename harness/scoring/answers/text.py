@@ -1,8 +1,8 @@
 """Take the dress off a text: Unicode variants, Markdown, LaTeX and HTML wrappers, quotes, JSON around the one answer.
 
-Part of the `strict` answer rules (`harness/scoring/answers/check.py`). Every step is linear in the text. Nothing here removes what
-can carry meaning: signs, decimal points, the case of units, brackets around more than one word, operators, a mark that
-has no partner ("A*" is no "A").
+Part of the `strict` answer rules (`harness/scoring/answers/check.py`). Every step is linear in the text. Nothing here
+removes what can carry meaning: signs, decimal points, the case of units, brackets around more than one word, operators,
+a mark that has no partner ("A*" is no "A").
 """
 
 from __future__ import annotations

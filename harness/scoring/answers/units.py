@@ -1,8 +1,8 @@
 """Know what may stand beside a number without changing it: units, currencies, words that count, say or place things.
 
-Part of the `strict` answer rules (`harness/scoring/answers/number.py`). A short token after a number is believed to be a unit
-only when it is in the table, in the case in which it is written: "5 GW" is five of them, "5 cr" is a scale (crore),
-"5x" is algebra, "5 L" may be litres and "5L" lakh.
+Part of the `strict` answer rules (`harness/scoring/answers/number.py`). A short token after a number is believed to be
+a unit only when it is in the table, in the case in which it is written: "5 GW" is five of them, "5 cr" is a scale
+(crore), "5x" is algebra, "5 L" may be litres and "5L" lakh.
 """
 
 from __future__ import annotations

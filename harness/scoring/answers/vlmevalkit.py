@@ -1,8 +1,8 @@
 """Answer rules of VLMEvalKit: today's (`vlmevalkit`) and those of March 2025, which SATORI's code uses (`paper`).
 
 The rules are facts about another program, right or wrong, and are kept so that scores can be compared with published
-ones; `harness/scoring/answers/check.py` has ours. Sources, below `vlmeval/` of VLMEvalKit at e8e78f05 (today) and 7faa5b47 (March
-2025): `utils/matching_util.py` (option letter), `dataset/utils/yorn.py` and `vqa_eval.py` (yes or no),
+ones; `harness/scoring/answers/check.py` has ours. Sources, below `vlmeval/` of VLMEvalKit at e8e78f05 (today) and
+7faa5b47 (March 2025): `utils/matching_util.py` (option letter), `dataset/utils/yorn.py` and `vqa_eval.py` (yes or no),
 `dataset/image_vqa.py` (OCRBench), `dataset/utils/mathvista.py`.
 
 Departures, all on purpose: no key for a judge is needed (a missing judge scores 0, where MathVista asserts one), an

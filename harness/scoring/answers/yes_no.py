@@ -1,7 +1,7 @@
 """Read whether an answer says yes or no.
 
-Part of the `strict` answer rules (`harness/scoring/answers/check.py`). A word yes or no in a text is an answer only where it is
-stated:
+Part of the `strict` answer rules (`harness/scoring/answers/check.py`). A word yes or no in a text is an answer only
+where it is stated:
 
 - at the beginning of the text or of a sentence, alone or after a lead ("The answer is", "I would say", "so"), with what
   follows set apart by a mark or about the thing asked ("Yes, it is", "no - a cat", "Yes it is");

@@ -1,8 +1,9 @@
 """Split a lower-cased caption into words exactly as `nltk.word_tokenize` does, without NLTK and its data.
 
-Two steps, as in NLTK 3.10: `harness.scoring.captions.nltk_sentences` finds the sentences, then the rules of `nltk/tokenize/destructive.py`
-(Penn Treebank conventions with NLTK's additions) split each. Most captions are plain words with commas and periods, for
-which both steps come down to a few string operations; anything else takes the full rules.
+Two steps, as in NLTK 3.10: `harness.scoring.captions.nltk_sentences` finds the sentences, then the rules of
+`nltk/tokenize/destructive.py` (Penn Treebank conventions with NLTK's additions) split each. Most captions are plain
+words with commas and periods, for which both steps come down to a few string operations; anything else takes the full
+rules.
 """
 
 from __future__ import annotations

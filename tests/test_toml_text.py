@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.toml_text import toml_value
+from satori_bench.toml_text import toml_value
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
 PLAIN = st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)

@@ -1,0 +1,5 @@
+"""`python -m satori_bench`."""
+
+from satori_bench import main
+
+main()

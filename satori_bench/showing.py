@@ -1,0 +1,84 @@
+"""What several verbs print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from harness.errors import ConfigError
+from reports.terminal.printing import say, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from harness.summary.run_summary import RunSummary
+    from harness.summary.task_summary import TaskSummary
+
+
+def name_page(run_folder: Path, *, to_stderr: bool) -> None:
+    """Say where a run's page is, and what opens it."""
+    from reports.pages.run_page import PAGE_NAME
+
+    page = run_folder / PAGE_NAME
+    if page.is_file():  # a page that could not be made was told of already
+        say(f"page: {page}", sys.stderr if to_stderr else sys.stdout)
+        say_how_to_view(run_folder)
+
+
+def say_how_to_view(place: Path) -> None:
+    """Say what opens a page."""
+    say(f"open it with: satori-bench view {shell_word(place)}", sys.stderr)
+
+
+def shell_word(path: Path) -> str:
+    """Return a path as a word that can be pasted into a shell."""
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+def say_all(lines: Iterable[str], stream: TextIO) -> None:
+    """Print lines, one by one."""
+    for line in lines:
+        say(line, stream)
+
+
+def warn(summary: RunSummary) -> None:
+    """Say what one must know before believing the numbers: boxes that fit another reading, texts that are all alike."""
+    for warning in summary.warnings:
+        say(f"warning: {warning}", sys.stderr)
+
+
+def show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
+    """Say on stderr why a metric is null, once for all metrics of a task that share the reason."""
+    for task, summary in tasks.items():
+        metrics: dict[str, list[str]] = {}
+        for metric, reason in summary.reasons.items():
+            metrics.setdefault(reason, []).append(metric)
+        for reason, names in metrics.items():
+            say(f"{task}: no {', '.join(names)}: {reason}", sys.stderr)
+
+
+def show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
+    """Print a summary without costs."""
+    from reports.terminal.tables import run_table, write
+
+    if as_json:
+        found = summary.to_json()
+        say_json({**found, "run": str(run)} if run is not None else found, sys.stdout)
+        return
+    stream = sys.stdout if table_to_stdout else sys.stderr
+    write(run_table(list(summary.tasks.values()), {}, f"{title} · protocol {summary.config.protocol}"), stream)
+    if run is not None:
+        say(f"run: {run}", stream)
+        name_page(run, to_stderr=not table_to_stdout)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a report where a person asked for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as fault:
+        raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault

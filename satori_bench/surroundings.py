@@ -1,0 +1,99 @@
+"""What verbs take from their surroundings: time, words for the person, Ctrl-C, packages, the page after a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.terminal.printing import say
+from satori_bench.showing import shell_word
+
+if TYPE_CHECKING:
+    from harness.models.interruption import Interruption
+    from reports.terminal.progress import RunProgress
+    from tasks.run import RunEnvironment
+
+
+TRAIN_PARTS = (
+    "training.loop.demo",
+    "training.stages.launch",
+    "training.loop.loop",
+    "training.stages.train",
+    "training.probe.probe",
+)
+"""What these verbs import of ours, and with it of TRL and its companions."""
+
+
+def run_environment(progress: RunProgress, interruption: Interruption, *, page: bool = True) -> RunEnvironment:
+    """Return what a run takes from its surroundings: time, words for the person, Ctrl-C, packages, commit."""
+    from datetime import UTC, datetime
+
+    from tasks.run import RunEnvironment, package_versions
+
+    return RunEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=progress.say,
+        listener=progress,
+        packages=package_versions(),
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        batch_guard=interruption.batch,
+        write_page=write_page if page else None,
+    )
+
+
+def write_page(run_folder: Path) -> None:
+    """Write or renew a published run's page; a page that fails costs nobody a run, nor its exit code."""
+    from reports.pages.writer import page_fault
+
+    if fault := page_fault(run_folder):
+        say(
+            f"warning: the page was not written: {fault}. The scores are complete; "
+            f"make the page with: satori-bench runs page {shell_word(run_folder)}",
+            sys.stderr,
+        )
+
+
+def quiet_libraries(*, debug: bool) -> None:
+    """Keep the libraries' bars and logs out of our progress; `--debug` lets them speak."""
+    if debug:
+        return
+    import logging
+    import warnings
+
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def train_environment(progress: RunProgress | None) -> Any:
+    """Return what training takes from its surroundings; without a listener nothing is said either."""
+    from datetime import UTC, datetime
+    from importlib import metadata
+
+    from tasks.run import package_versions
+    from training.stages.train import TrainEnvironment
+    from training.stages.trainers import Watch
+
+    return TrainEnvironment(
+        now=lambda: datetime.now(UTC),
+        say=progress.say if progress is not None else lambda _: None,
+        packages={**package_versions(), "trl": metadata.version("trl")},
+        git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
+        watch=Watch(listener=progress),
+    )
+
+
+def require_loop_imports(verb: str) -> None:
+    """Refuse a verb that trains and benchmarks where either cannot work, before it makes anything."""
+    from harness.installation import require_imports
+    from tasks.doctor import MODEL_PARTS, RUN_PARTS
+
+    require_imports([*RUN_PARTS, MODEL_PARTS["hf"], *TRAIN_PARTS], verb)

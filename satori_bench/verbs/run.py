@@ -1,0 +1,259 @@
+"""`run`: evaluate a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from harness.errors import ConfigError, ExitCode
+from reports.terminal.printing import say, say_json
+from satori_bench.options import (
+    SampleCount,
+    data_option,
+    dataset_option,
+    json_option,
+    out_option,
+    page_option,
+    prompt_options,
+    score_options,
+)
+from satori_bench.showing import name_page, show_reasons, warn
+from satori_bench.surroundings import quiet_libraries, run_environment
+from satori_bench.verb import Verb
+
+if TYPE_CHECKING:
+    from harness.evaluation.llm_judge import Judge
+    from harness.summary.run_summary import RunSummary
+    from tasks.run import RunResult, RunSpec
+
+
+_KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+"""Where keys may lie, also those that a run does not use: a server must not put one into its records."""
+
+
+SHOWN_FAILURES = 3
+
+
+@click.command(cls=Verb)
+@click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
+@click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
+@score_options
+@prompt_options
+@click.option(
+    "--backend",
+    type=click.Choice(["hf", "openai"]),
+    default="hf",
+    show_default=True,
+    help="What runs the model: transformers here, or an OpenAI-compatible server (vLLM, SGLang, hosted).",
+)
+@click.option("--base-url", help="Root of the server's API, such as http://localhost:8000/v1.")
+@click.option("--served-name", help="What the server calls the model; default: as --model.")
+@click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
+@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+@click.option(
+    "--request-timeout",
+    "request_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that a request to a server may take as a whole; then its sample is null.",
+)
+@click.option("--allow-rerouting", is_flag=True, help="Take replies of another model than the first; records name it.")
+@click.option("--extra-body", metavar="JSON", help="Further fields of each request to a server, as a JSON object.")
+@click.option(
+    "--chat-template-kwargs",
+    metavar="JSON",
+    help="Variables of the chat template, here or at the server, such as '{\"enable_thinking\": false}'.",
+)
+@click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
+@click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
+@click.option("--attn-implementation", metavar="NAME", help="Such as sdpa or eager; default: left to transformers.")
+@dataset_option
+@data_option
+@out_option
+@click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
+@click.option("--again", is_flag=True, help="Make a new run though an equal one is finished.")
+@click.option("--retry", metavar="RUN", help="Re-ask what stayed unscored in a run.")
+@click.option("--thumbnails/--no-thumbnails", default=True, show_default=True)
+@page_option
+@click.option("--judge", help="Judge model for what rules cannot decide (optional).")
+@click.option("--judge-url", help="Root of its OpenAI-compatible API.")
+@click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
+@json_option
+@click.pass_context
+def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page: bool, **options: Any) -> int:
+    """Evaluate a checkpoint; leave a run folder, a table and a page.
+
+    RUN is a run folder, a run's name or its unique beginning, or `latest`; so it is for every verb.
+    """
+    quiet_libraries(debug=ctx.obj["debug"])
+    from dataclasses import replace
+
+    from harness.models.interruption import Interruption
+    from reports.terminal.progress import RunProgress
+    from tasks.run import retry_run, run_benchmarks
+
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        environment = run_environment(progress, interruption, page=page)
+        known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
+        environment = replace(
+            environment,
+            api_key=options["api_key"] or environment.api_key,
+            secrets=tuple(key for key in known if key),
+        )
+        if retry is not None:
+            from harness.runs.lookup import find_run
+
+            result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
+        else:
+            result = run_benchmarks(_run_spec(options), environment, again=again)
+    return _show_run(result, as_json=as_json)
+
+
+def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command line gives beside --retry; what would ask something else is refused."""
+    from tasks.run import RETRY_MAY_CHANGE
+
+    given = {
+        option.name: option.opts[0]
+        for option in ctx.command.params
+        if option.name in options and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    }
+    may_change = {*RETRY_MAY_CHANGE, "api_key", "judge", "judge_url", "judge_key"}
+    barred = [flag for name, flag in given.items() if name not in may_change]
+    if barred:
+        raise ConfigError(
+            f"--retry asks with the run's own configuration: leave out {', '.join(barred)}, or make a new run"
+        )
+    # The address also counts where a variable or the configuration gives it: a key goes to no other.
+    given |= {"base_url": "--base-url"} if options["base_url"] else {}
+    changes = {name: options[name] for name in given if name in RETRY_MAY_CHANGE}
+    return changes | {"judge": _judge(options)}
+
+
+def _run_spec(options: dict[str, Any]) -> RunSpec:
+    """Build the run's configuration; its faults are reported together."""
+    from harness.models.device_options import device_option_faults
+    from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
+    from tasks.prompts import given_words
+    from tasks.run import RunSpec, parse_dataset_overrides
+
+    faults: list[str] = []
+    if not options["model"]:
+        faults.append("--model is missing: a checkpoint folder, a hub id or an adapter folder")
+    if options["temperature"] is not None and options["decoding"] == "greedy":
+        faults.append("--temperature needs --decoding sampled: greedy decoding has none")
+    if options["min_pixels"] and options["max_pixels"] and options["min_pixels"] > options["max_pixels"]:
+        faults.append(f"--min-pixels {options['min_pixels']} is greater than --max-pixels {options['max_pixels']}")
+    if options["judge"] and not options["judge_key"] and not options["judge_url"]:
+        faults.append("--judge needs a key (--judge-key or OPENAI_API_KEY) or --judge-url of a local server")
+    if options["backend"] == "openai" and not options["base_url"]:
+        faults.append("--backend openai needs --base-url, the root of the server's API")
+    if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
+        faults.append("--base-url and --served-name need --backend openai")
+    if options["backend"] == "openai" and options["attn_implementation"]:
+        faults.append("--attn-implementation is for --backend hf: a server has its own")
+    faults += device_option_faults(
+        options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
+    )
+    if options["backend"] != "openai" and (options["extra_body"] or options["allow_rerouting"]):
+        faults.append("--extra-body and --allow-rerouting need --backend openai: they are about requests to a server")
+    if faults:
+        raise ConfigError("; ".join(faults))
+    extra_body = read_json_object(options["extra_body"], "--extra-body")
+    check_extra_body(extra_body)
+    template_kwargs = read_json_object(options["chat_template_kwargs"], "--chat-template-kwargs")
+    check_template_kwargs(template_kwargs)
+    return RunSpec(
+        model=options["model"],
+        tasks=options["tasks"],
+        backend=options["backend"],
+        base_url=options["base_url"],
+        served_name=options["served_name"],
+        concurrency=options["concurrency"],
+        request_timeout_s=options["request_timeout_s"],
+        allow_rerouting=options["allow_rerouting"],
+        extra_body=extra_body,
+        chat_template_kwargs=template_kwargs,
+        form=options["form"],
+        prompt=options["prompt"],
+        system_prompt=given_words(options["system_prompt"], "--system-prompt"),
+        prompt_suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),
+        protocol=options["protocol"],
+        box_frame=options["box_frame"],
+        min_pixels=options["min_pixels"],
+        max_pixels=options["max_pixels"],
+        max_new_tokens=options["max_new_tokens"],
+        temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
+        limit=options["limit"],
+        seed=options["seed"],
+        batch_size=options["batch_size"],
+        device=options["device"],
+        dtype=options["dtype"],
+        attn_implementation=options["attn_implementation"],
+        datasets=parse_dataset_overrides(options["datasets"]),
+        data_dir=options["data_dir"],
+        out=options["out"],
+        name=options["name"],
+        resume=options["resume"],
+        thumbnails=options["thumbnails"],
+        judge=_judge(options),
+    )
+
+
+def _judge(options: dict[str, Any]) -> Judge | None:
+    """Return the judge that the options name; None where they name none."""
+    from harness.evaluation.llm_judge import Judge
+
+    if not options["judge"]:
+        return None
+    return Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
+
+
+def _show_run(result: RunResult, *, as_json: bool) -> int:
+    """Print a run's result; return the exit code."""
+    from reports.terminal.tables import TaskCost, run_table, write
+
+    if as_json:
+        say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
+    else:
+        costs = {
+            name: TaskCost(result.wall_s.get(name, 0.0), cost.device_s, cost.input_tokens, cost.output_tokens)
+            for name, cost in result.summary.costs.items()
+        }
+        config = result.summary.config
+        title = f"{result.model} · format {config.format} · protocol {config.protocol}"
+        write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
+        show_reasons(result.summary.tasks)
+        say(f"run: {result.folder}", sys.stdout)
+    name_page(result.folder, to_stderr=as_json)
+    warn(result.summary)
+    if not result.summary.is_complete:
+        share = 100 * result.summary.unexplained_share
+        say(
+            f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
+            f"`judge_error`). {_failures_text(result.summary)}"
+            f"Mend the cause, then: satori-bench run --retry {result.folder}",
+            sys.stderr,
+        )
+        return ExitCode.INCOMPLETE
+    return ExitCode.OK
+
+
+def _failures_text(summary: RunSummary) -> str:
+    """Say the most frequent reasons for which samples got no answer, with how many each; nothing where all did."""
+    shown = [f"{count} × {reason}" for reason, count in list(summary.failures.items())[:SHOWN_FAILURES]]
+    left = sum(summary.failures.values()) - sum(list(summary.failures.values())[:SHOWN_FAILURES])
+    more = [f"{left} for other reasons"] if left else []
+    return f"Most frequent: {'; '.join(shown + more)}. " if shown else ""

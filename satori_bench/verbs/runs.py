@@ -1,0 +1,108 @@
+"""`runs`: list run folders, show one, make its page, verify it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from harness.errors import ConfigError, ExitCode
+from reports.terminal.printing import say, say_json
+from satori_bench.options import json_option, lookup_option, out_option
+from satori_bench.showing import show_scores
+from satori_bench.verb import Verbs
+from satori_bench.verbs.run import SHOWN_FAILURES
+
+
+@click.group(cls=Verbs)
+def runs() -> None:
+    """Run folders: list them, show one, verify one."""
+
+
+@runs.command("list")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@out_option
+@json_option
+@click.pass_context
+def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool) -> int:
+    """List the runs of FOLDER (default: --out), those begun last at the end.
+
+    What stands under `run` names the run to every verb. `limited`: asked with --limit; `unfinished`: the command that
+    began it goes on with it.
+    """
+    from reports.terminal.run_list import listed_runs, runs_json, runs_table
+    from reports.terminal.tables import write
+
+    if folder is not None and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+        raise ConfigError(f"runs list takes one folder: {folder}, or --out {out}")
+    place = folder or out
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}; runs lie in runs/ unless --out named another one")
+    found = listed_runs(place)
+    if as_json:
+        say_json(runs_json(found), sys.stdout)
+    elif found:
+        write(runs_table(found), sys.stdout)
+    else:
+        say(f"no runs in {place}", sys.stderr)
+    return ExitCode.OK
+
+
+@runs.command("show")
+@click.argument("run_name", metavar="RUN")
+@lookup_option
+@json_option
+def runs_show(run_name: str, out: Path, as_json: bool) -> int:
+    """Show a run's manifest and scores."""
+    from harness.evaluation.rescore import config_of
+    from harness.runs.lookup import find_run
+    from harness.runs.manifest import manifest_to_json
+    from harness.runs.store import load_run
+    from harness.summary.run_summary import summarise_records
+
+    run_folder = find_run(run_name, out)
+    stored = load_run(run_folder)
+    manifest = manifest_to_json(stored.manifest)
+    if as_json:
+        say_json({"schema": 1, "manifest": manifest, "scores": stored.scores}, sys.stdout)
+        return ExitCode.OK
+    for key in ("status", "created_utc", "finished_utc", "model", "model_type", "weights_hash", "box_frame", "partial"):
+        say(f"{key:<13} {manifest[key]}", sys.stdout)
+    summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
+    show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
+    for reason, count in list(summary.failures.items())[:SHOWN_FAILURES]:
+        say(f"{count} without an answer: {reason}", sys.stdout)
+    return ExitCode.OK
+
+
+@runs.command("page")
+@click.argument("run_name", metavar="RUN")
+@lookup_option
+def runs_page(run_name: str, out: Path) -> int:
+    """Make a finished run's page (index.html) anew."""
+    from harness.runs.lookup import find_run
+    from reports.pages.run_page import renew_page
+
+    run_folder = find_run(run_name, out)
+    renew_page(run_folder)
+    say(str(run_folder / "index.html"), sys.stdout)
+    return ExitCode.OK
+
+
+@runs.command("verify")
+@click.argument("run_name", metavar="RUN")
+@lookup_option
+def runs_verify(run_name: str, out: Path) -> int:
+    """Check a run's checksums, counts and keys."""
+    from harness.comparison.verify_run import verify_run
+    from harness.runs.lookup import find_run
+
+    run_folder = find_run(run_name, out)
+    problems = verify_run(run_folder)
+    for problem in problems:
+        say(problem, sys.stdout)
+    if not problems:
+        say(f"{run_folder}: ok", sys.stdout)
+    return ExitCode.INCOMPLETE if problems else ExitCode.OK

@@ -1,0 +1,94 @@
+"""`score` and `rescore`: scores without a model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import ExitCode
+from harness.vocabulary import BOX_FRAMES, PROTOCOLS
+from reports.terminal.printing import say
+from satori_bench.options import json_option, lookup_option, page_option, score_config, score_options
+from satori_bench.showing import show_reasons, show_scores, warn
+from satori_bench.surroundings import write_page
+from satori_bench.verb import Verb
+
+
+@click.command(cls=Verb)
+@click.argument("file", type=click.Path(path_type=Path))
+@score_options
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the scored lines here.")
+@click.option("--run", "run_root", type=click.Path(file_okay=False, path_type=Path), help="Also make a run folder.")
+@click.option(
+    "--name", help="Name of the model or system, and so of the run that --run makes; default: the file's name."
+)
+@page_option
+@json_option
+def score(
+    file: Path,
+    output: Path | None,
+    run_root: Path | None,
+    name: str | None,
+    page: bool,
+    as_json: bool,
+    **how: Any,
+) -> int:
+    """Score a predictions file (JSON lines) without a model."""
+    from datetime import UTC, datetime
+
+    from harness.evaluation.predictions_file import bad_row_lines, file_shape, score_file
+    from harness.evaluation.rescore import PredictionSource, file_sha256, save_predictions_run
+    from tasks.run import package_versions
+
+    config = score_config(**how)
+    source = PredictionSource(name or file.stem, file_sha256(file), package_versions())
+    lines_to = output if output is not None or as_json else Path("-")
+    scored = score_file(file, config, lines_to)
+    for line in bad_row_lines(scored.bad_rows):
+        say(line, sys.stderr)
+    if scored.nothing_scored:
+        found = (scored.rows and file_shape(file)) or scored.why_nothing_scored
+        say(f"error: no row of {file} can be scored: {found}", sys.stderr)
+        return ExitCode.INCOMPLETE
+    if scored.repeated:
+        say(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", sys.stderr)
+    show_reasons(scored.summary.tasks)
+    if scored.no_answer_scored:
+        say(f"no answer can be scored: {scored.why_nothing_scored}", sys.stderr)
+    folder = None
+    if run_root is not None:
+        folder, _ = save_predictions_run(run_root, scored.rows, config, source, now=datetime.now(UTC))
+        if page:
+            write_page(folder)
+    show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
+    if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
+        say("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", sys.stderr)
+    warn(scored.summary)
+    return ExitCode.OK
+
+
+@click.command(cls=Verb)
+@click.argument("run_name", metavar="RUN")
+@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
+@click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the run's own.")
+@page_option
+@lookup_option
+@json_option
+def rescore(run_name: str, protocol: str | None, box_frame: str | None, page: bool, out: Path, as_json: bool) -> int:
+    """Score a run's stored raw texts again, beside the old scores."""
+    from harness.evaluation.rescore import rescore_run
+    from harness.runs.lookup import find_run
+    from harness.runs.store import load_run
+
+    run_folder = find_run(run_name, out)
+    stored = load_run(run_folder)
+    summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
+    show_reasons(summary.tasks)
+    show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
+    warn(summary)
+    if page:
+        write_page(run_folder)
+    return ExitCode.OK

@@ -1,0 +1,178 @@
+"""`tasks` and `doctor`: what can be asked, and whether it would work here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import ExitCode
+from harness.vocabulary import FORMATS
+from reports.terminal.printing import say, say_json, say_paragraphs
+from satori_bench.options import data_option, dataset_option, json_option, out_option, prompt_options
+from satori_bench.surroundings import TRAIN_PARTS, quiet_libraries
+from satori_bench.verb import Verb, Verbs
+
+
+@click.group(cls=Verbs)
+def tasks() -> None:
+    """Benchmarks: list them, show one, check local data."""
+
+
+@tasks.command("list")
+@json_option
+def tasks_list(as_json: bool) -> int:
+    """List tasks and groups."""
+    from reports.terminal.tables import write_line
+    from tasks.catalog import BENCHMARKS, GROUPS
+
+    if as_json:
+        found = {name: {"title": item.title, "headline": item.headline} for name, item in BENCHMARKS.items()}
+        say_json({"schema": 1, "tasks": found, "groups": dict(GROUPS)}, sys.stdout)
+        return ExitCode.OK
+    width = max(len(name) for name in [*BENCHMARKS, *GROUPS])
+    for name, item in BENCHMARKS.items():
+        write_line(f"{name:<{width}}  {item.title}  ({item.headline})", sys.stdout)
+    for name, members in GROUPS.items():
+        write_line(f"{name:<{width}}  group: {', '.join(members)}", sys.stdout)
+    return ExitCode.OK
+
+
+@tasks.command("show")
+@click.argument("name")
+def tasks_show(name: str) -> int:
+    """Show one task: where its rows come from, what it needs, how it is scored."""
+    from tasks.catalog import resolve_tasks
+
+    for item in resolve_tasks(name):
+        say(f"{item.name}: {item.title}", sys.stdout)
+        place = (
+            f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})" if item.hub_path else "embedded"
+        )
+        facts = {
+            "data": place,
+            "columns": ", ".join(item.hub_columns),
+            "TSV files": ", ".join(item.tsv_files) or "none",
+            "TSV columns": ", ".join(item.tsv_columns) or "none",
+            "rows": str(item.rows_expected or "not known"),
+            "answers": item.answer_rule,
+            "headline": item.headline,
+            "token budget": str(item.max_new_tokens),
+            "lmms-eval task": item.yaml_name,
+            "YAML": str(item.yaml_path),
+            "licence": item.licence,
+            "notes": item.notes,
+        }
+        for key, value in facts.items():
+            if value:
+                say(f"  {key:<15} {value}", sys.stdout)
+    return ExitCode.OK
+
+
+@tasks.command("path")
+def tasks_path() -> int:
+    """Print the folder of the tasks' YAML files, for the --include_path of plain lmms-eval."""
+    from tasks.benchmark import TASKS_DIR
+
+    say(str(TASKS_DIR), sys.stdout)
+    return ExitCode.OK
+
+
+@tasks.command("prompt")
+@click.argument("name", metavar="TASK")
+@click.option("--row", metavar="ID", help="Sample id; default: the first row.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="satori", show_default=True)
+@prompt_options
+@data_option
+@dataset_option
+@json_option
+def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> int:
+    """Print what a model is sent for one sample, turn by turn; its chat template is still to come."""
+    from tasks.ask import AskSpec, asked_turns
+    from tasks.prompts import given_words, wording
+    from tasks.run import parse_dataset_overrides
+
+    words = wording(
+        options["form"],
+        options["prompt"],
+        system=given_words(options["system_prompt"], "--system-prompt"),
+        suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),
+    )
+    turns = asked_turns(AskSpec(name, row, words, options["data_dir"], parse_dataset_overrides(options["datasets"])))
+    if as_json:
+        say_json({"schema": 1, **turns}, sys.stdout)
+        return ExitCode.OK
+    say(f"{turns['task']} {turns['id']}", sys.stderr)
+    for turn in turns["turns"]:
+        say(f"[{turn['role']}]", sys.stdout)
+        say_paragraphs(turn["text"], sys.stdout)
+    return ExitCode.OK
+
+
+@tasks.command("verify")
+@click.argument("names", default="core")
+@data_option
+@dataset_option
+@click.option("--all-images", is_flag=True, help="Decode every image, not a sample of them.")
+@json_option
+def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool) -> int:
+    """Check the data of tasks: columns, counts, images, pairs; say what is missing."""
+    from dataclasses import asdict
+
+    from tasks.catalog import resolve_tasks
+    from tasks.run import parse_dataset_overrides
+    from tasks.verify import verify_task_data
+
+    overrides = parse_dataset_overrides(datasets)
+    images = {"images": None} if all_images else {}
+    reports = [verify_task_data(item, data_dir, overrides.get(item.name), **images) for item in resolve_tasks(names)]
+    if as_json:
+        say_json({"schema": 1, "tasks": [asdict(report) for report in reports]}, sys.stdout)
+    else:
+        for report in reports:
+            expected = "" if report.rows_expected in (None, report.rows) else f" of {report.rows_expected}"
+            state = "ok" if report.ok else "NOT OK"
+            say(f"{report.task}: {state}, {report.rows}{expected} rows, {report.source or 'no data'}", sys.stdout)
+            for text in report.faults:
+                say(f"  fault: {text}", sys.stdout)
+            for text in report.warnings:
+                say(f"  warning: {text}", sys.stdout)
+    return ExitCode.OK if all(report.ok for report in reports) else ExitCode.USAGE
+
+
+@click.command(cls=Verb)
+@click.option("--tasks", "names", default="core", show_default=True, help="Whose data to look for.")
+@data_option
+@out_option
+@click.option("--judge", help="Also check what a judge needs.")
+@click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], show_default=False)
+@click.option("--judge-url")
+@json_option
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    names: str,
+    data_dir: Path | None,
+    out: Path,
+    judge: str | None,
+    judge_key: str | None,
+    judge_url: str | None,
+    as_json: bool,
+) -> int:
+    """Check imports, versions, device, disk and data before a run. Exits with 2 where `run` would fail."""
+    quiet_libraries(debug=ctx.obj["debug"])
+    from dataclasses import asdict
+
+    from tasks.doctor import DoctorSpec, diagnose
+
+    found = diagnose(DoctorSpec(names, data_dir, out, judge, bool(judge_key or judge_url), TRAIN_PARTS))
+    if as_json:
+        say_json({"schema": 1, "checks": [asdict(check) for check in found]}, sys.stdout)
+    else:
+        for check in found:
+            say(f"{check.state:<5} {check.name}: {check.found}", sys.stdout)
+            if check.mend:
+                say(f"      mend: {check.mend}", sys.stdout)
+    return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
