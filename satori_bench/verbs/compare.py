@@ -75,7 +75,8 @@ def compare(
 def _show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
     from reports.terminal.tables import write, write_line
-    from reports.texts.verdict_text import comparison_table, pair_lines
+    from reports.terminal.verdict_tables import comparison_table
+    from reports.texts.verdict_text import pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
@@ -143,7 +144,8 @@ def gate(
 def _show_verdict(verdict: Verdict) -> None:
     """Print the verdict first, then the table."""
     from reports.terminal.tables import write, write_line
-    from reports.texts.verdict_text import verdict_lines, verdict_table
+    from reports.terminal.verdict_tables import verdict_table
+    from reports.texts.verdict_text import verdict_lines
 
     first, *others = verdict_lines(verdict)
     write_line(first, sys.stdout)
@@ -163,7 +165,7 @@ def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     from harness.comparison.compare import compare_runs, open_sides
     from harness.gate.noise import measure_noise, noise_to_json
     from reports.terminal.tables import write, write_line
-    from reports.texts.verdict_text import noise_table
+    from reports.terminal.verdict_tables import noise_table
 
     comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed, on_shared=True)
     found = measure_noise(comparison)

@@ -17,10 +17,11 @@ from harness.gate.to_json import comparison_to_json, verdict_to_json
 from harness.gate.verdict import Verdict, judge
 from reports.terminal.printing import line_of
 from reports.terminal.tables import write
+from reports.terminal.verdict_tables import comparison_table, verdict_table
 from reports.texts.github import verdict_annotations
 from reports.texts.junit import verdict_junit
 from reports.texts.markdown import MOST_BYTES, comparison_markdown, neutral, verdict_markdown
-from reports.texts.verdict_text import comparison_table, pair_lines, verdict_lines, verdict_table
+from reports.texts.verdict_text import pair_lines, verdict_lines
 
 ILLEGAL_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 STEERS_A_TERMINAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
