@@ -11,9 +11,18 @@ import click
 
 
 def refuse_shadows(*folders: str) -> None:
-    """Leave, saying what to do, where another folder answers to the name of one of ours.
+    """Leave the command, saying what to do, where `shadow_fault` finds something."""
+    fault = shadow_fault(*folders)
+    if fault is not None:
+        click.echo(f"error: {fault}", err=True)
+        sys.exit(2)
 
-    A folder without `__init__.py` does not: Python takes it only where no package of that name is found anywhere.
+
+def shadow_fault(*folders: str) -> str | None:
+    """Say which folder answers to the name of one of ours, and what to do; None where none does.
+
+    A folder without `__init__.py` does not: Python takes it only where no package of that name is found anywhere. The
+    text is safe for a terminal: our printer may be what is shadowed, and whoever named the folder may mean to steer it.
     """
     home = Path(__file__).resolve().parents[1]
     for folder in folders:
@@ -27,9 +36,8 @@ def refuse_shadows(*folders: str) -> None:
         if other.parent in on_path:
             mend = f"start `env -u PYTHONPATH satori-bench ...` (PYTHONPATH names {other.parent})"
         told = (
-            f"error: {other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the "
+            f"{other} stands before satori-bench's own folder {home / folder}: `import {folder}` finds the "
             f"wrong one. Mend: {mend}, or give {other.name} another name"
         )
-        # our printer may be what is shadowed, and whoever named the folder may mean to steer the terminal
-        click.echo("".join(c if c.isprintable() else ascii(c)[1:-1] for c in told), err=True)
-        sys.exit(2)
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+    return None

@@ -533,3 +533,15 @@ def hostile_strings() -> dict[str, str]:
     """Strings that try to take effect in whatever they are written into, by name."""
     cases = json.loads((Path(__file__).parent / "cases" / "hostile_strings.json").read_text(encoding="utf-8"))
     return {case["name"]: case["text"] * case.get("times", 1) for case in cases}
+
+
+@pytest.fixture(scope="session")
+def invented() -> ModuleType:
+    """The module that makes runs: loaded by path, since tests are no package."""
+    spec = importlib.util.spec_from_file_location("invented_runs", Path(__file__).with_name("invented_runs.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

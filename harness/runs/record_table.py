@@ -206,6 +206,16 @@ def read_columns(source: BinaryIO, columns: Sequence[str]) -> Any:
         return table.read(columns=list(columns), use_threads=False)
 
 
+def table_columns(source: BinaryIO) -> list[str]:
+    """Return the names of a table's columns.
+
+    Raises:
+        OSError: the file cannot be read.
+        TableError: it is no Parquet file, or a damaged one.
+    """
+    return cast("list[str]", open_table(source).schema_arrow.names)
+
+
 def open_table(source: Path | BinaryIO, columns: Sequence[str] | None = None) -> Any:
     """Open a Parquet file whose columns are those of records, its page checksums looked at where it has any.
 

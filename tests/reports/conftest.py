@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -21,18 +18,6 @@ BROWSER_ARGUMENTS = [
     "--disable-quic",
     "--no-first-run",
 ]
-
-
-@pytest.fixture(scope="session")
-def invented() -> ModuleType:
-    """The module that makes runs: loaded by path, since tests are no package."""
-    spec = importlib.util.spec_from_file_location("invented_runs", TESTS / "invented_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
