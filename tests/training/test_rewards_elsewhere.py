@@ -340,7 +340,7 @@ def test_a_reward_is_what_a_benchmark_shows_for_the_same_gold_and_text(protocol,
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 @given(golds=gold_texts.filter(lambda texts: texts and all(map(str.strip, texts))), said=gold_texts)
 def test_a_reward_is_what_score_shows_for_a_line_of_the_same_gold_and_text(protocol, golds, said):
-    """Of golds that are texts: `score` takes a line's blank answers as they stand, the readers of cells leave them out."""
+    """Of golds without blank ones: `score` takes a line's list as it stands, who reads cells leaves them out."""
     texts = [f"<answer>{text or 'x'}</answer>" for text in [*golds, *said]]
     lines = [json.dumps({"id": "1", "task": "vqa_verify", "answers": golds, "prediction": text}) for text in texts]
     shown = [line.score.components.answer for line in score_lines(lines, ScoreConfig(protocol, "satori", "norm_1"))]
