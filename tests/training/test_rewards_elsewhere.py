@@ -461,7 +461,7 @@ def test_input_pixels_need_to_be_known():
 @pytest.mark.slow
 def test_the_rewards_load_no_training_library():
     """Beside another trainer satori-bench is installed alone."""
-    modules = ["rewards", "row_rewards", "rewards_ms_swift", "rewards_verl", "rewards_easyr1"]
+    modules = ["stages.rewards", "stages.row_rewards", "rewards_ms_swift", "rewards_verl", "rewards_easyr1"]
     code = f"""
 import sys
 for name in {modules!r}:
