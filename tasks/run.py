@@ -739,8 +739,8 @@ def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> Prepa
     def sample_at(doc_id: int) -> Sample:
         return adapter.sample_of(data[doc_id])
 
-    def hook(doc: Doc, text: str) -> float | None:
-        return recorder.hook_value(adapter.sample_of(doc), text)
+    def hook(doc: Doc, _text: str) -> float | None:
+        return recorder.hook_value(benchmark.name, adapter.id_of(doc), lambda: adapter.sample_of(doc))
 
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
