@@ -62,7 +62,7 @@ SHARED_COLUMNS = ("width", "height", "scene")
 _PLACEHOLDER = "<image>"
 _STAGE_TAG = re.compile(r"</?(?:caption|bbox|thinking|think|answer)>", re.IGNORECASE)
 _CONTROL_TOKENS = ControlTokens()
-"""Of every known family: a benchmark takes them apart in a question, so that a text with one is never asked as taught."""
+"""Of every known family: a benchmark takes them apart in a question, which would then not be the one that is taught."""
 _SCENE = re.compile(r"[0-9a-f]{64}")
 
 
