@@ -225,6 +225,45 @@ def test_choice_rows_without_options_are_no_benchmark(tmp_path):
     assert any("rows without options" in problem for problem in report.faults)
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which? A. a cat B. a dog",
+        "Which?\nA: a cat\nB: a dog",
+        "Which? (A) a cat (B) a dog",
+        "Which? a) a cat b) a dog",
+        "Which?\na. a cat\nb. a dog",
+        "哪个？ A、猫 B、狗",
+        "哪个？\nA．猫\nB．狗",
+        "哪个？（A）猫（B）狗",
+        "Which?\nA - a cat\nB - a dog",
+        "Which?\nA – a cat\nB – a dog",
+        "A.cat B.dog",
+    ],
+)
+def test_options_within_the_question_are_options(tmp_path, question):
+    report = verify_task_data(choice_task(tmp_path, question=question))
+
+    assert report.ok, report.faults
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Look at Figure B. Which?",
+        "Is it vitamin B: yes or no?",
+        "Which of plan B - the second - is it?",
+        "Is A-B a word?",
+        "a) What is it?",
+        "Which? a. a cat B. a dog",
+    ],
+)
+def test_a_letter_in_the_question_is_no_option(tmp_path, question):
+    report = verify_task_data(choice_task(tmp_path, question=question))
+
+    assert any("rows without options" in problem for problem in report.faults)
+
+
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.tsv"])
 def test_a_table_that_git_lfs_has_not_brought_is_called_that(tmp_path, name):
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n")
