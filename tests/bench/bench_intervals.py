@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,6 +30,7 @@ Sizes: TypeAlias = NDArray[np.int64]
 
 AT_LEAST = 0.93
 CLUSTERS = (2, 3, 5, 10, 20, 30, 50)
+QUICK_CLUSTERS = (2, 3, 5, 10)
 CORRELATIONS = (0.0, 0.3, 1.0)
 ACCURACIES = (0.5, 0.7, 0.95)
 CHANGES = ((0.1, 0.1), (0.3, 0.1), (0.2, 0.0), (0.05, 0.0))
@@ -136,16 +137,20 @@ def change_coverage(sizes: Sizes, correlation: float, change: tuple[float, float
     return Coverage(held, draws, width / draws)
 
 
-def table(title: str, columns: list[str], coverage_of: Callable[[Sizes, float, int, int], Coverage], **kwargs) -> int:
+def table(
+    title: str,
+    columns: Sequence[str],
+    coverage_of: Callable[[Sizes, float, int], Coverage],
+    clusters: Sequence[int],
+) -> int:
     """Print one Markdown table; return how many figures miss the mark."""
-    clusters, draws, correlations = kwargs["clusters"], kwargs["draws"], CORRELATIONS
     missed = 0
     print(f"\n### {title}\n\n| clusters | sizes | correlation | {' | '.join(columns)} |")
     print("|---|---|---|" + "---|" * len(columns))
     for count in clusters:
         for shape, sizes_of in SHAPES.items():
-            for correlation in correlations[:1] if shape == "1 each" else correlations:
-                cells = [coverage_of(sizes_of(count), correlation, place, draws) for place in range(len(columns))]
+            for correlation in CORRELATIONS[:1] if shape == "1 each" else CORRELATIONS:
+                cells = [coverage_of(sizes_of(count), correlation, place) for place in range(len(columns))]
                 missed += sum(cell.share + 2 * cell.error < AT_LEAST for cell in cells)
                 texts = [f"{100 * c.share:.1f} ± {100 * c.error:.1f} (width {c.width:.2f})" for c in cells]
                 print(f"| {count} | {shape} | {correlation:g} | {' | '.join(texts)} |", flush=True)
@@ -158,29 +163,24 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="400 draws, up to 10 clusters.")
     parser.add_argument("--draws", type=int)
     parser.add_argument("--only", choices=("means", "changes"))
+    parser.add_argument("--clusters", type=int, nargs="+", help="Only so many clusters.")
     options = parser.parse_args()
     draws = options.draws or (400 if options.quick else 2000)
-    clusters = [count for count in CLUSTERS if count <= 10 or not options.quick]
+    clusters = options.clusters or (QUICK_CLUSTERS if options.quick else CLUSTERS)
     missed = 0
     if options.only != "changes":
         missed += table(
             f"Means: coverage in %, {draws:,} draws",
             [f"p = {accuracy:g}" for accuracy in ACCURACIES],
-            lambda sizes, correlation, place, times: mean_coverage(
-                sizes, correlation, ACCURACIES[place], times, seed=place
-            ),
-            clusters=clusters,
-            draws=draws,
+            lambda sizes, correlation, place: mean_coverage(sizes, correlation, ACCURACIES[place], draws, seed=place),
+            clusters,
         )
     if options.only != "means":
         missed += table(
             f"Changes: coverage in %, {draws:,} draws",
             [f"{rise:.0%} rise, {fall:.0%} fall" for rise, fall in CHANGES],
-            lambda sizes, correlation, place, times: change_coverage(
-                sizes, correlation, CHANGES[place], times, seed=place
-            ),
-            clusters=clusters,
-            draws=draws,
+            lambda sizes, correlation, place: change_coverage(sizes, correlation, CHANGES[place], draws, seed=place),
+            clusters,
         )
     print(f"\n{missed} figures below {AT_LEAST:.0%}" if missed else f"\nevery figure at least {AT_LEAST:.0%}")
     return 1 if missed else 0
