@@ -182,7 +182,8 @@ def main() -> int:
             lambda sizes, correlation, place: change_coverage(sizes, correlation, CHANGES[place], draws, seed=place),
             clusters,
         )
-    print(f"\n{missed} figures below {AT_LEAST:.0%}" if missed else f"\nevery figure at least {AT_LEAST:.0%}")
+    verdict = f"{missed} figures are" if missed else "no figure is"
+    print(f"\n{verdict} below {AT_LEAST:.0%} by more than two standard errors")
     return 1 if missed else 0
 
 
