@@ -303,7 +303,7 @@ def test_a_run_of_the_same_ids_with_other_gold_is_greyed(invented, made_elsewher
     other = made_elsewhere("other gold", [*with_sample(questions[:40], answers=("another thing",)), *questions[40:]])
 
     assert cells_of([other, *three])["other gold"].incomparable == (
-        "the gold of 40 of 100 shared samples differs: not the same benchmark",
+        "40 of 100 shared samples are not the same in both (answers): not the same benchmark",
     )
 
 
