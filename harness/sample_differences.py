@@ -74,9 +74,7 @@ def sample_parts(table: RunTable, places: CodeArray, codes: PartCodes) -> dict[s
 def differing_parts(one: Mapping[str, CodeArray], other: Mapping[str, CodeArray]) -> dict[str, NDArray[np.bool_]]:
     """Tell for each part of both and for each sample whether both runs carry it and not the same."""
     return {
-        name: (codes != other[name]) & (codes != 0) & (other[name] != 0)
-        for name, codes in one.items()
-        if name in other
+        name: (codes != other[name]) & (codes != 0) & (other[name] != 0) for name, codes in one.items() if name in other
     }
 
 
