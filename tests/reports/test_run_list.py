@@ -154,7 +154,7 @@ def test_three_hundred_runs_are_listed_at_once(root, tmp_path):
 def test_the_verb_takes_a_folder(command, root, tmp_path):
     code, out, _ = command("runs", "list", root, "--json")
     assert code == 0
-    assert len(json.loads(out)["runs"]) == 10
+    assert len(json.loads(out)["runs"]) == 11
 
     assert command("runs", "list", "--out", root)[1].startswith("run, begun (UTC) ")
     assert command("runs", "list")[:2] == (0, ""), "no runs yet"
