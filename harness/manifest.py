@@ -233,8 +233,9 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "comparable": comparable_parts(manifest),
         "computed": _computed(manifest),
     }
-    served = _served(manifest)
-    return parts | {"served": dict(served)} if served else parts
+    if served := _served(manifest):
+        parts["served"] = served
+    return parts
 
 
 def _computed(manifest: Manifest) -> Json:

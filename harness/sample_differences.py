@@ -7,7 +7,6 @@ picture.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.intervals import CodeArray
+from harness.records_json import parse_object
 from harness.run_table import RunTable, picked
 from harness.sample_columns import SCORED_COLUMNS
 from harness.values import Json
@@ -47,7 +47,7 @@ class PartCodes:
         return np.array(found, dtype=np.int64).reshape(-1, len(SCORED_COLUMNS)).T
 
     def _read(self, text: str) -> tuple[int, ...]:
-        fields = {} if text == "{}" else json.loads(text)
+        fields = parse_object(text)
         codes = self.of(_hashable(fields.get(name)) for name in SCORED_COLUMNS)
         return self.official.setdefault(text, tuple(codes.tolist()))
 
