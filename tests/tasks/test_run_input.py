@@ -14,7 +14,7 @@ from harness.manifest import manifest_bytes, read_manifest, stamp_hashes
 from harness.model_replay import SatoriReplay
 from harness.run_store import MANIFEST_NAME, list_runs, load_run
 from harness.run_verify import verify_run
-from tasks.run import RunEnvironment, RunSpec, retry_run, run_benchmarks
+from tasks.run import RunEnvironment, RunSpec, _number_format, retry_run, run_benchmarks
 
 COLOURS = ("red", "green", "blue", "white")
 
@@ -312,3 +312,31 @@ def _as_scored_before(folder):
         sums.write_text(
             "".join(f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
         )
+
+
+# --- what auto comes to ---
+
+
+@pytest.mark.parametrize(
+    ("dtype", "device", "has_bfloat16", "expected"),
+    [
+        ("auto", "cpu", True, "float32"),
+        ("auto", "cuda:0", True, "bfloat16"),
+        ("auto", "cuda:0", False, "float16"),
+        ("float32", "cuda:0", True, "float32"),
+        ("bfloat16", "cpu", False, "bfloat16"),
+    ],
+)
+def test_the_number_format_of_a_run_is_the_one_that_is_really_used(monkeypatch, dtype, device, has_bfloat16, expected):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bfloat16)
+    environment = replace(Models().environment(), load_model=None)
+
+    assert expected == _number_format(RunSpec(model="m", dtype=dtype, device=device), environment)
+
+
+def test_nobody_here_knows_the_number_format_of_a_server_or_of_a_model_that_is_handed_in(spec, models):
+    assert _number_format(spec, replace(models.environment(), load_model=None)) is None
+    assert _number_format(replace(spec, backend="hf"), models.environment()) is None
