@@ -384,7 +384,10 @@ def _run(
     equal = None if again else equal_finished_run(spec.out, manifest)
     if equal is not None:
         environment.say(_already_finished(equal, spec, subject))
-        return _stored_result(load_run(equal))
+        stored = load_run(equal)
+        if environment.write_page is not None and not stored.has_page:  # its writer may have been killed
+            environment.write_page(equal)
+        return _stored_result(stored)
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
