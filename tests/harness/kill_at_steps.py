@@ -53,7 +53,7 @@ def die_before_step(number: int, folder: Path) -> None:
             step(arguments[0])
 
     def synced(fd: int) -> None:
-        step(os.readlink(f"/proc/self/fd/{fd}"))
+        step(Path(f"/proc/self/fd/{fd}").readlink())
         sync(fd)
 
     sys.addaudithook(hook)
@@ -66,7 +66,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def main() -> None:
     run, work, what = Path(sys.argv[1]), Path(sys.argv[2]), WHAT[sys.argv[3]]
-    import pyarrow.parquet  # noqa: F401, PLC0415 - before the processes, which share it
+    import pyarrow.parquet  # noqa: F401 - before the processes, which share it
 
     whole = work / "whole"
     shutil.copytree(run, whole)
@@ -88,7 +88,8 @@ def main() -> None:
         found = content(folder)
         differs = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         line = {"code": code, "problems": problems, "first": stored.scores, "later": known, "differs": differs}
-        print(json.dumps(line | {"problems_after": verify_run(folder), "lock": (folder / LOCK_NAME).exists()}))
+        line |= {"problems_after": verify_run(folder), "lock": (folder / LOCK_NAME).exists()}
+        sys.stdout.write(f"{json.dumps(line)}\n")
         if code == 0:
             return
 

@@ -1,4 +1,4 @@
-"""kill -9 at every step of what adds to a finished run: the run stays sound, and the same command ends as if nothing was."""
+"""kill -9 at every step of what adds to a finished run: the run stays sound, and done again it ends as a first time."""
 
 from __future__ import annotations
 
