@@ -380,7 +380,7 @@ def check_run_name(name: str) -> str:
 
 
 def _make_folder(root: Path, manifest: Manifest, now: datetime, start_from: Path | None) -> Path:
-    """Make a `.partial` folder that has its manifest from its first moment on."""
+    """Make a `.partial` folder that has its manifest and journal from its first moment on."""
     root.mkdir(parents=True, exist_ok=True)
     stem = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{manifest.name or model_slug(manifest.model)}-{manifest.run_key[:8]}"
     nursery = root / f".{stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
@@ -388,7 +388,9 @@ def _make_folder(root: Path, manifest: Manifest, now: datetime, start_from: Path
     try:
         nursery.mkdir()
         write_atomically(nursery / MANIFEST_NAME, manifest_bytes(manifest))
-        if start_from is not None:
+        if start_from is None:
+            (nursery / JOURNAL_NAME).touch()
+        else:
             _copy_records(start_from, nursery)
         return _rename_to_free(nursery, root, stem, PARTIAL_SUFFIX)
     finally:
