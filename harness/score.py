@@ -96,9 +96,8 @@ def score(
     )
 
 
-def score_error(sample: Sample, config: ScoreConfig) -> Score:
+def score_error() -> Score:
     """Return the score of a sample that never got an answer (unreadable image, failed request): null, fault `error`."""
-    del sample, config  # nothing about them can be scored; they are named so that callers cannot mix up the two paths
     return Score(value=None, extracted=None, components=Components(), faults=("error",))
 
 
