@@ -498,18 +498,20 @@ class _RowMaker:
         a, combine, strata = _sums(metric, units, units.a, parts)
         b, _, _ = _sums(metric, units, units.b, parts)
         counts = Units(len(units.a), int((units.b < units.a).sum()), int((units.b > units.a).sum()))
+        sizes = np.bincount(cluster_codes(units.clusters)).astype(np.float64)
         return paired_statistic(
-            PairedSums(a, b, combine, span=span, strata=strata), counts, seed=self._seed, draws=self._draws
+            PairedSums(a, b, combine, span=span, strata=strata, sizes=sizes),
+            counts,
+            seed=self._seed,
+            draws=self._draws,
         )
 
     def _side_score(
         self, metric: _Metric, units: _Units, values: FloatArray, parts: NDArray[np.int64] | None, span: float
     ) -> SideScore:
         if parts is None:
-            binary = bool(np.isin(values, units.bounds).all())
-            value = float(values.mean())
-            interval = mean_interval(values, units.clusters, binary=binary, seed=self._seed, bounds=units.bounds)
-            return _score(value, interval, len(values), metric.factor)
+            interval = mean_interval(values, units.clusters, bounds=units.bounds)
+            return _score(float(values.mean()), interval, len(values), metric.factor)
         sums, combine, _ = _sums(metric, units, values, parts)
         if metric.parts == "categories":
             interval = sum_of_means_interval(values, parts, bounds=(0.0, span))
