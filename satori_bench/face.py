@@ -365,11 +365,9 @@ def run(
     """Evaluate a checkpoint, as the command `run` does; a finished run of equal input is returned instead.
 
     Args:
-        model: Checkpoint folder, hub id or adapter folder.
-        tasks: Task names, or one text of them by commas.
-        page: Whether the run's page is written.
-        again: Whether to make a run though an equal one is finished.
-        options: Fields of `tasks.run.RunSpec`, such as `limit=200`, `backend="openai"`, `base_url=...`; `format` stands
+        model: Checkpoint folder, hub id or adapter folder. tasks: Task names, or one text of them by commas. page:
+        Whether the run's page is written. again: Whether to make a run though an equal one is finished. options: Fields
+        of `tasks.run_spec.RunSpec`, such as `limit=200`, `backend="openai"`, `base_url=...`; `format` stands
             for its field `form`.
 
     Raises:
@@ -383,7 +381,8 @@ def run(
 
     require_extra("run", "run")
     quiet_libraries(debug=False)
-    from tasks.run import RunSpec, run_benchmarks
+    from tasks.run import run_benchmarks
+    from tasks.run_spec import RunSpec
 
     known = [one.name for one in fields(RunSpec) if one.name not in ("model", "tasks")]
     given = {("form" if name == "format" else name): value for name, value in options.items()}
