@@ -365,10 +365,12 @@ def run(
     """Evaluate a checkpoint, as the command `run` does; a finished run of equal input is returned instead.
 
     Args:
-        model: Checkpoint folder, hub id or adapter folder. tasks: Task names, or one text of them by commas. page:
-        Whether the run's page is written. again: Whether to make a run though an equal one is finished. options: Fields
-        of `tasks.run_spec.RunSpec`, such as `limit=200`, `backend="openai"`, `base_url=...`; `format` stands
-            for its field `form`.
+        model: Checkpoint folder, hub id or adapter folder.
+        tasks: Task names, or one text of them by commas.
+        page: Whether the run's page is written.
+        again: Whether to make a run though an equal one is finished.
+        options: Fields of `tasks.run_spec.RunSpec`, such as `limit=200`, `backend="openai"`, `base_url=...`; `format`
+            stands for its field `form`.
 
     Raises:
         ConfigError: An option is unknown, or something is configured wrongly.

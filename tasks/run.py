@@ -36,7 +36,7 @@ from harness.runs.store import (
     open_run,
 )
 from harness.scoring.score import SCORER_VERSION
-from harness.summary.run_summary import RunSummary, summarise_records
+from harness.summary.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.values import ScoreConfig
 from harness.web_address import shown_url
 from tasks.catalog import resolve_tasks
@@ -169,8 +169,9 @@ def _run(
         timings = _ask_all(model, questions, run, config, spec, environment)
         if spec.judge is not None:
             _judge(spec.judge, run, config, environment)
-        run.journal.sync()
-        summary = summarise_records(read_records(run.journal.path), config, seed=spec.seed)
+        summariser = RunSummariser(config, seed=spec.seed)
+        run.tabulate(summariser.add)
+        summary = summariser.result()
         if spec.judge is None:
             for task, timing in timings.items():
                 check_mean(timing, task, summary.values.get(task, ()))
