@@ -25,7 +25,7 @@ from harness.models.checkpoint_files import (
     natural_order,
     read_json,
     resolve_folder,
-    safetensors_header,
+    stored_tensors,
     weight_faults,
     weight_files,
 )
@@ -286,8 +286,7 @@ def _dtype(config: JsonObject, folder: Path) -> str | None:
     file = weight_files(folder)[0]
     if file.suffix != ".safetensors":
         return None
-    entries = safetensors_header(file).values()
-    formats = Counter(str(entry["dtype"]) for entry in entries if isinstance(entry, dict) and "dtype" in entry)
+    formats = Counter(tensor.dtype for tensor in stored_tensors(file).values())
     return _TORCH_DTYPES.get(formats.most_common(1)[0][0]) if formats else None
 
 

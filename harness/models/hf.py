@@ -40,7 +40,7 @@ from harness.errors import ConfigError, IncompleteError, UserError
 from harness.images.grid import fit_to_grid
 from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
 from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits
-from harness.models.checkpoint_files import CheckpointError, adapter_files, safetensors_header
+from harness.models.checkpoint_files import CheckpointError, adapter_files, stored_tensors
 from harness.models.control_tokens import STAGE_TAGS, ControlTokens, tokens_of_folder
 from harness.models.decoding import Decoding, cut_at_stop, sample_seed
 from harness.models.device_options import DTYPES, check_device_options
@@ -701,7 +701,7 @@ def _left_over(names: Iterable[str], adapter: Path) -> list[str]:
     Told to save embeddings, peft writes a layer that is trained whole twice: as `lm_head.weight`, which it lays on the
     model, and as `lm_head.modules_to_save.weight`, which it does not.
     """
-    stored = {name for file in adapter_files(adapter) for name in safetensors_header(file)}
+    stored = {name for file in adapter_files(adapter) for name in stored_tensors(file)}
     left = sorted(name.replace(f".{_ADAPTER}", "") for name in names)
     return [name for name in left if name.replace(".modules_to_save", "") not in stored - {name}]
 

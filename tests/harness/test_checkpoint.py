@@ -238,14 +238,14 @@ def test_all_faults_are_reported_together(copy):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda content: b"", "has 0 bytes and no header"),
-        (lambda content: content[:7], "has 7 bytes and no header"),
-        (lambda content: content[:100], "ends inside its header"),
-        (lambda content: content[:-1], "has .* bytes where its header promises"),
-        (lambda content: content + b"\0", "has .* bytes where its header promises"),
-        (lambda content: content[:8] + b"X" * (len(content) - 8), "header of model.safetensors is not JSON"),
-        (lambda content: struct.pack("<Q", 2**63) + content[8:], "ends inside its header"),
-        (lambda content: b"<!DOCTYPE html>" * 20, "ends inside its header"),
+        (lambda content: b"", "0 bytes. is damaged or still being written: .*header too small"),
+        (lambda content: content[:7], "7 bytes. is damaged or still being written: .*header too small"),
+        (lambda content: content[:100], "100 bytes. is damaged"),
+        (lambda content: content[:-1], "is damaged or still being written: .*not fully covered"),
+        (lambda content: content + b"\0", "is damaged or still being written: .*not fully covered"),
+        (lambda content: content[:8] + b"X" * (len(content) - 8), "is damaged or still being written: .*invalid JSON"),
+        (lambda content: struct.pack("<Q", 2**63) + content[8:], "is damaged"),
+        (lambda content: b"<!DOCTYPE html>" * 20, "is damaged"),
     ],
 )
 def test_corrupt_safetensors_are_refused(copy, damage, said):
@@ -255,7 +255,7 @@ def test_corrupt_safetensors_are_refused(copy, damage, said):
     message = refused(copy, said)
 
     assert "model.safetensors" in message
-    assert "download or save it again" in message
+    assert "Download or save it again" in message
 
 
 def test_whole_shards_are_accepted(sharded):
