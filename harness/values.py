@@ -172,6 +172,8 @@ class Score:
     """The predicted boxes that were compared, in original pixels, cut at the image; None where there are none."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
+    response: Response | None = field(default=None, compare=False, repr=False)
+    """What the text says, as it was scored; None where there was no text, and in a score that was read from disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
 from harness.images.thumbnails import write_thumbnail
 from harness.models.evaluator import run_lmms_eval
-from harness.scoring.score import score, score_error, selection_for
+from harness.scoring.score import score_generation, selection_for
 from harness.scoring.stages import parse
 from harness.values import Generation, Record, Sample, ScoreConfig
 
@@ -98,6 +98,7 @@ class RunRecorder:
         self._config = config
         self._media_folder = media_folder
         self._answered = dict(answered)
+        self._values: dict[tuple[str, str], float | None] = {}
         self._listener = listener
         self._task: PreparedTask | None = None
         self.asked = 0
@@ -118,40 +119,25 @@ class RunRecorder:
         """Score one answer, journal it, keep a thumbnail, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
-        earned = (
-            score_error(sample, self._config)
-            if generation.error is not None
-            else score(
-                sample,
-                generation.text,
-                self._config,
-                input_size=generation.input_size,
-                truncated=generation.truncated,
-            )
-        )
-        record = Record(sample=sample, generation=generation, score=earned)
+        record = Record(sample, generation, score_generation(sample, generation, self._config))
         self._sink.append(record)
         if image is not None and self._media_folder is not None and sample.image_sha256:
             write_thumbnail(self._media_folder, image, sample.image_sha256)
         self._answered[current.name, sample.id] = generation
+        self._values[current.name, sample.id] = record.score.value
         self.asked += 1
         self._listener.sample_recorded(record)
 
-    def hook_value(self, sample: Sample, text: str) -> float | None:
-        """Score a document for lmms-eval: the value that the journal holds, computed again by the same function.
+    def hook_value(self, task: str, sample_id: str, sample: Callable[[], Sample]) -> float | None:
+        """Return what a document earned, for lmms-eval: the value that was journalled.
 
-        lmms-eval strips the text before its hook sees it, so the raw text comes from the recorder where it has one.
+        lmms-eval strips the text before its hook sees it, so nothing is taken from there. Only what an earlier process
+        journalled is scored again, by the same function.
         """
-        generation = self._answered.get((sample.task, sample.id), Generation(text))
-        if generation.error is not None:
-            return None
-        return score(
-            sample,
-            generation.text,
-            self._config,
-            input_size=generation.input_size,
-            truncated=generation.truncated,
-        ).value
+        key = (task, sample_id)
+        if key not in self._values:
+            self._values[key] = score_generation(sample(), self._answered[key], self._config).value
+        return self._values[key]
 
     def finish(self) -> None:
         """End the current task."""

@@ -13,11 +13,10 @@ from typing import Any, cast
 
 from harness.evaluation.llm_judge import wants_judge
 from harness.models.peer_names import task_hint
-from harness.scoring.score import score, score_error, score_judge_error
+from harness.scoring.score import score_error, score_generation, score_judge_error
 from harness.values import (
     AnswerRule,
     Box,
-    Components,
     Generation,
     Json,
     Record,
@@ -139,7 +138,7 @@ def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction
             None if row_id is None else str(row_id),
             task if isinstance(task, str) else None,
             None,
-            Score(value=None, extracted=None, components=Components(), faults=("error",)),
+            score_error(),
             str(fault),
         )
     earned = score_prediction(prediction, config)
@@ -148,13 +147,8 @@ def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction
 
 def score_prediction(prediction: Prediction, config: ScoreConfig) -> Score:
     """Score one read row."""
-    return score(
-        prediction.sample,
-        prediction.text,
-        config,
-        input_size=prediction.input_size,
-        judge_reply=prediction.judge_reply,
-    )
+    generation = Generation(prediction.text, prediction.input_size)
+    return score_generation(prediction.sample, generation, config, judge_reply=prediction.judge_reply)
 
 
 def record_of(scored: ScoredPrediction, repeat: int) -> Record:
@@ -183,18 +177,7 @@ def record_of(scored: ScoredPrediction, repeat: int) -> Record:
 
 def rescore_record(record: Record, config: ScoreConfig) -> Record:
     """Score a stored record again from its raw text, under another protocol if the configuration says so."""
-    generation = record.generation
-    if generation.error is not None:
-        earned = score_error(record.sample, config)
-    else:
-        earned = score(
-            record.sample,
-            generation.text,
-            config,
-            input_size=generation.input_size,
-            judge_reply=record.judge_reply,
-            truncated=generation.truncated,
-        )
+    earned = score_generation(record.sample, record.generation, config, judge_reply=record.judge_reply)
     again = replace(record, score=earned)
     if record.judge_error is not None and record.judge_reply is None and wants_judge(again):
         again = replace(again, score=score_judge_error(earned))

@@ -33,6 +33,7 @@ from harness.values import (
     Components,
     Fault,
     Format,
+    Generation,
     Protocol,
     Response,
     Sample,
@@ -93,12 +94,28 @@ def score(
         match=grounding.match,
         boxes_image_px=grounding.boxes_image_px,
         faults=order_faults({*response.faults, *answer.faults, *grounding.faults}),
+        response=response,
     )
 
 
-def score_error(sample: Sample, config: ScoreConfig) -> Score:
+def score_generation(
+    sample: Sample, generation: Generation, config: ScoreConfig, *, judge_reply: str | None = None
+) -> Score:
+    """Score what a backend returned: its text, as `score` does, or `score_error` where there is none."""
+    if generation.error is not None:
+        return score_error()
+    return score(
+        sample,
+        generation.text,
+        config,
+        input_size=generation.input_size,
+        judge_reply=judge_reply,
+        truncated=generation.truncated,
+    )
+
+
+def score_error() -> Score:
     """Return the score of a sample that never got an answer (unreadable image, failed request): null, fault `error`."""
-    del sample, config  # nothing about them can be scored; they are named so that callers cannot mix up the two paths
     return Score(value=None, extracted=None, components=Components(), faults=("error",))
 
 

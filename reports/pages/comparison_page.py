@@ -31,6 +31,7 @@ from reports.pages.explorer_blocks import (
     make_blocks,
 )
 from reports.pages.explorer_texts import short_name, text_of_detail
+from reports.pages.run_page import PAGE_NAME
 from reports.pages.shell import Page, json_block, render
 
 FLIPS_IN_PRINT = 12
@@ -104,7 +105,7 @@ def write_comparison_page(comparison: Comparison, out: Path, options: PageOption
         ConfigError: `out` cannot be written, or is of the wrong kind.
     """
     options = options or PageOptions()
-    page_file = out / "index.html" if options.bundle else out
+    page_file = out / PAGE_NAME if options.bundle else out
     if options.bundle and (out / MANIFEST_NAME).exists():
         raise ConfigError(f"{out} is a run folder, which nothing may be written into; name another folder")
     if not options.bundle and out.is_dir():

@@ -18,9 +18,9 @@ from reports.terminal.tables import (
     metric_text,
     plain_table,
     run_table,
-    share_text,
     write,
 )
+from reports.texts.numbers_shown import percent
 
 
 def summary(task: str, headline: str = "accuracy", **metrics: Metric) -> TaskSummary:
@@ -38,7 +38,7 @@ def written(renderable) -> str:
     [(0, 10, "0.0 %"), (10, 10, "100.0 %"), (1, 100_000, "0.1 %"), (99_999, 100_000, "99.9 %"), (0, 0, "–")],
 )
 def test_a_share_is_none_or_all_only_when_it_is_exactly_so(part, whole, text):
-    assert text == share_text(part, whole)
+    assert text == percent(part, whole)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_hook_reward_and_rescore_agree(protocol, local_data):
             reward = score(sample, text, config, input_size=seen, truncated=cut)
 
             recorder.record(benchmark.yaml_name, place, Generation(text=text, input_size=seen, truncated=cut))
-            hook = recorder.hook_value(sample, text.strip())
+            hook = recorder.hook_value(name, sample.id, lambda sample=sample: sample)
             stored = record_from_line(record_line(sink.records[-1]), "journal", 1)
             again = rescore_record(stored, config)
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, TrainerCallback
 
 from harness.errors import ConfigError, UserError
-from harness.models.checkpoint import inspect_checkpoint, weights_hash
+from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint
 from harness.scoring.score import score
 from harness.values import ScoreConfig, Size
 from training.data.build import build_examples
@@ -43,6 +43,10 @@ from training.stages.train import LOG_NAME, TrainEnvironment, train
 from training.stages.trainers import CarefulSFTTrainer, TrainingError, Watch, last_checkpoint
 
 pytestmark = pytest.mark.slow
+
+
+def weights_hash(folder: str) -> str:
+    return hash_checkpoint(inspect_checkpoint(folder)).weights_hash
 
 
 @pytest.fixture(scope="module")

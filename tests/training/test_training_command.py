@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from harness.errors import ExitCode, UserError
 from satori_bench.app import cli
+from satori_bench.verbs.train import _PROFILE_NAMES
 from training.data.shapes import shapes_examples
 from training.data.store import write_examples
 from training.loop.demo_model import build_demo_checkpoint
@@ -108,6 +109,10 @@ def test_a_profile_without_its_gpus_is_refused_and_leaves_nothing(
     assert f"profile {profile} needs a GPU" in err
     assert err.count("\n") == 1
     assert files_under(tmp_path) == before
+
+
+def test_the_command_offers_every_profile():
+    assert tuple(_PROFILE_NAMES) == PROFILE_NAMES
 
 
 PLANNED = [

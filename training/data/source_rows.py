@@ -15,15 +15,17 @@ from typing import Any, Literal, TypeAlias, cast
 
 from harness.errors import did_you_mean
 from harness.images.frames import MAX_ASPECT_RATIO
+from harness.models.control_tokens import ControlTokens
 from harness.scoring.answers.text import text_key
 from harness.scoring.captions.caption_score import caption_score
 from harness.scoring.gold_boxes import GoldFrame
 from harness.values import Box, Size
-from tasks.cells import CellError, as_text, list_of
+from tasks.cells import as_text
 from tasks.image_files import ImageFiles, NoImageFileError, UnsafePathError
 from tasks.images import UnreadableImageError, decode_rgb, image_bytes_of, picture_sha256
 from tasks.shapes import split_of_digest
 from training.data.example import Example
+from training.data.gold_answers import read_gold_answers
 from training.data.gold_boxes import read_gold_boxes, size_mismatch
 from training.data.row_faults import FaultName, Finding, RowFault
 
@@ -60,7 +62,8 @@ SHARED_COLUMNS = ("width", "height", "scene")
 
 _PLACEHOLDER = "<image>"
 _STAGE_TAG = re.compile(r"</?(?:caption|bbox|thinking|think|answer)>", re.IGNORECASE)
-_CONTROL_TOKEN = re.compile(r"<\|[^|<>\s]{1,40}\|>|<(?:image|video|audio)>")
+_CONTROL_TOKENS = ControlTokens()
+"""Of every known family: a benchmark takes them apart in a question, which would then not be the one that is taught."""
 _SCENE = re.compile(r"[0-9a-f]{64}")
 
 
@@ -200,8 +203,8 @@ def _checked(text: str, what: str) -> str:
         text.encode()
     except UnicodeEncodeError as fault:
         raise _RowFault("bad_text", f"the {what}, character {fault.start + 1}") from fault
-    if found := _CONTROL_TOKEN.search(text):
-        raise _RowFault("control_token", f"the {what} holds {ascii(found[0])[1:-1]}")
+    if token := _CONTROL_TOKENS.first_in(text):
+        raise _RowFault("control_token", f"the {what} holds {ascii(token)[1:-1]}")
     return text
 
 
@@ -253,15 +256,13 @@ def _answers(cells: Mapping[str, Any], place: RowPlace, findings: list[Finding])
     value = _cell(cells, place, "answers")
     if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
         raise _RowFault("long_text", f"the answers have {len(value)} characters")
-    try:
-        listed = list_of(value)
-    except CellError as fault:
-        raise _RowFault("no_answer", f"answers are a text or a list of texts; found {fault}") from fault
-    written = [_gold(text, "answer") for text in listed]
+    found = read_gold_answers(value)
+    written = [_gold(text, "answer") for text in found.texts]
     answers = tuple(dict.fromkeys(text for text in written if text_key(text)))
     if not answers:
-        raise _RowFault("no_answer", _absent(place, "answers") or ("only blank ones" if written else ""))
-    if not all(map(text_key, written)):
+        nothing = found.fault or _absent(place, "answers") or ("none that could be compared" if written else "")
+        raise _RowFault("no_answer", nothing)
+    if found.has_blank or not all(map(text_key, written)):
         findings.append(Finding("blank_answer", drops=False))
     return answers
 

@@ -29,7 +29,7 @@ from harness.images.grid import fit_to_grid
 from harness.models.base import Prompt, Turn, is_out_of_memory, read_turns
 from harness.models.decoding import Decoding
 from harness.models.hf import SatoriHF, Written
-from harness.scoring.score import score
+from harness.scoring.score import score_generation
 from harness.values import Format, Score, ScoreConfig
 from tasks.images import decode_rgb
 from tasks.prompts import messages
@@ -89,13 +89,7 @@ def sample_rollouts(
         prompts = [Prompt(TRAINING_TASK, row, repeat, chats[row], decoding) for row, repeat in batch]
         for (row, _), written in zip(batch, _write(model, prompts), strict=True):
             generation = written.generation
-            earned = score(
-                examples[row].sample(),
-                generation.text,
-                config,
-                input_size=generation.input_size,
-                truncated=generation.truncated,
-            )
+            earned = score_generation(examples[row].sample(), generation, config)
             rollouts[row].append(Rollout(generation.text, written.token_ids, earned))
             listener.advanced()
     listener.task_finished("sampling completions")

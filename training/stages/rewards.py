@@ -18,8 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from harness.scoring.score import score, score_error, selection_for
-from harness.scoring.stages import parse
+from harness.scoring.score import score, score_error
 from harness.values import Format, Protocol, Sample, Score, ScoreConfig, Size
 
 RewardName: TypeAlias = Literal["format", "bbox", "answer", "caption", "thinking", "brevity", "repetition"]
@@ -52,8 +51,6 @@ class Completion:
     """Generated tokens."""
     score: Score
     """What the scorer says."""
-    config: ScoreConfig
-    """How it was scored."""
     sample: Sample
     """The question and its gold."""
     most_tokens: int
@@ -78,9 +75,8 @@ def _caption(completion: Completion) -> float | None:
 
 def _thinking(completion: Completion) -> float | None:
     """1 for a thinking stage of a sensible length, less for a shorter or longer one, 0 without one."""
-    config = completion.config
-    response = parse(completion.text, config.format, selection_for(completion.sample, config))
-    if response.thinking is None:
+    response = completion.score.response
+    if response is None or response.thinking is None:
         return 0.0
     words = len(response.thinking.split())
     fewest, most = _THINKING_WORDS
@@ -190,7 +186,7 @@ class RewardSet:
             self.errors += 1
             logger.exception("the scorer failed on a completion of sample %s; it counts as not applicable", sample.id)
             return None
-        return Completion(text, len(ids), earned, self.config, sample, self._most_tokens)
+        return Completion(text, len(ids), earned, sample, self._most_tokens)
 
     def _function(self, name: RewardName, *, first: bool) -> RewardFunction:
         rule = _RULES[name]
@@ -208,7 +204,7 @@ class RewardSet:
         """Hand TRL the columns of its completions table, and means per kind and per fault."""
         log_extra, log_metric = columns.get("log_extra"), columns.get("log_metric")
         if log_extra is not None:
-            for column, values in completion_columns(scored, columns["sample"], self.config).items():
+            for column, values in completion_columns(scored, columns["sample"]).items():
                 log_extra(column, values)
         if log_metric is not None:
             for metric, value in batch_metrics(scored).items():
@@ -217,14 +213,9 @@ class RewardSet:
                 log_metric("rewards/errors", float(self.errors))
 
 
-def completion_columns(
-    scored: Sequence[Completion | None], samples: Sequence[Sample], config: ScoreConfig
-) -> dict[str, list[Any]]:
+def completion_columns(scored: Sequence[Completion | None], samples: Sequence[Sample]) -> dict[str, list[Any]]:
     """Return the columns that the completions table gets beside TRL's own: what was asked, found and missed."""
-    scores = [
-        score_error(sample, config) if item is None else item.score
-        for item, sample in zip(scored, samples, strict=True)
-    ]
+    scores = [score_error() if item is None else item.score for item in scored]
     return {
         "sample_id": [sample.id for sample in samples],
         "kind": [sample.category for sample in samples],
