@@ -170,7 +170,7 @@ def test_the_benchmark_of_the_page_is_asked(prepared, tiny_qwen2_5_vl, tmp_path)
     follow("adding_a_benchmark.md", folder)
     (command,) = [block.text for block in BLOCKS["adding_a_benchmark.md"] if "--model path/to/checkpoint" in block.text]
 
-    run_in(folder, ["sh", "-c", command.replace("path/to/checkpoint", str(tiny_qwen2_5_vl)) + " --device cpu"], {})
+    run_in(folder, ["sh", "-c", command.replace("path/to/checkpoint", str(tiny_qwen2_5_vl))], {})
 
     (scores,) = (folder / "runs").glob("*tiny-qwen*/scores.json")
     (summary,) = json.loads(scores.read_text())["tasks"].items()
