@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def name_page(run_folder: Path, *, to_stderr: bool) -> None:
     """Say where a run's page is, and what opens it."""
-    from reports.pages.run_page import PAGE_NAME
+    from harness.runs.store import PAGE_NAME
 
     page = run_folder / PAGE_NAME
     if page.is_file():  # a page that could not be made was told of already

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.comparison.verify_run import verify_run
-from harness.runs.store import load_run
-from reports.pages.run_page import PAGE_NAME
+from harness.runs.store import PAGE_NAME, load_run
 
 ROOT = Path(__file__).parents[1]
 ROWS = [{"id": str(n), "task": "shapes", "prediction": "<answer>red</answer>", "answers": ["red"]} for n in range(40)]

@@ -17,10 +17,10 @@ from harness.comparison.verify_run import false_scores
 from harness.errors import ConfigError
 from harness.files import DamagedRunError, make_folder, put_file
 from harness.runs.record_codec import json_safe
-from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, load_run, write_atomically
+from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, load_run, write_atomically
 from reports.board.board import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook
-from reports.pages.run_page import PAGE_NAME, page_and_summary
+from reports.pages.run_page import page_and_summary
 from reports.pages.shell import Page, render
 from reports.texts.numbers_shown import DASH, count, number, percent, short_hash
 from reports.texts.verdict_text import cut

@@ -18,7 +18,7 @@ from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.evaluation.rescore import config_of
 from harness.runs.manifest import Manifest
 from harness.runs.scores_fields import POINT_MAXIMA
-from harness.runs.store import MEDIA_NAME, StoredRun, add_file, load_run
+from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.summary.task_summary import ANSWER_RIGHT, Metric, TaskSummary
 from harness.values import Fault, Json, Protocol, Record
@@ -28,9 +28,6 @@ from reports.pages.explorer_texts import SampleText, text_of_record
 from reports.pages.shell import Page, json_block, render
 from reports.texts.numbers_shown import DASH, count, number, percent, short_hash
 from reports.texts.verdict_text import cut
-
-PAGE_NAME = "index.html"
-"""What the page is called in the run's folder."""
 
 RESULTS = ("right", "wrong", "unscored")
 """What became of a sample's answer; codes of the explorer's list."""

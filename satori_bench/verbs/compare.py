@@ -75,7 +75,7 @@ def compare(
 def _show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
     from reports.terminal.tables import write, write_line
-    from reports.terminal.tables.verdict_tables import comparison_table
+    from reports.terminal.verdict_tables import comparison_table
     from reports.texts.verdict_text import pair_lines
 
     for pair in comparison.pairs:
@@ -144,7 +144,7 @@ def gate(
 def _show_verdict(verdict: Verdict) -> None:
     """Print the verdict first, then the table."""
     from reports.terminal.tables import write, write_line
-    from reports.terminal.tables.verdict_tables import verdict_table
+    from reports.terminal.verdict_tables import verdict_table
     from reports.texts.verdict_text import verdict_lines
 
     first, *others = verdict_lines(verdict)
@@ -165,7 +165,7 @@ def noise(run_a: str, run_a2: str, out: Path, seed: int, as_json: bool) -> int:
     from harness.comparison.compare import compare_runs, open_sides
     from harness.gate.noise import measure_noise, noise_to_json
     from reports.terminal.tables import write, write_line
-    from reports.terminal.tables.verdict_tables import noise_table
+    from reports.terminal.verdict_tables import noise_table
 
     comparison = compare_runs(open_sides([run_a, run_a2], out), seed=seed, on_shared=True)
     found = measure_noise(comparison)

@@ -83,7 +83,8 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
 def runs_page(run_name: str, out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
     from harness.runs.lookup import find_run
-    from reports.pages.run_page import PAGE_NAME, renew_page
+    from harness.runs.store import PAGE_NAME
+    from reports.pages.run_page import renew_page
 
     run_folder = find_run(run_name, out)
     renew_page(run_folder)

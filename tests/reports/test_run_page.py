@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from harness.comparison.verify_run import verify_run
 from harness.files import SUMS_NAME
-from harness.runs.store import load_run
-from reports.pages.run_page import PAGE_NAME, renew_page, stored_run_page
+from harness.runs.store import PAGE_NAME, load_run
+from reports.pages.run_page import renew_page, stored_run_page
 from satori_bench.app import cli
 
 

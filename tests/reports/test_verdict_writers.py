@@ -17,7 +17,7 @@ from harness.gate.to_json import comparison_to_json, verdict_to_json
 from harness.gate.verdict import Verdict, judge
 from reports.terminal.printing import line_of
 from reports.terminal.tables import write
-from reports.terminal.tables.verdict_tables import comparison_table, verdict_table
+from reports.terminal.verdict_tables import comparison_table, verdict_table
 from reports.texts.github import verdict_annotations
 from reports.texts.junit import verdict_junit
 from reports.texts.markdown import MOST_BYTES, comparison_markdown, neutral, verdict_markdown
