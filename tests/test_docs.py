@@ -15,6 +15,7 @@ from harness.runs.manifest import TaskManifest, manifest_to_json, read_manifest
 from harness.runs.record_table import SCORE_COLUMNS
 from harness.runs.store import load_run
 from harness.vocabulary import BOX_FRAMES, FAULTS, FORMATS, GOLD_FRAMES, PARSE_FAULTS, PROTOCOLS, AnswerRule
+from tasks.catalog import BENCHMARKS
 from tasks.own import PARTS
 
 ROOT = Path(__file__).parents[1]
@@ -130,6 +131,18 @@ def test_the_fields_are_those_of_a_written_manifest(run):
 
 def test_the_parts_of_a_benchmark_are_those_that_are_read():
     assert sorted(first_words(marked_table("adding_a_benchmark.md", "parts"))) == sorted(PARTS)
+
+
+def test_every_benchmark_has_its_headline_in_the_table_of_metrics():
+    rows = {row[0].split(" EN, CN")[0]: row[1] for row in table(page("metrics.md").split("## The answer")[1])}
+    titles = {
+        name: title for title in rows for name, item in BENCHMARKS.items() if item.title.startswith(title.split(",")[0])
+    }
+
+    assert {*titles} == {*BENCHMARKS}
+    assert {name: rows[title].strip("`") for name, title in titles.items()} == {
+        name: item.headline for name, item in BENCHMARKS.items()
+    }
 
 
 def test_every_metric_of_a_run_is_explained(run):
