@@ -48,7 +48,8 @@ def shown(notebook, word: str, kind: str) -> str:
 def test_every_cell_shows_what_it_says(executed):
     folder, notebook = executed
 
-    assert "no_gold" in shown(notebook, "sb.score(", "text/html")
+    for fault in ("no_match", "unclosed", "no_gold"):
+        assert fault in shown(notebook, "sb.score(", "text/html")
     assert shown(notebook, 'sb.runs("runs")', "text/html").count("complete") == 2
     assert "mean_iou" in shown(notebook, "sb.load_run(", "text/html")
     assert "<tr>" in shown(notebook, "samples.query(", "text/html").split("<tbody>")[1]
