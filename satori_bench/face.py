@@ -369,8 +369,8 @@ def run(
         tasks: Task names, or one text of them by commas.
         page: Whether the run's page is written.
         again: Whether to make a run though an equal one is finished.
-        options: Fields of `tasks.run.RunSpec`, such as `limit=200`, `backend="openai"`, `base_url=...`; `format` stands
-            for its field `form`.
+        options: Fields of `tasks.run_spec.RunSpec`, such as `limit=200`, `backend="openai"`, `base_url=...`; `format`
+            stands for its field `form`.
 
     Raises:
         ConfigError: An option is unknown, or something is configured wrongly.
@@ -383,7 +383,8 @@ def run(
 
     require_extra("run", "run")
     quiet_libraries(debug=False)
-    from tasks.run import RunSpec, run_benchmarks
+    from tasks.run import run_benchmarks
+    from tasks.run_spec import RunSpec
 
     known = [one.name for one in fields(RunSpec) if one.name not in ("model", "tasks")]
     given = {("form" if name == "format" else name): value for name, value in options.items()}

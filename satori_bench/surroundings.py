@@ -13,7 +13,7 @@ from satori_bench.showing import shell_word
 if TYPE_CHECKING:
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
-    from tasks.run import RunEnvironment
+    from tasks.run_spec import RunEnvironment
 
 
 TRAIN_PARTS = (
@@ -30,7 +30,7 @@ def run_environment(progress: RunProgress, interruption: Interruption, *, page: 
     """Return what a run takes from its surroundings: time, words for the person, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
-    from tasks.run import RunEnvironment, package_versions
+    from tasks.run_spec import RunEnvironment, package_versions
 
     return RunEnvironment(
         now=lambda: datetime.now(UTC),
@@ -78,7 +78,7 @@ def train_environment(progress: RunProgress | None) -> Any:
     from datetime import UTC, datetime
     from importlib import metadata
 
-    from tasks.run import package_versions
+    from tasks.run_spec import package_versions
     from training.stages.train import TrainEnvironment
     from training.stages.trainers import Watch
 

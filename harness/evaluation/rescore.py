@@ -16,11 +16,11 @@ from pathlib import Path
 
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
-from harness.runs.journal import StoreError, read_records
+from harness.runs.journal import StoreError
 from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
 from harness.scoring.score import SCORER_VERSION
-from harness.summary.run_summary import RunSummariser, RunSummary, summarise_records
+from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.values import BoxFrame, Protocol, Record, ScoreConfig
 
 
@@ -138,8 +138,9 @@ def save_predictions_run(
             key = (record.sample.task, record.sample.id)
             run.journal.append(replace(record, repeat=seen[key]))
             seen[key] += 1
-        run.journal.sync()
-        summary = summarise_records(read_records(run.journal.path), config)
+        summariser = RunSummariser(config)
+        run.tabulate(summariser.add)
+        summary = summariser.result()
         folder = move_run(run.publish(summary.to_json(), now=now, warnings=summary.warnings), root)
     return folder, summary
 

@@ -183,14 +183,27 @@ class OpenRun:
         """Where records go; its `done` tells which keys are there already."""
         self.resumed = resumed
         """Whether a killed run was taken up."""
+        self._tabulated = False
 
     @property
     def media_folder(self) -> Path:
         """Where thumbnails go."""
         return self.folder / MEDIA_NAME
 
+    def tabulate(self, seen: Callable[[Record], None] = lambda _: None) -> None:
+        """Write the records as a table and let `seen` have each: the one pass over the journal at the end of a run.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self.journal.sync()
+        with _disk("publish", self.folder):
+            _remove_leftovers(self.folder)
+            write_parquet(self.folder / PARQUET_NAME, _shown_to(seen, read_records(self.journal.path)))
+        self._tabulated = True
+
     def publish(self, scores: Mapping[str, Json], *, now: datetime, warnings: Sequence[str] = ()) -> Path:
-        """Finish the run: tables, scores, checksums, then one rename; return the published folder.
+        """Finish the run: table (unless `tabulate` made it), scores, checksums, then one rename; return the folder.
 
         `warnings`, what a reader must know before believing the scores, go into the manifest.
         Until the rename nothing but the `.partial` folder exists, and a refused step leaves a run that can be resumed.
@@ -199,10 +212,9 @@ class OpenRun:
         Raises:
             StoreError: the disk refuses.
         """
-        self.journal.sync()
+        if not self._tabulated:
+            self.tabulate()
         with _disk("publish", self.folder):
-            _remove_leftovers(self.folder)
-            write_parquet(self.folder / PARQUET_NAME, read_records(self.journal.path))
             write_atomically(self.folder / SCORES_NAME, scores_bytes(scores))
             said: dict[str, Json] = {"warnings": list(warnings)} if warnings else {}
             other = {name: value for name, value in self.manifest.other.items() if name != "warnings"} | said
@@ -253,6 +265,13 @@ class OpenRun:
     def _write_manifest(self, manifest: Manifest) -> None:
         write_atomically(self.folder / MANIFEST_NAME, manifest_bytes(manifest))
         self.manifest = manifest
+
+
+def _shown_to(seen: Callable[[Record], None], records: Iterator[Record]) -> Iterator[Record]:
+    """Yield records after somebody has seen them."""
+    for record in records:
+        seen(record)
+        yield record
 
 
 @contextmanager

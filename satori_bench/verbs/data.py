@@ -108,7 +108,7 @@ def data_build(as_json: bool, output: Path, drop_faulty: bool, drop_duplicates: 
 
 def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
     """Read the shared options of the data verbs: the sources, and the benchmark images to keep out."""
-    from tasks.run import parse_dataset_overrides
+    from tasks.run_spec import parse_dataset_overrides
     from training.data.check import benchmark_images
     from training.data.shapes import LabelNoise
     from training.data.sources import ShapesSpec, SourceSpec

@@ -54,7 +54,7 @@ def variance_probe(ctx: click.Context, as_json: bool, reward_sets: str, **option
     from reports.terminal.probe_table import probe_lines, probe_table
     from reports.terminal.progress import RunProgress
     from reports.terminal.tables import write
-    from tasks.run import package_versions
+    from tasks.run_spec import package_versions
 
     require_imports(TRAIN_PARTS, "variance-probe")
     from training.probe.probe import probe_to_json, run_probe

@@ -28,7 +28,8 @@ from satori_bench.verb import Verb
 if TYPE_CHECKING:
     from harness.evaluation.llm_judge import Judge
     from harness.summary.run_summary import RunSummary
-    from tasks.run import RunResult, RunSpec
+    from tasks.run import RunResult
+    from tasks.run_spec import RunSpec
 
 
 _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
@@ -123,7 +124,7 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
 
 def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """Return what the command line gives beside --retry; what would ask something else is refused."""
-    from tasks.run import RETRY_MAY_CHANGE
+    from tasks.run_spec import RETRY_MAY_CHANGE
 
     given = {
         option.name: option.opts[0]
@@ -147,7 +148,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     from harness.models.device_options import device_option_faults
     from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from tasks.prompts import given_words
-    from tasks.run import RunSpec, parse_dataset_overrides
+    from tasks.run_spec import RunSpec, parse_dataset_overrides
 
     faults: list[str] = []
     if not options["model"]:

@@ -41,7 +41,7 @@ def score(
 
     from harness.evaluation.predictions_file import bad_row_lines, file_shape, score_file
     from harness.evaluation.rescore import PredictionSource, file_sha256, save_predictions_run
-    from tasks.run import package_versions
+    from tasks.run_spec import package_versions
 
     config = score_config(**how)
     source = PredictionSource(name or file.stem, file_sha256(file), package_versions())

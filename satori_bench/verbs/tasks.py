@@ -92,7 +92,7 @@ def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> i
     """Print what a model is sent for one sample, turn by turn; its chat template is still to come."""
     from tasks.ask import AskSpec, asked_turns
     from tasks.prompts import given_words, wording
-    from tasks.run import parse_dataset_overrides
+    from tasks.run_spec import parse_dataset_overrides
 
     words = wording(
         options["form"],
@@ -122,7 +122,7 @@ def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], a
     from dataclasses import asdict
 
     from tasks.catalog import resolve_tasks
-    from tasks.run import parse_dataset_overrides
+    from tasks.run_spec import parse_dataset_overrides
     from tasks.verify import verify_task_data
 
     overrides = parse_dataset_overrides(datasets)

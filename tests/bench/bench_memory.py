@@ -49,7 +49,8 @@ def child(folder: Path, rows: int) -> None:
     from harness.models.replay import SatoriReplay
     from harness.runs.store import load_run
     from tasks.local_data import DatasetOverride
-    from tasks.run import RunEnvironment, RunSpec, run_benchmarks
+    from tasks.run import run_benchmarks
+    from tasks.run_spec import RunEnvironment, RunSpec
     from tasks.shapes import write_parquet
     from training.loop.tiny_model import build_tiny_qwen2_5_vl
 

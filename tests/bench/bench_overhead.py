@@ -142,7 +142,8 @@ def ours_s(folder: Path, checkpoint: Path, rows_file: Path, *, thumbnails: bool)
     """Run ours and return its seconds."""
     from harness.models.replay import SatoriReplay
     from tasks.local_data import DatasetOverride
-    from tasks.run import RunEnvironment, RunSpec, run_benchmarks
+    from tasks.run import run_benchmarks
+    from tasks.run_spec import RunEnvironment, RunSpec
 
     spec = RunSpec(
         model=str(checkpoint),

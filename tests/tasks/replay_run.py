@@ -22,7 +22,8 @@ import scipy.special  # noqa: F401 - imported once, for all runs
 
 import tasks.build  # noqa: F401 - the same
 from harness.models.replay import SatoriReplay
-from tasks.run import RunEnvironment, RunSpec, run_benchmarks
+from tasks.run import run_benchmarks
+from tasks.run_spec import RunEnvironment, RunSpec
 
 assert lmms_eval.evaluator, "the same"
 

@@ -14,7 +14,9 @@ from harness.errors import IncompleteError
 from harness.models.replay import SatoriReplay
 from harness.runs.manifest import manifest_bytes, read_manifest, stamp_hashes
 from harness.runs.store import MANIFEST_NAME, list_runs, load_run
-from tasks.run import RunEnvironment, RunSpec, _number_format, retry_run, run_benchmarks
+from tasks.run import retry_run, run_benchmarks
+from tasks.run_spec import RunEnvironment, RunSpec
+from tasks.run_subject import number_format_of
 
 COLOURS = ("red", "green", "blue", "white")
 
@@ -334,9 +336,9 @@ def test_the_number_format_of_a_run_is_the_one_that_is_really_used(monkeypatch, 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bfloat16)
     environment = replace(Models().environment(), load_model=None)
 
-    assert expected == _number_format(RunSpec(model="m", dtype=dtype, device=device), environment)
+    assert expected == number_format_of(RunSpec(model="m", dtype=dtype, device=device), environment)
 
 
 def test_nobody_here_knows_the_number_format_of_a_server_or_of_a_model_that_is_handed_in(spec, models):
-    assert _number_format(spec, replace(models.environment(), load_model=None)) is None
-    assert _number_format(replace(spec, backend="hf"), models.environment()) is None
+    assert number_format_of(spec, replace(models.environment(), load_model=None)) is None
+    assert number_format_of(replace(spec, backend="hf"), models.environment()) is None

@@ -17,7 +17,7 @@ from tasks.images import facts_of, image_facts_of, open_image, picture_sha256
 from tasks.local_data import open_task_data
 from tasks.own import load_own_task
 from tasks.rows import DataError
-from tasks.run import _journalled, _Question
+from tasks.run_questions import Question, journalled
 from training.data.build import build_examples, check_sources
 from training.data.sources import SourceSpec, load_rows
 from training.data.store import read_examples
@@ -150,7 +150,7 @@ def test_a_resumed_run_asks_again_about_pictures_that_were_shown_lying(own_task)
         old = replace(sample, image_sha256=before)
         records.append(Record(sample=old, generation=Generation("text"), score=Score(None, None, None)))
 
-    answered = _journalled(records, [_Question(benchmark, data, len(data))])
+    answered = journalled(records, [Question(benchmark, data, len(data))])
 
     assert list(answered) == [("own", "r1")]
     assert len(list(load_rows(SourceSpec(str(own_task.with_name("rows.parquet")))))) == 8

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from harness.errors import ConfigError
-from tasks.run import RunEnvironment
+from tasks.run_spec import RunEnvironment
 from training.loop.comparison import METRICS, LoopRun, change_word, compare_loop, pairs_of
 from training.loop.demo import demo_loop
 from training.loop.demo_model import build_demo_checkpoint

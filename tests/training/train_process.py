@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from tasks.run import RunEnvironment
+from tasks.run_spec import RunEnvironment
 from training.loop.loop import LoopEnvironment, run_loop
 from training.loop.settings import loop_settings
 from training.stages.profiles import PROFILES

@@ -25,7 +25,8 @@ from harness.runs.store import load_run, write_atomically
 from harness.scoring.score import SCORER_VERSION
 from tasks.catalog import resolve_tasks
 from tasks.local_data import open_task_data
-from tasks.run import RunEnvironment, RunSpec, parse_dataset_overrides, run_benchmarks
+from tasks.run import run_benchmarks
+from tasks.run_spec import RunEnvironment, RunSpec, parse_dataset_overrides
 from training.data.shapes import LabelNoise, shapes_examples, shapes_profile
 from training.data.store import read_examples, write_examples
 from training.loop.comparison import Comparison, LoopRun, compare_loop, comparison_markdown, pairs_of

@@ -1,0 +1,110 @@
+"""What a run asks: rows made into lmms-eval's tasks, and which of them a journal has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.evaluation.ask import (
+    PreparedTask,
+    RunRecorder,
+)
+from harness.runs.store import (
+    StoredRun,
+)
+from harness.values import Generation, Record, Sample
+from tasks.adapters import adapter_of
+from tasks.benchmark import Benchmark
+from tasks.cells import Doc
+from tasks.images import image_facts_of
+from tasks.local_data import TaskData, limit_indices, open_task_data
+from tasks.run_spec import RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One benchmark with its rows."""
+
+    benchmark: Benchmark
+    data: TaskData
+    rows: int
+
+
+def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bool:
+    """Tell whether every sample of a finished run was asked of the picture that would be shown now.
+
+    A table's hash covers no picture that the table names by its path, nor how earlier versions turned one.
+    """
+    asked = {(record.sample.task, record.sample.id): record.sample.image_sha256 for record in run.records()}
+    return all(asked.get(key) == sha256 for key, sha256 in _pictures_now(questions))
+
+
+def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
+    """Open a benchmark's rows, cut down to the limit."""
+    data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
+    rows = len(data)
+    if spec.limit is not None and spec.limit < rows:
+        data = data.subset(limit_indices(benchmark, data, spec.limit))
+    return Question(benchmark, data, rows)
+
+
+def journalled(records: Iterable[Record], questions: Sequence[Question]) -> dict[tuple[str, str], Generation]:
+    """Return the answers that a resumed run need not ask for again: no errors, and about pictures as they are shown.
+
+    An earlier version may have shown a picture lying that is shown upright now; its hash says so.
+    """
+    generations: dict[tuple[str, str], Generation] = {}
+    pictures: dict[tuple[str, str], str] = {}
+    for record in records:
+        key = (record.sample.task, record.sample.id)
+        if record.generation.error is None:
+            generations[key], pictures[key] = record.generation, record.sample.image_sha256
+    wanted = {key for key, sha256 in pictures.items() if sha256}
+    for key, sha256 in _pictures_now(questions, wanted):
+        if sha256 not in ("", pictures[key]):  # a picture that cannot be read now leaves its answer as it was
+            del generations[key]
+    return generations
+
+
+def _pictures_now(
+    questions: Sequence[Question], wanted: Container[tuple[str, str]] | None = None
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield task and id of the samples, all or those wanted, with the hash of the picture that would be shown.
+
+    It is empty where the picture cannot be read, as in a record. The hashes are kept with the rows, so that asking does
+    not take them once more.
+    """
+    for question in questions:
+        adapter = adapter_of(question.benchmark)
+        for doc in question.data:
+            key = (question.benchmark.name, adapter.id_of(doc))
+            if wanted is None or key in wanted:
+                facts = image_facts_of(adapter.image_value(doc))
+                yield key, "" if facts is None else facts.sha256
+
+
+def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec) -> PreparedTask:
+    """Build lmms-eval's task object around our rows and our scorer."""
+    from tasks.build import BuildOptions, build_task  # noqa: PLC0415 - imports lmms-eval, which takes seconds
+
+    benchmark, data = question.benchmark, question.data
+    adapter = adapter_of(benchmark)
+
+    def sample_at(doc_id: int) -> Sample:
+        return adapter.sample_of(data[doc_id])
+
+    def hook(doc: Doc, _text: str) -> float | None:
+        return recorder.hook_value(benchmark.name, adapter.id_of(doc), lambda: adapter.sample_of(doc))
+
+    arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
+    if spec.max_new_tokens is not None:
+        arguments["max_new_tokens"] = spec.max_new_tokens
+    options = BuildOptions(asked=spec.wording, hook=hook, generation_kwargs=arguments)
+    return PreparedTask(
+        name=benchmark.name,
+        lmms_name=benchmark.yaml_name,
+        lmms_task=build_task(benchmark, data, options),
+        sample_ids=tuple(adapter.id_of(doc) for doc in data),
+        sample_at=sample_at,
+    )

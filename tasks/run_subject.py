@@ -1,0 +1,182 @@
+"""What a run evaluates: a checkpoint with its hashes, frame and sizes, or a model that a server knows by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigError
+from harness.installation import require_imports
+from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.models.control_tokens import tokens_of_folder
+from harness.values import BoxFrame, PixelLimits
+from harness.web_address import shown_url
+from tasks.doctor import MODEL_PARTS, RUN_PARTS
+
+if TYPE_CHECKING:
+    from harness.models.base import RecordingModel
+from tasks.run_spec import RunEnvironment, RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is known of the model before it is asked."""
+
+    model_type: str
+    """The checkpoint's; empty when not known."""
+    box_frame: BoxFrame | None
+    """Frame that it writes boxes in; None when not known."""
+    box_frame_reason: str
+    """Why that frame, in words."""
+    pixel_limits: PixelLimits | None
+    """Images are brought to the grid between these; None: they are asked as they are."""
+    hashes: CheckpointHashes
+    """What identifies it; empty texts where its files cannot be seen."""
+    is_adapter: bool
+    """Whether it is an adapter on a base."""
+    reasons: tuple[str, ...]
+    """Sentences that say what was decided and why."""
+    control_tokens: frozenset[str] = frozenset()
+    """Special tokens that its folder declares; none where only a server has it."""
+
+
+def find_subject(spec: RunSpec) -> Subject:
+    """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
+    if spec.backend == "openai" and not Path(spec.model).exists():
+        return _served_by_name(spec)
+    checkpoint = inspect_checkpoint(spec.model, served=spec.backend == "openai")
+    limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
+    reason = f"follows from model_type {checkpoint.model_type}"
+    if checkpoint.box_frame is None:
+        reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-frame is given"
+    reasons = list(checkpoint.reasons)
+    if limits is not None and limits != checkpoint.pixel_limits:
+        low, high = limits.min_pixels, limits.max_pixels
+        reasons.append(f"pixel limits {low} to {high}: given by --min-pixels/--max-pixels")
+    if spec.backend == "openai":
+        own = checkpoint.pixel_limits
+        if (
+            limits is not None
+            and own is not None
+            and (limits.min_pixels < own.min_pixels or limits.max_pixels > own.max_pixels)
+        ):
+            raise ConfigError(
+                f"a server resizes to the checkpoint's own {own.min_pixels} to {own.max_pixels} pixels: beyond them "
+                "the size that the model sees, and with it the frame of its boxes, is not known"
+            )
+        reasons.append(f"{shown_url(spec.base_url or '')} is taken at its word that it serves these weights")
+    return _with_given_frame(
+        spec,
+        Subject(
+            model_type=checkpoint.model_type,
+            box_frame=checkpoint.box_frame,
+            box_frame_reason=reason,
+            pixel_limits=limits,
+            hashes=hash_checkpoint(checkpoint),
+            is_adapter=checkpoint.is_adapter,
+            reasons=tuple(reasons),
+            control_tokens=tokens_of_folder(checkpoint.processor.tokenizer_folder),
+        ),
+    )
+
+
+def _served_by_name(spec: RunSpec) -> Subject:
+    """Return what is known of a model that only its server has."""
+    if spec.box_frame == "input_px":
+        raise ConfigError(
+            "--box-frame input_px needs the size that the model sees, which a served name does not tell: "
+            "give --model the checkpoint's folder"
+        )
+    if (spec.min_pixels is None) != (spec.max_pixels is None):
+        raise ConfigError("--min-pixels and --max-pixels go together for a served name: one alone fixes no image size")
+    limits = None
+    if spec.min_pixels is not None and spec.max_pixels is not None:
+        limits = PixelLimits(spec.min_pixels, spec.max_pixels)
+    return _with_given_frame(
+        spec,
+        Subject(
+            model_type="",
+            box_frame=None,
+            box_frame_reason="not known for a served name; boxes stay unscored until --box-frame is given",
+            pixel_limits=limits,
+            hashes=CheckpointHashes("", ""),
+            is_adapter=False,
+            reasons=(
+                f"{spec.model} is no folder here: its weights are not seen, so a killed run is taken up by name alone",
+                "images are sent as they are" if limits is None else "pixel limits given by --min-pixels/--max-pixels",
+            ),
+        ),
+    )
+
+
+def _with_given_frame(spec: RunSpec, subject: Subject) -> Subject:
+    """Return the subject with the frame that a person gave, if one was given."""
+    if spec.box_frame is None:
+        return subject
+    said = f"box frame {spec.box_frame}: given by --box-frame"
+    return replace(
+        subject,
+        box_frame=spec.box_frame,
+        box_frame_reason="given by --box-frame",
+        reasons=(*subject.reasons, said),
+    )
+
+
+def number_format_of(spec: RunSpec, environment: RunEnvironment) -> str | None:
+    """Return the number format that a checkpoint is computed in here; None where it is somebody else's.
+
+    What `auto` means follows from the device: answers in float32 on a CPU are not those in half precision on a GPU.
+
+    Raises:
+        ConfigError: there is no such device, or what asks it is not installed.
+    """
+    if spec.backend != "hf" or environment.load_model is not None:
+        return None
+    if spec.dtype != "auto":
+        return spec.dtype
+    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
+    from harness.models.hf import choose_device, choose_dtype  # noqa: PLC0415 - torch takes seconds to import
+
+    return str(choose_dtype(spec.dtype, choose_device(spec.device))).removeprefix("torch.")
+
+
+def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> RecordingModel:
+    """Load a transformers checkpoint, or reach the server that serves the model."""
+    limits = subject.pixel_limits
+    low, high = (None, None) if limits is None else (limits.min_pixels, limits.max_pixels)
+    if spec.backend == "openai":
+        from harness.models.served import SatoriServed  # noqa: PLC0415 - as below
+
+        assert spec.base_url is not None, "whoever makes the configuration gives a server's address"
+        return SatoriServed(
+            spec.served_name or spec.model,
+            spec.base_url,
+            api_key=environment.api_key,
+            concurrency=spec.concurrency,
+            batch_size=spec.batch_size,
+            min_pixels=low,
+            max_pixels=high,
+            factor=limits.factor if limits is not None else 28,
+            seed=spec.seed,
+            timeout_s=spec.request_timeout_s,
+            extra_body=spec.extra_body,
+            chat_template_kwargs=spec.chat_template_kwargs,
+            control_tokens=subject.control_tokens,
+            allow_rerouting=spec.allow_rerouting,
+            secrets=environment.secrets,
+            say=environment.say,
+        )
+    from harness.models.hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
+
+    return SatoriHF(
+        spec.model,
+        device=spec.device,
+        dtype=spec.dtype,
+        attn_implementation=spec.attn_implementation,
+        batch_size=spec.batch_size,
+        min_pixels=low,
+        max_pixels=high,
+        seed=spec.seed,
+        chat_template_kwargs=spec.chat_template_kwargs,
+    )
