@@ -218,9 +218,12 @@ def _check_columns(benchmark: Benchmark, rows: Rows) -> None:
     if not missing:
         return
     hints = "".join(did_you_mean(name, list(rows.columns)) for name in missing)
+    mend = "Rename the column in the file, or download the benchmark again."
+    if benchmark.own is not None:
+        mend = f"Name it under satori.columns in {benchmark.own.yaml_path}, or rename it in the file."
     raise DataError(
         f"{rows.source}: {benchmark.name} needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
-        f"found {', '.join(rows.columns)}.{hints} Rename the column in the file, or download the benchmark again."
+        f"found {', '.join(rows.columns)}.{hints} {mend}"
     )
 
 

@@ -82,6 +82,18 @@ def command(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def path_to_command(tmp_path_factory):
+    """Let a shell find the command under its own name, whatever environment the tests run in."""
+    folder = tmp_path_factory.mktemp("bin")
+    command = folder / "satori-bench"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m satori_bench "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        yield
+
+
 CORPUS = [
     "What colour is the circle? a red circle a blue square a green triangle",
     "<caption>a red circle and a blue square</caption><bbox>[[0,4,28,32],[8,12,56,52]]</bbox><answer>red</answer>",

@@ -38,6 +38,7 @@ def test_there_is_an_example_of_each_kind():
         "gate.toml",
         "own_task/task.yaml",
         "own_task/rows.tsv",
+        "tour.ipynb",
     }
 
 

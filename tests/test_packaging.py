@@ -110,7 +110,7 @@ def packages_of(modules: set[str] | tuple[str, ...]) -> set[str]:
 
 
 def test_what_is_imported_is_asked_for_and_what_is_asked_for_is_imported():
-    asked = {*required(), *required("run", "train", "vllm")}
+    asked = {*required(), *required("run", "train", "vllm", "notebook")}
 
     assert asked - set(NEVER_IMPORTED) == packages_of(imported() - HOSTS)
 

@@ -48,9 +48,9 @@ def tasks_show(name: str) -> int:
 
     for item in resolve_tasks(name):
         say(f"{item.name}: {item.title}", sys.stdout)
-        place = (
-            f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})" if item.hub_path else "embedded"
-        )
+        place = f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})"
+        if not item.hub_path:
+            place = "embedded" if item.own is None else str(item.own.data_file)
         facts = {
             "data": place,
             "columns": ", ".join(item.hub_columns),

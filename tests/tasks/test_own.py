@@ -77,8 +77,17 @@ def test_the_section_may_stand_under_metadata(own):
 def test_a_column_that_is_not_in_the_data_is_named(own):
     own.write_text(GOOD.replace("answers: gold", "answers: golds"), encoding="utf-8")
 
-    with pytest.raises(DataError, match="needs the column golds; found key, text"):
+    mend = r"Name it under satori\.columns in .*my_task\.yaml, or rename it in the file"
+    with pytest.raises(DataError, match=rf"needs the column golds; found key, text.*{mend}"):
         open_task_data(load_own_task(own))
+
+
+def test_the_table_is_shown_as_its_data(own, command):
+    code, out, _ = command("tasks", "show", own)
+
+    assert code == 0
+    assert str(own.with_name("rows.parquet")) in out
+    assert "embedded" not in out
 
 
 def test_a_taken_name_is_refused(own):

@@ -1,0 +1,166 @@
+"""The site of docs/ builds without a warning and without a network, and its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.evaluation.predictions import ANSWER_RULES
+from harness.runs.manifest import TaskManifest, manifest_to_json, read_manifest
+from harness.runs.record_table import SCORE_COLUMNS
+from harness.runs.store import load_run
+from harness.vocabulary import BOX_FRAMES, FAULTS, FORMATS, GOLD_FRAMES, PARSE_FAULTS, PROTOCOLS, AnswerRule
+from tasks.catalog import BENCHMARKS
+from tasks.own import PARTS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+LOADED = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?(?:https?:)?//""", re.IGNORECASE)
+
+NAMED_FILE = re.compile(r"`((?:harness|tasks|tests|training|reports|examples)/[\w/.]+\.(?:py|yaml|toml|json|ipynb))`")
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def table(text: str) -> list[list[str]]:
+    """The cells of the first table of a text, without its head."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("|"):
+            lines.append(line)
+        elif lines:
+            break
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def marked_table(name: str, mark: str) -> list[list[str]]:
+    """The table behind a mark of a page."""
+    text = page(name)
+    assert text.count(f"<!-- {mark} -->") == 1
+    return table(text.split(f"<!-- {mark} -->")[1])
+
+
+def words(cells: list[str]) -> list[str]:
+    """The words in code that the cells hold."""
+    return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
+
+
+def first_words(rows: list[list[str]]) -> list[str]:
+    return words([row[0] for row in rows])
+
+
+@pytest.fixture(scope="module")
+def run(invented, tmp_path_factory) -> Path:
+    questions = invented.shapes_questions(8, pictures=False)
+    return invented.invent_run(tmp_path_factory.mktemp("runs"), invented.Answerer("base"), questions)
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
+    command = [sys.executable, "-P", "-m", "mkdocs", "build", "--strict", "--config-file", str(ROOT / "mkdocs.yml")]
+
+    done = subprocess.run([*command, "-d", str(tmp_path / "site")], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(list(DOCS.glob("*.md")))  # each page, and the one for what is not there
+    assert [found.name for found in pages if LOADED.search(found.read_text(encoding="utf-8"))] == []
+
+
+def test_a_page_that_loads_something_would_be_found():
+    assert LOADED.search('<link rel="stylesheet" href="https://fonts.example/css">')
+    assert LOADED.search("<script src='//cdn.example/x.js'>")
+    assert not LOADED.search('<a href="https://example.org">')
+
+
+def test_the_table_of_faults_is_the_vocabulary():
+    rows = marked_table("faults.md", "faults: tests/test_docs.py holds this table equal to harness/vocabulary.py")
+
+    assert first_words(rows) == list(FAULTS)
+    assert {row[0].strip("`") for row in rows if row[1] == "text"} == PARSE_FAULTS
+
+
+def test_protocols_rules_formats_and_frames_are_the_vocabulary():
+    scores, formats = page("scores.md"), page("formats.md")
+
+    assert sorted(first_words(table(scores.split("## Protocols")[1]))) == sorted(PROTOCOLS)
+    assert first_words(table(scores.split("## Answer rules")[1])) == list(AnswerRule.__args__)
+    assert first_words(table(formats.split("## Formats")[1])) == list(FORMATS)
+    assert first_words(table(formats.split("## Box frames")[1])) == list(BOX_FRAMES)
+    assert set(GOLD_FRAMES) - set(BOX_FRAMES) <= set(words([formats.split("*Gold* boxes")[1]]))
+
+
+def test_a_predictions_row_names_the_tasks_that_can_be_scored():
+    rows = {row[0]: row[1] for row in table(page("formats.md").split("## Predictions files")[1])}
+
+    assert words([rows["`task`"]]) == list(ANSWER_RULES)
+
+
+def test_the_columns_are_those_of_a_written_table(run):
+    schema = pq.read_schema(run / "samples.parquet")
+    rows = marked_table("run_folder.md", "schema: samples.parquet")
+
+    written = {field.name: re.sub(r"\b(element|item): ", "", str(field.type)) for field in schema}
+    assert {row[0].strip("`"): row[1].replace("&lt;", "<").replace("&gt;", ">") for row in rows} == written
+    assert first_words(rows) == schema.names
+    again = page("run_folder.md").split("A `samples-PROTOCOL.parquet` holds")[1].split(";")[0]
+    assert words([again]) == list(SCORE_COLUMNS)
+
+
+def test_the_fields_are_those_of_written_scores(run):
+    scores = load_run(run).scores
+    of_a_task = [*scores["tasks"]["shapes"]]
+
+    assert first_words(marked_table("run_folder.md", "schema: scores.json")) == [*scores]
+    assert first_words(marked_table("run_folder.md", "schema: scores.json tasks")) == of_a_task
+
+
+def test_the_fields_are_those_of_a_written_manifest(run):
+    manifest = manifest_to_json(read_manifest(run / "manifest.json"))
+
+    assert first_words(marked_table("run_folder.md", "schema: manifest.json")) == [*manifest]
+    assert first_words(marked_table("run_folder.md", "schema: manifest.json tasks")) == [*manifest["tasks"]["shapes"]]
+    assert {*manifest["tasks"]["shapes"]} == {*TaskManifest.__slots__} - {"other"}
+
+
+def test_the_parts_of_a_benchmark_are_those_that_are_read():
+    assert sorted(first_words(marked_table("adding_a_benchmark.md", "parts"))) == sorted(PARTS)
+
+
+def test_every_benchmark_has_its_headline_in_the_table_of_metrics():
+    rows = {row[0].split(" EN, CN")[0]: row[1] for row in table(page("metrics.md").split("## The answer")[1])}
+    titles = {
+        name: title for title in rows for name, item in BENCHMARKS.items() if item.title.startswith(title.split(",")[0])
+    }
+
+    assert {*titles} == {*BENCHMARKS}
+    assert {name: rows[title].strip("`") for name, title in titles.items()} == {
+        name: item.headline for name, item in BENCHMARKS.items()
+    }
+
+
+def test_every_metric_of_a_run_is_explained(run):
+    named = set(re.findall(r"`([^`]+)`", page("metrics.md"))) | {
+        f"{answer}_answer_{place}_place" for answer in ("right", "wrong") for place in ("right", "wrong")
+    }
+
+    assert {*load_run(run).scores["tasks"]["shapes"]["metrics"]} <= named
+
+
+def test_the_readme_links_to_every_page():
+    linked = re.findall(r"\]\((docs/[\w.]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+    assert {*linked} == {f"docs/{path.name}" for path in DOCS.glob("*.md")}
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(DOCS.glob("*.md"))])
+def test_every_file_that_a_page_names_is_there(name):
+    named = {path for path in NAMED_FILE.findall(page(name)) if "NAME" not in path}
+
+    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
