@@ -19,6 +19,7 @@ from harness.manifest import Manifest
 from harness.rescore import config_of
 from harness.run_store import MEDIA_NAME, StoredRun, add_file, load_run
 from harness.run_summary import RunSummariser, RunSummary
+from harness.scores_fields import POINT_MAXIMA
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
 from harness.values import Fault, Json, Protocol, Record
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
@@ -33,9 +34,6 @@ PAGE_NAME = "index.html"
 
 RESULTS = ("right", "wrong", "unscored")
 """What became of a sample's answer; codes of the explorer's list."""
-
-POINT_METRICS = frozenset({"perception", "cognition", "total", "score"})
-"""Metrics that count the benchmark's own points; all others are fractions and shown in percent."""
 
 _BINS = 20
 _QUADRANT_METRICS = (
@@ -287,7 +285,7 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
     unscored = ", ".join(f"{count(found)} {cause}" for cause, found in summary.unscored.items())
     return TaskView(
         task=summary.task,
-        headline=metric_view(summary.headline, metrics[summary.headline], points=summary.headline in POINT_METRICS),
+        headline=metric_view(summary.headline, metrics[summary.headline], points=summary.headline in POINT_MAXIMA),
         rows=count(summary.rows),
         clusters=count(summary.clusters),
         unscored=unscored or "0",
@@ -295,7 +293,7 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
         truncated=percent(summary.truncated_rows, summary.rows),
         mean_iou=number(metrics["mean_iou"].value, 3) if "mean_iou" in metrics else DASH,
         metrics=tuple(
-            metric_view(name, metric, points=name in POINT_METRICS)
+            metric_view(name, metric, points=name in POINT_MAXIMA)
             for name, metric in metrics.items()
             if name not in places
         ),
@@ -323,7 +321,7 @@ def _headline_chart(summary: RunSummary) -> Markup | None:
     drawn = [
         (f"{task.task} {task.headline}", task.metrics[task.headline])
         for task in summary.tasks.values()
-        if task.headline not in POINT_METRICS and task.metrics[task.headline].value is not None
+        if task.headline not in POINT_MAXIMA and task.metrics[task.headline].value is not None
     ]
     return _chart(drawn, "Headline scores with 95 % intervals", "percent")
 
@@ -366,7 +364,7 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
                 found = [
                     scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
                 ]
-                scale = 1.0 if name in POINT_METRICS else 100.0
+                scale = 1.0 if name in POINT_MAXIMA else 100.0
                 values = [
                     None if metric is None or metric.get("value") is None else metric["value"] * scale
                     for metric in found
