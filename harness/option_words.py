@@ -38,7 +38,8 @@ _IT_IS: Final = (
     rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
     rf"|(?:it )?(?:must|has to) be(?![a-z])"
     rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
-    rf"|it(?:'s| is| must be| should be| would be)(?![a-z])(?: {_ADVERB})?(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
+    rf"|it(?:'s| is| must be| should be| would be)(?![a-z])(?: {_ADVERB})?"
+    r"(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
 )
 _CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上|由(?:此|图|上)可[知见]),? ?"
 _CHINESE_SAYS: Final = (
