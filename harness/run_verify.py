@@ -6,6 +6,7 @@ table made of it and the scores made of both must still say the same.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -81,7 +82,7 @@ def _verify_manifest(path: Path) -> list[str]:
 
 
 def _verify_kinds(path: Path) -> list[str]:
-    names = [*file_names(path), *(name for name in (SUMS_NAME, LOCK_NAME) if (path / name).is_symlink())]
+    names = [*file_names(path), *(name for name in (SUMS_NAME, LOCK_NAME) if os.path.lexists(path / name))]
     kinds = {name: kind for name in names if (kind := kind_of(path / name)) is not None}
     return [f"{name!r} is {kind}, and a run holds plain files only" for name, kind in kinds.items()]
 
@@ -138,7 +139,7 @@ def _verify_keys(path: Path, journal_keys: set[_Key] | None) -> list[str]:
 
 
 def _verify_declared(path: Path, keys: set[_Key]) -> list[str]:
-    """Return how the tasks that the manifest counts differ from those of the records."""
+    """Return the tasks of which there are more records than the manifest says were asked."""
     try:
         declared = {name: task.samples for name, task in read_manifest(path / MANIFEST_NAME).tasks.items()}
     except (ManifestError, DamagedRunError):
@@ -146,8 +147,8 @@ def _verify_declared(path: Path, keys: set[_Key]) -> list[str]:
     found = Counter(task for task, _, _ in keys)
     return [
         f"{MANIFEST_NAME}: {name} has {declared.get(name, 0)} samples, and {JOURNAL_NAME} {found[name]}"
-        for name in sorted(declared.keys() | found.keys())
-        if declared.get(name, 0) != found[name]
+        for name in sorted(found)
+        if found[name] > declared.get(name, 0)
     ]
 
 
@@ -204,7 +205,7 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
         return
     meant = {"protocol": protocol or run.manifest.protocol, "format": run.manifest.format}
     if protocol is None:
-        meant |= {"box_frame": run.manifest.box_frame, "scorer_version": run.manifest.scorer_version}
+        meant |= {"box_frame": run.manifest.box_frame}
     for field, value in meant.items():
         if field in scores and scores[field] != value:
             yield f"{name} has {field} {scores[field]}, and {MANIFEST_NAME} {value}"
