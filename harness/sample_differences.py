@@ -2,8 +2,8 @@
 
 Parts are coded as numbers that are equal where the parts are, so that many runs are compared pair by pair at the cost
 of arrays. What a run does not carry is 0 and says nothing: predictions made elsewhere need not carry a question or its
-picture. But what decides how an answer is read (choices, `_HOW_READ`) differs too where only one run carries it, and so do groups
-that are not the same sets of samples, whatever they are called: a change is judged by them.
+picture. But what decides how an answer is read (choices, `_HOW_READ`) differs too where only one run carries it, and so
+do groups that are not the same sets of samples, whatever they are called: a change is judged by them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def sample_parts(table: RunTable, places: CodeArray, codes: PartCodes) -> dict[s
 
 
 def differing_parts(one: Mapping[str, CodeArray], other: Mapping[str, CodeArray]) -> dict[str, NDArray[np.bool_]]:
-    """Tell for each part of both and for each sample whether the runs do not have the same, by the rules of this file."""
+    """Tell for each part and each sample whether the runs do not have the same, by the rules of this file."""
     carried = {name: (codes != 0) & (other[name] != 0) for name, codes in one.items() if name in other}
     found = {name: (one[name] != other[name]) & in_both for name, in_both in carried.items()}
     if _GROUP in carried:
@@ -105,8 +105,9 @@ def _read_otherwise(one: Mapping[str, CodeArray], other: Mapping[str, CodeArray]
 def _grouped_otherwise(one: CodeArray, other: CodeArray) -> NDArray[np.bool_]:
     """Tell for each sample whether its group in one run is more than one group, or a part of one, in the other."""
     both = (one != 0) & (other != 0)
-    pairs = np.unique(np.stack([one[both], other[both]]), axis=1)
-    (ours, our_partners), (theirs, their_partners) = (np.unique(side, return_counts=True) for side in pairs)
+    pairs = np.unique(one[both] * (int(other.max(initial=0)) + 1) + other[both])
+    sides = np.divmod(pairs, int(other.max(initial=0)) + 1)
+    (ours, our_partners), (theirs, their_partners) = (np.unique(side, return_counts=True) for side in sides)
     split = np.isin(one, ours[our_partners > 1]) | np.isin(other, theirs[their_partners > 1])
     return both & split
 
