@@ -134,7 +134,7 @@ _BOUNDED: Final = (
     r"|(?:\d|\dk|%|\b(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)|[百千万亿萬億]) ?\+"
     # Unequal as programs write it: !=, /=, =/=, =\=.
     r"|[!/\\]=|[<>≤≥≠±]|至少|至多|最少|最多(?!的)|起码|超过|少于|多于|大于|小于|高于|低于|未满|除外"
-    r"|[除每半]\d|\d ?倍[半多]|\d ?[个元块岁人]?起\W*$"
+    r"|[除每半]\d|\d ?倍[半多]|(?:^|[^共有\d])\d+ ?[个元块岁人]{0,2}起\W*$"
     r"|\d ?[个岁年天元名人]?(?:左右)? ?以[上下内]"
 )
 _CALCULATED: Final = (
