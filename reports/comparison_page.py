@@ -8,17 +8,21 @@ Same comparison and runs, same bytes: there is no clock, no path and no random n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.comparison import DIRECTIONS, Comparison, Pair, SampleTable
+import numpy as np
+
+from harness.comparison import DIRECTIONS, Comparison, Direction, Pair, SampleDetail, SampleTable
 from harness.errors import ConfigError
+from harness.records_json import parse_object
 from harness.records_parquet import read_rows
 from harness.run_files import make_folder, published_files, put_file
 from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.sample_details import read_details
-from harness.values import Json
+from harness.values import Json, Sample
+from reports.addresses import sample_link
 from reports.comparison_view import ComparisonView, SideView, comparison_view
 from reports.page_shell import Page, json_block, render
 from reports.sample_blocks import (
@@ -27,10 +31,12 @@ from reports.sample_blocks import (
     PictureBook,
     ShownSamples,
     ShownSide,
+    ShownText,
     block_elements,
     choose_pictures,
     make_blocks,
 )
+from reports.sample_categories import needs_extra, sample_categories
 from reports.sample_texts import short_name, text_of_detail
 
 FLIPS_IN_PRINT = 12
@@ -127,10 +133,7 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
         shown = ShownSamples(
             table=pair.samples,
             sides=(_shown_side(a, pair.samples, first=True), _shown_side(b, pair.samples, first=False)),
-            texts=(
-                (detail.image_sha256, text_of_detail(detail))
-                for detail in read_details(comparison, pair, range(len(pair.samples)))
-            ),
+            texts=_shown_texts(comparison, pair),
         )
         blocks[number] = make_blocks(shown, str(number), pictures)
         flips += _flips(comparison, number, (a, b))
@@ -165,6 +168,38 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     )
 
 
+def _shown_texts(comparison: Comparison, pair: Pair) -> Iterator[ShownText]:
+    """Yield the samples' texts, with the categories that the pair's tables count them in."""
+    extras = _extras(comparison, pair)
+    protocol = comparison.sides[pair.b].runs[0].protocol
+    for place, detail in enumerate(read_details(comparison, pair, range(len(pair.samples)))):
+        categories, subcategories = sample_categories(_categorised(detail, extras.get(place, {})), protocol)
+        yield ShownText(detail.image_sha256, categories, subcategories, text_of_detail(detail))
+
+
+def _categorised(detail: SampleDetail, extra: Mapping[str, Json]) -> Sample:
+    return Sample(
+        id=detail.id,
+        task=detail.task,
+        answer_rule="accepted",
+        category=detail.category,
+        l2_category=detail.l2_category,
+        cluster=detail.cluster,
+        extra=extra,
+    )
+
+
+def _extras(comparison: Comparison, pair: Pair) -> dict[int, Mapping[str, Json]]:
+    """Return by place the official columns of the samples whose categories stand there."""
+    table = pair.samples
+    wanted = np.flatnonzero([needs_extra(name) for name in table.task_names])
+    places = np.flatnonzero(np.isin(table.tasks, wanted)).tolist()
+    if not places:
+        return {}
+    both = _columns(comparison, pair, "extra")
+    return {place: parse_object(next((text for text in both[place] if text != "{}"), "{}")) for place in places}
+
+
 def _shown_side(side: SideView, table: SampleTable, *, first: bool) -> ShownSide:
     return ShownSide(side.letter, side.label, side.colour, table.a if first else table.b)
 
@@ -185,12 +220,17 @@ def _pictures(comparison: Comparison, options: PageOptions) -> PictureBook:
 
 def _images(comparison: Comparison, pair: Pair) -> list[str]:
     """Return the digest of each sample's image, as the first side's run has it, else the second's."""
+    return [one or other for one, other in _columns(comparison, pair, "image_sha256")]
+
+
+def _columns(comparison: Comparison, pair: Pair, name: str) -> list[tuple[str, str]]:
+    """Return a column of texts as both sides' runs have it, per sample."""
     per_side: list[list[str]] = []
     for side, columns in ((pair.a, pair.samples.a), (pair.b, pair.samples.b)):
         with published_files(comparison.sides[side].runs[0].path).open(PARQUET_NAME) as file:
-            rows = list(read_rows(file, ["image_sha256"]))
-        per_side.append([rows[row]["image_sha256"] for row in columns.rows.tolist()])
-    return [one or other for one, other in zip(*per_side, strict=True)]
+            rows = list(read_rows(file, [name]))
+        per_side.append([rows[row][name] for row in columns.rows.tolist()])
+    return list(zip(*per_side, strict=True))
 
 
 def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
@@ -202,12 +242,15 @@ def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
 
 
 def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[FlipView]:
-    """Yield the first changed samples of each direction."""
+    """Yield the changed samples of each direction that changed most, the most changed first."""
     pair = comparison.pairs[number]
     words = f"{sides[1].letter} against {sides[0].letter}"
-    for direction in ("lost", "gained"):
-        changed = (pair.samples.directions == DIRECTIONS.index(direction)).nonzero()[0]
-        for detail in read_details(comparison, pair, changed[:FLIPS_IN_PRINT].tolist()):
+    changed: tuple[Direction, ...] = ("lost", "gained")
+    for direction in changed:
+        places = _most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
+        # read in the order of the files, shown in that of the change
+        details = dict(zip(sorted(places), read_details(comparison, pair, sorted(places)), strict=True))
+        for detail in (details[place] for place in places):
             yield FlipView(
                 pair=words,
                 direction=direction,
@@ -217,8 +260,16 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
                 accepted=_short(" | ".join(detail.answers or ())),
                 a=_short(detail.a.extracted or "nothing"),
                 b=_short(detail.b.extracted or "nothing"),
-                link=f"#list={number}&flip={direction}",
+                link=sample_link(number, detail.task, detail.id, flip=direction, sort="change"),
             )
+
+
+def _most_changed(table: SampleTable, direction: Direction) -> list[int]:
+    """Return the places of a direction by how much the score changed, then the overlap, then by their order."""
+    places = np.flatnonzero(table.directions == DIRECTIONS.index(direction))
+    scores = np.abs(table.b.values - table.a.values)[places]
+    overlaps = np.nan_to_num(np.abs(table.b.ious - table.a.ious), nan=0.0)[places]
+    return places[np.lexsort((places, -overlaps, -scores))].tolist()
 
 
 def _short(text: str) -> str:

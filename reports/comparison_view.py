@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count as counting
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -28,6 +27,7 @@ from harness.comparison import (
 )
 from harness.gate import verdict_bars
 from harness.values import FAULTS, Json, Protocol
+from reports.addresses import filter_link, shown_name
 from reports.charts import (
     COLOURS,
     DASHES,
@@ -41,7 +41,6 @@ from reports.charts import (
 )
 from reports.number_text import DASH, count, number, p_text, percent, signed
 from reports.verdict_text import cut, mde_text, value_text
-from reports.visible import visible
 
 ALPHA = 0.05
 """An adjusted p below this is called a change; the page says so."""
@@ -332,22 +331,18 @@ class _Cells:
         self.cuts: list[list[Json]] = [[] for _ in CUTS]
         self._numbers = counting()
 
-    def cell(self, by_cut: Sequence[int], whole: int, address: dict[str, str | int]) -> CountCell:
-        """Return a cell of so many samples per cut."""
+    def cell(self, by_cut: Sequence[int], whole: int, link: str) -> CountCell:
+        """Return a cell of so many samples per cut, with the address of those samples."""
         element = f"n{next(self._numbers)}"
         for found, samples in zip(self.cuts, by_cut, strict=True):
             found.append([element, count(samples), _level(samples, whole)])
         samples = by_cut[_DEFAULT_CUT_PLACE]
-        return CountCell(element, count(samples), _level(samples, whole), _link(address))
+        return CountCell(element, count(samples), _level(samples, whole), link)
 
 
 def _level(samples: int, whole: int) -> int:
     """Return how dark a cell is: 0 for none, then 1 to 4, beginning at 5, 12 and 25 percent of the whole."""
     return 0 if not samples else 1 + sum(100 * samples >= share * whole for share in (5, 12, 25))
-
-
-def _link(address: dict[str, str | int]) -> str:
-    return "#" + urlencode({name: str(value) for name, value in address.items()}, errors="replace")
 
 
 def _side_view(comparison: Comparison, place: int) -> SideView:
@@ -441,13 +436,12 @@ def _verdict_line(row: ScoreRow) -> str:
     )
 
 
-def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
+def _row_view(row: ScoreRow, name: str, number: int, level: str = "cat") -> RowView:
+    """Return a line; `level` says which filter its category belongs to."""
     change = row.difference
     kind = {1: "better", -1: "worse", 0: ""}[significant(row)]
     mark = {"better": "▲ ", "worse": "▼ ", "": ""}[kind]
-    address: dict[str, str | int] = {**({"list": number} if number else {}), "task": row.task}
-    if row.category is not None:
-        address["cat"] = visible(row.category[:200])
+    narrowed = {} if row.category is None else {level: shown_name(row.category)}
     return RowView(
         name=name,
         metric=row.metric,
@@ -466,7 +460,7 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
         flips=DASH if change is None else f"{count(change.flips_down)} / {count(change.flips_up)}",
         faults=_fault_cells(row.a_faults, row.b_faults),
         reason=row.reason or "",
-        link=_link(address),
+        link=filter_link(number, task=shown_name(row.task), **narrowed),
     )
 
 
@@ -503,14 +497,16 @@ def _benchmark_view(item: Benchmark, sides: tuple[SideView, SideView], number: i
         "with another gold": item.gold_differs,
     }
     dropped = [f"{count(samples)} {why}" for why, samples in left_out.items() if samples]
-    categories = (*item.categories, *item.l2_categories)
+    levels = (("cat", item.categories), ("sub", item.l2_categories))
     return BenchmarkView(
         task=item.task,
         about=f"{count(item.shared)} shared samples" + (f"; left out: {', '.join(dropped)}" if dropped else "") + ".",
         reasons=item.comparability.reasons,
         notes=item.comparability.notes,
         metrics=tuple(_row_view(row, row.metric, number) for row in (item.headline, *item.metrics)),
-        categories=tuple(_row_view(row, row.category or "(none)", number) for row in categories),
+        categories=tuple(
+            _row_view(row, row.category or "(none)", number, level) for level, rows in levels for row in rows
+        ),
         forest=_category_forest(item, sides),
         faults=_faults(item.headline.a_faults, item.headline.b_faults),
         grounding=None if item.grounding is None else _grounding_view(item, item.grounding, sides, number, cells),
@@ -570,13 +566,12 @@ def _drawn(row: ScoreRow, label: str, side: int) -> Change | None:
 def _grounding_view(
     item: Benchmark, found: Grounding, sides: tuple[SideView, SideView], number: int, cells: _Cells
 ) -> GroundingView:
-    address: dict[str, str | int] = {**({"list": number} if number else {}), "task": item.task}
-    whole = range(len(QUADRANT_WORDS))
+    task, whole = shown_name(item.task), range(len(QUADRANT_WORDS))
     quadrants = tuple(
         (
             QUADRANT_WORDS[place],
-            cells.cell([cut[place] for cut in found.a.quadrants], found.n, {**address, "qa": place}),
-            cells.cell([cut[place] for cut in found.b.quadrants], found.n, {**address, "qb": place}),
+            cells.cell([cut[place] for cut in found.a.quadrants], found.n, filter_link(number, task=task, qa=place)),
+            cells.cell([cut[place] for cut in found.b.quadrants], found.n, filter_link(number, task=task, qb=place)),
         )
         for place in whole
     )
@@ -585,7 +580,9 @@ def _grounding_view(
             QUADRANT_WORDS[row],
             tuple(
                 cells.cell(
-                    [cut[row][column] for cut in found.transitions], found.n, {**address, "qa": row, "qb": column}
+                    [cut[row][column] for cut in found.transitions],
+                    found.n,
+                    filter_link(number, task=task, qa=row, qb=column),
                 )
                 for column in whole
             ),

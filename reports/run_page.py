@@ -24,8 +24,9 @@ from harness.values import Fault, Json, Protocol, Record
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, json_block, render
-from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
-from reports.sample_texts import SampleText, text_of_record
+from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
+from reports.sample_categories import sample_categories
+from reports.sample_texts import text_of_record
 from reports.verdict_text import cut
 
 PAGE_NAME = "index.html"
@@ -134,7 +135,7 @@ def _page_of(
     table = gathered.table()
     shown = ShownSamples(
         table=table,
-        sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
+        sides=(ShownSide("", cut(manifest.model, 300), 1, table.a),),
         texts=gathered.texts,
         directions=RESULTS,
     )
@@ -185,7 +186,10 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
 
 def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
     """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
-    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
+    gathered, summariser = (
+        _Gathered(run.manifest.protocol),
+        RunSummariser(config_of(run.manifest), seed=run.manifest.seed),
+    )
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
@@ -197,10 +201,11 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
 class _Gathered:
     """Columns while the records stream by."""
 
+    protocol: Protocol
     ids: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
-    texts: list[tuple[str, SampleText]] = field(default_factory=list[tuple[str, SampleText]])
+    texts: list[ShownText] = field(default_factory=list[ShownText])
     values: list[float] = field(default_factory=list[float])
     ious: list[float] = field(default_factory=list[float])
     faults: list[int] = field(default_factory=list[int])
@@ -213,7 +218,9 @@ class _Gathered:
         self.ids.append(sample.id)
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
-        self.texts.append((sample.image_sha256, text_of_record(record)))
+        self.texts.append(
+            ShownText(sample.image_sha256, *sample_categories(sample, self.protocol), text_of_record(record))
+        )
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
