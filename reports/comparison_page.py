@@ -42,7 +42,10 @@ from reports.sample_texts import short_name, text_of_detail
 FLIPS_IN_PRINT = 12
 """Samples of each direction that the page lists for readers without JavaScript and on paper."""
 
-_TEXT_IN_PRINT = 300
+_FLIPS_AT_ONCE = 6
+"""Samples of each direction that stand open, over all pairs; the others are folded."""
+
+_TEXT_IN_PRINT = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,9 @@ class ComparisonPage:
     view: ComparisonView
     """Everything but samples."""
     flips: tuple[FlipView, ...]
-    """Changed samples for paper."""
+    """The samples that changed most."""
+    more_flips: tuple[FlipView, ...]
+    """Further changed samples."""
     flips_in_all: str
     """How many samples changed in all, in words."""
     pictures_note: str
@@ -128,6 +133,8 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     pictures = _pictures(comparison, options)
     blocks: dict[int, Blocks] = {}
     flips: list[FlipView] = []
+    more_flips: list[FlipView] = []
+    at_once = max(2, _FLIPS_AT_ONCE // max(1, len(comparison.pairs)))
     for number, pair in enumerate(comparison.pairs):
         a, b = view.pairs[number].a, view.pairs[number].b
         shown = ShownSamples(
@@ -136,10 +143,13 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
             texts=_shown_texts(comparison, pair),
         )
         blocks[number] = make_blocks(shown, str(number), pictures)
-        flips += _flips(comparison, number, (a, b))
+        for found in _flips(comparison, number, (a, b)):
+            flips += found[:at_once]
+            more_flips += found[at_once:]
     page = ComparisonPage(
         view=view,
         flips=tuple(flips),
+        more_flips=tuple(more_flips),
         flips_in_all=_flips_in_all(comparison, view),
         pictures_note=_pictures_note(pictures, options),
         has_samples=any(len(pair.samples) for pair in comparison.pairs),
@@ -241,8 +251,8 @@ def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
     return f"{len(pictures.names):,} pictures are in this file, those of changed samples first; --bundle has them all."
 
 
-def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[FlipView]:
-    """Yield the changed samples of each direction that changed most, the most changed first."""
+def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[list[FlipView]]:
+    """Yield the samples that changed most, the most changed first: those that were lost, then those gained."""
     pair = comparison.pairs[number]
     words = f"{sides[1].letter} against {sides[0].letter}"
     changed: tuple[Direction, ...] = ("lost", "gained")
@@ -250,8 +260,8 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
         places = _most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
         # read in the order of the files, shown in that of the change
         details = dict(zip(sorted(places), read_details(comparison, pair, sorted(places)), strict=True))
-        for detail in (details[place] for place in places):
-            yield FlipView(
+        yield [
+            FlipView(
                 pair=words,
                 direction=direction,
                 task=detail.task,
@@ -262,6 +272,8 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
                 b=_short(detail.b.extracted or "nothing"),
                 link=sample_link(number, detail.task, detail.id, flip=direction, sort="change"),
             )
+            for detail in (details[place] for place in places)
+        ]
 
 
 def _most_changed(table: SampleTable, direction: Direction) -> list[int]:

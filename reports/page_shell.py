@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.values import Json
+from reports.glossary import GLOSSARY
 from reports.number_text import FILTERS
 from reports.visible import visible
 
@@ -129,6 +130,8 @@ def _environment() -> Environment:
         finalize=_finalize,
     )
     environment.filters.update(FILTERS)
+    environment.globals["glossary_parts"] = GLOSSARY
+    environment.globals["known_terms"] = frozenset(name for part in GLOSSARY for name, _ in part.entries)
     return environment
 
 

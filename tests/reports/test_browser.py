@@ -94,6 +94,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(visit, page_file, comp
 
 def test_a_quadrant_links_to_its_samples(visit, page_file):
     with visit(page_file) as seen:
+        seen.page.click("nav a >> text=Grounding")
         link = seen.page.locator("#grounding a.count").first
         wanted = link.inner_text()
         link.click()
@@ -134,6 +135,7 @@ def test_the_slider_moves_quadrants_and_transitions(visit, page_file, comparison
     found = comparison.pairs[0].benchmarks[0].grounding
     with visit(page_file) as seen:
         cells = "#grounding .side table >> nth=0"
+        seen.page.click("nav a >> text=Grounding")
 
         def numbers() -> list[int]:
             return [int(text) for text in seen.page.locator(cells).locator("a.count").all_inner_texts()]
@@ -203,6 +205,8 @@ def test_without_javascript_verdict_tables_and_charts_can_be_read(visit, page_fi
     with visit(page_file, ready=False, java_script_enabled=False) as seen:
         assert "is better than" in seen.page.inner_text(".verdict >> nth=0")
         assert seen.page.is_visible("#summary svg")
+        assert not seen.page.is_visible("#grounding table >> nth=0")
+        seen.page.click("#grounding > summary")
         assert seen.page.is_visible("#grounding table >> nth=0")
         assert seen.page.is_visible("#flips table")
         assert "needs JavaScript" in seen.page.inner_text("#samples")
