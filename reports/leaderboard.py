@@ -24,6 +24,7 @@ from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
 from harness.task_ranks import TaskRanks, rank_task, read_tables
 from harness.values import Json
+from reports.number_text import POINT_METRICS
 from reports.stored_scores import StoredTask, stored_tasks
 
 LEADERBOARD_SCHEMA = 1
@@ -86,6 +87,8 @@ class Entry:
     """Token budget; `task default` where each benchmark has its own."""
     seed: int
     """The run's seed."""
+    created_utc: str
+    """When it was begun."""
     partial: bool
     """Whether `--limit` left samples out."""
     predictions_only: bool
@@ -248,6 +251,7 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         max_pixels=None if limits is None else limits.max_pixels,
         max_new_tokens=_token_budget(manifest),
         seed=manifest.seed,
+        created_utc=manifest.created_utc,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
         rows=sum(one.rows for one in tasks.values()),
@@ -275,7 +279,7 @@ def _cell(stored: StoredTask, contaminated: str | None) -> Cell:
         ci_low=metric.ci_low,
         ci_high=metric.ci_high,
         n=metric.n,
-        points=name in {"perception", "cognition", "total", "score"},
+        points=name in POINT_METRICS,
         reason=None if metric.value is not None else stored.reason or "no score",
         incomparable=(),
         contamination=contaminated,
@@ -361,6 +365,7 @@ def _entry_json(entry: Entry) -> Json:
         "max_pixels": entry.max_pixels,
         "max_new_tokens": entry.max_new_tokens,
         "seed": entry.seed,
+        "created_utc": entry.created_utc,
         "partial": entry.partial,
         "predictions_only": entry.predictions_only,
         "rows": entry.rows,
