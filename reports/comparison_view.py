@@ -384,15 +384,16 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
     )
 
 
-_DICTIONARY = re.compile(r"\{([^{}]*)\}")
+_NESTED = re.compile(r"[{\[]([^{}\[\]]*)[}\]]")
 
 
 def _provenance_text(name: str, value: str) -> str:
     """Return a value without long digests, and generation arguments without the marks of a programming language."""
     text = with_short_hashes(value)
-    if name.endswith("generation"):
-        text = _DICTIONARY.sub(lambda found: f"({found[1].replace(': ', ' ')})".replace("'", ""), text)
-    return text
+    if not name.endswith("generation"):
+        return text
+    text = _NESTED.sub(lambda found: f"({found[1].replace(': ', ' ')})".replace("'", ""), text)
+    return re.sub(r"\bNone\b", DASH, text)
 
 
 def significant(row: ScoreRow) -> int:

@@ -18,8 +18,8 @@ POINT_METRICS = frozenset({"perception", "cognition", "total", "score"})
 OVERLAP_METRICS = frozenset({"mean_iou", "matched_iou"})
 """Means of overlaps, which are shown as overlaps are: with three digits, never in percent."""
 
-_HASH = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])([0-9a-f]{12})[0-9a-f]{20,}\b")
-"""A digest of at least 128 bits inside a text; one without a letter or without a digit is rather a number or a word."""
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+"""A digest of at least 128 bits inside a text."""
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -122,6 +122,7 @@ def invent_run(
     *,
     text_of: Callable[[Question, Answerer, np.random.Generator], str] = invented_text,
     config: ScoreConfig | None = None,
+    prompt: str | None = None,
     **changes: object,
 ) -> Path:
     """Store a finished run of invented answers; `changes` replace fields of its manifest."""
@@ -166,7 +167,7 @@ def invent_run(
             text = text_of(question, who, rng)
             earned = score(question.sample, text, config)
             tokens = len(text) // 4
-            run.journal.append(Record(question.sample, Generation(text, output_tokens=tokens), earned))
+            run.journal.append(Record(question.sample, Generation(text, output_tokens=tokens, prompt=prompt), earned))
             if question.png is not None:
                 write_thumbnail(run.media_folder, Image.open(io.BytesIO(question.png)), question.sample.image_sha256)
         run.journal.sync()

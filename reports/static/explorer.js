@@ -175,7 +175,7 @@
       if (!cell) continue;
       const link = cell.querySelector("a");
       (link ?? cell).textContent = text;
-      if (link) link.hash = withCut(link.hash, percent);
+      if (link) link.setAttribute("href", withCut(link.hash, percent));
       cell.dataset.level = String(level);
     }
   };
@@ -185,7 +185,7 @@
     const parts = new URLSearchParams(hash.slice(1));
     if (percent === DEFAULT_CUT) parts.delete("cut");
     else parts.set("cut", String(percent));
-    return parts.toString();
+    return `#${parts.toString()}`;
   };
 
   /** @type {Record<string, [string, string, number][]>} */

@@ -283,6 +283,167 @@ def test_the_leaderboard_sorts_and_filters(visit, runs, tmp_path):
         assert seen.complaints == []
 
 
+def test_rows_are_sorted_by_what_is_chosen(visit, page_file, comparison):
+    table = comparison.pairs[0].samples
+    with visit(page_file) as seen:
+        scores = lambda: [  # noqa: E731 - read for every order
+            float(re.search(r"B (?:[✓✗] )?([\d.]+)", row)[1]) for row in seen.rows()
+        ]
+        seen.choose("sort", "score")
+        assert scores() == sorted(scores())
+        seen.choose("sort", "score-high")
+        assert scores() == sorted(scores(), reverse=True)
+        seen.choose("sort", "worse")
+        assert all(row.startswith("▼") for row in seen.rows()[: int((table.directions == 0).sum())])
+        seen.choose("sort", "iou")
+        overlaps = [float(re.findall(r"IoU ([\d.]+)", row)[-1]) for row in seen.rows()]
+        assert overlaps == sorted(overlaps)
+
+
+def test_the_changed_answers_stand_in_the_order_of_the_list(visit, page_file):
+    with visit(page_file) as seen:
+        flips = seen.page.eval_on_selector_all(
+            "#flips > .scroll tbody tr",
+            "rows => rows.map(row => [row.cells[1].innerText, row.cells[2].innerText, row.cells[0].textContent])",
+        )
+        seen.choose("flip", "lost")
+        seen.choose("sort", "change")
+        lost = [name for pair, change, name in flips if pair == "B against A" and "lost" in change]
+        for place, name in enumerate(lost):
+            assert name.split(" ", 1)[1] in seen.page.locator(".row").nth(place).inner_text()
+
+
+def test_the_picture_is_enlarged_and_its_boxes_are_put_away(visit, page_file):
+    with visit(page_file) as seen:
+        page = seen.page
+        page.wait_for_selector(".detail .picture img")
+        small = page.locator(".detail .picture").bounding_box()["width"]
+        assert small > 300
+        shown = lambda which, where: page.is_visible(f'{where} g[data-boxes="{which}"] rect.halo >> nth=0')  # noqa: E731
+        for which in ("gold", "A", "B"):
+            assert shown(which, ".detail")
+            page.uncheck(f'.detail input[data-boxes="{which}"]')
+            assert not shown(which, ".detail")
+        page.check('.detail input[data-boxes="gold"]')
+        page.click(".detail .enlarge")
+        assert page.is_visible("dialog.viewer")
+        large = page.locator(".viewer .picture").bounding_box()["width"]
+        assert large > small
+        assert shown("gold", ".viewer")
+        assert not shown("A", ".viewer")
+        page.keyboard.press("+")
+        assert page.locator(".viewer .picture").bounding_box()["width"] == pytest.approx(1.5 * large, rel=0.01)
+        page.click(".viewer button >> text=fit")
+        assert page.locator(".viewer .picture").bounding_box()["width"] == pytest.approx(large, rel=0.01)
+        page.check('.viewer input[data-boxes="A"]')
+        page.keyboard.press("Escape")
+        assert not page.is_visible("dialog.viewer")
+        assert shown("A", ".detail")
+        page.keyboard.press("j")
+        page.wait_for_selector('.row[aria-posinset="2"][aria-selected="true"]')
+        page.wait_for_selector('.detail g[data-boxes="B"]', state="attached")
+        assert not shown("B", ".detail")  # what was put away stays away
+        assert seen.complaints == []
+
+
+def exported(seen, kind: str) -> str:
+    with seen.page.expect_download() as found:
+        seen.page.click(f'[data-export="{kind}"]')
+    assert found.value.suggested_filename == f"samples.{kind}"
+    return found.value.path().read_text(encoding="utf-8")
+
+
+def test_the_rows_that_pass_the_filters_are_exported_in_their_order(visit, page_file, comparison):
+    import csv
+    import io
+    import json
+
+    from harness.sample_details import read_details
+
+    pair = comparison.pairs[0]
+    gained = [place for place, code in enumerate(pair.samples.directions.tolist()) if code == 1]
+    details = {detail.id: detail for detail in read_details(comparison, pair, gained)}
+    with visit(page_file) as seen:
+        seen.choose("flip", "gained")
+        seen.choose("sort", "id")
+        rows = [json.loads(line) for line in exported(seen, "jsonl").splitlines()]
+        table = list(csv.DictReader(io.StringIO(exported(seen, "csv"), newline="")))
+
+        assert seen.complaints == []
+    assert [row["id"] for row in rows] == sorted(details) == [row["id"] for row in table]
+    for row, line in zip(rows, table, strict=True):
+        detail = details[row["id"]]
+        assert [answer["text"] for answer in row["answers"]] == [detail.a.text, detail.b.text]
+        assert (line["A text"], line["B text"]) == (detail.a.text, detail.b.text)
+        assert (float(line["A score"]), float(line["B score"])) == (detail.a.score, detail.b.score)
+        assert row["answers"][1]["faults"] == list(detail.b.faults)
+        assert row["answers"][0]["iou"] == pytest.approx(detail.a.iou, abs=1e-4)
+
+
+def test_no_exported_cell_is_a_formula(visit, hostile_comparison, tmp_path):
+    import csv
+    import io
+
+    from reports.comparison_page import write_comparison_page
+    from reports.visible import csv_cell
+
+    with visit(write_comparison_page(hostile_comparison, tmp_path / "page.html")) as seen:
+        cells = [cell for row in csv.reader(io.StringIO(exported(seen, "csv"), newline="")) for cell in row]
+    assert len(cells) > 100
+    assert [cell for cell in cells if str(csv_cell(cell)) != cell] == []
+
+
+def test_the_prompt_is_shown_as_it_was_sent(visit, invented, tmp_path):
+    from harness.run_store import load_run
+    from reports.run_page import stored_run_page
+
+    prompt = "<|im_start|>user\nWhat?"
+    folder = invented.invent_run(tmp_path, invented.Answerer("asked"), invented.shapes_questions(4), prompt=prompt)
+    page = tmp_path / "page.html"
+    page.write_bytes(stored_run_page(load_run(folder)))
+    with visit(page) as seen:
+        seen.page.click(".detail summary >> text=prompt as sent")
+        assert seen.page.inner_text(".detail pre.raw") == prompt
+
+
+def test_a_page_of_one_run_names_no_side(visit, runs):
+    with visit(runs["base"] / "index.html") as seen:
+        seen.choose("flip", "wrong")
+        assert seen.page.locator(".tag").count() == 0
+        assert seen.page.inner_text(".answer h4") == "answer"
+        assert all(re.match("[✓✗]|unscored", text) for text in seen.page.locator(".row .scores").all_inner_texts())
+        labels = seen.page.locator("#explorer label >> visible=true").all_inner_texts()
+        assert not [label for label in labels if re.search(r"\bA\b|\bB\b|(first|second) run", label)]
+
+
+def test_no_page_shows_a_long_digest_or_a_dictionary(visit, invented, tmp_path):
+    from harness.compare import compare_runs, open_sides
+    from reports.comparison_page import write_comparison_page
+    from reports.run_page import renew_page
+
+    generation = {"temperature": 0.0, "limit_mm_per_prompt": {"image": 1, "video": None}, "stop": ["a", "b"]}
+    runs = [
+        invented.invent_run(
+            tmp_path,
+            invented.Answerer(name),
+            invented.shapes_questions(20),
+            generation=generation,
+            adapter_hash="ab" * 32,
+        )
+        for name in ("one", "other")
+    ]
+    renew_page(runs[0])
+    page = write_comparison_page(compare_runs(open_sides([str(run) for run in runs])), tmp_path / "page.html")
+    for path in (page, runs[0] / "index.html"):
+        with visit(path) as seen:
+            for fold in seen.page.locator("details.part > summary").all():
+                fold.click()
+            shown = seen.page.inner_text("main")
+            assert not re.findall(r"[0-9a-f]{20,}", shown)
+            assert not re.findall(r"[{}\[]'|': |None", shown)
+            assert "image 1" in shown
+
+
 # --- hostile strings ----------------------------------------------------------------------------------------------
 
 

@@ -75,7 +75,7 @@ class Visit:
 
     def links(self, selector: str) -> list[tuple[str, str]]:
         """Text and address of links."""
-        return [(link.inner_text(), link.get_attribute("href")) for link in self.page.locator(selector).all()]
+        return [(link.text_content(), link.get_attribute("href")) for link in self.page.locator(selector).all()]
 
     def settled(self, act) -> None:
         """Do something, and wait until the list has followed."""
@@ -182,7 +182,7 @@ def test_benchmarks_and_categories_of_both_levels_list_their_samples(visit, seve
             for row in (*benchmark.categories, *benchmark.l2_categories):
                 expected[number, benchmark.task, row.category] = row.a.n
     with visit(page) as seen:
-        links = seen.links("#summary th a, #benchmarks th a")
+        links = seen.links('#summary th a[href*="="], #benchmarks th a[href*="="]')
         assert len(links) > len(expected)
         found = {}
         for _, address in links:
@@ -228,8 +228,8 @@ def test_back_and_forward_restore_filters_and_sample(visit, several):
         seen.settled(lambda: page.select_option('[data-filter="flip"]', "gained"))
         gained = seen.count()
         page.click("nav a >> text=Summary")
-        link = page.locator("#flips th a").last
-        wanted = link.inner_text()
+        link = page.locator("#flips th a >> visible=true").last
+        wanted = link.text_content()
         seen.settled(link.click)
         assert seen.sample().replace(" · ", " ") == wanted
 
@@ -274,7 +274,7 @@ def test_a_quadrant_at_another_cut_keeps_the_cut_in_its_address(visit, several):
 
 def test_the_same_link_works_twice(visit, several):
     with visit(several[1]) as seen:
-        link = seen.page.locator("#summary th a").first
+        link = seen.page.locator("#summary th a:not(.term) >> visible=true").first
         for _ in range(2):
             seen.settled(link.click)
             assert seen.in_view("#explorer")
@@ -307,3 +307,77 @@ def test_a_link_to_a_sample_shows_it_on_a_narrow_screen(visit, several):
         page.wait_for_selector(".detail h3", state="visible")
         assert seen.sample() == "mathvista · 7"
         assert seen.in_view(".detail h3")
+
+
+def test_a_fold_opens_for_its_link_and_for_a_word_in_it(visit, several):
+    for path in several[1:]:
+        with visit(path, "#g-mean_iou") as seen:
+            assert seen.page.is_visible("#g-mean_iou")
+            assert seen.in_view("#g-mean_iou")
+            seen.page.click("nav a >> text=Provenance")
+            assert seen.page.is_visible("#provenance table")
+            assert seen.in_view("#provenance")
+            seen.page.click("#summary a.term >> nth=0")
+            assert seen.in_view("#glossary dt:target")
+
+
+def test_every_word_that_is_linked_is_explained(visit, several):
+    for path in several[1:]:
+        with visit(path) as seen:
+            links = {address for _, address in seen.links('a[href^="#"]') if "=" not in address}
+            assert links
+            assert [link for link in links if seen.page.locator(f'[id="{link[1:]}"]').count() != 1] == []
+
+
+@pytest.mark.parametrize("table", ["faults", "quadrants"])
+def test_counts_on_a_runs_page_list_so_many_samples(visit, several, table):
+    with visit(several[2]) as seen:
+        cells = {
+            "faults": "#summary table:has(caption:has-text('wrong with the texts')) a.count",
+            "quadrants": "#benchmarks table:has(caption:has-text('quadrant')) th a, #summary .side td a.count",
+        }
+        links = seen.links(cells[table])
+        shares = []
+        for text, address in links:
+            seen.settled(lambda address=address: seen.page.evaluate("to => { location.hash = to }", address))
+            shares.append((text, seen.count()))
+    assert links
+    for text, samples in shares:
+        expected = {text, f"{100 * samples / SAMPLES:.1f}"} if table == "quadrants" else {f"{samples}"}
+        assert text in expected
+
+
+def test_faults_of_either_side_list_so_many_samples(visit, several):
+    comparison, page, _ = several
+    with visit(page) as seen:
+        for number, pair in enumerate(comparison.pairs):
+            for benchmark in pair.benchmarks:
+                for which, faults in (("a", benchmark.headline.a_faults), ("b", benchmark.headline.b_faults)):
+                    for name, samples in faults.by_name.items():
+                        address = f"#list={number}&task={benchmark.task}&fault={which}%3A{name}"
+                        seen.settled(lambda to=address: seen.page.evaluate("to => { location.hash = to }", to))
+                        assert (address, samples) == (address, seen.count())
+
+
+def test_the_leaderboards_links_lead_to_runs_and_notes(chromium, several, tmp_path):
+    from reports.leaderboard import rank_board, read_leaderboard
+    from reports.leaderboard_page import write_leaderboard
+
+    runs = [run.path for run in several[0].runs]
+    page = write_leaderboard(rank_board(read_leaderboard(runs), seed=0), tmp_path / "site")
+    context = chromium.new_context()
+    try:
+        tab = context.new_page()
+        tab.goto(f"file://{page}")
+        addresses = [link.get_attribute("href") for link in tab.locator("#table a").all()]
+        assert len([address for address in addresses if address.startswith("runs/")]) == len(runs)
+        for address in addresses:
+            if address.startswith("#"):
+                assert tab.locator(f'[id="{address[1:]}"]').count() == 1
+            else:
+                tab.goto(f"file://{page.parent}/{address}#of=mathvista&id=5")
+                tab.wait_for_selector(".detail h3")
+                assert tab.inner_text(".detail h3") == "mathvista · 5"
+                tab.goto(f"file://{page}")
+    finally:
+        context.close()
