@@ -42,7 +42,7 @@ from reports.sample_texts import short_name, text_of_detail
 FLIPS_IN_PRINT = 12
 """Samples of each direction that the page lists for readers without JavaScript and on paper."""
 
-_FLIPS_AT_ONCE = 6
+_FLIPS_AT_ONCE = 4
 """Samples of each direction that stand open, over all pairs; the others are folded."""
 
 _TEXT_IN_PRINT = 160
@@ -134,7 +134,7 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     blocks: dict[int, Blocks] = {}
     flips: list[FlipView] = []
     more_flips: list[FlipView] = []
-    at_once = max(2, _FLIPS_AT_ONCE // max(1, len(comparison.pairs)))
+    at_once = max(1, _FLIPS_AT_ONCE // max(1, len(comparison.pairs)))
     for number, pair in enumerate(comparison.pairs):
         a, b = view.pairs[number].a, view.pairs[number].b
         shown = ShownSamples(

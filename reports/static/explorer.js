@@ -957,6 +957,8 @@
       const quadrants = [["", "any"], ...QUADRANTS.map((name, place) => [String(place), name])];
       this.options("qa", quadrants);
       this.options("qb", quadrants);
+      this.call("qa", single ? "answer and place" : `answer and place in ${a}`);
+      this.call("qb", `answer and place in ${b}`);
       this.options("fault", [
         ["", "any or none"],
         ...faults.map((name) => [name, name]),
@@ -1002,6 +1004,12 @@
     /** @param {string} name @param {string[][]} choices */
     options(name, choices) {
       this.control(name).replaceChildren(...choices.map(([value, text]) => make("option", { value: value ?? "" }, text ?? "")));
+    }
+
+    /** Say what a control chooses. @param {string} name @param {string} words */
+    call(name, words) {
+      const text = this.control(name).closest("label")?.firstChild;
+      if (text) text.textContent = `${words} `;
     }
 
     /** @param {string} name @param {boolean} hidden */
