@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.comparison import DIRECTIONS, Comparison, Direction, Pair, SampleDetail, SampleTable
+from harness.comparison import DIRECTIONS, Comparison, Direction, Pair, SampleTable
 from harness.errors import ConfigError
 from harness.records_json import parse_object
 from harness.records_parquet import read_rows
 from harness.run_files import make_folder, published_files, put_file
 from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.sample_details import read_details
-from harness.values import Json, Sample
+from harness.values import Json
 from reports.addresses import sample_link
 from reports.comparison_view import ComparisonView, SideView, comparison_view
 from reports.page_shell import Page, json_block, render
@@ -183,20 +183,9 @@ def _shown_texts(comparison: Comparison, pair: Pair) -> Iterator[ShownText]:
     extras = _extras(comparison, pair)
     protocol = comparison.sides[pair.b].runs[0].protocol
     for place, detail in enumerate(read_details(comparison, pair, range(len(pair.samples)))):
-        categories, subcategories = sample_categories(_categorised(detail, extras.get(place, {})), protocol)
-        yield ShownText(detail.image_sha256, categories, subcategories, text_of_detail(detail))
-
-
-def _categorised(detail: SampleDetail, extra: Mapping[str, Json]) -> Sample:
-    return Sample(
-        id=detail.id,
-        task=detail.task,
-        answer_rule="accepted",
-        category=detail.category,
-        l2_category=detail.l2_category,
-        cluster=detail.cluster,
-        extra=extra,
-    )
+        names = (detail.category, detail.l2_category)
+        found = sample_categories(detail.task, names, extras.get(place, {}), protocol)
+        yield ShownText(detail.image_sha256, *found, text_of_detail(detail))
 
 
 def _extras(comparison: Comparison, pair: Pair) -> dict[int, Mapping[str, Json]]:

@@ -247,9 +247,9 @@ class _Gathered:
         self.ids.append(sample.id)
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
-        self.texts.append(
-            ShownText(sample.image_sha256, *sample_categories(sample, self.protocol), text_of_record(record))
-        )
+        names = (sample.category, sample.l2_category)
+        found = sample_categories(sample.task, names, sample.extra, self.protocol)
+        self.texts.append(ShownText(sample.image_sha256, *found, text_of_record(record)))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
