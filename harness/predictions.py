@@ -17,7 +17,6 @@ from harness.score import score, score_error, score_judge_error
 from harness.values import (
     AnswerRule,
     Box,
-    Components,
     Generation,
     Json,
     Record,
@@ -139,7 +138,7 @@ def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction
             None if row_id is None else str(row_id),
             task if isinstance(task, str) else None,
             None,
-            Score(value=None, extracted=None, components=Components(), faults=("error",)),
+            score_error(),
             str(fault),
         )
     earned = score_prediction(prediction, config)
@@ -185,7 +184,7 @@ def rescore_record(record: Record, config: ScoreConfig) -> Record:
     """Score a stored record again from its raw text, under another protocol if the configuration says so."""
     generation = record.generation
     if generation.error is not None:
-        earned = score_error(record.sample, config)
+        earned = score_error()
     else:
         earned = score(
             record.sample,

@@ -84,7 +84,7 @@ def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str) -
         earned = score(sample, text, PLAIN_CONFIG)
     except Exception:  # noqa: BLE001 - see the first lines of this file
         sample = Sample(id="unreadable", task=name, answer_rule=BENCHMARKS[name].answer_rule)
-        earned = score_error(sample, PLAIN_CONFIG)
+        earned = score_error()
     record = record_to_json(Record(sample, Generation(text), earned))
     row_accuracy = "vanilla_accuracy" if "vanilla_accuracy" in METRICS[name] else "accuracy"
     numbers = {row_accuracy: earned.value, "format": earned.components.format, "caption": earned.components.caption}
