@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from reports.sample_blocks import (
     block_elements,
     choose_pictures,
     make_blocks,
+    most_changed,
 )
 from reports.sample_categories import needs_extra, sample_categories
 from reports.sample_texts import short_name, text_of_detail
@@ -209,12 +211,10 @@ def _pictures(comparison: Comparison, options: PageOptions) -> PictureBook:
         return PictureBook([], [])
     if options.bundle:
         return PictureBook(runs, None)
-    share = max(1, options.most_pictures // max(1, len(comparison.pairs)))
-    wanted: dict[str, None] = {}
-    for pair in comparison.pairs:
-        for sha256 in choose_pictures(pair.samples, _images(comparison, pair), share):
-            wanted[sha256] = None
-    return PictureBook(runs, list(wanted))
+    most = options.most_pictures
+    per_pair = [choose_pictures(pair.samples, _images(comparison, pair), most) for pair in comparison.pairs]
+    in_turn = (sha256 for turn in zip_longest(*per_pair) for sha256 in turn if sha256 is not None)
+    return PictureBook(runs, list(islice(dict.fromkeys(in_turn), most)))
 
 
 def _images(comparison: Comparison, pair: Pair) -> list[str]:
@@ -246,7 +246,7 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
     words = f"{sides[1].letter} against {sides[0].letter}"
     changed: tuple[Direction, ...] = ("lost", "gained")
     for direction in changed:
-        places = _most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
+        places = most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
         # read in the order of the files, shown in that of the change
         details = dict(zip(sorted(places), read_details(comparison, pair, sorted(places)), strict=True))
         yield [
@@ -263,14 +263,6 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
             )
             for detail in (details[place] for place in places)
         ]
-
-
-def _most_changed(table: SampleTable, direction: Direction) -> list[int]:
-    """Return the places of a direction by how much the score changed, then the overlap, then by their order."""
-    places = np.flatnonzero(table.directions == DIRECTIONS.index(direction))
-    scores = np.abs(table.b.values - table.a.values)[places]
-    overlaps = np.nan_to_num(np.abs(table.b.ious - table.a.ious), nan=0.0)[places]
-    return places[np.lexsort((places, -overlaps, -scores))].tolist()
 
 
 def _short(text: str) -> str:

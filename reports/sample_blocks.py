@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from harness.comparison import CUTS, DIRECTIONS, SampleSide, SampleTable
+from harness.comparison import CUTS, DIRECTIONS, Direction, SampleSide, SampleTable
 from harness.intervals import FloatArray
 from harness.run_files import RunFiles
 from harness.summary import ANSWER_RIGHT
@@ -221,17 +221,28 @@ class PictureBook:
             yield f"image-{number}", base64.b64encode(content).decode("ascii")
 
 
+def most_changed(table: SampleTable, direction: Direction) -> list[int]:
+    """Return the places of a direction by how much the score changed, then the overlap, then by their order."""
+    places = np.flatnonzero(table.directions == DIRECTIONS.index(direction))
+    scores = np.abs(table.b.values - table.a.values)[places]
+    overlaps = np.nan_to_num(np.abs(table.b.ious - table.a.ious), nan=0.0)[places]
+    return places[np.lexsort((places, -overlaps, -scores))].tolist()
+
+
 def choose_pictures(table: SampleTable, images: Sequence[str], most: int = MOST_INLINE_PICTURES) -> list[str]:
     """Return the images to show where there is not room for all: flips first, then every quadrant in turn.
+
+    Of the flips those that changed most come first, lost and gained in turn: they head the lists of the page.
 
     Args:
         table: The samples.
         images: One digest per sample; empty for a sample without image.
         most: How many different images there is room for.
     """
+    changed = [np.array(most_changed(table, direction), dtype=np.int64) for direction in ("lost", "gained")]
     flips = np.isin(table.directions, [DIRECTIONS.index("lost"), DIRECTIONS.index("gained")])
     quadrants = table.quadrants(table.b)
-    groups = [np.flatnonzero(flips)]
+    groups = [_in_turn(changed)]
     rest = [np.flatnonzero(~flips & (quadrants == code)) for code in range(-1, 4)]
     groups.append(_in_turn(rest))
     chosen: dict[str, None] = {}

@@ -763,7 +763,7 @@
       const picture = { source, sets, text, words: [`Question: ${text.question}`, `accepted: ${text.answers}`, ...told].join(". ") };
       const frame = framed(picture);
       if (text.width && text.height) frame.style.width = `min(100%, 44rem, 56vh * ${text.width / text.height})`;
-      const open = make("button", { type: "button", class: "enlarge", "aria-label": "enlarge the picture" }, frame);
+      const open = make("button", { type: "button", class: "enlarge", "aria-label": `enlarge the picture. ${picture.words}` }, frame);
       open.addEventListener("click", () => this.viewer.open(picture));
       const size = text.width && text.height ? `${text.width} × ${text.height} px in the benchmark` : "";
       const note = make("p", { class: "note" }, source ? size : `No picture in this page; boxes are drawn on an empty frame. ${size}`);
@@ -1054,8 +1054,8 @@
           if (control.value !== this.state[level]) this.state[level] = control.value = ""; // none of this benchmark's
         }
       }
-      await this.apply();
       this.keepAddress(anew);
+      await this.apply();
     }
 
     /** @param {number} percent */

@@ -16,7 +16,7 @@ from harness.comparison import CUTS, DIRECTIONS, QUADRANTS
 from harness.errors import ConfigError
 from reports.comparison_page import PageOptions, write_comparison_page
 from reports.comparison_view import comparison_view, significant
-from reports.sample_blocks import choose_pictures
+from reports.sample_blocks import choose_pictures, most_changed
 
 
 class Elements(HTMLParser):
@@ -226,11 +226,23 @@ def test_a_folder_is_no_page(comparison, tmp_path):
 def test_pictures_of_changed_samples_come_first(comparison):
     table = comparison.pairs[0].samples
     images = [f"{place:064x}" for place in range(len(table))]
-    flips = np.flatnonzero(np.isin(table.directions, [DIRECTIONS.index("lost"), DIRECTIONS.index("gained")]))
-    chosen = choose_pictures(table, images, most=len(flips) + 4)
+    lost, gained = most_changed(table, "lost"), most_changed(table, "gained")
+    flips = len(lost) + len(gained)
+    chosen = choose_pictures(table, images, most=flips + 4)
 
-    assert [images[place] for place in flips] == chosen[: len(flips)]
-    assert len(chosen) == len(flips) + 4
+    assert {images[place] for place in (*lost, *gained)} == set(chosen[:flips])
+    assert [images[lost[0]], images[gained[0]]] == chosen[:2]
+    assert len(chosen) == flips + 4
+
+
+def test_pairs_take_their_pictures_in_turn_until_the_page_is_full(comparison, tmp_path):
+    page = write_comparison_page(comparison, tmp_path / "page.html", PageOptions(most_pictures=7))
+    elements = Elements(page.read_text(encoding="utf-8"))
+    shown = [name for name in elements.blocks if name and name.startswith("image-")]
+    per_pair = [set(unpacked(elements.blocks[f"index-{number}"])["image"]) - {-1} for number in (0, 1)]
+
+    assert len(shown) == 7
+    assert all(len(found) >= 3 for found in per_pair)
 
 
 def test_there_are_as_many_quadrants_as_the_page_has_words_for(view):
@@ -280,14 +292,12 @@ def test_two_runs_need_no_table_of_stages(comparison):
 
 
 def test_changed_answers_come_by_how_much_they_changed(comparison):
-    from reports.comparison_page import _most_changed
-
     table = comparison.pairs[0].samples
     partly = table.b.values.copy()
     gained = np.flatnonzero(table.directions == DIRECTIONS.index("gained"))
     partly[gained[0]] = 0.6
     changed = replace(table, b=replace(table.b, values=partly))
-    places = _most_changed(changed, "gained")
+    places = most_changed(changed, "gained")
     overlap = [abs(changed.b.ious[place] - changed.a.ious[place]) for place in places[:-1]]
 
     assert gained[0] == places[-1]
