@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -442,6 +443,37 @@ def test_no_page_shows_a_long_digest_or_a_dictionary(visit, invented, tmp_path):
             assert not re.findall(r"[0-9a-f]{20,}", shown)
             assert not re.findall(r"[{}\[]'|': |None", shown)
             assert "image 1" in shown
+
+
+def test_the_leaderboard_keeps_its_models_in_view_and_shows_what_sorts(visit, invented, tmp_path):
+    from reports.leaderboard import rank_board, read_leaderboard
+    from reports.leaderboard_page import write_leaderboard
+
+    questions = invented.many_questions(40)
+    dates = {"new": "2026-03-01T00:00:00Z", "old": "2025-01-01T00:00:00Z", "middle": "2026-02-01T00:00:00Z"}
+    runs = [
+        invented.invent_run(tmp_path / name, invented.Answerer(name, right=0.3 * place), questions)
+        for place, name in enumerate(dates, start=1)
+    ]
+    board = read_leaderboard(runs)
+    dated = [replace(entry, created_utc=dates[entry.model]) for entry in board.entries]
+    page = write_leaderboard(rank_board(replace(board, entries=tuple(dated)), seed=0), tmp_path / "site")
+    with visit(page, ready=False) as seen:
+        seen.page.set_viewport_size({"width": 400, "height": 800})
+        model = seen.page.locator("#table tbody th >> nth=0")
+        before = model.bounding_box()["x"]
+        seen.page.eval_on_selector(".scroll", "box => { box.scrollLeft = 300; }")
+        assert model.bounding_box()["x"] == pytest.approx(before, abs=1)
+        mark = "button => getComputedStyle(button, '::after').content"
+        marks = seen.page.locator("#table thead button").evaluate_all(f"all => all.map({mark})")
+        assert all("↕" in shown for shown in marks)
+        begun = seen.page.locator("#table thead th", has_text="begun")
+        assert seen.page.locator("#table tbody tr >> nth=0 >> td").last.inner_text() == dated[0].created_utc[:10]
+        begun.locator("button").click()
+        assert begun.get_attribute("aria-sort") == "ascending"
+        assert "▴" in begun.locator("button").evaluate(mark)
+        names = "rows => rows.map(row => row.cells[0].dataset.sort)"
+        assert seen.page.eval_on_selector_all("#table tbody tr", names)[:3] == ["old", "middle", "new"]
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------
