@@ -96,34 +96,32 @@ def count_scored(units: Sequence[Unit]) -> int:
     return sum(unit.value is not None for unit in units)
 
 
-def mean_answers(units: Sequence[Unit], seed: int) -> Answers:
+def mean_answers(units: Sequence[Unit]) -> Answers:
     """Return the mean over units as `accuracy`, overall and per category."""
     categories = by_name(units, lambda unit: unit.categories)
     l2_categories = by_name(units, lambda unit: unit.l2_categories)
     return Answers(
         n=count_scored(units),
-        metrics={"accuracy": mean_metric(units, seed)},
-        categories={name: mean_metric(members, seed) for name, members in categories.items()},
-        l2_categories={name: mean_metric(members, seed) for name, members in l2_categories.items()},
+        metrics={"accuracy": mean_metric(units)},
+        categories={name: mean_metric(members) for name, members in categories.items()},
+        l2_categories={name: mean_metric(members) for name, members in l2_categories.items()},
     )
 
 
-def mean_metric(units: Sequence[Unit], seed: int, bounds: tuple[float, float] = FRACTION) -> Metric:
+def mean_metric(units: Sequence[Unit], bounds: tuple[float, float] = FRACTION) -> Metric:
     """Return the mean over the scored units."""
     scored = [unit for unit in units if unit.value is not None]
     values = np.array([unit.value for unit in scored], dtype=np.float64)
-    return column_metric(values, cluster_codes([unit.cluster for unit in scored]), seed, bounds)
+    return column_metric(values, cluster_codes([unit.cluster for unit in scored]), bounds)
 
 
-def column_metric(values: FloatArray, clusters: CodeArray, seed: int, bounds: tuple[float, float] = FRACTION) -> Metric:
+def column_metric(values: FloatArray, clusters: CodeArray, bounds: tuple[float, float] = FRACTION) -> Metric:
     """Return the mean of the values that are not NaN, each with the number of its cluster."""
     there = ~np.isnan(values)
     values, clusters = values[there], clusters[there]
     if not len(values):
         return null_metric(NOTHING_SCORED)
-    binary = bool(np.isin(values, bounds).all())
-    interval = mean_interval(values, clusters, binary=binary, seed=seed, bounds=bounds)
-    return metric_of(math.fsum(values) / len(values), interval, len(values))
+    return metric_of(math.fsum(values) / len(values), mean_interval(values, clusters, bounds=bounds), len(values))
 
 
 def by_name(units: Sequence[Unit], names_of: Callable[[Unit], tuple[str, ...]]) -> dict[str, list[Unit]]:

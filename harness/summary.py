@@ -144,7 +144,7 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
         parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in ordered),
         truncated_rows=sum("truncated" in row.score.faults for row in ordered),
         headline=next(iter(answers.metrics)),
-        metrics={**answers.metrics, **component_metrics(ordered, seed), **box_metrics(ordered, seed)},
+        metrics={**answers.metrics, **component_metrics(ordered), **box_metrics(ordered)},
         categories=answers.categories,
         l2_categories=answers.l2_categories,
     )
@@ -237,14 +237,14 @@ def _aggregator(task: str, protocol: Protocol) -> _Aggregate:
 
 def _plain_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Answers:
     """Mean over rows, per category too."""
-    del protocol
-    return mean_answers([row_unit(row) for row in rows], seed)
+    del protocol, seed
+    return mean_answers([row_unit(row) for row in rows])
 
 
 def _mathvista_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Answers:
     """Mean over rows, per task and per skill as MathVista reports them; a row counts in each of its skills."""
-    del protocol
-    return mean_answers(_mathvista_units(rows), seed)
+    del protocol, seed
+    return mean_answers(_mathvista_units(rows))
 
 
 def _mathvista_units(rows: Sequence[ScoredRow]) -> list[Unit]:
@@ -264,7 +264,8 @@ def _ocrbench_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) 
 
     Where rows of the full set could not be scored, `strict` keeps the scale: 1000 * accuracy of the scored ones.
     """
-    answers = mean_answers([_ocrbench_unit(row) for row in rows], seed)
+    del seed
+    answers = mean_answers([_ocrbench_unit(row) for row in rows])
     accuracy = answers.metrics["accuracy"]
     if protocol != "strict" or not accuracy.n:
         score = _times(accuracy, accuracy.n)
@@ -292,7 +293,7 @@ def _macro_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> 
         n=count_scored(units),
         metrics={"accuracy": macro_mean(units, seed)},
         categories={name: macro_mean(members, seed) for name, members in categories.items()},
-        l2_categories={name: mean_metric(members, seed) for name, members in l2_categories.items()},
+        l2_categories={name: mean_metric(members) for name, members in l2_categories.items()},
     )
 
 

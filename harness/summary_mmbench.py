@@ -13,8 +13,8 @@ from harness.values import Protocol, Sample
 
 def mmbench_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Answers:
     """Share of questions whose every present pass is right; the protocols agree on this."""
-    del protocol
-    vanilla = mean_metric([row_unit(row) for row in rows], seed)
+    del protocol, seed
+    vanilla = mean_metric([row_unit(row) for row in rows])
     homeless = sum(mmbench_group(row.sample) is None for row in rows)
     if homeless:
         accuracy = null_metric(
@@ -22,7 +22,7 @@ def mmbench_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) ->
         )
         return Answers(0, {"accuracy": accuracy, "vanilla_accuracy": vanilla}, {}, {})
     questions = mmbench_questions(rows)
-    answers = mean_answers(questions, seed)
+    answers = mean_answers(questions)
     accuracy = answers.metrics["accuracy"]
     if rows and not questions:
         accuracy = null_metric(f"no base pass (index below {MMBENCH_PASS:,}) among {len(rows):,} rows")

@@ -61,12 +61,13 @@ _MORE_QUESTIONS: tuple[Protocol, ...] = ("vlmevalkit", "paper")
 
 def mme_answers(rows: Sequence[ScoredRow], protocol: Protocol, seed: int) -> Answers:
     """Subtask scores, their sums, and the mean over rows."""
+    del seed
     subtasks = mme_subtasks(rows, protocol)
     row_units = [row_unit(row) for row in rows]
     return Answers(
         n=count_scored(row_units),
-        metrics={**_mme_sums(subtasks, protocol), "accuracy": mean_metric(row_units, seed)},
-        categories={name: _mme_subtask_metric(subtask, seed) for name, subtask in subtasks.items() if name},
+        metrics={**_mme_sums(subtasks, protocol), "accuracy": mean_metric(row_units)},
+        categories={name: _mme_subtask_metric(subtask) for name, subtask in subtasks.items() if name},
         l2_categories={},
     )
 
@@ -182,12 +183,12 @@ def mme_refusal(
     return next((f"{name}: {why}" for name in names if (why := subtasks[name].refusal)), None)
 
 
-def _mme_subtask_metric(subtask: _MmeSubtask, seed: int) -> Metric:
+def _mme_subtask_metric(subtask: _MmeSubtask) -> Metric:
     """Return a subtask's score out of 200; n counts questions."""
     why = subtask.refusal
     if why:
         return null_metric(why)
-    mean = mean_metric(subtask.images, seed, (0.0, _MME_SUBTASK_MAXIMUM))
+    mean = mean_metric(subtask.images, (0.0, _MME_SUBTASK_MAXIMUM))
     return replace(mean, n=subtask.questions)
 
 

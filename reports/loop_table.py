@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reports.number_text import DASH
 from reports.terminal import Column, TextTable
 from reports.visible import one_line
 
@@ -46,5 +47,5 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 def p_text(p: float | None) -> str:
     """Return p with four digits; what is smaller is said to be smaller, never 0."""
     if p is None:
-        return "–"
+        return DASH
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"

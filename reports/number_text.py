@@ -6,14 +6,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
+from harness.scores_fields import POINT_MAXIMA
+
 DASH = "–"
 """Stands where there is no number."""
 
 MINUS = "−"
 """The sign of a negative number; a hyphen is narrower than a plus."""
-
-POINT_METRICS = frozenset({"perception", "cognition", "total", "score"})
-"""Metrics that count the benchmark's own points."""
 
 OVERLAP_METRICS = frozenset({"mean_iou", "matched_iou"})
 """Means of overlaps, which are shown as overlaps are: with three digits, never in percent."""
@@ -40,7 +39,7 @@ def signed(value: float | None, digits: int = 1) -> str:
 
 def metric_scale(name: str) -> tuple[float, int]:
     """Return what a metric's values are multiplied by wherever a page shows them, and with how many digits."""
-    if name in POINT_METRICS:
+    if name in POINT_MAXIMA:
         return 1.0, 1
     return (1.0, 3) if name in OVERLAP_METRICS else (100.0, 1)
 

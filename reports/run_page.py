@@ -19,13 +19,13 @@ from harness.manifest import Manifest
 from harness.rescore import config_of
 from harness.run_store import MEDIA_NAME, StoredRun, add_file, load_run
 from harness.run_summary import RunSummariser, RunSummary
+from harness.scores_fields import POINT_MAXIMA
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
 from harness.values import FAULTS, Json, Protocol, Record
 from reports.addresses import filter_link, shown_name
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.number_text import (
     DASH,
-    POINT_METRICS,
     count,
     metric_number,
     metric_scale,
@@ -378,7 +378,7 @@ def _headline_chart(summary: RunSummary) -> Markup | None:
     drawn = [
         (f"{task.task} {task.headline}", task.metrics[task.headline])
         for task in summary.tasks.values()
-        if task.headline not in POINT_METRICS and task.metrics[task.headline].value is not None
+        if task.headline not in POINT_MAXIMA and task.metrics[task.headline].value is not None
     ]
     return _chart(drawn, "Headline scores with 95 % intervals", "percent")
 
