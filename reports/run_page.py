@@ -17,7 +17,7 @@ from markupsafe import Markup
 from harness.comparison import FAULT_BITS, SampleSide, SampleTable
 from harness.manifest import Manifest
 from harness.rescore import config_of
-from harness.run_store import MEDIA_NAME, StoredRun, add_file, load_run
+from harness.run_store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.run_summary import RunSummariser, RunSummary
 from harness.scores_fields import POINT_MAXIMA
 from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
@@ -39,9 +39,6 @@ from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, ShownTex
 from reports.sample_categories import sample_categories
 from reports.sample_texts import text_of_record
 from reports.verdict_text import cut
-
-PAGE_NAME = "index.html"
-"""What the page is called in the run's folder."""
 
 RESULTS = ("right", "wrong", "unscored")
 """What became of a sample's answer; codes of the explorer's list."""
