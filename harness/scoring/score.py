@@ -43,7 +43,7 @@ from harness.values import (
     order_faults,
 )
 
-SCORER_VERSION = 4
+SCORER_VERSION = 5
 """Raised whenever the same text can earn another score than before; part of the protocol hash."""
 
 GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
