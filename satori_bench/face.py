@@ -379,10 +379,9 @@ def run(
     from harness.installation import require_extra
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
-    from satori_bench.surroundings import quiet_libraries, run_environment
+    from satori_bench.surroundings import libraries_quiet, run_environment
 
     require_extra("run", "run")
-    quiet_libraries(debug=False)
     from tasks.run import run_benchmarks
     from tasks.run_spec import RunSpec
 
@@ -395,7 +394,7 @@ def run(
         if given.get(name) is not None:
             given[name] = Path(given[name])
     spec = RunSpec(model=model, tasks=tasks if isinstance(tasks, str) else ",".join(tasks), **given)
-    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+    with libraries_quiet(), Interruption() as interruption, RunProgress(sys.stderr) as progress:
         result = run_benchmarks(spec, run_environment(progress, interruption, page=page), again=again)
     return load_run(result.folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from reports.terminal.printing import say
 from satori_bench.showing import shell_word
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
     from tasks.run_spec import RunEnvironment
@@ -71,6 +74,23 @@ def quiet_libraries(*, debug: bool) -> None:
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
+
+
+@contextmanager
+def libraries_quiet() -> Iterator[None]:
+    """Keep the libraries quiet for a while: a notebook's own logs, bars and warnings are as before afterwards."""
+    import logging
+    import warnings
+
+    level, before = logging.getLogger().level, dict(os.environ)
+    with warnings.catch_warnings():
+        quiet_libraries(debug=False)
+        try:
+            yield
+        finally:
+            logging.getLogger().setLevel(level)
+            for name in set(os.environ) - set(before):
+                del os.environ[name]
 
 
 def train_environment(progress: RunProgress | None) -> Any:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -143,5 +146,8 @@ def test_hostile_names_are_escaped(invented, tmp_path):
     [({"limt": 3}, "no option 'limt'. Did you mean 'limit'"), ({"tasks": "shapse"}, "shapes")],
 )
 def test_wrong_options_of_a_run_are_told(options, told):
+    before = (logging.getLogger().level, dict(os.environ), list(warnings.filters))
+
     with pytest.raises(UserError, match=told):
         sb.run("nowhere", **options)
+    assert before == (logging.getLogger().level, dict(os.environ), list(warnings.filters))
