@@ -38,7 +38,8 @@ def ending(tmp_path, monkeypatch):
         early = tmp_path / "early"
         early.mkdir()
         (early / "sitecustomize.py").write_text(
-            f"import os, resource, signal, sys\nif any('pages/process.py' in word for word in sys.orig_argv):\n    {code}\n"
+            "import os, resource, signal, sys\n"
+            f"if any('pages/process.py' in word for word in sys.orig_argv):\n    {code}\n"
         )
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(early), str(ROOT)]))
 
