@@ -3,8 +3,8 @@
     comparison = compare_runs([SideSpec("base", (base,)), SideSpec("trained", (trained,))], seed=0)
 
 Only samples that both sides have count, those left out are counted. A benchmark's headline is what `scores.json` gives
-first: where it is not a mean over samples (MME's sums, MMBench's circular accuracy), clusters are resampled and the
-benchmark's own aggregation is run again on each draw.
+first, made by the same functions (`harness/measures.py`): where it is not a mean over samples (MME's sums, MMBench's
+circular accuracy), clusters are resampled and the benchmark's own aggregation is run again on each draw.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from harness.comparison import (
     Side,
 )
 from harness.errors import ConfigError
-from harness.intervals import CodeArray, FloatArray, cluster_codes
+from harness.intervals import CodeArray, FloatArray
 from harness.paired import benjamini_hochberg, holm
 from harness.provenance import provenance, run_facts, runs_comparability, task_comparability
 from harness.resampling import FLIP_DRAWS
@@ -296,8 +296,8 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
             a=ours,
             b=theirs,
             sample=sample,
-            clusters=cluster_codes(sample.clusters),
             left_out=left_out,
+            seeds=(_own_seed(a_spec, how.seed), _own_seed(b_spec, how.seed)),
         )
         whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
@@ -316,6 +316,11 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
         on_shared=how.on_shared,
     )
+
+
+def _own_seed(spec: SideSpec, seed: int) -> int:
+    """Return the seed of a run's `scores.json`, so that its interval is the same here; several runs have none."""
+    return spec.runs[0].manifest.seed if len(spec.runs) == 1 else seed
 
 
 def _sides_comparability(a: SideSpec, b: SideSpec) -> Comparability:

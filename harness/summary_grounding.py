@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.intervals import CodeArray, FloatArray, bootstrap_intervals, cluster_codes, ratio_of_sums
+from harness.intervals import CodeArray, FloatArray, bootstrap_intervals, ratio_of_sums
 from harness.means import FRACTION, Metric, ScoredRow, column_metric, metric_of, null_metric
-from harness.sample_columns import cluster_of
 from harness.values import BoxMatch
 
 IOU_HIT = 0.5
@@ -27,9 +26,8 @@ _QUADRANTS = (
 _BOX_METRICS = ("mean_iou", "acc@0.5", "matched_iou", "box_precision@0.5", "box_recall@0.5", *_QUADRANTS)
 
 
-def component_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
-    """Return the mean of each stage's component where any row has it."""
-    clusters = _clusters(rows)
+def component_metrics(rows: Sequence[ScoredRow], clusters: CodeArray, seed: int) -> dict[str, Metric]:
+    """Return the mean of each stage's component where any row has it; `clusters` holds a code per row."""
     parts = [row.score.components for row in rows]
     columns = {
         "format": _column([part.format for part in parts]),
@@ -41,7 +39,7 @@ def component_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]
     }
 
 
-def box_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
+def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray, seed: int) -> dict[str, Metric]:
     """Return the box metrics where any row has gold boxes to score against.
 
     - `mean_iou`: mean of the union IoU; `acc@0.5`: share of samples where it is at least 0.5;
@@ -50,10 +48,10 @@ def box_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
     - `box_precision@0.5`, `box_recall@0.5`: matched pairs with IoU of at least 0.5 / all predicted, all gold boxes;
     - the answer x place quadrants, as shares of the samples that have both an answer value and an IoU.
     """
-    placed = [row for row in rows if row.score.iou is not None]
-    if not placed:
+    there = [place for place, row in enumerate(rows) if row.score.iou is not None]
+    if not there:
         return _unplaced_box_metrics(rows)
-    clusters = _clusters(placed)
+    placed, clusters = [rows[place] for place in there], clusters[there]
     ious = _column([row.score.iou for row in placed])
     matches = [row.score.match for row in placed]
     return {
@@ -63,11 +61,6 @@ def box_metrics(rows: Sequence[ScoredRow], seed: int) -> dict[str, Metric]:
         **_box_rates(matches, clusters, seed),
         **_quadrants(_column([row.score.value for row in placed]), ious, clusters, seed),
     }
-
-
-def _clusters(rows: Sequence[ScoredRow]) -> CodeArray:
-    """Return the number of each row's cluster."""
-    return cluster_codes([cluster_of(row.sample) for row in rows])
 
 
 def _column(values: Sequence[float | None]) -> FloatArray:

@@ -22,6 +22,7 @@ from harness.errors import ConfigError, IncompleteError
 from harness.manifest import Manifest
 from harness.ranks import RunRank
 from harness.run_store import StoredRun, load_run
+from harness.task_facts import POINT_MAXIMA
 from harness.task_ranks import TaskRanks, rank_task, read_tables
 from harness.values import Json
 from reports.stored_scores import StoredTask, stored_tasks
@@ -275,7 +276,7 @@ def _cell(stored: StoredTask, contaminated: str | None) -> Cell:
         ci_low=metric.ci_low,
         ci_high=metric.ci_high,
         n=metric.n,
-        points=name in {"perception", "cognition", "total", "score"},
+        points=name in POINT_MAXIMA,
         reason=None if metric.value is not None else stored.reason or "no score",
         incomparable=(),
         contamination=contaminated,

@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 
 from harness.errors import IncompleteError
 from harness.manifest import Manifest
+from harness.means import Metric
 from harness.run_files import published_files
 from harness.run_lookup import begun_order, called
 from harness.run_store import RunInfo, StoredRun, list_runs, read_scores
-from harness.summary import Metric
 from harness.values import Json
 from reports.number_text import DASH, count
 from reports.stored_scores import StoredTask, stored_tasks

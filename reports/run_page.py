@@ -16,10 +16,12 @@ from markupsafe import Markup
 
 from harness.comparison import FAULT_BITS, SampleSide, SampleTable
 from harness.manifest import Manifest
+from harness.means import Metric
 from harness.rescore import config_of
 from harness.run_store import MEDIA_NAME, StoredRun, add_file, load_run
 from harness.run_summary import RunSummariser, RunSummary
-from harness.summary import ANSWER_RIGHT, Metric, TaskSummary
+from harness.summary import ANSWER_RIGHT, TaskSummary
+from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import Fault, Json, Protocol, Record
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.number_text import DASH, count, number, percent, short_hash
@@ -33,9 +35,6 @@ PAGE_NAME = "index.html"
 
 RESULTS = ("right", "wrong", "unscored")
 """What became of a sample's answer; codes of the explorer's list."""
-
-POINT_METRICS = frozenset({"perception", "cognition", "total", "score"})
-"""Metrics that count the benchmark's own points; all others are fractions and shown in percent."""
 
 _BINS = 20
 _QUADRANT_METRICS = (
@@ -282,12 +281,12 @@ def metric_view(label: str, metric: Metric, *, points: bool) -> MetricView:
 def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
     metrics = summary.metrics
     places = [name for name, _ in _QUADRANT_METRICS]
-    by_points = summary.task == "mme"  # MME's categories are its subtasks, out of 200
+    by_points = facts_of(summary.task).category_most is not None
     categories = (*summary.categories.items(), *summary.l2_categories.items())
     unscored = ", ".join(f"{count(found)} {cause}" for cause, found in summary.unscored.items())
     return TaskView(
         task=summary.task,
-        headline=metric_view(summary.headline, metrics[summary.headline], points=summary.headline in POINT_METRICS),
+        headline=metric_view(summary.headline, metrics[summary.headline], points=summary.headline in POINT_MAXIMA),
         rows=count(summary.rows),
         clusters=count(summary.clusters),
         unscored=unscored or "0",
@@ -295,7 +294,7 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
         truncated=percent(summary.truncated_rows, summary.rows),
         mean_iou=number(metrics["mean_iou"].value, 3) if "mean_iou" in metrics else DASH,
         metrics=tuple(
-            metric_view(name, metric, points=name in POINT_METRICS)
+            metric_view(name, metric, points=name in POINT_MAXIMA)
             for name, metric in metrics.items()
             if name not in places
         ),
@@ -323,7 +322,7 @@ def _headline_chart(summary: RunSummary) -> Markup | None:
     drawn = [
         (f"{task.task} {task.headline}", task.metrics[task.headline])
         for task in summary.tasks.values()
-        if task.headline not in POINT_METRICS and task.metrics[task.headline].value is not None
+        if task.headline not in POINT_MAXIMA and task.metrics[task.headline].value is not None
     ]
     return _chart(drawn, "Headline scores with 95 % intervals", "percent")
 
@@ -366,7 +365,7 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
                 found = [
                     scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
                 ]
-                scale = 1.0 if name in POINT_METRICS else 100.0
+                scale = 1.0 if name in POINT_MAXIMA else 100.0
                 values = [
                     None if metric is None or metric.get("value") is None else metric["value"] * scale
                     for metric in found

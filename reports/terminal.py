@@ -18,16 +18,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from harness.summary import Metric, TaskSummary
+from harness.means import Metric
+from harness.summary import TaskSummary
+from harness.task_facts import POINT_MAXIMA, facts_of
 from reports.number_text import DASH
 from reports.printing import line_of, say
 from reports.visible import one_line
-
-HEADLINES: Mapping[str, tuple[str, ...]] = {
-    "mme": ("perception", "cognition", "total"),
-    "ocrbench": ("score", "accuracy"),
-}
-"""Metrics that get a line of their own, for tasks with more than one headline."""
 
 _NARROW = 80
 """Columns of a terminal that nothing is known of."""
@@ -187,7 +183,7 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
             *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
             f"{cost.wall_s:.1f}" if cost.wall_s else "",
         ]
-        for place, name in enumerate(HEADLINES.get(summary.task, (summary.headline,))):
+        for place, name in enumerate(facts_of(summary.task).shown or (summary.headline,)):
             score = metric_text(name, summary.metrics.get(name))
             rows.append((f"{one_line(summary.task)} {name}", score, *(shared if place == 0 else [""] * len(shared))))
     return TextTable(columns, tuple(rows), one_line(title))
@@ -201,16 +197,11 @@ def metric_text(name: str, metric: Metric | None) -> str:
     """
     if metric is None or metric.value is None:
         return "–"
-    scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if _is_points(name) else 3)
+    scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if name in POINT_MAXIMA else 3)
     value = f"{metric.value * scale:.{digits}f}"
     if metric.ci_low is None or metric.ci_high is None:
         return value
     return f"{value} [{metric.ci_low * scale:.{digits}f}, {metric.ci_high * scale:.{digits}f}]"
-
-
-def _is_points(name: str) -> bool:
-    """Return whether a metric counts points, not a fraction."""
-    return name in {"perception", "cognition", "total", "score"}
 
 
 def share_text(part: int, whole: int) -> str:

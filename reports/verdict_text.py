@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.comparison import Comparison, Pair, ScoreRow, SideScore
+from harness.comparison import Comparison, Pair, ScoreRow
 from harness.gate import BenchmarkVerdict, Verdict, verdict_bars
+from harness.means import Metric
 from harness.noise import TaskNoise
 from reports.number_text import DASH, count, number, p_text, percent, signed
 from reports.terminal import TextTable, plain_table
@@ -61,7 +62,7 @@ def value_text(row: ScoreRow, value: float | None) -> str:
     return number(None if value is None else factor * value, digits)
 
 
-def score_text(row: ScoreRow, score: SideScore) -> str:
+def score_text(row: ScoreRow, score: Metric) -> str:
     """Return `value [low, high]`."""
     value = value_text(row, score.value)
     if score.ci_low is None:

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, cast
 
 from PIL import Image
 
+from harness.means import ScoredRow
 from harness.records_json import record_from_json, record_to_json
 from harness.score import score, score_error
-from harness.summary import ScoredRow, summarise
+from harness.summary import summarise
+from harness.task_facts import facts_of
 from harness.values import Generation, Json, Record, Sample, ScoreConfig
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
@@ -27,13 +29,12 @@ PLAIN_CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame=None)
 """How plain lmms-eval scores."""
 
 METRICS: Mapping[str, tuple[str, ...]] = {
-    "mmbench_en_dev": ("accuracy", "vanilla_accuracy", "format"),
-    "mmbench_cn_dev": ("accuracy", "vanilla_accuracy", "format"),
-    "mmstar": ("accuracy", "format"),
-    "mme": ("total", "perception", "cognition", "accuracy", "format"),
-    "ocrbench": ("score", "accuracy", "format"),
-    "mathvista": ("accuracy", "format"),
-    "shapes": ("accuracy", "format", "caption"),
+    name: (
+        *(metric.name for metric in facts_of(name).metrics),
+        "format",
+        *(["caption"] if facts_of(name).captioned else []),
+    )
+    for name in BENCHMARKS
 }
 """Metrics of each task's YAML, all from `harness.summary`."""
 

@@ -19,6 +19,7 @@ from harness.gold_boxes import (
     written_box,
     written_size,
 )
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import AnswerRule, Box, Sample, Size
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
@@ -324,8 +325,6 @@ class _GroupCheck:
 
 def _mme_warnings(groups: Mapping[str, int], categories: Mapping[str, int]) -> list[str]:
     """Name images without exactly two questions, and subtasks that are not there."""
-    from harness.summary import MME_COGNITION, MME_PERCEPTION  # noqa: PLC0415 - brings numpy, and only MME needs it
-
     odd = [f"{name} ({count})" for name, count in groups.items() if count != 2]
     absent = [name for name in (*MME_PERCEPTION, *MME_COGNITION) if name not in categories]
     warnings = [_named("images without exactly two questions: acc+ needs both", odd)] if odd else []

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.intervals import wilson_interval
-from harness.summary import MME_COGNITION, MME_PERCEPTION, Metric, ScoredRow, TaskSummary, summarise, to_json
+from harness.summary import Metric, ScoredRow, TaskSummary, summarise, to_json
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import FAULTS, BoxMatch, Components, Fault, Protocol, Sample, Score
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.errors import ConfigError, IncompleteError
-from harness.summary import MME_COGNITION, MME_PERCEPTION
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import Sample
 from reports.leaderboard import contamination, leaderboard_json, published, rank_board, read_leaderboard
 from reports.leaderboard_page import leaderboard_csv, leaderboard_view, write_leaderboard
