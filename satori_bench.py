@@ -53,7 +53,7 @@ from harness.vocabulary import BOX_FRAMES, FORMATS, GOLD_FRAMES, PROTOCOLS
 from reports.printing import outlast_readers, say, say_commands, say_json, say_paragraphs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from harness.comparison import Comparison
     from harness.gate import Verdict
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from reports.progress import RunProgress
     from reports.view import PageServer
     from tasks.run import RunEnvironment, RunResult, RunSpec
+    from training.loop_comparison import LoopComparison
 
 VARIABLE_PREFIX = "SATORI_BENCH_"
 _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
@@ -1172,7 +1173,7 @@ def compare(
         say_json(comparison_to_json(comparison), sys.stdout)
     else:
         _show_comparison(comparison)
-    compared = all(any(b.headline.difference for b in pair.benchmarks) for pair in comparison.pairs)
+    compared = all(any(one.is_compared for one in pair.benchmarks) for pair in comparison.pairs)
     return ExitCode.OK if compared else ExitCode.INCOMPLETE
 
 
@@ -1806,9 +1807,7 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from dataclasses import replace
 
     from harness.interruption import Interruption
-    from reports.loop_table import loop_table
     from reports.progress import RunProgress
-    from reports.terminal import write
     from training.loop import LoopEnvironment, run_loop
     from training.loop_plan import DataPaths, plan_loop, stages_of
     from training.machine import check_machine, this_machine
@@ -1827,26 +1826,25 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
             said.add(text)
 
         run_environment = replace(_run_environment(progress, interruption), say=say_once)
-        environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_page)
+        environment = LoopEnvironment(_train_environment(progress), run_environment, progress, _write_loop_report)
         result = run_loop(settings, environment)
     if as_json:
         say_json(json.loads(result.comparison.to_bytes()), sys.stdout, indent=1)
         return ExitCode.OK
-    for title, rows in result.tables():
-        write(loop_table(title, rows), sys.stdout)
+    for decoding, comparison in result.comparison.by_decoding.items():
+        say(f"asked {decoding}:", sys.stdout)
+        _show_comparison(comparison)
     say(f"loop: {result.folder} (page: {result.folder / 'index.html'})", sys.stdout)
     _say_how_to_view(result.folder)
     return ExitCode.OK
 
 
-def _write_loop_page(runs: Sequence[tuple[str, Path]], page: Path) -> None:
-    """Write the comparison page of a loop's runs, the first being the baseline."""
-    from harness.compare import SideSpec, compare_runs
-    from harness.run_store import load_run
-    from reports.comparison_page import write_comparison_page
+def _write_loop_report(comparison: LoopComparison, folder: Path) -> None:
+    """Write a loop's comparison for people into its folder: Markdown, and a page per way of asking."""
+    from reports.loop_report import write_loop_report
+    from training.loop_learning import learning_markdown
 
-    sides = [SideSpec(label, (load_run(folder),)) for label, folder in runs]
-    write_comparison_page(compare_runs(sides), page)
+    write_loop_report(comparison.name, comparison.by_decoding, learning_markdown(comparison.learning), folder)
 
 
 @cli.command()

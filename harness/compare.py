@@ -147,12 +147,18 @@ def _folder_names(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def compare_runs(
-    specs: Sequence[SideSpec], *, seed: int = 0, draws: int = FLIP_DRAWS, on_shared: bool = False
+    specs: Sequence[SideSpec],
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    seed: int = 0,
+    draws: int = FLIP_DRAWS,
+    on_shared: bool = False,
 ) -> Comparison:
-    """Compare the first side with each other one.
+    """Compare sides two by two.
 
     Args:
         specs: At least two sides, the baseline first.
+        pairs: Places of the sides to compare, the baseline of each pair first; None for the first side with each other.
         seed: Fixes the draws.
         draws: Sign flips for each p.
         on_shared: Whether to subtract on the samples that both runs have alike where some are left out; no verdict
@@ -165,11 +171,12 @@ def compare_runs(
     if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
         raise ConfigError("a comparison needs at least two sides with different names")
     tables = [_side_table(spec) for spec in specs]
-    pairs = [_pair(specs, tables, place, _Draws(seed, draws, on_shared)) for place in range(1, len(specs))]
+    wanted = [(0, place) for place in range(1, len(specs))] if pairs is None else pairs
+    found = [_pair(specs, tables, pair, _Draws(seed, draws, on_shared)) for pair in wanted]
     return Comparison(
         sides=tuple(_side(spec) for spec in specs),
         provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
-        pairs=_adjusted(pairs),
+        pairs=_adjusted(found),
         parity=_parity([run for spec in specs for run in spec.runs]),
         seed=seed,
         draws=draws,
@@ -265,15 +272,16 @@ class _Draws:
     """Whether to subtract where samples are left out."""
 
 
-def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how: _Draws) -> Pair:
-    """Compare the first side with another one."""
-    a_spec, b_spec = specs[0], specs[place]
+def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[int, int], how: _Draws) -> Pair:
+    """Compare one side with another."""
+    a_spec, b_spec = (specs[place] for place in places)
+    a_table, b_table = (tables[place] for place in places)
     comparability = _sides_comparability(a_spec, b_spec)
-    a_places, b_places = _matched(tables[0], tables[place])
-    a, b = tables[0].take(a_places), tables[place].take(b_places)
+    a_places, b_places = _matched(a_table, b_table)
+    a, b = a_table.take(a_places), b_table.take(b_places)
     benchmarks: list[Benchmark] = []
     kept: list[CodeArray] = []
-    shared_tasks = [task for task in dict.fromkeys(tables[0].tasks) if task in set(tables[place].tasks)]
+    shared_tasks = [task for task in dict.fromkeys(a_table.tasks) if task in set(b_table.tasks)]
     codes = _codes(a.tasks, shared_tasks)
     for code, task in enumerate(shared_tasks):
         rows = np.flatnonzero(codes == code)
@@ -281,8 +289,8 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
         differs = np.any(list(differing.values()), axis=0)
         members = rows[~differs]
         left_out = LeftOut(
-            only_a=_count(tables[0], task) - len(rows),
-            only_b=_count(tables[place], task) - len(rows),
+            only_a=_count(a_table, task) - len(rows),
+            only_b=_count(b_table, task) - len(rows),
             differing=int(differs.sum()),
             fields=tuple(name for name, found in differing.items() if found.any()),
             ids=picked(a.ids, rows[differs][:SHOWN_IDS]),
@@ -304,10 +312,10 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
         benchmarks.append(compare_benchmark(shared, both, seed=how.seed, draws=how.draws, on_shared=how.on_shared))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
-    has = [dict.fromkeys(table.tasks) for table in (tables[0], tables[place])]
+    has = [dict.fromkeys(table.tasks) for table in (a_table, b_table)]
     return Pair(
-        a=0,
-        b=place,
+        a=places[0],
+        b=places[1],
         comparability=comparability,
         benchmarks=tuple(benchmarks),
         only_a_tasks=tuple(task for task in has[0] if task not in has[1]),

@@ -295,6 +295,11 @@ class Benchmark:
     grounding: Grounding | None
     """Answer x place; None where no shared sample has gold boxes and a known frame in both sides."""
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether any of its metrics has a change."""
+        return any(row.difference is not None for row in (self.headline, *self.metrics))
+
 
 @dataclass(frozen=True, slots=True)
 class SampleSide:
@@ -381,14 +386,14 @@ class ParityRow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two or more sides, each compared with the first."""
+    """Two or more sides, compared two by two."""
 
     sides: tuple[Side, ...]
     """What is compared, the baseline first."""
     provenance: tuple[ProvenanceField, ...]
     """What the runs are, field by field; values in the order of `runs`."""
     pairs: tuple[Pair, ...]
-    """The first side against each other one."""
+    """The sides two by two; without any wish the first against each other one."""
     parity: tuple[ParityRow, ...]
     """Scores under several protocols; empty unless a run was scored again."""
     seed: int

@@ -156,6 +156,9 @@ class Measure:
             # An MME image belongs to one subtask, whose number of images the benchmark fixes.
             strata = np.argmax(sizes > 0, axis=1).astype(np.int64)
         rows = np.hstack([sums, sizes]).astype(np.float64)
+        if self.metric.combine == "count":
+            factor = self._factor(len(scored))
+            return ClusterSums(rows, lambda drawn: _mean_of_means(drawn) * factor, strata)
         return ClusterSums(rows, _sum_of_means if strata is not None else _mean_of_means, strata)
 
     def _codes(self, scored: CodeArray) -> CodeArray:
@@ -239,10 +242,11 @@ def _sum_of_categories(
     labels: dict[str, str] = {}
     refusals: list[str] = []
     for label, one in added:
-        names, why = _categories_of(one, known, units, sorted(set(samples.categories)))
-        labels |= {name: f"{label}{name or '(none)'}" for name in names}
+        taken, why = _categories_of(one, known, units, sorted(set(samples.categories)))
+        labels |= {name: f"{label}{name or '(none)'}" for name in taken}
         refusals += [f"{label}{why}"] if why else []
-    places = {name: part for part, name in enumerate(labels)}
+    names = sorted(labels)
+    places = {name: part for part, name in enumerate(names)}
     parts = np.array([places.get(own[0], -1) for own in units.categories], dtype=np.int64)
     return Measure(
         metric=metric,
@@ -250,7 +254,7 @@ def _sum_of_categories(
         places=np.flatnonzero(parts >= 0),
         refusal="; ".join(refusals) or None,
         parts=parts,
-        part_names=tuple(labels.values()),
+        part_names=tuple(labels[name] for name in names),
     )
 
 

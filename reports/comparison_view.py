@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count as counting
+from itertools import product
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -27,6 +28,7 @@ from harness.comparison import (
 )
 from harness.gate import verdict_bars
 from harness.means import Metric
+from harness.task_facts import Scale
 from harness.values import FAULTS, Json, Protocol
 from reports.charts import (
     COLOURS,
@@ -526,22 +528,23 @@ def _faults(a: SideFaults, b: SideFaults) -> tuple[tuple[str, str, str], ...]:
 
 
 def _forests(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[Markup, str], ...]:
-    """Draw the headline changes: fractions in one chart, benchmarks in points of their own in another."""
+    """Draw the headline changes, per baseline: fractions in one chart, benchmarks in points of their own in another."""
     found: list[tuple[Markup, str]] = []
     names = {place: f"{side.letter} {side.label}" for place, side in enumerate(sides)}
-    for scale, axis in (
-        ("fraction", "change in percentage points"),
-        ("points", "change in the benchmark's own points"),
-    ):
+    axes: dict[Scale, str] = {
+        "fraction": "change in percentage points",
+        "points": "change in the benchmark's own points",
+    }
+    for first, (scale, axis) in product(dict.fromkeys(pair.a for pair in comparison.pairs), axes.items()):
         rows = [
             (item.headline, pair.b)
             for pair in comparison.pairs
             for item in pair.benchmarks
-            if item.headline.scale == scale
+            if pair.a == first and item.headline.scale == scale
         ]
         changes = [change for row, side in rows if (change := _drawn(row, f"{row.task} {row.metric}", side))]
         if changes:
-            title = f"Change against {sides[0].letter} with 95 % intervals, {axis}"
+            title = f"Change against {sides[first].letter} with 95 % intervals, {axis}"
             found.append((forest_chart(changes, names, axis, title), title))
     return tuple(found)
 

@@ -446,7 +446,7 @@ def test_mme_without_all_subtasks_has_no_total_and_says_why(make_run):
 
     assert list(rows)[:4] == ["total", "perception", "cognition", "accuracy"]
     assert (rows["total"].difference, rows["total"].a.value) == (None, None)
-    assert "no rows of subtasks: landmark" in rows["total"].reason
+    assert "no rows of subtasks: count" in rows["total"].reason
     assert rows["accuracy"].difference.n == 40
 
 
