@@ -236,7 +236,7 @@ def _further_rows(shared: SharedSamples, maker: _RowMaker, samples: Units) -> li
         **{name: (a.components[name], b.components[name]) for name in ("caption", "format")},
     }
     return [
-        maker.row(column_measure(name, samples), *shared_values(samples, [[one], [other]]))
+        maker.row(column_measure(name, samples), shared_values(samples, [[one], [other]]))
         for name, (one, other) in columns.items()
         if np.isfinite(one).any() and np.isfinite(other).any()
     ]
@@ -287,13 +287,12 @@ class _RowMaker:
         key = id(measure.units)
         if key not in self._values:
             self._values[key] = shared_values(measure.units, sides)
-        return self.row(measure, *self._values[key], category, places)
+        return self.row(measure, self._values[key], category, places)
 
     def row(
         self,
         measure: Measure,
-        a: FloatArray,
-        b: FloatArray,
+        values: Sequence[FloatArray],
         category: str | None = None,
         places: NDArray[np.int64] | None = None,
     ) -> ScoreRow:
@@ -301,11 +300,11 @@ class _RowMaker:
 
         Args:
             measure: What to make of the units.
-            a: What each unit earned in the first side, from `shared_values`.
-            b: The same in the second.
+            values: What each unit earned in either side, from `shared_values`.
             category: Its category; None for the whole benchmark.
             places: The samples whose faults it shows; None for all.
         """
+        a, b = values
         scored = measure.scored(a)
         missing = measure.missing(scored)
         reason = self._reason or self._too_few["ious" if measure.name in PLACE_METRICS else "values"]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.counted_units import Units, make_units
 from harness.intervals import (
@@ -26,7 +25,7 @@ from harness.means import NOTHING_SCORED, Metric, column_metric, metric_of, null
 from harness.paired import Combine, PairedDifference, PairedSums, paired_difference, paired_statistic
 from harness.paired import Units as UnitCounts
 from harness.sample_columns import TaskSamples
-from harness.task_facts import AnswerMetric, Scale
+from harness.task_facts import AnswerMetric, Scale, UnitKind
 
 _DECIMALS = 9
 """Points are rounded here: a count that went through a mean is not quite a whole number any more."""
@@ -211,7 +210,10 @@ def task_measures(samples: TaskSamples, metrics: Sequence[AnswerMetric]) -> tupl
         samples: The task's samples.
         metrics: From `TaskFacts.metrics_of`.
     """
-    units = {kind: make_units(samples, kind) for kind in dict.fromkeys(metric.unit for metric in metrics)}
+    units: dict[UnitKind, Units] = {}
+    for metric in metrics:
+        if metric.unit not in units:
+            units[metric.unit] = make_units(samples, metric.unit)
     by_name = {metric.name: metric for metric in metrics}
     return tuple(_measure(metric, by_name, units[metric.unit], samples) for metric in metrics)
 
@@ -329,7 +331,7 @@ def shared_values(units: Units, sides: Sequence[Sequence[FloatArray]]) -> list[F
         sides: Per side the samples' scores in each of its runs.
     """
     alone = [units.values(scores) for runs in sides for scores in runs]
-    among: NDArray[np.bool_] = np.isfinite(np.array(alone)).all(axis=0)
+    among = np.isfinite(np.array(alone, dtype=np.float64).sum(axis=0))  # a sum with NaN is NaN
     return [_mean([units.values(scores, among) for scores in runs]) for runs in sides]
 
 

@@ -41,7 +41,7 @@ class LoopComparison:
 
     name: str
     """The loop's name."""
-    by_decoding: Mapping[DecodingName, Comparison]
+    by_decoding: Mapping[str, Comparison]
     """The comparison for each way of asking, greedy before sampled."""
     learning: tuple[Learning, ...]
     """How the reinforcement learning stages went; empty where they were too short to say."""
@@ -66,9 +66,7 @@ def pairs_of(chains: Sequence[Chain]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(pairs))
 
 
-def compare_loop(
-    pairs: Sequence[tuple[str, str]], runs: Sequence[LoopRun], *, seed: int
-) -> dict[DecodingName, Comparison]:
+def compare_loop(pairs: Sequence[tuple[str, str]], runs: Sequence[LoopRun], *, seed: int) -> dict[str, Comparison]:
     """Compare pairs of runs, named, in every way of asking.
 
     Args:
@@ -78,7 +76,7 @@ def compare_loop(
     """
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     places = [(names.index(a), names.index(b)) for a, b in pairs]
-    found: dict[DecodingName, Comparison] = {}
+    found: dict[str, Comparison] = {}
     for decoding in dict.fromkeys(run.decoding for run in runs):
         folders = {run.run: run.folder for run in runs if run.decoding == decoding}
         sides = [SideSpec(name, (load_run(folders[name]),)) for name in names]
