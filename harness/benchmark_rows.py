@@ -31,6 +31,7 @@ from harness.measures import (
     Measure,
     category_measures,
     column_measure,
+    headline_measure,
     shared_values,
     task_measures,
 )
@@ -203,7 +204,7 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
         runs: At least one, each the same samples of this task in the same order.
     """
     sample = with_known_clusters(runs[0], runs[1:])
-    measure = task_measures(sample.samples(task), facts_of(task).metrics_of(protocol))[0]
+    measure = headline_measure(sample.samples(task), facts_of(task).metrics_of(protocol))
     # A rank needs no scale: a count of right answers is ranked on part of its rows too.
     measure = replace(measure, metric=replace(measure.metric, full_rows=None))
     values = shared_values(measure.units, [[run.values] for run in runs])
@@ -330,8 +331,9 @@ class _RowMaker:
         if len(measures) < 2:
             return ()
         samples: dict[str, list[int]] = {}
-        for place, name in enumerate(self._shared.sample.categories):
-            samples.setdefault(name, []).append(place)
+        if next(iter(measures.values())).units.kind != "sample":
+            for place, name in enumerate(self._shared.sample.categories):
+                samples.setdefault(name, []).append(place)
         return tuple(
             self.answer_row(
                 measure,

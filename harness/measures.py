@@ -214,13 +214,17 @@ def task_measures(samples: TaskSamples, metrics: Sequence[AnswerMetric]) -> tupl
     for metric in metrics:
         if metric.unit not in units:
             units[metric.unit] = make_units(samples, metric.unit)
-    by_name = {metric.name: metric for metric in metrics}
-    return tuple(_measure(metric, by_name, units[metric.unit], samples) for metric in metrics)
+    return tuple(_measure(metric, metrics, units[metric.unit], samples) for metric in metrics)
 
 
-def _measure(metric: AnswerMetric, by_name: dict[str, AnswerMetric], units: Units, samples: TaskSamples) -> Measure:
+def headline_measure(samples: TaskSamples, metrics: Sequence[AnswerMetric]) -> Measure:
+    """Return the first of a task's measures alone; the arguments are those of `task_measures`."""
+    return _measure(metrics[0], metrics, make_units(samples, metrics[0].unit), samples)
+
+
+def _measure(metric: AnswerMetric, metrics: Sequence[AnswerMetric], units: Units, samples: TaskSamples) -> Measure:
     if metric.combine == "sum_of_categories":
-        return _sum_of_categories(metric, by_name, units, samples)
+        return _sum_of_categories(metric, metrics, units, samples)
     measure = Measure(metric, units, refusal=units.refusal)
     return _by_l2(measure) if metric.combine == "mean_of_l2" else measure
 
@@ -234,12 +238,13 @@ def _by_l2(measure: Measure) -> Measure:
 
 
 def _sum_of_categories(
-    metric: AnswerMetric, by_name: dict[str, AnswerMetric], units: Units, samples: TaskSamples
+    metric: AnswerMetric, metrics: Sequence[AnswerMetric], units: Units, samples: TaskSamples
 ) -> Measure:
     """Return a sum of categories' means, with what is missing from each of the metrics that it adds up."""
     if not samples.ids:
         return Measure(metric, units, refusal=NOTHING_SCORED)
-    known = {name for one in by_name.values() for name in one.parts}
+    by_name = {one.name: one for one in metrics}
+    known = {name for one in metrics for name in one.parts}
     added = [(f"{name}: ", by_name[name]) for name in metric.adds] or [("", metric)]
     labels: dict[str, str] = {}
     refusals: list[str] = []
