@@ -32,7 +32,6 @@ MAX_DECIMALS: Final = 50
 """Numbers are compared at this many decimals at most."""
 
 _NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
-_NO_GOLD: Final = AnswerCheck(None, None, ("no_gold",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
 _END_MARKS: Final = " \n\t\"'”’!?！？.)]*_`"
@@ -65,6 +64,7 @@ def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: s
     """
     if protocol == "strict" and sample.answer_rule != "ocr" and answer not in (sample.answers or ()):
         answer = json_answer(answer)
+        judge_reply = None if judge_reply is None else json_answer(judge_reply)
     check = _RULES[protocol][sample.answer_rule](sample, answer, judge_reply)
     if sample.answers or (sample.answers is not None and protocol == "paper" and sample.answer_rule == "accepted"):
         return check  # no accepted answer at all is simply never right in SATORI's reward
@@ -275,6 +275,8 @@ def _read_list(text: str) -> tuple[_Element, ...] | None:
     else:
         if "[" in text or "]" in text:
             return None  # a list that is not closed may be cut off
+        if _asks(text):
+            return None  # "1, 2?" asks back
         body = _LIST_LEAD.sub("", text, count=1).strip().rstrip(".")
         body = body[1:-1] if body[:1] == "(" and body[-1:] == ")" else body
         body = body if _LIST_AND.search(body) else None

@@ -30,6 +30,7 @@ from typing import Final
 from harness.answers_text import fold, lines, undress_latex, without_marks
 from harness.number_neighbours import SINGULAR_PART, may_follow, may_precede
 from harness.number_words import LEFT_OVER, digits_for_words
+from harness.retractions import RETRACTION
 from harness.units import KNOWN_UNITS
 
 MAX_CHARACTERS: Final = 4_096
@@ -159,7 +160,7 @@ _UNSURE: Final = (
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
-_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}")
+_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
 _OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
 """What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
 

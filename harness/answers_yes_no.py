@@ -19,6 +19,7 @@ import re
 from typing import Final
 
 from harness.answers_text import MAX_CHARACTERS, fold, lines, undress
+from harness.retractions import RETRACTION
 
 _WORD: Final = re.compile(r"(?<![^\W_])(?:yes|no)(?![^\W_])")
 _MOST_WORDS: Final = 32
@@ -110,7 +111,7 @@ _UNCERTAIN: Final = re.compile(
     r"|\b(?:(?:i|we) (?:can|could|will|would)(?: certainly| definitely| surely| try to)?|i'll|we'll|let me)"
     r" (?:help|assist|answer|describe|analy[sz]e|take a look|do (?:that|this|it|so))\b"
     r"|\bi (?:can |do |have )?(?:see|have|got|received|view)"
-    r" (?:the|your|this) (?:image|picture|photo)\b(?: you [a-z]+)?\W*\Z"
+    rf" (?:the|your|this) (?:image|picture|photo)\b(?: you [a-z]+)?\W*\Z|{RETRACTION}"
 )
 """What leaves a yes or no unsaid, wherever it stands."""
 _WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
@@ -118,7 +119,8 @@ _WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
 _VERB: Final = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
 _DENIES: Final = re.compile(
-    rf"\W*(?:(?:certainly|definitely|absolutely|of course|probably|really) )?not\b"
+    rf"\W*(?:(?:certainly|definitely|absolutely|of course|probably|really) )?(?:not|nope|never|none|nothing)\b"
+    rf"|\W*{_PRONOUN} {_VERB} (?:none|nothing)\b"
     rf"|\W*(?:because |since |as )?{_PRONOUN} (?:{_VERB}(?:n't| not| no)\b|can't|cannot|won't)"
 )
 _AFFIRMS: Final = re.compile(

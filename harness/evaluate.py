@@ -118,7 +118,7 @@ class RunRecorder:
         current = self._current(task)
         sample = current.sample_at(doc_id)
         earned = (
-            score_error(sample, self._config)
+            score_error()
             if generation.error is not None
             else score(
                 sample,

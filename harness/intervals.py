@@ -175,7 +175,8 @@ def sum_of_means_interval(values: FloatArray, strata: CodeArray, *, bounds: tupl
     Welch's for a sum of unequal variances (in his form with n + 1, Biometrika 34, 1947), and the interval is Wilson's
     at the number of trials that has this variance (Korn and Graubard, "Confidence intervals for proportions with small
     expected number of positive counts", 1998): near a bound of the scale it leans inwards instead of passing it.
-    Simulated for MME's 14 subtasks of 2 to 300 images, equal and unequal ones: 93.8 to 97.1 % cover the truth.
+    Simulated for MME's 14 subtasks of 2 to 300 images, equal and unequal ones: 93.8 to 97.1 % cover the truth at
+    accuracies from .4 to .95 (more near 1 with very few images).
 
     Args:
         values: One finite number per cluster.
@@ -200,7 +201,10 @@ def sum_of_means_interval(values: FloatArray, strata: CodeArray, *, bounds: tupl
     parts = (squares + _BORROWED * pooled) / (sizes - 1 + _BORROWED) / sizes
     variance = float(parts.sum())
     freedom = min(max(variance**2 / float((parts**2 / (sizes + 1)).sum()) - 2, 1.0), float(most))
-    low, high = _score_ends(share, share * (1 - share) / (variance / width**2), t_quantile(freedom))
+    # A bounded value varies at most like a coin: the trials are never fewer than those of so many coins.
+    coins = len(sizes) ** 2 / float((1 / sizes).sum())
+    trials = max(share * (1 - share) / (variance / width**2), coins)
+    low, high = _score_ends(share, trials, t_quantile(freedom))
     low, high = (bounds[0] + width * end for end in (low, high))
     return _cut(min(low, total), max(high, total), bounds)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from harness.retractions import RETRACTING
+
 _ADVERB: Final = (
     r"(?:most likely|probably|likely|presumably|definitely|certainly|clearly|obviously|surely|indeed)(?![a-z])"
 )
@@ -132,10 +134,10 @@ UNDOES: Final = re.compile(
 """A verdict that, in a sentence without another subject, is one on the statement before it."""
 ASKS_WHY: Final = re.compile(r"\W*(?:why|how|what|which)\b", re.IGNORECASE)
 RETRACTS: Final = re.compile(
-    r"\b(?:wait|actually|sorry|correction|oops|scratch that|i mean|i meant|my mistake|on second thoughts?"
+    r"\b(?:wait|actually|sorry|oops|i mean|i meant"
     r"|reconsider\w*|re-?check|re-?examin\w+|re-?think|let me (?:correct|revise|check)|hmm+|changed? my mind"
-    r"|i was wrong|no, )"
-    r"|等等|更正|纠正|重新|我错了|不对,",
+    r"|no, )"
+    rf"|等等|重新|不对,|(?:\A\W*|[.!?;:\n。！？]\W{{0,3}}){RETRACTING}",
     re.IGNORECASE,
 )
 NEGATED_RIGHT: Final = re.compile(

@@ -27,7 +27,13 @@ from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
 
 from harness.boxes import read_boxes, read_boxes_paper
-from harness.surroundings import bare_answer, strip_as_lmms_eval, thought_spans, without_outer_marks
+from harness.surroundings import (
+    bare_answer,
+    strip_as_lmms_eval,
+    thought_spans,
+    without_outer_marks,
+    without_spoken_turn,
+)
 from harness.values import FORMATS, Fault, Format, Response, order_faults
 
 Selection: TypeAlias = Literal["strict", "last", "lmms_eval", "paper_benchmark", "paper_reward"]
@@ -105,7 +111,7 @@ def stage_text(text: str, form: Format, kind: StageKind) -> str | None:
 def _plain(text: str, selection: Selection, *, truncated: bool) -> Response:
     """Take the whole text for the answer, but for what the selection says is none."""
     faults: set[Fault] = {"truncated"} if truncated else set()
-    answer = _scored_text(text, selection)
+    answer = _scored_text(without_spoken_turn(text) if selection == "strict" else text, selection)
     faults |= _answer_faults(answer)
     return Response(answer=answer, faults=order_faults(faults))
 

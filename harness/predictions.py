@@ -18,7 +18,6 @@ from harness.task_facts import FACTS, facts_of
 from harness.values import (
     AnswerRule,
     Box,
-    Components,
     Generation,
     Json,
     Record,
@@ -130,7 +129,7 @@ def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction
             None if row_id is None else str(row_id),
             task if isinstance(task, str) else None,
             None,
-            Score(value=None, extracted=None, components=Components(), faults=("error",)),
+            score_error(),
             str(fault),
         )
     earned = score_prediction(prediction, config)
@@ -176,7 +175,7 @@ def rescore_record(record: Record, config: ScoreConfig) -> Record:
     """Score a stored record again from its raw text, under another protocol if the configuration says so."""
     generation = record.generation
     if generation.error is not None:
-        earned = score_error(record.sample, config)
+        earned = score_error()
     else:
         earned = score(
             record.sample,

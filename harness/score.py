@@ -96,9 +96,8 @@ def score(
     )
 
 
-def score_error(sample: Sample, config: ScoreConfig) -> Score:
+def score_error() -> Score:
     """Return the score of a sample that never got an answer (unreadable image, failed request): null, fault `error`."""
-    del sample, config  # nothing about them can be scored; they are named so that callers cannot mix up the two paths
     return Score(value=None, extracted=None, components=Components(), faults=("error",))
 
 
@@ -120,9 +119,11 @@ def selection_for(sample: Sample, config: ScoreConfig) -> Selection:
 
 
 def _check(sample: Sample, response: Response, config: ScoreConfig, judge_reply: str | None) -> AnswerCheck:
-    """Score the answer stage; a missing one is 0 where there is gold (parse has named the fault)."""
+    """Score the answer stage; a missing one is 0 where an answer could be right (parse has named the fault)."""
     if response.answer is None:
-        return AnswerCheck(None, None, ("no_gold",)) if sample.answers is None else AnswerCheck(0.0, None)
+        # Where the gold is nothing that can be met, a mean over the missing answers alone would look like a score.
+        unmet = "no_gold" in check_answer(sample, "", config.protocol).faults
+        return AnswerCheck(None, None, ("no_gold",)) if unmet else AnswerCheck(0.0, None)
     if judge_reply is not None and config.protocol == "strict":
         judge_reply = bare_answer(judge_reply)  # a judge may think aloud too
     return check_answer(sample, response.answer, config.protocol, judge_reply)

@@ -108,8 +108,9 @@ _CHANNEL: Final = (
 
 _OWN_TURN: Final = re.compile(r"assistant|model|chatbot|START_OF_TURN_TOKEN|/INST", re.IGNORECASE)
 
-_SPOKEN_TURN: Final = re.compile(r"\A\s*+assistant[ \t]*+[:\n]", re.IGNORECASE)
-"""Vicuna's and LLaVA's turn ("ASSISTANT: B"), and any family's whose marks were dropped by decoding."""
+_SPOKEN_TURN: Final = re.compile(r"\A\s*+(?:(?:ASSISTANT|[Aa]ssistant)[ \t]*+:|assistant[ \t]*+\n)")
+"""Vicuna's and LLaVA's turn ("ASSISTANT: B"), and any family's whose marks were dropped by decoding; in capitals on a
+line of its own the word may stand in a picture."""
 _SPOKEN_THOUGHT: Final = re.compile(r"\s*+(?:here is|here's) my thought process:", re.IGNORECASE)
 _SPOKEN_ANSWER: Final = re.compile(r"(?:here is|here's) my response:", re.IGNORECASE)
 _BARE_CHANNELS: Final = re.compile(r"\s*+analysis(?=[A-Z\"'])")
@@ -203,13 +204,11 @@ def bare_answer(text: str) -> str | None:
     - Marks of the answer go; where one pair of them ends the text, what stands between them is the answer. Tags such as
       `<answer>` are marks behind a thought only.
     - A mark quoted in backticks is talked about, not used.
-    - The speaker's name before the text, in words, is a mark of the turn.
 
     Returns:
         The answer, blank when nothing stands behind the thoughts; None when a thought never ends. A text without any
         mark is returned unchanged.
     """
-    text = _SPOKEN_TURN.sub("", text, count=1)
     spoken = _without_spoken_thought(text)
     if spoken is None:
         return None
@@ -223,6 +222,11 @@ def bare_answer(text: str) -> str | None:
     if said is None:
         return None
     return _without_answer_marks(without_outer_marks(said), behind_thought=reading.thought or spoke)
+
+
+def without_spoken_turn(text: str) -> str:
+    """Return a whole text without the speaker's name in words before it, which is a mark of the turn."""
+    return _SPOKEN_TURN.sub("", text, count=1)
 
 
 def _without_spoken_thought(text: str) -> str | None:

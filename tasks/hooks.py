@@ -87,7 +87,7 @@ def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str) -
         earned = score(sample, text, PLAIN_CONFIG)
     except Exception:  # noqa: BLE001 - see the first lines of this file
         sample = Sample(id="unreadable", task=name, answer_rule=BENCHMARKS[name].answer_rule)
-        earned = score_error(sample, PLAIN_CONFIG)
+        earned = score_error()
     record = record_to_json(Record(sample, Generation(text), earned))
     kinds = facts_of(name).metrics
     row_accuracy = next(metric.name for metric in kinds if metric.unit == "sample" and metric.combine == "mean")

@@ -208,7 +208,7 @@ class RewardSet:
         """Hand TRL the columns of its completions table, and means per kind and per fault."""
         log_extra, log_metric = columns.get("log_extra"), columns.get("log_metric")
         if log_extra is not None:
-            for column, values in completion_columns(scored, columns["sample"], self.config).items():
+            for column, values in completion_columns(scored, columns["sample"]).items():
                 log_extra(column, values)
         if log_metric is not None:
             for metric, value in batch_metrics(scored).items():
@@ -217,14 +217,9 @@ class RewardSet:
                 log_metric("rewards/errors", float(self.errors))
 
 
-def completion_columns(
-    scored: Sequence[Completion | None], samples: Sequence[Sample], config: ScoreConfig
-) -> dict[str, list[Any]]:
+def completion_columns(scored: Sequence[Completion | None], samples: Sequence[Sample]) -> dict[str, list[Any]]:
     """Return the columns that the completions table gets beside TRL's own: what was asked, found and missed."""
-    scores = [
-        score_error(sample, config) if item is None else item.score
-        for item, sample in zip(scored, samples, strict=True)
-    ]
+    scores = [score_error() if item is None else item.score for item in scored]
     return {
         "sample_id": [sample.id for sample in samples],
         "kind": [sample.category for sample in samples],

@@ -10,7 +10,6 @@ A row has the reference's columns (`possible_answers`, `bboxs`, `image_caption`,
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import sys
@@ -19,15 +18,17 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, cast
 
-from harness.answers_text import text_key
 from harness.errors import ConfigError, did_you_mean
 from harness.frames import MAX_ASPECT_RATIO
-from harness.values import BoxFrame, Format, PixelLimits, Protocol, Sample, ScoreConfig, Size
+from harness.gold_boxes import FrameEvidence
+from harness.values import Box, BoxFrame, Format, PixelLimits, Protocol, Sample, ScoreConfig, Size
 from harness.vocabulary import BOX_FRAMES, FORMATS
-from tasks.cells import list_of
+from tasks.cells import CellError, as_text, parsed_literal
 from training.example import TRAINING_TASK
+from training.gold_answers import read_gold_answers
 from training.gold_boxes import read_gold_boxes
 from training.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, RewardSet, reward_faults
+from training.row_faults import FaultName
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Part to column names, best first."""
 _NEEDS_TOKENS: RewardName = "brevity"
 """Cannot be had here: trainers do not hand over a completion's tokens and its budget in one way."""
+_FIRST_LOOK_ROWS = 8
+"""So many rows with different gold boxes are seen before their frame is doubted: fewer may all be slips."""
+_LAST_LOOK_ROWS = 2**14
+"""With so many it is doubted for the last time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,8 @@ class RowRewards:
         config = ScoreConfig(options.protocol, options.format, options.box_frame, options.pixel_limits)
         # no budget that a text could spend: only `brevity` looks at tokens, and it is refused
         self._set = RewardSet(options.names, config, most_tokens=sys.maxsize)
-        self._warned: set[str] = set()
+        self._warned: set[FaultName] = set()
+        self._frame = _FrameWatch()
 
     @cached_property
     def _functions(self) -> Mapping[str, Any]:
@@ -148,26 +154,41 @@ class RowRewards:
         return {total: earned / whole if there else 0.0, **cast("dict[str, float]", each)}
 
     def _gold(self, row: Mapping[str, Any]) -> tuple[Sample, Size | None]:
-        """Return the question's gold and the size of the image as the model saw it."""
-        answers = tuple(text for text in list_of(_cell(row, "answers")) if text_key(text))
-        if "answer" in self.options.names and not any(name in row for name in _COLUMNS["answers"]):
-            raise ConfigError(_missing("accepted answers", _COLUMNS["answers"], row))
+        """Return the question's gold, as far as it is rewarded, and the size of the image as the model saw it."""
+        names = self.options.names
         image_size, input_size = _size(row, "width", "height"), _size(row, "input_width", "input_height")
         sample = Sample(
             id=str(row.get("id") or ""),
             task=TRAINING_TASK,
             answer_rule="accepted",
-            answers=answers,
+            answers=self._answers(row) if "answer" in names else None,
             category=str(row.get("kind") or ""),
-            boxes_image_px=self._boxes(row, image_size) if "bbox" in self.options.names else None,
-            caption=_text(_cell(row, "caption")),
+            boxes_image_px=self._boxes(row, image_size) if "bbox" in names else None,
+            caption=self._caption(row) if "caption" in names else None,
             image_size=image_size,
         )
         return sample, input_size
 
-    def _boxes(self, row: Mapping[str, Any], image_size: Size | None) -> Any:
-        """Return gold boxes; None, with one warning for each kind of fault, where a row's cannot be used."""
-        written = _cell(row, "boxes")
+    def _answers(self, row: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Return the accepted answers; None, as a benchmark has it, where the row has none."""
+        if not any(name in row for name in _COLUMNS["answers"]):
+            raise ConfigError(_missing("accepted answers", _COLUMNS["answers"], row))
+        found = read_gold_answers(_cell(row, "answers"))
+        if found.fault:
+            self._warn("answer", "no_answer", found.fault)
+        return found.texts or None
+
+    def _caption(self, row: Mapping[str, Any]) -> str | None:
+        """Return the reference caption as a benchmark reads it; a blank one is for the scorer to judge."""
+        try:
+            return as_text(_cell(row, "caption")) or None
+        except CellError as fault:
+            self._warn("caption", "empty_caption", str(fault))
+            return None
+
+    def _boxes(self, row: Mapping[str, Any], image_size: Size | None) -> tuple[Box, ...] | None:
+        """Return gold boxes, uncut; None, with one warning for each kind of fault, where a row's cannot be used."""
+        written = _plain(_cell(row, "boxes"))
         if written is None:
             return None
         if "width" not in row or "height" not in row:
@@ -178,23 +199,61 @@ class RowRewards:
                 "or columns input_width and input_height"
             )
         if image_size is None:
-            self._warn("size_mismatch", f"width {row['width']!r}, height {row['height']!r}")
+            self._warn("box", "size_mismatch", f"width {row['width']!r}, height {row['height']!r}")
             return None
         found = read_gold_boxes(written, image_size, None)
         for finding in found.findings:
             if finding.drops:
-                self._warn(finding.name, finding.detail)
-        return found.boxes_image_px
+                self._warn("box", finding.name, finding.detail)
+        self._frame.add(found.written, image_size)
+        # as written, since they are pixels: the scorer cuts them at the edges where its protocol does, the paper's not
+        return None if found.boxes_image_px is None else found.written
 
-    def _warn(self, fault: str, detail: str) -> None:
-        """Warn of gold boxes that cannot be used, once for each kind of fault."""
+    def _warn(self, stage: str, fault: FaultName, detail: str) -> None:
+        """Warn of gold that cannot be used, once for each kind of fault."""
         if fault not in self._warned:
             self._warned.add(fault)
             logger.warning(
-                "gold boxes of a row cannot be used (%s: %s): it gets no box reward, and neither do others like it. "
+                "the %s gold of a row cannot be used (%s: %s): it gets no %s reward, and neither do others like it. "
                 "`satori-bench data verify` names the rows",
+                stage,
                 fault,
                 detail,
+                stage,
+            )
+
+
+class _FrameWatch:
+    """Warns, once, when the gold boxes seen so far seem to be something else than pixels of their images.
+
+    Trainers hand a row over many times: in a group, for each reward, in each epoch. It counts once. Losing a count to
+    another thread does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._evidence = FrameEvidence()
+        self._seen: set[int] = set()
+        self._next_look = _FIRST_LOOK_ROWS
+
+    def add(self, written: tuple[Box, ...], image_size: Size) -> None:
+        """Take the boxes of one row as written, and look at all of them when there are twice as many as last time."""
+        row = hash((written, image_size))
+        if row in self._seen or self._next_look > _LAST_LOOK_ROWS:
+            return
+        self._seen.add(row)
+        self._evidence.add(written, image_size)
+        if self._evidence.rows < self._next_look:
+            return
+        self._next_look *= 2
+        found = self._evidence.suspicion()
+        if found is not None:
+            self._next_look = _LAST_LOOK_ROWS + 1
+            logger.warning(
+                "the gold boxes look like %s (%s), and are taken for pixels of the original image: %s. If so, box "
+                "rewards teach the wrong place: write them as pixels. `satori-bench data verify` looks at all rows",
+                found.reading,
+                found.meaning,
+                found.why,
             )
 
 
@@ -225,21 +284,28 @@ def rows_of(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
 
 
 def row_of_gold(gold: Any, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the row that a ground truth stands for: columns as a mapping or as JSON text, or the answer alone.
+    """Return the row that a ground truth stands for: columns as a mapping or as text, or the answer alone.
 
     Args:
         gold: What the trainer calls ground truth.
-        further: Columns beside it, such as verl's `extra_info`; those of the ground truth win.
+        further: Columns beside it, such as verl's `extra_info`. Those of the ground truth win, under whatever name: one
+            that gives the answer as `solution` is not asked for the `answer` beside it. An empty cell gives nothing.
     """
-    row = dict(further or {})
+    columns = _columns_of(gold)
+    said = [names for names in _COLUMNS.values() if any(_is_present(columns.get(name)) for name in names)]
+    beside = {name: value for name, value in (further or {}).items() if not any(name in names for names in said)}
+    return beside | {name: value for name, value in columns.items() if _is_present(value) or name not in beside}
+
+
+def _columns_of(gold: Any) -> Mapping[str, Any]:
+    """Return the columns that a ground truth is, or holds as JSON or Python text; what is none of these is answers."""
+    written = gold
     if isinstance(gold, str) and gold.lstrip().startswith("{"):
         try:
-            gold = json.loads(gold)
-        except (ValueError, RecursionError):
-            return row | {"possible_answers": [gold]}
-    if isinstance(gold, Mapping):
-        return row | dict(cast("Mapping[str, Any]", gold))
-    return row | {"possible_answers": [gold] if isinstance(gold, str) else gold}
+            written = parsed_literal(gold)
+        except CellError:  # `read_gold_answers` names it
+            written = None
+    return cast("Mapping[str, Any]", written) if isinstance(written, Mapping) else {_COLUMNS["answers"][0]: gold}
 
 
 def _weights(given: Any) -> tuple[dict[RewardName, float], list[str]]:
@@ -282,20 +348,19 @@ def _option_faults(options: RewardOptions) -> list[str]:
 
 
 def _cell(row: Mapping[str, Any], part: str) -> Any:
-    """Return the first present cell of a part, arrays as lists; None where there is none."""
-    value = next((row[name] for name in _COLUMNS[part] if row.get(name) is not None), None)
-    return _plain(value)
+    """Return the first present cell of a part; None where there is none."""
+    return next((row[name] for name in _COLUMNS[part] if _is_present(row.get(name))), None)
+
+
+def _is_present(value: Any) -> bool:
+    """Return whether a cell holds anything: parquet fills a struct's missing fields with None, tables with NaN."""
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 
 def _plain(value: Any) -> Any:
     """Return arrays, as parquet readers give them, as lists, the inner ones too."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return [_plain(item) for item in cast("Sequence[Any]", value)] if isinstance(value, list | tuple) else value
-
-
-def _text(value: Any) -> str | None:
-    """Return a text with something in it; None for anything else."""
-    return value if isinstance(value, str) and value.strip() else None
 
 
 def _size(row: Mapping[str, Any], width: str, height: str) -> Size | None:

@@ -19,11 +19,12 @@ from harness.errors import did_you_mean
 from harness.frames import MAX_ASPECT_RATIO
 from harness.gold_boxes import GoldFrame
 from harness.values import Box, Size
-from tasks.cells import CellError, as_text, list_of
+from tasks.cells import as_text
 from tasks.image_files import ImageFiles, NoImageFileError, UnsafePathError
 from tasks.images import UnreadableImageError, decode_rgb, image_bytes_of, picture_sha256
 from tasks.shapes import split_of_digest
 from training.example import Example
+from training.gold_answers import read_gold_answers
 from training.gold_boxes import read_gold_boxes, size_mismatch
 from training.row_faults import FaultName, Finding, RowFault
 
@@ -253,15 +254,13 @@ def _answers(cells: Mapping[str, Any], place: RowPlace, findings: list[Finding])
     value = _cell(cells, place, "answers")
     if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
         raise _RowFault("long_text", f"the answers have {len(value)} characters")
-    try:
-        listed = list_of(value)
-    except CellError as fault:
-        raise _RowFault("no_answer", f"answers are a text or a list of texts; found {fault}") from fault
-    written = [_gold(text, "answer") for text in listed]
+    found = read_gold_answers(value)
+    written = [_gold(text, "answer") for text in found.texts]
     answers = tuple(dict.fromkeys(text for text in written if text_key(text)))
     if not answers:
-        raise _RowFault("no_answer", _absent(place, "answers") or ("only blank ones" if written else ""))
-    if not all(map(text_key, written)):
+        nothing = found.fault or _absent(place, "answers") or ("none that could be compared" if written else "")
+        raise _RowFault("no_answer", nothing)
+    if found.has_blank or not all(map(text_key, written)):
         findings.append(Finding("blank_answer", drops=False))
     return answers
 

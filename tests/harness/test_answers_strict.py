@@ -17,8 +17,10 @@ from harness.answers import check_answer
 from harness.answers_choice import read_choice
 from harness.answers_numbers import read_number
 from harness.answers_text import fold, text_key
+from harness.answers_yes_no import read_yes_no
 from harness.options import options_of
-from harness.values import FAULTS, PROTOCOLS, AnswerRule, Sample
+from harness.score import score
+from harness.values import FAULTS, PROTOCOLS, AnswerRule, Sample, ScoreConfig
 
 CASES = Path(__file__).parent.parent / "cases"
 ANIMALS = {"A": "cat", "B": "dog", "C": "teddy bear", "D": "rabbit"}
@@ -479,3 +481,71 @@ def test_a_pile_of_combining_marks_is_left_alone() -> None:
     pile = "a" + "\u0301\u0316" * 8_000
 
     assert pile == fold(pile)
+
+
+TAILS = json.loads((CASES / "retractions.json").read_text(encoding="utf-8"))
+STATED = {
+    "choice": ("The answer is B.", Sample("1", "t", "choice", answers=("B",), choices={"A": "a cat", "B": "a dog"})),
+    "yes_no": ("Yes, it is.", Sample("1", "t", "yes_no", answers=("Yes",))),
+    "number": ("The answer is 5.", Sample("1", "t", "number", answers=("5",))),
+}
+
+
+@pytest.mark.parametrize("rule", STATED)
+@pytest.mark.parametrize(("kind", "tail"), [(kind, tail) for kind, tails in TAILS.items() for tail in tails])
+def test_a_sentence_that_takes_back_undoes_every_kind_of_answer(rule, kind, tail):
+    said, sample = STATED[rule]
+
+    assert check_answer(sample, said, "strict").value == 1.0
+    assert check_answer(sample, f"{said} {tail}", "strict").value == (1.0 if kind == "kept" else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Yes, there are none.", None),
+        ("Yes, nothing is there.", None),
+        ("Yes - nope", None),
+        ("No, there is none.", "No"),
+        ("No, nothing is there.", "No"),
+    ],
+)
+def test_a_yes_that_says_there_is_nothing_is_none(text, label):
+    assert read_yes_no(text) == label
+
+
+@pytest.mark.parametrize("text", ["1, 2?", "a, b?", "[1, 2]?"])
+def test_a_list_that_asks_is_no_answer(text):
+    gold = text.rstrip("?")
+    sample = Sample("1", "mathvista", "mathvista", answers=(gold,), extra={"answer_type": "list"})
+
+    assert check_answer(sample, gold, "strict").value == 1.0
+    assert check_answer(sample, text, "strict").value == 0.0
+
+
+@pytest.mark.parametrize("rule", ["choice", "number"])
+def test_a_judge_may_reply_in_json_as_a_model_may(rule):
+    _, sample = STATED[rule]
+    reply = json.dumps({"answer": sample.answers[0]})
+
+    assert check_answer(sample, "I cannot tell", "strict", reply).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "answers", "choices"),
+    [
+        ("choice", ("Z",), {"A": "a cat", "B": "a dog"}),
+        ("choice", (), {"A": "a cat"}),
+        ("number", ("many",), {}),
+        ("yes_no", ("perhaps",), {}),
+        ("accepted", (" ",), {}),
+        ("accepted", (), {}),
+    ],
+)
+@pytest.mark.parametrize("text", ["I give up", "<answer>B</answer>", "<answer>B"])
+def test_where_nobody_can_be_right_a_missing_answer_is_no_zero(rule, answers, choices, text):
+    sample = Sample("1", "t", rule, answers=answers, choices=choices)
+
+    found = score(sample, text, ScoreConfig(protocol="strict", format="satori"))
+    assert found.value is None
+    assert "no_gold" in found.faults

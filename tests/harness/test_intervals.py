@@ -358,6 +358,17 @@ def test_a_sum_of_means_has_an_interval_with_width_within_its_bounds(values, str
     assert found.high - found.low > 10
 
 
+@pytest.mark.parametrize(("images", "wrong", "least"), [(80, 0, 2780), (80, 1, 2775), (20, 0, 2740), (20, 1, 2720)])
+def test_a_nearly_perfect_sum_has_a_narrow_interval(images, wrong, least):
+    """The number of trials fell to 0 with the share of what is wrong, and 2800 of 2800 came out as [577, 2800]."""
+    strata = np.repeat(np.arange(14), images)
+    values = np.full(len(strata), 200.0)
+    values[:wrong] = 50.0
+    found = sum_of_means_interval(values, strata, bounds=(0.0, 2800.0))
+
+    assert least < found.low < found.high <= 2800
+
+
 @pytest.mark.parametrize("strata", [[], [0], [0, 0, 1]])
 def test_a_stratum_of_one_gives_a_sum_no_interval(strata):
     assert sum_of_means_interval(np.ones(len(strata)), np.array(strata, dtype=np.int64), bounds=(0.0, 9.0)) is None

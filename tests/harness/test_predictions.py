@@ -10,6 +10,7 @@ import pytest
 from harness.errors import ConfigError
 from harness.predictions import score_lines
 from harness.rescore import PredictionSource, save_predictions_run
+from harness.score import score_error
 from harness.scored_file import score_file
 from harness.values import ScoreConfig
 
@@ -39,6 +40,13 @@ def test_line(case):
     assert ("error" in found["faults"]) == ("reason" in case) == (row.reason is not None)
     assert case.get("reason", "") in (row.reason or "")
     json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("line", ["[]", "{", json.dumps({"task": "mmstar"}), json.dumps({**ROW, "task": "none"})])
+def test_a_bad_row_has_the_score_of_a_sample_without_an_answer(line):
+    (row,) = score_lines([line], PLAIN)
+
+    assert row.score == score_error()
 
 
 def test_blank_lines_are_no_rows():

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.parse import parse
 from harness.predictions import score_lines
 from harness.score import score
 from harness.surroundings import ENDS, MARKED_ANSWERS, THOUGHTS, bare_answer, strip_as_lmms_eval
@@ -58,7 +59,7 @@ soups = st.lists(st.sampled_from([*WORDS, *MARKS, *MARKS, " ", "\ud83d", "\0", "
 def test_the_answer_is_what_the_table_says(group):
     rows = TABLE["answers"][group]
 
-    assert rows == [{"text": row["text"], "answer": bare_answer(row["text"])} for row in rows]
+    assert rows == [{"text": row["text"], "answer": parse(row["text"], "plain", "strict").answer} for row in rows]
 
 
 @pytest.mark.parametrize("case", TABLE["scored"], ids=lambda case: f"{case['protocol']}-{case['row']['prediction']!a}")

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import training.rewards_easyr1 as easyr1
 import training.rewards_verl as verl
 from harness.errors import ConfigError
+from harness.predictions import score_lines
 from harness.score import score
 from harness.values import PixelLimits, Sample, ScoreConfig, Size
+from tasks.adapters import adapter_of
+from tasks.catalog import BENCHMARKS
+from training.gold_answers import read_gold_answers
 from training.rewards_ms_swift import register
+from training.row_rewards import RowRewards, read_options, row_of_gold
 
 ROW = {
     "possible_answers": ["red", "Red"],
@@ -240,6 +250,207 @@ def test_gold_boxes_that_cannot_be_right_reward_nothing_and_end_no_run(boxes):
 
     assert math.isnan(found["bbox"])
     assert found["score"] == 1.0
+
+
+# --- the same gold and the same text earn the same ------------------------------------------------------------------
+
+GOLD_CASES = json.loads((Path(__file__).parents[1] / "cases" / "reward_golds.json").read_text(encoding="utf-8"))
+
+
+def rewards_of(names: list[str], protocol: str) -> RowRewards:
+    """New rewards, which have warned of nothing yet."""
+    return RowRewards(read_options({"box_frame": "norm_1", "protocol": protocol, "weights": dict.fromkeys(names, 1)}))
+
+
+def warnings_in(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("case", GOLD_CASES, ids=[f"{case['kind']}: {case['name']}" for case in GOLD_CASES])
+def test_a_ground_truth_is_read_for_what_it_says(case, caplog):
+    row = row_of_gold(case["gold"], case.get("beside"))
+
+    found = rewards_of(["answer"], case["protocol"]).column(
+        "answer", [f"<answer>{case['says']}</answer>"] * 2, [row] * 2
+    )
+
+    assert found == [case["answer"]] * 2
+    warned = warnings_in(caplog)
+    assert len(warned) == ("warns" in case)
+    assert all(f"the answer gold of a row cannot be used ({case['warns']}: " in text for text in warned)
+
+
+short_texts = st.text(alphabet="aB4? .,'\"[]{}é", max_size=6)
+gold_texts = st.lists(short_texts | st.sampled_from(["red", "Red ", "4", "?", "...", "red?", "", " "]), max_size=4)
+SPELLINGS = {
+    "list": lambda texts: texts,
+    "tuple": tuple,
+    "array": lambda texts: np.array(texts, dtype=object),
+    "JSON text": json.dumps,
+    "Python text": repr,
+    "text": lambda texts: texts[0] if texts else "",
+    "structs": lambda texts: [{"answer": text, "answer_id": 1} for text in texts],
+    "struct of a list": lambda texts: {"answer": texts, "answer_id": [1]},
+    "absent": lambda _: None,
+    "NaN": lambda _: math.nan,
+    "nested": lambda texts: [texts],
+}
+ALIASES = ["possible_answers", "answers", "answer", "solution"]
+
+
+@st.composite
+def golds_and_texts(draw):
+    """A gold cell, the ground truth and further columns that hold it, and texts that may say one of its answers."""
+    texts = draw(gold_texts)
+    cell = draw(st.sampled_from(list(SPELLINGS.values())))(texts)
+    alias = draw(st.sampled_from(ALIASES))
+    other = draw(st.dictionaries(st.sampled_from(ALIASES), st.just(["blue", "a"]), max_size=3))
+    if isinstance(cell, str | list) and draw(st.booleans()):
+        truth, beside = cell, other
+    elif draw(st.booleans()):
+        truth, beside = {alias: cell}, ({} if isinstance(cell, float) or cell is None else other)
+    else:
+        truth, beside = None, {alias: cell}
+    said = draw(st.lists(st.sampled_from(texts) | short_texts if texts else short_texts, min_size=1, max_size=3))
+    return cell, truth, beside, [f"<answer>{text}</answer>" for text in said] + ["no stage", "<answer></answer>"]
+
+
+def benchmark_sample(columns: dict) -> Sample | None:
+    """What a benchmark reads of a row; None where it cannot be read, which a benchmark scores as null."""
+    try:
+        sample = adapter_of(BENCHMARKS["shapes"]).sample_of({"id": "1", "question": "q", **columns})
+    except ValueError:
+        return None
+    return replace(sample, image_size=Size(112, 84))
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@given(drawn=golds_and_texts())
+def test_a_reward_is_what_a_benchmark_shows_for_the_same_gold_and_text(protocol, drawn):
+    cell, truth, beside, texts = drawn
+    sample = benchmark_sample({"answers": cell})
+    row = row_of_gold(truth, beside)
+
+    rewarded = rewards_of(["answer", "format"], protocol).column("answer", texts, [row] * len(texts))
+
+    config = ScoreConfig(protocol, "satori", "norm_1")
+    assert rewarded == [None if sample is None else score(sample, text, config).components.answer for text in texts]
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@given(golds=gold_texts.filter(lambda texts: texts and all(map(str.strip, texts))), said=gold_texts)
+def test_a_reward_is_what_score_shows_for_a_line_of_the_same_gold_and_text(protocol, golds, said):
+    """Of golds without blank ones: `score` takes a line's list as it stands, who reads cells leaves them out."""
+    texts = [f"<answer>{text or 'x'}</answer>" for text in [*golds, *said]]
+    lines = [json.dumps({"id": "1", "task": "vqa_verify", "answers": golds, "prediction": text}) for text in texts]
+    shown = [line.score.components.answer for line in score_lines(lines, ScoreConfig(protocol, "satori", "norm_1"))]
+
+    assert rewards_of(["answer"], protocol).column("answer", texts, [{"answers": golds}] * len(texts)) == shown
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boxes": [[10, 10, 116, 50]]},
+        {"boxes": [[-5, 10, 50, 90], [60, 60, 80, 85]]},
+        {"boxes": "[10, 10, 50, 50]"},
+        {"boxes": None},
+        {"boxes": []},
+        {"caption": " "},
+        {"caption": ""},
+        {"caption": "..."},
+        {"caption": ["a red block on white paper"]},
+        {"caption": {"text": "a red block"}},
+        {"caption": math.nan},
+        {"caption": None},
+    ],
+    ids=str,
+)
+def test_boxes_and_captions_are_rewarded_as_a_benchmark_scores_them(protocol, change):
+    columns = {"answers": ["red"], "boxes": [[10, 10, 50, 50]], "caption": "a red block on white paper", **change}
+    sample = benchmark_sample(columns)
+    written = RIGHT.replace("[[10, 10, 50, 50]]", "[[0.1, 0.1, 0.9, 0.6]]")
+    texts = [written, RIGHT, written.replace("a red block on white paper", "..."), ""]
+    rewards = rewards_of(["bbox", "caption"], protocol)
+
+    rows = [{**columns, "width": 112, "height": 84}] * len(texts)
+    found = {name: rewards.column(name, texts, rows) for name in ("bbox", "caption")}
+
+    scores = [score(sample, text, ScoreConfig(protocol, "satori", "norm_1")).components for text in texts]
+    assert found == {"bbox": [one.bbox for one in scores], "caption": [one.caption for one in scores]}
+
+
+@pytest.mark.parametrize("caption", [["one", "two"], {"x": "one"}, {"caption": "one", "id": 3}, b"\xff"], ids=str)
+def test_a_caption_that_cannot_be_read_is_named_and_not_rewarded(caption, caplog):
+    found = rewards_of(["caption"], "paper").column("caption", [RIGHT], [{"caption": caption}])
+
+    assert found == [None]
+    assert ["the caption gold of a row cannot be used (empty_caption: " in text for text in warnings_in(caplog)] == [
+        True
+    ]
+
+
+def test_training_data_and_rewards_read_the_same_answers_each_once():
+    found = read_gold_answers(["red", "", "red", "Red", " "])
+
+    assert (found.texts, found.has_blank, found.fault) == (("red", "Red"), True, "")
+
+
+# --- gold boxes in another frame ------------------------------------------------------------------------------------
+
+BIG = (1600, 1200)
+
+
+def boxes_in(frame: str, count: int) -> list[list[float]]:
+    """Gold boxes of drawn things that lie anywhere on big images, written in a frame."""
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(count):
+        sides = rng.uniform(0.1, 0.6, 2)
+        x, y = rng.uniform(0, 1 - sides)
+        edges = np.array([x, y, x + sides[0], y + sides[1]])
+        if frame == "norm_1000":
+            found.append(np.rint(edges * 1000).tolist())
+        elif frame == "percent":
+            found.append((edges * 100).round(1).tolist())
+        elif frame == "norm_1":
+            found.append(edges.round(3).tolist())
+        elif frame == "xywh":
+            found.append(np.rint(np.array([x, y, *sides]) * [*BIG, *BIG]).tolist())
+        else:
+            found.append(np.rint(edges * [*BIG, *BIG]).tolist())
+    return found
+
+
+def reward_boxes(boxes: list[list[float]], *, times: int = 1) -> None:
+    """Let a trainer ask for every reward of each row, as often as it has completions of it."""
+    rewards = rewards_of(["bbox", "format"], "strict")
+    for box in boxes:
+        for _ in range(times):
+            rewards.scores(RIGHT, {"bboxs": [box], "width": BIG[0], "height": BIG[1]}, "score")
+
+
+@pytest.mark.parametrize("frame", ["norm_1000", "percent", "norm_1", "xywh"])
+def test_gold_boxes_in_another_frame_are_noticed_once(frame, caplog):
+    reward_boxes(boxes_in(frame, 64), times=2)
+
+    said = [text for text in warnings_in(caplog) if text.startswith(f"the gold boxes look like {frame} (")]
+    assert len(said) == 1
+    assert "data verify" in said[0]
+
+
+def test_gold_boxes_in_pixels_are_not_doubted(caplog):
+    reward_boxes(boxes_in("image_px", 200))
+
+    assert warnings_in(caplog) == []
+
+
+def test_a_row_that_comes_many_times_is_one_row(caplog):
+    """The thousandths of one row alone prove nothing, however many completions it gets."""
+    reward_boxes(boxes_in("norm_1000", 4), times=50)
+
+    assert warnings_in(caplog) == []
 
 
 def test_input_pixels_need_to_be_known():
