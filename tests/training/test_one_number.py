@@ -12,6 +12,7 @@ from harness.compare import compare_runs, open_sides
 from harness.comparison_json import comparison_to_json, verdict_to_json
 from harness.gate import judge
 from harness.gate_policy import GatePolicy
+from harness.paired import holm
 from harness.rescore import config_of
 from harness.run_store import load_run
 from harness.run_summary import summarise_records
@@ -23,7 +24,8 @@ from reports.loop_report import write_loop_report
 from reports.markdown import comparison_markdown
 from reports.number_text import p_text
 from reports.verdict_text import change_text, comparison_table, score_text, verdict_cells
-from training.loop_comparison import LoopComparison, LoopRun, compare_loop
+from training.loop_comparison import LoopComparison, LoopRun, compare_loop, pairs_of
+from training.loop_plan import Chain
 
 RIGHT = {"choice": ("A", "B"), "yes_no": ("Yes", "No"), "ocr": ("word", "other"), "mathvista": ("4", "5")}
 """By answer rule an answer that is right, and one that is wrong."""
@@ -171,3 +173,35 @@ def test_a_score_has_the_interval_of_its_own_runs_seed(make_run, amend_manifest)
     row = compare_runs(open_sides([str(folder) for folder in folders])).pairs[0].benchmarks[0].headline
 
     assert row.a == kept
+
+
+def test_a_loop_shows_each_stage_against_the_one_before_and_against_the_base(make_run, tmp_path):
+    stages = ["base", "sft", "grpo"]
+    folders = [make_run(name, rows_of("mmbench_en_dev", seed)) for seed, name in enumerate(stages)]
+    runs = [LoopRun(name, "greedy", folder) for name, folder in zip(stages, folders, strict=True)]
+    pairs = pairs_of([Chain("satori", *stages)])
+
+    comparison = compare_loop(pairs, runs, seed=0)["greedy"]
+    write_loop_report("l", {"greedy": comparison}, ["## How they learned"], tmp_path)
+
+    assert pairs == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
+    rows = [pair.benchmarks[0].headline for pair in comparison.pairs]
+    for row, (a, b) in zip(rows, pairs, strict=True):
+        alone = compare_runs(open_sides([str(folders[stages.index(name)]) for name in (a, b)])).pairs[0]
+        own = alone.benchmarks[0].headline
+        assert (row.a, row.b, row.difference) == (own.a, own.b, own.difference)
+    assert [row.holm_p for row in rows] == holm([row.difference.p for row in rows])
+    view = comparison_view(comparison)
+    assert [f"{pair.b.letter} against {pair.a.letter}" for pair in view.pairs] == [
+        "B against A",
+        "C against B",
+        "C against A",
+    ]
+    assert [title.split(" with ")[0] for _, title in view.forests] == ["Change against A", "Change against B"]
+    markdown = (tmp_path / "comparison.md").read_text(encoding="utf-8")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for row, (a, b) in zip(rows, pairs, strict=True):
+        assert f"**{b} against {a}: " in markdown
+        assert change_text(row) in markdown
+        assert view.pairs[pairs.index((a, b))].headlines[0].change_range in page
+    assert "## How they learned" in markdown
