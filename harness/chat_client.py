@@ -8,8 +8,8 @@ One client for models that are served and for judges. It keeps four promises:
 - the key goes to the given host alone: redirects elsewhere are not followed but named;
 - the key is cut out of everything that comes back.
 
-The clients of hosted models refuse arguments of others: where a server wants `max_completion_tokens`, or no
-temperature, its 400 says so, and the client asks that way from then on and says it once.
+Hosted servers refuse arguments of others: where one wants `max_completion_tokens`, no temperature, or none of the
+`NEUTRAL` arguments, its 400 says so, and the client asks that way from then on and says it once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import httpx
 
-from harness.chat_reply import ChatReply, error_words, failed, one_line, read_reply, seconds
+from harness.chat_reply import PASSING_STATUSES, ChatReply, error_words, failed, one_line, read_reply, seconds
 from harness.errors import ConfigError
 from harness.web_address import address_of, joined, removable, secret_values, shown_url, without_secrets
 
@@ -36,9 +36,13 @@ DEFAULT_URL = "https://api.openai.com/v1"
 _MOST_REPLY_BYTES = 32 * 2**20
 """A reply that is longer is none; a text of a million tokens has a few million bytes."""
 _MOST_REDIRECTS = 5
-_MOST_ADAPTATIONS = 4
+NEUTRAL: Mapping[str, float] = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Values that change nothing, for arguments that vLLM and SGLang else fill from the model's generation_config.json.
+
+-1 and not 0 for `top_k`: every version of both takes it for all tokens.
+"""
+_MOST_ADAPTATIONS = 8
 """Times that one request is written anew because the server refuses an argument."""
-_PASSING_STATUSES = frozenset({408, 409, 425, 429})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
 _LONGEST_ASKED_WAIT_S = 60.0
@@ -101,12 +105,24 @@ class Terms:
     budget_field: str = "max_tokens"
     """Under which name the token budget goes."""
     left_out: set[str] = field(default_factory=set[str])
-    """Arguments that it refuses and that are left out."""
+    """Arguments that it refuses and that are left out, as long as that changes nothing or is said to."""
 
     def written(self, body: Mapping[str, Any]) -> Body:
         """Return a request as the server wants it; `body` has our own names."""
         names = {"max_tokens": self.budget_field}
-        return {names.get(name, name): value for name, value in body.items() if name not in self.left_out}
+        return {
+            names.get(name, name): value
+            for name, value in body.items()
+            if name not in self.left_out or not _may_go(name, value)
+        }
+
+
+def _may_go(name: str, value: object) -> bool:
+    """Whether an argument may be left out: stop strings, which are cut here too, greedy's temperature, what is neutral.
+
+    Never one that a person asked for: the answers would be others than the run says.
+    """
+    return name == "stop" or value == {"temperature": 0, **NEUTRAL}.get(name)
 
 
 class ChatClient:
@@ -136,6 +152,7 @@ class ChatClient:
             )
         self.server = server
         self.terms = Terms()
+        self._neutral_is_settled = False
         self._address = address
         self._secrets = removable([server.api_key, address.password or "", *secret_values(address), *secrets])
         self._say = say
@@ -225,6 +242,28 @@ class ChatClient:
             tries += 1
 
     async def _outcome(self, body: Body) -> Outcome:
+        """Ask until there is an answer, or no hope of one, also without the neutral arguments.
+
+        Some servers refuse a field that they do not know without naming it. What a request brings without all of them
+        tells, until the server has answered one with them, or refused one without them in the same words: then these
+        fields are not what it minds.
+        """
+        outcome = await self._asked(body)
+        neutral = self._neutral_in(self.terms.written(body))
+        if not neutral:
+            return outcome
+        if outcome.kind == "answer":
+            self._neutral_is_settled = True
+        if outcome.status not in {400, 422} or self._neutral_is_settled:
+            return outcome
+        bare = await self._asked({name: value for name, value in body.items() if name not in neutral})
+        if bare.kind == "answer":
+            self._leave_out(neutral, outcome.reply.failure or "")
+        elif bare.reply.failure == outcome.reply.failure:
+            self._neutral_is_settled = True
+        return outcome if bare.status in {400, 422} else bare
+
+    async def _asked(self, body: Body) -> Outcome:
         """Ask until there is an answer, or no hope of one."""
         tries = adaptations = 0
         while True:
@@ -247,6 +286,9 @@ class ChatClient:
             self.terms.budget_field = "max_completion_tokens"
             self._say(f"{self.server.model} refuses max_tokens: the budget goes as max_completion_tokens from here on")
             return
+        neutral = [name for name in self._neutral_in(sent) if re.search(rf"\b{name}\b", words)]
+        if neutral:
+            self._leave_out(neutral, words)
         if not _REFUSES.search(words):
             return
         # Left out only where the words name it and the answer is the same without it, or said to be another: a greedy
@@ -261,6 +303,20 @@ class ChatClient:
         if "stop" in sent and re.search(r"\bstop\b", words) and "stop" not in self.terms.left_out:
             self.terms.left_out.add("stop")
             self._say(f"{self.server.model} refuses stop strings: texts are cut at them here")
+
+    def _neutral_in(self, sent: Body) -> list[str]:
+        """Return the arguments of a request that change nothing."""
+        return [name for name, value in NEUTRAL.items() if name in sent and sent[name] == value]
+
+    def _leave_out(self, neutral: Sequence[str], words: str) -> None:
+        """Ask without these neutral arguments from here on."""
+        new = [name for name in neutral if name not in self.terms.left_out]
+        self.terms.left_out.update(new)
+        if new:
+            self._say(
+                f"{self.server.model} refuses {', '.join(new)} ({words}): left out from here on, where the value would "
+                "change nothing; this stands in the run's manifest"
+            )
 
     async def _send(self, method: str, path: str, body: Body | None) -> _Got:
         """Send once, within the deadline."""
@@ -334,9 +390,9 @@ class _Got:
             return Outcome(self.how, failed(self.words), self.status)
         if self.status is not None and self.status >= 400:
             words = error_words(self.value) if self.is_json else self.words
-            refused = self.status < 500 and self.status not in _PASSING_STATUSES
-            said = failed(f"{self.status}: {words}" if words else f"{self.status} without a word", self.value)
-            return Outcome("refused" if refused else "none", said, self.status)
+            shown = f"{self.status}: {words}" if words else f"{self.status} without a word"
+            said = failed(shown, self.value, status=self.status, wait_s=self.wait_s)
+            return Outcome("none" if self.status in PASSING_STATUSES else "refused", said, self.status)
         if not self.is_json:
             return Outcome("none", failed(self.words), self.status)
         reply = read_reply(self.value) if read else ChatReply()
@@ -346,16 +402,7 @@ class _Got:
 def _helps_to_ask_again(got: _Got, outcome: Outcome) -> bool:
     """Whether another try may bring an answer. One that was late would be late again, and costs its sample alone."""
     wait_s = got.wait_s or outcome.reply.retry_after_s or 0.0
-    if wait_s > _LONGEST_ASKED_WAIT_S:
-        return False
-    if got.how == "lost":
-        return True
-    if got.how != "replied" or got.status is None:
-        return False
-    if got.status >= 400:
-        passes = got.status >= 500 or got.status in _PASSING_STATUSES
-        return passes and not re.search("insufficient.?quota", outcome.reply.failure or "")
-    return outcome.reply.failure is not None and outcome.reply.passing
+    return wait_s <= _LONGEST_ASKED_WAIT_S and (got.how == "lost" or outcome.reply.passing)
 
 
 def _wait_s(got: _Got, outcome: Outcome, tries: int) -> float:

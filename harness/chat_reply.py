@@ -68,7 +68,7 @@ _SAID = (
 _KINDS = ("code", "status", "status_code", "error_code", "http_code", "type", "provider_name")
 """Where an error object keeps its kind."""
 
-_PASSING_STATUSES = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
+PASSING_STATUSES = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
 """Statuses after which asking again may help."""
 _PASSING_WORDS = re.compile(
     r"rate.?limit|too many requests|overload|temporar|unavailable|time.?out|timed out|server_error|"
@@ -195,12 +195,20 @@ def _nothing(choice: dict[str, object], message: dict[str, object], kind: str) -
     return failed(why, None) if why else ChatReply(truncated=kind == "cut_off")
 
 
-def failed(words: str, fault: object = None) -> ChatReply:
-    """Return what stands for a reply that is no answer; `fault` is the object that says why, if one does."""
+def failed(words: str, fault: object = None, *, status: int | None = None, wait_s: float | None = None) -> ChatReply:
+    """Return what stands for a reply that is no answer.
+
+    Args:
+        words: Why it is none.
+        fault: The object that says why, if one does.
+        status: The HTTP status of a refusal; None where the reply itself came with a good one, or none came.
+        wait_s: Seconds that the reply's head asks to wait; None when not told.
+    """
+    asked_s = _retry_after(fault)
+    lasts = asked_s is None and wait_s is None and _LASTING_WORDS.search(f"{words} {error_words(fault)}") is not None
+    passes = _is_passing(fault) if status is None else status in PASSING_STATUSES
     return ChatReply(
-        failure=one_line(words) or "the server gives no reason",
-        passing=_is_passing(fault),
-        retry_after_s=_retry_after(fault),
+        failure=one_line(words) or "the server gives no reason", passing=passes and not lasts, retry_after_s=asked_s
     )
 
 
@@ -368,10 +376,7 @@ def _is_passing(fault: object) -> bool:
     """Whether an error object is of a kind that passes: a 429 or a server's error, in whatever dress."""
     if fault is None:
         return False
-    words = error_words(fault)
-    if _LASTING_WORDS.search(words) and _retry_after(fault) is None:
-        return False
-    return any(code in _PASSING_STATUSES for code in _codes(fault)) or bool(_PASSING_WORDS.search(words))
+    return any(code in PASSING_STATUSES for code in _codes(fault)) or bool(_PASSING_WORDS.search(error_words(fault)))
 
 
 def _codes(fault: object, depth: int = 0) -> Iterator[int]:
@@ -392,6 +397,7 @@ def _codes(fault: object, depth: int = 0) -> Iterator[int]:
 def _retry_after(fault: object) -> float | None:
     """Return the seconds to wait that an error object names; None where it names none."""
     fields = _object(fault)
+    fields = _object(fields.get("error")) or fields
     metadata, details = _object(fields.get("metadata")), fields.get("details")
     places = [fields, metadata, _object(metadata.get("headers"))]
     if isinstance(details, list):

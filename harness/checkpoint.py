@@ -142,7 +142,7 @@ def inspect_checkpoint(
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise CheckpointError(f"{model_path / 'config.json'} names no model_type: it is not a transformers model")
-    own_code = own_code_faults(dict.fromkeys((*folders, model_path)))
+    own_code = own_code_faults(folders)
     if own_code and not served and not trust_remote_code:
         raise CheckpointError(f"{path} cannot be evaluated: {own_code[0]}")
     if not own_code and not any(map(image_processor_config, folders)):
@@ -198,15 +198,6 @@ def hash_checkpoint(checkpoint: Checkpoint) -> CheckpointHashes:
     return CheckpointHashes(hash_files(weights), hash_files(configs))
 
 
-def weights_hash(path_or_hub_id: str) -> str:
-    """Return the SHA-256 over the weight files of a checkpoint (base and adapter, for an adapter).
-
-    Raises:
-        CheckpointError: as `inspect_checkpoint`.
-    """
-    return hash_checkpoint(inspect_checkpoint(path_or_hub_id)).weights_hash
-
-
 def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None) -> PixelLimits | None:
     """Return the checkpoint's pixel limits with those that a person gave in their place.
 
@@ -235,7 +226,7 @@ def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: 
 
 
 def _adapter_base(path: Path, adapter: JsonObject) -> Path:
-    """Return the folder of an adapter's base model."""
+    """Return the folder of an adapter's base model, in the revision that it was trained on where it names one."""
     name = adapter.get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise CheckpointError(
@@ -244,8 +235,9 @@ def _adapter_base(path: Path, adapter: JsonObject) -> Path:
     for folder in (Path(name).expanduser(), path / name):
         if folder.is_dir():
             return folder
+    revision = adapter.get("revision")
     try:
-        return resolve_folder(name)
+        return resolve_folder(name, revision=revision if isinstance(revision, str) and revision else None)
     except CheckpointError as error:
         raise CheckpointError(
             f"{path} is an adapter, and its base model is not to be had: {error}. "

@@ -22,14 +22,14 @@ _NAMED = (
     "<image>", "</image>", "<video>", "</video>", "<image_placeholder>", "<image_soft_token>", "<audio_soft_token>",
     "<start_of_image>", "<end_of_image>", "<IMG_CONTEXT>", "<img>", "</img>", "<im_start>", "<im_end>", "<im_patch>",
     "<fake_token_around_image>", "<global-img>", "<image_start>", "<image_end>", "<image_newline>", "<vision_start>",
-    "<vision_end>", "<patch>", "[IMG]", "[IMG_BREAK]", "[IMG_END]",
+    "<vision_end>", "<patch>", "<audio>", "[IMG]", "[IMG_BREAK]", "[IMG_END]",
     # a turn, or the end of a text
     "<start_of_turn>", "<end_of_turn>", "<end_of_utterance>", "<bos>", "<eos>", "<s>", "</s>", "<pad>", "<unk>",
     "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[gMASK]", "<sop>", "<eop>",
 )  # fmt: skip
 """Those of families that write them otherwise: LLaVA, InternVL, Gemma, Idefics, SmolVLM, Mistral, MiniCPM, GLM."""
 
-_STAGE_TAGS = frozenset(
+STAGE_TAGS = frozenset(
     f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
 )
 """Our own prompts name these, whatever a tokenizer makes of them."""
@@ -49,10 +49,15 @@ class ControlTokens:
         """Return the text with a blank after the first character of each control token; any other text as it is."""
         return self._pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
+    def first_in(self, text: str) -> str | None:
+        """Return the first control token in a text; None for a text that is asked as it is."""
+        found = self._pattern.search(text)
+        return found[0] if found else None
+
 
 def _is_control(token: str) -> bool:
     """Whether a checkpoint's special token can be told from ordinary words, and is none of our tags."""
-    return len(token) > 1 and token == token.strip() and not token.isalnum() and token not in _STAGE_TAGS
+    return len(token) > 1 and token == token.strip() and not token.isalnum() and token not in STAGE_TAGS
 
 
 def tokens_of_folder(folder: Path) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """Reads lmms-eval's generation arguments into one frozen value; what is not understood is refused by name.
 
 Peers drop arguments that they do not know (`repetition_penalty`, `until`...) without a word, and the checkpoint's own
-generation_config.json fills the gaps. Here an argument that is not given is neutral: greedy, one beam, no penalty. Two
-checkpoints are then decoded alike, and the arguments in the manifest are the whole truth.
+generation_config.json fills the gaps, also in vLLM's server. Here an argument that is not given is neutral (greedy, one
+beam, no penalty) and is sent to a server as that. Two checkpoints are then decoded alike, and the arguments in the
+manifest are the whole truth; what a server refuses, and so may fill by itself, stands beside them.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def _side(
     values: FloatArray, ious: FloatArray, codes: CodeArray, priors: dict[str, FloatArray], seed: int
 ) -> SideGrounding:
     quadrants = [np.bincount(quadrant_codes(values, ious, cut), minlength=len(QUADRANTS)) for cut in CUTS]
-    interval = mean_interval(ious, codes, binary=bool(np.isin(ious, (0.0, 1.0)).all()), seed=seed)
+    interval = mean_interval(ious, codes)
     low, high = (None, None) if interval is None else (interval.low, interval.high)
     return SideGrounding(
         quadrants=tuple((int(q[0]), int(q[1]), int(q[2]), int(q[3])) for q in quadrants),

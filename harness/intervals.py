@@ -1,19 +1,27 @@
 """Confidence intervals for one score, with clusters of dependent samples as the unit that is drawn.
 
-Two questions about one image are not two independent pieces of evidence, so nothing here treats them as such:
+Two questions about one image are not two independent pieces of evidence, so nothing here treats them as such. A mean or
+a ratio of sums has Wilson's score interval, made fit for clusters:
 
-- right-or-wrong values that all stand alone: Wilson's score interval;
-- any other mean over many clusters: the cluster-robust standard error of Miller, "Adding Error Bars to Evals"
-  (arXiv 2411.00640), with the finite-cluster factor C / (C - 1) that inspect_ai adds, and Student's t with C - 1
-  degrees of freedom;
-- a mean over fewer than `FEW_CLUSTERS` clusters, and every statistic that is not a mean: a percentile bootstrap of
-  clusters.
+- Its variance is the jackknife's over clusters ("CV3" of MacKinnon, Nielsen and Webb, "Leverage, influence, and the
+  jackknife in clustered regression models", arXiv 2205.03288). For clusters of one size that is the cluster-robust
+  variance of Miller, "Adding Error Bars to Evals" (arXiv 2411.00640), with the factor C / (C - 1) that inspect_ai
+  adds. Where one cluster has much of the data, that would be far too small: the mean follows the large cluster.
+- Clusters that did alike may have done so by luck; what was not seen is rare, not impossible. So the variance takes in
+  `UNSEEN` of one cluster more at the farther bound. (Bonett and Price add whole ones: see `harness/paired.py`.)
+- The interval is Wilson's at the number of independent trials that has this variance (Franco, Little, Louis and Slud,
+  "Comparative study of confidence intervals for proportions in complex sample surveys", 2019, after Korn and Graubard,
+  1998): near a bound it leans inwards. In place of the normal's quantile stands Student's with C - 1 degrees of
+  freedom.
+- Data without any spread (every sample right) count as so many trials as there are clusters; clusters of unequal sizes
+  as the number of equal ones that would weigh as much (Kish, "Survey Sampling", 1965).
 
-Two departures from the textbook keep the bootstrap honest for few clusters. Each draw takes one cluster fewer than
-there are, which makes the spread of a mean unbiased (Rao and Wu, "Resampling inference with complex survey data",
-1988), and the tail is widened from the normal's to Student's (Hesterberg, arXiv 1411.5279). And data
-without any spread (every sample right) do not give an interval of no width: clusters then count as so many independent
-trials and Wilson's interval answers, which is wide enough for any values between the bounds.
+Any other statistic has a percentile bootstrap of clusters, kept honest for few in three ways. Each draw takes one
+cluster fewer than there are, which makes the spread of a mean unbiased (Rao and Wu, "Resampling inference with complex
+survey data", 1988); the tail is widened from the normal's to Student's (Hesterberg, arXiv 1411.5279); and since no draw
+holds what was never seen, the interval reaches at least as far as the score interval of that spread.
+
+How often the intervals hold the truth from 2 clusters up is simulated in tests/bench/bench_intervals.py.
 """
 
 from __future__ import annotations
@@ -30,11 +38,11 @@ from numpy.typing import NDArray
 CONFIDENCE = 0.95
 """Share of intervals that are to hold the true value."""
 
-FEW_CLUSTERS = 50
-"""With fewer clusters than this a mean is bootstrapped: the t interval's normal approximation is not to be trusted."""
-
 REPLICATES = 2000
 """Bootstrap draws."""
+
+UNSEEN = 0.05
+"""How much of one cluster more, as unlike the others as can be, a variance takes in."""
 
 FloatArray: TypeAlias = NDArray[np.float64]
 """Real numbers."""
@@ -70,22 +78,14 @@ class Interval:
 
 
 def mean_interval(
-    values: FloatArray,
-    clusters: Sequence[str] | CodeArray,
-    *,
-    binary: bool,
-    seed: int,
-    bounds: tuple[float, float] = (0.0, 1.0),
+    values: FloatArray, clusters: Sequence[str] | CodeArray, *, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Interval | None:
     """Return the interval of a mean over samples.
 
     Args:
         values: One finite number per sample.
-        clusters: The cluster of each sample, as names or as whole numbers. What they are called changes nothing but
-            the order in which a bootstrap draws them.
-        binary: Whether every value lies at one of the two bounds (wrong or right).
-        seed: Fixes the bootstrap's draws.
-        bounds: Least and greatest value that the mean can have; the interval is cut there.
+        clusters: The cluster of each sample, as names or as whole numbers; what they are called changes nothing.
+        bounds: Least and greatest value that the mean can have; the interval stays within.
 
     Returns:
         The interval, which always holds the mean; None with fewer than two clusters, where nothing can be said.
@@ -98,25 +98,42 @@ def mean_interval(
         raise ValueError(f"values of shape {values.shape} do not fit {len(codes)} clusters: give one cluster per value")
     if not np.isfinite(values).all():
         raise ValueError("values must be finite: leave unscored samples out instead of passing NaN")
-    count = int(codes.max()) + 1 if len(codes) else 0
-    if count < 2:
+    sizes = np.bincount(codes).astype(np.float64)
+    return ratio_interval(np.bincount(codes, weights=values).astype(np.float64), sizes, bounds=bounds)
+
+
+def ratio_interval(
+    numerators: FloatArray, denominators: FloatArray, *, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Interval | None:
+    """Return the interval of a ratio of sums over clusters, such as a mean or a recall of boxes.
+
+    Args:
+        numerators: What each cluster adds to the numerator; 0 where it adds nothing to the denominator.
+        denominators: What each cluster adds to the denominator, never below 0.
+        bounds: Least and greatest value that the ratio can have; the interval stays within.
+
+    Returns:
+        The interval, which holds the ratio; None when fewer than two clusters add to the denominator.
+    """
+    there = denominators > 0
+    numerators, denominators = numerators[there], denominators[there]
+    clusters, total = len(denominators), float(denominators.sum())
+    if clusters < 2:
         return None
-    if binary and count == len(values):
-        return _wilson_within(float(values.mean()), count, bounds)
-    sizes = np.bincount(codes, minlength=count).astype(np.float64)
-    sums = np.bincount(codes, weights=values, minlength=count).astype(np.float64)
-    if count < FEW_CLUSTERS:
-        return bootstrap_interval(ratio_of_sums(sums, sizes), count, seed=seed, bounds=bounds)
-    return _clustered_t_interval(sums, sizes, bounds)
+    ratio = float(numerators.sum()) / total
+    # How the ratio changes without each cluster in turn.
+    changes = (numerators - ratio * denominators) / (total - denominators)
+    variance = (clusters - 1) / clusters * float(np.dot(changes, changes))
+    return _score_interval(ratio, variance, effective_clusters(denominators), t_quantile(clusters - 1), bounds)
+
+
+def effective_clusters(sizes: FloatArray) -> float:
+    """Return as how many clusters of equal size some of these sizes weigh (Kish 1965); at least one is above 0."""
+    return float(sizes.sum()) ** 2 / float(np.dot(sizes, sizes))
 
 
 def bootstrap_interval(
-    statistic: Statistic,
-    clusters: int,
-    *,
-    seed: int,
-    bounds: tuple[float, float],
-    strata: CodeArray | None = None,
+    statistic: Statistic, clusters: int, *, seed: int, bounds: tuple[float, float]
 ) -> Interval | None:
     """Return the percentile interval of a statistic under resampling of whole clusters.
 
@@ -125,46 +142,17 @@ def bootstrap_interval(
         clusters: Number of clusters.
         seed: Fixes the draws; statistics with the same seed and clusters see the same draws.
         bounds: Least and greatest value that the statistic can have; the interval is cut there.
-        strata: A code per cluster; clusters are then drawn within each code, so that a benchmark's fixed subtasks
-            keep their sizes. None draws from all clusters alike.
 
     Returns:
-        The interval, stretched to hold the statistic of the data as they are. None with fewer than two clusters (in
-        any stratum), or when the statistic is not defined on the data or on any draw.
-
-    Raises:
-        ValueError: There is not one stratum code per cluster.
+        The interval, stretched to hold the statistic of the data as they are. None with fewer than two clusters, or
+        when the statistic is not defined on the data or on any draw.
     """
-    return bootstrap_intervals([statistic], clusters, seed=seed, bounds=bounds, strata=strata)[0]
-
-
-def bootstrap_intervals(
-    statistics: Sequence[Statistic],
-    clusters: int,
-    *,
-    seed: int,
-    bounds: tuple[float, float],
-    strata: CodeArray | None = None,
-) -> list[Interval | None]:
-    """Return what `bootstrap_interval` gives for each statistic, drawing once for all of them."""
-    codes = np.zeros(clusters, dtype=np.int64) if strata is None else strata
-    if len(codes) != clusters:
-        raise ValueError(f"{len(codes)} stratum codes do not fit {clusters} clusters: give one code per cluster")
-    members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
-    if not members or min(len(places) for places in members) < 2:
-        return [None] * len(statistics)
-    draws = np.empty((len(statistics), REPLICATES))
-    done = 0
-    for counts in _stratified_counts(members, clusters, seed):
-        for place, statistic in enumerate(statistics):
-            draws[place, done : done + len(counts)] = statistic(counts)
-        done += len(counts)
-    reach = t_quantile(clusters - len(members))
-    as_it_is = np.ones((1, clusters))
-    return [
-        percentile_interval(float(statistic(as_it_is)[0]), drawn, reach, clusters, bounds)
-        for statistic, drawn in zip(statistics, draws, strict=True)
-    ]
+    if clusters < 2:
+        return None
+    counts_of_all = resampled_counts(clusters, np.random.default_rng(seed), REPLICATES)
+    drawn = np.concatenate([statistic(counts) for counts in counts_of_all])
+    estimate = float(statistic(np.ones((1, clusters)))[0])
+    return percentile_interval(estimate, drawn, t_quantile(clusters - 1), clusters, bounds)
 
 
 def sum_of_means_interval(values: FloatArray, strata: CodeArray, *, bounds: tuple[float, float]) -> Interval | None:
@@ -236,20 +224,12 @@ def wilson_interval(share: float, trials: int) -> Interval:
     return _cut(min(low, share), max(high, share), (0.0, 1.0))
 
 
-def ratio_of_sums(numerators: FloatArray, denominators: FloatArray) -> Statistic:
-    """Return the statistic sum / sum over the drawn clusters; NaN for a draw whose denominators sum to 0."""
-
-    def statistic(counts: FloatArray) -> FloatArray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (counts @ numerators) / (counts @ denominators)
-
-    return statistic
-
-
 def percentile_interval(
     estimate: float, drawn: FloatArray, reach: float, clusters: int, bounds: tuple[float, float]
 ) -> Interval | None:
     """Return the percentiles of a bootstrap's draws that lie as far out as `reach` standard errors of a normal would.
+
+    Where the score interval of the draws' spread reaches farther, as it does for few clusters, so does this one.
 
     Args:
         estimate: The statistic of the data as they are; the interval is stretched to hold it.
@@ -264,12 +244,12 @@ def percentile_interval(
     drawn = drawn[np.isfinite(drawn)]
     if not math.isfinite(estimate) or not len(drawn):
         return None
+    score = _score_interval(estimate, float(np.var(drawn)), clusters, reach, bounds)
     if float(np.ptp(drawn)) <= _NO_SPREAD * (bounds[1] - bounds[0]):
-        return _wilson_within(estimate, clusters, bounds)
+        return score
     tail = NormalDist().cdf(-reach)
     low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    # The percentiles of a skewed statistic can lie on one side of it; an interval without its own score helps nobody.
-    return _cut(min(low, estimate), max(high, estimate), bounds)
+    return _cut(min(low, score.low), max(high, score.high), bounds)
 
 
 def t_quantile(freedom: float) -> float:
@@ -289,36 +269,6 @@ def cluster_codes(clusters: Sequence[str] | CodeArray) -> CodeArray:
     return np.fromiter((numbers[name] for name in clusters), dtype=np.int64, count=len(clusters))
 
 
-def _clustered_t_interval(sums: FloatArray, sizes: FloatArray, bounds: tuple[float, float]) -> Interval:
-    """Return mean -+ t * standard error from each cluster's sum and size."""
-    clusters, total = len(sums), float(sizes.sum())
-    mean = float(sums.sum()) / total
-    residuals = sums - mean * sizes
-    error = math.sqrt(clusters / (clusters - 1) * float(np.dot(residuals, residuals))) / total
-    if error <= _NO_SPREAD * (bounds[1] - bounds[0]):
-        return _wilson_within(mean, clusters, bounds)
-    reach = t_quantile(clusters - 1) * error
-    return _cut(mean - reach, mean + reach, bounds)
-
-
-def _stratified_counts(members: Sequence[CodeArray], clusters: int, seed: int) -> Iterator[FloatArray]:
-    """Yield counts (draws x clusters) in slices of bounded size, `REPLICATES` draws in all.
-
-    From each stratum one cluster fewer than it has is drawn, with replacement.
-    """
-    rng = np.random.default_rng(seed)
-    if len(members) == 1:
-        yield from resampled_counts(clusters, rng, REPLICATES)
-        return
-    step = max(1, _CELLS_AT_ONCE // clusters)
-    for start in range(0, REPLICATES, step):
-        rows = min(step, REPLICATES - start)
-        counts = np.empty((rows, clusters))
-        for places in members:
-            counts[:, places] = _drawn_counts(rng, rows, len(places))
-        yield counts
-
-
 def resampled_counts(clusters: int, rng: np.random.Generator, draws: int) -> Iterator[FloatArray]:
     """Yield how often each cluster comes in each bootstrap draw (draws x clusters), in slices of bounded size.
 
@@ -336,12 +286,27 @@ def _drawn_counts(rng: np.random.Generator, rows: int, size: int) -> FloatArray:
     return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size).astype(np.float64)
 
 
-def _wilson_within(value: float, trials: int, bounds: tuple[float, float]) -> Interval:
-    """Return Wilson's interval for a mean of values between other bounds than 0 and 1."""
-    low, high = bounds
-    width = high - low
-    share = wilson_interval(min(max((value - low) / width, 0.0), 1.0), trials)
-    return _cut(min(low + width * share.low, value), max(low + width * share.high, value), bounds)
+def _score_interval(
+    value: float, variance: float, clusters: float, reach: float, bounds: tuple[float, float]
+) -> Interval:
+    """Return the score interval of a value between bounds at the number of trials that has its variance.
+
+    Args:
+        value: The statistic, which the interval holds.
+        variance: Its variance.
+        clusters: How many clusters of equal weight it rests on; so many trials are counted where nothing varies.
+        reach: Standard errors to each side, from `t_quantile`.
+        bounds: Least and greatest value of the statistic.
+    """
+    low, width = bounds[0], bounds[1] - bounds[0]
+    share = min(max((value - low) / width, 0.0), 1.0)
+    trials = clusters
+    if math.sqrt(variance) > _NO_SPREAD * width:
+        unseen = UNSEEN * (max(share, 1 - share) / clusters) ** 2
+        trials = share * (1 - share) / (variance / width**2 + unseen)
+    ends = [low + width * end for end in _score_ends(share, trials, reach)]
+    # In exact arithmetic the value lies between the ends; rounding can miss it by one unit in the last place.
+    return _cut(min(ends[0], value), max(ends[1], value), bounds)
 
 
 def _cut(low: float, high: float, bounds: tuple[float, float]) -> Interval:

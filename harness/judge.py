@@ -2,7 +2,8 @@
 
 Optional in every way: no key is needed anywhere unless a judge is asked for by name. The reply is stored with the
 record and scored by the same rules as any answer, so that a rescore needs no judge. A judge that fails is no answer and
-no zero: the sample is null with the fault `judge_error`, which keeps the judge's words, and is asked about again.
+no zero: the sample is null with the fault `judge_error`, which keeps the judge's words, and is asked about again. A
+reply that was cut off, or that is a thought and nothing else, is no verdict.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.chat_reply import same_model
+from harness.chat_reply import ChatReply, same_model
+from harness.surroundings import bare_answer
 from harness.task_facts import facts_of
 from harness.values import Record
 
@@ -20,6 +22,8 @@ MAX_ANSWER_CHARACTERS = 4_000
 """The judge reads this much of an answer's end; an answer is not longer than that."""
 _MOST_TOKENS = 64
 """Budget of a judge's reply, which is an option letter or a short answer."""
+_THINKS = ": give a judge that replies without thinking (vLLM serves one so with --default-chat-template-kwargs)"
+"""What to do about a judge that does not come to its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,22 @@ def ask_all(
     first: str | None = None
     for place, outcome in client.ask_each([partial(_request, judge, record, answer) for record, answer in pairs]):
         reply = outcome.reply
-        said = reply.content.strip()
-        why = reply.failure or ("" if said else "the judge's reply is empty")
+        said = (bare_answer(reply.content) or "").strip()
+        why = reply.failure or _no_verdict(reply, said)
         if not why and reply.model is not None:
             first = first or reply.model  # a judge may be known by another name; a change of it is another judge
             if not same_model(first, reply.model):
                 why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
         yield pairs[place][0], JudgeAnswer(None, why) if why else JudgeAnswer(said)
+
+
+def _no_verdict(reply: ChatReply, said: str) -> str:
+    """Say why a reply is no verdict, of which `said` is what stands behind its thoughts; nothing where it is one."""
+    if reply.truncated:
+        return f"the judge's reply was cut off at {_MOST_TOKENS} tokens{_THINKS}"
+    if not said and (reply.content.strip() or reply.thought):
+        return f"the judge's reply is a thought without an answer{_THINKS}"
+    return "" if said else "the judge's reply is empty"
 
 
 def _request(judge: Judge, record: Record, answer: str) -> dict[str, Any]:

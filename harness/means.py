@@ -43,15 +43,13 @@ class Metric:
     """Why there is no value; None where there is one."""
 
 
-def column_metric(values: FloatArray, clusters: CodeArray, seed: int, bounds: tuple[float, float] = FRACTION) -> Metric:
+def column_metric(values: FloatArray, clusters: CodeArray, bounds: tuple[float, float] = FRACTION) -> Metric:
     """Return the mean of the values that are not NaN, each with the number of its cluster."""
     there = ~np.isnan(values)
     values, clusters = values[there], clusters[there]
     if not len(values):
         return null_metric(NOTHING_SCORED)
-    binary = bool(np.isin(values, bounds).all())
-    interval = mean_interval(values, clusters, binary=binary, seed=seed, bounds=bounds)
-    return metric_of(math.fsum(values) / len(values), interval, len(values))
+    return metric_of(math.fsum(values) / len(values), mean_interval(values, clusters, bounds=bounds), len(values))
 
 
 def metric_of(value: float, interval: Interval | None, n: int) -> Metric:

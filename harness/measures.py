@@ -113,11 +113,11 @@ class Measure:
         if reason is not None:
             return null_metric(reason)
         if self.parts is None:
-            return self._mean(values[scored], scored, seed)
+            return self._mean(values[scored], scored)
         return self._of_parts(values[scored], scored, seed)
 
-    def _mean(self, values: FloatArray, scored: CodeArray, seed: int) -> Metric:
-        found = column_metric(values, self.units.clusters[scored], seed, self.units.bounds)
+    def _mean(self, values: FloatArray, scored: CodeArray) -> Metric:
+        found = column_metric(values, self.units.clusters[scored], self.units.bounds)
         found = replace(found, n=self.size(scored))
         return found if self.metric.combine != "count" else _times(found, self._factor(len(values)))
 
@@ -187,7 +187,8 @@ class Measure:
             found = replace(found, n=n)
             return found if self.metric.combine != "count" else _difference_times(found, self._factor(len(a)))
         sums, others = self.sums(a, scored), self.sums(b, scored)
-        pair = PairedSums(sums.rows, others.rows, sums.combine, span=self.span(len(a)), strata=sums.strata)
+        sizes = np.bincount(cluster_codes(self.units.clusters[scored])).astype(np.float64)
+        pair = PairedSums(sums.rows, others.rows, sums.combine, span=self.span(len(a)), strata=sums.strata, sizes=sizes)
         return paired_statistic(pair, UnitCounts(n, int((b < a).sum()), int((b > a).sum())), seed=seed, draws=draws)
 
 

@@ -37,8 +37,8 @@ from transformers.generation.logits_process import (
 )
 
 from harness.checkpoint import Checkpoint, inspect_checkpoint, override_limits
-from harness.checkpoint_files import CheckpointError
-from harness.control_tokens import ControlTokens, tokens_of_folder
+from harness.checkpoint_files import CheckpointError, adapter_files, safetensors_header
+from harness.control_tokens import STAGE_TAGS, ControlTokens, tokens_of_folder
 from harness.decoding import Decoding, cut_at_stop, sample_seed
 from harness.device_options import DTYPES, check_device_options
 from harness.errors import ConfigError, IncompleteError, UserError
@@ -49,10 +49,6 @@ from harness.processor_files import assemble
 from harness.surroundings import MARK_TOKENS
 from harness.values import Generation, Json, PixelLimits, Size
 
-_TAGS = frozenset(
-    f"<{slash}{stage}>" for stage in ("caption", "bbox", "thinking", "think", "answer") for slash in ("", "/")
-)
-"""Decoding keeps these even where a tokenizer calls them special: they are what is scored."""
 _PLACEHOLDER_IDS = (
     "image_token_id",
     "image_token_index",
@@ -76,6 +72,8 @@ _OF_OTHERS = (
 )
 _OR_ATTENTION = "; or the attention is not for this family: try --attn-implementation eager"
 """What may be wrong with a checkpoint that cannot answer a first question."""
+_ADAPTER = "default"
+"""What peft calls an adapter that is given no name."""
 _GIB = 1 << 30
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
@@ -179,9 +177,16 @@ class _Resizable(Protocol):
     def resize_token_embeddings(self, new_num_tokens: int, *, mean_resizing: bool) -> object: ...
 
 
+class _LoadedKeys(Protocol):
+    """What peft says of laying an adapter's tensors on a model."""
+
+    unexpected_keys: list[str]
+
+
 class _Adapted(Protocol):
     """A model with its adapter on top."""
 
+    def load_adapter(self, model_id: str, adapter_name: str) -> _LoadedKeys: ...
     def merge_and_unload(self) -> torch.nn.Module: ...
 
 
@@ -676,9 +681,29 @@ def merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Mo
                 f"the adapter {checkpoint.path} does not fit its base {checkpoint.base}: {str(error)[:300]}. "
                 "Save it again with this version of transformers and peft, or merge it where it was trained"
             ) from error
+        # Of tensors that find no module it says nothing at all, and part of an adapter would be scored as the whole.
+        # Only this call tells; it lays the same tensors on the same modules once more.
+        left = _left_over(adapted.load_adapter(str(checkpoint.path), _ADAPTER).unexpected_keys, checkpoint.path)
+        if left:
+            raise CheckpointError(
+                f"the adapter {checkpoint.path} does not fit its base {checkpoint.base}: {len(left)} of its tensors "
+                f"find no module, such as {left[0]}. Save it again with this version of "
+                "transformers and peft, or merge it where it was trained"
+            )
         if _token_layers(model) != ends:
             _untie(model)
         return adapted.merge_and_unload()
+
+
+def _left_over(names: Iterable[str], adapter: Path) -> list[str]:
+    """Return an adapter's tensors that found no module, as its file calls them.
+
+    Told to save embeddings, peft writes a layer that is trained whole twice: as `lm_head.weight`, which it lays on the
+    model, and as `lm_head.modules_to_save.weight`, which it does not.
+    """
+    stored = {name for file in adapter_files(adapter) for name in safetensors_header(file)}
+    left = sorted(name.replace(f".{_ADAPTER}", "") for name in names)
+    return [name for name in left if name.replace(".modules_to_save", "") not in stored - {name}]
 
 
 def _token_layers(model: torch.nn.Module) -> tuple[object, object]:
@@ -792,10 +817,14 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
 
 
 def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
-    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart."""
+    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart.
+
+    Tags are kept even where a tokenizer calls them special: they are what is scored.
+    """
     added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
     special = added | set(tokenizer.all_special_ids)
-    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in _TAGS | MARK_TOKENS)
+    kept = STAGE_TAGS | MARK_TOKENS
+    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in kept)
 
 
 def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:

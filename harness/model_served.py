@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from harness.chat_client import DEFAULT_TIMEOUT_S, ChatClient, Outcome, Server
+from harness.chat_client import DEFAULT_TIMEOUT_S, NEUTRAL, ChatClient, Outcome, Server
 from harness.chat_reply import same_model
 from harness.control_tokens import ControlTokens
 from harness.decoding import cut_at_stop, sample_seed
@@ -180,13 +180,14 @@ class SatoriServed(RecordingModel):
         }
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
-        """Return the request; what is neutral is left out, since hosted servers refuse what they do not know."""
+        """Return the request, neutral values too: servers fill what is left out from the model's own configuration."""
         decoding = prompt.decoding
         body: dict[str, Any] = {
             "model": self._client.server.model,
             "messages": list(map(_message, self._neutral(prompt.turns))),
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
+            **NEUTRAL,
         }
         if decoding.until:
             body["stop"] = list(decoding.until)
@@ -194,12 +195,9 @@ class SatoriServed(RecordingModel):
             # 31 bits: some servers keep seeds in a C int
             body["seed"] = sample_seed(self._seed, prompt.task, prompt.doc_id, prompt.repeat) % 2**31
             body["top_p"] = decoding.top_p
-            if decoding.top_k:
-                body["top_k"] = decoding.top_k
-            if decoding.min_p:
-                body["min_p"] = decoding.min_p
-        if decoding.repetition_penalty != 1:
-            body["repetition_penalty"] = decoding.repetition_penalty
+            body["top_k"] = decoding.top_k or NEUTRAL["top_k"]
+            body["min_p"] = decoding.min_p
+        body["repetition_penalty"] = decoding.repetition_penalty
         return body | self._extra
 
     def _neutral(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:

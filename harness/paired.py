@@ -5,10 +5,12 @@ a bootstrap of clusters, p from flipping the sign of whole clusters' changes by 
 run gave which answer is arbitrary), as (k + 1) / (draws + 1).
 
 Few changes are little evidence, and a bootstrap cannot draw a change that was never seen. So each interval also reaches
-t standard errors to each side, with the variance scaled by 1 + 2 / changed clusters: as if one cluster more had gone up
-and one more down (Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based
-on paired data", 2012). When nothing changed at all, or everything by the same amount, the rule of three answers:
-3 / clusters to each side.
+t standard errors to each side. Their variance is the jackknife's over clusters (see `harness/intervals.py`), scaled by
+1 + 2 / changed clusters: as if one cluster more had gone up and one more down (Bonett and Price, "Adjusted Wald
+confidence interval for a difference of binomial proportions based on paired data", 2012). Where all changes were small
+that adds next to nothing, so `UNSEEN` of a cluster that rose from bound to bound and of one that fell is added as well.
+When nothing changed at all, or everything by the same amount, the rule of three answers: 3 / clusters to each side.
+tests/bench/bench_intervals.py simulates how often the intervals hold the truth.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.intervals import CONFIDENCE, CodeArray, FloatArray, cluster_codes, t_quantile
+from harness.intervals import CONFIDENCE, UNSEEN, CodeArray, FloatArray, cluster_codes, effective_clusters, t_quantile
 from harness.resampling import BOOTSTRAP_DRAWS, FLIP_DRAWS, bootstrap_sums, flipped_sums
 
 FEWEST_CLUSTERS = 15
@@ -108,6 +110,13 @@ class PairedSums:
     """Greatest less least value that the statistic can have."""
     strata: CodeArray | None = None
     """A code per cluster, within which clusters are drawn; None draws from all alike."""
+    sizes: FloatArray | None = None
+    """Units in each cluster; None for as many in all."""
+
+    @property
+    def equal_clusters(self) -> float:
+        """As how many clusters of equal size all of them weigh."""
+        return float(len(self.a)) if self.sizes is None else effective_clusters(self.sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,7 @@ def paired_difference(
     singles = len(sizes) == len(a)
     binary = bool(np.isin(a, bounds).all() and np.isin(b, bounds).all())
     return paired_statistic(
-        PairedSums(a_sums, b_sums, mean_of_sums, span=bounds[1] - bounds[0]),
+        PairedSums(a_sums, b_sums, mean_of_sums, span=bounds[1] - bounds[0], sizes=sizes),
         Units(len(a), int((b < a).sum()), int((b > a).sum()), mcnemar=singles and binary),
         seed=seed,
         draws=draws,
@@ -282,6 +291,9 @@ def _spread(sums: PairedSums, delta: float, changed: int, seed: int) -> tuple[fl
         return None, None, None
     if not changed:
         return _without_spread(delta, clusters, sums.span)
+    variance = _jackknife_variance(sums)
+    if not math.isfinite(variance):
+        return None, None, None
     columns = sums.a.shape[1]
     drawn = bootstrap_sums(np.hstack([sums.a, sums.b]), seed=seed, draws=BOOTSTRAP_DRAWS, strata=sums.strata)
     changes = sums.combine(drawn[:, columns:]) - sums.combine(drawn[:, :columns])
@@ -290,12 +302,24 @@ def _spread(sums: PairedSums, delta: float, changed: int, seed: int) -> tuple[fl
         return None, None, None
     if float(np.ptp(changes)) <= _ROUNDING * sums.span:
         return _without_spread(delta, clusters, sums.span)
-    error = float(np.std(changes)) * math.sqrt(1 + 2 / changed)
-    t = t_quantile(clusters - strata)
+    # Of a cluster that rose from bound to bound, and of one that fell: (span - delta)^2 + (span + delta)^2.
+    unseen = UNSEEN * 2 * (sums.span**2 + delta**2) / sums.equal_clusters**2
+    error = math.sqrt(variance * (1 + 2 / changed) + unseen)
+    t = t_quantile(max(sums.equal_clusters - strata, 1.0))
     tail = NormalDist().cdf(-t)
     low, high = (float(end) for end in np.quantile(changes, [tail, 1 - tail]))
     low, high = min(low, delta - t * error), max(high, delta + t * error)
     return error, max(low, -sums.span), min(high, sums.span)
+
+
+def _jackknife_variance(sums: PairedSums) -> float:
+    """Return the variance of delta from leaving out each cluster in turn; NaN where delta then is not defined."""
+    codes = np.zeros(len(sums.a), dtype=np.int64) if sums.strata is None else cluster_codes(sums.strata)
+    sizes = np.bincount(codes)
+    changes = sums.combine(sums.b.sum(axis=0) - sums.b) - sums.combine(sums.a.sum(axis=0) - sums.a)
+    means = np.bincount(codes, weights=changes) / sizes
+    squares = np.bincount(codes, weights=(changes - means[codes]) ** 2)
+    return float(((sizes - 1) / sizes * squares).sum())
 
 
 def _without_spread(delta: float, clusters: int, span: float) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from PIL import Image
 
+from harness.git_lfs import POINTER_MEND, POINTER_START
 from harness.values import Size
 
 PICTURE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -69,7 +70,7 @@ _STARTS: Final = (
     (b"<?xml", "an XML text"),
     (b"<!doctype", "a web page"),
     (b"<html", "a web page"),
-    (b"version https://git-lfs", "the pointer of Git LFS: run `git lfs pull`"),
+    (POINTER_START, POINTER_MEND),
     (b"8BPS", "a Photoshop file"),
     (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),

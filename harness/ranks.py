@@ -1,20 +1,21 @@
 """Rank many runs on one benchmark: rank intervals, the chance of being best, and groups that cannot be told apart.
 
-All runs are resampled with the same clusters at once, so that an easy draw is easy for all of them.
+All runs are resampled with the same clusters at once, so that an easy draw is easy for all of them. The tails are
+Student's, and two runs are told apart only where the change between them is also more than t standard errors: the draws
+of few clusters hold nothing but these few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
-from harness.intervals import CodeArray, FloatArray, cluster_codes
+from harness.intervals import CodeArray, FloatArray, cluster_codes, t_quantile
 from harness.paired import Combine, mean_of_sums
 from harness.resampling import bootstrap_sums
-
-_TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,12 @@ def rank_sums(
     draws = np.column_stack([combine(drawn[:, width * n : width * (n + 1)]) for n in range(len(sums))])
     draws = draws[np.isfinite(draws).all(axis=1)]
     ranks = 1 + (draws[:, None, :] > draws[:, :, None]).sum(axis=2)
-    low, high = np.quantile(ranks, _TAILS, axis=0, method="inverted_cdf")
+    reach = t_quantile(len(sums[0]) - (1 if strata is None else len(np.unique(strata))))
+    tail = NormalDist().cdf(-reach)
+    low, high = np.quantile(ranks, (tail, 1 - tail), axis=0, method="inverted_cdf")
     best = ranks == 1
     p_best = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
-    groups = _tie_groups(values, draws)
+    groups = _tie_groups(values, draws, reach)
     return [
         RunRank(
             value=float(values[n]),
@@ -98,16 +101,19 @@ def rank_sums(
     ]
 
 
-def _tie_groups(values: FloatArray, draws: FloatArray) -> list[int]:
+def _tie_groups(values: FloatArray, draws: FloatArray, reach: float) -> list[int]:
     """Return each run's group: the best run still without one leads it and takes those it cannot be told from."""
     groups = [-1] * len(values)
+    tail = NormalDist().cdf(-reach)
     group = 0
     for leader in np.argsort(-values, kind="stable").tolist():
         if groups[leader] != -1:
             continue
-        low, high = np.quantile(draws[:, [leader]] - draws, _TAILS, axis=0)
+        leads = draws[:, [leader]] - draws
+        low, high = np.quantile(leads, (tail, 1 - tail), axis=0)
+        tied = (low <= 0) & (high >= 0) | (values[leader] - values <= reach * leads.std(axis=0))
         for n in range(len(values)):
-            if groups[n] == -1 and (n == leader or low[n] <= 0 <= high[n]):
+            if groups[n] == -1 and (n == leader or tied[n]):
                 groups[n] = group
         group += 1
     return groups

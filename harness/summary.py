@@ -98,7 +98,7 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
         parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in ordered),
         truncated_rows=sum("truncated" in row.score.faults for row in ordered),
         headline=measures[0].name,
-        metrics={**answers, **component_metrics(ordered, clusters, seed), **box_metrics(ordered, clusters, seed)},
+        metrics={**answers, **component_metrics(ordered, clusters), **box_metrics(ordered, clusters)},
         categories={
             name: measure.number(headline, seed=seed) for name, measure in category_measures(measures[0]).items()
         },

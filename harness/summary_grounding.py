@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.intervals import CodeArray, FloatArray, bootstrap_intervals, ratio_of_sums
-from harness.means import FRACTION, Metric, ScoredRow, column_metric, metric_of, null_metric
+from harness.intervals import CodeArray, FloatArray, ratio_interval
+from harness.means import Metric, ScoredRow, column_metric, metric_of, null_metric
 from harness.values import BoxMatch
 
 IOU_HIT = 0.5
@@ -26,7 +26,7 @@ _QUADRANTS = (
 _BOX_METRICS = ("mean_iou", "acc@0.5", "matched_iou", "box_precision@0.5", "box_recall@0.5", *_QUADRANTS)
 
 
-def component_metrics(rows: Sequence[ScoredRow], clusters: CodeArray, seed: int) -> dict[str, Metric]:
+def component_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
     """Return the mean of each stage's component where any row has it; `clusters` holds a code per row."""
     parts = [row.score.components for row in rows]
     columns = {
@@ -34,12 +34,10 @@ def component_metrics(rows: Sequence[ScoredRow], clusters: CodeArray, seed: int)
         "caption": _column([part.caption for part in parts]),
         "bbox": _column([part.bbox for part in parts]),
     }
-    return {
-        name: column_metric(column, clusters, seed) for name, column in columns.items() if not np.isnan(column).all()
-    }
+    return {name: column_metric(column, clusters) for name, column in columns.items() if not np.isnan(column).all()}
 
 
-def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray, seed: int) -> dict[str, Metric]:
+def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
     """Return the box metrics where any row has gold boxes to score against.
 
     - `mean_iou`: mean of the union IoU; `acc@0.5`: share of samples where it is at least 0.5;
@@ -55,11 +53,11 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray, seed: int) -> di
     ious = _column([row.score.iou for row in placed])
     matches = [row.score.match for row in placed]
     return {
-        "mean_iou": column_metric(ious, clusters, seed),
-        "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters, seed),
-        "matched_iou": column_metric(_column([match and _matched_iou(match) for match in matches]), clusters, seed),
-        **_box_rates(matches, clusters, seed),
-        **_quadrants(_column([row.score.value for row in placed]), ious, clusters, seed),
+        "mean_iou": column_metric(ious, clusters),
+        "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters),
+        "matched_iou": column_metric(_column([match and _matched_iou(match) for match in matches]), clusters),
+        **_box_rates(matches, clusters),
+        **_quadrants(_column([row.score.value for row in placed]), ious, clusters),
     }
 
 
@@ -81,7 +79,7 @@ def _matched_iou(match: BoxMatch) -> float | None:
     return match.iou_sum / boxes if boxes else None
 
 
-def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray, seed: int) -> dict[str, Metric]:
+def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray) -> dict[str, Metric]:
     """Return precision and recall of boxes: counts of all samples together, divided once."""
     there = np.array([match is not None for match in matches])
     counted = [match for match in matches if match is not None]
@@ -89,13 +87,11 @@ def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray, seed: in
     hits = _sums_by_code(codes, [match.hits_50 for match in counted])
     predicted = _sums_by_code(codes, [match.predicted for match in counted])
     gold = _sums_by_code(codes, [match.gold for match in counted])
-    intervals = bootstrap_intervals(
-        [ratio_of_sums(hits, predicted), ratio_of_sums(hits, gold)], len(hits), seed=seed, bounds=FRACTION
-    )
-    totals = (float(predicted.sum()), float(gold.sum()))
     precision, recall = (
-        metric_of(float(hits.sum()) / total, interval, len(counted)) if total else None
-        for total, interval in zip(totals, intervals, strict=True)
+        metric_of(float(hits.sum()) / float(boxes.sum()), ratio_interval(hits, boxes), len(counted))
+        if boxes.any()
+        else None
+        for boxes in (predicted, gold)
     )
     return {
         "box_precision@0.5": precision or null_metric("no boxes were predicted"),
@@ -103,13 +99,13 @@ def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray, seed: in
     }
 
 
-def _quadrants(answers: FloatArray, ious: FloatArray, clusters: CodeArray, seed: int) -> dict[str, Metric]:
+def _quadrants(answers: FloatArray, ious: FloatArray, clusters: CodeArray) -> dict[str, Metric]:
     """Return the shares of right and wrong answers in right and wrong places."""
     both = ~np.isnan(answers)
     right, placed, clusters = answers[both] >= ANSWER_RIGHT, ious[both] >= IOU_HIT, clusters[both]
     quadrants = (right & placed, right & ~placed, ~right & placed, ~right & ~placed)
     return {
-        name: column_metric(found.astype(np.float64), clusters, seed)
+        name: column_metric(found.astype(np.float64), clusters)
         for name, found in zip(_QUADRANTS, quadrants, strict=True)
     }
 

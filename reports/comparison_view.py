@@ -376,8 +376,8 @@ def _title(sides: Sequence[SideView]) -> str:
 
 def _method(comparison: Comparison) -> str:
     return (
-        f"Changes are paired on shared samples. Intervals: 95 %, bootstrap of clusters. p: sign flips of clusters, "
-        f"{comparison.draws:,} draws, seed {comparison.seed}. Holm over all headlines of this page; q "
+        "Changes are paired on shared samples. Intervals: 95 %, bootstrap and jackknife of clusters. p: sign flips of "
+        f"clusters, {comparison.draws:,} draws, seed {comparison.seed}. Holm over all headlines of this page; q "
         "(Benjamini-Hochberg) over the exploratory rows. MDE: least true change found 80 % of the time. "
         f"A change is marked ▲ or ▼ when its adjusted p is below {ALPHA}."
     )

@@ -172,8 +172,8 @@ def _details(summary: str, lines: Sequence[str]) -> list[str]:
 
 def _method(seed: int, draws: int) -> str:
     return (
-        "Paired on shared samples; 95 % intervals by cluster bootstrap, p by flipping the sign of whole clusters "
-        f"({draws:,} draws, seed {seed}). MDE: least true change found with a power of 80 %."
+        "Paired on shared samples; 95 % intervals by bootstrap and jackknife of clusters, p by flipping the sign of "
+        f"whole clusters ({draws:,} draws, seed {seed}). MDE: least true change found with a power of 80 %."
     )
 
 

@@ -50,6 +50,8 @@ class _Columns:
     """Part to column name."""
     gold_box_frame: GoldFrame = "image_px"
     """What the numbers of the gold boxes are."""
+    names_choices: bool = False
+    """Whether somebody said which column holds the options."""
 
     def id_of(self, doc: Doc) -> str:
         """Return the id column, else the row's number."""
@@ -65,11 +67,16 @@ class _Columns:
     def choices_of(self, doc: Doc) -> dict[str, str]:
         """Return the options: an object, a list, or columns A, B, C...; none for other answer rules.
 
-        A column `options`, as MMMU and many others call it, is read where the one that was named holds nothing.
+        A column `options`, as MMMU and many others call it, is read in tables that have nothing else: beside columns
+        that are known to hold the options it may be anything, such as their number or another order of them.
         """
         if self.rule not in {"choice", "mathvista"}:
             return {}
-        return options_in(doc.get(self.parts["choices"])) or options_in(doc.get("options")) or lettered_columns(doc)
+        column = self.parts["choices"]
+        if self.names_choices or column in doc or "options" not in doc or {"A", "B"} <= doc.keys():
+            return options_in(doc.get(column)) or lettered_columns(doc)
+        found = options_in(doc["options"])
+        return found if len(found) > 1 else {}  # one is no choice, but their number, or one text of them all
 
     def answers_of(self, doc: Doc) -> tuple[str, ...]:
         """Return the accepted answers; a truth value is a yes or a no where that is asked for."""
@@ -137,7 +144,8 @@ def adapter_for(benchmark: Benchmark) -> Adapter:
     """Return the adapter of Shapes or of a benchmark of one's own."""
     parts = benchmark.own.columns if benchmark.own is not None else SHAPES_COLUMNS
     frame = benchmark.own.gold_box_frame if benchmark.own is not None else None
-    columns = _Columns(benchmark.name, benchmark.answer_rule, parts, frame or "image_px")
+    named = parts["choices"] in benchmark.optional_columns
+    columns = _Columns(benchmark.name, benchmark.answer_rule, parts, frame or "image_px", named)
     return Adapter(
         columns.sample_of, columns.question_text, columns.id_of, columns.cluster_of, image_columns=(parts["image"],)
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import did_you_mean
+from harness.git_lfs import POINTER_MEND, is_lfs_pointer
 from tasks.adapter import Adapter
 from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
@@ -20,8 +21,6 @@ from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
 from tasks.images import StoredImage
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
-
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +184,11 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
 def _open_files(benchmark: Benchmark, files: Sequence[Path]) -> Rows:
     """Open local files by their ending."""
     for path in files:
-        _refuse_pointer(path)
+        if is_lfs_pointer(path):
+            raise DataError(f"{path} is {POINTER_MEND} there")
     if files[0].suffix == ".tsv":
         return TsvRows(files[0], benchmark.image_columns)
     return ParquetRows(files, benchmark.image_columns)
-
-
-def _refuse_pointer(path: Path) -> None:
-    """Refuse what a clone without Git LFS leaves in a table's place: a few lines that only say where it is."""
-    with path.open("rb") as stream:
-        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise DataError(f"{path} is the pointer of Git LFS, not the table itself: run `git lfs pull` there")
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:

@@ -14,11 +14,12 @@ generation_kwargs: {max_new_tokens: 1024}
 ```
 
 `columns` maps parts to column names; a part that is not named is looked for under its own name. Needed: `question`,
-`image`, `answers`. Optional: `id` (else the row number), `choices` (list or object; or columns A, B, C...),
-`category`, `boxes` (list of [x1, y1, x2, y2] in pixels of the upright image, or as `gold_box_frame` says: image_px,
-norm_1, norm_1000, percent, input_px for pixels of an image of the row's columns width and height, or, in pixels,
-xywh for left, top, width, height and yxyx for y before x), `caption`. An image is bytes, base64 text, a path beside the
-data file, or a list of one of these; where there is no column `image`, `images` and `image_path` are looked for.
+`image`, `answers`. Optional: `id` (else the row number), `choices` (list or object; or columns A, B, C...; where nobody
+names it and the table has none of these, a column `options` of two or more), `category`, `boxes` (list of [x1, y1, x2,
+y2] in pixels of the upright image, or as `gold_box_frame` says: image_px, norm_1, norm_1000, percent, input_px for
+pixels of an image of the row's columns width and height, or, in pixels, xywh for left, top, width, height and yxyx for
+y before x), `caption`. An image is bytes, base64 text, a path beside the data file, or a list of one of these; where
+there is no column `image` and no other is named, `images` and `image_path` are looked for.
 """
 
 from __future__ import annotations

@@ -40,8 +40,14 @@ _LEAST_NUMBERS: Final = 3
 _LONGEST_SHOWN: Final = 40
 
 
-_LETTERED: Final = re.compile(r"(?:\A|[\s(])B\s?[.:)]")
-"""A second option written into a question's own text, as some tables have it."""
+_LETTERED: Final = tuple(
+    tuple(re.compile(rf"(?:\A|[\s(（]){letter}\s?(?:[.:)、．：）]|[-–]\s)") for letter in letters)
+    for letters in ("AB", "ab")
+)
+"""The first two options written into a question's own text, as some tables have it: `A. red`, `(a) red`, `A - red`.
+
+Both are looked for, since a text may speak of a Figure B.
+"""
 
 
 @dataclass(slots=True)
@@ -70,7 +76,7 @@ class CellChecks:
             _note(self.found, "rows without a question", sample)
         if isinstance(gold, bool) and sample.answer_rule != "yes_no":
             _note(self.doubtful, "answers are truth values, compared as the texts True and False", sample)
-        if sample.answer_rule == "choice" and not sample.choices and not _LETTERED.search(sample.question):
+        if sample.answer_rule == "choice" and not sample.choices and not _is_lettered(sample.question):
             _note(self.found, "rows without options, whose answer is one of them: name their column as choices", sample)
         if sample.choices:
             texts = [text.strip().casefold() for text in sample.choices.values()]
@@ -138,6 +144,11 @@ class CellChecks:
                 f"all {len(self._numbers)} answers that are numbers end in .0, such as {self._numbers[0].strip()!r}: "
                 "a column of whole numbers that passed through floats, and an answer without .0 is not equal"
             )
+
+
+def _is_lettered(question: str) -> bool:
+    """Whether a question's own text holds options with letters."""
+    return any(all(mark.search(question) for mark in marks) for marks in _LETTERED)
 
 
 def _note(findings: dict[str, list[str]], what: str, sample: Sample) -> None:

@@ -25,7 +25,7 @@ SHORT_IMAGE_CHARACTERS = 64
 """VLMEvalKit's rule: an image cell no longer than this is the index of the row whose image is reused."""
 
 STAND_INS = ("images", "image_path", "image_paths")
-"""Columns that hold the picture in some tables where its own column is not there: a list of one, or a path."""
+"""Columns that hold the picture in some tables that have no column `image`: a list of one, or a path."""
 
 _OF_PATHS = ("_path", "_paths")
 """How the names of columns end that hold paths and never the index of another row."""
@@ -55,7 +55,7 @@ class Rows(ABC):
     def _name_columns(self, columns: Sequence[str], image_columns: Sequence[str]) -> str | None:
         """Set the names; return the column that pictures are read from, None where there is none."""
         own = next((name for name in image_columns if name in columns), None)
-        stand_in = next((name for name in STAND_INS if name in columns), None) if own is None else None
+        stand_in = next((name for name in _stand_ins(image_columns) if name in columns), None) if own is None else None
         self.image_column = own or image_columns[0]
         self.columns = tuple(columns) if stand_in is None else (*columns, self.image_column)
         return own or stand_in
@@ -89,7 +89,7 @@ class TsvRows(Rows):
     def __init__(self, path: Path, image_columns: tuple[str, ...]) -> None:
         super().__init__()
         try:
-            self._file: TsvFile = index_tsv(path, (*image_columns, *STAND_INS))
+            self._file: TsvFile = index_tsv(path, (*image_columns, *_stand_ins(image_columns)))
         except TsvEncodingError as fault:
             raise DataError(f"{path}: {fault}") from fault
         except (TsvError, OSError) as fault:
@@ -377,6 +377,14 @@ class ShapesRows(Rows):
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
         return hashlib.sha256(f"{self.source}, seed {BENCHMARK_SEED}, {self._rows} rows".encode()).hexdigest()
+
+
+def _stand_ins(image_columns: Sequence[str]) -> tuple[str, ...]:
+    """Return what may stand in for these columns: nothing where another than `image` was named.
+
+    Whoever misspells a name wants the column that they meant, and no other picture.
+    """
+    return STAND_INS if "image" in image_columns else ()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.images import image_facts_of
 from tasks.local_data import DatasetOverride, TaskData, limit_indices, open_task_data
 from tasks.prompts import PromptName, Wording, prompts_hash, wording
-from tasks.verify import suspected_gold_frame
+from tasks.verify import gold_box_faults
 
 if TYPE_CHECKING:
     from harness.model_base import RecordingModel
@@ -420,7 +420,7 @@ def _say_decisions(
 ) -> None:
     """Say what was decided about the model, its prompts and the data, and what looks doubtful."""
     for question in questions:
-        if (doubt := suspected_gold_frame(question.benchmark, question.data)) is not None:
+        for doubt in gold_box_faults(question.benchmark, question.data):
             say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
     for line in subject.reasons:
         say(line)

@@ -137,8 +137,6 @@ def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> 
     adapter = adapter_of(benchmark)
     broken: list[str] = []
     thin: list[str] = []
-    resized: list[str] = []
-    lying: list[str] = []
     damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
@@ -153,26 +151,14 @@ def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> 
             continue
         if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
             thin.append(f"{adapter.id_of(doc)} ({written_size(size)})")
-        declared = declared_size(doc)
-        if declared is not None and declared != size and _quads_of(benchmark, doc):
-            shown = f"{adapter.id_of(doc)} ({written_size(declared)} on an image of {written_size(size)})"
-            (lying if declared == Size(size.height, size.width) else resized).append(shown)
     faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
-    faults.extend(_frame_faults(benchmark, data, places))
-    if lying:
-        what = "rows with gold boxes whose columns width and height are exchanged (lying_size), as if the picture were"
-        faults.append(
-            _named(f"{what} taken as it is stored, lying: turn the boxes as well, or mend the columns", lying)
-        )
-    if resized and (benchmark.own is None or benchmark.own.gold_box_frame != "input_px"):
-        what = "rows with gold boxes whose columns width and height are not the image's size (size_mismatch)"
-        faults.append(_named(f"{what}: declare gold_box_frame: input_px, or correct the columns", resized))
+    faults.extend(_box_faults(benchmark, data, places))
     what = f"images with a side over {MAX_ASPECT_RATIO} times the other, which models with a pixel grid cannot take"
     return _Findings(faults, [_named(what, thin)] if thin else [])
 
 
-def suspected_gold_frame(benchmark: Benchmark, data: TaskData, most: int = 50) -> str | None:
-    """Say what the gold boxes seem to be instead of what they are taken for; None without a suspicion.
+def gold_box_faults(benchmark: Benchmark, data: TaskData, most: int = 50) -> list[str]:
+    """Say what the gold boxes seem to be instead of what they are taken for, and which cannot be right.
 
     Args:
         benchmark: Whose rows.
@@ -180,8 +166,13 @@ def suspected_gold_frame(benchmark: Benchmark, data: TaskData, most: int = 50) -
         most: Look at this many rows, spread over all; of each image only the header is read.
     """
     if _boxes_column(benchmark) not in data.column_names:
-        return None
-    return next(iter(_frame_faults(benchmark, data, _spread(len(data), most))), None)
+        return []
+    return _box_faults(benchmark, data, _spread(len(data), most))
+
+
+def _box_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
+    """Say what is wrong with the gold boxes of these rows beside their images."""
+    return [*_frame_faults(benchmark, data, places), *_size_faults(benchmark, data, places)]
 
 
 def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
@@ -214,6 +205,32 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
     if found is not None:  # a sign of the file, not of its rows
         faults = [_frame_fault(found)]
     return [*faults, *([_named("rows with a gold box outside of the image (box_outside)", outside)] if outside else [])]
+
+
+def _size_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
+    """Name the rows with gold boxes whose columns width and height tell of an image of another size."""
+    adapter = adapter_of(benchmark)
+    resized: list[str] = []
+    lying: list[str] = []
+    for place in places:
+        doc = data[place]
+        said = declared_size(doc)
+        if said is None or not _quads_of(benchmark, doc):
+            continue
+        facts = _facts_of(adapter, doc)
+        if facts is not None and said != facts.size:
+            shown = f"{adapter.id_of(doc)} ({written_size(said)} on an image of {written_size(facts.size)})"
+            (lying if said == Size(facts.size.height, facts.size.width) else resized).append(shown)
+    faults: list[str] = []
+    if lying:
+        what = "rows with gold boxes whose columns width and height are exchanged (lying_size), as if the picture were"
+        faults.append(
+            _named(f"{what} taken as it is stored, lying: turn the boxes as well, or mend the columns", lying)
+        )
+    if resized and (benchmark.own is None or benchmark.own.gold_box_frame != "input_px"):
+        what = "rows with gold boxes whose columns width and height are not the image's size (size_mismatch)"
+        faults.append(_named(f"{what}: declare gold_box_frame: input_px, or correct the columns", resized))
+    return faults
 
 
 def _frame_fault(found: Suspicion) -> str:

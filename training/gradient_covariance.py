@@ -195,10 +195,10 @@ def _figures(item: PromptGradients, moments: _Moments) -> RewardFigures:
     """Return the figures of one reward set."""
     prompts = np.arange(len(item.dead))
     dead = item.dead.astype(np.float64)
-    dead_interval = mean_interval(dead, prompts, binary=True, seed=0)
+    dead_interval = mean_interval(dead, prompts)
     means = item.rewards.mean(axis=1)
     low, high = _least_and_most(item.rewards)
-    reward_interval = mean_interval(means, prompts, binary=False, seed=0, bounds=(low, high)) if low < high else None
+    reward_interval = mean_interval(means, prompts, bounds=(low, high)) if low < high else None
     alive = not item.dead.all()
     nothing = "every group is dead: there is no gradient"
     return RewardFigures(
@@ -258,7 +258,7 @@ def _ratio(moments: _Moments) -> Estimate:
 def _changes(item: PromptGradients, moments: _Moments, base: PromptGradients, base_moments: _Moments) -> Changes:
     """Return the paired changes against the baseline."""
     dead = item.dead.astype(np.float64) - base.dead.astype(np.float64)
-    interval = mean_interval(dead, np.arange(len(dead)), binary=False, seed=0, bounds=(-1.0, 1.0))
+    interval = mean_interval(dead, np.arange(len(dead)), bounds=(-1.0, 1.0))
     dead_change = Estimate(float(dead.mean()), interval.low if interval else None, interval.high if interval else None)
     if base.dead.all():
         nothing = Estimate(None, reason="every group of the baseline is dead: there is nothing to compare with")

@@ -41,7 +41,7 @@ _FRAGMENTED = 1.2
 _RESERVED_GIB = 1.0
 """The driver's own share of a GPU."""
 
-_Part: TypeAlias = Literal["weights", "copies", "gradients", "Adam", "reference", "vLLM", "work"]
+_Part: TypeAlias = Literal["weights", "copies", "gradients", "buckets", "Adam", "reference", "vLLM", "work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,8 @@ def memory_need(settings: TrainSettings, shape: ModelShape, lengths: Lengths, gp
         "gradients": trained * width / shards,
         "Adam": trained * (_ADAM_BYTES + master) / shards,
     }
+    if _replicates(settings, profile):
+        parts["buckets"] = parts["gradients"]
     if used.computed != used.held and not profile.shards:  # sharded weights are cast a layer at a time
         parts["copies"] = shape.parameters * _WIDTHS[used.computed]
     if isinstance(settings, GrpoSettings) and settings.objective.beta > 0 and settings.lora is None:
@@ -148,9 +150,16 @@ def memory_need(settings: TrainSettings, shape: ModelShape, lengths: Lengths, gp
     return MemoryNeed(in_gib, tuple(_sentences(settings, shape, lengths, in_gib, shards)))
 
 
-def fits(need: MemoryNeed, gpu_gib: float) -> bool:
-    """Whether a GPU of this memory has room for a stage."""
-    return need.total_gib <= gpu_gib - _RESERVED_GIB
+def _replicates(settings: TrainSettings, profile: Profile) -> bool:
+    """Whether DDP averages the gradients, in buckets that hold a second copy of them."""
+    return profile.launch is not None and not profile.shards and settings.process_count > 1
+
+
+def fits(need: MemoryNeed, gpu_gib: float) -> bool | None:
+    """Whether a GPU of this memory has room for a stage; None where what is known fits and the rest is not known."""
+    if need.total_gib > gpu_gib - _RESERVED_GIB:
+        return False
+    return True if "work" in need.parts_gib else None
 
 
 def fit_text(need: MemoryNeed, settings: TrainSettings, gpu_gib: float, gpu: str) -> str:
@@ -163,7 +172,13 @@ def fit_text(need: MemoryNeed, settings: TrainSettings, gpu_gib: float, gpu: str
         gpu: The GPU in words.
     """
     room = f"{gpu}, {gpu_gib - _RESERVED_GIB:.0f} GiB beside the driver's"
-    if fits(need, gpu_gib):
+    fitting = fits(need, gpu_gib)
+    if fitting is None:
+        return (
+            f"whether it fits {room}, cannot be told: {need.total_gib:.1f} GiB are without activations, logits and "
+            "generation. Try a few steps with the longest rows"
+        )
+    if fitting:
         return f"it fits {room}"
     mends: list[str] = []
     if "reference" in need.parts_gib:
@@ -199,7 +214,14 @@ def _work(
     # transformers generates a whole step's completions at once
     together = rows * settings.optimisation.accumulation
     cache = together * lengths.whole * 2 * shape.text.layers * shape.text.key_value * _WIDTHS[used.computed]
-    return max(activations + logits, cache + together * shape.vocabulary * _LOGIT_BYTES)
+    gathered = shape.parameters * _WIDTHS[used.held] if _gathers(settings, profile) else 0
+    return max(activations + logits, gathered + cache + together * shape.vocabulary * _LOGIT_BYTES)
+
+
+def _gathers(settings: TrainSettings, profile: Profile) -> bool:
+    """Whether each device holds the whole model while transformers generates: TRL gathers ZeRO-3's shards for it."""
+    zero3 = profile.launch is not None and profile.launch["distributed_type"] == "DEEPSPEED"
+    return zero3 and settings.stage == "grpo" and settings.process_count > 1 and not profile.grpo.get("use_vllm")
 
 
 def _tower_bytes(tower: Tower, tokens: int, residual: int, used: Formats, *, checkpointed: bool) -> float:
@@ -245,14 +267,17 @@ def _sentences(
         f"  gradients{of} {parts['gradients']:.1f} in {used.trained}, "
         f"Adam {parts['Adam']:.1f} (two moments in float32{master})"
     )
+    if "buckets" in parts:
+        lines.append(f"  DDP's buckets, a second copy of the gradients {parts['buckets']:.1f}")
     if "reference" in parts:
         lines.append(f"  reference model of the KL term {parts['reference']:.1f} in {used.held}")
     if "vLLM" in parts:
         lines.append(f"  vLLM beside training {parts['vLLM']:.1f}")
     if "work" in parts:
         kind = "an SFT answer, assumed" if settings.stage == "sft" else "max_completion_tokens"
+        whole = " by the whole model, gathered" if _gathers(settings, PROFILES[settings.profile]) else ""
         lines.append(
-            f"  activations, logits and generation {parts['work']:.1f}, for {settings.optimisation.batch_size} "
+            f"  activations, logits and generation{whole} {parts['work']:.1f}, for {settings.optimisation.batch_size} "
             f"sequences of {lengths.whole} tokens: image {lengths.image} ({lengths.image_source}), "
             f"prompt {_PROMPT_TOKENS} (assumed), answer {lengths.completion} ({kind})"
         )

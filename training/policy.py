@@ -188,7 +188,7 @@ def _merged(checkpoint: Checkpoint, hashes: CheckpointHashes, work: Path) -> Pat
     if not folder.is_dir():
         aside = work / "merging"
         shutil.rmtree(aside, ignore_errors=True)
-        base = AutoModelForImageTextToText.from_pretrained(str(checkpoint.model_path))
+        base = load_whole_model(checkpoint.model_path, "auto")
         cast("Any", merge_adapter(base, checkpoint)).save_pretrained(aside)
         processor = load_processor(checkpoint, None, trust_remote_code=False)
         cast("Any", processor).save_pretrained(aside)

@@ -55,7 +55,7 @@ MEANINGS: Mapping[FaultName, str] = {
     "long_text": "a text is longer than any model is trained on; shorten it",
     "bad_text": "a text holds half a character (a lone surrogate); write the file as UTF-8",
     "stage_tag": "a gold text holds a stage's tag, so no output with it could be read; remove the tag",
-    "control_token": "a text holds a token that steers chat models (<|...|>, <image>); remove it",
+    "control_token": "a text holds a token that steers chat models (<|...|>, <image>, </s>); remove it",
     "no_image": "there is no image, or no file where the path points; add it, or pass --images FOLDER",
     "unsafe_path": "the image path leaves the folder of the file; move the image, or pass --images FOLDER",
     "several_images": "the row has several images or places for them, training takes one; join or split them",

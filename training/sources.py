@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from harness.errors import ConfigError, did_you_mean
+from harness.git_lfs import POINTER_MEND, is_lfs_pointer
 from harness.gold_boxes import GoldFrame
 from tasks.encodings import how_to_mend, marked_encoding, possible_encodings
 from tasks.rows import DataError, undecoded
@@ -185,6 +186,11 @@ def _file_rows(file: Path, root: Path, spec: SourceSpec) -> Iterator[LoadedRow]:
     folders = [file.parent, file.parent / "images", root]
     images = TrainingImages([spec.images, *folders] if spec.images is not None else folders)
     reading = _Reading(str(file), _layout(spec), spec.box_frame, images)
+    try:
+        if is_lfs_pointer(file):
+            return iter([failed_row(reading.file, 0, "unreadable_file", f"it is {POINTER_MEND} there")])
+    except OSError as fault:
+        return iter([failed_row(reading.file, 0, "unreadable_file", str(fault)[:200])])
     if file.suffix == ".parquet":
         return _parquet_rows(file, reading)
     return _json_rows(file, reading)

@@ -128,6 +128,60 @@ def test_a_kind_that_peft_does_not_know_is_refused_with_its_name(tmp_path, tiny_
         SatoriHF(str(folder), device="cpu")
 
 
+def of_another_layer_list(weights):
+    """Some tensors are called as another version of transformers calls its layers."""
+    return {name.replace("layers.1.", "h.1."): value for name, value in weights.items()}
+
+
+def of_more_layers(weights):
+    """The base that it was trained on had one layer more."""
+    more = {
+        name.replace("layers.0.", "layers.7."): value.clone() for name, value in weights.items() if "layers.0." in name
+    }
+    return {**weights, **more}
+
+
+def with_a_head(weights):
+    """A head was trained whole, which the configuration does not say."""
+    return {**weights, "base_model.model.other_head.weight": torch.ones(4, 4)}
+
+
+def of_another_kind(weights):
+    """DoRA's magnitudes, and the configuration is that of a plain LoRA."""
+    extra = {
+        name.replace("lora_A.weight", "lora_magnitude_vector"): torch.ones(4)
+        for name in weights
+        if "lora_A" in name and "v_proj" in name
+    }
+    return {**weights, **extra}
+
+
+@pytest.mark.parametrize(
+    ("edited", "config", "said"),
+    [
+        (dict, {"target_modules": ["q_proj"]}, r"find no module, such as \S*v_proj.lora_A.weight"),
+        (dict, {"target_modules": ["v_proj"]}, r"find no module, such as \S*q_proj.lora_A.weight"),
+        (dict, {"target_modules": r".*layers\.0\..*(q_proj|v_proj)"}, r"find no module, such as \S*layers.1"),
+        (dict, {"layers_to_transform": [0]}, r"find no module, such as \S*layers.1"),
+        (of_more_layers, {}, r"find no module, such as \S*layers.7"),
+        (with_a_head, {}, r"1 of its tensors find no module, such as \S*other_head.weight"),
+        (of_another_kind, {}, r"find no module, such as \S*v_proj.lora_magnitude_vector"),
+        (of_another_layer_list, {}, "does not fit its base"),
+    ],
+)
+def test_an_adapter_of_which_a_part_finds_no_place_is_refused(tmp_path, tiny_adapter, edited, config, said):
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_adapter, tmp_path / "adapter")
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
+    weights = edited(load_file(folder / "adapter_model.safetensors"))
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(CheckpointError, match=said):
+        SatoriHF(str(folder), device="cpu")
+
+
 def test_a_pickled_adapter_is_refused(tmp_path, tiny_adapter):
     folder = shutil.copytree(tiny_adapter, tmp_path / "adapter")
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")

@@ -12,20 +12,31 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness import intervals
 from harness.intervals import (
-    FEW_CLUSTERS,
     Interval,
+    Statistic,
     bootstrap_interval,
-    bootstrap_intervals,
     cluster_codes,
+    effective_clusters,
     mean_interval,
-    ratio_of_sums,
+    percentile_interval,
+    ratio_interval,
     sum_of_means_interval,
+    t_quantile,
     wilson_interval,
 )
 
 FRACTION = (0.0, 1.0)
+
+
+def ratio_of_sums(numerators: np.ndarray, denominators: np.ndarray) -> Statistic:
+    """Return the statistic sum / sum over the drawn clusters; NaN for a draw whose denominators sum to 0."""
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (counts @ numerators) / (counts @ denominators)
+
+    return statistic
 
 
 def clustered_answers(clusters: int, size: int, seed: int, dependence: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -67,15 +78,19 @@ def test_wilson_interval_refuses_what_is_no_share(share: float, trials: int):
         wilson_interval(share, trials)
 
 
-def test_right_or_wrong_values_that_stand_alone_get_wilsons_interval():
-    values = np.array([1.0] * 13 + [0.0] * 7)
-    names = [f"s{i}" for i in range(20)]
+@pytest.mark.parametrize("right", [0, 3, 600, 997, 1000])
+def test_many_right_or_wrong_values_that_stand_alone_get_nearly_wilsons_interval(right: int):
+    values = np.array([1.0] * right + [0.0] * (1000 - right))
+    expected = wilson_interval(right / 1000, 1000)
+    found = mean_interval(values, np.arange(1000))
 
-    assert wilson_interval(13 / 20, 20) == mean_interval(values, names, binary=True, seed=0)
+    assert found is not None
+    width = expected.high - expected.low
+    assert (expected.low, expected.high) == pytest.approx((found.low, found.high), abs=0.02 * width)
 
 
-@pytest.mark.parametrize("clusters", [FEW_CLUSTERS, 200])
-def test_many_clusters_equal_the_cluster_robust_interval_of_statsmodels(clusters: int):
+@pytest.mark.parametrize("clusters", [50, 200, 2000])
+def test_the_interval_of_many_clusters_is_nearly_the_cluster_robust_one_of_statsmodels(clusters: int):
     import statsmodels.api as sm
 
     rng = np.random.default_rng(clusters)
@@ -83,10 +98,10 @@ def test_many_clusters_equal_the_cluster_robust_interval_of_statsmodels(clusters
     values = np.clip(rng.random(clusters)[codes] * 0.5 + rng.random(len(codes)) * 0.5, 0, 1)
     fit = sm.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
     low, high = fit.conf_int(0.05)[0]
-    found = mean_interval(values, codes, binary=False, seed=0)
+    found = mean_interval(values, codes)
 
     assert found is not None
-    assert (low, high) == pytest.approx((found.low, found.high), abs=1e-12)
+    assert (low, high) == pytest.approx((found.low, found.high), abs=(high - low) * 2 / clusters)
 
 
 def test_the_bootstrap_agrees_with_scipys_percentile_bootstrap_of_clusters():
@@ -94,7 +109,7 @@ def test_the_bootstrap_agrees_with_scipys_percentile_bootstrap_of_clusters():
 
     means = np.random.default_rng(3).beta(4, 2, size=45)
     theirs = stats.bootstrap((means,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
-    ours = mean_interval(means, np.arange(45), binary=False, seed=1)
+    ours = bootstrap_interval(ratio_of_sums(means, np.ones(45)), 45, seed=1, bounds=FRACTION)
 
     assert ours is not None
     assert (ours.low + ours.high) / 2 == pytest.approx((theirs.low + theirs.high) / 2, abs=0.005)
@@ -102,16 +117,89 @@ def test_the_bootstrap_agrees_with_scipys_percentile_bootstrap_of_clusters():
     assert ours.high - ours.low == pytest.approx(1.04 * (theirs.high - theirs.low), rel=0.06)
 
 
-@pytest.mark.parametrize("clusters", [8, 20, 60])
-def test_intervals_hold_the_true_mean_about_as_often_as_they_say(clusters: int):
-    repeats = 400
-    held = 0
-    for seed in range(repeats):
-        values, codes = clustered_answers(clusters, 3, seed)
-        found = mean_interval(values, codes, binary=True, seed=seed)
-        held += found is not None and found.low <= 0.6 <= found.high
+def test_for_clusters_of_one_size_the_variance_is_that_of_their_means():
+    """The ends of Wilson's interval are where the distance is t standard errors of the trials that are counted."""
+    means = np.array([0.2, 0.5, 0.6, 0.9, 0.4, 0.7])
+    found = mean_interval(np.repeat(means, 3), np.repeat(np.arange(6), 3))
+    mean = means.mean()
+    variance = means.var(ddof=1) / 6 + 0.05 * (mean / 6) ** 2
+    trials = mean * (1 - mean) / variance
 
-    assert 0.91 <= held / repeats <= 0.99
+    assert found is not None
+    for end in (found.low, found.high):
+        assert abs(end - mean) / (end * (1 - end) / trials) ** 0.5 == pytest.approx(t_quantile(5))
+
+
+def test_a_cluster_with_half_of_the_data_makes_the_interval_wide():
+    """Without the jackknife it would follow that cluster: the residuals of the mean make +-0.07 of these."""
+    values = np.array([1.0] * 49 + [0.0, 1.0] * 24 + [1.0])
+    found = mean_interval(values, np.array([0] * 49 + list(range(1, 50))))
+
+    assert found is not None
+    assert found.low < 0.3
+
+
+def test_clusters_without_a_say_count_for_nothing():
+    hits, boxes = np.array([1.0, 2.0, 0.0, 0.0]), np.array([2.0, 2.0, 0.0, 0.0])
+
+    assert ratio_interval(hits, boxes) == ratio_interval(hits[:2], boxes[:2])
+    assert ratio_interval(hits[1:], boxes[1:]) is None
+
+
+def test_effective_clusters_are_all_of_them_only_where_they_have_one_size():
+    assert effective_clusters(np.full(7, 3.0)) == pytest.approx(7)
+    assert effective_clusters(np.array([9.0, 1.0])) == pytest.approx(100 / 82)
+
+
+COVERAGE_DRAWS = 2000
+"""At a coverage of 95 % so many draws show less than 93 % once in 40,000 times, at 93 % in half of all."""
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 0.7, 0.95])
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "sizes",
+    [(1,) * 2, (1,) * 3, (1,) * 10, (1, 19), (4,) * 3, (20,) * 5, (1, 5, 10, 14, 19), (4,) * 9 + (36,), (20,) * 10],
+    ids=str,
+)
+def test_intervals_of_few_clusters_hold_the_true_mean_as_often_as_they_say(sizes, correlation, accuracy):
+    """A percentile bootstrap held it in 73 % of draws of two clusters; the whole table: tests/bench."""
+    rng = np.random.default_rng(11)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    shape = (COVERAGE_DRAWS, len(sizes))
+    chances = np.full(shape, accuracy)
+    if correlation == 1:
+        chances = (rng.random(shape) < accuracy).astype(float)
+    elif correlation:
+        spread = (1 - correlation) / correlation
+        chances = rng.beta(accuracy * spread, (1 - accuracy) * spread, size=shape)
+    right = (rng.random((COVERAGE_DRAWS, len(codes))) < chances[:, codes]).astype(float)
+    found = [mean_interval(values, codes) for values in right]
+    held = sum(one is not None and one.low <= accuracy <= one.high for one in found)
+
+    assert held / COVERAGE_DRAWS >= 0.93
+
+
+@pytest.mark.parametrize("clusters", [2, 3, 5])
+def test_a_bootstrap_of_few_clusters_reaches_as_far_as_the_spread_tells(clusters: int):
+    """Draws of two clusters are the two alone: their percentiles hold the truth in 73 % of cases."""
+    rng = np.random.default_rng(3)
+    held = 0
+    for seed in range(300):
+        chances = rng.beta(0.7 * 7 / 3, 0.3 * 7 / 3, size=clusters)
+        means = rng.binomial(20, chances) / 20
+        found = bootstrap_interval(ratio_of_sums(means, np.ones(clusters)), clusters, seed=seed, bounds=FRACTION)
+        held += found is not None and found.low <= 0.7 <= found.high
+
+    assert held / 300 >= 0.93
+
+
+def test_percentiles_stay_where_they_reach_farther_than_the_spread():
+    drawn = np.concatenate([np.full(1000, 0.5), np.full(100, 0.0)])
+    found = percentile_interval(0.5, drawn, t_quantile(999), 1000, FRACTION)
+
+    assert found is not None
+    assert found.low == 0.0
 
 
 def test_ignoring_clusters_would_hold_the_true_mean_too_seldom():
@@ -129,7 +217,7 @@ def test_ignoring_clusters_would_hold_the_true_mean_too_seldom():
 @settings(deadline=None, max_examples=80)
 def test_an_interval_holds_the_mean_has_width_and_stays_in_range(data: tuple[np.ndarray, list[str]], seed: int):
     values, names = data
-    found = mean_interval(values, names, binary=set(values) <= {0.0, 1.0}, seed=seed)
+    found = mean_interval(values, names)
 
     assert found is not None
     assert 0 <= found.low <= values.mean() + 1e-12
@@ -141,8 +229,8 @@ def test_an_interval_holds_the_mean_has_width_and_stays_in_range(data: tuple[np.
 @settings(deadline=None, max_examples=40)
 def test_repeating_every_sample_within_its_cluster_adds_no_certainty(data: tuple[np.ndarray, list[str]], times: int):
     values, names = data
-    once = mean_interval(values, names, binary=False, seed=0)
-    often = mean_interval(np.repeat(values, times), np.repeat(names, times).tolist(), binary=False, seed=0)
+    once = mean_interval(values, names)
+    often = mean_interval(np.repeat(values, times), np.repeat(names, times).tolist())
 
     assert once is not None
     assert often is not None
@@ -155,8 +243,8 @@ def test_the_order_of_samples_changes_nothing(data: tuple[np.ndarray, list[str]]
     values, names = data
     order = list(range(len(values)))
     random.shuffle(order)
-    straight = mean_interval(values, names, binary=False, seed=0)
-    shuffled = mean_interval(values[order], [names[i] for i in order], binary=False, seed=0)
+    straight = mean_interval(values, names)
+    shuffled = mean_interval(values[order], [names[i] for i in order])
 
     assert straight is not None
     assert shuffled is not None
@@ -166,8 +254,8 @@ def test_the_order_of_samples_changes_nothing(data: tuple[np.ndarray, list[str]]
 @pytest.mark.parametrize("clusters", [30, 300])
 def test_other_bounds_scale_the_interval(clusters: int):
     values, codes = clustered_answers(clusters, 2, 0)
-    small = mean_interval(values, codes, binary=True, seed=0)
-    large = mean_interval(200 * values, codes, binary=True, seed=0, bounds=(0.0, 200.0))
+    small = mean_interval(values, codes)
+    large = mean_interval(200 * values, codes, bounds=(0.0, 200.0))
 
     assert small is not None
     assert large is not None
@@ -176,48 +264,44 @@ def test_other_bounds_scale_the_interval(clusters: int):
 
 @pytest.mark.parametrize("names", [[], ["a"], ["a", "a", "a"]])
 def test_fewer_than_two_clusters_have_no_interval(names: list[str]):
-    assert mean_interval(np.ones(len(names)), names, binary=True, seed=0) is None
+    assert mean_interval(np.ones(len(names)), names) is None
 
 
 @pytest.mark.parametrize("clusters", [2, 10, 49, 50, 400])
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_data_without_spread_count_clusters_as_trials(clusters: int, value: float):
     values = np.full(2 * clusters, value)
-    expected = wilson_interval(value, clusters)
-    found = mean_interval(values, np.repeat(np.arange(clusters), 2), binary=False, seed=0)
+    found = mean_interval(values, np.repeat(np.arange(clusters), 2))
 
     assert found is not None
-    assert (expected.low, expected.high) == pytest.approx((found.low, found.high))
+    for end in {found.low, found.high} - {value}:
+        assert abs(end - value) / (end * (1 - end) / clusters) ** 0.5 == pytest.approx(t_quantile(clusters - 1))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_values_that_are_no_numbers_are_refused(bad: float):
     with pytest.raises(ValueError, match="finite"):
-        mean_interval(np.array([0.0, bad]), ["a", "b"], binary=False, seed=0)
+        mean_interval(np.array([0.0, bad]), ["a", "b"])
 
 
 def test_one_cluster_per_value_is_asked_for():
     with pytest.raises(ValueError, match="one cluster per value"):
-        mean_interval(np.zeros(3), ["a", "b"], binary=False, seed=0)
-    with pytest.raises(ValueError, match="one code per cluster"):
-        bootstrap_interval(
-            ratio_of_sums(np.ones(3), np.ones(3)), 3, seed=0, bounds=FRACTION, strata=np.zeros(2, dtype=np.int64)
-        )
+        mean_interval(np.zeros(3), ["a", "b"])
 
 
 def test_the_seed_fixes_the_draws():
-    values, codes = clustered_answers(20, 3, 1)
-    first = mean_interval(values, codes, binary=True, seed=0)
+    statistic = ratio_of_sums(np.random.default_rng(1).random(200), np.ones(200))
+    first = bootstrap_interval(statistic, 200, seed=0, bounds=FRACTION)
 
-    assert mean_interval(values, codes, binary=True, seed=0) == first
-    assert any(mean_interval(values, codes, binary=True, seed=seed) != first for seed in range(1, 6))
+    assert bootstrap_interval(statistic, 200, seed=0, bounds=FRACTION) == first
+    assert any(bootstrap_interval(statistic, 200, seed=seed, bounds=FRACTION) != first for seed in range(1, 6))
 
 
 def test_names_and_codes_of_clusters_mean_the_same():
     values, codes = clustered_answers(20, 3, 1)
     names = [f"image-{code:02}" for code in codes]
 
-    assert mean_interval(values, names, binary=True, seed=0) == mean_interval(values, codes, binary=True, seed=0)
+    assert mean_interval(values, names) == mean_interval(values, codes)
     assert cluster_codes(["b", "a", "b", "ß"]).tolist() == [1, 0, 1, 2]
     assert cluster_codes(np.array([7, 1_000_007, 7])).tolist() == [0, 1, 0]
 
@@ -242,54 +326,7 @@ def test_an_interval_is_stretched_to_its_statistic():
     found = bootstrap_interval(statistic, 30, seed=0, bounds=FRACTION)
 
     assert found is not None
-    assert found.high == 0.9
-
-
-def test_strata_keep_their_sizes():
-    strata = np.array([0, 0, 0, 5, 5, 0, 5, 5, 5])
-    seen: list[np.ndarray] = []
-
-    def statistic(counts: np.ndarray) -> np.ndarray:
-        seen.append(counts)
-        return counts[:, 0] / 10
-
-    bootstrap_interval(statistic, len(strata), seed=0, bounds=FRACTION, strata=strata)
-    drawn = np.concatenate([counts for counts in seen if len(counts) > 1])
-
-    assert drawn.shape == (intervals.REPLICATES, 9)
-    assert (drawn[:, strata == 0].sum(axis=1) == 3).all()
-    assert (drawn[:, strata == 5].sum(axis=1) == 4).all()
-
-
-def test_a_stratified_sum_of_means_has_the_spread_that_theory_gives():
-    rng = np.random.default_rng(5)
-    strata = np.repeat([0, 1], [40, 160])
-    values = rng.random(200)
-    first, second = values[strata == 0], values[strata == 1]
-
-    def statistic(counts: np.ndarray) -> np.ndarray:
-        one, other = counts[:, :40], counts[:, 40:]
-        return one @ first / one.sum(axis=1) + other @ second / other.sum(axis=1)
-
-    found = bootstrap_interval(statistic, 200, seed=0, bounds=(-10.0, 10.0), strata=strata)
-    error = (first.var(ddof=1) / 40 + second.var(ddof=1) / 160) ** 0.5
-
-    assert found is not None
-    assert found.high - found.low == pytest.approx(2 * 1.972 * error, rel=0.06)
-
-
-def test_a_stratum_of_one_cluster_has_no_interval():
-    statistic = ratio_of_sums(np.ones(3), np.ones(3))
-
-    assert bootstrap_interval(statistic, 3, seed=0, bounds=FRACTION, strata=np.array([0, 0, 1])) is None
-
-
-def test_several_statistics_see_the_draws_that_each_alone_would():
-    rng = np.random.default_rng(0)
-    several = [ratio_of_sums(rng.random(300), 1 + rng.random(300)) for _ in range(3)]
-    together = bootstrap_intervals(several, 300, seed=4, bounds=FRACTION)
-
-    assert together == [bootstrap_interval(one, 300, seed=4, bounds=FRACTION) for one in several]
+    assert found.high >= 0.9
 
 
 def test_a_bootstrap_of_many_clusters_keeps_little_in_memory():

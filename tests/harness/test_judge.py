@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,10 @@ def test_a_stored_reply_is_scored_again_without_the_judge(judge):
     assert rescore_record(stored, CONFIG).score == judged.score
 
 
+def choice(content, finish, **message):
+    return {"choices": [{"message": {"content": content, **message}, "finish_reason": finish}]}
+
+
 NO_COMPLETIONS = [
     (400, {"error": {"message": "no such judge"}}, "no such judge"),
     (500, b"<html><h1>Bad gateway</h1></html>", "Bad gateway"),
@@ -76,7 +81,15 @@ NO_COMPLETIONS = [
     (200, {"choices": [7]}, "no message"),
     (200, {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}, "empty"),
     (200, {"choices": [{"message": {"content": "B"}, "finish_reason": "abort"}]}, "abort"),
-    (200, {"choices": [{"message": {"content": None, "reasoning_content": "B?"}, "finish_reason": "length"}]}, "empty"),
+    (200, choice(None, "length", reasoning_content="B?"), "cut off at 64 tokens"),
+    (200, choice("<think>They may mean B, or", "length"), "cut off at 64 tokens.*without thinking"),
+    (200, choice("The answer speaks of an animal. An animal can be A, or", "length"), "cut off at 64 tokens"),
+    (200, choice("A dog barks, and the answer", "max_tokens"), "cut off at 64 tokens"),
+    (200, choice("", "length"), "cut off at 64 tokens"),
+    (200, choice("<think>It may be A.", "stop"), "a thought without an answer.*without thinking"),
+    (200, choice("<think>It may be A.</think>", "stop"), "a thought without an answer"),
+    (200, choice("[THINK]Not A.[/THINK]\n", "stop"), "a thought without an answer"),
+    (200, choice(None, "stop", reasoning_content="It may be A."), "a thought without an answer"),
     (200, {"error": {"message": "quota", "code": 402}, "choices": None}, "quota"),
     (302, {"detail": "elsewhere"}, "elsewhere"),
 ]
@@ -90,7 +103,7 @@ def test_a_judge_that_fails_leaves_null_and_its_words(judge, served, reaction, s
 
     assert (failed.score.value, failed.score.components.answer, failed.judge_reply) == (None, None, None)
     assert "judge_error" in failed.score.faults
-    assert why in failed.judge_error
+    assert re.search(why, failed.judge_error)
     assert wants_judge(failed), "it is asked about again"
     again = rescore_record(record_from_json(record_to_json(failed)), CONFIG)
     assert again == failed, "a rescore makes no zero of it"
@@ -148,8 +161,18 @@ def test_a_reply_that_names_no_option_stays_no_match(judge, served):
     assert "no_match" in judged.score.faults
 
 
-def test_a_judge_s_thought_is_no_reply(judge, served):
-    served.message = {"content": "B", "reasoning_content": "It could be A or C."}
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "B", "reasoning_content": "It could be A or C."},
+        {"content": "<think>It could be A or C.</think>\n\nB"},
+        {"content": "It could be A or C.\n</think>\n\nB"},
+        {"content": "[THINK]A?[/THINK]B"},
+        {"content": "<think></think> B"},
+    ],
+)
+def test_a_judge_s_thought_is_no_reply(judge, served, message):
+    served.message = message
 
     [judged] = judged_records(judge, [record("1", "the animal that barks")], CONFIG)
 

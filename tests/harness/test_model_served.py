@@ -16,6 +16,7 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="lmms-eval's model class needs torch")
 
+from harness.chat_client import NEUTRAL
 from harness.chat_reply import same_model
 from harness.decoding import Decoding
 from harness.errors import ConfigError, ExitCode
@@ -70,7 +71,7 @@ def test_without_pixel_limits_nobody_knows_the_size_that_the_model_saw(served):
     assert found.input_size is None
 
 
-def test_only_what_is_not_neutral_is_sent(served):
+def test_what_nobody_asks_for_is_sent_as_what_changes_nothing(served):
     model = SatoriServed("tiny", served.url)
 
     model.generate_batch(prompts("greedy"))
@@ -78,8 +79,10 @@ def test_only_what_is_not_neutral_is_sent(served):
     model.generate_batch(prompts("one", "two", decoding=sampled))
 
     greedy, *drawn = served.seen
-    assert set(greedy) == {"model", "messages", "max_tokens", "temperature"}
+    assert set(greedy) == {"model", "messages", "max_tokens", "temperature", *NEUTRAL}
+    assert {name: greedy[name] for name in NEUTRAL} == NEUTRAL
     assert {(one["top_k"], one["repetition_penalty"], *one["stop"]) for one in drawn} == {(5, 1.1, "\n\n")}
+    assert {(one["top_p"], one["min_p"]) for one in drawn} == {(0.9, 0.0)}
     assert len({one["seed"] for one in drawn}) == 2, "each sample has a seed of its own"
     assert all(0 <= one["seed"] < 2**31 for one in drawn)
 
@@ -124,10 +127,49 @@ def test_a_busy_server_is_asked_again(served):
     assert len(served.seen) == 3
 
 
+NO_MONEY = "You exceeded your current quota, please check your plan and billing details"
+TRIES = [
+    (429, {"message": "slow down"}, 2),
+    (429, {"message": "no more", "type": "insufficient_quota"}, 1),
+    (429, {"message": NO_MONEY}, 1),
+    (429, {"message": NO_MONEY, "details": [{"retryDelay": "0s"}]}, 2),
+    (503, {"message": "payment required"}, 1),
+    (503, {"message": "starting"}, 2),
+    (402, {"message": "billing hard limit reached"}, 1),
+]
+"""Status, error and how often a request is sent that may be tried twice."""
+
+
+@pytest.mark.parametrize(("status", "error", "asked"), TRIES, ids=str)
+@pytest.mark.parametrize("within_200", [False, True])
+def test_what_passes_is_asked_again_and_an_account_without_money_is_not(
+    served, reaction, status, error, asked, within_200
+):
+    body = {"error": {**error, "code": status}}
+    served.react = lambda sent, place: reaction(body, 200 if within_200 else status)
+
+    SatoriServed("tiny", served.url, retries=1).generate_batch(prompts("one"))
+
+    assert len(served.seen) == asked
+
+
+@pytest.mark.parametrize(("status", "said", "headers", "asked"), [
+    (429, NO_MONEY, {"Retry-After": "0"}, 2),
+    (429, NO_MONEY, {"Retry-After": "3600"}, 1),
+    (403, "the service is overloaded", {}, 1),
+])  # fmt: skip
+def test_the_head_of_a_refusal_counts_and_its_status_before_its_words(served, reaction, status, said, headers, asked):
+    served.react = lambda sent, place: reaction({"error": {"message": said}}, status, headers)
+
+    SatoriServed("tiny", served.url, retries=1).generate_batch(prompts("one"))
+
+    assert len(served.seen) == asked
+
+
 @pytest.mark.parametrize(("status", "questions"), [(401, 1), (403, 1), (404, 1), (400, 2), (422, 3), (402, 2)])
 def test_a_refusal_that_concerns_every_sample_ends_the_run_once_it_is_recorded(served, status, questions):
     model = SatoriServed("tiny", served.url)
-    served.fail["what"] = [status] * questions
+    served.fail["what"] = [status] * 2 * questions  # a 400 may be about a field, which a second request tells
 
     found = model.generate_batch(prompts(*["what?"] * questions))
 
@@ -325,7 +367,7 @@ def test_an_argument_that_the_server_refuses_is_sent_otherwise_and_said_once(ser
 
     assert [one.error for one in found] == [None, None]
     [body] = served.seen
-    assert set(body) - {"model", "messages", "stop"} == sent
+    assert set(body) - {"model", "messages", "stop", *NEUTRAL} == sent
     assert (word in model.facts()["left_out"]) == (word != "max_tokens")
     assert len(said) == 1
     assert word in said[0]
@@ -345,6 +387,107 @@ def test_two_refusals_one_after_the_other_are_both_heeded(served, reaction):
         "left_out": ["temperature"],
         "reply_models": {"tiny": 1},
     }
+
+
+EXTRA = {"top_k", "min_p", "repetition_penalty"}
+"""What OpenAI's own API does not know."""
+
+
+def refusing(reaction, *fields, says, status=400, one_by_one=True):
+    """React to a request with any of these fields; `{}` in the words stands for those that are named."""
+
+    def react(body, place):
+        met = [name for name in fields if name in body]
+        named = ", ".join(met[:1] if one_by_one else met)
+        return reaction({"error": {"message": says.replace("{}", named)}}, status) if met else None
+
+    return react
+
+
+@pytest.mark.parametrize(
+    ("refusal", "left_out"),
+    [
+        ({"says": "Unrecognized request arguments supplied: {}", "one_by_one": False}, EXTRA),
+        ({"says": "Unrecognized request argument supplied: {}"}, EXTRA),
+        ({"says": "property '{}' is unsupported"}, EXTRA),
+        ({"says": 'Invalid JSON payload received. Unknown name "{}": Cannot find field.'}, EXTRA),
+        ({"says": "{} is out of range, it should be in [0, 100]"}, EXTRA),
+        ({"says": "Extra inputs are not permitted", "status": 422}, {*NEUTRAL}),
+        ({"says": "Bad Request"}, {*NEUTRAL}),
+        ({"says": ""}, {*NEUTRAL}),
+    ],
+    ids=str,
+)
+def test_neutral_fields_that_a_server_refuses_are_left_out_and_the_run_goes_on(served, reaction, refusal, left_out):
+    said: list[str] = []
+    served.react = refusing(reaction, *sorted(EXTRA), **refusal)
+    model = SatoriServed("tiny", served.url, say=said.append)
+
+    found = model.generate_batch(prompts("one", "two", "three"))
+    served.seen.clear()
+    found += model.generate_batch(prompts("four"))
+
+    assert [one.error for one in found] == [None] * 4
+    assert set(model.facts()["left_out"]) == left_out
+    assert not left_out & set(served.seen[0])
+    assert len(served.seen) == 1
+    assert all(sum(name in line for line in said) == 1 for name in left_out), said
+
+
+def test_one_of_two_fields_that_exclude_each_other_is_left_out(served, reaction):
+    says = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+    served.react = refusing(reaction, "top_p", says=says)
+    model = SatoriServed("tiny", served.url)
+
+    [found] = model.generate_batch(prompts("one"))
+
+    assert found.error is None
+    assert model.facts()["left_out"] == ["top_p"]
+    assert served.seen[-1]["temperature"] == 0
+
+
+def test_a_server_that_refuses_everything_that_can_be_refused_is_asked_all_the_same(served, reaction):
+    def react(body, place):
+        if "max_tokens" in body:
+            return reaction({"error": {"message": NO_MAX_TOKENS}}, 400)
+        met = next((name for name in ("stop", "temperature", *NEUTRAL) if name in body), None)
+        says = f"Unsupported parameter: '{met}' is not supported with this model."
+        return reaction({"error": {"message": says}}, 400) if met else None
+
+    served.react = react
+    model = SatoriServed("tiny", served.url)
+
+    [found] = model.generate_batch(prompts("one", decoding=Decoding(until=("\n\n\n",))))
+
+    assert found.error is None
+    assert set(model.facts()["left_out"]) == {"stop", "temperature", *NEUTRAL}
+
+
+@pytest.mark.parametrize("first", [["long", "one", "two"], ["one", "long", "two"], ["one", "two", "long"]])
+@pytest.mark.parametrize("says", ["the prompt is too long: 9000 tokens", "Bad Request", ""])
+def test_what_a_server_says_of_one_sample_leaves_no_field_out(served, reaction, first, says):
+    served.react = lambda body, place: reaction({"error": says}, 400) if "long" in json.dumps(body) else None
+    model = SatoriServed("tiny", served.url, concurrency=1)
+
+    found = model.generate_batch(prompts(*first))
+
+    assert [one.error is None for one in found] == [question != "long" for question in first]
+    assert model.facts()["left_out"] == []
+    assert {name: served.seen[-1].get(name, value) for name, value in NEUTRAL.items()} == NEUTRAL
+
+
+def test_what_a_person_asked_for_is_never_left_out(served, reaction):
+    served.react = lambda body, place: (
+        reaction({"error": {"message": "Unknown field: top_k"}}, 400) if "top_k" in body else None
+    )
+    model = SatoriServed("tiny", served.url)
+
+    [neutral] = model.generate_batch(prompts("one"))
+    [asked] = model.generate_batch(prompts("two", decoding=Decoding(temperature=0.5, top_k=5)))
+
+    assert (neutral.error, model.facts()["left_out"]) == (None, ["top_k"])
+    assert "Unknown field: top_k" in asked.error
+    assert served.seen[-1].get("top_k") in {None, 5}
 
 
 def test_a_sampled_run_does_not_give_its_temperature_up(served, reaction):
@@ -625,7 +768,7 @@ class TestRun:
 
         assert (code, out) == (ExitCode.USAGE, "")
         assert "refuses tiny: 400: no vision here (all 32 requests so far)" in err
-        assert len(served.seen) == 32
+        assert 32 < len(served.seen) <= 48, "those under way at once were tried without the neutral fields too"
         [folder] = Path("runs").iterdir()
         shown = command("runs", "show", folder)
         assert "32 without an answer: request failed: 400: no vision here" in shown[1]
@@ -675,7 +818,7 @@ class TestRun:
         assert one.run_key != other.run_key
         assert other.generation["extra_body"] == {"top_p": 0.9}
         assert other.generation["chat_template_kwargs"] == {"enable_thinking": False}
-        assert {body.get("top_p") for body in served.seen} == {None, 0.9}
+        assert {body.get("top_p") for body in served.seen} == {1.0, 0.9}
         assert "extra_body" in command("compare", plain, json.loads(out)["run"])[1]
 
     def test_a_key_that_comes_back_is_nowhere(self, served, command, reaction, monkeypatch):

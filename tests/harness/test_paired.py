@@ -211,7 +211,8 @@ def test_detectable_change_shrinks_with_the_root_of_n():
     small = paired_difference(*two_runs(n=1000), seed=0)
     large = paired_difference(*two_runs(n=16000), seed=0)
 
-    assert small.mde / large.mde == pytest.approx(4, rel=0.1)
+    flips = [(found.flips_down + found.flips_up) / found.n for found in (small, large)]
+    assert small.mde / large.mde == pytest.approx(4 * math.sqrt(flips[0] / flips[1]), rel=0.02)
     assert small.n_needed(small.mde / 2) == pytest.approx(4000, rel=0.01)
 
 

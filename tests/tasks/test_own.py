@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.answers import check_answer
 from harness.errors import ConfigError
 from tasks.adapters import adapter_of
 from tasks.catalog import resolve_tasks
@@ -153,11 +154,113 @@ def test_a_column_called_options_holds_the_options(tmp_path, options):
     assert verify_task_data(benchmark, data).ok
 
 
+def of_columns(tmp_path, columns, rule="choice", **cells):
+    """A task as `choice_task` makes it, whose YAML names columns."""
+    choice_task(tmp_path, **cells)
+    path = tmp_path / "own.yaml"
+    named = f", columns: {columns}" if columns else ""
+    path.write_text(f"task: t\nsatori: {{answer_rule: {rule}, data: rows.parquet{named}}}\n", encoding="utf-8")
+    return load_own_task(path)
+
+
+LEFT_OVER = [
+    ["red", "blue"], "['red', 'blue']", 4, "4", "A. red B. blue", [{"of": "something", "else": 1}], [["red"]], None,
+]  # fmt: skip
+"""What a column `options` may hold that is not what is asked."""
+KNOWN = {
+    "columns A and B": ("", {"A": "blue", "B": "red"}),
+    "a list": ("", {"choices": ["blue", "red"]}),
+    "a named list": ("{choices: listed}", {"listed": ["blue", "red"]}),
+    "an object that is named": ("{choices: listed}", {"listed": "{'A': 'blue', 'B': 'red'}"}),
+    "named, and columns A and B": ("{choices: listed}", {"listed": None, "A": "blue", "B": "red"}),
+}
+
+
+@pytest.mark.parametrize("left_over", LEFT_OVER, ids=str)
+@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize("rule", ["choice", "mathvista"])
+def test_a_column_called_options_is_not_read_beside_known_options(tmp_path, known, left_over, rule):
+    columns, cells = KNOWN[known]
+    benchmark = of_columns(tmp_path, columns, rule, **cells, options=left_over)
+
+    data = open_task_data(benchmark)
+
+    assert adapter_of(benchmark).question_text(data[0]) == "Which?\nA. blue\nB. red"
+    assert check_answer(adapter_of(benchmark).sample_of(data[0]), "B", "strict").value == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("{choices: listed}", {"listed": None, "options": ["red", "blue"]}),
+        ("{choices: choices}", {"options": ["red", "blue"]}),
+        ("", {"choices": None, "options": ["red", "blue"]}),
+        ("", {"A": None, "B": None, "options": ["red", "blue"]}),
+        ("", {"options": 4}),
+        ("", {"options": "one of them"}),
+        ("", {"options": []}),
+    ],
+    ids=str,
+)
+def test_what_may_be_no_options_is_not_asked_as_such_and_the_rows_are_named(tmp_path, columns, cells):
+    benchmark = of_columns(tmp_path, columns, **cells)
+
+    report = verify_task_data(benchmark)
+
+    assert adapter_of(benchmark).question_text(open_task_data(benchmark)[0]) == "Which?"
+    assert any("rows without options" in problem for problem in report.faults)
+
+
+def test_a_column_called_a_alone_is_no_option_beside_a_list_of_them(tmp_path):
+    benchmark = choice_task(tmp_path, A="an answer in words", options=["a cat", "a dog"])
+
+    assert adapter_of(benchmark).question_text(open_task_data(benchmark)[0]) == "Which?\nA. a cat\nB. a dog"
+
+
 def test_choice_rows_without_options_are_no_benchmark(tmp_path):
     benchmark = choice_task(tmp_path, possibilities=["a cat", "a dog"])
     report = verify_task_data(benchmark, open_task_data(benchmark))
 
     assert not report.ok
+    assert any("rows without options" in problem for problem in report.faults)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which? A. a cat B. a dog",
+        "Which?\nA: a cat\nB: a dog",
+        "Which? (A) a cat (B) a dog",
+        "Which? a) a cat b) a dog",
+        "Which?\na. a cat\nb. a dog",
+        "哪个？ A、猫 B、狗",
+        "哪个？\nA．猫\nB．狗",
+        "哪个？（A）猫（B）狗",
+        "Which?\nA - a cat\nB - a dog",
+        "Which?\nA – a cat\nB – a dog",
+        "A.cat B.dog",
+    ],
+)
+def test_options_within_the_question_are_options(tmp_path, question):
+    report = verify_task_data(choice_task(tmp_path, question=question))
+
+    assert report.ok, report.faults
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Look at Figure B. Which?",
+        "Is it vitamin B: yes or no?",
+        "Which of plan B - the second - is it?",
+        "Is A-B a word?",
+        "a) What is it?",
+        "Which? a. a cat B. a dog",
+    ],
+)
+def test_a_letter_in_the_question_is_no_option(tmp_path, question):
+    report = verify_task_data(choice_task(tmp_path, question=question))
+
     assert any("rows without options" in problem for problem in report.faults)
 
 

@@ -204,6 +204,18 @@ def test_pictures_are_read_beside_the_table(folder, picture, column, kind):
 
 
 @pytest.mark.parametrize("kind", ["tsv", "parquet", "parquet struct"])
+@pytest.mark.parametrize("other", ["images", "image_path", "image_paths", "image"])
+@pytest.mark.parametrize("named", ["image_crp", "crop", "Image"])
+def test_no_other_picture_is_taken_for_a_column_that_was_named_and_is_not_there(folder, named, other, kind):
+    yaml = written(folder, other, kind, ["pics/a.png", "pics/b.png"])
+    plain = yaml.read_text().replace(f", image: {other}", "")
+    yaml.write_text(plain.replace("id: index", f"id: index, image: {named}"))
+
+    with pytest.raises(DataError, match=f"needs the column {named}; found .*{other}"):
+        open_task_data(load_own_task(yaml))
+
+
+@pytest.mark.parametrize("kind", ["tsv", "parquet", "parquet struct"])
 @pytest.mark.parametrize("path", ESCAPES)
 def test_no_path_leads_out_of_the_tables_folder(command, folder, path, kind):
     yaml = written(folder, "image_path", kind, [path.format(outside=folder.parent), "pics/a.png"])

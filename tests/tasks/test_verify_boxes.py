@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from harness.gold_boxes import MEANING_OF_READING
 from tasks.adapters import adapter_of
 from tasks.local_data import open_task_data
 from tasks.own import load_own_task
-from tasks.verify import suspected_gold_frame
+from tasks.verify import gold_box_faults
 
 SIZE = (1600, 1200)
 WRITTEN = {
@@ -154,10 +155,37 @@ def test_fractions_are_no_pixels_whatever_is_declared(command, files):
 def test_a_run_says_so_before_it_asks(files, reading):
     benchmark = load_own_task(files(reading)[0])
 
-    said = suspected_gold_frame(benchmark, open_task_data(benchmark))
+    said = gold_box_faults(benchmark, open_task_data(benchmark))
 
-    assert (said is None) == (reading == "image_px")
-    assert said is None or f"look like {reading}" in said
+    assert (not said) == (reading == "image_px")
+    assert not said or f"look like {reading}" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "declared", "words"),
+    [
+        (800, 600, "", "12 rows .*not the image's size .size_mismatch.*: 0 .800x600 on an image of 1600x1200"),
+        (3200, 2400, "", "size_mismatch.*declare gold_box_frame: input_px"),
+        (1600, 1199, "image_px", "size_mismatch"),
+        (1596, 1204, "xywh", "size_mismatch"),
+        (1200, 1600, "", "12 rows .*exchanged .lying_size"),
+        (1200, 1600, "image_px", "lying_size"),
+        (1200, 1600, "input_px", "lying_size"),
+        (800, 600, "input_px", None),
+        (1600, 1200, "", None),
+        (None, None, "", None),
+    ],
+)
+def test_a_run_says_that_boxes_are_of_another_size_than_their_image(files, tmp_path, width, height, declared, words):
+    own, _ = files("image_px", declared)
+    rows = [row | {"width": width, "height": height} for row in pq.read_table(tmp_path / "rows.parquet").to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    benchmark = load_own_task(own)
+
+    said = gold_box_faults(benchmark, open_task_data(benchmark))
+
+    assert (words is None) == (not any(name in one for one in said for name in ("size_mismatch", "lying_size")))
+    assert words is None or any(re.search(words, one) for one in said), said
 
 
 def test_a_wrong_declaration_is_refused_with_a_hint(command, files):

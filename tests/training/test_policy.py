@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models
-from transformers import AutoProcessor, PreTrainedTokenizerFast
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
 from trl.data_utils import prepare_multimodal_messages
 
 from harness.checkpoint_files import CheckpointError
@@ -43,6 +47,21 @@ def test_a_tiny_checkpoint_is_opened_without_any_warning(tiny, tmp_path):
     names = {tokenizer.convert_ids_to_tokens(token) for token in policy.suppressed_ids}
     assert names == {"<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"}
     assert tokenizer.eos_token_id in policy.end_ids
+
+
+@pytest.mark.parametrize("lost", ["self_attn.q_proj", "mlp.down_proj", "visual.merger"])
+def test_an_adapter_on_a_base_that_lacks_tensors_is_refused(tiny, tmp_path, lost):
+    model = AutoModelForImageTextToText.from_pretrained(tiny)
+    get_peft_model(model, LoraConfig(r=2, target_modules=["v_proj"])).save_pretrained(tmp_path / "adapter")
+    base = shutil.copytree(tiny, tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if lost not in name}
+    save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "base_model_name_or_path": str(base)}))
+
+    with pytest.raises(ConfigError, match=rf"lacks \d+ tensors of its model, such as \S*{lost}.*would be random"):
+        open_policy(str(tmp_path / "adapter"), "satori", None, tmp_path / "work")
 
 
 def test_right_padding_is_refused(tiny):

@@ -189,6 +189,16 @@ def test_a_broken_file_is_one_fault(folder, name, data):
     assert [(fault.name, fault.row) for fault in row.faults] == [("unreadable_file", 0)]
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.parquet"])
+def test_a_file_that_git_lfs_has_not_brought_is_called_that(folder, name):
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n")
+
+    [row] = load_rows(SourceSpec(str(folder / name)))
+
+    assert [fault.name for fault in row.faults] == ["unreadable_file"]
+    assert "git lfs pull" in row.faults[0].detail
+
+
 def test_an_empty_file_has_no_rows(folder):
     (folder / "a.jsonl").touch()
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, TrainerCallback
 
-from harness.checkpoint import inspect_checkpoint, weights_hash
+from harness.checkpoint import hash_checkpoint, inspect_checkpoint
 from harness.errors import ConfigError, UserError
 from harness.score import score
 from harness.values import ScoreConfig, Size
@@ -43,6 +43,10 @@ from training.train_manifest import read_train_manifest
 from training.trainers import CarefulSFTTrainer, TrainingError, Watch, last_checkpoint
 
 pytestmark = pytest.mark.slow
+
+
+def weights_hash(folder: str) -> str:
+    return hash_checkpoint(inspect_checkpoint(folder)).weights_hash
 
 
 @pytest.fixture(scope="module")
