@@ -205,8 +205,9 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
     """
     sample = with_known_clusters(runs[0], runs[1:])
     measure = headline_measure(sample.samples(task), facts_of(task).metrics_of(protocol))
-    # A rank needs no scale: a count of right answers is ranked on part of its rows too.
-    measure = replace(measure, metric=replace(measure.metric, full_rows=None))
+    if len(sample.ids) != measure.metric.full_rows:
+        # A rank needs no scale: a count of right answers is ranked on part of its rows too.
+        measure = replace(measure, metric=replace(measure.metric, full_rows=None))
     values = shared_values(measure.units, [[run.values] for run in runs])
     scored = measure.scored(values[0])
     missing = measure.missing(scored)
