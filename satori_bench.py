@@ -1571,11 +1571,11 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
 def runs_page(run_name: str, out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
     from harness.run_lookup import find_run
-    from reports.run_page import renew_page
+    from reports.run_page import PAGE_NAME, renew_page
 
     run_folder = find_run(run_name, out)
     renew_page(run_folder)
-    say(str(run_folder / "index.html"), sys.stdout)
+    say(str(run_folder / PAGE_NAME), sys.stdout)
     return ExitCode.OK
 
 

@@ -37,14 +37,12 @@ from harness.measures import (
 )
 from harness.run_summary import MOST_UNEXPLAINED
 from harness.run_table import RunTable
+from harness.sample_differences import too_many_differ
 from harness.task_facts import facts_of
 from harness.values import Fault, Protocol
 
 PLACE_METRICS = ("mean_iou", "acc@0.5")
 """Metrics of where a run looked; all others but `caption` and `format` are of its answers."""
-
-MOST_DIFFERING = 0.01
-"""With more than this share of the shared samples not the same in both, two runs did not answer the same benchmark."""
 
 _NOTHING_SHARED = "no sample is scored in both sides"
 
@@ -125,21 +123,37 @@ def _incomplete(shared: SharedSamples) -> list[str]:
     left_out, reasons = shared.left_out, list[str]()
     if left_out.only_a:
         reasons.append(f"the candidate lacks {left_out.only_a:,} of the baseline's samples")
-    if 0 < left_out.differing <= MOST_DIFFERING * (len(shared.a.ids) + left_out.differing):
+    if left_out.only_b:
+        reasons.append(f"the baseline lacks {left_out.only_b:,} of the candidate's samples")
+    both = len(shared.a.ids) + left_out.differing
+    if left_out.differing and not too_many_differ(left_out.differing, both, left_out.fields):
         shown = ", ".join(left_out.ids)
         more = "..." if left_out.differing > len(left_out.ids) else ""
         reasons.append(
             f"{left_out.differing:,} samples are not the same in both ({', '.join(left_out.fields)}): {shown}{more}"
         )
-    for name, side in (("baseline", shared.a), ("candidate", shared.b)):
-        bits = np.uint32(FAULT_BITS["error"] | FAULT_BITS["judge_error"])
-        errors = int((side.faults & bits != 0).sum())
-        if errors > MOST_UNEXPLAINED * len(side.ids):
-            reasons.append(
-                f"{errors:,} of the {name}'s {len(side.ids):,} samples could not be scored for an error of the model's "
-                "or the judge's server"
-            )
+    for name, side in (("the baseline's", shared.a), ("the candidate's", shared.b)):
+        # of several seeds each must hold by itself
+        failures = [failure for run in side.runs if (failure := too_many_failed(name, run.faults))]
+        reasons += failures[:1]
     return reasons
+
+
+def too_many_failed(whose: str, faults: NDArray[np.uint32]) -> str | None:
+    """Say that too many of a run's samples have no score without explanation to stand for the benchmark; else None.
+
+    Args:
+        whose: Whose samples they are, such as "the candidate's".
+        faults: The faults of each sample as bits.
+    """
+    bits = np.uint32(FAULT_BITS["error"] | FAULT_BITS["judge_error"])
+    failed = int((faults & bits != 0).sum())
+    if failed <= MOST_UNEXPLAINED * len(faults):
+        return None
+    return (
+        f"{failed:,} of {whose} {len(faults):,} samples could not be scored for an error of the model's or the judge's "
+        "server"
+    )
 
 
 _MENDS: Mapping[Fault, str] = {

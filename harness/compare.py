@@ -9,7 +9,6 @@ circular accuracy), clusters are resampled and the benchmark's own aggregation i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.benchmark_rows import (
-    MOST_DIFFERING,
     LeftOut,
     SharedSamples,
     compare_benchmark,
@@ -41,13 +39,14 @@ from harness.comparison import (
 )
 from harness.errors import ConfigError
 from harness.intervals import CodeArray, FloatArray
+from harness.manifest import run_key
 from harness.paired import benjamini_hochberg, holm
 from harness.provenance import provenance, run_facts, runs_comparability, task_comparability
 from harness.resampling import FLIP_DRAWS
 from harness.run_lookup import RUNS, find_scores
 from harness.run_store import StoredRun, load_run
 from harness.run_table import RunTable, picked, read_run_table
-from harness.sample_columns import SCORED_COLUMNS
+from harness.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.summary import ANSWER_RIGHT
 from harness.values import PROTOCOLS, Protocol
 
@@ -110,15 +109,7 @@ def _seedless(run: StoredRun, protocol: Protocol | None) -> object:
     manifest = run.manifest
     if not manifest.weights_hash or manifest.predictions_only:
         return run.path.resolve(), protocol
-    return (
-        manifest.weights_hash,
-        manifest.adapter_hash,
-        manifest.config_hash,
-        manifest.format,
-        manifest.box_frame,
-        manifest.protocol_hash,
-        protocol,
-    )
+    return run_key(replace(manifest, seed=0)), protocol
 
 
 def _repeats_a_seed(group: Sequence[tuple[StoredRun, Protocol | None]]) -> bool:
@@ -282,11 +273,11 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[i
     benchmarks: list[Benchmark] = []
     kept: list[CodeArray] = []
     shared_tasks = [task for task in dict.fromkeys(a_table.tasks) if task in set(b_table.tasks)]
-    codes = _codes(a.tasks, shared_tasks)
+    codes, part_codes = _codes(a.tasks, shared_tasks), PartCodes()
     for code, task in enumerate(shared_tasks):
         rows = np.flatnonzero(codes == code)
-        differing = _differing(a, b, rows)
-        differs = np.any(list(differing.values()), axis=0)
+        differing = differing_parts(*(sample_parts(table, rows, part_codes) for table in (a, b)))
+        differs = any_differs(differing, len(rows))
         members = rows[~differs]
         left_out = LeftOut(
             only_a=_count(a_table, task) - len(rows),
@@ -362,11 +353,8 @@ def _task_comparability(a: SideSpec, b: SideSpec, shared: SharedSamples) -> Comp
             f"{left_out.only_b:,} that only {b.label} has"
         )
     both = len(shared.a.ids) + left_out.differing
-    if left_out.differing > MOST_DIFFERING * both:
-        reasons.append(
-            f"{left_out.differing:,} of {both:,} shared samples are not the same in both "
-            f"({', '.join(left_out.fields)}): not the same benchmark"
-        )
+    if many := too_many_differ(left_out.differing, both, left_out.fields):
+        reasons.append(many)
     elif left_out.differing:
         notes.append(
             f"left out: {left_out.differing:,} samples that are not the same in both: {', '.join(left_out.fields)}"
@@ -374,61 +362,6 @@ def _task_comparability(a: SideSpec, b: SideSpec, shared: SharedSamples) -> Comp
     if not both:
         reasons.append("no sample id is in both runs")
     return Comparability(tuple(dict.fromkeys(reasons)), (*notes, *scored_once(shared, "values")))
-
-
-def _differing(a: RunTable, b: RunTable, rows: CodeArray) -> dict[str, NDArray[np.bool_]]:
-    """Tell for each row and each part of a sample whether both sides carry it and not the same.
-
-    What one side lacks says nothing: predictions made elsewhere need not carry a question or its picture.
-    """
-    texts = {
-        "answers": (picked(a.answers, rows), picked(b.answers, rows)),
-        "gold boxes": (picked(a.gold_boxes_image_px, rows), picked(b.gold_boxes_image_px, rows)),
-        "choices": (_choices(a, rows), _choices(b, rows)),
-        "category": (_named(a.categories, rows), _named(b.categories, rows)),
-        "l2_category": (_named(a.l2_categories, rows), _named(b.l2_categories, rows)),
-    }
-    found = {name: _differ(*both) for name, both in texts.items()}
-    for name in a.asked:
-        one, other = a.asked[name][rows], b.asked[name][rows]
-        found[_ASKED_WORDS.get(name, name)] = (one != other) & (one != 0) & (other != 0)
-    one, other = a.image_sizes[rows], b.image_sizes[rows]
-    found["width or height"] = ((one != other) & np.isfinite(one) & np.isfinite(other)).any(axis=1)
-    return found | _official_differ(a, b, rows)
-
-
-_ASKED_WORDS = {"image_sha256": "picture", "caption": "reference caption", "answer_rule": "answer rule"}
-"""What people call columns of `ASKED_TEXTS`."""
-
-
-def _differ(one: Sequence[object], other: Sequence[object]) -> NDArray[np.bool_]:
-    """Tell for each place whether both hold something and not the same."""
-    return np.fromiter(
-        (x is not None and y is not None and x != y for x, y in zip(one, other, strict=True)),
-        dtype=np.bool_,
-        count=len(one),
-    )
-
-
-def _official_differ(a: RunTable, b: RunTable, rows: CodeArray) -> dict[str, NDArray[np.bool_]]:
-    """Tell for each row which of the official columns that enter a score differ."""
-    found: dict[str, NDArray[np.bool_]] = {}
-    for place, (one, other) in enumerate(zip(picked(a.official, rows), picked(b.official, rows), strict=True)):
-        if one == other or "{}" in (one, other):
-            continue
-        ours, theirs = json.loads(one), json.loads(other)
-        for name in SCORED_COLUMNS:
-            if ours.get(name) is not None and theirs.get(name) is not None and ours[name] != theirs[name]:
-                found.setdefault(name, np.zeros(len(rows), dtype=np.bool_))[place] = True
-    return found
-
-
-def _choices(table: RunTable, rows: CodeArray) -> tuple[str | None, ...]:
-    return tuple(None if text == "{}" else text for text in picked(table.choices, rows))
-
-
-def _named(column: Sequence[str], rows: CodeArray) -> tuple[str | None, ...]:
-    return tuple(text or None for text in picked(column, rows))
 
 
 def _count(table: RunTable, task: str) -> int:

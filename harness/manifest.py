@@ -30,6 +30,9 @@ Status: TypeAlias = Literal["running", "complete", "failed"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
+NUMBER_FORMAT = "number_format"
+"""Key of a manifest that names the number format which `--dtype auto` came to."""
+
 
 class ManifestError(UserError, ValueError):
     """A manifest cannot be read; the message names the file and the field."""
@@ -46,7 +49,7 @@ class TaskManifest:
     """What one task asked, and of which data."""
 
     yaml_hash: str
-    """Hex sha256 of the task's YAML file (with what it includes)."""
+    """Hex sha256 of the task's YAML file, without what it includes."""
     dataset_path: str
     """Hub id or local path of the data."""
     dataset_revision: str | None
@@ -63,6 +66,8 @@ class TaskManifest:
     """Hash over the words that the task was asked in; empty where that is not recorded."""
     generation: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Generation arguments that were really used, defaults filled in; empty where they are not recorded."""
+    template_hash: str = ""
+    """Hex sha256 of the settings that all task files include; empty where that is not recorded."""
     other: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Keys that this version does not know."""
 
@@ -188,7 +193,7 @@ def whole_run_parts(manifest: Manifest) -> dict[str, Json]:
 
 
 def task_hash(task: TaskManifest) -> str:
-    """Return the hex sha256 over a task's YAML, data, words and generation arguments.
+    """Return the hex sha256 over a task's YAML, what it includes, data, words and generation arguments.
 
     With `protocol_hash` it is what makes two results comparable. The number of samples asked is left out: runs are
     compared on the samples that they share.
@@ -198,41 +203,68 @@ def task_hash(task: TaskManifest) -> str:
         parts["prompt_hash"] = task.prompt_hash
     if task.generation:
         parts["generation"] = dict(task.generation)
+    if task.template_hash:
+        parts["template_hash"] = task.template_hash
     return hashlib.sha256(canonical_json(parts)).hexdigest()
 
 
 def run_key(manifest: Manifest) -> str:
-    """Return the hex sha256 over configuration and input: a killed run is taken up only by an equal key.
+    """Return the hex sha256 over configuration and input: a killed run is taken up only by an equal key."""
+    return hashlib.sha256(canonical_json(dict(run_key_parts(manifest)))).hexdigest()
 
-    The model is known by its weights, not its path; where they cannot be seen, by its name.
+
+def run_key_parts(manifest: Manifest) -> dict[str, Json]:
+    """Return what `run_key` covers, by name.
+
+    The model is known by its weights, not its path; where they cannot be seen, by its name and its server.
     """
-    return hashlib.sha256(
-        canonical_json(
-            {
-                "model": manifest.weights_hash or manifest.model,
-                "adapter_hash": manifest.adapter_hash,
-                "config_hash": manifest.config_hash,
-                "model_type": manifest.model_type,
-                "backend": manifest.backend,
-                "format": manifest.format,
-                "box_frame": manifest.box_frame,
-                "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
-                "seed": manifest.seed,
-                "partial": manifest.partial,
-                "predictions_only": manifest.predictions_only,
-                "comparable": comparable_parts(manifest),
-                "computed": _computed(manifest),
-            }
-        )
-    ).hexdigest()
+    parts: dict[str, Json] = {
+        "model": manifest.weights_hash or manifest.model,
+        "adapter_hash": manifest.adapter_hash,
+        "config_hash": manifest.config_hash,
+        "model_type": manifest.model_type,
+        "backend": manifest.backend,
+        "format": manifest.format,
+        "box_frame": manifest.box_frame,
+        "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
+        "seed": manifest.seed,
+        "partial": manifest.partial,
+        "predictions_only": manifest.predictions_only,
+        "comparable": comparable_parts(manifest),
+        "computed": _computed(manifest),
+    }
+    if served := _served(manifest):
+        parts["served"] = served
+    return parts
 
 
 def _computed(manifest: Manifest) -> Json:
     """Return how the model was computed: answers in float32 are not those in half precision."""
-    arguments = manifest.other.get("arguments")
-    if not isinstance(arguments, dict):
+    arguments = _arguments(manifest)
+    if arguments is None:
         return None
-    return {name: arguments.get(name) for name in ("dtype", "attn_implementation")}
+    return {
+        "dtype": manifest.other.get(NUMBER_FORMAT) or arguments.get("dtype"),
+        "attn_implementation": arguments.get("attn_implementation"),
+    }
+
+
+def _served(manifest: Manifest) -> dict[str, Json]:
+    """Return what tells a served model from another: its name at the server, and its server where no weights do."""
+    arguments = _arguments(manifest) or {}
+    name, address = arguments.get("served_name"), arguments.get("base_url")
+    served: dict[str, Json] = {}
+    if name is not None and name != manifest.model:  # as the model is called is the default
+        served["served_name"] = name
+    if isinstance(address, str) and not manifest.weights_hash:
+        served["base_url"] = address.rstrip("/")
+    return served
+
+
+def _arguments(manifest: Manifest) -> dict[str, Json] | None:
+    """Return what a person asked of `run`; None for a run that it did not make."""
+    arguments = manifest.other.get("arguments")
+    return arguments if isinstance(arguments, dict) else None
 
 
 def _asked(task: TaskManifest) -> dict[str, Json]:
@@ -297,6 +329,7 @@ def _task_to_json(task: TaskManifest) -> Json:
         "limit": task.limit,
         "prompt_hash": task.prompt_hash,
         "generation": json_safe(dict(task.generation)),
+        "template_hash": task.template_hash,
     }
     return known | {name: json_safe(value) for name, value in task.other.items() if name not in known}
 
@@ -454,6 +487,7 @@ def _task_from(name: str, obj: Json) -> TaskManifest:
             limit=fields.optional_whole("limit"),
             prompt_hash=fields.optional_text("prompt_hash") or "",
             generation=fields.optional_mapping("generation") or {},
+            template_hash=fields.optional_text("template_hash") or "",
         )
     except ValueError as error:
         raise ValueError(f"in task {name!r}, {error}") from error

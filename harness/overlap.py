@@ -61,15 +61,6 @@ def paper_iou(predicted: Sequence[Box], gold: Sequence[Box]) -> float:
     return intersection / (union + _rescaled(PAPER_EPSILON, -exponent))
 
 
-def union_areas(predicted: Sequence[Box], gold: Sequence[Box]) -> tuple[float, float]:
-    """Return the areas of the intersection and of the union of both regions, in square units of the boxes.
-
-    Empty sides give 0.0. An area beyond the largest float is returned as the largest float.
-    """
-    intersection, union, exponent = _areas(predicted, gold)
-    return _rescaled(intersection, exponent), _rescaled(union, exponent)
-
-
 def match_boxes(predicted: Sequence[Box], gold: Sequence[Box]) -> BoxMatch:
     """Match boxes one to one so that the sum of the IoU is greatest.
 

@@ -18,6 +18,7 @@ from harness.manifest import (
     Manifest,
     TaskManifest,
     comparable_parts,
+    run_key_parts,
     task_hash,
     tells_per_task,
     whole_run_parts,
@@ -166,9 +167,6 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     notes: list[str] = []
     same_run = _same_folder(a[0].path, b[0].path)
     scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
-    parts = [comparable_parts(manifest) for manifest in scored]
-    if not all(map(tells_per_task, scored)):
-        parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, scored, strict=True)]
     elsewhere = [run.path.resolve().name for run, _ in (a, b) if run.manifest.predictions_only]
     if same_run:
         told_apart = [
@@ -177,10 +175,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
         ]
         notes.append(f"both sides are the same texts, scored twice: {' against '.join(told_apart)}")
     else:
-        for name in parts[0]:
-            one, other = parts[0][name], parts[1][name]
-            if one != other and not (elsewhere and _not_recorded(name, a[0].manifest, b[0].manifest)):
-                reasons.append(f"{_PART_DIFFERS[name]}: {_difference_text(one, other)}")
+        reasons += _asked_otherwise(*scored)
         if elsewhere:
             notes.append(
                 f"predictions made elsewhere ({', '.join(elsewhere)}): how the questions were asked is not recorded, "
@@ -196,6 +191,67 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
         if run.manifest.partial:
             notes.append(f"{run.path.resolve().name} is partial (--limit): it does not stand for its benchmarks")
     return Comparability(tuple(reasons), tuple(dict.fromkeys(notes)))
+
+
+def _asked_otherwise(a: Manifest, b: Manifest) -> list[str]:
+    """Say what differs in how two runs were asked and scored, tasks aside, as far as it is known."""
+    parts = [comparable_parts(manifest) for manifest in (a, b)]
+    if not (tells_per_task(a) and tells_per_task(b)):
+        parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, (a, b), strict=True)]
+    return [
+        f"{_PART_DIFFERS[name]}: {_difference_text(parts[0][name], parts[1][name])}"
+        for name in parts[0]
+        if parts[0][name] != parts[1][name] and not _not_recorded(name, a, b)
+    ]
+
+
+def input_differences(stored: Manifest, now: Manifest) -> tuple[str, ...]:
+    """Say in what a run that would be made now is no longer what was asked of a stored one; empty when it is the same.
+
+    Left out is what leaves the stored answers right: the version of the scorer, by which they can be scored again; the
+    address of a server; and what a run of before did not record.
+    """
+    stored = replace(stored, scorer_version=now.scorer_version)
+    before, after = _flat_key_parts(stored), _flat_key_parts(now)
+    differing = [
+        f"{words} differs: {_difference_text(before.get(name), after.get(name))}"
+        for name, words in _INPUT_WORDS.items()
+        # runs of before did not record what `auto` came to
+        if before.get(name) != after.get(name) and (name, before.get(name)) != ("dtype", "auto")
+    ]
+    differing += _asked_otherwise(stored, now)
+    for task in dict.fromkeys((*stored.tasks, *now.tasks)):
+        one, other = stored.tasks.get(task), now.tasks.get(task)
+        if one is None or other is None:
+            differing.append(f"task {task} is asked by one of them alone")
+            continue
+        differing += [f"{task}: {reason}" for reason in task_comparability(one, other, elsewhere=False).reasons]
+        if (one.samples, one.limit) != (other.samples, other.limit):
+            differing.append(f"{task}: samples differ: {_samples_text(one)} and {_samples_text(other)}")
+    return tuple(dict.fromkeys(differing))
+
+
+_INPUT_WORDS = {
+    "model": "the model, by its weights where they are seen,",
+    "adapter_hash": "the adapter",
+    "config_hash": "the checkpoint's configuration, processor, tokenizer or chat template",
+    "model_type": "model type",
+    "backend": "backend",
+    "format": "format",
+    "box_frame": "box frame",
+    "seed": "seed",
+    "dtype": "number format",
+    "attn_implementation": "attention",
+    "served_name": "name at the server",
+}
+"""What people call the parts of a run key that `_asked_otherwise` and the tasks do not name."""
+
+
+def _flat_key_parts(manifest: Manifest) -> dict[str, Json]:
+    """Return the parts of a run key, with those inside of its objects beside them."""
+    parts = run_key_parts(manifest)
+    inner = [part for name in ("computed", "served") if isinstance(part := parts.get(name), dict)]
+    return {**parts, **{name: value for part in inner for name, value in part.items()}}
 
 
 def _samples_unasked(manifest: Manifest) -> bool:
@@ -224,6 +280,11 @@ def task_comparability(a: TaskManifest, b: TaskManifest, *, elsewhere: bool) -> 
         reasons.append(
             f"the data differ: {a.rows} rows ({a.fingerprint[:SHOWN_DIGITS]}) and {b.rows} rows "
             f"({b.fingerprint[:SHOWN_DIGITS]})"
+        )
+    if a.template_hash and b.template_hash and a.template_hash != b.template_hash:
+        reasons.append(
+            f"the settings that all task files include differ: {a.template_hash[:SHOWN_DIGITS]} and "
+            f"{b.template_hash[:SHOWN_DIGITS]}"
         )
     if a.yaml_hash != b.yaml_hash:
         reasons.append(f"the task files differ: {a.yaml_hash[:SHOWN_DIGITS]} and {b.yaml_hash[:SHOWN_DIGITS]}")

@@ -13,8 +13,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from harness.intervals import CodeArray, FloatArray, cluster_codes, t_quantile
-from harness.paired import Combine, mean_of_sums
+from harness.intervals import CodeArray, FloatArray, t_quantile
+from harness.paired import Combine
 from harness.resampling import bootstrap_sums
 
 
@@ -34,30 +34,6 @@ class RunRank:
     """Share of draws in which it is best; draws with several best are shared out."""
     tie_group: int
     """0 for the runs that cannot be told from the best one, 1 for those not told from the best of the rest..."""
-
-
-def rank_means(values: Sequence[FloatArray], clusters: Sequence[str] | CodeArray, *, seed: int) -> list[RunRank]:
-    """Rank runs by their mean over the same samples.
-
-    Args:
-        values: One array per run: a finite number per sample, all in the same order.
-        clusters: The cluster of each sample.
-        seed: Fixes the draws.
-
-    Returns:
-        One rank per run, in their order; empty without runs.
-
-    Raises:
-        ValueError: Lengths differ, values are not finite, or there are fewer than two clusters.
-    """
-    codes = cluster_codes(clusters)
-    if any(len(run) != len(codes) or not np.isfinite(run).all() for run in values):
-        raise ValueError("each run needs one finite value per sample: rank runs on the samples that all have scored")
-    sizes = np.bincount(codes).astype(np.float64)
-    sums: list[FloatArray] = [
-        np.column_stack([np.bincount(codes, weights=run).astype(np.float64), sizes]) for run in values
-    ]
-    return rank_sums(sums, mean_of_sums, seed=seed)
 
 
 def rank_sums(

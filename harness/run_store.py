@@ -158,9 +158,7 @@ class StoredRun:
 class OpenRun:
     """A run folder that is being written; made by `open_run`. Leaving its `with` block closes it, unpublished."""
 
-    def __init__(
-        self, folder: Path, manifest: Manifest, journal: Journal, *, resumed: bool, equal: Path | None
-    ) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, journal: Journal, *, resumed: bool) -> None:
         self.folder = folder
         """The `.partial` folder; the published one after `publish`."""
         self.manifest = manifest
@@ -169,8 +167,6 @@ class OpenRun:
         """Where records go; its `done` tells which keys are there already."""
         self.resumed = resumed
         """Whether a killed run was taken up."""
-        self.equal_finished = equal
-        """The newest finished run with an equal run key; None when there is none."""
 
     @property
     def media_folder(self) -> Path:
@@ -284,9 +280,7 @@ def open_run(
     """
     if not re.fullmatch(r"[0-9a-f]{8,}", manifest.run_key):
         raise ValueError(f"the manifest's run_key is {manifest.run_key!r}; stamp it with manifest.stamp_hashes first")
-    known = _equal_runs(root, manifest)
-    equal = _finished(known)
-    folder = _unfinished(known, manifest.other.get(RETRIED)) if resume else None
+    folder = _unfinished(_equal_runs(root, manifest), manifest.other.get(RETRIED)) if resume else None
     resumed = folder is not None
     with _disk("make a run folder in", root):
         if folder is None:
@@ -294,7 +288,7 @@ def open_run(
             folder = _make_folder(root, manifest, now, start_from)
         journal = Journal.open(folder / JOURNAL_NAME, clock=clock)
     try:
-        run = OpenRun(folder, manifest, journal, resumed=resumed, equal=equal)
+        run = OpenRun(folder, manifest, journal, resumed=resumed)
         if resumed:
             _note_resumption(run, now)
     except BaseException:
@@ -303,13 +297,16 @@ def open_run(
     return run
 
 
-def equal_finished_run(root: Path, manifest: Manifest) -> Path | None:
-    """Return the newest finished run under `root` with the manifest's run key; None where there is none.
+def equal_finished_runs(root: Path, manifest: Manifest) -> list[Path]:
+    """Return the finished runs under `root` with the manifest's run key, the newest first.
+
+    The key knows tables, not the pictures that a table names by a path: whoever returns such a run as the present one
+    looks at the pictures first.
 
     Raises:
         StoreError: the folder cannot be read.
     """
-    return _finished(_equal_runs(root, manifest))
+    return [info.path for info in reversed(_equal_runs(root, manifest)) if info.state == "complete"]
 
 
 def _equal_runs(root: Path, manifest: Manifest) -> list[RunInfo]:
@@ -322,10 +319,6 @@ def _unfinished(runs: Sequence[RunInfo], retried: Json) -> Path | None:
         if info.state == "partial" and info.manifest is not None and info.manifest.other.get(RETRIED) == retried:
             return info.path
     return None
-
-
-def _finished(runs: Sequence[RunInfo]) -> Path | None:
-    return next((info.path for info in reversed(runs) if info.state == "complete"), None)
 
 
 def _note_resumption(run: OpenRun, now: datetime) -> None:

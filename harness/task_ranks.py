@@ -1,24 +1,27 @@
 """Rank stored runs on one task: by its headline, on the samples that all ranked runs hold with the same gold.
 
 Ranked together are only runs of which each may be compared with each. The others stand apart: those that were asked or
-scored in another way, and those that hold other samples, which would shrink what everybody is ranked on.
+scored in another way, those that hold other samples, which would shrink what everybody is ranked on, and those in which
+too many samples could not be scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark_rows import MOST_DIFFERING, headline_sums
+from harness.benchmark_rows import headline_sums, too_many_failed
 from harness.intervals import CodeArray
 from harness.measures import ClusterSums
 from harness.provenance import runs_comparability, task_comparability
 from harness.ranks import RunRank, rank_sums
 from harness.run_store import StoredRun
 from harness.run_table import RunTable, read_run_table
+from harness.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 
 FEWEST_RANKED_CLUSTERS = 15
 """With fewer clusters there is no ranking: too few."""
@@ -54,8 +57,10 @@ class _Samples:
     """Place in the run's table; -1 where the run has no such sample."""
     scored: NDArray[np.bool_]
     """Whether its answer has a score."""
-    gold: CodeArray
-    """Codes of answers, boxes and choices (3 x ids), equal where the gold is; 0 where the run carries none."""
+    parts: Mapping[str, CodeArray]
+    """What enters prompts and scores, as `sample_parts` has it; 0 where the run has no such sample or part."""
+    failure: str | None
+    """Why the run cannot be ranked with any other; None where it can."""
 
     @property
     def held(self) -> NDArray[np.bool_]:
@@ -129,18 +134,18 @@ def _largest_group(task: str, samples: Sequence[_Samples]) -> list[int]:
     elsewhere join last, as most go with runs that don't go with each other. Of groups of one size that with fewer of
     them is taken, then that with more samples, then that of the run that comes first.
     """
-    if not samples:
-        return []
     count = len(samples)
+    fit = [n for n, one in enumerate(samples) if one.failure is None]
+    if not fit:
+        return []
     alike = np.eye(count, dtype=np.bool_)
-    for one in range(count):
-        for other in range(one + 1, count):
-            alike[one, other] = alike[other, one] = not _reasons(task, samples[one], samples[other])
+    for one, other in combinations(fit, 2):
+        alike[one, other] = alike[other, one] = not _reasons(task, samples[one], samples[other])
     friends = alike.sum(axis=1)
     elsewhere = [one.run.manifest.predictions_only for one in samples]
     held = [int(one.held.sum()) for one in samples]
-    order = sorted(range(count), key=lambda n: (elsewhere[n], -int(friends[n])))
-    groups = [_grown(first, order, alike) for first in range(count)]
+    order = sorted(fit, key=lambda n: (elsewhere[n], -int(friends[n])))
+    groups = [_grown(first, order, alike) for first in fit]
     return sorted(
         max(groups, key=lambda group: (len(group), -sum(elsewhere[n] for n in group), max(held[n] for n in group)))
     )
@@ -158,7 +163,9 @@ def _grown(first: int, order: Sequence[int], alike: NDArray[np.bool_]) -> list[i
 
 
 def _why_apart(task: str, samples: Sequence[_Samples], group: Sequence[int], outsider: int) -> tuple[str, ...]:
-    """Return what keeps a run out of a group: the reasons against the first of its runs that there are any against."""
+    """Return what keeps a run out of a group: its own failures, else the reasons against the first of its runs."""
+    if failure := samples[outsider].failure:
+        return (failure,)
     return next(reasons for n in group if (reasons := _reasons(task, samples[n], samples[outsider])))
 
 
@@ -183,27 +190,24 @@ def _sharing(one: _Samples, other: _Samples) -> tuple[str, ...]:
     shared, most = int(both.sum()), max(int(one.held.sum()), int(other.held.sum()))
     if shared < LEAST_SHARED * most:
         return (f"it shares {shared:,} of {most:,} samples with the rest of the column",)
-    differs = int((both & _gold_differs(one.gold, other.gold)).sum())
-    if differs > MOST_DIFFERING * shared:
-        return (f"the gold of {differs:,} of {shared:,} shared samples differs: not the same benchmark",)
+    differing = differing_parts(one.parts, other.parts)
+    differs = int(any_differs(differing, len(both)).sum())
+    if many := too_many_differ(differs, shared, [name for name, found in differing.items() if found.any()]):
+        return (many,)
     scored, most = int((one.scored & other.scored).sum()), max(int(one.scored.sum()), int(other.scored.sum()))
     if scored < LEAST_SCORED * most:
         return (f"it shares {scored:,} of {most:,} samples that could be scored with the rest of the column",)
     return ()
 
 
-def _gold_differs(one: CodeArray, other: CodeArray) -> NDArray[np.bool_]:
-    """Tell for each id whether both runs carry gold and not the same; gold that one of them lacks says nothing."""
-    return ((one != other) & (one != 0) & (other != 0)).any(axis=0)
-
-
 def _shared_by_all(samples: Sequence[_Samples]) -> NDArray[np.bool_]:
-    """Tell for each id whether every run has it, and no two of them with another gold."""
-    gold = np.array([one.gold for one in samples])
-    greatest = gold.max(axis=0)
-    least = np.where(gold == 0, greatest, gold).min(axis=0)
-    held = np.array([one.held for one in samples]).all(axis=0)
-    return held & (greatest == least).all(axis=0)
+    """Tell for each id whether every run has it, and no two of them another one."""
+    shared = np.logical_and.reduce([one.held for one in samples])
+    for name in dict.fromkeys(name for one in samples for name in one.parts):
+        codes = np.array([one.parts[name] for one in samples if name in one.parts])
+        greatest = codes.max(axis=0)
+        shared = np.logical_and(shared, np.where(codes == 0, greatest, codes).min(axis=0) == greatest)
+    return shared
 
 
 # --- the samples of each ------------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ def _shared_by_all(samples: Sequence[_Samples]) -> NDArray[np.bool_]:
 def _samples(task: str, runs: Sequence[StoredRun], tables: Sequence[RunTable]) -> list[_Samples]:
     members = [_members(table, task) for table in tables]
     ids = {name: place for place, name in enumerate(dict.fromkeys(name for own in members for name in own))}
-    codes: dict[object, int] = {}
+    codes = PartCodes()
     return [_samples_of(run, table, own, ids, codes) for run, table, own in zip(runs, tables, members, strict=True)]
 
 
@@ -222,18 +226,18 @@ def _members(table: RunTable, task: str) -> dict[str, int]:
 
 
 def _samples_of(
-    run: StoredRun, table: RunTable, members: Mapping[str, int], ids: Mapping[str, int], codes: dict[object, int]
+    run: StoredRun, table: RunTable, members: Mapping[str, int], ids: Mapping[str, int], codes: PartCodes
 ) -> _Samples:
-    """Return a run's samples; gold that has no code yet is given one."""
-    places = np.full(len(ids), -1, dtype=np.int64)
-    scored = np.zeros(len(ids), dtype=np.bool_)
-    gold = np.zeros((3, len(ids)), dtype=np.int64)
-    has_score = np.isfinite(table.values)
-    for name, place in members.items():
-        column = ids[name]
-        places[column] = place
-        scored[column] = has_score[place]
-        choices = table.choices[place]
-        own = (table.answers[place], table.gold_boxes_image_px[place], None if choices == "{}" else choices)
-        gold[:, column] = [0 if part is None else codes.setdefault(part, len(codes) + 1) for part in own]
-    return _Samples(run, places, scored, gold)
+    """Return a run's samples; parts that have no code yet are given one."""
+    own = np.fromiter(members.values(), dtype=np.int64, count=len(members))
+    columns = np.fromiter((ids[name] for name in members), dtype=np.int64, count=len(members))
+
+    def spread(values: CodeArray, missing: int) -> CodeArray:
+        found = np.full(len(ids), missing, dtype=np.int64)
+        found[columns] = values
+        return found
+
+    scored = spread(np.isfinite(table.values[own]).astype(np.int64), 0) != 0
+    # parts that no sample carries would only take room
+    parts = {name: spread(part, 0) for name, part in sample_parts(table, own, codes).items() if part.any()}
+    return _Samples(run, spread(own, -1), scored, parts, too_many_failed("its", table.faults[own]))

@@ -21,6 +21,7 @@ from harness.sample_details import read_details
 from harness.values import Json
 from reports.comparison_view import ComparisonView, SideView, comparison_view
 from reports.page_shell import Page, json_block, render
+from reports.run_page import PAGE_NAME
 from reports.sample_blocks import (
     MOST_INLINE_PICTURES,
     Blocks,
@@ -104,7 +105,7 @@ def write_comparison_page(comparison: Comparison, out: Path, options: PageOption
         ConfigError: `out` cannot be written, or is of the wrong kind.
     """
     options = options or PageOptions()
-    page_file = out / "index.html" if options.bundle else out
+    page_file = out / PAGE_NAME if options.bundle else out
     if options.bundle and (out / MANIFEST_NAME).exists():
         raise ConfigError(f"{out} is a run folder, which nothing may be written into; name another folder")
     if not options.bundle and out.is_dir():

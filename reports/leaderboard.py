@@ -21,7 +21,7 @@ from typing import Any, cast
 from harness.errors import ConfigError, IncompleteError
 from harness.manifest import Manifest
 from harness.ranks import RunRank
-from harness.run_store import StoredRun, load_run
+from harness.run_store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.task_facts import POINT_MAXIMA
 from harness.task_ranks import TaskRanks, rank_task, read_tables
 from harness.values import Json
@@ -189,11 +189,11 @@ def _run_folders(paths: Sequence[Path]) -> list[Path]:
     """Return the run folders that are meant: each as named, or those inside a named folder."""
     found: list[Path] = []
     for path in paths:
-        if (path / "manifest.json").exists():
+        if (path / MANIFEST_NAME).exists():
             found.append(path)
             continue
-        inside = sorted(one.parent for one in path.glob("*/manifest.json")) if path.is_dir() else []
-        finished = [one for one in inside if not one.name.endswith(".partial")]
+        # a damaged run is named by whoever opens it: one that is left out without a word would be missed by nobody
+        finished = [info.path for info in list_runs(path) if info.state != "partial"]
         if not finished:
             raise ConfigError(f"{path} is neither a run nor a folder of finished runs")
         found += finished

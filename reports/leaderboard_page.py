@@ -130,7 +130,7 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -
         text = json.dumps(json_safe(leaderboard_json(board)), indent=2, allow_nan=False)
         write_atomically(out / "leaderboard.json", f"{text}\n".encode("ascii"))
         write_atomically(out / "leaderboard.csv", leaderboard_csv(board).encode("utf-8"))
-        page = out / "index.html"
+        page = out / PAGE_NAME
         write_atomically(page, render(Page("leaderboard.html.j2", leaderboard_view(board), "leaderboard.js")))
     except OSError as fault:
         raise ConfigError(f"cannot write into {out}: {fault.strerror or fault}") from fault

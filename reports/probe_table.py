@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reports.number_text import DASH
 from reports.terminal import TextTable, plain_table
 
 _SHORT = {"trace": "tr Cov", "noise_to_signal": "noise/signal"}
@@ -54,7 +55,7 @@ def probe_lines(found: Mapping[str, Any]) -> list[str]:
 
 def _estimate(estimate: Mapping[str, Any], *, percent: bool = False, signed: bool = False) -> str:
     """Return `value [low, high]`."""
-    value = "–" if estimate["value"] is None else _number(estimate["value"], percent=percent, signed=signed)
+    value = DASH if estimate["value"] is None else _number(estimate["value"], percent=percent, signed=signed)
     if estimate["ci_low"] is None and estimate["ci_high"] is None:
         return value
     low, high = (

@@ -1,4 +1,4 @@
-"""Read what the leaderboard shows of a run's `scores.json`, and say which field is damaged."""
+"""Read what leaderboard and list of runs show of a run's `scores.json`, and say which field is damaged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class StoredTask:
     truncated_rows: int
     """Samples whose text the token budget ended."""
     unscored_errors: int
-    """Samples that could not be asked or scored for the fault `error`."""
+    """Samples that could not be asked or scored for the faults `error` and `judge_error`."""
 
 
 def stored_tasks(run: StoredRun) -> dict[str, StoredTask]:
@@ -79,7 +79,9 @@ def _task(fields: Mapping[str, Json], at: str) -> StoredTask:
         rows=_count(fields, "rows", at),
         parse_fault_rows=_count(fields, "parse_fault_rows", at),
         truncated_rows=_count(fields, "truncated_rows", at),
-        unscored_errors=_count(unscored, "error", f"{at}unscored.") if "error" in unscored else 0,
+        unscored_errors=sum(
+            _count(unscored, fault, f"{at}unscored.") for fault in ("error", "judge_error") if fault in unscored
+        ),
     )
 
 

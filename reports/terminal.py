@@ -21,7 +21,7 @@ from rich.text import Text
 from harness.means import Metric
 from harness.summary import TaskSummary
 from harness.task_facts import POINT_MAXIMA, facts_of
-from reports.number_text import DASH
+from reports.number_text import DASH, percent
 from reports.printing import line_of, say
 from reports.visible import one_line
 
@@ -178,8 +178,8 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
         shared = [
             str(summary.n),
             str(sum(summary.unscored.values())),
-            share_text(summary.parse_fault_rows, summary.rows),
-            share_text(summary.truncated_rows, summary.rows),
+            percent(summary.parse_fault_rows, summary.rows),
+            percent(summary.truncated_rows, summary.rows),
             *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
             f"{cost.wall_s:.1f}" if cost.wall_s else "",
         ]
@@ -196,22 +196,12 @@ def metric_text(name: str, metric: Metric | None) -> str:
     below zero.
     """
     if metric is None or metric.value is None:
-        return "–"
+        return DASH
     scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if name in POINT_MAXIMA else 3)
     value = f"{metric.value * scale:.{digits}f}"
     if metric.ci_low is None or metric.ci_high is None:
         return value
     return f"{value} [{metric.ci_low * scale:.{digits}f}, {metric.ci_high * scale:.{digits}f}]"
-
-
-def share_text(part: int, whole: int) -> str:
-    """Return a share in percent that is 0 % or 100 % only when it is exactly so."""
-    if whole == 0:
-        return "–"
-    percent = 100.0 * part / whole
-    if 0 < part < whole:
-        percent = min(max(percent, 0.1), 99.9)
-    return f"{percent:.1f} %"
 
 
 def plain_table(

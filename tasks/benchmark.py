@@ -13,6 +13,9 @@ from harness.vocabulary import GoldFrame
 TASKS_DIR = Path(__file__).parent
 """The folder of the YAML files; `lmms-eval --include_path` takes it."""
 
+TEMPLATE_PATH = TASKS_DIR / "_satori_template"
+"""The settings that every task has: our YAML files include it, and a user's own task is built on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnTask:

@@ -16,7 +16,7 @@ from lmms_eval.utils import load_yaml_config
 
 from harness.values import Format
 from tasks.adapters import adapter_of
-from tasks.benchmark import TASKS_DIR, Benchmark
+from tasks.benchmark import TEMPLATE_PATH, Benchmark
 from tasks.cells import Doc
 from tasks.local_data import TaskData, without_image
 from tasks.prompts import Message, Wording, messages
@@ -107,7 +107,7 @@ class _BuiltTask(ConfigurableMessagesTask):
 
 def _base_config(benchmark: Benchmark) -> dict[str, Any]:
     """Load the benchmark's YAML; a benchmark of one's own only shares the template with ours."""
-    path = TASKS_DIR / "_satori_template" if benchmark.own is not None else benchmark.yaml_path
+    path = TEMPLATE_PATH if benchmark.own is not None else benchmark.yaml_path
     return dict(load_yaml_config(yaml_path=str(path), mode="full"))
 
 

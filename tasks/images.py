@@ -36,8 +36,6 @@ _DATA_URI = re.compile(r"data:[^,]{0,100},")
 
 UnreadableImageError = UnreadablePictureError
 """An image is missing or broken: its sample becomes an unscored record, the run goes on."""
-UnreadableImage = UnreadableImageError
-"""Short name."""
 
 
 class ImageSource(Protocol):

@@ -78,11 +78,6 @@ class TaskData(Sequence[dict[str, Any]]):
         """Where the rows come from."""
         return self.rows.source
 
-    @property
-    def is_subset(self) -> bool:
-        """Whether some rows of the source are left out."""
-        return len(self.indices) != len(self.rows)
-
     def subset(self, indices: Sequence[int]) -> TaskData:
         """Return the rows at these places of this sequence, in the order given."""
         return TaskData(self.rows, [self.indices[place] for place in indices])

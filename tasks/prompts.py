@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from harness.errors import ConfigError
 from harness.values import FORMATS, Format
@@ -65,8 +65,6 @@ SUFFIX: Mapping[Format, str] = {
 
 PromptName: TypeAlias = Literal["ours", "paper"]
 """Whose words ask for the stages."""
-
-PROMPT_NAMES: Final[tuple[PromptName, ...]] = get_args(PromptName)
 
 MAX_PROMPT_CHARACTERS = 20_000
 """A longer system turn or suffix is a file named by mistake."""

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -38,17 +38,28 @@ from harness.extra_fields import check_extra_body, check_template_kwargs
 from harness.installation import require_imports
 from harness.journal import read_records
 from harness.judge import Judge
-from harness.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.manifest import NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
 from harness.peer_names import task_hint
+from harness.predictions import rescore_record
+from harness.provenance import input_differences
 from harness.rescore import config_of
 from harness.run_files import DamagedRunError
-from harness.run_store import RETRIED, OpenRun, StoredRun, check_run_name, equal_finished_run, load_run, open_run
+from harness.run_store import (
+    MANIFEST_NAME,
+    RETRIED,
+    OpenRun,
+    StoredRun,
+    check_run_name,
+    equal_finished_runs,
+    load_run,
+    open_run,
+)
 from harness.run_summary import RunSummary, summarise_records
 from harness.score import SCORER_VERSION
 from harness.values import BoxFrame, Format, Generation, Json, PixelLimits, Protocol, Record, Sample, ScoreConfig
 from harness.web_address import shown_url
 from tasks.adapters import adapter_of
-from tasks.benchmark import Benchmark
+from tasks.benchmark import TEMPLATE_PATH, Benchmark
 from tasks.catalog import resolve_tasks
 from tasks.cells import Doc
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
@@ -296,7 +307,7 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
 
     Raises:
         ConfigError: The run was not made by `run`.
-        IncompleteError: The checkpoint's weights are no longer those of the run.
+        IncompleteError: What would be asked now is no longer what the run asked: other weights, data, words...
     """
     stored = load_run(folder)
     asked = stored.manifest.other.get("arguments")
@@ -316,12 +327,7 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
             "--judge-url or --judge-key where it needs one"
         )
     _refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
-    if _subject(spec).hashes.weights_hash != stored.manifest.weights_hash:
-        raise IncompleteError(f"{spec.model} holds other weights than those of {folder}; make a new run instead")
-    if stored.finished:
-        return _run(spec, environment, start_from=folder, retried=folder.resolve().name, again=True)
-    retried = stored.manifest.other.get(RETRIED)
-    return _run(spec, environment, retried=retried if isinstance(retried, str) else None, again=True)
+    return _run(spec, environment, retry_of=stored)
 
 
 def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment, *, given: bool) -> None:
@@ -348,7 +354,7 @@ def _spec_from(asked: Mapping[str, Json], folder: Path) -> RunSpec:
     try:
         return RunSpec(**{name: _argument(name, kinds[name], value) for name, value in given.items()})
     except (ValueError, TypeError) as fault:
-        raise DamagedRunError.of(folder, "manifest.json", f"cannot be used: in `arguments`, {fault}") from fault
+        raise DamagedRunError.of(folder, MANIFEST_NAME, f"cannot be used: in `arguments`, {fault}") from fault
 
 
 def _argument(name: str, kind: Any, value: Json) -> Any:
@@ -367,11 +373,10 @@ def _run(
     spec: RunSpec,
     environment: RunEnvironment,
     *,
-    start_from: Path | None = None,
-    retried: str | None = None,
-    again: bool,
+    again: bool = False,
+    retry_of: StoredRun | None = None,
 ) -> RunResult:
-    """Check, load, ask, judge, publish; `retried` names the run that `start_from` is, or was when this began."""
+    """Check, load, ask, judge, publish; a retry begins with the answers of the run that it asks again."""
     _check_spec(spec)
     benchmarks = resolve_tasks(spec.tasks)
     _check_overrides(spec, benchmarks)
@@ -380,15 +385,19 @@ def _run(
     questions = [_open(spec, benchmark) for benchmark in benchmarks]
     _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
-    manifest = _manifest(spec, environment, subject, questions, retried)
-    equal = None if again else equal_finished_run(spec.out, manifest)
-    if equal is not None:
-        environment.say(_already_finished(equal, spec, subject))
-        return _stored_result(load_run(equal))
+    manifest = _manifest(spec, environment, subject, questions)
+    start_from = None
+    if retry_of is not None:
+        manifest, start_from = _as_retry(manifest, retry_of)
+    elif not again and (equal := _equal_run(spec.out, manifest, questions)) is not None:
+        environment.say(_already_finished(equal.path, spec, subject))
+        return _stored_result(equal)
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)
     with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
         _announce(run, environment, start_from)
+        if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
+            _score_again(run, config)
         timings = _ask_all(model, questions, run, config, spec, environment)
         if spec.judge is not None:
             _judge(spec.judge, run, config, environment)
@@ -428,11 +437,52 @@ def _say_decisions(
         say(f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt")
 
 
+def _equal_run(root: Path, manifest: Manifest, questions: Sequence[_Question]) -> StoredRun | None:
+    """Return the newest finished run of the same input, pictures included; None where there is none."""
+    runs = map(load_run, equal_finished_runs(root, manifest))
+    return next((run for run in runs if _asked_of_these_pictures(run, questions)), None)
+
+
+def _asked_of_these_pictures(run: StoredRun, questions: Sequence[_Question]) -> bool:
+    """Tell whether every sample of a finished run was asked of the picture that would be shown now.
+
+    A table's hash covers no picture that the table names by its path, nor how earlier versions turned one.
+    """
+    asked = {(record.sample.task, record.sample.id): record.sample.image_sha256 for record in run.records()}
+    return all(asked.get(key) == sha256 for key, sha256 in _pictures_now(questions))
+
+
+def _as_retry(manifest: Manifest, stored: StoredRun) -> tuple[Manifest, Path | None]:
+    """Return the manifest as that of a retry of a run, and the run to copy answers from; None: the run goes on itself.
+
+    Raises:
+        IncompleteError: the run was asked something else than would be asked now.
+    """
+    if differing := input_differences(stored.manifest, manifest):
+        raise IncompleteError(
+            f"{stored.path} cannot be retried: it was asked something else than would be asked now, and its answers "
+            f"would be taken for answers to that. {'; '.join(differing)}. Put back what was changed, or make a new run"
+        )
+    goes_on = not stored.finished and stored.manifest.run_key == manifest.run_key
+    retried = stored.manifest.other.get(RETRIED) if goes_on else stored.path.resolve().name
+    named = {} if retried is None else {RETRIED: retried}
+    return replace(manifest, other={**manifest.other, **named}), None if goes_on else stored.path
+
+
+def _score_again(run: OpenRun, config: ScoreConfig) -> None:
+    """Score the answers that a run began with by the rules of now; asking takes them as they are."""
+    for record in read_records(run.journal.path):
+        run.journal.append(rescore_record(record, config))
+    run.journal.sync()
+
+
 def _already_finished(equal: Path, spec: RunSpec, subject: _Subject) -> str:
     """Say that a run is not repeated, and what nobody can know of a model whose weights are not seen."""
     said = f"{equal} is a finished run of the same input: nothing is asked"
     if not subject.hashes.weights_hash:
-        return f"{said}. The weights of {spec.model} are not seen here: if it has others by now, add --again"
+        model = spec.model if spec.served_name is None else f"{spec.model}, called {spec.served_name}"
+        at = "" if spec.base_url is None else f" at {shown_url(spec.base_url)}"
+        return f"{said}. The weights of {model}{at} are not seen here: if it has others by now, add --again"
     return f"{said}. --again makes a new run"
 
 
@@ -562,9 +612,9 @@ def _manifest(
     environment: RunEnvironment,
     subject: _Subject,
     questions: Sequence[_Question],
-    retried: str | None,
 ) -> Manifest:
-    """Return what the run is; `retried` names the run that it asks again."""
+    """Return what the run is."""
+    number_format = _number_format(spec, environment)
     tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
         Manifest(
@@ -591,9 +641,27 @@ def _manifest(
             partial=any(len(question.data) < question.rows for question in questions),
             judge=spec.judge.model if spec.judge is not None else None,
             name=spec.name,
-            other={"arguments": spec.to_json()} | ({} if retried is None else {RETRIED: retried}),
+            other={"arguments": spec.to_json()} | ({} if number_format is None else {NUMBER_FORMAT: number_format}),
         )
     )
+
+
+def _number_format(spec: RunSpec, environment: RunEnvironment) -> str | None:
+    """Return the number format that a checkpoint is computed in here; None where it is somebody else's.
+
+    What `auto` means follows from the device: answers in float32 on a CPU are not those in half precision on a GPU.
+
+    Raises:
+        ConfigError: there is no such device, or what asks it is not installed.
+    """
+    if spec.backend != "hf" or environment.load_model is not None:
+        return None
+    if spec.dtype != "auto":
+        return spec.dtype
+    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
+    from harness.model_hf import choose_device, choose_dtype  # noqa: PLC0415 - torch takes seconds to import
+
+    return str(choose_dtype(spec.dtype, choose_device(spec.device))).removeprefix("torch.")
 
 
 def _additions(spec: RunSpec) -> dict[str, Json]:
@@ -619,6 +687,7 @@ def _task_manifest(spec: RunSpec, question: _Question) -> TaskManifest:
             "max_new_tokens": spec.max_new_tokens or question.benchmark.max_new_tokens,
             **_additions(spec),
         },
+        template_hash=hashlib.sha256(TEMPLATE_PATH.read_bytes()).hexdigest(),
     )
 
 
@@ -675,8 +744,6 @@ def _announce(run: OpenRun, environment: RunEnvironment, start_from: Path | None
         environment.say(f"resuming {run.folder} with {len(run.journal.done)} answers in its journal")
     elif start_from is not None:
         environment.say(f"retrying {start_from} as {run.folder}")
-    elif run.equal_finished is not None:
-        environment.say(f"{run.equal_finished} is a finished run of the same input; this makes a new one")
 
 
 def _ask_all(
@@ -716,17 +783,28 @@ def _journalled(records: Iterable[Record], questions: Sequence[_Question]) -> di
         key = (record.sample.task, record.sample.id)
         if record.generation.error is None:
             generations[key], pictures[key] = record.generation, record.sample.image_sha256
-    if not generations:
-        return generations
+    wanted = {key for key, sha256 in pictures.items() if sha256}
+    for key, sha256 in _pictures_now(questions, wanted):
+        if sha256 not in ("", pictures[key]):  # a picture that cannot be read now leaves its answer as it was
+            del generations[key]
+    return generations
+
+
+def _pictures_now(
+    questions: Sequence[_Question], wanted: Container[tuple[str, str]] | None = None
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield task and id of the samples, all or those wanted, with the hash of the picture that would be shown.
+
+    It is empty where the picture cannot be read, as in a record. The hashes are kept with the rows, so that asking does
+    not take them once more.
+    """
     for question in questions:
         adapter = adapter_of(question.benchmark)
         for doc in question.data:
             key = (question.benchmark.name, adapter.id_of(doc))
-            if pictures.get(key):
+            if wanted is None or key in wanted:
                 facts = image_facts_of(adapter.image_value(doc))
-                if facts is not None and facts.sha256 != pictures[key]:
-                    del generations[key]
-    return generations
+                yield key, "" if facts is None else facts.sha256
 
 
 def _prepare(question: _Question, recorder: RunRecorder, spec: RunSpec) -> PreparedTask:

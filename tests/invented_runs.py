@@ -20,7 +20,7 @@ from harness.journal import read_records
 from harness.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.run_store import open_run
 from harness.run_summary import summarise_records
-from harness.score import score
+from harness.score import score, score_error
 from harness.thumbnails import write_thumbnail
 from harness.values import Box, Generation, PixelLimits, Record, Sample, ScoreConfig, Size
 from tasks.shapes import examples
@@ -48,6 +48,8 @@ class Answerer:
     broken: float = 0.03
     seed: int = 0
     weights: str = ""
+    failed: int = 0
+    """How many of the first samples its server does not answer."""
 
 
 def shapes_questions(n: int, profile: str = "full", *, pictures: bool = True) -> list[Question]:
@@ -162,11 +164,13 @@ def invent_run(
     )
     manifest = stamp_hashes(replace(manifest, **changes))  # type: ignore[arg-type]
     with open_run(root, manifest, now=NOW, resume=False) as run:
-        for question in questions:
+        for place, question in enumerate(questions):
             text = text_of(question, who, rng)
             earned = score(question.sample, text, config)
-            tokens = len(text) // 4
-            run.journal.append(Record(question.sample, Generation(text, output_tokens=tokens), earned))
+            generation = Generation(text, output_tokens=len(text) // 4)
+            if place < who.failed:
+                generation, earned = Generation("", error="no reply"), score_error(question.sample, config)
+            run.journal.append(Record(question.sample, generation, earned))
             if question.png is not None:
                 write_thumbnail(run.media_folder, Image.open(io.BytesIO(question.png)), question.sample.image_sha256)
         run.journal.sync()

@@ -73,8 +73,8 @@ def test_only_shared_samples_count_and_the_others_are_counted(make_run):
         ({"caption": "another"}, "reference caption"),
         ({"category": "another"}, "category"),
         ({"l2_category": "another"}, "l2_category"),
-        ({"width": 641}, "width or height"),
-        ({"height": 10}, "width or height"),
+        ({"width": 641}, "width"),
+        ({"height": 10}, "height"),
         ({"boxes": [[100, 100, 300, 201]]}, "gold boxes"),
         ({"choices": {"A": "another"}}, "choices"),
         ({"precision": 1}, "precision"),
@@ -289,6 +289,55 @@ def test_seeds_of_one_model_become_one_side_with_their_spread(make_run, amend_ma
     spread = comparison.sides[1].spread[0]
     assert spread.sd == pytest.approx(np.std(spread.values, ddof=1))
     assert comparison.pairs[0].benchmarks[0].headline.b.value == pytest.approx(np.mean(spread.values))
+
+
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        {"task": {"prompt_hash": "5" * 64}},
+        {"task": {"generation": {"temperature": 1.0}}},
+        {"task": {"samples": 20, "limit": 20}},
+        {"task": {"template_hash": "5" * 64}},
+        {"fingerprint": "5" * 64},
+        {"yaml_hash": "5" * 64},
+        {"backend": "openai"},
+        {"partial": True},
+        {"other": {"arguments": {"dtype": "bfloat16", "attn_implementation": None}}},
+        {"other": {"arguments": {"dtype": "auto", "attn_implementation": "eager"}}},
+        {"other": {"arguments": {"dtype": "auto", "attn_implementation": None}, "number_format": "float16"}},
+        {"other": {"arguments": {"dtype": "auto", "attn_implementation": None, "served_name": "lora"}}},
+    ],
+)
+def test_runs_that_were_asked_otherwise_are_no_seeds_of_one_model(make_run, amend_manifest, unlike):
+    base, *seeds = (make_run(f"m{seed}", shapes(some(60, 0.5, seed))) for seed in (0, 1, 2))
+    known = {"weights_hash": "7" * 64, "other": {"arguments": {"dtype": "auto", "attn_implementation": None}}}
+    amend_manifest(base)
+    alike = [amend_manifest(path, **known, seed=seed) for seed, path in enumerate(seeds)]
+    assert [len(side.runs) for side in compared(base, *alike).sides] == [1, 2]
+
+    amend_manifest(seeds[1], **(known | {"seed": 1} | unlike))
+
+    assert [len(side.runs) for side in compared(base, *seeds).sides] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (range(60), range(1, 60), "the candidate lacks 1 of the baseline's samples"),
+        (range(1, 60), range(60), "the baseline lacks 1 of the candidate's samples"),
+        (range(20), range(60), "the baseline lacks 40 of the candidate's samples"),
+        (range(50), range(10, 60), "the baseline lacks 10 of the candidate's samples"),
+    ],
+)
+def test_samples_that_one_side_lacks_bar_the_comparison_whichever_it_is(make_run, ours, theirs, said):
+    rows = shapes(some(60, 0.5, 1))
+    a, b = (make_run(name, [rows[n] for n in own]) for name, own in (("a", ours), ("b", theirs)))
+
+    benchmark = compared(a, b).pairs[0].benchmarks[0]
+
+    assert said in benchmark.headline.reason
+    assert benchmark.headline.difference is None
+    assert compared(a, b, on_shared=True).pairs[0].benchmarks[0].headline.difference is not None
 
 
 def test_two_seeds_alone_are_two_sides(make_run, amend_manifest):

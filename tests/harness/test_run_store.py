@@ -23,6 +23,7 @@ from harness import run_store
 from harness.errors import ConfigError, IncompleteError
 from harness.journal import LOCK_NAME, RunLockedError, StoreError, lock_run, read_records
 from harness.manifest import (
+    NUMBER_FORMAT,
     Manifest,
     ManifestError,
     TaskManifest,
@@ -45,7 +46,7 @@ from harness.run_store import (
     add_file,
     add_scores,
     check_run_name,
-    equal_finished_run,
+    equal_finished_runs,
     list_runs,
     load_run,
     model_slug,
@@ -267,6 +268,55 @@ def test_model_is_known_by_its_name_where_weights_cannot_be_seen():
     assert run_key(served) != run_key(replace(served, model="another"))
 
 
+def asked_as(manifest, number_format=None, **arguments):
+    """Return a manifest as `run` makes it of some arguments."""
+    other = {"arguments": {"dtype": "auto", "attn_implementation": None} | arguments}
+    if number_format is not None:
+        other[NUMBER_FORMAT] = number_format
+    return stamp_hashes(replace(manifest, other=other))
+
+
+SERVED = replace(MANIFEST, weights_hash="", backend="openai")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (asked_as(SERVED, served_name="a"), asked_as(SERVED, served_name="b")),
+        (asked_as(SERVED, served_name="a"), asked_as(SERVED)),
+        (asked_as(MANIFEST, served_name="a"), asked_as(MANIFEST, served_name="b")),
+        (asked_as(SERVED, base_url="http://one/v1"), asked_as(SERVED, base_url="http://other/v1")),
+        (asked_as(SERVED, base_url="http://one/v1"), asked_as(SERVED, base_url="http://one:81/v1")),
+        (asked_as(MANIFEST, "float32"), asked_as(MANIFEST, "bfloat16")),
+        (asked_as(MANIFEST, "float16"), asked_as(MANIFEST, "bfloat16")),
+        (asked_as(MANIFEST, "float32"), asked_as(MANIFEST)),
+        (asked_as(MANIFEST, attn_implementation="eager"), asked_as(MANIFEST, attn_implementation="sdpa")),
+        (
+            asked_as(replace(MANIFEST, tasks={"mmstar": replace(TASK, template_hash="a")})),
+            asked_as(replace(MANIFEST, tasks={"mmstar": replace(TASK, template_hash="b")})),
+        ),
+    ],
+)
+def test_another_model_or_computation_has_another_run_key(one, other):
+    assert one.run_key != other.run_key
+    assert one.protocol_hash == other.protocol_hash
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (asked_as(SERVED, base_url="http://one/v1"), asked_as(SERVED, base_url="http://one/v1/")),
+        (asked_as(SERVED, served_name=SERVED.model), asked_as(SERVED, served_name=None)),
+        # a server that is trusted to hold weights that are seen may move
+        (asked_as(MANIFEST, base_url="http://one/v1"), asked_as(MANIFEST, base_url="http://other/v1")),
+        (asked_as(MANIFEST, "bfloat16", dtype="auto"), asked_as(MANIFEST, "bfloat16", dtype="bfloat16")),
+        (asked_as(MANIFEST, concurrency=1), asked_as(MANIFEST, concurrency=9)),
+    ],
+)
+def test_the_same_model_asked_elsewhere_keeps_its_run_key(one, other):
+    assert one.run_key == other.run_key
+
+
 def test_task_hash_is_that_of_wording_and_data():
     assert task_hash(TASK) == task_hash(replace(TASK, samples=3, limit=3, dataset_path="/local"))
     assert task_hash(TASK) != task_hash(replace(TASK, yaml_hash="z"))
@@ -390,11 +440,10 @@ def test_folder_that_takes_the_final_name_meanwhile_is_not_touched(tmp_path):
     assert names(foreign) == []
 
 
-def test_equal_finished_run_is_named_and_a_new_one_is_made(tmp_path):
+def test_a_finished_run_of_an_equal_key_is_never_opened_again(tmp_path):
     first = finished_run(tmp_path, record_of(1))
-    finished_run(tmp_path, record_of(1), manifest=stamp_hashes(replace(MANIFEST, seed=5)))
     with open_run(tmp_path, MANIFEST, now=LATER) as run:
-        assert run.equal_finished == first
+        assert run.folder.name != f"{first.name}.partial"
         assert not run.resumed
         assert run.journal.done == set()
 
@@ -404,7 +453,6 @@ def test_run_of_other_weights_never_reuses_answers(tmp_path):
         run.journal.append(record_of(1))
     with open_run(tmp_path, stamp_hashes(replace(MANIFEST, weights_hash="b" * 64)), now=LATER) as other:
         assert not other.resumed
-        assert other.equal_finished is None
         assert other.journal.done == set()
 
 
@@ -612,7 +660,7 @@ def test_kill_9_during_publication_leaves_a_partial_or_a_whole_run(tmp_path, ste
 
     assert done.returncode == -9
     assert before.state == ("complete" if step == "remove_lock_file" else "partial")
-    assert (run.resumed, run.equal_finished) == ((False, before.path) if before.state == "complete" else (True, None))
+    assert run.resumed == (before.state != "complete")
     assert [info.state for info in list_runs(tmp_path)] == ["complete"] * (1 + (before.state == "complete"))
     assert all(verify_run(info.path) == [] for info in list_runs(tmp_path))
     assert final.exists()
@@ -1099,16 +1147,16 @@ def test_a_name_changes_neither_the_run_key_nor_what_older_manifests_mean(tmp_pa
 
 
 def test_only_a_finished_run_of_equal_input_is_equal(tmp_path):
-    assert equal_finished_run(tmp_path / "none", MANIFEST) is None
+    assert equal_finished_runs(tmp_path / "none", MANIFEST) == []
     with open_run(tmp_path, MANIFEST, now=NOW) as run:
-        assert equal_finished_run(tmp_path, MANIFEST) is None, "it is not finished"
+        assert equal_finished_runs(tmp_path, MANIFEST) == [], "it is not finished"
         folder = run.publish({}, now=NOW)
 
-    assert equal_finished_run(tmp_path, MANIFEST) == folder
-    assert equal_finished_run(tmp_path, stamp_hashes(replace(MANIFEST, weights_hash="b" * 64))) is None
+    assert equal_finished_runs(tmp_path, MANIFEST) == [folder]
+    assert equal_finished_runs(tmp_path, stamp_hashes(replace(MANIFEST, weights_hash="b" * 64))) == []
     with open_run(tmp_path, MANIFEST, now=LATER) as run:
         later = run.publish({}, now=LATER)
-    assert equal_finished_run(tmp_path, MANIFEST) == later, "the newest"
+    assert equal_finished_runs(tmp_path, MANIFEST) == [later, folder], "the newest first"
 
 
 def test_a_killed_retry_is_taken_up_by_the_same_retry_alone(tmp_path):

@@ -9,12 +9,14 @@ import re
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from harness.compare import compare_runs, open_sides
 from harness.errors import ConfigError, IncompleteError
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION
-from harness.values import Sample
+from harness.values import Sample, Size
 from reports.leaderboard import contamination, leaderboard_json, published, rank_board, read_leaderboard
 from reports.leaderboard_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from satori_bench import cli
@@ -70,13 +72,16 @@ def test_limited_runs_are_barred_unless_allowed(invented, runs, tmp_path):
 
 
 def test_ranks_are_those_of_the_mean_on_the_shared_samples(board, runs):
-    from harness.ranks import rank_means
+    from harness.paired import mean_of_sums
+    from harness.ranks import rank_sums
     from harness.run_store import load_run
     from harness.run_table import read_run_table
 
     names = [entry.run for entry in board.entries]
     tables = {path.name: read_run_table(load_run(path)) for path in runs.values()}
-    ranks = rank_means([tables[name].values for name in names], tables[names[0]].clusters, seed=0)
+    codes = np.unique(tables[names[0]].clusters, return_inverse=True)[1]
+    sums = [np.column_stack([np.bincount(codes, weights=tables[name].values), np.bincount(codes)]) for name in names]
+    ranks = rank_sums(sums, mean_of_sums, seed=0)
 
     assert [entry.cells["shapes"].rank for entry in board.entries] == ranks
 
@@ -303,8 +308,107 @@ def test_a_run_of_the_same_ids_with_other_gold_is_greyed(invented, made_elsewher
     other = made_elsewhere("other gold", [*with_sample(questions[:40], answers=("another thing",)), *questions[40:]])
 
     assert cells_of([other, *three])["other gold"].incomparable == (
-        "the gold of 40 of 100 shared samples differs: not the same benchmark",
+        "40 of 100 shared samples are not the same in both (answers): not the same benchmark",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"question": "another question"}, "question"),
+        ({"caption": "another scene"}, "reference caption"),
+        ({"category": "another kind"}, "category"),
+        ({"l2_category": "another kind"}, "l2_category"),
+        ({"boxes_image_px": ((1.0, 2.0, 30.0, 40.0),)}, "gold boxes"),
+        ({"choices": {"A": "another thing"}}, "choices"),
+        ({"image_size": Size(641, 480)}, "width"),
+        ({"image_size": Size(640, 481)}, "height"),
+        ({"image_sha256": "e" * 64}, "picture"),
+        ({"extra": {"unit": "cm"}}, "unit"),
+        ({"extra": {"precision": 2.0}}, "precision"),
+        ({"extra": {"metadata": {"skills": ["counting"]}}}, "metadata"),
+    ],
+)
+def test_what_may_not_be_subtracted_is_not_ranked_either(invented, tmp_path, changes, named):
+    own = {"l2_category": "l2", "choices": {"A": "a thing"}, "image_sha256": "d" * 64}
+    own |= {"extra": {"unit": "m", "precision": 1.0, "metadata": {"skills": ["logic"]}}}
+    questions = with_sample(invented.many_questions(100), **own)
+    few, many = ([*with_sample(questions[:n], **changes), *questions[n:]] for n in (1, 40))
+    base, other, almost, others = (
+        invented.invent_run(tmp_path, invented.Answerer(name), asked)
+        for name, asked in (("base", questions), ("other", questions), ("almost", few), ("others", many))
+    )
+    alike, unlike = cells_of([base, other, almost]), cells_of([base, other, others])
+
+    assert {name: cell.rank_n for name, cell in alike.items()} == dict.fromkeys(("base", "other", "almost"), 99)
+    assert unlike["others"].incomparable == (
+        f"40 of 100 shared samples are not the same in both ({named}): not the same benchmark",
+    )
+    [benchmark] = compare_runs(open_sides([str(base), str(others)]), draws=99).pairs[0].benchmarks
+    assert unlike["others"].incomparable[0] in benchmark.comparability.reasons
+
+
+def test_equal_numbers_and_objects_are_the_same_however_they_are_written(invented, tmp_path):
+    questions = invented.many_questions(40)
+    paths = [
+        invented.invent_run(tmp_path, invented.Answerer(name), with_sample(questions, extra=extra))
+        for name, extra in (
+            ("one", {"precision": 2, "metadata": {"skills": ["a"], "unit": None}}),
+            ("other", {"metadata": {"unit": None, "skills": ["a"]}, "precision": 2.0}),
+        )
+    ]
+
+    assert all(cell.rank_n == 40 for cell in cells_of(paths).values())
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("failed", [2, 30, 100])
+def test_a_run_of_unexplained_nulls_stands_apart_wherever_it_is_named(invented, three, tmp_path, place, failed):
+    who = invented.Answerer("failing", right=1.0, near=1.0, broken=0.0, failed=failed)
+    failing = invented.invent_run(
+        tmp_path, who, invented.many_questions(100), predictions_only=True, prompt_hash="", pixel_limits=None
+    )
+    paths = list(three)
+    paths.insert(place, failing)
+    cells = cells_of(paths)
+    cell = cells.pop("failing")
+
+    assert cell.rank is None
+    if failed < 100:  # without any score there is nothing to rank
+        assert cell.incomparable == (
+            f"{failed} of its 100 samples could not be scored for an error of the model's or the judge's server",
+        )
+    assert cells == cells_of(three)
+
+
+def test_a_single_failure_of_a_hundred_is_no_bar(invented, three, tmp_path):
+    who = invented.Answerer("almost", failed=1)
+    path = invented.invent_run(
+        tmp_path, who, invented.many_questions(100), predictions_only=True, prompt_hash="", pixel_limits=None
+    )
+
+    assert cells_of([*three, path])["almost"].rank is not None
+
+
+def test_two_runs_of_which_one_failed_grey_that_one_alone(invented, three, tmp_path):
+    who = invented.Answerer("failing", failed=30)
+    failing = invented.invent_run(
+        tmp_path, who, invented.many_questions(100), predictions_only=True, prompt_hash="", pixel_limits=None
+    )
+    board = rank_board(read_leaderboard([failing, three[0]]), seed=0)
+    cells = {entry.model: entry.cells["shapes"] for entry in board.entries}
+
+    assert cells["high"].incomparable == ()
+    assert "could not be scored" in cells["failing"].incomparable[0]
+    assert board.unranked == {"shapes": "fewer than two runs that may be compared"}
+
+
+def test_what_killed_makers_left_behind_is_no_run_of_a_folder(invented, tmp_path):
+    whole = invented.invent_run(tmp_path, invented.Answerer("whole"), invented.many_questions(20))
+    for name in (f".{whole.name}-17.tmp", ".scoring-x", f"{whole.name}.partial"):
+        shutil.copytree(whole, tmp_path / name)
+
+    assert [entry.path for entry in read_leaderboard([tmp_path]).entries] == [whole]
 
 
 def test_a_run_that_carries_no_gold_boxes_is_ranked_with_those_that_do(invented, made_elsewhere, three):

@@ -40,6 +40,10 @@ def root(invented, tmp_path_factory, renew_sums):
     scores["tasks"]["shapes"]["unscored"] = {"error": 3, "no_gold": 2}
     (errors / "scores.json").write_text(json.dumps(scores))
     renew_sums(errors)
+    unjudged = make("unjudged")
+    scores["tasks"]["shapes"]["unscored"] = {"error": 1, "judge_error": 4}
+    (unjudged / "scores.json").write_text(json.dumps(scores))
+    renew_sums(unjudged)
     nothing = root / "20260101T000000Z-manifestless-00000000"
     nothing.mkdir()
     (nothing / "manifest.json").write_text('{"model": "\x1b[31m"')
@@ -64,6 +68,7 @@ def states(root) -> dict[str, str]:
         ("said", "complete", "complete", ["predictions only"]),
         ("fetched", "complete", "complete", ["limited", "imported"]),
         ("errors", "complete", "complete", ["3 errors"]),
+        ("unjudged", "complete", "complete", ["5 errors"]),
         ("scoreless", "broken", "corrupt", []),
         ("manifestless", "broken", "corrupt", []),
         ("close", "unfinished", "partial", []),
@@ -149,7 +154,7 @@ def test_three_hundred_runs_are_listed_at_once(root, tmp_path):
 def test_the_verb_takes_a_folder(command, root, tmp_path):
     code, out, _ = command("runs", "list", root, "--json")
     assert code == 0
-    assert len(json.loads(out)["runs"]) == 10
+    assert len(json.loads(out)["runs"]) == 11
 
     assert command("runs", "list", "--out", root)[1].startswith("run, begun (UTC) ")
     assert command("runs", "list")[:2] == (0, ""), "no runs yet"

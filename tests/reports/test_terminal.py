@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from harness.summary import Metric, TaskSummary
 from harness.values import Components, Generation, Record, Sample, Score
+from reports.number_text import percent
 from reports.progress import LINE_EVERY_S, RunProgress
 from reports.terminal import (
     Column,
@@ -18,7 +19,6 @@ from reports.terminal import (
     metric_text,
     plain_table,
     run_table,
-    share_text,
     write,
 )
 
@@ -38,7 +38,7 @@ def written(renderable) -> str:
     [(0, 10, "0.0 %"), (10, 10, "100.0 %"), (1, 100_000, "0.1 %"), (99_999, 100_000, "99.9 %"), (0, 0, "–")],
 )
 def test_a_share_is_none_or_all_only_when_it_is_exactly_so(part, whole, text):
-    assert text == share_text(part, whole)
+    assert text == percent(part, whole)
 
 
 @pytest.mark.parametrize(

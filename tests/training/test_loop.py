@@ -69,9 +69,10 @@ class Silent:
 
 
 def numbers(result) -> list:
-    """Return everything that a loop compared, without the names and places of its runs."""
+    """Return every headline and metric that a loop compared."""
     comparisons = json.loads(result.comparison.to_bytes())["comparisons"]
-    return [found["pairs"] for found in comparisons.values()]
+    pairs = [pair for found in comparisons.values() for pair in found["pairs"]]
+    return [(pair["a"], pair["b"], item["headline"], item["metrics"]) for pair in pairs for item in pair["benchmarks"]]
 
 
 def environment(said: list[str], reports: list | None = None) -> LoopEnvironment:

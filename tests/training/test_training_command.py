@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.errors import ExitCode, UserError
-from satori_bench import cli
+from satori_bench import _PROFILE_NAMES, cli
 from training.demo_model import build_demo_checkpoint
 from training.example_store import write_examples
 from training.profiles import PROFILE_NAMES
@@ -108,6 +108,10 @@ def test_a_profile_without_its_gpus_is_refused_and_leaves_nothing(
     assert f"profile {profile} needs a GPU" in err
     assert err.count("\n") == 1
     assert files_under(tmp_path) == before
+
+
+def test_the_command_offers_every_profile():
+    assert tuple(_PROFILE_NAMES) == PROFILE_NAMES
 
 
 PLANNED = [
