@@ -169,7 +169,7 @@ def invent_run(
             earned = score(question.sample, text, config)
             generation = Generation(text, output_tokens=len(text) // 4)
             if place < who.failed:
-                generation, earned = Generation("", error="no reply"), score_error(question.sample, config)
+                generation, earned = Generation("", error="no reply"), score_error()
             run.journal.append(Record(question.sample, generation, earned))
             if question.png is not None:
                 write_thumbnail(run.media_folder, Image.open(io.BytesIO(question.png)), question.sample.image_sha256)
