@@ -19,7 +19,7 @@ from harness.gold_boxes import (
     written_box,
     written_size,
 )
-from harness.task_facts import MME_COGNITION, MME_PERCEPTION
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
@@ -264,7 +264,7 @@ def _facts_of(adapter: Adapter, doc: Doc) -> ImageFacts | None:
 
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     """Read every row once, without its image."""
-    check = _CHECKS.get(benchmark.name)
+    check = None if benchmark.own is not None else _CHECKS.get(facts_of(benchmark.name).cluster)
     adapter = adapter_of(benchmark)
     groups: Counter[str] = Counter()
     categories: Counter[str] = Counter()
@@ -370,9 +370,8 @@ def _mmbench_group(doc: Doc) -> str:
 
 
 _CHECKS: Mapping[str, _GroupCheck] = {
-    "mme": _GroupCheck(mme.cluster_of, _mme_warnings),
-    "mmbench_en_dev": _GroupCheck(_mmbench_group, _mmbench_warnings),
-    "mmbench_cn_dev": _GroupCheck(_mmbench_group, _mmbench_warnings),
+    "image": _GroupCheck(mme.cluster_of, _mme_warnings),
+    "question": _GroupCheck(_mmbench_group, _mmbench_warnings),
 }
 
 
