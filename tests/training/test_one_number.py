@@ -164,11 +164,11 @@ def test_a_headline_that_cannot_be_given_is_so_everywhere_for_one_reason(two_run
 
 def test_a_score_has_the_interval_of_its_own_runs_seed(make_run, amend_manifest):
     folders = [
-        amend_manifest(make_run(name, rows_of("satori", seed)), weights_hash=name * 64, seed=7)
+        amend_manifest(make_run(name, rows_of("mmstar", seed), protocol="lmms-eval"), weights_hash=name * 64, seed=7)
         for seed, name in enumerate("ab")
     ]
     run = load_run(folders[0])
-    kept = summarise_records(run.records(), config_of(run.manifest), seed=7).tasks["satori"].metrics["accuracy"]
+    kept = summarise_records(run.records(), config_of(run.manifest), seed=7).tasks["mmstar"].metrics["accuracy"]
 
     row = compare_runs(open_sides([str(folder) for folder in folders])).pairs[0].benchmarks[0].headline
 
