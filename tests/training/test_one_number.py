@@ -205,3 +205,16 @@ def test_a_loop_shows_each_stage_against_the_one_before_and_against_the_base(mak
         assert change_text(row) in markdown
         assert view.pairs[pairs.index((a, b))].headlines[0].change_range in page
     assert "## How they learned" in markdown
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_further_metrics_and_categories_are_those_of_scores_json_too(two_runs, protocol):
+    folders = two_runs(protocol)
+    stored = [load_run(folder).scores["tasks"] for folder in folders]
+
+    for item in compare_runs(open_sides([str(folder) for folder in folders])).pairs[0].benchmarks:
+        groups = {"metrics": item.metrics, "categories": item.categories, "l2_categories": item.l2_categories}
+        for group, row in ((name, row) for name, rows in groups.items() for row in rows):
+            kept = [scores[item.task][group][row.category or row.metric] for scores in stored]
+            assert [of(asdict(side)) for side in (row.a, row.b)] == [of(one) for one in kept]
+            assert row.difference.n == row.a.n
