@@ -852,7 +852,7 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
 
 def _name_page(run_folder: Path, *, to_stderr: bool) -> None:
     """Say where a run's page is, and what opens it."""
-    from reports.run_page import PAGE_NAME
+    from harness.run_store import PAGE_NAME
 
     page = run_folder / PAGE_NAME
     if page.is_file():  # a page that could not be made was told of already

@@ -39,7 +39,7 @@ SYNC_SECONDS = 5.0
 """Seconds between two `fsync`s while records keep coming."""
 
 LOCK_NAME = ".lock"
-"""The lock file in a run folder; no part of the run, harmless when left behind."""
+"""The lock file in a run folder; no part of the run. One that is left behind tells of a writer that was killed."""
 
 Key: TypeAlias = tuple[str, str, int]
 """Task, sample id, repeat."""

@@ -151,5 +151,7 @@ def _staging(root: Path) -> Generator[Path]:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".scoring-", dir=root, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
+    except StoreError:
+        raise
     except OSError as fault:
         raise StoreError.of("make a run folder in", root, fault) from fault

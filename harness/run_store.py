@@ -4,7 +4,9 @@
     runs/<UTC time>-<model or name>-<hash8>/   once published by one rename: samples.parquet, scores.json, SHA256SUMS
 
 A `.partial` folder is resumed by the next run with an equal run key; a finished folder is never written over: only
-`add_scores` and `add_file` put something beside what is there. `samples.jsonl` stays the source of truth.
+`add_scores` and `add_file` put something beside what is there, and `SHA256SUMS` names it last. A writer that is killed
+before that leaves the lock file and files that are no part of the run: readers pass over them, the next writer makes
+them anew. `samples.jsonl` stays the source of truth.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -47,6 +49,7 @@ from harness.run_files import (
     RunFiles,
     open_regular,
     published_files,
+    read_sums,
     sums_bytes,
 )
 from harness.scores_fields import check_scores
@@ -57,6 +60,7 @@ MANIFEST_NAME = "manifest.json"
 JOURNAL_NAME = "samples.jsonl"
 PARQUET_NAME = "samples.parquet"
 SCORES_NAME = "scores.json"
+PAGE_NAME = "index.html"
 MEDIA_NAME = "media"
 PARTIAL_SUFFIX = ".partial"
 
@@ -71,6 +75,9 @@ RETRIED = "retried"
 
 # Begins and ends with a letter or digit: no option, no hidden file, no `..`; nothing that a shell or a page would read.
 _RUN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+# What `add_scores` and `add_file` put beside a published run.
+_ADDED_NAME = re.compile(rf"[^/]+\.html|(?:samples|scores)-(?:{'|'.join(PROTOCOLS)})\.(?:parquet|json)")
 
 RunState: TypeAlias = Literal["complete", "partial", "corrupt"]
 """`partial` is a folder that was not published; `corrupt` one whose manifest cannot be read."""
@@ -107,6 +114,15 @@ class StoredRun:
     def finished(self) -> bool:
         """Whether the run was published."""
         return is_published(self.path, self.manifest)
+
+    @property
+    def has_page(self) -> bool:
+        """Whether its page is written whole.
+
+        Raises:
+            DamagedRunError: as `files`.
+        """
+        return PAGE_NAME in (self.files.sums or {})
 
     @property
     def files(self) -> RunFiles:
@@ -357,7 +373,7 @@ def check_run_name(name: str) -> str:
 
 
 def _make_folder(root: Path, manifest: Manifest, now: datetime, start_from: Path | None) -> Path:
-    """Make a `.partial` folder that has its manifest from its first moment on."""
+    """Make a `.partial` folder that has its manifest and journal from its first moment on."""
     root.mkdir(parents=True, exist_ok=True)
     stem = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{manifest.name or model_slug(manifest.model)}-{manifest.run_key[:8]}"
     nursery = root / f".{stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
@@ -365,7 +381,9 @@ def _make_folder(root: Path, manifest: Manifest, now: datetime, start_from: Path
     try:
         nursery.mkdir()
         write_atomically(nursery / MANIFEST_NAME, manifest_bytes(manifest))
-        if start_from is not None:
+        if start_from is None:
+            (nursery / JOURNAL_NAME).touch()
+        else:
             _copy_records(start_from, nursery)
         return _rename_to_free(nursery, root, stem, PARTIAL_SUFFIX)
     finally:
@@ -463,10 +481,11 @@ def load_run(path: Path) -> StoredRun:
     published = is_published(path, manifest)
     if published and files.sums is None:
         raise DamagedRunError.of(path, SUMS_NAME, "is missing")
+    unfinished = not_entered(path, files.sums)
     rescored: dict[Protocol, dict[str, Json]] = {
         protocol: read_scores(files, name)
         for protocol in PROTOCOLS
-        if files.holds(name := rescored_name("scores", protocol, "json"))
+        if files.holds(name := rescored_name("scores", protocol, "json")) and name not in unfinished
     }
     scores = read_scores(files, SCORES_NAME) if published else None
     return StoredRun(path=path, manifest=manifest, scores=scores, rescored=rescored)
@@ -493,7 +512,7 @@ def add_scores(
 ) -> None:
     """Put new scores beside a finished run's first ones: `scores-<protocol>.json` and `samples-<protocol>.parquet`.
 
-    The first scores are never touched; an earlier rescore under the same protocol is replaced.
+    The first scores are never touched; an earlier rescore under the same protocol is replaced by one that is whole.
 
     Args:
         path: The run folder.
@@ -514,28 +533,62 @@ def add_scores(
     parquet, summary = rescored_name("samples", protocol, "parquet"), rescored_name("scores", protocol, "json")
     with _adding_to(path) as sums, _disk("write to", path):
         RunFiles(path, sums).open(JOURNAL_NAME).close()
-        write_parquet(path / parquet, records, SCORE_COLUMNS)
-        write_atomically(path / summary, scores_bytes(scores()))
-        _write_sums(path, sums | {name: file_sha256(path, name) for name in (parquet, summary)})
-        sync_folder(path)
+        write_parquet(path / _staged(parquet), records, SCORE_COLUMNS)
+        write_atomically(path / _staged(summary), scores_bytes(scores()))
+        _enter(path, sums, (parquet, summary))
 
 
 def add_file(path: Path, name: str, content: bytes) -> None:
     """Write or replace a page, such as `index.html`, in a finished run's folder, with its checksum.
 
     Raises:
-        ValueError: the name is a path, hidden, or that of one of the run's own files.
+        ValueError: the name is a path, hidden, or no page's.
         IncompleteError: the run is not finished, or its checksums are missing.
         RunLockedError: another process is writing to the run.
         StoreError: the disk refuses.
     """
-    own = name in {MANIFEST_NAME, SUMS_NAME, MEDIA_NAME} or name.startswith(("samples", "scores"))
-    if own or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) or name.endswith(TEMPORARY_SUFFIX):
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.html", name):
         raise ValueError(f"{name!r} cannot be added to a run; use a plain file name such as index.html")
     with _adding_to(path) as sums, _disk("write to", path):
-        write_atomically(path / name, content)
-        _write_sums(path, sums | {name: hashlib.sha256(content).hexdigest()})
+        write_atomically(path / _staged(name), content)
+        _enter(path, sums, (name,))
+
+
+def _staged(name: str) -> str:
+    """Return what a file is called that is whole and not yet to be read."""
+    return f"{name}{TEMPORARY_SUFFIX}"
+
+
+def _enter(path: Path, sums: Mapping[str, str], names: Sequence[str]) -> None:
+    """Make staged files part of a finished run; a kill between any two steps leaves a run that is sound without them.
+
+    What they replace is first taken out of the checksums: two files cannot be replaced in one step, and one that is
+    not what the checksums say is damage to every reader.
+    """
+    digests = {name: file_sha256(path, _staged(name)) for name in names}
+    others = {name: digest for name, digest in sums.items() if name not in digests}
+    if len(others) < len(sums):
+        _write_sums(path, others)
         sync_folder(path)
+    for name in names:
+        (path / _staged(name)).replace(path / name)
+    _write_sums(path, others | digests)
+    sync_folder(path)
+
+
+def not_entered(path: Path, sums: Mapping[str, str] | None) -> frozenset[str]:
+    """Return the names in a published run's folder that are no part of it: a killed writer's, or those of one at work.
+
+    The lock file tells of such a writer. Without one, whatever the checksums do not name was put there by other hands.
+
+    Args:
+        path: The run folder.
+        sums: Its checksums; None for an unpublished run, which has no such files.
+    """
+    if sums is None or not os.path.lexists(path / LOCK_NAME):
+        return frozenset()
+    extra = (name for name in file_names(path) if name not in sums)
+    return frozenset(name for name in extra if name.endswith(TEMPORARY_SUFFIX) or _ADDED_NAME.fullmatch(name))
 
 
 @contextmanager
@@ -547,7 +600,10 @@ def _adding_to(path: Path) -> Generator[dict[str, str]]:
     try:
         yield dict(published_files(path).sums or {})
     finally:
-        remove_lock_file(path)
+        with suppress(OSError):  # what cannot be removed now is by the next writer
+            _remove_leftovers(path)
+        if not not_entered(path, read_sums(path)[0]):
+            remove_lock_file(path)
         lock.release()
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from harness.errors import ConfigError
 from harness.records_json import json_safe
 from harness.run_files import DamagedRunError, make_folder, put_file
-from harness.run_store import MANIFEST_NAME, MEDIA_NAME, load_run, write_atomically
+from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, load_run, write_atomically
 from harness.run_verify import false_scores
 from reports.leaderboard import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.number_text import DASH, count, number, percent, short_hash
 from reports.page_shell import Page, render
-from reports.run_page import PAGE_NAME, page_and_summary
+from reports.run_page import page_and_summary
 from reports.sample_blocks import PictureBook
 from reports.verdict_text import cut
 from reports.visible import csv_cell

@@ -18,7 +18,7 @@ from harness.comparison import FAULT_BITS, SampleSide, SampleTable
 from harness.manifest import Manifest
 from harness.means import Metric
 from harness.rescore import config_of
-from harness.run_store import MEDIA_NAME, StoredRun, add_file, load_run
+from harness.run_store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.run_summary import RunSummariser, RunSummary
 from harness.summary import ANSWER_RIGHT, TaskSummary
 from harness.task_facts import POINT_MAXIMA, facts_of
@@ -29,9 +29,6 @@ from reports.page_shell import Page, json_block, render
 from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
 from reports.sample_texts import SampleText, text_of_record
 from reports.verdict_text import cut
-
-PAGE_NAME = "index.html"
-"""What the page is called in the run's folder."""
 
 RESULTS = ("right", "wrong", "unscored")
 """What became of a sample's answer; codes of the explorer's list."""

@@ -19,8 +19,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from harness.errors import ConfigError, IncompleteError
-from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARTIAL_SUFFIX
-from reports.run_page import PAGE_NAME
+from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, PARTIAL_SUFFIX
 
 HOST = "127.0.0.1"
 """The loopback: nobody on another machine can reach it."""

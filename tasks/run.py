@@ -391,6 +391,8 @@ def _run(
         manifest, start_from = _as_retry(manifest, retry_of)
     elif not again and (equal := _equal_run(spec.out, manifest, questions)) is not None:
         environment.say(_already_finished(equal.path, spec, subject))
+        if environment.write_page is not None and not equal.has_page:  # its writer may have been killed
+            environment.write_page(equal.path)
         return _stored_result(equal)
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = environment.load_model(spec) if environment.load_model is not None else _load(spec, environment, subject)

@@ -522,7 +522,7 @@ def renew_sums():
 
     def renew(folder: Path) -> None:
         names, _ = read_sums(folder)
-        found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+        found = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names if (folder / n).exists()}
         (folder / SUMS_NAME).write_bytes(sums_bytes(found))
 
     return renew

@@ -127,7 +127,7 @@ class TestRun:
         assert json.loads(out)["run"] == again["run"]
         assert "is a finished run of the same input: nothing is asked" in err
 
-    def test_a_finished_run_is_named_and_not_repeated(self, command, tiny_qwen2_5_vl, tmp_path):
+    def test_a_finished_run_is_named_and_not_repeated(self, command, tiny_qwen2_5_vl, tmp_path, renew_sums):
         arguments = [
             "run", "--tasks", "shapes", "--dataset", "shapes=tiny", "--limit", 12, "--max-new-tokens", 4,
             "--no-thumbnails", "--json",
@@ -147,6 +147,15 @@ class TestRun:
             assert "nothing is asked. --again makes a new run" in err
             assert "weights" not in err.splitlines()[-1]
         assert len(list_runs(tmp_path / "runs")) == 1
+
+        run = Path(first["run"])
+        (run / "index.html").unlink()  # as a kill leaves it that comes after publication
+        renew_sums(run)
+        assert command(*arguments, "--model", tiny_qwen2_5_vl, "--no-page")[0] == ExitCode.OK
+        assert not (run / "index.html").exists()
+        assert command(*arguments, "--model", tiny_qwen2_5_vl)[0] == ExitCode.OK
+        assert (run / "index.html").is_file()
+        assert verify_run(run) == []
 
         others = [
             ["--seed", 1],

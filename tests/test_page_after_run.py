@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run_store import load_run
+from harness.run_store import PAGE_NAME, load_run
 from harness.run_verify import verify_run
-from reports.run_page import PAGE_NAME
 
 ROOT = Path(__file__).parents[1]
 ROWS = [{"id": str(n), "task": "shapes", "prediction": "<answer>red</answer>", "answers": ["red"]} for n in range(40)]

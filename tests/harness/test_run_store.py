@@ -476,6 +476,18 @@ def test_killed_run_is_resumed_under_its_name(tmp_path):
     assert verify_run(final) == []
 
 
+def test_run_that_was_killed_before_its_first_record_is_sound(tmp_path, monkeypatch):
+    def killed(*args, **named):
+        raise SystemExit
+
+    monkeypatch.setattr(run_store.Journal, "open", killed)
+    with pytest.raises(SystemExit):
+        open_run(tmp_path, MANIFEST, now=NOW)
+    (info,) = list_runs(tmp_path)
+
+    assert (info.state, verify_run(info.path), list(load_run(info.path).records())) == ("partial", [], [])
+
+
 def test_resumption_keeps_unknown_keys_of_the_manifest(tmp_path):
     with open_run(tmp_path, replace(MANIFEST, other={"note": "mine"}), now=NOW):
         pass

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from harness.run_files import SUMS_NAME
-from harness.run_store import load_run
+from harness.run_store import PAGE_NAME, load_run
 from harness.run_verify import verify_run
-from reports.run_page import PAGE_NAME, renew_page, stored_run_page
+from reports.run_page import renew_page, stored_run_page
 from satori_bench import cli
 
 
