@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.comparison import Comparison
-from harness.run_store import write_atomically
+from harness.run_store import PAGE_NAME, write_atomically
 from reports.comparison_page import write_comparison_page
 from reports.markdown import comparison_markdown, neutral
 
@@ -25,7 +25,7 @@ def write_loop_report(name: str, by_decoding: Mapping[str, Comparison], further:
     """
     parts = [f"# Loop {neutral(name)}\n"]
     for number, (decoding, comparison) in enumerate(by_decoding.items()):
-        write_comparison_page(comparison, folder / ("index.html" if number == 0 else f"index-{decoding}.html"))
+        write_comparison_page(comparison, folder / (PAGE_NAME if number == 0 else f"index-{decoding}.html"))
         parts.append(f"## Asked {decoding}\n\n{comparison_markdown(comparison)}")
     text = "\n".join([*parts, *further]).rstrip("\n") + "\n"
     write_atomically(folder / "comparison.md", text.encode("utf-8"))
