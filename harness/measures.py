@@ -180,10 +180,8 @@ class Measure:
             return None
         a, b, n = a[scored], b[scored], self.size(scored)
         if self.parts is None:
-            bounds = self.units.bounds
-            found = paired_difference(
-                a, b, cluster_codes(self.units.clusters[scored]), seed=seed, draws=draws, bounds=bounds
-            )
+            clusters = self.units.clusters[scored]
+            found = paired_difference(a, b, clusters, seed=seed, draws=draws, bounds=self.units.bounds)
             found = replace(found, n=n)
             return found if self.metric.combine != "count" else _difference_times(found, self._factor(len(a)))
         sums, others = self.sums(a, scored), self.sums(b, scored)
