@@ -63,7 +63,9 @@ from harness.options import (
 _MOST_STATEMENTS: Final = 64
 """A text with more statements than this has no last one worth believing."""
 
-_BULLET: Final = re.compile(r"\A[-*>+•] (?=[A-Za-z(])")
+_BULLET: Final = re.compile(r"\A(?:[-*>+•] |(?:∴|=>|->|→|[✓✔✅☑]\ufe0f?) ?)(?=[A-Za-z(])")
+_LISTED: Final = re.compile(r"(?<=[A-Z]),(?= ?(?:(?:or|nor|and) |[和或])?[A-Z](?![A-Za-z]))")
+"""The comma in a list of letters: "A, C or D"."""
 _MOST_OPENINGS: Final = 4
 """An outright statement is over after so many sentence ends: "B. a dog" has one inside."""
 
@@ -192,7 +194,7 @@ def _leaves_open(before: str, name: str, options: Options) -> bool:
     """
     described: set[str] = set()
     out: set[str] = set()
-    for clause in CLAUSE_END.split(before):
+    for clause in CLAUSE_END.split(_LISTED.sub(" ", before)):
         others = {other for other in named_by_letter(clause, options) if other != name}
         if RULED_OUT.search(clause):
             if not others and name in named_by_letter(clause, options):

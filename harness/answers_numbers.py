@@ -128,10 +128,13 @@ _BOUNDED: Final = (
     r"\b(?:less than|more than|fewer than|greater than|up to"
     r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
     rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
+    r"|\d downwards?\b|\d or so (?:fewer|less|more|lower|higher)\b"
     r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
     r"|(?:\d|\dk|%|\b(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)|[百千万亿萬億]) ?\+"
-    r"|[<>≤≥≠±]|至少|至多|最少|最多(?!的)|起码|超过|少于|多于|大于|小于|高于|低于"
+    # Unequal as programs write it: !=, /=, =/=, =\=.
+    r"|[!/\\]=|[<>≤≥≠±]|至少|至多|最少|最多(?!的)|起码|超过|少于|多于|大于|小于|高于|低于|未满|除外"
+    r"|[除每半]\d|\d ?倍[半多]|(?:^|[^共有\d])\d+ ?[个元块岁人]{0,2}起\W*$"
     r"|\d ?[个岁年天元名人]?(?:左右)? ?以[上下内]"
 )
 _CALCULATED: Final = (
@@ -146,11 +149,12 @@ _CALCULATED: Final = (
     r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
     r"|(?:#|\bno\. ?|\bnumber )\d{1,9} (?:of|in|on) (?:the|a|this)"
     r" (?:list|series|row|line|queue|rankings?|charts?|menu|sequence)\b"
+    r"|(?:#|\bno\. ?)\d{1,9} (?:is|was|has|wins|won|looks) (?!the (?:\w+ )?answer)"
     r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
     r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
     r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
-    r"|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
+    r"|[一1]半的?\d|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
     r"|加上|减去|マイナス|마이너스"
 )
 _UNSURE: Final = (

@@ -61,8 +61,10 @@ _STATED_BEFORE: Final = re.compile(
     rf"{_LEAD}{_SURE}[\"'(\[*_]*\Z"
 )
 _AT_THE_END: Final = re.compile(r"\W*\Z")
-_APART: Final = re.compile(r"[\"')\]*_]*(?: ?[,;:!\n(]| ?\.(?! ?(?:\d|of\b))| -|-(?!\w)|\Z)")
-"""What sets the word apart from its explanation; "no. 1" and "no-brainer" are other words."""
+_APART: Final = re.compile(r"[\"')\]*_]*(?: ?[,;!\n(]| ?:(?! ?\d+\W*\Z)| ?\.(?! ?(?:\d|of\b))| -|-(?!\w)|\Z)")
+"""What sets the word apart from its explanation; "no. 1", "no: 1" and "no-brainer" are other words."""
+_SIGNED: Final = re.compile(r"(?<![^\W_])[!¬~]\Z")
+"""Right before the word and behind no other: "!yes" is its opposite."""
 _GOES_ON: Final = re.compile(
     r"[\"')\]]* (?:it|there|he|she|they|this|that|these|those|i|we|you|because|since|as|yes|no|indeed"
     r"|definitely|and|the|a|an)\b"
@@ -82,19 +84,22 @@ data context input way ways idea clue comment doubt doubts question questions wo
 need reason point kidding longer more less fewer sooner later answer answers response evidence proof indication
 guarantee certainty knowledge access brainer thank thanks means sense clear definite definitive telling knowing saying
 choice option opinion confidence basis surprise chance exception mistake contest big use good luck smoking parking
+verdict output pun vacancy vacancies
 entry exit trespassing joke dice deal harm hope denying mistaking shortage lack fun offense offence lie cap biggie
 sweat preference conclusion result results match signal caption content u-turn other others another limit end yes no
 """
 """What is said to be missing without being a thing of the picture: the picture itself, knowledge, idioms, signs."""
 _NO_NOUNS: Final = """
 it there he she they this that these those i we you is are was means would will can not of two three how ifs earlier
+isn aren wasn weren doesn didn lo
 """
-"""Words after "no" that begin a sentence, and no noun."""
+"""Words after "no" that begin a sentence or are of another language, and no noun."""
 _NOT_THERE: Final = re.compile(
     rf"(?:-(?=one)| )(?!(?:{'|'.join(_NO_NOUNS.split())})\b)"
     rf"(?!(?:[a-z]+ ){{0,2}}?(?:{'|'.join(_NO_THINGS.split())})\b)"
     r"(?!.*(?:\b(?:allowed|permitted|other than|except|besides|apart from)\b|[^,] but (?:the|one)\b))"
-    r"(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*)"
+    r"(?!such thing as\b)"
+    r"(?:one (?:is|was|can be|appears|there|here|in|else)\b|(?!one\b)[a-z][a-z-]*(?![^\W_]))"
 )
 _UNCERTAIN: Final = re.compile(
     r"\b(?:maybe|perhaps|possibly|unsure|unclear|uncertain|unknown|wait|sorry|hmm|kidding|joking|scratch that|oops"
@@ -103,17 +108,30 @@ _UNCERTAIN: Final = re.compile(
     r"|supposedly|in a way|not really|not (?:sure|certain|clear|quite|exactly|possible|provided|visible to me)"
     r"|(?:doesn't|does not|don't|do not) know|unable|refuse|hardly|doubt|as an ai|as a language model|anything but"
     r"|far from|neither|nor|never say|if)\b"
-    r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|be determined|answer|view|access"
-    r"|confirm|see (?:the|any|an?) (?:image|picture|photo))\b"
+    r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|answer|view|access"
+    r"|confirm|be (?:determined|answered|told|said|known|judged|confirmed|verified))\b"
+    # What is wrong with the picture or the question, not what is in it.
+    r"|\b(?:(?:can(?:not|'t| not)|could(?:n't| not)|do(?:n't| not)|did(?:n't| not)) (?:see|have|find|receive|get)"
+    r" (?:(?:the|any|an?|your) )?(?:images?|pictures?|photos?|attachments?)"
+    r"|too [a-z]+ to (?:tell|say|see|judge|read|know|determine|make out|be sure)"
+    r"|(?:not enough|insufficient|lack of|without more) (?:information|info|details?|context|data|evidence))\b"
     r"|\bor (?:yes|no|not|maybe|else|perhaps|is|so|was|does)\b|\?"
     # Offers, requests and receipts: "Yes, I can help", "No, I need to see the image", "Yes, I see the image".
-    r"|\b(?:happy|glad|pleased) to\b|\bplease\b|\bneed to (?:see|view)\b"
+    r"|\b(?:happy|glad|pleased) to\b|\bplease\b|\bneed (?:to (?:see|view|know)|more|further|additional|another)\b"
+    r"|\b(?:let's|let (?:me|us)|tell me|go (?:on|ahead)|i understand|i hear you|(?:i'm|i am) (?:ready|listening|here)"
+    r"|(?:(?:i am|i'm|being) an? |just an? )(?:ai|(?:large )?language model|assistant|chatbot|bot)"
+    r"|i(?: have|'ve)? (?:got|received|read|heard) (?:it|your|the) (?:message|question|request|prompt|instructions?))\b"
     r"|\b(?:(?:i|we) (?:can|could|will|would)(?: certainly| definitely| surely| try to)?|i'll|we'll|let me)"
     r" (?:help|assist|answer|describe|analy[sz]e|take a look|do (?:that|this|it|so))\b"
     r"|\bi (?:can |do |have )?(?:see|have|got|received|view)"
     rf" (?:the|your|this) (?:image|picture|photo)\b(?: you [a-z]+)?\W*\Z|{RETRACTION}"
 )
 """What leaves a yes or no unsaid, wherever it stands."""
+_NOT_SHOWN: Final = re.compile(
+    r"\b(?:image|picture|photo|attachment) (?:is|was|seems|appears to be)"
+    r" (?:missing|not (?:there|attached|included|shown|available|loaded)|unavailable|corrupt(?:ed)?)\b"
+)
+"""What makes a no one about the picture itself; after a yes it may be what was asked."""
 _WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
 """What takes a yes back wherever it stands, and a no before it: "No, the statement is false" is a no."""
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
@@ -122,6 +140,9 @@ _DENIES: Final = re.compile(
     rf"\W*(?:(?:certainly|definitely|absolutely|of course|probably|really) )?(?:not|nope|never|none|nothing)\b"
     rf"|\W*{_PRONOUN} {_VERB} (?:none|nothing)\b"
     rf"|\W*(?:because |since |as )?{_PRONOUN} (?:{_VERB}(?:n't| not| no)\b|can't|cannot|won't)"
+    # "Yes, but it is not red" may be a yes; "Yes, however it is not there" takes it back.
+    rf"|\W*(?:but|however|although|though|yet|only|except that),? {_PRONOUN} {_VERB}(?: (?:no|none|nothing)\b"
+    r"|(?:n't| not) (?:there|here|present|visible|shown|so|true|correct|right|the case|any)\b)"
 )
 _AFFIRMS: Final = re.compile(
     rf"\W*{_PRONOUN} {_VERB}(?: (?:indeed|there|one|some|present|visible|correct|true|right|so|too|definitely))*\W*\Z"
@@ -144,6 +165,8 @@ def read_yes_no(text: str) -> str | None:
     if not said or len(said) > _MOST_WORDS or len({word.group() for word in said}) != 1 or _UNCERTAIN.search(text):
         return None
     word = said[0].group()
+    if word == "no" and _NOT_SHOWN.search(text):
+        return None
     if _WRONG.search(text if word == "yes" else text[: said[0].start()]):
         return None
     if not all(_is_stated(text, *found.span()) for found in said):
@@ -159,6 +182,6 @@ def _is_stated(text: str, start: int, end: int) -> bool:
     if denied and _NOT_THERE.match(after) and _EXISTENCE.search(before):
         return True
     opening = _STATED_BEFORE.search(before) or (before.endswith(", ") and _AT_THE_END.match(after))
-    if not opening or not (_APART.match(after) or _GOES_ON.match(after)):
+    if not opening or _SIGNED.search(before) or not (_APART.match(after) or _GOES_ON.match(after)):
         return False
     return not (_AFFIRMS if denied else _DENIES).match(after)

@@ -94,6 +94,8 @@ class ChatReply:
     """The thought that the server files apart from it; empty where there is none."""
     truncated: bool = False
     """Whether the token budget ended the text."""
+    refused: bool = False
+    """Whether the text is a refusal that the server files apart: for a model its words, for a judge no verdict."""
     input_tokens: int | None = None
     """Prompt tokens; None when not told."""
     output_tokens: int | None = None
@@ -137,6 +139,7 @@ def read_reply(reply: object) -> ChatReply:
         content=found.content,
         thought=found.thought,
         truncated=found.truncated,
+        refused=found.refused,
         failure=found.failure,
         passing=found.passing,
         retry_after_s=found.retry_after_s,
@@ -177,10 +180,10 @@ def _read_choice(choice: dict[str, object]) -> ChatReply:
     if not message:
         return failed("the reply has no message", None)
     content, thought = _written(message)
-    if not content:
-        content = _refusal(message) or _transcript(message)
+    refusal = "" if content else _refusal(message)
+    content = content or refusal or _transcript(message)
     if content or thought:
-        return ChatReply(content, thought, truncated=kind == "cut_off")
+        return ChatReply(content, thought, truncated=kind == "cut_off", refused=bool(refusal))
     return _nothing(choice, message, kind)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.chat_reply import ChatReply, same_model
+from harness.chat_reply import ChatReply, one_line, same_model
 from harness.surroundings import bare_answer
 from harness.task_facts import facts_of
 from harness.values import Record
@@ -106,6 +106,8 @@ def _no_verdict(reply: ChatReply, said: str) -> str:
     """Say why a reply is no verdict, of which `said` is what stands behind its thoughts; nothing where it is one."""
     if reply.truncated:
         return f"the judge's reply was cut off at {_MOST_TOKENS} tokens{_THINKS}"
+    if reply.refused:
+        return f"the judge refuses: {one_line(reply.content)}"
     if not said and (reply.content.strip() or reply.thought):
         return f"the judge's reply is a thought without an answer{_THINKS}"
     return "" if said else "the judge's reply is empty"

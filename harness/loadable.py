@@ -89,6 +89,7 @@ def format_faults(folder: Path, config: JsonObject) -> list[str]:
         *_quantised(folder, config),
         *_pickled(folder, weight_files(folder), "AutoModelForImageTextToText"),
         *_unknown_dtype(folder, config),
+        *_no_end_tokens(folder),
     ]
 
 
@@ -313,6 +314,19 @@ def _unknown_dtype(folder: Path, config: JsonObject) -> list[str]:
             if isinstance(named, str) and not _TORCH_DTYPE.fullmatch(named):
                 return [f"{key} {named!r} in {folder / 'config.json'}, which torch does not know: write bfloat16"]
     return []
+
+
+def _no_end_tokens(folder: Path) -> list[str]:
+    """Name an end that generation_config.json gives and that is no token's id, nor a list of them.
+
+    transformers takes a file that it cannot read for one that is not there, and a text would then run past its end.
+    """
+    file = folder / "generation_config.json"
+    named = read_json_if_there(file).get("eos_token_id")
+    ids = named if isinstance(named, list) else [] if named is None else [named]
+    if all(isinstance(one, int) and not isinstance(one, bool) for one in ids):
+        return []
+    return [f"eos_token_id {named!r} in {file}, which is no token's id: take the file of the base model"]
 
 
 def _format_name(settings: JsonObject, key: str) -> str:

@@ -24,6 +24,7 @@ from harness.units import (
     PRONOUNS,
     RATE_UNITS,
     REACHED,
+    REFERRED,
     SHORT_WORDS,
     STANDING,
     UNREAL,
@@ -99,7 +100,9 @@ def may_follow(plain: str, start: int) -> bool:
     if last in "([":
         called = before[-2:-1].isalnum() and before[-2] < _FIRST_CJK  # f(5)
         closed = _CLOSING_BRACKET[last] in plain[start : start + _SEEN_CHARACTERS]
-        return closed and not called and before[-2:-1] not in _BEFORE_NO_BRACKET
+        word = _LEFT_WORD.search(before[:-1].rstrip(" ."))
+        referred = word is not None and word[2] in REFERRED
+        return closed and not called and not referred and before[-2:-1] not in _BEFORE_NO_BRACKET
     if last == ".":
         return _sentence_ends(before)
     if not last.isalpha():
@@ -174,7 +177,7 @@ def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -
         return False
     if not apart:
         after = bare[len(word) : len(word) + 1]
-        power = after in {"2", "3"} and word in _LENGTHS
+        power = after in {"2", "3"} and word in _LENGTHS and not bare[len(word) + 1 : len(word) + 2].isalnum()
         decade = word == "s" and written >= _LEAST_DECADE and written % 10 == 0  # the 90s, 2020s
         return (word in GLUED_UNITS or word == "ish") and not decade and (power or not after.isalnum())
     if word == "K":

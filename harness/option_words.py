@@ -38,31 +38,39 @@ _IT_IS: Final = (
     rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
     rf"|(?:it )?(?:must|has to) be(?![a-z])"
     rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
-    rf"|it(?:'s| is| must be| should be)(?![a-z])(?: {_ADVERB})?(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
+    rf"|it(?:'s| is| must be| should be| would be)(?![a-z])(?: {_ADVERB})?"
+    r"(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
 )
-_CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上),? ?"
+_CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上|由(?:此|图|上)可[知见]),? ?"
 _CHINESE_SAYS: Final = (
     r"(?:我(?:认为|觉得)?)?(?:本题|此题|这道题|该题)?的?(?:应该|应当|应)?"
     r"(?:\[(?:(?:正确|最终|参考|标准)的?)?答案\]|正确的(?=[是为])"
-    r"|(?:(?:正确|最终|最佳|最合适|标准)的?)?(?:答案|选项|选择|选|答(?!え)))"
-    r"(?:应该|应当|应)?(?:是|为|选择|选)?(?:选项)? ?:?"
+    r"|(?:(?:正确|最终|最后|最佳|最合适|标准)的?)?(?:答案|选项|选择|选|回答|答(?!え)))"
+    r"(?:应该|应当|应|就|便|显然)?(?:是|为|选择|选)?(?:选项)? ?:?(?:选择?)?"
+    # "是B", "大概是B": as weakly as "Probably B" says it.
+    r"|(?:我(?:认为|觉得)?)?(?:应该|应当|大概|显然|肯定|一定)?是(?:选项)?(?=\(?[A-Z])"
 )
-_CHINESE: Final = rf"(?:{_CHINESE_OPENER})?{_CHINESE_SAYS}"
+_CHINESE_RIGHT: Final = r"(?=\(?[A-Z]\)?(?:选?项)?是?(?:正确|对|符合题意))"
+"""A letter that is said to be right follows."""
+_CHINESE: Final = (
+    rf"(?:(?:{_CHINESE_OPENER})?(?:{_CHINESE_SAYS})|(?:{_CHINESE_OPENER}|我(?:认为|觉得)){_CHINESE_RIGHT})"
+)
 _JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
 LEAD: Final = re.compile(
     rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
 )
 STATEMENT: Final = re.compile(
-    rf"(?:(?<=[,;])|(?<=[,;] ))(?=(?:{_CHINESE_OPENER}{_CHINESE_SAYS}|(?:正确|最终)?答案(?:应该)?(?:是|为|:)))"
+    rf"(?:(?<=[,;])|(?<=[,;] ))(?=(?:{_CHINESE_OPENER}(?:{_CHINESE_SAYS})|(?:正确|最终)?答案(?:应该)?(?:是|为|:)"
+    rf"|(?:应该|应当|应|故)?选择?(?:选项)?\(?[A-Z]|{_CHINESE_RIGHT}))"
     r"(?P<concluded>)"
     rf"|(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
     re.IGNORECASE,
 )
 CLOSING: Final = ".,;:!?)]}>\"' \n"
 SAID_RIGHT: Final = re.compile(
-    r"(?:(?:is|would be|seems|must be|should be)(?: the)?"
+    r"(?:(?:is|would be|seems|must be|should be)(?: the| my)?"
     r"(?: (?:correct|right|best|final|most likely|answer|option|choice|one)){1,3}"
-    r"|です|입니다|(?:才?是)?(?:正确|对)的?(?:答案|选项)?)[.! ]*\Z",
+    r"|です|입니다|(?:才?[是为])?(?:正确|对)的?(?:答案|选项)?|才?[是为](?:本题|此题)?的?答案|符合题意|[✓✔✅☑])[.! ]*\Z",
     re.IGNORECASE,
 )
 BECAUSE: Final = re.compile(r"(?:because|since|due to|given that|因为|由于)(?![a-z])", re.IGNORECASE)

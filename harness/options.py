@@ -209,7 +209,8 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
     said_right = not marks and SAID_RIGHT.match(rest) and name in options.by_text.get(plain_key(rest), (name,))
     if said_right and (split.group() or rest[0] >= FIRST_CJK):
         return name, True
-    if not split.group() and not found["close"]:
+    in_brackets = rest[:1] == "(" and rest[1:2] >= FIRST_CJK  # B(狗): scripts without blanks
+    if not split.group() and not found["close"] and not in_brackets:
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
     whole = _whole_number(marks, gap, rest)

@@ -6,6 +6,8 @@ table made of it and the scores made of both must still say the same.
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -65,6 +67,7 @@ def verify_run(path: Path) -> list[str]:
     problems += _verify_sums(path)
     table_problems = _verify_keys(path, keys)
     problems += table_problems
+    problems += [] if keys is None else _verify_declared(path, keys)
     readable = keys is not None and not table_problems and not journal_problems
     later = _contradictions(path) if readable else _said(lambda: load_run(path))
     return problems + [text for text in later if not _told(text, problems)]
@@ -81,7 +84,7 @@ def _verify_manifest(path: Path) -> list[str]:
 
 
 def _verify_kinds(path: Path) -> list[str]:
-    names = [*file_names(path), *(name for name in (SUMS_NAME, LOCK_NAME) if (path / name).is_symlink())]
+    names = [*file_names(path), *(name for name in (SUMS_NAME, LOCK_NAME) if os.path.lexists(path / name))]
     kinds = {name: kind for name in names if (kind := kind_of(path / name)) is not None}
     return [f"{name!r} is {kind}, and a run holds plain files only" for name, kind in kinds.items()]
 
@@ -138,6 +141,20 @@ def _verify_keys(path: Path, journal_keys: set[_Key] | None) -> list[str]:
     return problems
 
 
+def _verify_declared(path: Path, keys: set[_Key]) -> list[str]:
+    """Return the tasks of which there are more records than the manifest says were asked."""
+    try:
+        declared = {name: task.samples for name, task in read_manifest(path / MANIFEST_NAME).tasks.items()}
+    except (ManifestError, DamagedRunError):
+        return []  # told already
+    found = Counter(task for task, _, _ in keys)
+    return [
+        f"{MANIFEST_NAME}: {name} has {declared.get(name, 0)} samples, and {JOURNAL_NAME} {found[name]}"
+        for name in sorted(found)
+        if found[name] > declared.get(name, 0)
+    ]
+
+
 def _contradictions(path: Path) -> Iterator[str]:
     """Yield what the files of a finished run say against each other."""
     found: list[StoredRun] = []
@@ -189,6 +206,12 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
     except UserError as error:
         yield str(error)
         return
+    meant = {"protocol": protocol or run.manifest.protocol, "format": run.manifest.format}
+    if protocol is None:
+        meant |= {"box_frame": run.manifest.box_frame}
+    for field, value in meant.items():
+        if field in scores and scores[field] != value:
+            yield f"{name} has {field} {scores[field]}, and {MANIFEST_NAME} {value}"
     yield from false_scores(scores, summary, name)
 
 
@@ -203,20 +226,33 @@ def false_scores(
         name: What the file is called.
         intervals: Whether intervals count too: another version may have drawn them by other rules.
     """
-    for task, fields in cast("dict[str, dict[str, Json]]", scores.get("tasks") or {}).items():
+    tasks = cast("dict[str, dict[str, Json]]", scores.get("tasks") or {})
+    for task in summary.tasks.keys() - tasks.keys() if "tasks" in scores else ():
+        yield f"{name} has no scores of {task!r}, of which there are records"
+    for task, fields in tasks.items():
         own = summary.tasks.get(task)
         if own is None:
             yield f"{name} has scores of {task!r}, of which there is no record"
             continue
-        counts = {"n": own.n, "rows": own.rows, "parse_fault_rows": own.parse_fault_rows}
+        counts = {
+            "n": own.n,
+            "rows": own.rows,
+            "clusters": own.clusters,
+            "parse_fault_rows": own.parse_fault_rows,
+            "truncated_rows": own.truncated_rows,
+            "unscored": dict(own.unscored),
+            "faults": dict(own.faults),
+        }
         for field, count in counts.items():
             if field in fields and fields[field] != count:
                 yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
-        for metric, stored in cast("dict[str, dict[str, float | None]]", fields.get("metrics") or {}).items():
-            if metric in own.metrics and (
-                difference := _metric_difference(stored, own.metrics[metric], intervals=intervals)
-            ):
-                yield f"{name}: {task} has {metric} {difference}"
+        groups = {"metrics": own.metrics, "categories": own.categories, "l2_categories": own.l2_categories}
+        for group, metrics in groups.items():
+            for metric, stored in cast("dict[str, dict[str, float | None]]", fields.get(group) or {}).items():
+                if metric in metrics and (
+                    difference := _metric_difference(stored, metrics[metric], intervals=intervals)
+                ):
+                    yield f"{name}: {task} has {metric} {difference}"
 
 
 def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, intervals: bool) -> str | None:

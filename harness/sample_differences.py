@@ -2,7 +2,8 @@
 
 Parts are coded as numbers that are equal where the parts are, so that many runs are compared pair by pair at the cost
 of arrays. What a run does not carry is 0 and says nothing: predictions made elsewhere need not carry a question or its
-picture.
+picture. But what decides how an answer is read (choices, `_HOW_READ`) differs too where only one run carries it, and so
+do groups that are not the same sets of samples, whatever they are called: a change is judged by them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ MOST_DIFFERING = 0.01
 
 _ASKED_WORDS = {"image_sha256": "picture", "caption": "reference caption", "answer_rule": "answer rule"}
 """What people call columns of `ASKED_TEXTS`."""
+_KIND_OF_ANSWER = "answer_type"
+_HOW_READ = ("question_type", _KIND_OF_ANSWER, "precision")
+"""Parts without which an answer is read by another rule, where a row says of which kind its answer is."""
+_GROUP = "group"
 
 
 @dataclass(slots=True)
@@ -64,6 +69,7 @@ def sample_parts(table: RunTable, places: CodeArray, codes: PartCodes) -> dict[s
         "choices": codes.of(None if text == "{}" else text for text in choices),
         "category": codes.of(text or None for text in categories),
         "l2_category": codes.of(text or None for text in l2_categories),
+        _GROUP: codes.of(text or None for text in picked(table.groups, places)),
         **{_ASKED_WORDS.get(name, name): column[places] for name, column in table.asked.items()},
         "width": width,
         "height": height,
@@ -72,10 +78,38 @@ def sample_parts(table: RunTable, places: CodeArray, codes: PartCodes) -> dict[s
 
 
 def differing_parts(one: Mapping[str, CodeArray], other: Mapping[str, CodeArray]) -> dict[str, NDArray[np.bool_]]:
-    """Tell for each part of both and for each sample whether both runs carry it and not the same."""
+    """Tell for each part and each sample whether the runs do not have the same, by the rules of this file."""
+    carried = {name: (codes != 0) & (other[name] != 0) for name, codes in one.items() if name in other}
+    found = {name: (one[name] != other[name]) & in_both for name, in_both in carried.items()}
+    if _GROUP in carried:
+        found[_GROUP] = _grouped_otherwise(one[_GROUP], other[_GROUP])
+    for name, differs in _read_otherwise(one, other).items():
+        found[name] = found[name] | differs if name in found else differs
+    return found
+
+
+def _read_otherwise(one: Mapping[str, CodeArray], other: Mapping[str, CodeArray]) -> dict[str, NDArray[np.bool_]]:
+    """Tell where what decides how an answer is read differs, also where only one run carries it."""
+    samples = next((len(codes) for codes in one.values()), 0)
+    none = np.zeros(samples, dtype=np.int64)
+    there = [np.any([none != 0, *(codes != 0 for codes in run.values())], axis=0) for run in (one, other)]
+    of_a_kind = (one.get(_KIND_OF_ANSWER, none) != 0) | (other.get(_KIND_OF_ANSWER, none) != 0)
+    where = dict.fromkeys(_HOW_READ, there[0] & there[1] & of_a_kind) | {"choices": there[0] & there[1]}
     return {
-        name: (codes != other[name]) & (codes != 0) & (other[name] != 0) for name, codes in one.items() if name in other
+        name: (one.get(name, none) != other.get(name, none)) & asked
+        for name, asked in where.items()
+        if name in one or name in other
     }
+
+
+def _grouped_otherwise(one: CodeArray, other: CodeArray) -> NDArray[np.bool_]:
+    """Tell for each sample whether its group in one run is more than one group, or a part of one, in the other."""
+    both = (one != 0) & (other != 0)
+    pairs = np.unique(one[both] * (int(other.max(initial=0)) + 1) + other[both])
+    sides = np.divmod(pairs, int(other.max(initial=0)) + 1)
+    (ours, our_partners), (theirs, their_partners) = (np.unique(side, return_counts=True) for side in sides)
+    split = np.isin(one, ours[our_partners > 1]) | np.isin(other, theirs[their_partners > 1])
+    return both & split
 
 
 def any_differs(differing: Mapping[str, NDArray[np.bool_]], samples: int) -> NDArray[np.bool_]:

@@ -83,8 +83,14 @@ COLLECTIVES: Final = words("""
 
 ABBREVIATED_LABELS: Final = words("""
     fig figs sec ch chap eq eqn ex p pp pg vol tab ques q art para par ver v lot ref cf vs dr mr mrs st op app neg
+    max min rev ed bk eqs
 """)
 """What a full stop shortens before the number that names a thing."""
+REFERRED: Final = words("""
+    equation equations eq eqn formula figure fig table section theorem lemma step item question problem reference ref
+    see by from using via
+""")
+"""Before a bracket with a number in it: what is referred to by that number, as in "equation (5)" and "see (5)"."""
 UNREAL: Final = words("hope wish want owe owes lost lack lacks miss missed")
 """What nobody says of a number that is there."""
 PRONOUNS: Final = words("i he she it we they you who")

@@ -8,17 +8,22 @@ Same comparison and runs, same bytes: there is no clock, no path and no random n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 
-from harness.comparison import DIRECTIONS, Comparison, Pair, SampleTable
+import numpy as np
+
+from harness.comparison import DIRECTIONS, Comparison, Direction, Pair, SampleTable
 from harness.errors import ConfigError
+from harness.records_json import parse_object
 from harness.records_parquet import read_rows
 from harness.run_files import make_folder, published_files, put_file
 from harness.run_store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.sample_details import read_details
 from harness.values import Json
+from reports.addresses import sample_link
 from reports.comparison_view import ComparisonView, SideView, comparison_view
 from reports.page_shell import Page, json_block, render
 from reports.run_page import PAGE_NAME
@@ -28,16 +33,22 @@ from reports.sample_blocks import (
     PictureBook,
     ShownSamples,
     ShownSide,
+    ShownText,
     block_elements,
     choose_pictures,
     make_blocks,
+    most_changed,
 )
+from reports.sample_categories import needs_extra, sample_categories
 from reports.sample_texts import short_name, text_of_detail
 
 FLIPS_IN_PRINT = 12
 """Samples of each direction that the page lists for readers without JavaScript and on paper."""
 
-_TEXT_IN_PRINT = 300
+_FLIPS_AT_ONCE = 4
+"""Samples of each direction that stand open, over all pairs; the others are folded."""
+
+_TEXT_IN_PRINT = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,9 @@ class ComparisonPage:
     view: ComparisonView
     """Everything but samples."""
     flips: tuple[FlipView, ...]
-    """Changed samples for paper."""
+    """The samples that changed most."""
+    more_flips: tuple[FlipView, ...]
+    """Further changed samples."""
     flips_in_all: str
     """How many samples changed in all, in words."""
     pictures_note: str
@@ -123,21 +136,23 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     pictures = _pictures(comparison, options)
     blocks: dict[int, Blocks] = {}
     flips: list[FlipView] = []
+    more_flips: list[FlipView] = []
+    at_once = max(1, _FLIPS_AT_ONCE // max(1, len(comparison.pairs)))
     for number, pair in enumerate(comparison.pairs):
         a, b = view.pairs[number].a, view.pairs[number].b
         shown = ShownSamples(
             table=pair.samples,
             sides=(_shown_side(a, pair.samples, first=True), _shown_side(b, pair.samples, first=False)),
-            texts=(
-                (detail.image_sha256, text_of_detail(detail))
-                for detail in read_details(comparison, pair, range(len(pair.samples)))
-            ),
+            texts=_shown_texts(comparison, pair),
         )
         blocks[number] = make_blocks(shown, str(number), pictures)
-        flips += _flips(comparison, number, (a, b))
+        for found in _flips(comparison, number, (a, b)):
+            flips += found[:at_once]
+            more_flips += found[at_once:]
     page = ComparisonPage(
         view=view,
         flips=tuple(flips),
+        more_flips=tuple(more_flips),
         flips_in_all=_flips_in_all(comparison, view),
         pictures_note=_pictures_note(pictures, options),
         has_samples=any(len(pair.samples) for pair in comparison.pairs),
@@ -166,6 +181,27 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     )
 
 
+def _shown_texts(comparison: Comparison, pair: Pair) -> Iterator[ShownText]:
+    """Yield the samples' texts, with the categories that the pair's tables count them in."""
+    extras = _extras(comparison, pair)
+    protocol = comparison.sides[pair.b].runs[0].protocol
+    for place, detail in enumerate(read_details(comparison, pair, range(len(pair.samples)))):
+        names = (detail.category, detail.l2_category)
+        found = sample_categories(detail.task, names, extras.get(place, {}), protocol)
+        yield ShownText(detail.image_sha256, *found, text_of_detail(detail))
+
+
+def _extras(comparison: Comparison, pair: Pair) -> dict[int, Mapping[str, Json]]:
+    """Return by place the official columns of the samples whose categories stand there."""
+    table = pair.samples
+    wanted = np.flatnonzero([needs_extra(name) for name in table.task_names])
+    places = np.flatnonzero(np.isin(table.tasks, wanted)).tolist()
+    if not places:
+        return {}
+    both = _columns(comparison, pair, "extra")
+    return {place: parse_object(next((text for text in both[place] if text != "{}"), "{}")) for place in places}
+
+
 def _shown_side(side: SideView, table: SampleTable, *, first: bool) -> ShownSide:
     return ShownSide(side.letter, side.label, side.colour, table.a if first else table.b)
 
@@ -176,22 +212,25 @@ def _pictures(comparison: Comparison, options: PageOptions) -> PictureBook:
         return PictureBook([], [])
     if options.bundle:
         return PictureBook(runs, None)
-    share = max(1, options.most_pictures // max(1, len(comparison.pairs)))
-    wanted: dict[str, None] = {}
-    for pair in comparison.pairs:
-        for sha256 in choose_pictures(pair.samples, _images(comparison, pair), share):
-            wanted[sha256] = None
-    return PictureBook(runs, list(wanted))
+    most = options.most_pictures
+    per_pair = [choose_pictures(pair.samples, _images(comparison, pair), most) for pair in comparison.pairs]
+    in_turn = (sha256 for turn in zip_longest(*per_pair) for sha256 in turn if sha256 is not None)
+    return PictureBook(runs, list(islice(dict.fromkeys(in_turn), most)))
 
 
 def _images(comparison: Comparison, pair: Pair) -> list[str]:
     """Return the digest of each sample's image, as the first side's run has it, else the second's."""
+    return [one or other for one, other in _columns(comparison, pair, "image_sha256")]
+
+
+def _columns(comparison: Comparison, pair: Pair, name: str) -> list[tuple[str, str]]:
+    """Return a column of texts as both sides' runs have it, per sample."""
     per_side: list[list[str]] = []
     for side, columns in ((pair.a, pair.samples.a), (pair.b, pair.samples.b)):
         with published_files(comparison.sides[side].runs[0].path).open(PARQUET_NAME) as file:
-            rows = list(read_rows(file, ["image_sha256"]))
-        per_side.append([rows[row]["image_sha256"] for row in columns.rows.tolist()])
-    return [one or other for one, other in zip(*per_side, strict=True)]
+            rows = list(read_rows(file, [name]))
+        per_side.append([rows[row][name] for row in columns.rows.tolist()])
+    return list(zip(*per_side, strict=True))
 
 
 def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
@@ -202,14 +241,17 @@ def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
     return f"{len(pictures.names):,} pictures are in this file, those of changed samples first; --bundle has them all."
 
 
-def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[FlipView]:
-    """Yield the first changed samples of each direction."""
+def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[list[FlipView]]:
+    """Yield the samples that changed most, the most changed first: those that were lost, then those gained."""
     pair = comparison.pairs[number]
     words = f"{sides[1].letter} against {sides[0].letter}"
-    for direction in ("lost", "gained"):
-        changed = (pair.samples.directions == DIRECTIONS.index(direction)).nonzero()[0]
-        for detail in read_details(comparison, pair, changed[:FLIPS_IN_PRINT].tolist()):
-            yield FlipView(
+    changed: tuple[Direction, ...] = ("lost", "gained")
+    for direction in changed:
+        places = most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
+        # read in the order of the files, shown in that of the change
+        details = dict(zip(sorted(places), read_details(comparison, pair, sorted(places)), strict=True))
+        yield [
+            FlipView(
                 pair=words,
                 direction=direction,
                 task=detail.task,
@@ -218,8 +260,10 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
                 accepted=_short(" | ".join(detail.answers or ())),
                 a=_short(detail.a.extracted or "nothing"),
                 b=_short(detail.b.extracted or "nothing"),
-                link=f"#list={number}&flip={direction}",
+                link=sample_link(number, detail.task, detail.id, flip=direction, sort="change"),
             )
+            for detail in (details[place] for place in places)
+        ]
 
 
 def _short(text: str) -> str:

@@ -5,11 +5,10 @@ The template only loops over these values. Nothing is computed of samples here: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count as counting
-from itertools import product
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -28,8 +27,8 @@ from harness.comparison import (
 )
 from harness.gate import verdict_bars
 from harness.means import Metric
-from harness.task_facts import Scale
 from harness.values import FAULTS, Json, Protocol
+from reports.addresses import filter_link, shown_name
 from reports.charts import (
     COLOURS,
     DASHES,
@@ -41,9 +40,8 @@ from reports.charts import (
     forest_chart,
     histogram_chart,
 )
-from reports.number_text import DASH, count, number, p_text, percent, signed
+from reports.number_text import DASH, count, metric_number, number, p_text, percent, signed, with_short_hashes
 from reports.verdict_text import cut, mde_text, value_text
-from reports.visible import visible
 
 ALPHA = 0.05
 """An adjusted p below this is called a change; the page says so."""
@@ -150,6 +148,62 @@ class RowView:
 
 
 @dataclass(frozen=True, slots=True)
+class SideCell:
+    """What one side scores on a benchmark, beside the other sides."""
+
+    score: str
+    """The score; several where the samples that it shares with the others differ; a dash without one."""
+    range: str
+    """Its interval."""
+    changes: tuple[tuple[str, str, str], ...]
+    """Per side that it is compared with: change, kind of change, and p in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SidesRow:
+    """One benchmark in all sides."""
+
+    task: str
+    """Short task name."""
+    metric: str
+    """Name of its headline."""
+    link: str
+    """Address of its samples."""
+    cells: tuple[SideCell, ...]
+    """Per side."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRow:
+    """Where both sides of a pair looked on one benchmark, in a line."""
+
+    task: str
+    """Short task name."""
+    pair: str
+    """Which pair, such as `B against A`."""
+    n: str
+    """Samples."""
+    mean_iou: tuple[str, str]
+    """Mean IoU of both."""
+    change: str
+    """Its change, with a mark when it is significant; a dash without one."""
+    change_kind: str
+    """`better`, `worse` or nothing."""
+    quadrants: tuple[tuple[str, str, str], ...]
+    """Per quadrant the shares of both at the default cut, and the address of the later side's samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """How often both sides of a pair met a fault on one benchmark."""
+
+    name: str
+    """The fault."""
+    shares: tuple[tuple[str, str], ...]
+    """Per side the share of samples, and the address of these samples."""
+
+
+@dataclass(frozen=True, slots=True)
 class CountCell:
     """A number of samples that follows the slider."""
 
@@ -207,8 +261,8 @@ class BenchmarkView:
     """By category, then by second-level category."""
     forest: Markup | None
     """Changes by category."""
-    faults: tuple[tuple[str, str, str], ...]
-    """Per fault: name, share in A, share in B."""
+    faults: tuple[FaultRow, ...]
+    """Faults that either side met."""
     grounding: GroundingView | None
     """Answer and place."""
 
@@ -259,6 +313,10 @@ class ComparisonView:
     """Charts of the headline changes, with captions."""
     pairs: tuple[PairView, ...]
     """Pairs in order."""
+    sides_rows: tuple[SidesRow, ...]
+    """Every benchmark in all sides beside each other; empty where there are two sides."""
+    places: tuple[PlaceRow, ...]
+    """Where the sides looked; empty without gold boxes."""
     run_heads: tuple[str, ...]
     """Column heads of the provenance."""
     provenance: tuple[ProvenanceView, ...]
@@ -293,6 +351,13 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
         sides=sides,
         forests=_forests(comparison, sides),
         pairs=pairs,
+        sides_rows=_sides_rows(comparison, sides) if len(sides) > 2 else (),
+        places=tuple(
+            _place_row(item, item.grounding, pair, number)
+            for number, (stored, pair) in enumerate(zip(comparison.pairs, pairs, strict=True))
+            for item in stored.benchmarks
+            if item.grounding is not None
+        ),
         run_heads=tuple(
             f"{sides[place].letter}{number if len(side.runs) > 1 else ''} {run.name}"
             for place, side in enumerate(comparison.sides)
@@ -301,7 +366,7 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
         provenance=tuple(
             ProvenanceView(
                 line.name,
-                tuple(value or DASH for value in line.values),
+                tuple(_provenance_text(line.name, value) or DASH for value in line.values),
                 line.differs,
                 ("must agree" if line.must_agree else "differs") if line.differs else "",
             )
@@ -309,7 +374,7 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
         ),
         parity_protocols=protocols,
         parity=tuple(
-            (row.run, row.task, row.metric, *(_metric_text(row.values.get(protocol)) for protocol in protocols))
+            (row.run, row.task, row.metric, *(metric_number(row.metric, row.values.get(name)) for name in protocols))
             for row in comparison.parity
         ),
         spread=_spread(comparison, sides),
@@ -317,6 +382,18 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
         grounded=bool(cells.cuts[0]),
         cuts={f"{round(100 * cut)}": found for cut, found in zip(CUTS, cells.cuts, strict=True)},
     )
+
+
+_NESTED = re.compile(r"[{\[]([^{}\[\]]*)[}\]]")
+
+
+def _provenance_text(name: str, value: str) -> str:
+    """Return a value without long digests, and generation arguments without the marks of a programming language."""
+    text = with_short_hashes(value)
+    if not name.endswith("generation"):
+        return text
+    text = _NESTED.sub(lambda found: f"({found[1].replace(': ', ' ')})".replace("'", ""), text)
+    return re.sub(r"\bNone\b", DASH, text)
 
 
 def significant(row: ScoreRow) -> int:
@@ -334,22 +411,18 @@ class _Cells:
         self.cuts: list[list[Json]] = [[] for _ in CUTS]
         self._numbers = counting()
 
-    def cell(self, by_cut: Sequence[int], whole: int, address: dict[str, str | int]) -> CountCell:
-        """Return a cell of so many samples per cut."""
+    def cell(self, by_cut: Sequence[int], whole: int, link: str) -> CountCell:
+        """Return a cell of so many samples per cut, with the address of those samples."""
         element = f"n{next(self._numbers)}"
         for found, samples in zip(self.cuts, by_cut, strict=True):
             found.append([element, count(samples), _level(samples, whole)])
         samples = by_cut[_DEFAULT_CUT_PLACE]
-        return CountCell(element, count(samples), _level(samples, whole), _link(address))
+        return CountCell(element, count(samples), _level(samples, whole), link)
 
 
 def _level(samples: int, whole: int) -> int:
     """Return how dark a cell is: 0 for none, then 1 to 4, beginning at 5, 12 and 25 percent of the whole."""
     return 0 if not samples else 1 + sum(100 * samples >= share * whole for share in (5, 12, 25))
-
-
-def _link(address: dict[str, str | int]) -> str:
-    return "#" + urlencode({name: str(value) for name, value in address.items()}, errors="replace")
 
 
 def _side_view(comparison: Comparison, place: int) -> SideView:
@@ -443,13 +516,11 @@ def _verdict_line(row: ScoreRow) -> str:
     )
 
 
-def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
+def _row_view(row: ScoreRow, name: str, number: int, level: str = "cat") -> RowView:
+    """Return a line; `level` says which filter its category belongs to."""
     change = row.difference
-    kind = {1: "better", -1: "worse", 0: ""}[significant(row)]
-    mark = {"better": "▲ ", "worse": "▼ ", "": ""}[kind]
-    address: dict[str, str | int] = {**({"list": number} if number else {}), "task": row.task}
-    if row.category is not None:
-        address["cat"] = visible(row.category[:200])
+    marked, kind = _marked_change(row)
+    narrowed = {} if row.category is None else {level: shown_name(row.category)}
     return RowView(
         name=name,
         metric=row.metric,
@@ -457,7 +528,7 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
         a_range=_range(row, row.a.ci_low, row.a.ci_high),
         b=value_text(row, row.b.value),
         b_range=_range(row, row.b.ci_low, row.b.ci_high),
-        change=DASH if change is None else mark + _change(row, change.delta),
+        change=marked,
         change_kind=kind,
         change_range="" if change is None else _range(row, change.ci_low, change.ci_high, with_sign=True),
         p=DASH if change is None else p_text(change.p),
@@ -468,7 +539,7 @@ def _row_view(row: ScoreRow, name: str, number: int) -> RowView:
         flips=DASH if change is None else f"{count(change.flips_down)} / {count(change.flips_up)}",
         faults=_fault_cells(row.a_faults, row.b_faults),
         reason=row.reason or "",
-        link=_link(address),
+        link=filter_link(number, task=shown_name(row.task), **narrowed),
     )
 
 
@@ -493,11 +564,6 @@ def _range(row: ScoreRow, low: float | None, high: float | None, *, with_sign: b
     return f"[{shown(row, low)}, {shown(row, high)}]"
 
 
-def _metric_text(value: float | None) -> str:
-    """Return a metric whose scale is not known: three digits for what can be a fraction, else one."""
-    return number(value, 3 if value is None or abs(value) <= 1 else 1)
-
-
 def _benchmark_view(item: Benchmark, sides: tuple[SideView, SideView], number: int, cells: _Cells) -> BenchmarkView:
     left_out = {
         f"only in {sides[0].letter}": item.only_a,
@@ -505,46 +571,127 @@ def _benchmark_view(item: Benchmark, sides: tuple[SideView, SideView], number: i
         "with another gold": item.gold_differs,
     }
     dropped = [f"{count(samples)} {why}" for why, samples in left_out.items() if samples]
-    categories = (*item.categories, *item.l2_categories)
+    levels = (("cat", item.categories), ("sub", item.l2_categories))
     return BenchmarkView(
         task=item.task,
         about=f"{count(item.shared)} shared samples" + (f"; left out: {', '.join(dropped)}" if dropped else "") + ".",
         reasons=item.comparability.reasons,
         notes=item.comparability.notes,
         metrics=tuple(_row_view(row, row.metric, number) for row in (item.headline, *item.metrics)),
-        categories=tuple(_row_view(row, row.category or "(none)", number) for row in categories),
+        categories=tuple(
+            _row_view(row, row.category or "(none)", number, level) for level, rows in levels for row in rows
+        ),
         forest=_category_forest(item, sides),
-        faults=_faults(item.headline.a_faults, item.headline.b_faults),
+        faults=_faults(item, number),
         grounding=None if item.grounding is None else _grounding_view(item, item.grounding, sides, number, cells),
     )
 
 
-def _faults(a: SideFaults, b: SideFaults) -> tuple[tuple[str, str, str], ...]:
+def _faults(item: Benchmark, number: int) -> tuple[FaultRow, ...]:
+    both = (("a", item.headline.a_faults), ("b", item.headline.b_faults))
+    task = shown_name(item.task)
     return tuple(
-        (name, percent(a.by_name.get(name, 0), a.rows), percent(b.by_name.get(name, 0), b.rows))
+        FaultRow(
+            name,
+            tuple(
+                (
+                    percent(side.by_name.get(name, 0), side.rows),
+                    filter_link(number, task=task, fault=f"{which}:{name}"),
+                )
+                for which, side in both
+            ),
+        )
         for name in FAULTS
-        if a.by_name.get(name) or b.by_name.get(name)
+        if any(side.by_name.get(name) for _, side in both)
+    )
+
+
+def _sides_rows(comparison: Comparison, sides: Sequence[SideView]) -> tuple[SidesRow, ...]:
+    """Put the headlines of all sides beside each other, each with its change from every side it is compared with."""
+    firsts = {
+        item.task: (item.headline, number)
+        for number, pair in reversed(list(enumerate(comparison.pairs)))
+        for item in reversed(pair.benchmarks)
+    }
+    return tuple(
+        SidesRow(
+            task=task,
+            metric=row.metric,
+            link=filter_link(number, task=shown_name(task)),
+            cells=tuple(_side_cell(comparison, sides, place, task) for place in range(len(sides))),
+        )
+        for task, (row, number) in reversed(firsts.items())
+    )
+
+
+def _side_cell(comparison: Comparison, sides: Sequence[SideView], place: int, task: str) -> SideCell:
+    scores: dict[str, str] = {}
+    changes: list[tuple[str, str, str]] = []
+    for pair in comparison.pairs:
+        for row in (item.headline for item in pair.benchmarks if item.task == task and place in (pair.a, pair.b)):
+            score = row.a if place == pair.a else row.b
+            scores.setdefault(value_text(row, score.value), _range(row, score.ci_low, score.ci_high))
+            if place == pair.b and row.difference is not None:
+                text, kind = _marked_change(row)
+                changes.append((f"{text} against {sides[pair.a].letter}", kind, f"Holm p {p_text(row.holm_p)}"))
+    ranges = next(iter(scores.values()), "") if len(scores) == 1 else ""
+    return SideCell(" or ".join(scores) or DASH, ranges, tuple(changes))
+
+
+def _marked_change(row: ScoreRow) -> tuple[str, str]:
+    """Return a row's change with its mark, and which kind of change it is; a dash without one."""
+    if row.difference is None:
+        return DASH, ""
+    kind = {1: "better", -1: "worse", 0: ""}[significant(row)]
+    mark = {"better": "▲ ", "worse": "▼ ", "": ""}[kind]
+    return mark + _change(row, row.difference.delta), kind
+
+
+def _place_row(item: Benchmark, found: Grounding, pair: PairView, number: int) -> PlaceRow:
+    """Put where both sides looked into a line."""
+    overlap = next((row for row in item.metrics if row.metric == "mean_iou"), None)
+    change, kind = (DASH, "") if overlap is None else _marked_change(overlap)
+    a, b = (side.quadrants[_DEFAULT_CUT_PLACE] for side in (found.a, found.b))
+    task = shown_name(item.task)
+    return PlaceRow(
+        task=item.task,
+        pair=f"{pair.b.letter} against {pair.a.letter}",
+        n=count(found.n),
+        mean_iou=(metric_number("mean_iou", found.a.mean_iou.value), metric_number("mean_iou", found.b.mean_iou.value)),
+        change=change,
+        change_kind=kind,
+        quadrants=tuple(
+            (percent(a[code], found.n), percent(b[code], found.n), filter_link(number, task=task, qb=code))
+            for code in range(len(QUADRANT_WORDS))
+        ),
     )
 
 
 def _forests(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[Markup, str], ...]:
-    """Draw the headline changes, per baseline: fractions in one chart, benchmarks in points of their own in another."""
+    """Draw the headline changes: fractions in one chart, benchmarks in points of their own in another."""
     found: list[tuple[Markup, str]] = []
-    names = {place: f"{side.letter} {side.label}" for place, side in enumerate(sides)}
-    axes: dict[Scale, str] = {
-        "fraction": "change in percentage points",
-        "points": "change in the benchmark's own points",
+    from_first = all(pair.a == 0 for pair in comparison.pairs)
+    # a side that is compared with several others has a line for each: then the pairs are told apart, not the sides
+    lines = [pair.b if from_first else number for number, pair in enumerate(comparison.pairs)]
+    names = {
+        line: f"{sides[pair.b].letter} {sides[pair.b].label}"
+        if from_first
+        else f"{sides[pair.b].letter} against {sides[pair.a].letter}"
+        for line, pair in zip(lines, comparison.pairs, strict=True)
     }
-    for first, (scale, axis) in product(dict.fromkeys(pair.a for pair in comparison.pairs), axes.items()):
+    for scale, axis in (
+        ("fraction", "change in percentage points"),
+        ("points", "change in the benchmark's own points"),
+    ):
         rows = [
-            (item.headline, pair.b)
-            for pair in comparison.pairs
+            (item.headline, line)
+            for line, pair in zip(lines, comparison.pairs, strict=True)
             for item in pair.benchmarks
-            if pair.a == first and item.headline.scale == scale
+            if item.headline.scale == scale
         ]
         changes = [change for row, side in rows if (change := _drawn(row, f"{row.task} {row.metric}", side))]
         if changes:
-            title = f"Change against {sides[first].letter} with 95 % intervals, {axis}"
+            title = f"Change{f' against {sides[0].letter}' if from_first else ''} with 95 % intervals, {axis}"
             found.append((forest_chart(changes, names, axis, title), title))
     return tuple(found)
 
@@ -573,13 +720,12 @@ def _drawn(row: ScoreRow, label: str, side: int) -> Change | None:
 def _grounding_view(
     item: Benchmark, found: Grounding, sides: tuple[SideView, SideView], number: int, cells: _Cells
 ) -> GroundingView:
-    address: dict[str, str | int] = {**({"list": number} if number else {}), "task": item.task}
-    whole = range(len(QUADRANT_WORDS))
+    task, whole = shown_name(item.task), range(len(QUADRANT_WORDS))
     quadrants = tuple(
         (
             QUADRANT_WORDS[place],
-            cells.cell([cut[place] for cut in found.a.quadrants], found.n, {**address, "qa": place}),
-            cells.cell([cut[place] for cut in found.b.quadrants], found.n, {**address, "qb": place}),
+            cells.cell([cut[place] for cut in found.a.quadrants], found.n, filter_link(number, task=task, qa=place)),
+            cells.cell([cut[place] for cut in found.b.quadrants], found.n, filter_link(number, task=task, qb=place)),
         )
         for place in whole
     )
@@ -588,7 +734,9 @@ def _grounding_view(
             QUADRANT_WORDS[row],
             tuple(
                 cells.cell(
-                    [cut[row][column] for cut in found.transitions], found.n, {**address, "qa": row, "qb": column}
+                    [cut[row][column] for cut in found.transitions],
+                    found.n,
+                    filter_link(number, task=task, qa=row, qb=column),
                 )
                 for column in whole
             ),
@@ -601,7 +749,7 @@ def _grounding_view(
         n=count(found.n),
         quadrants=quadrants,
         transitions=transitions,
-        places=(*(_place_row(side, one, found.n) for side, one in named), *(_prior_row(one) for one in found.priors)),
+        places=(*(_boxes_row(side, one, found.n) for side, one in named), *(_prior_row(one) for one in found.priors)),
         coupling=_coupling_chart(item.task, named),
         coupling_heads=tuple(f"{side.letter} {side.label}" for side, _ in named),
         coupling_rows=_coupling_rows([one.coupling for _, one in named]),
@@ -614,7 +762,7 @@ def _grounding_view(
     )
 
 
-def _place_row(side: SideView, found: SideGrounding, n: int) -> tuple[str, str, str, str]:
+def _boxes_row(side: SideView, found: SideGrounding, n: int) -> tuple[str, str, str, str]:
     quadrants = found.quadrants[_DEFAULT_CUT_PLACE]
     return (
         f"{side.letter} {side.label}",
@@ -689,8 +837,8 @@ def _spread(comparison: Comparison, sides: Sequence[SideView]) -> tuple[tuple[st
             f"{view.letter} {view.label}",
             spread.task,
             spread.metric,
-            ", ".join(_metric_text(value) for value in spread.values),
-            _metric_text(spread.sd),
+            ", ".join(metric_number(spread.metric, value) for value in spread.values),
+            metric_number(spread.metric, spread.sd),
         )
         for view, side in zip(sides, comparison.sides, strict=True)
         for spread in side.spread

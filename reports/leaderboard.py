@@ -87,6 +87,8 @@ class Entry:
     """Token budget; `task default` where each benchmark has its own."""
     seed: int
     """The run's seed."""
+    created_utc: str
+    """When it was begun."""
     partial: bool
     """Whether `--limit` left samples out."""
     predictions_only: bool
@@ -249,6 +251,7 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         max_pixels=None if limits is None else limits.max_pixels,
         max_new_tokens=_token_budget(manifest),
         seed=manifest.seed,
+        created_utc=manifest.created_utc,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
         rows=sum(one.rows for one in tasks.values()),
@@ -362,6 +365,7 @@ def _entry_json(entry: Entry) -> Json:
         "max_pixels": entry.max_pixels,
         "max_new_tokens": entry.max_new_tokens,
         "seed": entry.seed,
+        "created_utc": entry.created_utc,
         "partial": entry.partial,
         "predictions_only": entry.predictions_only,
         "rows": entry.rows,

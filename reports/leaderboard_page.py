@@ -30,7 +30,7 @@ CSV_COLUMNS = (
     "kind", "model", "run", "task", "metric", "value", "ci_low", "ci_high", "n", "scale", "rank_low", "rank_high",
     "tie_group", "p_best", "incomparable", "contamination", "format", "protocol", "min_pixels", "max_pixels",
     "max_new_tokens", "seed", "partial", "predictions_only", "parse_fault_rows", "truncated_rows", "rows", "mean_iou",
-    "weights", "site_name", "rank_n",
+    "weights", "site_name", "rank_n", "created_utc",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
 
@@ -47,12 +47,14 @@ class CellView:
     """Its interval."""
     about: str
     """n, rank and tie group in words."""
+    hint: str
+    """How often it was the best of all draws, in words; empty without a rank."""
     sort: str
     """What the column is sorted by; empty sorts last."""
-    grey: str
-    """Why it is greyed; empty when it is not."""
-    contamination: str
-    """Why it may be inflated; empty when nothing is known."""
+    grey: int | None
+    """Number of the note that says why it is greyed; None when it is not."""
+    contamination: int | None
+    """Number of the note that says why it may be inflated; None when nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,28 @@ class LeaderboardView:
     """The same as texts."""
     ranked: bool
     """Whether any cell has a rank."""
+    notes: tuple[str, ...]
+    """What cells refer to by number, from 1."""
 
 
-FACT_HEADS = ("format faults", "mean IoU", "format", "protocol", "resolution", "max tokens", "weights")
+FACT_HEADS = ("format faults", "mean IoU", "format", "protocol", "resolution", "max tokens", "weights", "begun")
+"""Heads of the columns behind the benchmarks."""
+
+
+class _Notes:
+    """Numbers what several cells have to say once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int | None:
+        """Return a note's number; None for the empty one."""
+        return self._numbers.setdefault(text, len(self._numbers) + 1) if text else None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All notes by number."""
+        return tuple(self._numbers)
 
 
 def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -> Path:
@@ -160,18 +181,20 @@ def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
 
 def leaderboard_view(board: Leaderboard) -> LeaderboardView:
     """Return what the page shows."""
-    reported = published()
+    reported, notes = published(), _Notes()
+    entries = (
+        *(_entry_view(entry, board.tasks, notes) for entry in board.entries),
+        *_reported_views(reported, board.tasks),
+    )
     return LeaderboardView(
         columns=tuple(_column(board, task) for task in board.tasks),
         fact_heads=FACT_HEADS,
-        entries=(
-            *(_entry_view(entry, board.tasks) for entry in board.entries),
-            *_reported_views(reported, board.tasks),
-        ),
+        entries=entries,
         barred=tuple((cut(run), cut(reason)) for run, reason in board.barred),
         published=reported,
         published_rows=tuple((model, tuple(number(value) for value in values)) for model, values in reported.rows),
         ranked=any(cell.rank is not None for entry in board.entries for cell in entry.cells.values()),
+        notes=notes.texts,
     )
 
 
@@ -181,7 +204,7 @@ def _column(board: Leaderboard, task: str) -> ColumnView:
     return ColumnView(task, "; ".join(metrics), board.unranked.get(task, ""))
 
 
-def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
+def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
     badges = {"partial": entry.partial, "predictions only": entry.predictions_only}
     resolution = DASH if entry.max_pixels is None else f"{count(entry.min_pixels)} to {count(entry.max_pixels)} px"
     return EntryView(
@@ -196,32 +219,35 @@ def _entry_view(entry: Entry, tasks: Sequence[str]) -> EntryView:
             (resolution, "" if entry.max_pixels is None else str(entry.max_pixels)),
             (cut(entry.max_new_tokens), cut(entry.max_new_tokens)),
             (short_hash(entry.weights), entry.weights[:12]),
+            (entry.created_utc[:10] or DASH, cut(entry.created_utc)),
         ),
-        cells=tuple(_cell_view(entry.cells[task]) if task in entry.cells else None for task in tasks),
+        cells=tuple(_cell_view(entry.cells[task], notes) if task in entry.cells else None for task in tasks),
         reported=False,
     )
 
 
-def _cell_view(cell: Cell) -> CellView:
+def _cell_view(cell: Cell, notes: _Notes) -> CellView:
     scale = 1.0 if cell.points else 100.0
     value = None if cell.value is None else cell.value * scale
     interval = ""
     if cell.ci_low is not None and cell.ci_high is not None:
         interval = f"[{number(cell.ci_low * scale)}, {number(cell.ci_high * scale)}]"
-    about = [f"n {count(cell.n)}"]
+    about, hint = [f"n {count(cell.n)}"], ""
     if cell.rank is not None:
         rank = cell.rank
         places = str(rank.rank) if rank.rank_low == rank.rank_high else f"{rank.rank_low}–{rank.rank_high}"
         tie = _TIE_LETTERS[min(rank.tie_group, len(_TIE_LETTERS) - 1)]
         fewer = f" on the {count(cell.rank_n)} shared" if cell.rank_n is not None and cell.rank_n < cell.n else ""
-        about += [f"rank {places}{fewer}", f"group {tie}", f"best {percent(round(1000 * rank.p_best), 1000)}"]
+        about.append(f"rank {places} {tie}{fewer}")
+        hint = f"group {tie}; the best in {percent(round(1000 * rank.p_best), 1000)} of the draws"
     return CellView(
         value=number(value),
         interval=interval,
         about=" · ".join(about),
+        hint=hint,
         sort="" if value is None else f"{value:.6f}",
-        grey=cell.reason or "; ".join(cell.incomparable),
-        contamination=cell.contamination or "",
+        grey=notes.number(cell.reason or "; ".join(cell.incomparable)),
+        contamination=notes.number(cell.contamination or ""),
     )
 
 
@@ -238,7 +264,7 @@ def _reported_views(reported: Published, tasks: Sequence[str]) -> Iterator[Entry
             badges=(reported.mark,),
             facts=tuple((DASH, "") for _ in FACT_HEADS),
             cells=tuple(
-                None if value is None else CellView(number(value), "", reported.mark, f"{value:.6f}", "", "")
+                None if value is None else CellView(number(value), "", "", "", f"{value:.6f}", None, None)
                 for value in found
             ),
             reported=True,
@@ -271,7 +297,7 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "partial": str(entry.partial).lower(), "predictions_only": str(entry.predictions_only).lower(),
                 "parse_fault_rows": entry.parse_fault_rows, "truncated_rows": entry.truncated_rows,
                 "rows": entry.rows, "mean_iou": entry.mean_iou, "weights": entry.weights,
-                "site_name": entry.site_name, "rank_n": cell.rank_n,
+                "site_name": entry.site_name, "rank_n": cell.rank_n, "created_utc": entry.created_utc,
             }  # fmt: skip
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
+
+from harness.task_facts import POINT_MAXIMA
 
 DASH = "–"
 """Stands where there is no number."""
 
 MINUS = "−"
 """The sign of a negative number; a hyphen is narrower than a plus."""
+
+OVERLAP_METRICS = frozenset({"mean_iou", "matched_iou"})
+"""Means of overlaps, which are shown as overlaps are: with three digits, never in percent."""
+
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+"""A digest of at least 128 bits inside a text."""
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -26,6 +35,19 @@ def signed(value: float | None, digits: int = 1) -> str:
     if value is None or not math.isfinite(value) or not float(text.replace(",", "").replace(MINUS, "-")):
         return text
     return text if text.startswith(MINUS) else f"+{text}"
+
+
+def metric_scale(name: str) -> tuple[float, int]:
+    """Return what a metric's values are multiplied by wherever a page shows them, and with how many digits."""
+    if name in POINT_MAXIMA:
+        return 1.0, 1
+    return (1.0, 3) if name in OVERLAP_METRICS else (100.0, 1)
+
+
+def metric_number(name: str, value: float | None) -> str:
+    """Return a metric's value in its unit; a dash for None."""
+    factor, digits = metric_scale(name)
+    return number(None if value is None else factor * value, digits)
 
 
 def percent(part: int, whole: int) -> str:
@@ -55,11 +77,22 @@ def short_hash(text: str | None) -> str:
     return text[:12] if text else DASH
 
 
+def with_short_hashes(text: str) -> str:
+    """Return a text in which every long digest is cut to its first 12 digits: no reader compares 64."""
+    return _HASH.sub(r"\1…", text)
+
+
+def anchor(term: str) -> str:
+    """Return the id of a term's entry in the glossary of a page."""
+    return "g-" + re.sub(r"[^a-z0-9_]+", "-", term.lower()).strip("-")
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     "number": number,
     "signed": signed,
     "p_text": p_text,
     "count": count,
     "short_hash": short_hash,
+    "anchor": anchor,
 }
 """What templates may call: writing, no arithmetic."""

@@ -20,11 +20,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.values import Json
+from reports.glossary import GLOSSARY
 from reports.number_text import FILTERS
 from reports.visible import visible
 
 STYLE = "page.css"
 """The style sheet of every page."""
+
+SHELL_SCRIPT = "shell.js"
+"""What every page does: colours, folds. A page's own script follows it in one element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class Page:
     """File name of its template."""
     value: object
     """What the template shows, under the name `page`."""
-    script: str | None = None
-    """File name of its script; None for a page without one."""
+    script: str
+    """File name of its own script."""
     early_blocks: Mapping[str, str] = field(default_factory=dict[str, str])
     """Data that the script needs at once, by element id: text without `<` (base64, or JSON from `json_block`)."""
     late_blocks: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -55,7 +59,7 @@ def render(page: Page) -> bytes:
         ValueError: a data block could end its element.
     """
     style = static_text(STYLE)
-    script = None if page.script is None else static_text(page.script)
+    script = f"{static_text(SHELL_SCRIPT)}\n{static_text(page.script)}"
     for name, text in (*page.early_blocks.items(), *page.late_blocks.items()):
         if "<" in text:
             raise ValueError(f"data block {name!r} holds a '<': encode it with packed or json_block")
@@ -66,7 +70,7 @@ def render(page: Page) -> bytes:
             page=page.value,
             policy=_policy(page, style, script),
             style=Markup(style),  # noqa: S704 - our own file
-            script=None if script is None else Markup(script),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own files
             early_blocks=page.early_blocks,
             late_blocks=page.late_blocks,
         )
@@ -74,9 +78,9 @@ def render(page: Page) -> bytes:
     return html.encode("utf-8")
 
 
-def _policy(page: Page, style: str, script: str | None) -> str:
+def _policy(page: Page, style: str, script: str) -> str:
     """Return the Content-Security-Policy of a page with this style sheet and this script."""
-    scripts = "'none'" if script is None else _hash_source(script)
+    scripts = _hash_source(script)
     if page.shards_beside:
         scripts += " 'strict-dynamic'"  # only what our script asks for: a planted file beside the page is not enough
     return "; ".join(
@@ -126,6 +130,8 @@ def _environment() -> Environment:
         finalize=_finalize,
     )
     environment.filters.update(FILTERS)
+    environment.globals["glossary_parts"] = GLOSSARY
+    environment.globals["known_terms"] = frozenset(name for part in GLOSSARY for name, _ in part.entries)
     return environment
 
 

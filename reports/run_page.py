@@ -22,12 +22,23 @@ from harness.run_store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_r
 from harness.run_summary import RunSummariser, RunSummary
 from harness.summary import ANSWER_RIGHT, TaskSummary
 from harness.task_facts import POINT_MAXIMA, facts_of
-from harness.values import Fault, Json, Protocol, Record
+from harness.values import FAULTS, Json, Protocol, Record
+from reports.addresses import filter_link, shown_name
 from reports.charts import Change, Histogram, forest_chart, histogram_chart
-from reports.number_text import DASH, count, number, percent, short_hash
+from reports.number_text import (
+    DASH,
+    count,
+    metric_number,
+    metric_scale,
+    number,
+    percent,
+    short_hash,
+    with_short_hashes,
+)
 from reports.page_shell import Page, json_block, render
-from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, block_elements, make_blocks
-from reports.sample_texts import SampleText, text_of_record
+from reports.sample_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
+from reports.sample_categories import sample_categories
+from reports.sample_texts import text_of_record
 from reports.verdict_text import cut
 
 RESULTS = ("right", "wrong", "unscored")
@@ -57,6 +68,22 @@ class MetricView:
     """What it counts."""
     reason: str
     """Why there is no score; empty where there is one."""
+    link: str = ""
+    """Address of its samples; empty for a metric of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultView:
+    """How often a fault was met."""
+
+    name: str
+    """The fault."""
+    samples: str
+    """Samples with it."""
+    share: str
+    """Of all samples, in percent."""
+    link: str
+    """Address of these samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +92,8 @@ class TaskView:
 
     task: str
     """Short task name."""
+    link: str
+    """Address of its samples."""
     headline: MetricView
     """Its headline."""
     rows: str
@@ -85,8 +114,8 @@ class TaskView:
     """By category, then by second-level category."""
     quadrants: tuple[MetricView, ...]
     """Answer x place; empty without gold boxes."""
-    faults: tuple[tuple[str, str, str], ...]
-    """Per fault: name, samples, share."""
+    faults: tuple[FaultView, ...]
+    """Faults that its samples met."""
     chart: Markup | None
     """Scores by category."""
     histogram: Markup | None
@@ -107,6 +136,8 @@ class RunPage:
     """Box frame audit, texts that are all alike, unexplained errors."""
     tasks: tuple[TaskView, ...]
     """Benchmarks in order."""
+    faults: tuple[FaultView, ...]
+    """Faults over all benchmarks."""
     chart: Markup | None
     """Headlines that are fractions."""
     parity_protocols: tuple[str, ...]
@@ -130,7 +161,7 @@ def _page_of(
     table = gathered.table()
     shown = ShownSamples(
         table=table,
-        sides=(ShownSide("A", cut(manifest.model, 300), 1, table.a),),
+        sides=(ShownSide("", cut(manifest.model, 300), 1, table.a),),
         texts=gathered.texts,
         directions=RESULTS,
     )
@@ -146,6 +177,7 @@ def _page_of(
         badges=_badges(manifest),
         warnings=_warnings(summary),
         tasks=tuple(_task_view(one, table) for one in summary.tasks.values()),
+        faults=_all_faults(summary),
         chart=_headline_chart(summary),
         **_parity(summary, rescored),
         provenance=provenance_lines(manifest),
@@ -181,7 +213,10 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
 
 def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
     """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
-    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
+    gathered, summariser = (
+        _Gathered(run.manifest.protocol),
+        RunSummariser(config_of(run.manifest), seed=run.manifest.seed),
+    )
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
@@ -193,10 +228,11 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
 class _Gathered:
     """Columns while the records stream by."""
 
+    protocol: Protocol
     ids: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
-    texts: list[tuple[str, SampleText]] = field(default_factory=list[tuple[str, SampleText]])
+    texts: list[ShownText] = field(default_factory=list[ShownText])
     values: list[float] = field(default_factory=list[float])
     ious: list[float] = field(default_factory=list[float])
     faults: list[int] = field(default_factory=list[int])
@@ -209,7 +245,9 @@ class _Gathered:
         self.ids.append(sample.id)
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
-        self.texts.append((sample.image_sha256, text_of_record(record)))
+        names = (sample.category, sample.l2_category)
+        found = sample_categories(sample.task, names, sample.extra, self.protocol)
+        self.texts.append(ShownText(sample.image_sha256, *found, text_of_record(record)))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
@@ -265,48 +303,68 @@ def _warnings(summary: RunSummary) -> tuple[str, ...]:
     return tuple(found)
 
 
-def metric_view(label: str, metric: Metric, *, points: bool) -> MetricView:
-    """Return one score as a page shows it: fractions in percent, points as they are."""
-    scale = 1.0 if points else 100.0
-    interval = ""
-    if metric.value is not None and metric.ci_low is not None and metric.ci_high is not None:
-        interval = f"[{number(metric.ci_low * scale)}, {number(metric.ci_high * scale)}]"
-    value = None if metric.value is None else metric.value * scale
-    return MetricView(label, number(value), interval, count(metric.n), metric.reason or "")
+def _metric_view(label: str, metric: Metric, scale: tuple[float, int], link: str = "") -> MetricView:
+    """Return one score in its unit.
+
+    Args:
+        label: What it is of.
+        metric: The score.
+        scale: What its values are multiplied by, and with how many digits they are shown.
+        link: Address of its samples.
+    """
+    factor, digits = scale
+    value, low, high = (None if end is None else end * factor for end in (metric.value, metric.ci_low, metric.ci_high))
+    interval = "" if low is None or high is None else f"[{number(low, digits)}, {number(high, digits)}]"
+    return MetricView(label, number(value, digits), interval, count(metric.n), metric.reason or "", link)
 
 
 def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
-    metrics = summary.metrics
+    metrics, task = summary.metrics, shown_name(summary.task)
     places = [name for name, _ in _QUADRANT_METRICS]
-    by_points = facts_of(summary.task).category_most is not None
-    categories = (*summary.categories.items(), *summary.l2_categories.items())
+    most = facts_of(summary.task).category_most
+    category_scale = metric_scale(summary.headline if most else "accuracy")  # points of its own, as the headline's
     unscored = ", ".join(f"{count(found)} {cause}" for cause, found in summary.unscored.items())
     return TaskView(
         task=summary.task,
-        headline=metric_view(summary.headline, metrics[summary.headline], points=summary.headline in POINT_MAXIMA),
+        link=filter_link(0, task=task),
+        headline=_metric_view(summary.headline, metrics[summary.headline], metric_scale(summary.headline)),
         rows=count(summary.rows),
         clusters=count(summary.clusters),
         unscored=unscored or "0",
         parse=percent(summary.parse_fault_rows, summary.rows),
         truncated=percent(summary.truncated_rows, summary.rows),
-        mean_iou=number(metrics["mean_iou"].value, 3) if "mean_iou" in metrics else DASH,
+        mean_iou=metric_number("mean_iou", metrics["mean_iou"].value) if "mean_iou" in metrics else DASH,
         metrics=tuple(
-            metric_view(name, metric, points=name in POINT_MAXIMA)
-            for name, metric in metrics.items()
-            if name not in places
+            _metric_view(name, metric, metric_scale(name)) for name, metric in metrics.items() if name not in places
         ),
-        categories=tuple(metric_view(name, metric, points=by_points) for name, metric in categories),
+        categories=tuple(
+            _metric_view(name, metric, category_scale, filter_link(0, task=task, **{level: shown_name(name)}))
+            for level, found in (("cat", summary.categories), ("sub", summary.l2_categories))
+            for name, metric in found.items()
+        ),
         quadrants=tuple(
-            metric_view(words, metrics[name], points=False) for name, words in _QUADRANT_METRICS if name in metrics
+            _metric_view(words, metrics[name], metric_scale(name), filter_link(0, task=task, qa=code))
+            for code, (name, words) in enumerate(_QUADRANT_METRICS)
+            if name in metrics
         ),
-        faults=_faults(summary.faults, summary.rows),
-        chart=_category_chart(summary, points=by_points),
+        faults=tuple(
+            FaultView(name, count(found), percent(found, summary.rows), filter_link(0, task=task, fault=name))
+            for name, found in summary.faults.items()
+        ),
+        chart=_category_chart(summary, points=most is not None),
         histogram=_histogram(summary.task, table),
     )
 
 
-def _faults(faults: Mapping[Fault, int], rows: int) -> tuple[tuple[str, str, str], ...]:
-    return tuple((name, count(found), percent(found, rows)) for name, found in faults.items())
+def _all_faults(summary: RunSummary) -> tuple[FaultView, ...]:
+    """Return the faults over all benchmarks, in their fixed order."""
+    rows = sum(task.rows for task in summary.tasks.values())
+    found = {name: sum(task.faults.get(name, 0) for task in summary.tasks.values()) for name in FAULTS}
+    return tuple(
+        FaultView(name, count(samples), percent(samples, rows), filter_link(0, fault=name))
+        for name, samples in found.items()
+        if samples
+    )
 
 
 def _category_chart(summary: TaskSummary, *, points: bool) -> Markup | None:
@@ -362,12 +420,7 @@ def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]
                 found = [
                     scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
                 ]
-                scale = 1.0 if name in POINT_MAXIMA else 100.0
-                values = [
-                    None if metric is None or metric.get("value") is None else metric["value"] * scale
-                    for metric in found
-                ]
-                rows.append((task, name, *(number(value) for value in values)))
+                rows.append((task, name, *(metric_number(name, metric and metric.get("value")) for metric in found)))
     return {"parity_protocols": tuple(stored), "parity": tuple(rows)}
 
 
@@ -395,11 +448,24 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("prompt wording", manifest.prompt_hash or DASH),
         ("scorer version", str(manifest.scorer_version)),
     ]
-    lines += [(f"generation: {name}", str(value)) for name, value in manifest.generation.items()]
+    lines += [(f"generation: {name}", _plain(value)) for name, value in manifest.generation.items()]
     for name, task in manifest.tasks.items():
         revision = f" @ {task.dataset_revision}" if task.dataset_revision else ""
         rows = f"{task.samples:,} of {task.rows:,} rows"
         data = f"{task.dataset_path}{revision}, {rows}, data {short_hash(task.fingerprint)}"
         lines.append((f"task {name}", data))
     lines += [(f"package {name}", version) for name, version in manifest.packages.items()]
-    return tuple(lines)
+    return tuple((name, with_short_hashes(value)) for name, value in lines)
+
+
+def _plain(value: Json) -> str:
+    """Return a value as people write it, not as a programming language does."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items()) or DASH
+    if isinstance(value, list):
+        return ", ".join(_plain(part) for part in value) or DASH
+    return str(value)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import chain
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from harness.comparison import CUTS, DIRECTIONS, SampleSide, SampleTable
+from harness.comparison import CUTS, DIRECTIONS, Direction, SampleSide, SampleTable
 from harness.intervals import FloatArray
 from harness.run_files import RunFiles
 from harness.summary import ANSWER_RIGHT
 from harness.thumbnails import read_thumbnail
 from harness.values import FAULTS, Json
+from reports.addresses import shown_name
 from reports.page_shell import packed
 from reports.sample_texts import SampleText
 from reports.visible import visible
@@ -33,19 +35,35 @@ MOST_INLINE_PICTURES = 500
 _IOU_UNITS = 10_000
 _VALUE_DIGITS = 4
 
+_Categories: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+"""The categories of a sample, by level."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownSide:
     """One side's name and columns."""
 
     letter: str
-    """A, B, C...: how the page calls it."""
+    """A, B, C...: how the page calls it; empty on the page of one run."""
     name: str
     """Its name: untrusted text."""
     colour: int
     """Place of its colour and dash pattern."""
     columns: SampleSide
     """Its values."""
+
+
+class ShownText(NamedTuple):
+    """One sample's texts and what it is found by."""
+
+    image: str
+    """Digest of its image; empty without one."""
+    categories: tuple[str, ...]
+    """The categories that it counts in: untrusted texts."""
+    subcategories: tuple[str, ...]
+    """The second-level categories that it counts in."""
+    text: SampleText
+    """What the explorer shows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +74,8 @@ class ShownSamples:
     """The samples. For one run its side `b` is its side `a`."""
     sides: tuple[ShownSide, ...]
     """One side or two."""
-    texts: Iterable[tuple[str, SampleText]]
-    """Per sample the digest of its image and its texts, in order; read once and not kept."""
+    texts: Iterable[ShownText]
+    """The samples' texts, in order; read once and not kept."""
     directions: tuple[str, ...] = DIRECTIONS
     """Names of the codes in `table.directions`."""
 
@@ -86,17 +104,31 @@ def make_blocks(shown: ShownSamples, name: str, pictures: PictureBook) -> Blocks
     images: list[Json] = []
     texts: list[str] = []
     block: list[Json] = []
-    for image, text in shown.texts:
+    groups: dict[_Categories, int] = {}
+    group: list[Json] = []
+    for image, categories, subcategories, text in shown.texts:
         questions.append(_first_line(text["question"]))
         images.append(pictures.number(image))
+        group.append(groups.setdefault((categories, subcategories), len(groups)))
         block.append(cast("Json", text))
         if len(block) == ROWS_A_BLOCK:
             texts.append(packed(block))
             block = []
     if block:
         texts.append(packed(block))
-    index = packed({**_index(shown), "name": name, "image": images})
+    index = packed({**_index(shown), **_category_columns(list(groups)), "group": group, "name": name, "image": images})
     return Blocks(index, packed(questions), tuple(texts))
+
+
+def _category_columns(groups: Sequence[_Categories]) -> dict[str, Json]:
+    """Return the names of both levels, and which of them the samples of each group count in."""
+    levels = [sorted(set(chain.from_iterable(group[level] for group in groups))) for level in (0, 1)]
+    codes = [{name: code for code, name in enumerate(names)} for names in levels]
+    return {
+        "categories": [shown_name(name) for name in levels[0]],
+        "subcategories": [shown_name(name) for name in levels[1]],
+        "groups": [[[codes[level][name] for name in group[level]] for level in (0, 1)] for group in groups],
+    }
 
 
 def _index(shown: ShownSamples) -> dict[str, Json]:
@@ -104,11 +136,9 @@ def _index(shown: ShownSamples) -> dict[str, Json]:
     return {
         "samples": len(table),
         "rows_a_block": ROWS_A_BLOCK,
-        "tasks": [visible(name) for name in table.task_names],
+        "tasks": [shown_name(name) for name in table.task_names],
         "task": table.tasks.tolist(),
-        "categories": [visible(name[:200]) for name in table.category_names],
-        "category": table.categories.tolist(),
-        "ids": [visible(sample_id[:200]) for sample_id in table.ids],
+        "ids": [shown_name(sample_id) for sample_id in table.ids],
         "directions": list[Json](shown.directions),
         "direction": table.directions.tolist(),
         "faults": list[Json](FAULTS),
@@ -191,17 +221,28 @@ class PictureBook:
             yield f"image-{number}", base64.b64encode(content).decode("ascii")
 
 
+def most_changed(table: SampleTable, direction: Direction) -> list[int]:
+    """Return the places of a direction by how much the score changed, then the overlap, then by their order."""
+    places = np.flatnonzero(table.directions == DIRECTIONS.index(direction))
+    scores = np.abs(table.b.values - table.a.values)[places]
+    overlaps = np.nan_to_num(np.abs(table.b.ious - table.a.ious), nan=0.0)[places]
+    return places[np.lexsort((places, -overlaps, -scores))].tolist()
+
+
 def choose_pictures(table: SampleTable, images: Sequence[str], most: int = MOST_INLINE_PICTURES) -> list[str]:
     """Return the images to show where there is not room for all: flips first, then every quadrant in turn.
+
+    Of the flips those that changed most come first, lost and gained in turn: they head the lists of the page.
 
     Args:
         table: The samples.
         images: One digest per sample; empty for a sample without image.
         most: How many different images there is room for.
     """
+    changed = [np.array(most_changed(table, direction), dtype=np.int64) for direction in ("lost", "gained")]
     flips = np.isin(table.directions, [DIRECTIONS.index("lost"), DIRECTIONS.index("gained")])
     quadrants = table.quadrants(table.b)
-    groups = [np.flatnonzero(flips)]
+    groups = [_in_turn(changed)]
     rest = [np.flatnonzero(~flips & (quadrants == code)) for code in range(-1, 4)]
     groups.append(_in_turn(rest))
     chosen: dict[str, None] = {}

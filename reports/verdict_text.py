@@ -12,7 +12,7 @@ from harness.comparison import Comparison, Pair, ScoreRow
 from harness.gate import BenchmarkVerdict, Verdict, verdict_bars
 from harness.means import Metric
 from harness.noise import TaskNoise
-from reports.number_text import DASH, count, number, p_text, percent, signed
+from reports.number_text import DASH, count, metric_scale, number, p_text, percent, signed
 from reports.terminal import TextTable, plain_table
 
 STATE_WORDS = {
@@ -41,8 +41,6 @@ VERDICT_HEADINGS = (
 MOST_NAME_CHARACTERS = 120
 """A name from a file is cut here."""
 
-_OVERLAPS = ("mean_iou", "matched_iou")
-
 
 def cut(text: str, most: int = MOST_NAME_CHARACTERS) -> str:
     """Return at most so many characters of a text, with an ellipsis where some are missing."""
@@ -51,9 +49,7 @@ def cut(text: str, most: int = MOST_NAME_CHARACTERS) -> str:
 
 def _scale(row: ScoreRow) -> tuple[float, int]:
     """Return what a row's numbers are multiplied by, and with how many digits they are shown."""
-    if row.scale == "points":
-        return 1.0, 1
-    return (1.0, 3) if row.metric in _OVERLAPS else (100.0, 1)
+    return (1.0, 1) if row.scale == "points" else metric_scale(row.metric)
 
 
 def value_text(row: ScoreRow, value: float | None) -> str:

@@ -124,6 +124,7 @@ def invent_run(
     *,
     text_of: Callable[[Question, Answerer, np.random.Generator], str] = invented_text,
     config: ScoreConfig | None = None,
+    prompt: str | None = None,
     **changes: object,
 ) -> Path:
     """Store a finished run of invented answers; `changes` replace fields of its manifest."""
@@ -167,7 +168,7 @@ def invent_run(
         for place, question in enumerate(questions):
             text = text_of(question, who, rng)
             earned = score(question.sample, text, config)
-            generation = Generation(text, output_tokens=len(text) // 4)
+            generation = Generation(text, output_tokens=len(text) // 4, prompt=prompt)
             if place < who.failed:
                 generation, earned = Generation("", error="no reply"), score_error()
             run.journal.append(Record(question.sample, generation, earned))

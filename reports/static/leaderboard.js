@@ -51,17 +51,6 @@
     });
   });
 
-  const theme = document.getElementById("theme");
-  if (theme) {
-    theme.hidden = false;
-    theme.addEventListener("click", () => {
-      const root = document.documentElement;
-      const next = { "": "dark", dark: "light", light: "" }[root.dataset.theme ?? ""] ?? "";
-      if (next) root.dataset.theme = next;
-      else delete root.dataset.theme;
-      theme.textContent = next || "auto";
-    });
-  }
   filter.addEventListener("input", show);
   reported.addEventListener("input", show);
   controls.hidden = false;

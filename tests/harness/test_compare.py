@@ -106,6 +106,42 @@ def test_what_one_side_does_not_carry_says_nothing(make_run):
     assert compared(make_run("a", base), make_run("b", bare)).pairs[0].benchmarks[0].gold_differs == 0
 
 
+MATHVISTA = {"task": "mathvista", "question_type": "free_form", "answer_type": "float", "precision": 1}
+
+
+@pytest.mark.parametrize(
+    ("base", "missing", "named"),
+    [
+        (MATHVISTA, "precision", "precision"),
+        (MATHVISTA, "answer_type", "answer_type"),
+        (MATHVISTA, "question_type", "question_type"),
+        ({"task": "mmstar", "choices": {"A": "red", "B": "blue"}, "answers": ["A"]}, "choices", "choices"),
+    ],
+)
+def test_what_decides_how_an_answer_is_read_must_be_in_both(make_run, base, missing, named):
+    whole = [row | base for row in shapes(some(60, 0.5, 1))]
+    bare = [{name: value for name, value in row.items() if name != missing} for row in whole]
+
+    found = compared(make_run("a", whole), make_run("b", bare)).pairs[0].benchmarks[0]
+
+    assert found.headline.difference is None
+    assert named in found.headline.reason
+
+
+@pytest.mark.parametrize("groups", [["all"] * 60, [str(place // 2) for place in range(60)]])
+def test_groups_that_are_other_sets_of_samples_bar_the_change(make_run, groups):
+    rows = [row | {"group": f"image {place}"} for place, row in enumerate(shapes(some(60, 0.5, 1)))]
+    other = [row | {"group": group} for row, group in zip(rows, groups, strict=True)]
+    renamed = [row | {"group": f"{row['group']}.png"} for row in rows]
+    a = make_run("a", rows)
+
+    for one, two in ((a, make_run("b", other)), (make_run("c", other), a)):
+        found = compared(one, two).pairs[0].benchmarks[0].headline
+        assert found.difference is None
+        assert "group" in found.reason
+    assert compared(a, make_run("d", renamed)).pairs[0].benchmarks[0].headline.difference is not None
+
+
 def test_order_of_rows_does_not_matter(make_run):
     rows = shapes(some(60, 0.5, 1)), shapes(some(60, 0.7, 2))
     straight = compared(make_run("a", rows[0]), make_run("b", rows[1])).pairs[0].benchmarks[0]

@@ -90,6 +90,9 @@ NO_COMPLETIONS = [
     (200, choice("<think>It may be A.</think>", "stop"), "a thought without an answer"),
     (200, choice("[THINK]Not A.[/THINK]\n", "stop"), "a thought without an answer"),
     (200, choice(None, "stop", reasoning_content="It may be A."), "a thought without an answer"),
+    (200, choice(None, "stop", refusal="A"), "the judge refuses: A"),
+    (200, choice("", "stop", refusal="I can't help with B."), "the judge refuses: I can't"),
+    (200, choice([], "stop", refusal="No"), "the judge refuses: No"),
     (200, {"error": {"message": "quota", "code": 402}, "choices": None}, "quota"),
     (302, {"detail": "elsewhere"}, "elsewhere"),
 ]

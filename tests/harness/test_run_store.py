@@ -60,7 +60,7 @@ HOUSE = Path(__file__).parents[2]
 HOSTILE_TEXTS = json.loads((Path(__file__).parents[1] / "cases" / "hostile_texts.json").read_text(encoding="utf-8"))
 NOW = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
-SCORES = {"schema": 1, "protocol": "strict", "format": "satori", "tasks": {}, "made": 2}
+SCORES = {"schema": 1, "protocol": "strict", "format": "satori", "made": 2}
 
 TASK = TaskManifest("y" * 64, "Lin-Chen/MMStar", "main", "f" * 64, rows=1500, samples=1500)
 MANIFEST = stamp_hashes(

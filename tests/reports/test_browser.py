@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +95,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(visit, page_file, comp
 
 def test_a_quadrant_links_to_its_samples(visit, page_file):
     with visit(page_file) as seen:
+        seen.page.click("nav a >> text=Grounding")
         link = seen.page.locator("#grounding a.count").first
         wanted = link.inner_text()
         link.click()
@@ -134,6 +136,7 @@ def test_the_slider_moves_quadrants_and_transitions(visit, page_file, comparison
     found = comparison.pairs[0].benchmarks[0].grounding
     with visit(page_file) as seen:
         cells = "#grounding .side table >> nth=0"
+        seen.page.click("nav a >> text=Grounding")
 
         def numbers() -> list[int]:
             return [int(text) for text in seen.page.locator(cells).locator("a.count").all_inner_texts()]
@@ -203,6 +206,8 @@ def test_without_javascript_verdict_tables_and_charts_can_be_read(visit, page_fi
     with visit(page_file, ready=False, java_script_enabled=False) as seen:
         assert "is better than" in seen.page.inner_text(".verdict >> nth=0")
         assert seen.page.is_visible("#summary svg")
+        assert not seen.page.is_visible("#grounding table >> nth=0")
+        seen.page.click("#grounding > summary")
         assert seen.page.is_visible("#grounding table >> nth=0")
         assert seen.page.is_visible("#flips table")
         assert "needs JavaScript" in seen.page.inner_text("#samples")
@@ -277,6 +282,198 @@ def test_the_leaderboard_sorts_and_filters(visit, runs, tmp_path):
         seen.page.click("#table a >> visible=true")
         seen.page.wait_for_selector("#explorer[data-ready]")
         assert seen.complaints == []
+
+
+def test_rows_are_sorted_by_what_is_chosen(visit, page_file, comparison):
+    table = comparison.pairs[0].samples
+    with visit(page_file) as seen:
+        scores = lambda: [  # noqa: E731 - read for every order
+            float(re.search(r"B (?:[✓✗] )?([\d.]+)", row)[1]) for row in seen.rows()
+        ]
+        seen.choose("sort", "score")
+        assert scores() == sorted(scores())
+        seen.choose("sort", "score-high")
+        assert scores() == sorted(scores(), reverse=True)
+        seen.choose("sort", "worse")
+        assert all(row.startswith("▼") for row in seen.rows()[: int((table.directions == 0).sum())])
+        seen.choose("sort", "iou")
+        overlaps = [float(re.findall(r"IoU ([\d.]+)", row)[-1]) for row in seen.rows()]
+        assert overlaps == sorted(overlaps)
+
+
+def test_the_changed_answers_stand_in_the_order_of_the_list(visit, page_file):
+    with visit(page_file) as seen:
+        flips = seen.page.eval_on_selector_all(
+            "#flips > .scroll tbody tr",
+            "rows => rows.map(row => [row.cells[1].innerText, row.cells[2].innerText, row.cells[0].textContent])",
+        )
+        seen.choose("flip", "lost")
+        seen.choose("sort", "change")
+        lost = [name for pair, change, name in flips if pair == "B against A" and "lost" in change]
+        for place, name in enumerate(lost):
+            assert name.split(" ", 1)[1] in seen.page.locator(".row").nth(place).inner_text()
+
+
+def test_the_picture_is_enlarged_and_its_boxes_are_put_away(visit, page_file):
+    with visit(page_file) as seen:
+        page = seen.page
+        page.wait_for_selector(".detail .picture img")
+        small = page.locator(".detail .picture").bounding_box()["width"]
+        assert small > 300
+        shown = lambda which, where: page.is_visible(f'{where} g[data-boxes="{which}"] rect.halo >> nth=0')  # noqa: E731
+        for which in ("gold", "A", "B"):
+            assert shown(which, ".detail")
+            page.uncheck(f'.detail input[data-boxes="{which}"]')
+            assert not shown(which, ".detail")
+        page.check('.detail input[data-boxes="gold"]')
+        page.click(".detail .enlarge")
+        assert page.is_visible("dialog.viewer")
+        large = page.locator(".viewer .picture").bounding_box()["width"]
+        assert large > small
+        assert shown("gold", ".viewer")
+        assert not shown("A", ".viewer")
+        page.keyboard.press("+")
+        assert page.locator(".viewer .picture").bounding_box()["width"] == pytest.approx(1.5 * large, rel=0.01)
+        page.click(".viewer button >> text=fit")
+        assert page.locator(".viewer .picture").bounding_box()["width"] == pytest.approx(large, rel=0.01)
+        page.check('.viewer input[data-boxes="A"]')
+        page.keyboard.press("Escape")
+        assert not page.is_visible("dialog.viewer")
+        assert shown("A", ".detail")
+        page.keyboard.press("j")
+        page.wait_for_selector('.row[aria-posinset="2"][aria-selected="true"]')
+        page.wait_for_selector('.detail g[data-boxes="B"]', state="attached")
+        assert not shown("B", ".detail")  # what was put away stays away
+        assert seen.complaints == []
+
+
+def exported(seen, kind: str) -> str:
+    with seen.page.expect_download() as found:
+        seen.page.click(f'[data-export="{kind}"]')
+    assert found.value.suggested_filename == f"samples.{kind}"
+    return found.value.path().read_text(encoding="utf-8")
+
+
+def test_the_rows_that_pass_the_filters_are_exported_in_their_order(visit, page_file, comparison):
+    import csv
+    import io
+    import json
+
+    from harness.sample_details import read_details
+
+    pair = comparison.pairs[0]
+    gained = [place for place, code in enumerate(pair.samples.directions.tolist()) if code == 1]
+    details = {detail.id: detail for detail in read_details(comparison, pair, gained)}
+    with visit(page_file) as seen:
+        seen.choose("flip", "gained")
+        seen.choose("sort", "id")
+        rows = [json.loads(line) for line in exported(seen, "jsonl").splitlines()]
+        table = list(csv.DictReader(io.StringIO(exported(seen, "csv"), newline="")))
+
+        assert seen.complaints == []
+    assert [row["id"] for row in rows] == sorted(details) == [row["id"] for row in table]
+    for row, line in zip(rows, table, strict=True):
+        detail = details[row["id"]]
+        assert [answer["text"] for answer in row["answers"]] == [detail.a.text, detail.b.text]
+        assert (line["A text"], line["B text"]) == (detail.a.text, detail.b.text)
+        assert (float(line["A score"]), float(line["B score"])) == (detail.a.score, detail.b.score)
+        assert row["answers"][1]["faults"] == list(detail.b.faults)
+        assert row["answers"][0]["iou"] == pytest.approx(detail.a.iou, abs=1e-4)
+
+
+def test_no_exported_cell_is_a_formula(visit, hostile_comparison, tmp_path):
+    import csv
+    import io
+
+    from reports.comparison_page import write_comparison_page
+    from reports.visible import csv_cell
+
+    with visit(write_comparison_page(hostile_comparison, tmp_path / "page.html")) as seen:
+        cells = [cell for row in csv.reader(io.StringIO(exported(seen, "csv"), newline="")) for cell in row]
+    assert len(cells) > 100
+    assert [cell for cell in cells if str(csv_cell(cell)) != cell] == []
+
+
+def test_the_prompt_is_shown_as_it_was_sent(visit, invented, tmp_path):
+    from harness.run_store import load_run
+    from reports.run_page import stored_run_page
+
+    prompt = "<|im_start|>user\nWhat?"
+    folder = invented.invent_run(tmp_path, invented.Answerer("asked"), invented.shapes_questions(4), prompt=prompt)
+    page = tmp_path / "page.html"
+    page.write_bytes(stored_run_page(load_run(folder)))
+    with visit(page) as seen:
+        seen.page.click(".detail summary >> text=prompt as sent")
+        assert seen.page.inner_text(".detail pre.raw") == prompt
+
+
+def test_a_page_of_one_run_names_no_side(visit, runs):
+    with visit(runs["base"] / "index.html") as seen:
+        seen.choose("flip", "wrong")
+        assert seen.page.locator(".tag").count() == 0
+        assert seen.page.inner_text(".answer h4") == "answer"
+        assert all(re.match("[✓✗]|unscored", text) for text in seen.page.locator(".row .scores").all_inner_texts())
+        labels = seen.page.locator("#explorer label >> visible=true").all_inner_texts()
+        assert not [label for label in labels if re.search(r"\bA\b|\bB\b|(first|second) run", label)]
+
+
+def test_no_page_shows_a_long_digest_or_a_dictionary(visit, invented, tmp_path):
+    from harness.compare import compare_runs, open_sides
+    from reports.comparison_page import write_comparison_page
+    from reports.run_page import renew_page
+
+    generation = {"temperature": 0.0, "limit_mm_per_prompt": {"image": 1, "video": None}, "stop": ["a", "b"]}
+    runs = [
+        invented.invent_run(
+            tmp_path,
+            invented.Answerer(name),
+            invented.shapes_questions(20),
+            generation=generation,
+            adapter_hash="ab" * 32,
+        )
+        for name in ("one", "other")
+    ]
+    renew_page(runs[0])
+    page = write_comparison_page(compare_runs(open_sides([str(run) for run in runs])), tmp_path / "page.html")
+    for path in (page, runs[0] / "index.html"):
+        with visit(path) as seen:
+            for fold in seen.page.locator("details.part > summary").all():
+                fold.click()
+            shown = seen.page.inner_text("main")
+            assert not re.findall(r"[0-9a-f]{20,}", shown)
+            assert not re.findall(r"[{}\[]'|': |None", shown)
+            assert "image 1" in shown
+
+
+def test_the_leaderboard_keeps_its_models_in_view_and_shows_what_sorts(visit, invented, tmp_path):
+    from reports.leaderboard import rank_board, read_leaderboard
+    from reports.leaderboard_page import write_leaderboard
+
+    questions = invented.many_questions(40)
+    dates = {"new": "2026-03-01T00:00:00Z", "old": "2025-01-01T00:00:00Z", "middle": "2026-02-01T00:00:00Z"}
+    runs = [
+        invented.invent_run(tmp_path / name, invented.Answerer(name, right=0.3 * place), questions)
+        for place, name in enumerate(dates, start=1)
+    ]
+    board = read_leaderboard(runs)
+    dated = [replace(entry, created_utc=dates[entry.model]) for entry in board.entries]
+    page = write_leaderboard(rank_board(replace(board, entries=tuple(dated)), seed=0), tmp_path / "site")
+    with visit(page, ready=False) as seen:
+        seen.page.set_viewport_size({"width": 400, "height": 800})
+        model = seen.page.locator("#table tbody th >> nth=0")
+        before = model.bounding_box()["x"]
+        seen.page.eval_on_selector(".scroll", "box => { box.scrollLeft = 300; }")
+        assert model.bounding_box()["x"] == pytest.approx(before, abs=1)
+        mark = "button => getComputedStyle(button, '::after').content"
+        marks = seen.page.locator("#table thead button").evaluate_all(f"all => all.map({mark})")
+        assert all("↕" in shown for shown in marks)
+        begun = seen.page.locator("#table thead th", has_text="begun")
+        assert seen.page.locator("#table tbody tr >> nth=0 >> td").last.inner_text() == dated[0].created_utc[:10]
+        begun.locator("button").click()
+        assert begun.get_attribute("aria-sort") == "ascending"
+        assert "▴" in begun.locator("button").evaluate(mark)
+        names = "rows => rows.map(row => row.cells[0].dataset.sort)"
+        assert seen.page.eval_on_selector_all("#table tbody tr", names)[:3] == ["old", "middle", "new"]
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from harness.comparison import CUTS, DIRECTIONS, QUADRANTS
 from harness.errors import ConfigError
 from reports.comparison_page import PageOptions, write_comparison_page
 from reports.comparison_view import comparison_view, significant
-from reports.sample_blocks import choose_pictures
+from reports.sample_blocks import choose_pictures, most_changed
 
 
 class Elements(HTMLParser):
@@ -226,15 +226,90 @@ def test_a_folder_is_no_page(comparison, tmp_path):
 def test_pictures_of_changed_samples_come_first(comparison):
     table = comparison.pairs[0].samples
     images = [f"{place:064x}" for place in range(len(table))]
-    flips = np.flatnonzero(np.isin(table.directions, [DIRECTIONS.index("lost"), DIRECTIONS.index("gained")]))
-    chosen = choose_pictures(table, images, most=len(flips) + 4)
+    lost, gained = most_changed(table, "lost"), most_changed(table, "gained")
+    flips = len(lost) + len(gained)
+    chosen = choose_pictures(table, images, most=flips + 4)
 
-    assert [images[place] for place in flips] == chosen[: len(flips)]
-    assert len(chosen) == len(flips) + 4
+    assert {images[place] for place in (*lost, *gained)} == set(chosen[:flips])
+    assert [images[lost[0]], images[gained[0]]] == chosen[:2]
+    assert len(chosen) == flips + 4
+
+
+def test_pairs_take_their_pictures_in_turn_until_the_page_is_full(comparison, tmp_path):
+    page = write_comparison_page(comparison, tmp_path / "page.html", PageOptions(most_pictures=7))
+    elements = Elements(page.read_text(encoding="utf-8"))
+    shown = [name for name in elements.blocks if name and name.startswith("image-")]
+    per_pair = [set(unpacked(elements.blocks[f"index-{number}"])["image"]) - {-1} for number in (0, 1)]
+
+    assert len(shown) == 7
+    assert all(len(found) >= 3 for found in per_pair)
 
 
 def test_there_are_as_many_quadrants_as_the_page_has_words_for(view):
     assert len(QUADRANTS) == len(view.pairs[0].benchmarks[0].grounding.quadrants)
+
+
+@pytest.fixture(scope="module")
+def staged(comparison, runs):
+    """The comparison with the last stage against the one before it, as a loop makes it."""
+    from harness.compare import compare_runs, open_sides
+
+    places = {side.label: place for place, side in enumerate(comparison.sides)}
+    (pair,) = compare_runs(open_sides([str(runs["sft"]), str(runs["grpo"])])).pairs
+    return replace(comparison, pairs=(*comparison.pairs, replace(pair, a=places["sft"], b=places["grpo"])))
+
+
+def test_a_change_from_the_stage_before_stands_beside_that_from_the_first(staged):
+    view = comparison_view(staged)
+    (row,) = view.sides_rows
+    base, grpo, sft = row.cells
+
+    assert (row.task, row.metric) == ("shapes", "accuracy")
+    assert base.changes == ()
+    assert [text.rsplit(" ", 1)[1] for text, _, _ in grpo.changes] == ["A", "C"]
+    assert [text.rsplit(" ", 1)[1] for text, _, _ in sft.changes] == ["A"]
+    for cell, pair in ((grpo, staged.pairs[0]), (sft, staged.pairs[1])):
+        assert cell.score == f"{100 * pair.benchmarks[0].headline.b.value:.1f}"
+    stage = staged.pairs[2].benchmarks[0].headline
+    assert f"{100 * stage.difference.delta:+.1f} against C" in grpo.changes[1][0]
+
+
+def test_every_pair_has_a_list_of_its_own_and_a_line_in_the_chart(staged, tmp_path):
+    page = write_comparison_page(staged, tmp_path / "page.html")
+    elements = Elements(page.read_text(encoding="utf-8"))
+    (chart, title) = comparison_view(staged).forests[0]
+
+    assert json.loads(elements.blocks["lists"])["lists"] == ["B against A", "C against A", "B against C"]
+    assert [side["name"] for side in unpacked(elements.blocks["index-2"])["sides"]] == ["sft", "grpo"]
+    assert "Change against" not in title
+    assert all(f"{pair}" in chart for pair in ("B against A", "C against A", "B against C"))
+
+
+def test_two_runs_need_no_table_of_stages(comparison):
+    view = comparison_view(replace(comparison, sides=comparison.sides[:2], pairs=comparison.pairs[:1]))
+
+    assert view.sides_rows == ()
+
+
+def test_changed_answers_come_by_how_much_they_changed(comparison):
+    table = comparison.pairs[0].samples
+    partly = table.b.values.copy()
+    gained = np.flatnonzero(table.directions == DIRECTIONS.index("gained"))
+    partly[gained[0]] = 0.6
+    changed = replace(table, b=replace(table.b, values=partly))
+    places = most_changed(changed, "gained")
+    overlap = [abs(changed.b.ious[place] - changed.a.ious[place]) for place in places[:-1]]
+
+    assert gained[0] == places[-1]
+    assert sorted(places) == gained.tolist()
+    assert overlap == sorted(overlap, reverse=True)
+
+
+def test_where_they_looked_is_told_in_the_comparisons_numbers(comparison, view):
+    for row, pair in zip(view.places, comparison.pairs, strict=True):
+        found = pair.benchmarks[0].grounding
+        assert row.mean_iou == (f"{found.a.mean_iou.value:.3f}", f"{found.b.mean_iou.value:.3f}")
+        assert [a for a, _, _ in row.quadrants] == [f"{100 * n / found.n:.1f} %" for n in found.a.quadrants[9]]
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------

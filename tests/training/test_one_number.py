@@ -197,7 +197,7 @@ def test_a_loop_shows_each_stage_against_the_one_before_and_against_the_base(mak
         "C against B",
         "C against A",
     ]
-    assert [title.split(" with ")[0] for _, title in view.forests] == ["Change against A", "Change against B"]
+    assert [title.split(" with ")[0] for _, title in view.forests] == ["Change"]
     markdown = (tmp_path / "comparison.md").read_text(encoding="utf-8")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for row, (a, b) in zip(rows, pairs, strict=True):
