@@ -213,10 +213,7 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
 
 def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
     """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
-    gathered, summariser = (
-        _Gathered(run.manifest.protocol),
-        RunSummariser(config_of(run.manifest), seed=run.manifest.seed),
-    )
+    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
@@ -228,7 +225,6 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
 class _Gathered:
     """Columns while the records stream by."""
 
-    protocol: Protocol
     ids: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
@@ -246,7 +242,7 @@ class _Gathered:
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
         names = (sample.category, sample.l2_category)
-        found = sample_categories(sample.task, names, sample.extra, self.protocol)
+        found = sample_categories(sample.task, names, sample.extra)
         self.texts.append(ShownText(sample.image_sha256, *found, text_of_record(record)))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
