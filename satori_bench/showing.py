@@ -12,6 +12,7 @@ from reports.terminal.printing import say, say_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from harness.comparison.values import Comparison
     from harness.summary.run_summary import RunSummary
     from harness.summary.task_summary import TaskSummary
 
@@ -82,3 +83,15 @@ def write_file(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as fault:
         raise ConfigError(f"cannot write {path}: {fault.strerror or fault}") from fault
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print one table a pair, and what a reader must know of it."""
+    from reports.terminal.tables import write, write_line
+    from reports.terminal.verdict_tables import comparison_table
+    from reports.texts.verdict_text import pair_lines
+
+    for pair in comparison.pairs:
+        write(comparison_table(comparison, pair), sys.stdout)
+        for line in pair_lines(comparison, pair):
+            write_line(line, sys.stdout)

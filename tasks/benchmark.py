@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.task_facts import facts_of
 from harness.values import AnswerRule
 from harness.vocabulary import GoldFrame
 
@@ -32,7 +33,7 @@ class OwnTask:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark: its rows, its answer rule and its headline metric."""
+    """One benchmark: where its rows come from. What its numbers are stands in `harness/task_facts.py`."""
 
     name: str
     """Short name, such as `mmstar`."""
@@ -40,8 +41,6 @@ class Benchmark:
     """The name that people use."""
     answer_rule: AnswerRule
     """What kind of answer a row wants."""
-    headline: str
-    """The metric that stands for the benchmark."""
     hub_path: str = ""
     """Dataset on the Hugging Face hub; empty for an embedded benchmark."""
     hub_config: str | None = None
@@ -68,6 +67,11 @@ class Benchmark:
     """Token budget of an answer; stock YAMLs cut SATORI's format off at 16 to 128."""
     own: OwnTask | None = field(default=None)
     """Set for a benchmark that a user's own YAML describes."""
+
+    @property
+    def headline(self) -> str:
+        """The metric that stands for the benchmark."""
+        return facts_of(self.name).headline
 
     @property
     def yaml_name(self) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from harness.errors import ConfigError
 from harness.models.peer_names import task_hint
+from harness.task_facts import facts_of
 from tasks.benchmark import Benchmark
 from tasks.own import load_own_task
 
@@ -19,13 +21,16 @@ class UnknownTaskError(ConfigError):
     """A word after `--tasks` names no task, no group and no YAML file."""
 
 
+def _benchmark(name: str, **fields: Any) -> Benchmark:
+    """Return a benchmark that answers as `harness/task_facts.py` has it."""
+    return Benchmark(name=name, answer_rule=facts_of(name).answer_rule, **fields)
+
+
 def _mmbench(language: str, title: str, tsv_files: tuple[str, ...]) -> Benchmark:
     """Return the development split of MMBench in one language."""
-    return Benchmark(
+    return _benchmark(
         name=f"mmbench_{language}_dev",
         title=title,
-        answer_rule="choice",
-        headline="accuracy",
         hub_path="lmms-lab-encoder/MMBench",
         hub_config=language,
         hub_split="dev",
@@ -41,11 +46,9 @@ def _mmbench(language: str, title: str, tsv_files: tuple[str, ...]) -> Benchmark
 _BENCHMARKS: tuple[Benchmark, ...] = (
     _mmbench("en", "MMBench dev (English)", ("MMBench_DEV_EN.tsv", "MMBench_DEV_EN_V11.tsv")),
     _mmbench("cn", "MMBench dev (Chinese)", ("MMBench_DEV_CN.tsv", "MMBench_DEV_CN_V11.tsv")),
-    Benchmark(
+    _benchmark(
         name="mmstar",
         title="MMStar",
-        answer_rule="choice",
-        headline="accuracy",
         hub_path="Lin-Chen/MMStar",
         hub_split="val",
         hub_columns=("index", "question", "image", "answer"),
@@ -55,11 +58,9 @@ _BENCHMARKS: tuple[Benchmark, ...] = (
         rows_expected=1500,
         notes="The hub's questions carry their options inside the question text.",
     ),
-    Benchmark(
+    _benchmark(
         name="mme",
         title="MME",
-        answer_rule="yes_no",
-        headline="total",
         hub_path="lmms-lab-encoder/MME",
         hub_split="test",
         hub_columns=("question_id", "image", "question", "answer", "category"),
@@ -68,11 +69,9 @@ _BENCHMARKS: tuple[Benchmark, ...] = (
         rows_expected=2374,
         notes="Two questions an image: perception (0-2000) and cognition (0-800) need both halves of every pair.",
     ),
-    Benchmark(
+    _benchmark(
         name="ocrbench",
         title="OCRBench",
-        answer_rule="ocr",
-        headline="score",
         hub_path="echo840/OCRBench",
         hub_split="test",
         hub_columns=("image", "question", "answer", "question_type"),
@@ -81,11 +80,9 @@ _BENCHMARKS: tuple[Benchmark, ...] = (
         optional_columns=("dataset",),
         rows_expected=1000,
     ),
-    Benchmark(
+    _benchmark(
         name="mathvista",
         title="MathVista testmini",
-        answer_rule="mathvista",
-        headline="accuracy",
         hub_path="AI4Math/MathVista",
         hub_split="testmini",
         hub_columns=("pid", "question", "decoded_image", "choices", "answer", "question_type", "answer_type"),
@@ -96,11 +93,9 @@ _BENCHMARKS: tuple[Benchmark, ...] = (
         rows_expected=1000,
         notes="Free-form answers that no rule can read are the fault `needs_judge`.",
     ),
-    Benchmark(
+    _benchmark(
         name="shapes",
         title="Shapes (embedded)",
-        answer_rule="accepted",
-        headline="accuracy",
         hub_split="test",
         hub_columns=("id", "image", "question", "answers", "caption", "boxes"),
         optional_columns=("kind", "width", "height", "scene"),

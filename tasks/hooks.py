@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 from PIL import Image
 
 from harness.runs.record_codec import record_from_json, record_to_json
 from harness.scoring.score import score, score_error
-from harness.summary.task_summary import ScoredRow, summarise
+from harness.summary.means import ScoredRow
+from harness.summary.task_summary import summarise
+from harness.task_facts import facts_of
 from harness.values import Generation, Json, Record, Sample, ScoreConfig
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
@@ -27,13 +30,12 @@ PLAIN_CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame=None)
 """How plain lmms-eval scores."""
 
 METRICS: Mapping[str, tuple[str, ...]] = {
-    "mmbench_en_dev": ("accuracy", "vanilla_accuracy", "format"),
-    "mmbench_cn_dev": ("accuracy", "vanilla_accuracy", "format"),
-    "mmstar": ("accuracy", "format"),
-    "mme": ("total", "perception", "cognition", "accuracy", "format"),
-    "ocrbench": ("score", "accuracy", "format"),
-    "mathvista": ("accuracy", "format"),
-    "shapes": ("accuracy", "format", "caption"),
+    name: (
+        *(metric.name for metric in facts_of(name).metrics),
+        "format",
+        *(["caption"] if facts_of(name).captioned else []),
+    )
+    for name in BENCHMARKS
 }
 """Metrics of each task's YAML, all from `harness.summary.task_summary`."""
 
@@ -53,6 +55,7 @@ class Hooks(NamedTuple):
     """Row and model texts to one item per metric."""
 
 
+@cache
 def hooks_of(name: str) -> Hooks:
     """Make the hooks of an embedded benchmark."""
     adapter = adapter_of(BENCHMARKS[name])
@@ -86,7 +89,8 @@ def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str) -
         sample = Sample(id="unreadable", task=name, answer_rule=BENCHMARKS[name].answer_rule)
         earned = score_error()
     record = record_to_json(Record(sample, Generation(text), earned))
-    row_accuracy = "vanilla_accuracy" if "vanilla_accuracy" in METRICS[name] else "accuracy"
+    kinds = facts_of(name).metrics
+    row_accuracy = next(metric.name for metric in kinds if metric.unit == "sample" and metric.combine == "mean")
     numbers = {row_accuracy: earned.value, "format": earned.components.format, "caption": earned.components.caption}
     items: dict[str, Any] = {}
     for metric in METRICS[name]:
@@ -109,23 +113,16 @@ def _aggregate(metric: str) -> Callable[[Sequence[Mapping[str, Any]]], float]:
     return aggregate
 
 
-mmbench_en_dev_messages, mmbench_en_dev_text, mmbench_en_dev_visual, mmbench_en_dev_target, mmbench_en_dev_results = (
-    hooks_of("mmbench_en_dev")
-)
-mmbench_cn_dev_messages, mmbench_cn_dev_text, mmbench_cn_dev_visual, mmbench_cn_dev_target, mmbench_cn_dev_results = (
-    hooks_of("mmbench_cn_dev")
-)
-mmstar_messages, mmstar_text, mmstar_visual, mmstar_target, mmstar_results = hooks_of("mmstar")
-mme_messages, mme_text, mme_visual, mme_target, mme_results = hooks_of("mme")
-ocrbench_messages, ocrbench_text, ocrbench_visual, ocrbench_target, ocrbench_results = hooks_of("ocrbench")
-mathvista_messages, mathvista_text, mathvista_visual, mathvista_target, mathvista_results = hooks_of("mathvista")
-shapes_messages, shapes_text, shapes_visual, shapes_target, shapes_results = hooks_of("shapes")
+_NAMED_OTHERWISE = {"format_rate": "format", "caption_score": "caption", "ocrbench_score": "score"}
+"""Aggregations that the YAML files call by another name than their metric's."""
 
-accuracy = _aggregate("accuracy")
-vanilla_accuracy = _aggregate("vanilla_accuracy")
-total = _aggregate("total")
-perception = _aggregate("perception")
-cognition = _aggregate("cognition")
-ocrbench_score = _aggregate("score")
-format_rate = _aggregate("format")
-caption_score = _aggregate("caption")
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """Return what a YAML file names: `<task>_<hook>`, such as `mme_results`, or the aggregation of a metric."""
+    task, _, part = name.rpartition("_")
+    if task in BENCHMARKS and part in Hooks._fields:
+        return getattr(hooks_of(task), part)
+    metric = _NAMED_OTHERWISE.get(name, name)
+    if any(metric in metrics for metrics in METRICS.values()):
+        return _aggregate(metric)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,7 +70,6 @@ def load_own_task(path: Path) -> Benchmark:
         name=name,
         title=str(section.get("title") or config.get("task_alias") or name),
         answer_rule=cast("AnswerRule", section["answer_rule"]),
-        headline="accuracy",
         hub_path="" if data_file else str(config["dataset_path"]),
         hub_config=None if config.get("dataset_name") is None else str(config["dataset_name"]),
         hub_split=str(config.get("test_split") or config.get("validation_split") or "test"),

@@ -19,6 +19,7 @@ from harness.scoring.gold_boxes import (
     written_box,
     written_size,
 )
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
@@ -263,7 +264,7 @@ def _facts_of(adapter: Adapter, doc: Doc) -> ImageFacts | None:
 
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     """Read every row once, without its image."""
-    check = _CHECKS.get(benchmark.name)
+    check = None if benchmark.own is not None else _CHECKS.get(facts_of(benchmark.name).cluster)
     adapter = adapter_of(benchmark)
     groups: Counter[str] = Counter()
     categories: Counter[str] = Counter()
@@ -341,8 +342,6 @@ class _GroupCheck:
 
 def _mme_warnings(groups: Mapping[str, int], categories: Mapping[str, int]) -> list[str]:
     """Name images without exactly two questions, and subtasks that are not there."""
-    from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION  # noqa: PLC0415 - brings numpy, and only MME needs it
-
     odd = [f"{name} ({count})" for name, count in groups.items() if count != 2]
     absent = [name for name in (*MME_PERCEPTION, *MME_COGNITION) if name not in categories]
     warnings = [_named("images without exactly two questions: acc+ needs both", odd)] if odd else []
@@ -371,9 +370,8 @@ def _mmbench_group(doc: Doc) -> str:
 
 
 _CHECKS: Mapping[str, _GroupCheck] = {
-    "mme": _GroupCheck(mme.cluster_of, _mme_warnings),
-    "mmbench_en_dev": _GroupCheck(_mmbench_group, _mmbench_warnings),
-    "mmbench_cn_dev": _GroupCheck(_mmbench_group, _mmbench_warnings),
+    "image": _GroupCheck(mme.cluster_of, _mme_warnings),
+    "question": _GroupCheck(_mmbench_group, _mmbench_warnings),
 }
 
 

@@ -1,7 +1,6 @@
 """Compare one benchmark in two runs: its headline, further metrics, categories, and where the runs looked.
 
-A metric here is sums over clusters and a way to combine them, so that a resampled benchmark is aggregated as the
-benchmark itself does: MME adds subtask means, MMStar under `lmms-eval` averages means, MMBench counts questions.
+What the benchmark's metrics are stands in `harness/task_facts.py`; `harness/summary/measures.py` makes the numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.comparison.columns import TASKS_WITH_EXTRA, RunTable, picked
+from harness.comparison.columns import RunTable
 from harness.comparison.grounding import PlacedAnswers, ground
 from harness.comparison.sample_differences import too_many_differ
 from harness.comparison.values import (
@@ -23,29 +22,28 @@ from harness.comparison.values import (
     Benchmark,
     Comparability,
     Grounding,
-    Scale,
     ScoreRow,
     SideFaults,
-    SideScore,
 )
-from harness.stats.intervals import (
-    CodeArray,
-    FloatArray,
-    Interval,
-    bootstrap_interval,
-    cluster_codes,
-    mean_interval,
-    sum_of_means_interval,
+from harness.stats.intervals import CodeArray, FloatArray
+from harness.summary.counted_units import Units
+from harness.summary.means import NOTHING_SCORED
+from harness.summary.measures import (
+    ClusterSums,
+    Measure,
+    category_measures,
+    column_measure,
+    headline_measure,
+    shared_values,
+    task_measures,
 )
-from harness.stats.paired import Combine, PairedDifference, PairedSums, Units, paired_difference, paired_statistic
 from harness.summary.run_summary import MOST_UNEXPLAINED
-from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION, OCRBENCH_ROWS, ScoredRow, answer_units
-from harness.values import Components, Fault, Protocol, Sample, Score
+from harness.task_facts import facts_of
+from harness.values import Fault, Protocol
 
 PLACE_METRICS = ("mean_iou", "acc@0.5")
 """Metrics of where a run looked; all others but `caption` and `format` are of its answers."""
 
-_MME_SUBTASK_MAXIMUM = 200.0
 _NOTHING_SHARED = "no sample is scored in both sides"
 
 
@@ -79,73 +77,10 @@ class SharedSamples:
     """The second side's columns."""
     sample: RunTable
     """Whose sample columns (clusters, categories, gold) count: one of the two."""
-    clusters: CodeArray
-    """Code of each sample's cluster."""
     left_out: LeftOut = LeftOut()
     """What is not among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Units:
-    """What a metric counts, in both sides; arrays and tuples have one place per unit."""
-
-    a: FloatArray
-    """Values of A; NaN when unscored."""
-    b: FloatArray
-    """Values of B."""
-    clusters: CodeArray
-    """Units with the same code are not independent."""
-    categories: tuple[tuple[str, ...], ...]
-    """Categories of each unit; empty where no category is asked for."""
-    l2_categories: tuple[tuple[str, ...], ...]
-    """Second-level categories of each unit; empty likewise."""
-    kind: Literal["sample", "question", "image"] = "sample"
-    """Whether a unit is a sample, an MMBench question with its passes, or an MME image with its two questions."""
-    refusal: str | None = None
-    """Why the benchmark's own headline cannot be made of the samples; None when it can."""
-
-    def take(self, places: NDArray[np.int64]) -> _Units:
-        """Return the units at some places."""
-        return replace(
-            self,
-            a=self.a[places],
-            b=self.b[places],
-            clusters=self.clusters[places],
-            categories=picked(self.categories, places) if self.categories else (),
-            l2_categories=picked(self.l2_categories, places) if self.l2_categories else (),
-        )
-
-    def of_categories(self, names: Sequence[str]) -> _Units:
-        """Return the units of some categories."""
-        return self.take(np.array([n for n, own in enumerate(self.categories) if own[0] in names], dtype=np.int64))
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Least and greatest value of a unit."""
-        return (0.0, _MME_SUBTASK_MAXIMUM) if self.kind == "image" else (0.0, 1.0)
-
-    @property
-    def scored(self) -> _Units:
-        """The units that both sides could score."""
-        both = np.isfinite(self.a) & np.isfinite(self.b)
-        return self if both.all() else self.take(np.flatnonzero(both))
-
-
-@dataclass(frozen=True, slots=True)
-class _Metric:
-    """A metric's name and how it is made of units."""
-
-    name: str
-    """As in `scores.json`."""
-    scale: Scale
-    """How to show it."""
-    parts: str = "none"
-    """`none`: the mean over units; `categories`: the sum of the categories' means (MME), drawn within categories;
-    `l2_categories`: the mean of the l2 categories' means (MMStar under `lmms-eval`)."""
-    factor: float = 1.0
-    """Multiplies the result: 1000 for OCRBench's score."""
-    refusal: str | None = None
-    """Why it cannot be given, as `scores.json` says; None when it can."""
+    seeds: tuple[int, int] | None = None
+    """Fix the draws of each side's own intervals, as those of its `scores.json`; None: the comparison's seed."""
 
 
 def compare_benchmark(
@@ -163,8 +98,10 @@ def compare_benchmark(
     if not on_shared:
         comparability = replace(comparability, reasons=(*comparability.reasons, *_incomplete(shared)))
     maker = _RowMaker(shared, comparability, seed, draws, on_shared=on_shared)
-    units = _answer_units(shared)
-    headline, *others = _answer_metrics(shared, units)
+    headline, *others = task_measures(
+        shared.sample.samples(shared.task), facts_of(shared.task).metrics_of(shared.protocol)
+    )
+    samples = next(one.units for one in (headline, *others) if one.units.kind == "sample")
     return Benchmark(
         task=shared.task,
         comparability=comparability,
@@ -173,11 +110,11 @@ def compare_benchmark(
         only_b=shared.left_out.only_b,
         gold_differs=shared.left_out.differing,
         differing=shared.left_out.fields,
-        headline=maker.row(*headline),
-        metrics=(*(maker.row(*other) for other in others), *_further_rows(shared, maker)),
-        categories=maker.category_rows(_category_metric(headline[0], units), units, units.categories),
-        l2_categories=maker.category_rows(_l2_metric(headline[0], units), units, units.l2_categories),
-        grounding=_grounding(shared, seed),
+        headline=maker.answer_row(headline),
+        metrics=(*(maker.answer_row(other) for other in others), *_further_rows(shared, maker, samples)),
+        categories=maker.category_rows(category_measures(headline)),
+        l2_categories=maker.category_rows(category_measures(headline, second_level=True)),
+        grounding=_grounding(shared, samples.clusters, seed),
     )
 
 
@@ -266,18 +203,14 @@ def _too_few_scored(shared: SharedSamples, column: Literal["values", "ious"]) ->
 class HeadlineSums:
     """One task's headline in several runs as sums over the same clusters."""
 
-    sums: tuple[FloatArray, ...]
-    """Per run clusters x columns."""
-    combine: Combine
-    """Makes the headline of column sums."""
-    strata: CodeArray | None
-    """A code per cluster, within which clusters are drawn; None draws from all alike."""
+    runs: tuple[ClusterSums, ...]
+    """Sums of each run."""
     n: int
-    """Units that count: scored in every run."""
+    """Samples (for MMBench questions) that count: scored in every run."""
 
 
-def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> HeadlineSums | None:
-    """Return a task's headline in several runs on the units that all of them could score; None without any.
+def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> HeadlineSums | str:
+    """Return a task's headline in several runs on the units that all of them could score, or why there is none.
 
     Args:
         task: Short task name.
@@ -285,15 +218,18 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
         runs: At least one, each the same samples of this task in the same order.
     """
     sample = with_known_clusters(runs[0], runs[1:])
-    clusters = cluster_codes(sample.clusters)
-    shared = [SharedSamples(task, protocol, runs[0], run, sample, clusters) for run in runs]
-    units = [_answer_units(pair) for pair in shared]
-    scored = np.flatnonzero(np.isfinite(np.array([one.b for one in units])).all(axis=0))
-    metric = _answer_metrics(shared[0], units[0])[0][0]
-    if not len(scored) or metric.refusal:
-        return None
-    made = [_sums(metric, one, one.b, _part_codes(metric, one)) for one in (every.take(scored) for every in units)]
-    return HeadlineSums(tuple(sums for sums, _, _ in made), made[0][1], made[0][2], len(scored))
+    measure = headline_measure(sample.samples(task), facts_of(task).metrics_of(protocol))
+    if len(sample.ids) != measure.metric.full_rows:
+        # A rank needs no scale: a count of right answers is ranked on part of its rows too.
+        measure = replace(measure, metric=replace(measure.metric, full_rows=None))
+    values = shared_values(measure.units, [[run.values] for run in runs])
+    scored = measure.scored(values[0])
+    missing = measure.missing(scored)
+    if missing == NOTHING_SCORED:
+        return "no sample is scored in all of the runs"
+    if missing is not None:
+        return f"the benchmark's {measure.name} cannot be made of the samples that the runs share"
+    return HeadlineSums(tuple(measure.sums(own[scored], scored) for own in values), measure.size(scored))
 
 
 def with_known_clusters(table: RunTable, others: Sequence[RunTable]) -> RunTable:
@@ -307,103 +243,7 @@ def with_known_clusters(table: RunTable, others: Sequence[RunTable]) -> RunTable
     return replace(table, groups=known.groups, clusters=known.clusters, extras=known.extras)
 
 
-def _answer_units(shared: SharedSamples) -> _Units:
-    """Return what the headline counts; the samples where the benchmark's own units cannot be made of them.
-
-    Several seeds of a side are aggregated one by one and then averaged: the mean of two answers to one pass of an
-    MMBench question is no answer.
-    """
-    task = shared.task
-    rows = _row_units(shared, shared.a.values, shared.b.values, named=True)
-    if task not in TASKS_WITH_EXTRA and not task.startswith("mmbench_"):
-        return rows
-    a, b = (
-        [answer_units(task, _scored_rows(shared, run.values), shared.protocol) for run in side.runs]
-        for side in (shared.a, shared.b)
-    )
-    first = a[0]
-    assert all(one.clusters == first.clusters for one in (*a, *b)), "units follow from the samples alone"
-    if first.refusal:
-        return replace(rows, refusal=first.refusal)
-    kind = "image" if task == "mme" else "question" if task.startswith("mmbench_") else "sample"
-    return _Units(
-        a=_mean([one.values for one in a]),
-        b=_mean([one.values for one in b]),
-        # an image is drawn within its subtask, as `scores.json` has it, also where two subtasks use one name
-        clusters=np.arange(len(first.clusters)) if kind == "image" else cluster_codes(first.clusters),
-        categories=first.categories,
-        l2_categories=first.l2_categories,
-        kind=kind,
-    )
-
-
-def _mean(seeds: Sequence[FloatArray]) -> FloatArray:
-    """Return the mean of several seeds' values, NaN where any of them has none."""
-    return np.array(seeds, dtype=np.float64).sum(axis=0) / len(seeds)
-
-
-def _row_units(shared: SharedSamples, a: FloatArray, b: FloatArray, *, named: bool = False) -> _Units:
-    """Return the samples as units, with their categories if asked."""
-    names = (shared.sample.categories, shared.sample.l2_categories) if named else ((), ())
-    categories, l2_categories = (tuple([(name,) if name else () for name in column]) for column in names)
-    return _Units(a, b, shared.clusters, categories, l2_categories)
-
-
-def _scored_rows(shared: SharedSamples, values: FloatArray) -> list[ScoredRow]:
-    """Return the samples with one run's values as the summary reads them."""
-    sample = shared.sample
-    return [
-        ScoredRow(
-            Sample(
-                id=sample.ids[place],
-                task=shared.task,
-                answer_rule="choice",
-                category=sample.categories[place],
-                l2_category=sample.l2_categories[place],
-                cluster=sample.groups[place],
-                extra=sample.extras.get(place, {}),
-            ),
-            Score(None if value != value else value, None, Components()),  # noqa: PLR0124 - NaN is unscored
-        )
-        for place, value in enumerate(values.tolist())
-    ]
-
-
-def _answer_metrics(shared: SharedSamples, units: _Units) -> list[tuple[_Metric, _Units]]:
-    """Return the benchmark's answer metrics with what they count, the headline first."""
-    accuracy = _Metric("accuracy", "fraction")
-    rows = _row_units(shared, shared.a.values, shared.b.values)
-    if units.kind == "image":
-        scales = {"perception": MME_PERCEPTION, "cognition": MME_COGNITION}
-        parts = [(_sum_of_means(name), units.of_categories(names)) for name, names in scales.items()]
-        return [(_sum_of_means("total"), units), *(part for part in parts if len(part[1].a)), (accuracy, rows)]
-    if shared.task.startswith("mmbench_"):
-        vanilla = (_Metric("vanilla_accuracy", "fraction"), rows)
-        return [(replace(accuracy, refusal=units.refusal), units), vanilla]
-    if shared.task == "mmstar" and shared.protocol == "lmms-eval":
-        refusal = None if all(units.l2_categories) else "some rows have no l2_category to average over"
-        return [(replace(accuracy, parts="none" if refusal else "l2_categories", refusal=refusal), units)]
-    if shared.task == "ocrbench" and len(units.a) == OCRBENCH_ROWS:
-        return [(_Metric("score", "points", factor=float(OCRBENCH_ROWS)), units), (accuracy, units)]
-    return [(accuracy, units)]
-
-
-def _sum_of_means(name: str) -> _Metric:
-    return _Metric(name, "points", "categories")
-
-
-def _category_metric(headline: _Metric, units: _Units) -> _Metric:
-    """Return the metric of one category: MME's subtask score, else the headline without what sums it up."""
-    if units.kind == "image":
-        return _Metric("subtask score", "points")
-    return _Metric("accuracy", "fraction", headline.parts)
-
-
-def _l2_metric(headline: _Metric, units: _Units) -> _Metric:
-    return replace(_category_metric(headline, units), parts="none")
-
-
-def _further_rows(shared: SharedSamples, maker: _RowMaker) -> list[ScoreRow]:
+def _further_rows(shared: SharedSamples, maker: _RowMaker, samples: Units) -> list[ScoreRow]:
     """Return the rows of places, captions and format, where both sides have any."""
     a, b = shared.a, shared.b
     columns: dict[str, tuple[FloatArray, FloatArray]] = {
@@ -412,9 +252,9 @@ def _further_rows(shared: SharedSamples, maker: _RowMaker) -> list[ScoreRow]:
         **{name: (a.components[name], b.components[name]) for name in ("caption", "format")},
     }
     return [
-        maker.row(_Metric(name, "fraction"), _row_units(shared, *both))
-        for name, both in columns.items()
-        if np.isfinite(both[0]).any() and np.isfinite(both[1]).any()
+        maker.row(column_measure(name, samples), shared_values(samples, [[one], [other]]))
+        for name, (one, other) in columns.items()
+        if np.isfinite(one).any() and np.isfinite(other).any()
     ]
 
 
@@ -423,7 +263,7 @@ def _hits(ious: FloatArray) -> FloatArray:
     return np.where(np.isnan(ious), np.nan, (ious >= DEFAULT_CUT).astype(np.float64))
 
 
-def _grounding(shared: SharedSamples, seed: int) -> Grounding | None:
+def _grounding(shared: SharedSamples, clusters: CodeArray, seed: int) -> Grounding | None:
     """Say where both sides looked; of several seeds the first, since the mean of two boxes' IoU is no place."""
     a, b = shared.a.runs[0], shared.b.runs[0]
     return ground(
@@ -432,7 +272,7 @@ def _grounding(shared: SharedSamples, seed: int) -> Grounding | None:
             a_ious=a.ious,
             b_values=b.values,
             b_ious=b.ious,
-            clusters=shared.clusters,
+            clusters=clusters,
             gold_boxes_image_px=shared.sample.gold_boxes_image_px,
             image_sizes=shared.sample.image_sizes,
         ),
@@ -451,89 +291,72 @@ class _RowMaker:
         columns: tuple[Literal["values", "ious"], ...] = ("values", "ious")
         self._too_few = {column: None if on_shared else _too_few_scored(shared, column) for column in columns}
         self._seed = seed
+        self._seeds = shared.seeds or (seed, seed)
         self._draws = draws
+        self._values: dict[int, list[FloatArray]] = {}
+
+    def answer_row(
+        self, measure: Measure, category: str | None = None, places: NDArray[np.int64] | None = None
+    ) -> ScoreRow:
+        """Return the row of a measure of the answers; its arguments are those of `row`."""
+        sides = [[run.values for run in side.runs] for side in (self._shared.a, self._shared.b)]
+        key = id(measure.units)
+        if key not in self._values:
+            self._values[key] = shared_values(measure.units, sides)
+        return self.row(measure, self._values[key], category, places)
 
     def row(
-        self, metric: _Metric, units: _Units, category: str | None = None, places: NDArray[np.int64] | None = None
+        self,
+        measure: Measure,
+        values: Sequence[FloatArray],
+        category: str | None = None,
+        places: NDArray[np.int64] | None = None,
     ) -> ScoreRow:
         """Return one row.
 
         Args:
-            metric: What to make of the units.
-            units: The units of the row.
+            measure: What to make of the units.
+            values: What each unit earned in either side, from `shared_values`.
             category: Its category; None for the whole benchmark.
             places: The samples whose faults it shows; None for all.
         """
-        scored = units.scored
-        parts = _part_codes(metric, scored)
-        span = _span(metric, scored, parts)
-        empty = SideScore(None, None, None, 0)
-        a = b = empty
-        difference: PairedDifference | None = None
-        reason = self._reason or self._too_few["ious" if metric.name in PLACE_METRICS else "values"] or metric.refusal
-        if len(scored.a) and metric.refusal is None:
-            difference = self._difference(metric, scored, parts, span)
-            a, b = (self._side_score(metric, scored, values, parts, span) for values in (scored.a, scored.b))
+        a, b = values
+        scored = measure.scored(a)
+        missing = measure.missing(scored)
+        reason = self._reason or self._too_few["ious" if measure.name in PLACE_METRICS else "values"]
+        reason = reason or (_NOTHING_SHARED if missing == NOTHING_SCORED else missing)
         return ScoreRow(
             task=self._shared.task,
             category=category,
-            metric=metric.name,
-            scale=metric.scale,
-            span=span,
-            a=a,
-            b=b,
-            difference=None if reason else difference,
-            reason=reason or (None if difference else _NOTHING_SHARED),
+            metric=measure.name,
+            scale=measure.scale,
+            span=measure.span(len(scored)),
+            a=measure.number(a, seed=self._seeds[0]),
+            b=measure.number(b, seed=self._seeds[1]),
+            difference=None if reason else measure.change(a, b, seed=self._seed, draws=self._draws),
+            reason=reason,
             holm_p=None,
             q=None,
             a_faults=side_faults(self._shared.a, places),
             b_faults=side_faults(self._shared.b, places),
         )
 
-    def category_rows(self, metric: _Metric, units: _Units, names: Sequence[tuple[str, ...]]) -> tuple[ScoreRow, ...]:
+    def category_rows(self, measures: Mapping[str, Measure]) -> tuple[ScoreRow, ...]:
         """Return one row per category, by name; none when there is only one category or none."""
-        by_name = _places_by_name(names)
-        if len(by_name) < 2:
+        if len(measures) < 2:
             return ()
-        own = len(names) == len(self._shared.a.ids)
-        samples = by_name if own else _places_by_name([(name,) for name in self._shared.sample.categories])
+        samples: dict[str, list[int]] = {}
+        if next(iter(measures.values())).units.kind != "sample":
+            for place, name in enumerate(self._shared.sample.categories):
+                samples.setdefault(name, []).append(place)
         return tuple(
-            self.row(metric, units.take(places), name, samples.get(name, places[:0]))
-            for name, places in by_name.items()
-        )
-
-    def _difference(
-        self, metric: _Metric, units: _Units, parts: NDArray[np.int64] | None, span: float
-    ) -> PairedDifference:
-        if parts is None and metric.factor == 1:
-            return paired_difference(
-                units.a, units.b, units.clusters, seed=self._seed, draws=self._draws, bounds=units.bounds
+            self.answer_row(
+                measure,
+                name,
+                measure.places if measure.units.kind == "sample" else np.array(samples.get(name, ()), dtype=np.int64),
             )
-        a, combine, strata = _sums(metric, units, units.a, parts)
-        b, _, _ = _sums(metric, units, units.b, parts)
-        counts = Units(len(units.a), int((units.b < units.a).sum()), int((units.b > units.a).sum()))
-        sizes = np.bincount(cluster_codes(units.clusters)).astype(np.float64)
-        return paired_statistic(
-            PairedSums(a, b, combine, span=span, strata=strata, sizes=sizes),
-            counts,
-            seed=self._seed,
-            draws=self._draws,
+            for name, measure in measures.items()
         )
-
-    def _side_score(
-        self, metric: _Metric, units: _Units, values: FloatArray, parts: NDArray[np.int64] | None, span: float
-    ) -> SideScore:
-        if parts is None:
-            interval = mean_interval(values, units.clusters, bounds=units.bounds)
-            return _score(float(values.mean()), interval, len(values), metric.factor)
-        sums, combine, _ = _sums(metric, units, values, parts)
-        if metric.parts == "categories":
-            interval = sum_of_means_interval(values, parts, bounds=(0.0, span))
-        else:
-            interval = bootstrap_interval(
-                lambda counts: combine(counts @ sums), len(sums), seed=self._seed, bounds=(0.0, span)
-            )
-        return _score(float(combine(sums.sum(axis=0, keepdims=True))[0]), interval, len(values), 1.0)
 
 
 def side_faults(table: RunTable, places: NDArray[np.int64] | None = None) -> SideFaults:
@@ -548,60 +371,3 @@ def side_faults(table: RunTable, places: NDArray[np.int64] | None = None) -> Sid
         unscored=int(np.isnan(values).sum()),
         by_name={fault: count for fault, count in by_name.items() if count},
     )
-
-
-def _score(value: float, interval: Interval | None, n: int, factor: float) -> SideScore:
-    low, high = (None, None) if interval is None else (interval.low * factor, interval.high * factor)
-    return SideScore(value * factor, low, high, n)
-
-
-def _places_by_name(names: Sequence[tuple[str, ...]]) -> dict[str, NDArray[np.int64]]:
-    """Return the places of each name, by name."""
-    places: dict[str, list[int]] = {}
-    for place, own in enumerate(names):
-        for name in own:
-            places.setdefault(name, []).append(place)
-    return {name: np.array(places[name], dtype=np.int64) for name in sorted(places)}
-
-
-def _part_codes(metric: _Metric, units: _Units) -> NDArray[np.int64] | None:
-    """Return the part of each unit whose mean counts; None when the metric has no parts."""
-    if metric.parts == "none":
-        return None
-    names = units.categories if metric.parts == "categories" else units.l2_categories
-    return cluster_codes([own[0] for own in names])
-
-
-def _span(metric: _Metric, units: _Units, parts: NDArray[np.int64] | None) -> float:
-    """Return greatest less least value of the metric."""
-    several = len(np.unique(parts)) if parts is not None and metric.parts == "categories" else 1
-    return (units.bounds[1] - units.bounds[0]) * max(1, several) * metric.factor
-
-
-def _sums(
-    metric: _Metric, units: _Units, values: FloatArray, parts: NDArray[np.int64] | None
-) -> tuple[FloatArray, Combine, NDArray[np.int64] | None]:
-    """Return each cluster's sum and size per part, what makes the metric of them, and the strata to draw within."""
-    codes = cluster_codes(units.clusters)
-    clusters = int(codes.max()) + 1
-    part = np.zeros(len(values), dtype=np.int64) if parts is None else parts
-    count = int(part.max()) + 1
-    cells = codes * count + part
-    sums = np.bincount(cells, weights=values, minlength=clusters * count).reshape(clusters, count)
-    sizes = np.bincount(cells, minlength=clusters * count).reshape(clusters, count)
-    table = np.hstack([sums, sizes]).astype(np.float64)
-
-    def combine(drawn: FloatArray) -> FloatArray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = drawn[:, :count] / drawn[:, count:]
-        if metric.parts == "categories":
-            return means.sum(axis=1)
-        # as lmms-eval: the mean of the categories that a draw holds
-        held = np.isfinite(means)
-        return np.where(held, means, 0.0).sum(axis=1) / np.maximum(held.sum(axis=1), 1) * metric.factor
-
-    strata = None
-    if metric.parts == "categories":
-        # An MME image belongs to one subtask, whose number of images the benchmark fixes.
-        strata = np.argmax(sizes > 0, axis=1).astype(np.int64)
-    return table, combine, strata

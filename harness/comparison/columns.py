@@ -19,11 +19,9 @@ from harness.runs.record_codec import parse_object
 from harness.runs.record_table import TableError, read_columns, reading_table
 from harness.runs.store import PARQUET_NAME, StoredRun, rescored_name
 from harness.stats.intervals import CodeArray, FloatArray
-from harness.summary.clusters import cluster_of
-from harness.values import FAULTS, Json, Protocol, Sample
-
-TASKS_WITH_EXTRA = ("mme", "ocrbench", "mathvista")
-"""Tasks whose units or categories stand in official columns of `extra`; every `mmbench_` task too."""
+from harness.summary.clusters import TaskSamples, cluster_of
+from harness.task_facts import facts_of
+from harness.values import FAULTS, Json, Protocol
 
 _Item = TypeVar("_Item")
 
@@ -84,6 +82,10 @@ class RunTable:
     def runs(self) -> tuple[RunTable, ...]:
         """The tables of single runs behind this one: itself, where it is one."""
         return self.seeds or (self,)
+
+    def samples(self, task: str) -> TaskSamples:
+        """Return what aggregation reads of the samples, all of one task."""
+        return TaskSamples(task, self.ids, self.groups, self.clusters, self.categories, self.l2_categories, self.extras)
 
     def take(self, places: CodeArray) -> RunTable:
         """Return the samples at some places, in that order."""
@@ -196,11 +198,7 @@ def _rescored(run: StoredRun, protocol: Protocol, name: str, samples: Any) -> An
 
 def _extras(tasks: Sequence[str], official: Sequence[str]) -> dict[int, Mapping[str, Json]]:
     """Read `extra` of the tasks that need it."""
-    return {
-        place: parse_object(official[place])
-        for place, task in enumerate(tasks)
-        if task in TASKS_WITH_EXTRA or task.startswith("mmbench_")
-    }
+    return {place: parse_object(official[place]) for place, task in enumerate(tasks) if facts_of(task).reads_extra}
 
 
 def _numbered(table: Any, name: str) -> NDArray[np.int64]:
@@ -218,8 +216,7 @@ def _clusters(
     """Return what makes each sample dependent, as the summary of a run has it."""
     found = [group or own for group, own in zip(groups, ids, strict=True)]
     for place, extra in extras.items():
-        sample = Sample(ids[place], tasks[place], "accepted", cluster=groups[place], extra=extra)
-        found[place] = cluster_of(sample)
+        found[place] = cluster_of(tasks[place], ids[place], groups[place], extra)
     return tuple(found)
 
 

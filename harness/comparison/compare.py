@@ -3,8 +3,8 @@
     comparison = compare_runs([SideSpec("base", (base,)), SideSpec("trained", (trained,))], seed=0)
 
 Only samples that both sides have count, those left out are counted. A benchmark's headline is what `scores.json` gives
-first: where it is not a mean over samples (MME's sums, MMBench's circular accuracy), clusters are resampled and the
-benchmark's own aggregation is run again on each draw.
+first, made by the same functions (`harness/summary/measures.py`): where it is not a mean over samples (MME's sums,
+MMBench's circular accuracy), clusters are resampled and the benchmark's own aggregation is run again on each draw.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from harness.errors import ConfigError
 from harness.runs.lookup import RUNS, find_scores
 from harness.runs.manifest import run_key
 from harness.runs.store import StoredRun, load_run
-from harness.stats.intervals import CodeArray, FloatArray, cluster_codes
+from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import benjamini_hochberg, holm
 from harness.stats.resampling import FLIP_DRAWS
 from harness.summary.task_summary import ANSWER_RIGHT
@@ -138,12 +138,18 @@ def _folder_names(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def compare_runs(
-    specs: Sequence[SideSpec], *, seed: int = 0, draws: int = FLIP_DRAWS, on_shared: bool = False
+    specs: Sequence[SideSpec],
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    seed: int = 0,
+    draws: int = FLIP_DRAWS,
+    on_shared: bool = False,
 ) -> Comparison:
-    """Compare the first side with each other one.
+    """Compare sides two by two.
 
     Args:
         specs: At least two sides, the baseline first.
+        pairs: Places of the sides to compare, the baseline of each pair first; None for the first side with each other.
         seed: Fixes the draws.
         draws: Sign flips for each p.
         on_shared: Whether to subtract on the samples that both runs have alike where some are left out; no verdict
@@ -156,11 +162,12 @@ def compare_runs(
     if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
         raise ConfigError("a comparison needs at least two sides with different names")
     tables = [_side_table(spec) for spec in specs]
-    pairs = [_pair(specs, tables, place, _Draws(seed, draws, on_shared)) for place in range(1, len(specs))]
+    wanted = [(0, place) for place in range(1, len(specs))] if pairs is None else pairs
+    found = [_pair(specs, tables, pair, _Draws(seed, draws, on_shared)) for pair in wanted]
     return Comparison(
         sides=tuple(_side(spec) for spec in specs),
         provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
-        pairs=_adjusted(pairs),
+        pairs=_adjusted(found),
         parity=_parity([run for spec in specs for run in spec.runs]),
         seed=seed,
         draws=draws,
@@ -256,15 +263,16 @@ class _Draws:
     """Whether to subtract where samples are left out."""
 
 
-def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how: _Draws) -> Pair:
-    """Compare the first side with another one."""
-    a_spec, b_spec = specs[0], specs[place]
+def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[int, int], how: _Draws) -> Pair:
+    """Compare one side with another."""
+    a_spec, b_spec = (specs[place] for place in places)
+    a_table, b_table = (tables[place] for place in places)
     comparability = _sides_comparability(a_spec, b_spec)
-    a_places, b_places = _matched(tables[0], tables[place])
-    a, b = tables[0].take(a_places), tables[place].take(b_places)
+    a_places, b_places = _matched(a_table, b_table)
+    a, b = a_table.take(a_places), b_table.take(b_places)
     benchmarks: list[Benchmark] = []
     kept: list[CodeArray] = []
-    shared_tasks = [task for task in dict.fromkeys(tables[0].tasks) if task in set(tables[place].tasks)]
+    shared_tasks = [task for task in dict.fromkeys(a_table.tasks) if task in set(b_table.tasks)]
     codes, part_codes = _codes(a.tasks, shared_tasks), PartCodes()
     for code, task in enumerate(shared_tasks):
         rows = np.flatnonzero(codes == code)
@@ -272,8 +280,8 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
         differs = any_differs(differing, len(rows))
         members = rows[~differs]
         left_out = LeftOut(
-            only_a=_count(tables[0], task) - len(rows),
-            only_b=_count(tables[place], task) - len(rows),
+            only_a=_count(a_table, task) - len(rows),
+            only_b=_count(b_table, task) - len(rows),
             differing=int(differs.sum()),
             fields=tuple(name for name, found in differing.items() if found.any()),
             ids=picked(a.ids, rows[differs][:SHOWN_IDS]),
@@ -287,18 +295,18 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
             a=ours,
             b=theirs,
             sample=sample,
-            clusters=cluster_codes(sample.clusters),
             left_out=left_out,
+            seeds=(_own_seed(a_spec, how.seed), _own_seed(b_spec, how.seed)),
         )
         whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
         benchmarks.append(compare_benchmark(shared, both, seed=how.seed, draws=how.draws, on_shared=how.on_shared))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
-    has = [dict.fromkeys(table.tasks) for table in (tables[0], tables[place])]
+    has = [dict.fromkeys(table.tasks) for table in (a_table, b_table)]
     return Pair(
-        a=0,
-        b=place,
+        a=places[0],
+        b=places[1],
         comparability=comparability,
         benchmarks=tuple(benchmarks),
         only_a_tasks=tuple(task for task in has[0] if task not in has[1]),
@@ -307,6 +315,11 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], place: int, how
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
         on_shared=how.on_shared,
     )
+
+
+def _own_seed(spec: SideSpec, seed: int) -> int:
+    """Return the seed of a run's `scores.json`, so that its interval is the same here; several runs have none."""
+    return spec.runs[0].manifest.seed if len(spec.runs) == 1 else seed
 
 
 def _sides_comparability(a: SideSpec, b: SideSpec) -> Comparability:

@@ -22,12 +22,12 @@ from harness.comparison.values import (
     Grounding,
     PriorCoupling,
     SideGrounding,
-    SideScore,
     quadrant_codes,
 )
 from harness.scoring.overlap import union_iou
 from harness.stats.intervals import CodeArray, FloatArray, cluster_codes, mean_interval, percentile_interval, t_quantile
 from harness.stats.resampling import bootstrap_sums
+from harness.summary.means import Metric
 from harness.summary.task_summary import ANSWER_RIGHT
 
 BINS = len(CUTS) + 1
@@ -85,7 +85,7 @@ def _side(
     return SideGrounding(
         quadrants=tuple((int(q[0]), int(q[1]), int(q[2]), int(q[3])) for q in quadrants),
         iou_histogram=tuple(int(count) for count in np.bincount(_bins(ious), minlength=BINS)),
-        mean_iou=SideScore(float(ious.mean()), low, high, len(ious)),
+        mean_iou=Metric(float(ious.mean()), low, high, len(ious)),
         coupling=_coupling(values, ious, codes, seed),
         prior_coupling=tuple(
             PriorCoupling(name, _coupling(values, prior, codes, seed)) for name, prior in priors.items()

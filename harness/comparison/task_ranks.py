@@ -14,13 +14,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.comparison.benchmark import HeadlineSums, headline_sums, too_many_failed
+from harness.comparison.benchmark import headline_sums, too_many_failed
 from harness.comparison.columns import RunTable, read_run_table
 from harness.comparison.comparability import runs_comparability, task_comparability
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.runs.store import StoredRun
 from harness.stats.intervals import CodeArray
 from harness.stats.ranks import RunRank, rank_sums
+from harness.summary.measures import ClusterSums
 
 FEWEST_RANKED_CLUSTERS = 15
 """With fewer clusters there is no ranking: too few."""
@@ -30,8 +31,6 @@ LEAST_SHARED = 0.99
 
 LEAST_SCORED = 0.5
 """Nor are those that have both scored less than this part of what the one that scored more has scored."""
-
-_QUESTIONS_PER_IMAGE = 2  # of MME, whose units are images and whose n counts questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +93,24 @@ def rank_task(task: str, runs: Sequence[StoredRun], tables: Sequence[RunTable], 
         return _unranked(apart, "fewer than two runs that may be compared")
     shared = np.flatnonzero(_shared_by_all([samples[n] for n in group]))
     taken = [tables[n].take(samples[n].places[shared]) for n in group]
-    found = headline_sums(task, runs[group[0]].manifest.protocol, taken) if len(shared) else None
-    if found is None:
-        return _unranked(apart, "no sample is scored in all of the runs")
-    if reason := _too_little(task, found):
+    found = headline_sums(task, runs[group[0]].manifest.protocol, taken)
+    if isinstance(found, str):
+        return _unranked(apart, found)
+    first = found.runs[0]
+    if reason := _too_little(first):
         return _unranked(apart, reason)
-    ranks = dict(zip(group, rank_sums(found.sums, found.combine, seed=seed, strata=found.strata), strict=True))
-    n = found.n * (_QUESTIONS_PER_IMAGE if task == "mme" else 1)
-    return TaskRanks(tuple(ranks.get(place) for place in range(len(runs))), apart, n, None)
+    sums = [one.rows for one in found.runs]
+    ranks = dict(zip(group, rank_sums(sums, first.combine, seed=seed, strata=first.strata), strict=True))
+    return TaskRanks(tuple(ranks.get(place) for place in range(len(runs))), apart, found.n, None)
 
 
-def _too_little(task: str, found: HeadlineSums) -> str | None:
+def _too_little(found: ClusterSums) -> str | None:
     """Return why the samples that all runs share do not carry a ranking; None when they do."""
-    clusters = len(found.sums[0])
+    clusters = len(found.rows)
     if clusters < FEWEST_RANKED_CLUSTERS:
         return f"the runs share {clusters:,} clusters of samples: a ranking needs {FEWEST_RANKED_CLUSTERS}"
     if found.strata is None:
-        return "the benchmark's total cannot be made of the samples that the runs share" if task == "mme" else None
+        return None
     images = np.bincount(found.strata)
     single = int((images == 1).sum())
     if not single:

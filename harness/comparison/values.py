@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import PairedDifference
+from harness.summary.means import Metric
 from harness.summary.task_summary import ANSWER_RIGHT
+from harness.task_facts import Scale
 from harness.values import FAULTS, PARSE_FAULTS, Box, Components, Fault, Format, Protocol, Size
 
 CUTS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -144,20 +146,6 @@ class Comparability:
 
 
 @dataclass(frozen=True, slots=True)
-class SideScore:
-    """One side's score on the shared samples."""
-
-    value: float | None
-    """The score; None when it cannot be given."""
-    ci_low: float | None
-    """Lower end of its own 95 % interval; None without one."""
-    ci_high: float | None
-    """Upper end."""
-    n: int
-    """Units that it counts."""
-
-
-@dataclass(frozen=True, slots=True)
 class SideFaults:
     """What went wrong in one side's texts, among the shared samples of a row. Counts; shares are made on the page."""
 
@@ -171,10 +159,6 @@ class SideFaults:
     """Samples without a value."""
     by_name: Mapping[Fault, int]
     """Samples with each fault, in the order of `FAULTS`; a sample with two counts in both."""
-
-
-Scale: TypeAlias = Literal["fraction", "points"]
-"""`fraction`: from 0 to 1, shown in percent; `points`: the benchmark's own, such as MME's 2800."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +175,9 @@ class ScoreRow:
     """How to show it."""
     span: float
     """Greatest less least value that the metric can have: 1 for a fraction, 2800 for MME's total."""
-    a: SideScore
+    a: Metric
     """The first side."""
-    b: SideScore
+    b: Metric
     """The second side."""
     difference: PairedDifference | None
     """The change; None when it cannot be given."""
@@ -257,7 +241,7 @@ class SideGrounding:
     """Samples per quadrant (in the order of `QUADRANTS`), one entry per cut of `CUTS`."""
     iou_histogram: tuple[int, ...]
     """Samples per IoU bin: [0, 0.05), [0.05, 0.10) ... [0.95, 1]; twenty bins."""
-    mean_iou: SideScore
+    mean_iou: Metric
     """Mean union IoU."""
     coupling: tuple[CouplingPoint, ...]
     """The coupling curve, one point per cut."""
@@ -310,6 +294,11 @@ class Benchmark:
     """By second-level category: exploratory."""
     grounding: Grounding | None
     """Answer x place; None where no shared sample has gold boxes and a known frame in both sides."""
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether any of its metrics has a change."""
+        return any(row.difference is not None for row in (self.headline, *self.metrics))
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,14 +386,14 @@ class ParityRow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two or more sides, each compared with the first."""
+    """Two or more sides, compared two by two."""
 
     sides: tuple[Side, ...]
     """What is compared, the baseline first."""
     provenance: tuple[ProvenanceField, ...]
     """What the runs are, field by field; values in the order of `runs`."""
     pairs: tuple[Pair, ...]
-    """The first side against each other one."""
+    """The sides two by two; without any wish the first against each other one."""
     parity: tuple[ParityRow, ...]
     """Scores under several protocols; empty unless a run was scored again."""
     seed: int

@@ -15,10 +15,8 @@ from typing import Any
 
 from harness.models.chat_reply import ChatReply, one_line, same_model
 from harness.scoring.surroundings import bare_answer
+from harness.task_facts import facts_of
 from harness.values import Record
-
-JUDGED_TASKS = ("mathvista", "mmbench_en_dev", "mmbench_cn_dev")
-"""MathVista: extraction of the answer. MMBench: which option a free answer means."""
 
 MAX_ANSWER_CHARACTERS = 4_000
 """The judge reads this much of an answer's end; an answer is not longer than that."""
@@ -57,8 +55,11 @@ class JudgeAnswer:
 
 
 def wants_judge(record: Record) -> bool:
-    """Return whether a judge could decide what the rules left open in this record."""
-    if record.sample.task not in JUDGED_TASKS or record.judge_reply is not None:
+    """Return whether a judge could decide what the rules left open in this record.
+
+    MathVista: extraction of the answer. MMBench: which option a free answer means.
+    """
+    if not facts_of(record.sample.task).judged or record.judge_reply is not None:
         return False
     if record.generation.error is not None or not record.generation.text.strip():
         return False

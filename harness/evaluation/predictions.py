@@ -14,6 +14,7 @@ from typing import Any, cast
 from harness.evaluation.llm_judge import wants_judge
 from harness.models.peer_names import task_hint
 from harness.scoring.score import score_error, score_generation, score_judge_error
+from harness.task_facts import FACTS, facts_of
 from harness.values import (
     AnswerRule,
     Box,
@@ -26,17 +27,7 @@ from harness.values import (
     Size,
 )
 
-ANSWER_RULES: Mapping[str, AnswerRule] = {
-    "mmbench_en_dev": "choice",
-    "mmbench_cn_dev": "choice",
-    "mmstar": "choice",
-    "mme": "yes_no",
-    "ocrbench": "ocr",
-    "mathvista": "mathvista",
-    "shapes": "accepted",
-    "vqa_verify": "accepted",
-    "satori": "accepted",
-}
+ANSWER_RULES: Mapping[str, AnswerRule] = {task: facts.answer_rule for task, facts in FACTS.items()}
 """The answer rule of every task that can be scored so far."""
 
 MAX_LINE_CHARACTERS = 32 * 2**20
@@ -368,6 +359,6 @@ def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> st
         return group
     index = extra.get("index")
     index = _whole_of(index) if isinstance(index, float) else index
-    if task.startswith("mmbench") and isinstance(index, int):
+    if facts_of(task).cluster == "question" and isinstance(index, int):
         return str(index % 1_000_000)
     return ""

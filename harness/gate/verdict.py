@@ -24,6 +24,7 @@ from harness.comparison.values import Benchmark, Comparison, Pair, ScoreRow, Sid
 from harness.errors import ConfigError, ExitCode, did_you_mean
 from harness.gate.policy import GatePolicy
 from harness.stats.paired import PairedDifference, holm
+from harness.task_facts import facts_of
 
 State: TypeAlias = Literal["regression", "ok", "inconclusive", "incomparable"]
 """What the gate says of one benchmark; `incomparable` also stands for a missing one."""
@@ -243,7 +244,15 @@ def _problem(benchmark: Benchmark, row: ScoreRow, sides: tuple[Side, Side], poli
     if not benchmark.comparability.comparable:
         return "; ".join(benchmark.comparability.reasons)
     unheld = None if policy.mean_iou_floor is None else _floor_problem(benchmark, *sides)
-    return row.reason or unheld
+    return unheld if row.reason is None else row.reason + _instead(benchmark, row)
+
+
+def _instead(benchmark: Benchmark, row: ScoreRow) -> str:
+    """Name a metric of the answers that can be gated where the wanted one cannot be given."""
+    known = {metric.name for metric in facts_of(benchmark.task).metrics}
+    given = (one.metric for one in benchmark.metrics if one.metric in known and one.difference is not None)
+    name = next(given, None) if row is benchmark.headline else None
+    return f'; to gate it on another metric: metrics = {{ {benchmark.task} = "{name}" }}' if name else ""
 
 
 def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str | None:

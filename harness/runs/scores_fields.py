@@ -10,12 +10,9 @@ from math import isfinite
 from typing import cast
 
 from harness.runs.record_codec import MAX_COUNT, MAX_SHARE, describe
+from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import Json
 
-POINT_MAXIMA: Mapping[str, int] = {"perception": 2000, "cognition": 800, "total": 2800, "score": 1000}
-"""Metrics that count a benchmark's own points instead of a share, and the most that each can be."""
-
-_MME_SUBTASK_POINTS = 200
 _COUNTS = ("n", "rows", "clusters", "parse_fault_rows", "truncated_rows")
 
 
@@ -32,9 +29,9 @@ def check_scores(scores: Mapping[str, Json]) -> None:
         for name in _COUNTS:
             _check_count(fields.get(name, 0), f"{at}.{name}")
         for group in ("metrics", "categories", "l2_categories"):
-            by_points = task == "mme" and group != "metrics"
+            category_most = None if group == "metrics" else facts_of(task).category_most
             for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
-                most = _MME_SUBTASK_POINTS if by_points else POINT_MAXIMA.get(name, MAX_SHARE)
+                most = category_most or POINT_MAXIMA.get(name, MAX_SHARE)
                 _check_metric(metric, f"{at}.{group}.{name}", most)
         for group in ("unscored", "faults"):
             for name, count in _object(fields.get(group, {}), f"{at}.{group}").items():

@@ -1,9 +1,12 @@
-"""Read the official columns that decide how rows belong together: clusters, MMBench passes, MME images, categories."""
+"""Read the columns that decide how samples belong together: clusters, MMBench passes, MME images, categories."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from harness.task_facts import facts_of
 from harness.values import Json, Sample
 
 MMBENCH_PASS = 1_000_000
@@ -18,34 +21,104 @@ SCORED_COLUMNS = (
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
-def cluster_of(sample: Sample) -> str:
-    """Return what makes rows dependent: MMBench's question, MME's image, else the sample's own cluster."""
-    if sample.task.startswith("mmbench_"):
-        return mmbench_group(sample) or sample.id
-    if sample.task == "mme":
-        return mme_image(sample) or sample.id
-    return sample.cluster_id
+_NOTHING: Mapping[str, Json] = {}
 
 
-def mmbench_group(sample: Sample) -> str | None:
-    """Return what the passes of one question share; None when the row does not say."""
-    group = whole_number(sample.extra.get("g_index"))
-    if group is None:
-        index = whole_number(sample.extra.get("index"))
-        group = None if index is None else index % MMBENCH_PASS
-    return (sample.cluster or None) if group is None else str(group)
+@dataclass(frozen=True, slots=True)
+class TaskSamples:
+    """What aggregation reads of one task's samples, whoever answered them: columns with one place per sample."""
+
+    task: str
+    """Short task name."""
+    ids: tuple[str, ...]
+    """The samples' ids."""
+    groups: tuple[str, ...]
+    """Their own cluster column; empty where it does not say."""
+    clusters: tuple[str, ...]
+    """What makes them dependent, from `cluster_of`."""
+    categories: tuple[str, ...]
+    """The category column."""
+    l2_categories: tuple[str, ...]
+    """The second level."""
+    extras: Mapping[int, Mapping[str, Json]]
+    """Official columns by place, for tasks whose facts read them."""
+
+    def official(self, place: int) -> Mapping[str, Json]:
+        """Return a sample's official columns."""
+        return self.extras.get(place, _NOTHING)
 
 
-def mme_image(sample: Sample) -> str | None:
-    """Return which image the question is about; None when the row does not say."""
-    name = sample.extra.get("question_id")
-    return sample.cluster or (str(name) if isinstance(name, str | int | float) else None) or None
+def task_samples(task: str, samples: Sequence[Sample]) -> TaskSamples:
+    """Return samples of one task as columns, in their order."""
+    return TaskSamples(
+        task=task,
+        ids=tuple([sample.id for sample in samples]),
+        groups=tuple([sample.cluster for sample in samples]),
+        clusters=tuple([cluster_of(task, sample.id, sample.cluster, sample.extra) for sample in samples]),
+        categories=tuple([sample.category for sample in samples]),
+        l2_categories=tuple([sample.l2_category for sample in samples]),
+        extras={place: sample.extra for place, sample in enumerate(samples) if sample.extra},
+    )
 
 
-def official_column(sample: Sample, name: str) -> Json:
+def cluster_of(task: str, sample_id: str, group: str, extra: Mapping[str, Json]) -> str:
+    """Return what makes a sample dependent: MMBench's question, MME's image, else its own group; alone, its id."""
+    kind = facts_of(task).cluster
+    found = question_of(group, extra) if kind == "question" else image_of(group, extra) if kind == "image" else group
+    return found or sample_id
+
+
+def question_of(group: str, extra: Mapping[str, Json]) -> str | None:
+    """Return what the passes of one MMBench question share; None when the row does not say."""
+    number = whole_number(extra.get("g_index"))
+    if number is None:
+        index = whole_number(extra.get("index"))
+        number = None if index is None else index % MMBENCH_PASS
+    return (group or None) if number is None else str(number)
+
+
+def is_base_pass(extra: Mapping[str, Json]) -> bool:
+    """Tell whether a row is its MMBench question's first pass; a row without an index may be."""
+    index, group = whole_number(extra.get("index")), whole_number(extra.get("g_index"))
+    return index is None or (index < MMBENCH_PASS if group is None else index == group)
+
+
+def image_of(group: str, extra: Mapping[str, Json]) -> str | None:
+    """Return which image an MME question is about; None when the row does not say."""
+    name = extra.get("question_id")
+    return group or (str(name) if isinstance(name, str | int | float) else None) or None
+
+
+def category_names(samples: TaskSamples) -> tuple[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]]:
+    """Return the categories that each sample counts in, and those of the second level."""
+    facts = facts_of(samples.task)
+    categories = _names(samples, facts.categories)
+    if facts.l2_categories or not facts.groups:
+        return categories, _names(samples, facts.l2_categories)
+    return categories, tuple([tuple([facts.groups.get(name, name) for name in own]) for own in categories])
+
+
+def _names(samples: TaskSamples, columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return each sample's names in the first of the columns that names any."""
+    own = {"category": samples.categories, "l2_category": samples.l2_categories}
+    if len(columns) == 1 and columns[0] in own:
+        return tuple([(name,) if name else () for name in own[columns[0]]])
+    return tuple([_first_names(samples, columns, place) for place in range(len(samples.ids))])
+
+
+def _first_names(samples: TaskSamples, columns: Sequence[str], place: int) -> tuple[str, ...]:
+    own = {"category": samples.categories[place], "l2_category": samples.l2_categories[place]}
+    found = (
+        one_name(own[name]) if name in own else names_in(official_column(samples.official(place), name))
+        for name in columns
+    )
+    return next((names for names in found if names), ())
+
+
+def official_column(extra: Mapping[str, Json], name: str) -> Json:
     """Return an official column, also from the `metadata` object in which MathVista's hub rows keep some."""
-    value = sample.extra.get(name)
-    metadata = sample.extra.get("metadata")
+    value = extra.get(name)
+    metadata = extra.get("metadata")
     return metadata.get(name) if value is None and isinstance(metadata, dict) else value
 
 

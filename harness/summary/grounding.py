@@ -9,10 +9,8 @@ import numpy as np
 from harness.stats.intervals import (
     CodeArray,
     FloatArray,
-    cluster_codes,
     ratio_interval,
 )
-from harness.summary.clusters import cluster_of
 from harness.summary.means import Metric, ScoredRow, column_metric, metric_of, null_metric
 from harness.values import BoxMatch
 
@@ -32,9 +30,8 @@ _QUADRANTS = (
 _BOX_METRICS = ("mean_iou", "acc@0.5", "matched_iou", "box_precision@0.5", "box_recall@0.5", *_QUADRANTS)
 
 
-def component_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
-    """Return the mean of each stage's component where any row has it."""
-    clusters = _clusters(rows)
+def component_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
+    """Return the mean of each stage's component where any row has it; `clusters` holds a code per row."""
     parts = [row.score.components for row in rows]
     columns = {
         "format": _column([part.format for part in parts]),
@@ -44,7 +41,7 @@ def component_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
     return {name: column_metric(column, clusters) for name, column in columns.items() if not np.isnan(column).all()}
 
 
-def box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
+def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
     """Return the box metrics where any row has gold boxes to score against.
 
     - `mean_iou`: mean of the union IoU; `acc@0.5`: share of samples where it is at least 0.5;
@@ -53,10 +50,10 @@ def box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
     - `box_precision@0.5`, `box_recall@0.5`: matched pairs with IoU of at least 0.5 / all predicted, all gold boxes;
     - the answer x place quadrants, as shares of the samples that have both an answer value and an IoU.
     """
-    placed = [row for row in rows if row.score.iou is not None]
-    if not placed:
+    there = [place for place, row in enumerate(rows) if row.score.iou is not None]
+    if not there:
         return _unplaced_box_metrics(rows)
-    clusters = _clusters(placed)
+    placed, clusters = [rows[place] for place in there], clusters[there]
     ious = _column([row.score.iou for row in placed])
     matches = [row.score.match for row in placed]
     return {
@@ -66,11 +63,6 @@ def box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
         **_box_rates(matches, clusters),
         **_quadrants(_column([row.score.value for row in placed]), ious, clusters),
     }
-
-
-def _clusters(rows: Sequence[ScoredRow]) -> CodeArray:
-    """Return the number of each row's cluster."""
-    return cluster_codes([cluster_of(row.sample) for row in rows])
 
 
 def _column(values: Sequence[float | None]) -> FloatArray:

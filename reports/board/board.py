@@ -21,9 +21,9 @@ from typing import Any, cast
 from harness.comparison.task_ranks import TaskRanks, rank_task, read_tables
 from harness.errors import ConfigError, IncompleteError
 from harness.runs.manifest import Manifest
-from harness.runs.scores_fields import POINT_MAXIMA
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.stats.ranks import RunRank
+from harness.task_facts import POINT_MAXIMA
 from harness.values import Json
 from reports.board.stored_scores import StoredTask, stored_tasks
 

@@ -8,21 +8,8 @@ from typing import cast
 
 from harness.errors import IncompleteError
 from harness.runs.store import SCORES_NAME, StoredRun
+from harness.summary.means import Metric
 from harness.values import Json
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMetric:
-    """One metric as it is stored."""
-
-    value: float | None
-    """The score; None where the run could not give one."""
-    ci_low: float | None
-    """Lower end of its 95 % interval."""
-    ci_high: float | None
-    """Upper end."""
-    n: int
-    """Units that it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +18,11 @@ class StoredTask:
 
     headline: str
     """Name of the metric that the benchmark is known by."""
-    metric: StoredMetric
+    metric: Metric
     """That metric."""
     reason: str | None
     """Why it has no value; None where nothing is said."""
-    mean_iou: StoredMetric | None
+    mean_iou: Metric | None
     """Mean IoU; None without gold boxes."""
     rows: int
     """All samples."""
@@ -85,9 +72,9 @@ def _task(fields: Mapping[str, Json], at: str) -> StoredTask:
     )
 
 
-def _metric(metrics: Mapping[str, Json], name: str, at: str) -> StoredMetric:
+def _metric(metrics: Mapping[str, Json], name: str, at: str) -> Metric:
     fields, inside = _object(metrics, name, at), f"{at}{name}."
-    return StoredMetric(
+    return Metric(
         value=_number(fields, "value", inside),
         ci_low=_number(fields, "ci_low", inside),
         ci_high=_number(fields, "ci_high", inside),

@@ -184,10 +184,9 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
 def _shown_texts(comparison: Comparison, pair: Pair) -> Iterator[ShownText]:
     """Yield the samples' texts, with the categories that the pair's tables count them in."""
     extras = _extras(comparison, pair)
-    protocol = comparison.sides[pair.b].runs[0].protocol
     for place, detail in enumerate(read_details(comparison, pair, range(len(pair.samples)))):
         names = (detail.category, detail.l2_category)
-        found = sample_categories(detail.task, names, extras.get(place, {}), protocol)
+        found = sample_categories(detail.task, names, extras.get(place, {}))
         yield ShownText(detail.image_sha256, *found, text_of_detail(detail))
 
 

@@ -24,9 +24,9 @@ from harness.comparison.values import (
     ScoreRow,
     SideFaults,
     SideGrounding,
-    SideScore,
 )
 from harness.gate.verdict import verdict_bars
+from harness.summary.means import Metric
 from harness.values import FAULTS, Json, Protocol
 from reports.pages.charts import (
     COLOURS,
@@ -776,7 +776,7 @@ def _prior_row(prior: BoxPrior) -> tuple[str, str, str, str]:
     return (f"{prior.name} (no look)", number(prior.mean_iou, 3), "", f"{number(100 * prior.share_at_default_cut)} %")
 
 
-def _plain_range(score: SideScore) -> str:
+def _plain_range(score: Metric) -> str:
     if score.ci_low is None or score.ci_high is None:
         return ""
     return f"[{number(score.ci_low, 3)}, {number(score.ci_high, 3)}]"

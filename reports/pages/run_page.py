@@ -17,10 +17,11 @@ from markupsafe import Markup
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.evaluation.rescore import config_of
 from harness.runs.manifest import Manifest
-from harness.runs.scores_fields import POINT_MAXIMA
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
+from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummariser, RunSummary
-from harness.summary.task_summary import ANSWER_RIGHT, Metric, TaskSummary
+from harness.summary.task_summary import ANSWER_RIGHT, TaskSummary
+from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import FAULTS, Json, Protocol, Record
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
@@ -212,10 +213,7 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
 
 def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
     """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
-    gathered, summariser = (
-        _Gathered(run.manifest.protocol),
-        RunSummariser(config_of(run.manifest), seed=run.manifest.seed),
-    )
+    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
@@ -227,7 +225,6 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
 class _Gathered:
     """Columns while the records stream by."""
 
-    protocol: Protocol
     ids: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
@@ -245,7 +242,7 @@ class _Gathered:
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
         names = (sample.category, sample.l2_category)
-        found = sample_categories(sample.task, names, sample.extra, self.protocol)
+        found = sample_categories(sample.task, names, sample.extra)
         self.texts.append(ShownText(sample.image_sha256, *found, text_of_record(record)))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
@@ -320,7 +317,8 @@ def _metric_view(label: str, metric: Metric, scale: tuple[float, int], link: str
 def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
     metrics, task = summary.metrics, shown_name(summary.task)
     places = [name for name, _ in _QUADRANT_METRICS]
-    category_scale = metric_scale("total" if summary.task == "mme" else "accuracy")  # MME's subtasks are out of 200
+    most = facts_of(summary.task).category_most
+    category_scale = metric_scale(summary.headline if most else "accuracy")  # points of its own, as the headline's
     unscored = ", ".join(f"{count(found)} {cause}" for cause, found in summary.unscored.items())
     return TaskView(
         task=summary.task,
@@ -349,7 +347,7 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
             FaultView(name, count(found), percent(found, summary.rows), filter_link(0, task=task, fault=name))
             for name, found in summary.faults.items()
         ),
-        chart=_category_chart(summary, points=summary.task == "mme"),
+        chart=_category_chart(summary, points=most is not None),
         histogram=_histogram(summary.task, table),
     )
 

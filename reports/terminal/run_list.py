@@ -15,7 +15,7 @@ from harness.files import published_files
 from harness.runs.lookup import begun_order, called
 from harness.runs.manifest import Manifest
 from harness.runs.store import RunInfo, StoredRun, list_runs, read_scores
-from harness.summary.task_summary import Metric
+from harness.summary.means import Metric
 from harness.values import Json
 from reports.board.stored_scores import StoredTask, stored_tasks
 from reports.terminal.tables import Column, TextTable, folded, metric_text

@@ -18,17 +18,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from harness.runs.scores_fields import POINT_MAXIMA
-from harness.summary.task_summary import Metric, TaskSummary
+from harness.summary.means import Metric
+from harness.summary.task_summary import TaskSummary
+from harness.task_facts import POINT_MAXIMA, facts_of
 from reports.terminal.printing import line_of, say
 from reports.texts.numbers_shown import DASH, percent
 from reports.texts.visible import one_line
-
-HEADLINES: Mapping[str, tuple[str, ...]] = {
-    "mme": ("perception", "cognition", "total"),
-    "ocrbench": ("score", "accuracy"),
-}
-"""Metrics that get a line of their own, for tasks with more than one headline."""
 
 _NARROW = 80
 """Columns of a terminal that nothing is known of."""
@@ -188,7 +183,7 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
             *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
             f"{cost.wall_s:.1f}" if cost.wall_s else "",
         ]
-        for place, name in enumerate(HEADLINES.get(summary.task, (summary.headline,))):
+        for place, name in enumerate(facts_of(summary.task).shown or (summary.headline,)):
             score = metric_text(name, summary.metrics.get(name))
             rows.append((f"{one_line(summary.task)} {name}", score, *(shared if place == 0 else [""] * len(shared))))
     return TextTable(columns, tuple(rows), one_line(title))

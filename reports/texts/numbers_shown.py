@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-from harness.runs.scores_fields import POINT_MAXIMA
+from harness.task_facts import POINT_MAXIMA
 
 DASH = "–"
 """Stands where there is no number."""

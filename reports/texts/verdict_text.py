@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.comparison.values import Comparison, Pair, ScoreRow, SideScore
+from harness.comparison.values import Comparison, Pair, ScoreRow
 from harness.gate.verdict import BenchmarkVerdict, Verdict, verdict_bars
+from harness.summary.means import Metric
 from reports.texts.numbers_shown import DASH, count, metric_scale, number, p_text, signed
 
 STATE_WORDS = {
@@ -55,7 +56,7 @@ def value_text(row: ScoreRow, value: float | None) -> str:
     return number(None if value is None else factor * value, digits)
 
 
-def score_text(row: ScoreRow, score: SideScore) -> str:
+def score_text(row: ScoreRow, score: Metric) -> str:
     """Return `value [low, high]`."""
     value = value_text(row, score.value)
     if score.ci_low is None:

@@ -11,11 +11,10 @@ import click
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_commands, say_json
 from satori_bench.options import json_option, lookup_option, markdown_option, seed_option
-from satori_bench.showing import say_how_to_view, write_file
+from satori_bench.showing import say_how_to_view, show_comparison, write_file
 from satori_bench.verb import Verb
 
 if TYPE_CHECKING:
-    from harness.comparison.values import Comparison
     from harness.gate.verdict import Verdict
 
 
@@ -67,21 +66,9 @@ def compare(
 
         say_json(comparison_to_json(comparison), sys.stdout)
     else:
-        _show_comparison(comparison)
-    compared = all(any(b.headline.difference for b in pair.benchmarks) for pair in comparison.pairs)
+        show_comparison(comparison)
+    compared = all(any(one.is_compared for one in pair.benchmarks) for pair in comparison.pairs)
     return ExitCode.OK if compared else ExitCode.INCOMPLETE
-
-
-def _show_comparison(comparison: Comparison) -> None:
-    """Print one table a pair, and what a reader must know of it."""
-    from reports.terminal.tables import write, write_line
-    from reports.terminal.verdict_tables import comparison_table
-    from reports.texts.verdict_text import pair_lines
-
-    for pair in comparison.pairs:
-        write(comparison_table(comparison, pair), sys.stdout)
-        for line in pair_lines(comparison, pair):
-            write_line(line, sys.stdout)
 
 
 @click.command(cls=Verb)

@@ -12,12 +12,12 @@ import click
 from harness.errors import ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import gpu_option, json_option
-from satori_bench.showing import say_all, say_how_to_view
+from satori_bench.showing import say_all, say_how_to_view, show_comparison
 from satori_bench.surroundings import quiet_libraries, require_loop_imports, run_environment, train_environment
 from satori_bench.verb import Verb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from training.loop.comparison import LoopComparison
 
 
 @click.command(cls=Verb)
@@ -60,9 +60,7 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
     from dataclasses import replace
 
     from harness.models.interruption import Interruption
-    from reports.terminal.loop_table import loop_table
     from reports.terminal.progress import RunProgress
-    from reports.terminal.tables import write
     from training.loop.loop import LoopEnvironment, run_loop
     from training.loop.plan import DataPaths, plan_loop, stages_of
     from training.stages.machine import check_machine, this_machine
@@ -81,26 +79,25 @@ def _run_loop(settings: Any, *, as_json: bool) -> int:
             said.add(text)
 
         asking = replace(run_environment(progress, interruption), say=say_once)
-        environment = LoopEnvironment(train_environment(progress), asking, progress, _write_loop_page)
+        environment = LoopEnvironment(train_environment(progress), asking, progress, _write_loop_report)
         result = run_loop(settings, environment)
     if as_json:
         say_json(json.loads(result.comparison.to_bytes()), sys.stdout, indent=1)
         return ExitCode.OK
-    for title, rows in result.tables():
-        write(loop_table(title, rows), sys.stdout)
+    for decoding, comparison in result.comparison.by_decoding.items():
+        say(f"asked {decoding}:", sys.stdout)
+        show_comparison(comparison)
     say(f"loop: {result.folder} (page: {result.folder / 'index.html'})", sys.stdout)
     say_how_to_view(result.folder)
     return ExitCode.OK
 
 
-def _write_loop_page(runs: Sequence[tuple[str, Path]], page: Path) -> None:
-    """Write the comparison page of a loop's runs, the first being the baseline."""
-    from harness.comparison.compare import SideSpec, compare_runs
-    from harness.runs.store import load_run
-    from reports.pages.comparison_page import write_comparison_page
+def _write_loop_report(comparison: LoopComparison, folder: Path) -> None:
+    """Write a loop's comparison for people into its folder: Markdown, and a page per way of asking."""
+    from reports.pages.loop_report import write_loop_report
+    from training.loop.learning import learning_markdown
 
-    sides = [SideSpec(label, (load_run(folder),)) for label, folder in runs]
-    write_comparison_page(compare_runs(sides), page)
+    write_loop_report(comparison.name, comparison.by_decoding, learning_markdown(comparison.learning), folder)
 
 
 @click.command(cls=Verb)

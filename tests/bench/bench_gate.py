@@ -120,15 +120,12 @@ def simulate(setting: Setting, repetitions: int, seed: int) -> Result:
     began = time.perf_counter()
     rng = np.random.default_rng(seed)
     table = columns(setting)
-    codes = np.repeat(np.arange(setting.clusters), setting.size)
     alarms = strict_alarms = fixed_alarms = found = covered = intervals = 0
     for repetition in range(repetitions):
         benchmarks = []
         for number in range(BENCHMARKS):
             a, b = two_runs(rng, setting, setting.drop if number == 0 else 0.0)
-            shared = SharedSamples(
-                f"task{number}", "strict", replace(table, values=a), replace(table, values=b), table, codes
-            )
+            shared = SharedSamples(f"task{number}", "strict", replace(table, values=a), replace(table, values=b), table)
             benchmarks.append(compare_benchmark(shared, Comparability(), seed=repetition, draws=DRAWS))
         comparison = comparison_of(benchmarks, repetition)
         verdict, strict = judge(comparison, POLICY), judge(comparison, NO_TOLERANCE)

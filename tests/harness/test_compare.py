@@ -16,7 +16,7 @@ from harness.runs.store import load_run
 from harness.scoring.overlap import union_iou
 from harness.scoring.score import SCORER_VERSION
 from harness.stats.paired import holm
-from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 
 DRAWS = 199
 GOLD_BOX = [100, 100, 300, 200]
@@ -521,14 +521,18 @@ def test_mmbench_tests_questions_not_passes(make_run):
 def test_mme_total_spans_2800_points_over_images(make_run):
     headline = compared(make_run("a", mme(1)), make_run("b", mme(2))).pairs[0].benchmarks[0].headline
 
-    assert (headline.metric, headline.scale, headline.span, headline.difference.n) == ("total", "points", 2800.0, 70)
+    assert (headline.metric, headline.scale, headline.span, headline.difference.n) == ("total", "points", 2800.0, 140)
     assert headline.difference.ci_low < headline.difference.delta < headline.difference.ci_high
 
 
-def test_mme_without_all_subtasks_falls_back_to_accuracy(make_run):
-    headline = compared(make_run("a", mme(1)[:40]), make_run("b", mme(2)[:40])).pairs[0].benchmarks[0].headline
+def test_mme_without_all_subtasks_has_no_total_and_says_why(make_run):
+    benchmark = compared(make_run("a", mme(1)[:40]), make_run("b", mme(2)[:40])).pairs[0].benchmarks[0]
+    rows = {row.metric: row for row in (benchmark.headline, *benchmark.metrics)}
 
-    assert headline.metric == "accuracy"
+    assert list(rows)[:4] == ["total", "perception", "cognition", "accuracy"]
+    assert (rows["total"].difference, rows["total"].a.value) == (None, None)
+    assert "no rows of subtasks: count" in rows["total"].reason
+    assert rows["accuracy"].difference.n == 40
 
 
 def headline(*folders):
@@ -584,7 +588,7 @@ def test_mme_images_named_by_question_id_are_images(make_run):
 
     assert (row.metric, row.a.value) == stored_headline(a)
     assert row.b.value == stored_headline(b)[1]
-    assert (row.metric, row.difference.n) == ("total", 70)
+    assert (row.metric, row.difference.n) == ("total", 140)
 
 
 def test_mme_images_of_one_name_in_several_subtasks_are_several_images(make_run):
@@ -593,7 +597,7 @@ def test_mme_images_of_one_name_in_several_subtasks_are_several_images(make_run)
     row = headline(a, b)
 
     assert (row.metric, row.a.value) == stored_headline(a)
-    assert (row.difference.n, row.difference.clusters) == (70, 70)
+    assert (row.difference.n, row.difference.clusters) == (140, 70)
 
 
 def test_mmbench_rows_whose_passes_cannot_be_put_together_have_no_accuracy(make_run):

@@ -51,8 +51,7 @@ def columns(values, *, ious=None, faulty=0, fault="missing", cluster=1) -> RunTa
 
 
 def benchmark(name, a: RunTable, b: RunTable, comparability=None, left_out=NOTHING):
-    codes = np.unique(a.clusters, return_inverse=True)[1]
-    shared = SharedSamples(name, "strict", a, b, a, codes, left_out)
+    shared = SharedSamples(name, "strict", a, b, a, left_out)
     return compare_benchmark(shared, comparability or Comparability(), seed=0, draws=999)
 
 

@@ -15,15 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stats.intervals import mean_interval
-from harness.summary.task_summary import (
-    MME_COGNITION,
-    MME_PERCEPTION,
-    Metric,
-    ScoredRow,
-    TaskSummary,
-    summarise,
-    to_json,
-)
+from harness.summary.task_summary import Metric, ScoredRow, TaskSummary, summarise, to_json
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import FAULTS, BoxMatch, Components, Fault, Protocol, Sample, Score
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from harness.comparison.compare import compare_runs, open_sides
 from harness.errors import ConfigError, IncompleteError
-from harness.summary.task_summary import MME_COGNITION, MME_PERCEPTION
+from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import Sample, Size
 from reports.board.board import contamination, leaderboard_json, published, rank_board, read_leaderboard
 from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from harness.errors import ConfigError
 from tasks.run_spec import RunEnvironment
-from training.loop.comparison import METRICS, LoopRun, change_word, compare_loop, pairs_of
+from training.loop.comparison import LoopRun, compare_loop, pairs_of
 from training.loop.demo import demo_loop
 from training.loop.demo_model import build_demo_checkpoint
 from training.loop.loop import LoopEnvironment, run_loop
@@ -25,9 +26,6 @@ from training.loop.settings import loop_settings
 from training.stages.train import TrainEnvironment
 
 PROCESS = Path(__file__).parent / "train_process.py"
-ROW_FIELDS = {
-    "a", "b", "a_value", "b_value", "delta", "ci_low", "ci_high", "p", "n", "clusters", "task", "metric", "decoding"
-}  # fmt: skip
 
 ARMS = [
     {"name": "satori"},
@@ -70,12 +68,19 @@ class Silent:
     def loop_step_finished(self): ...
 
 
-def environment(said: list[str], pages: list | None = None) -> LoopEnvironment:
+def numbers(result) -> list:
+    """Return every headline and metric that a loop compared."""
+    comparisons = json.loads(result.comparison.to_bytes())["comparisons"]
+    pairs = [pair for found in comparisons.values() for pair in found["pairs"]]
+    return [(pair["a"], pair["b"], item["headline"], item["metrics"]) for pair in pairs for item in pair["benchmarks"]]
+
+
+def environment(said: list[str], reports: list | None = None) -> LoopEnvironment:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     train = TrainEnvironment(now=lambda: now, say=said.append, packages={})
     run = RunEnvironment(now=lambda: now, say=said.append, listener=Silent(), packages={})
     return LoopEnvironment(
-        train, run, Silent(), None if pages is None else lambda runs, path: pages.append((runs, path))
+        train, run, Silent(), None if reports is None else lambda found, folder: reports.append((found, folder))
     )
 
 
@@ -134,13 +139,13 @@ def finished(model, tmp_path_factory):
     out = tmp_path_factory.mktemp("loops")
     settings = loop_settings(table(model, out, arms=ARMS), where="test")
     said: list[str] = []
-    pages: list = []
-    return settings, run_loop(settings, environment(said, pages)), said, pages
+    reports: list = []
+    return settings, run_loop(settings, environment(said, reports)), said, reports
 
 
 @pytest.mark.slow
 def test_a_loop_leaves_everything_that_the_contract_names(finished):
-    settings, result, _, pages = finished
+    settings, result, _, reports = finished
     folder = settings.folder
 
     assert (folder / "data" / "sft.parquet").is_file()
@@ -151,16 +156,20 @@ def test_a_loop_leaves_everything_that_the_contract_names(finished):
     assert state["status"] == "complete"
     assert {stage["status"] for stage in state["stages"]} == {"done"}
     comparison = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
-    assert all(set(row) == ROW_FIELDS for row in comparison["rows"])
-    assert {row["metric"] for row in comparison["rows"]} == set(METRICS)
-    assert {row["decoding"] for row in comparison["rows"]} == {"greedy", "sampled"}
-    pairs = {(row["a"], row["b"]) for row in comparison["rows"]}
-    assert ("satori-sft", "satori-grpo") in pairs
-    assert ("satori-grpo", "answer-only-grpo") in pairs
-    assert all(row["delta"] == pytest.approx(row["b_value"] - row["a_value"]) for row in comparison["rows"])
-    assert "satori-grpo" in (folder / "comparison.md").read_text(encoding="utf-8")
-    assert [page.name for _, page in pages] == ["index.html", "index-sampled.html"]
-    assert [name for name, _ in pages[0][0]] == ["satori-base", "satori-sft", "satori-grpo", "answer-only-grpo"]
+    assert list(comparison["comparisons"]) == ["greedy", "sampled"]
+    for found in comparison["comparisons"].values():
+        labels = [side["label"] for side in found["sides"]]
+        assert labels == ["satori-base", "satori-sft", "satori-grpo", "answer-only-grpo"]
+        assert [(labels[pair["a"]], labels[pair["b"]]) for pair in found["pairs"]] == [
+            ("satori-base", "satori-sft"),
+            ("satori-sft", "satori-grpo"),
+            ("satori-base", "satori-grpo"),
+            ("satori-sft", "answer-only-grpo"),
+            ("satori-base", "answer-only-grpo"),
+            ("satori-grpo", "answer-only-grpo"),
+        ]
+        assert all(pair["benchmarks"][0]["headline"]["metric"] == "accuracy" for pair in found["pairs"])
+    assert reports == [(result.comparison, folder)]
     assert len(result.runs) == 8
 
 
@@ -173,17 +182,17 @@ def test_a_finished_loop_does_nothing_again(finished):
 
     assert sum("already benchmarked" in line for line in said) == len(result.runs)
     assert sum("already trained" in line for line in said) == 3
-    assert again.comparison == result.comparison
+    assert numbers(again) == numbers(result)
 
 
 @pytest.mark.slow
 def test_a_run_compared_with_itself_shows_no_change(finished):
     run = next(run for run in finished[1].runs if run.run == "satori-base")
 
-    same = compare_loop([("satori-base", "satori-base")], [run], seed=0)
+    same = compare_loop([("satori-base", "again")], [run, replace(run, run="again")], seed=0)
 
-    assert {row.delta for row in same.rows} == {0.0}
-    assert {change_word(row) for row in same.rows} == {"no clear change"}
+    headline = same[run.decoding].pairs[0].benchmarks[0].headline
+    assert (headline.difference.delta, headline.difference.changed_clusters) == (0.0, 0)
 
 
 @pytest.mark.slow
@@ -200,7 +209,7 @@ def test_a_benchmark_of_other_inputs_is_asked_again(finished):
 
     assert "satori-base.greedy: already benchmarked" not in said
     assert sum("already benchmarked" in line for line in said) == len(result.runs) - 1
-    assert again.comparison == result.comparison
+    assert numbers(again) == numbers(result)
 
 
 def kill_when(said: str, count: int, settings_file: Path) -> None:
@@ -242,5 +251,5 @@ def test_a_loop_killed_in_every_stage_ends_like_one_that_was_not(finished, model
         left = load_file(str(whole.folder / "checkpoints" / name / "model.safetensors"))
         right = load_file(str(settings.folder / "checkpoints" / name / "model.safetensors"))
         assert [key for key in left if not torch.equal(left[key], right[key])] == []
-    assert resumed.comparison == result.comparison
+    assert numbers(resumed) == numbers(result)
     assert isinstance(resumed.runs[0], LoopRun)

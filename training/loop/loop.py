@@ -29,9 +29,9 @@ from tasks.run import run_benchmarks
 from tasks.run_spec import RunEnvironment, RunSpec, parse_dataset_overrides
 from training.data.shapes import LabelNoise, shapes_examples, shapes_profile
 from training.data.store import read_examples, write_examples
-from training.loop.comparison import Comparison, LoopRun, compare_loop, comparison_markdown, pairs_of
+from training.loop.comparison import LoopComparison, LoopRun, compare_loop, pairs_of
 from training.loop.learning import Learning, learning_of
-from training.loop.plan import BenchmarkStep, Chain, DataPaths, Plan, Step, TrainStep, plan_loop
+from training.loop.plan import BenchmarkStep, DataPaths, Plan, Step, TrainStep, plan_loop
 from training.loop.settings import LoopSettings
 from training.stages.settings import GrpoSettings
 from training.stages.train import TrainEnvironment, train
@@ -86,8 +86,8 @@ class LoopEnvironment:
     """For benchmarks."""
     listener: LoopListener
     """Who follows the steps."""
-    write_page: Callable[[Sequence[tuple[str, Path]], Path], None] | None = None
-    """Writes the comparison page of named runs to a file, the first being the baseline; None writes none."""
+    write_report: Callable[[LoopComparison, Path], None] | None = None
+    """Writes the comparison for people into the loop's folder; None writes nothing but `comparison.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +96,10 @@ class LoopResult:
 
     folder: Path
     """Where everything lies."""
-    comparison: Comparison
+    comparison: LoopComparison
     """What the arms and stages have done."""
     runs: tuple[LoopRun, ...]
     """Every benchmark."""
-    chains: tuple[Chain, ...]
-    """The checkpoints of each arm."""
-
-    def tables(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """Return what to show: each arm's stages, then the arms side by side; titles with rows of the comparison."""
-        pairs = [pair for chain in self.chains for pair in ((chain.base, chain.sft), (chain.sft, chain.grpo))]
-        pairs += [(self.chains[0].grpo, chain.grpo) for chain in self.chains[1:]]
-        by_pair = {pair: [asdict(row) for row in self.comparison.rows if (row.a, row.b) == pair] for pair in pairs}
-        return [(f"A = {a} → B = {b}", rows) for (a, b), rows in by_pair.items()]
 
 
 @dataclass(slots=True)
@@ -179,16 +170,13 @@ def _run(settings: LoopSettings, environment: LoopEnvironment) -> LoopResult:
             runs.append(_benchmark_step(step, ledger, environment))
         environment.listener.loop_step_finished()
     environment.train.say("comparing")
-    comparison = replace(
-        compare_loop(pairs_of(plan.chains), runs, seed=settings.benchmark.seed), learning=_learning(plan)
-    )
+    by_decoding = compare_loop(pairs_of(plan.chains), runs, seed=settings.benchmark.seed)
+    comparison = LoopComparison(settings.name, by_decoding, _learning(plan))
     write_atomically(settings.folder / "comparison.json", comparison.to_bytes())
-    text = comparison_markdown(comparison, settings.name, plan.chains)
-    write_atomically(settings.folder / "comparison.md", text.encode("utf-8"))
-    if environment.write_page is not None:
-        _write_pages(environment.write_page, plan, runs, settings)
+    if environment.write_report is not None:
+        environment.write_report(comparison, settings.folder)
     ledger.write("complete")
-    return LoopResult(settings.folder, comparison, tuple(runs), plan.chains)
+    return LoopResult(settings.folder, comparison, tuple(runs))
 
 
 def _learning(plan: Plan) -> tuple[Learning, ...]:
@@ -203,21 +191,6 @@ def _learning(plan: Plan) -> tuple[Learning, ...]:
         for run, chosen in stages.items()
     }
     return learning_of({run: chosen.output for run, chosen in stages.items()}, per_step)
-
-
-def _write_pages(
-    write_page: Callable[[Sequence[tuple[str, Path]], Path], None],
-    plan: Plan,
-    runs: Sequence[LoopRun],
-    settings: LoopSettings,
-) -> None:
-    """Write a page per decoding: the first arm's stages and the other arms' last ones, against the base."""
-    first, *others = plan.chains
-    shown = dict.fromkeys([first.base, first.sft, first.grpo, *(chain.grpo for chain in others)])
-    for number, decoding in enumerate(settings.benchmark.decodings):
-        folders = {run.run: run.folder for run in runs if run.decoding == decoding}
-        name = "index.html" if number == 0 else f"index-{decoding}.html"
-        write_page([(run, folders[run]) for run in shown], settings.folder / name)
 
 
 def _open_ledger(settings: LoopSettings, plan: Plan) -> _Ledger:

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.scoring.answers.vlmevalkit import HANDWRITTEN_MATHS, Rule, contains_gold, python_float, python_int, shown
+from harness.task_facts import facts_of
 from harness.values import AnswerCheck, AnswerRule, Fault, Sample
 
 _DEFAULT_LETTERS: Final = ("A", "B", "C", "D")
@@ -175,7 +176,7 @@ def edit_distance(first: str, second: str) -> int:
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer: MMBench's rule for its tasks, MMStar's extractor for all others."""
-    if sample.task.startswith("mmbench"):
+    if facts_of(sample.task).judge_reads_options:
         letter = _read_mmbench(sample, answer.strip(), judge_reply)
     else:
         letter = extract_letter(answer, tuple(sample.choices) or _DEFAULT_LETTERS)
