@@ -26,7 +26,7 @@ _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 def again(folder: Path) -> None:
     """Score the run's records again."""
     run = load_run(folder)
-    add_scores(folder, "paper", lambda: dict(run.scores or {}), run.records())
+    add_scores(folder, "paper", lambda: {**(run.scores or {}), "protocol": "paper"}, run.records())
 
 
 WHAT: dict[str, Callable[[Path], None]] = {

@@ -21,9 +21,10 @@ from harness.values import PROTOCOLS
 from reports.board.board import leaderboard_json, rank_board, read_leaderboard
 from reports.pages.comparison_view import comparison_view
 from reports.pages.loop_report import write_loop_report
+from reports.terminal.verdict_tables import comparison_table
 from reports.texts.markdown import comparison_markdown
 from reports.texts.numbers_shown import p_text
-from reports.texts.verdict_text import change_text, comparison_table, score_text, verdict_cells
+from reports.texts.verdict_text import change_text, score_text, verdict_cells
 from training.loop.comparison import LoopComparison, LoopRun, compare_loop, pairs_of
 from training.loop.plan import Chain
 

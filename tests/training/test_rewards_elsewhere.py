@@ -262,6 +262,12 @@ def rewards_of(names: list[str], protocol: str) -> RowRewards:
     return RowRewards(read_options({"box_frame": "norm_1", "protocol": protocol, "weights": dict.fromkeys(names, 1)}))
 
 
+@pytest.fixture(autouse=True)
+def logged(caplog):
+    """Whatever a command set before in this process: warnings are recorded here."""
+    caplog.set_level(logging.WARNING)
+
+
 def warnings_in(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
