@@ -63,17 +63,22 @@ def show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
 
 def show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
     """Print a summary without costs."""
-    from reports.terminal.tables import run_table, write
-
     if as_json:
         found = summary.to_json()
         say_json({**found, "run": str(run)} if run is not None else found, sys.stdout)
         return
     stream = sys.stdout if table_to_stdout else sys.stderr
-    write(run_table(list(summary.tasks.values()), {}, f"{title} · protocol {summary.config.protocol}"), stream)
+    show_table(summary.tasks, title=title, protocol=summary.config.protocol, stream=stream)
     if run is not None:
         say(f"run: {run}", stream)
         name_page(run, to_stderr=not table_to_stdout)
+
+
+def show_table(tasks: Mapping[str, TaskSummary], *, title: str, protocol: str, stream: TextIO) -> None:
+    """Print the scores of tasks, without what they cost."""
+    from reports.terminal.tables import run_table, write
+
+    write(run_table(list(tasks.values()), {}, f"{title} · protocol {protocol}"), stream)
 
 
 def write_file(path: Path, content: bytes) -> None:

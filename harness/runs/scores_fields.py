@@ -23,24 +23,30 @@ def check_scores(scores: Mapping[str, Json]) -> None:
         ValueError: a field is of another kind or out of its range; the message names it, such as
             `tasks.mme.metrics.total.value`.
     """
+    _check_counts(scores, "failures", "")
     for task, value in _object(scores.get("tasks", {}), "tasks").items():
-        at = f"tasks.{task}"
-        fields = _object(value, at)
-        for name in _COUNTS:
-            _check_count(fields.get(name, 0), f"{at}.{name}")
-        for group in ("metrics", "categories", "l2_categories"):
-            category_most = None if group == "metrics" else facts_of(task).category_most
-            for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
-                most = category_most or POINT_MAXIMA.get(name, MAX_SHARE)
-                _check_metric(metric, f"{at}.{group}.{name}", most)
-        for group in ("unscored", "faults"):
-            for name, count in _object(fields.get(group, {}), f"{at}.{group}").items():
-                _check_count(count, f"{at}.{group}.{name}")
-        for name, reason in _object(fields.get("reasons", {}), f"{at}.reasons").items():
-            if not isinstance(reason, str):
-                raise _wrong(f"{at}.reasons.{name}", "a text", reason)
-        if not isinstance(headline := fields.get("headline", ""), str):
-            raise _wrong(f"{at}.headline", "the name of a metric", headline)
+        _check_task(facts_of(task).category_most, _object(value, f"tasks.{task}"), f"tasks.{task}")
+
+
+def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str) -> None:
+    for name in _COUNTS:
+        _check_count(fields.get(name, 0), f"{at}.{name}")
+    for group in ("metrics", "categories", "l2_categories"):
+        for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
+            most = (None if group == "metrics" else category_most) or POINT_MAXIMA.get(name, MAX_SHARE)
+            _check_metric(metric, f"{at}.{group}.{name}", most)
+    for group in ("unscored", "faults"):
+        _check_counts(fields, group, f"{at}.")
+    for name, reason in _object(fields.get("reasons", {}), f"{at}.reasons").items():
+        if not isinstance(reason, str):
+            raise _wrong(f"{at}.reasons.{name}", "a text", reason)
+    if not isinstance(headline := fields.get("headline", ""), str):
+        raise _wrong(f"{at}.headline", "the name of a metric", headline)
+
+
+def _check_counts(fields: Mapping[str, Json], group: str, at: str) -> None:
+    for name, count in _object(fields.get(group, {}), f"{at}{group}").items():
+        _check_count(count, f"{at}{group}.{name}")
 
 
 def _check_metric(value: Json, at: str, most: float) -> None:

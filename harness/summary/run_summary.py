@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.score import SCORER_VERSION
@@ -26,6 +27,7 @@ MOST_UNEXPLAINED = 0.01
 _MOST_REASONS = 1_000
 """So many different reasons are counted one by one; memory stays flat where each holds an id of its own."""
 _OTHER_REASONS = "other reasons"
+_MOST_STORED_REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,7 @@ class RunSummary:
     def unexplained_share(self) -> float:
         """Share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
         rows = sum(summary.rows for summary in self.tasks.values())
-        unscored = [summary.unscored for summary in self.tasks.values()]
-        errors = sum(counts.get("error", 0) + counts.get("judge_error", 0) for counts in unscored)
-        return errors / rows if rows else 0.0
+        return sum(summary.failed_rows for summary in self.tasks.values()) / rows if rows else 0.0
 
     @property
     def is_complete(self) -> bool:
@@ -102,6 +102,7 @@ class RunSummary:
             "tasks": tasks,
             "frame_audit": None if self.audit is None else self.audit.to_json(),
             "texts": self.texts.to_json(),
+            "failures": dict[str, Json](islice(self.failures.items(), _MOST_STORED_REASONS)),
         }
 
 

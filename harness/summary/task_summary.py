@@ -57,6 +57,11 @@ class TaskSummary:
     """The same per second-level category (for MathVista per skill: a row counts in each of its skills)."""
 
     @property
+    def failed_rows(self) -> int:
+        """Rows that could not be asked, scored or judged (faults `error`, `judge_error`)."""
+        return self.unscored.get("error", 0) + self.unscored.get("judge_error", 0)
+
+    @property
     def reasons(self) -> dict[str, str]:
         """Why metrics are null, by metric name."""
         return {name: metric.reason for name, metric in self.metrics.items() if metric.reason is not None}

@@ -23,9 +23,10 @@ from harness.errors import ConfigError, IncompleteError
 from harness.runs.manifest import Manifest
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.stats.ranks import RunRank
+from harness.summary.stored_scores import stored_summaries
+from harness.summary.task_summary import TaskSummary
 from harness.task_facts import POINT_MAXIMA
 from harness.values import Json
-from reports.board.stored_scores import StoredTask, stored_tasks
 
 LEADERBOARD_SCHEMA = 1
 """Version of `leaderboard.json`."""
@@ -235,8 +236,12 @@ def _safe_name(name: str) -> str:
 
 
 def _entry(run: StoredRun, site_name: str) -> Entry:
-    manifest, tasks = run.manifest, stored_tasks(run)
-    boxed = [(found.value, found.n) for one in tasks.values() if (found := one.mean_iou) and found.value is not None]
+    manifest, tasks = run.manifest, stored_summaries(run)
+    boxed = [
+        (found.value, found.n)
+        for one in tasks.values()
+        if (found := one.metrics.get("mean_iou")) and found.value is not None
+    ]
     counted = sum(n for _, n in boxed)
     limits = manifest.pixel_limits
     return Entry(
@@ -271,8 +276,8 @@ def _token_budget(manifest: Manifest) -> str:
     return "task default" if budget is None else str(budget)
 
 
-def _cell(stored: StoredTask, contaminated: str | None) -> Cell:
-    name, metric = stored.headline, stored.metric
+def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
+    name, metric = stored.headline, stored.metrics[stored.headline]
     return Cell(
         metric=name,
         value=metric.value,
@@ -280,7 +285,7 @@ def _cell(stored: StoredTask, contaminated: str | None) -> Cell:
         ci_high=metric.ci_high,
         n=metric.n,
         points=name in POINT_MAXIMA,
-        reason=None if metric.value is not None else stored.reason or "no score",
+        reason=None if metric.value is not None else metric.reason or "no score",
         incomparable=(),
         contamination=contaminated,
         rank=None,

@@ -6,7 +6,7 @@ Only `manifest.json` and `scores.json` are read, so that a folder of hundreds of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,9 +15,9 @@ from harness.files import published_files
 from harness.runs.lookup import begun_order, called
 from harness.runs.manifest import Manifest
 from harness.runs.store import RunInfo, StoredRun, list_runs, read_scores
-from harness.summary.means import Metric
+from harness.summary.stored_scores import stored_summaries
+from harness.summary.task_summary import TaskSummary
 from harness.values import Json
-from reports.board.stored_scores import StoredTask, stored_tasks
 from reports.terminal.tables import Column, TextTable, folded, metric_text
 from reports.texts.numbers_shown import DASH, count
 from reports.texts.visible import one_line
@@ -49,7 +49,7 @@ class ListedRun:
     """How far it is."""
     manifest: Manifest | None
     """What it is; None where that cannot be read."""
-    tasks: dict[str, StoredTask]
+    tasks: dict[str, TaskSummary]
     """What it scored, by task; empty unless it is complete."""
     problem: str | None
     """Why it is broken; None otherwise."""
@@ -62,7 +62,7 @@ class ListedRun:
         found = ["limited"] if self.manifest.partial else []
         if self.manifest.predictions_only:
             found.append("predictions only" if self.manifest.backend == "predictions" else "imported")
-        errors = sum(task.unscored_errors for task in self.tasks.values())
+        errors = sum(task.failed_rows for task in self.tasks.values())
         return (*found, f"{errors:,} errors") if errors else tuple(found)
 
     @property
@@ -90,7 +90,7 @@ def _listed(info: RunInfo) -> ListedRun:
         given_up = info.manifest.status == "failed"
         return ListedRun(info.path, "failed" if given_up else "unfinished", info.manifest, {}, None)
     try:
-        tasks = stored_tasks(StoredRun(info.path, info.manifest, read_scores(published_files(info.path)), {}))
+        tasks = stored_summaries(StoredRun(info.path, info.manifest, read_scores(published_files(info.path)), {}))
     except IncompleteError as fault:
         return ListedRun(info.path, "broken", info.manifest, {}, str(fault))
     return ListedRun(info.path, "complete", info.manifest, tasks, None)
@@ -132,9 +132,9 @@ def _cells(run: ListedRun) -> tuple[str, ...]:
     )
 
 
-def _score_text(name: str, task: StoredTask) -> str:
+def _score_text(name: str, task: TaskSummary) -> str:
     """Return a benchmark's headline; the metric is named where it is not accuracy."""
-    value = metric_text(task.headline, Metric(task.metric.value, None, None, task.metric.n))
+    value = metric_text(task.headline, replace(task.metrics[task.headline], ci_low=None, ci_high=None))
     metric = "" if task.headline == "accuracy" else f" {task.headline}"
     return one_line(f"{name}{metric} {value}")
 

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import json_option, lookup_option, out_option
-from satori_bench.showing import show_scores
+from satori_bench.showing import show_table
 from satori_bench.verb import Verbs
 from satori_bench.verbs.run import SHOWN_FAILURES
 
@@ -61,6 +61,7 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     from harness.runs.manifest import manifest_to_json
     from harness.runs.store import load_run
     from harness.summary.run_summary import summarise_records
+    from harness.summary.stored_scores import stored_failures, stored_summaries
 
     run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
@@ -70,9 +71,13 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
         return ExitCode.OK
     for key in ("status", "created_utc", "finished_utc", "model", "model_type", "weights_hash", "box_frame", "partial"):
         say(f"{key:<13} {manifest[key]}", sys.stdout)
-    summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
-    show_scores(summary, title=str(run_folder), as_json=False, run=None, table_to_stdout=True)
-    for reason, count in list(summary.failures.items())[:SHOWN_FAILURES]:
+    if stored.finished:
+        tasks, failures = stored_summaries(stored), stored_failures(stored)
+    else:
+        summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
+        tasks, failures = summary.tasks, summary.failures
+    show_table(tasks, title=str(run_folder), protocol=stored.manifest.protocol, stream=sys.stdout)
+    for reason, count in list(failures.items())[:SHOWN_FAILURES]:
         say(f"{count} without an answer: {reason}", sys.stdout)
     return ExitCode.OK
 

@@ -180,7 +180,7 @@ def test_a_changed_file_is_named_with_the_way_to_see_more(command, run, readers,
     (run / name).write_bytes(content)
     reading = {
         "samples.parquet": ["compare", "gate", "leaderboard"],
-        "samples.jsonl": ["rescore", "runs show", "runs page", "leaderboard"],
+        "samples.jsonl": ["rescore", "runs page", "leaderboard"],
     }.get(name, ["compare", "gate", "leaderboard", "rescore", "runs show", "runs page"])
     ends = [command(*readers[reader]) for reader in reading]
 
