@@ -57,6 +57,11 @@ class TaskSummary:
     """The same per second-level category (for MathVista per skill: a row counts in each of its skills)."""
 
     @property
+    def shown(self) -> Metric:
+        """The headline."""
+        return self.metrics[self.headline]
+
+    @property
     def failed_rows(self) -> int:
         """Rows that could not be asked, scored or judged (faults `error`, `judge_error`)."""
         return self.unscored.get("error", 0) + self.unscored.get("judge_error", 0)

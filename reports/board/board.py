@@ -277,7 +277,7 @@ def _token_budget(manifest: Manifest) -> str:
 
 
 def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
-    name, metric = stored.headline, stored.metrics[stored.headline]
+    name, metric = stored.headline, stored.shown
     return Cell(
         metric=name,
         value=metric.value,

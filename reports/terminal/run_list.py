@@ -134,7 +134,7 @@ def _cells(run: ListedRun) -> tuple[str, ...]:
 
 def _score_text(name: str, task: TaskSummary) -> str:
     """Return a benchmark's headline; the metric is named where it is not accuracy."""
-    value = metric_text(task.headline, replace(task.metrics[task.headline], ci_low=None, ci_high=None))
+    value = metric_text(task.headline, replace(task.shown, ci_low=None, ci_high=None))
     metric = "" if task.headline == "accuracy" else f" {task.headline}"
     return one_line(f"{name}{metric} {value}")
 
@@ -179,10 +179,10 @@ def _run_json(run: ListedRun) -> Json:
         "scores": {
             name: {
                 "metric": task.headline,
-                "value": task.metric.value,
-                "ci_low": task.metric.ci_low,
-                "ci_high": task.metric.ci_high,
-                "n": task.metric.n,
+                "value": task.shown.value,
+                "ci_low": task.shown.ci_low,
+                "ci_high": task.shown.ci_high,
+                "n": task.shown.n,
             }
             for name, task in run.tasks.items()
         },
