@@ -42,14 +42,14 @@ from harness.web_address import shown_url
 from tasks.catalog import resolve_tasks
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.prompts import wording
-from tasks.verify import gold_box_faults
-
-if TYPE_CHECKING:
-    from harness.models.base import RecordingModel
 from tasks.run_manifest import manifest_of
 from tasks.run_questions import Question, asked_of_these_pictures, journalled, open_question, prepared_task
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
+from tasks.verify import gold_box_faults
+
+if TYPE_CHECKING:
+    from harness.models.base import RecordingModel
 
 _PROBE_BYTES = 2**20
 """Room that a run needs at the very least; a full disk is found before anything is asked."""

@@ -13,10 +13,10 @@ from harness.models.control_tokens import tokens_of_folder
 from harness.values import BoxFrame, PixelLimits
 from harness.web_address import shown_url
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
+from tasks.run_spec import RunEnvironment, RunSpec
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
-from tasks.run_spec import RunEnvironment, RunSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,8 +141,8 @@ class Rewards:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
-class SftSettings:
-    """A cold start: the model is taught to write the stages."""
+class _StageSettings:
+    """What both stages are told."""
 
     model: str
     """Checkpoint folder, hub id or adapter folder to start from."""
@@ -151,28 +151,19 @@ class SftSettings:
     output: Path
     """Checkpoint folder to make."""
     format: Format = "satori"
-    """Stages that the model learns to write."""
+    """Stages that the model is to write."""
     box_frame: BoxFrame | None = None
     """Frame that the model writes boxes in; None takes that of its model type."""
     profile: ProfileName = "cpu-tiny"
     """The machine."""
     processes: _Count | None = None
     """Processes that train; None takes the profile's."""
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=700))
-    """How weights are changed."""
     lora: Lora | None = None
     """An adapter in place of full fine-tuning; None trains all weights."""
-    checkpoints: Checkpoints = field(default_factory=Checkpoints)
-    """What is kept while training."""
     seed: _Whole = 0
-    """Of data order and dropout."""
+    """Of data order, dropout and sampling."""
     tracker: Literal["none", "wandb", "trackio"] = "none"
     """Where metrics go beside the run's own files; none needs no network."""
-
-    @property
-    def stage(self) -> Stage:
-        """Which trainer."""
-        return "sft"
 
     @property
     def process_count(self) -> int:
@@ -181,23 +172,24 @@ class SftSettings:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
-class GrpoSettings:
+class SftSettings(_StageSettings):
+    """A cold start: the model is taught to write the stages."""
+
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=700))
+    """How weights are changed."""
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    """What is kept while training."""
+
+    @property
+    def stage(self) -> Stage:
+        """Which trainer."""
+        return "sft"
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class GrpoSettings(_StageSettings):
     """Reinforcement learning with the scorer's rewards."""
 
-    model: str
-    """Checkpoint folder, hub id or adapter folder to start from."""
-    data: str
-    """As in `SftSettings`."""
-    output: Path
-    """Checkpoint folder to make."""
-    format: Format = "satori"
-    """Stages that the model is asked for."""
-    box_frame: BoxFrame | None = None
-    """Frame that the model writes boxes in; None takes that of its model type."""
-    profile: ProfileName = "cpu-tiny"
-    """The machine."""
-    processes: _Count | None = None
-    """Processes that train; None takes the profile's."""
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(steps=100, learning_rate=2e-4, warmup=5, batch_size=128)
     )
@@ -208,24 +200,13 @@ class GrpoSettings:
     """What is maximised."""
     rewards: Rewards = field(default_factory=Rewards)
     """What is rewarded."""
-    lora: Lora | None = None
-    """As in `SftSettings`."""
     checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(every_steps=25))
     """What is kept while training."""
-    seed: _Whole = 0
-    """Of data order and sampling."""
-    tracker: Literal["none", "wandb", "trackio"] = "none"
-    """As in `SftSettings`."""
 
     @property
     def stage(self) -> Stage:
         """Which trainer."""
         return "grpo"
-
-    @property
-    def process_count(self) -> int:
-        """Processes that train."""
-        return self.processes or PROFILES[self.profile].processes
 
 
 TrainSettings: TypeAlias = SftSettings | GrpoSettings
