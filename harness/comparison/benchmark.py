@@ -81,6 +81,8 @@ class SharedSamples:
     """What is not among them."""
     seeds: tuple[int, int] | None = None
     """Fix the draws of each side's own intervals, as those of its `scores.json`; None: the comparison's seed."""
+    a_protocol: Protocol | None = None
+    """How the first side's numbers are made where another protocol scored it; None: as the second's."""
 
 
 def compare_benchmark(
@@ -157,7 +159,7 @@ def too_many_failed(whose: str, faults: NDArray[np.uint32]) -> str | None:
 
 
 _MENDS: Mapping[Fault, str] = {
-    "no_gold": "score it with the gold that the baseline was scored with",
+    "no_gold": "score it with the gold that the other was scored with",
     "needs_judge": "give both runs the same judge (--judge)",
     "judge_error": "ask the judge again (run --retry)",
     "frame_unknown": "declare --box-frame",
@@ -186,17 +188,20 @@ def _known(shared: SharedSamples, column: Literal["values", "ious"]) -> tuple[ND
 def _too_few_scored(shared: SharedSamples, column: Literal["values", "ious"]) -> str | None:
     """Say why the samples that both sides have a score for cannot stand for the rest; None when they can."""
     a, b = _known(shared, column)
-    missing = a & ~b
-    if int(missing.sum()) <= MOST_UNEXPLAINED * int(a.sum()):
-        return None
-    bits = shared.b.faults[missing]
-    faults = {fault: mend for fault, mend in _MENDS.items() if (bits & np.uint32(FAULT_BITS[fault])).any()}
-    why = f" ({', '.join(faults)})" if faults else ""
-    mends = faults.values() or [_MENDS["no_gold"]]
-    return (
-        f"the candidate has no score for {int(missing.sum()):,} of the {int(a.sum()):,} samples that the baseline "
-        f"has one for{why}: {'; '.join(mends)}"
-    )
+    for missing, there, faults, who, other in (
+        (a & ~b, a, shared.b.faults, "candidate", "baseline"),
+        (b & ~a, b, shared.a.faults, "baseline", "candidate"),
+    ):
+        if int(missing.sum()) <= MOST_UNEXPLAINED * int(there.sum()):
+            continue
+        bits = faults[missing]
+        named = {fault: mend for fault, mend in _MENDS.items() if (bits & np.uint32(FAULT_BITS[fault])).any()}
+        why = f" ({', '.join(named)})" if named else ""
+        return (
+            f"the {who} has no score for {int(missing.sum()):,} of the {int(there.sum()):,} samples that the {other} "
+            f"has one for{why}: {'; '.join(named.values() or [_MENDS['no_gold']])}"
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,16 +299,29 @@ class _RowMaker:
         self._seeds = shared.seeds or (seed, seed)
         self._draws = draws
         self._values: dict[int, list[FloatArray]] = {}
+        self._own_of_a = _measures_of_a(shared)
 
     def answer_row(
         self, measure: Measure, category: str | None = None, places: NDArray[np.int64] | None = None
     ) -> ScoreRow:
         """Return the row of a measure of the answers; its arguments are those of `row`."""
-        sides = [[run.values for run in side.runs] for side in (self._shared.a, self._shared.b)]
+        found = self.row(measure, self._answers(measure), category, places)
+        own = self._own_of_a.get(measure.name) if category is None else None
+        if own is None:
+            return found
+        number = own.number(self._answers(own)[0], seed=self._seeds[0])
+        if number.value == found.a.value:
+            return found
+        reason = f"{self._shared.a_protocol} and {self._shared.protocol} put answers together in different ways"
+        return replace(found, a=number, difference=None, reason=found.reason or reason)
+
+    def _answers(self, measure: Measure) -> list[FloatArray]:
+        """Return what each of a measure's units earned in either side."""
         key = id(measure.units)
         if key not in self._values:
+            sides = [[run.values for run in side.runs] for side in (self._shared.a, self._shared.b)]
             self._values[key] = shared_values(measure.units, sides)
-        return self.row(measure, self._values[key], category, places)
+        return self._values[key]
 
     def row(
         self,
@@ -345,18 +363,19 @@ class _RowMaker:
         """Return one row per category, by name; none when there is only one category or none."""
         if len(measures) < 2:
             return ()
-        samples: dict[str, list[int]] = {}
-        if next(iter(measures.values())).units.kind != "sample":
-            for place, name in enumerate(self._shared.sample.categories):
-                samples.setdefault(name, []).append(place)
         return tuple(
-            self.answer_row(
-                measure,
-                name,
-                measure.places if measure.units.kind == "sample" else np.array(samples.get(name, ()), dtype=np.int64),
-            )
+            self.answer_row(measure, name, np.flatnonzero(np.isin(measure.units.of_sample, measure.places)))
             for name, measure in measures.items()
         )
+
+
+def _measures_of_a(shared: SharedSamples) -> dict[str, Measure]:
+    """Return the measures of the first side by name where its protocol makes numbers in another way; else none."""
+    facts = facts_of(shared.task)
+    metrics = facts.metrics_of(shared.a_protocol or shared.protocol)
+    if metrics == facts.metrics_of(shared.protocol):
+        return {}
+    return {measure.name: measure for measure in task_measures(shared.sample.samples(shared.task), metrics)}
 
 
 def side_faults(table: RunTable, places: NDArray[np.int64] | None = None) -> SideFaults:

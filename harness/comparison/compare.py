@@ -45,7 +45,7 @@ from harness.runs.lookup import RUNS, find_scores
 from harness.runs.manifest import run_key
 from harness.runs.store import StoredRun, load_run
 from harness.stats.intervals import CodeArray, FloatArray
-from harness.stats.paired import benjamini_hochberg, holm
+from harness.stats.paired import FEWEST_CLUSTERS, benjamini_hochberg, holm
 from harness.stats.resampling import FLIP_DRAWS
 from harness.summary.task_summary import ANSWER_RIGHT
 from harness.values import PROTOCOLS, Protocol
@@ -297,6 +297,7 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[i
             sample=sample,
             left_out=left_out,
             seeds=(_own_seed(a_spec, how.seed), _own_seed(b_spec, how.seed)),
+            a_protocol=a_spec.protocol or a_spec.runs[0].manifest.protocol,
         )
         whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
@@ -334,6 +335,19 @@ def _elsewhere(spec: SideSpec) -> bool:
     return any(run.manifest.predictions_only for run in spec.runs)
 
 
+def _grouped_by_the_candidate(shared: SharedSamples) -> list[str]:
+    """Say that the candidate alone puts samples together, and so many that no change could be seen."""
+    ours, theirs = (len(set(side.clusters)) for side in (shared.a, shared.b))
+    if any(shared.a.groups) or theirs >= FEWEST_CLUSTERS or ours < FEWEST_CLUSTERS:
+        return []
+    return [
+        (
+            f"only the candidate says which samples belong together, and puts {len(shared.b.ids):,} into {theirs:,} "
+            "groups: give the baseline's samples their groups too"
+        )
+    ]
+
+
 def _task_comparability(a: SideSpec, b: SideSpec, shared: SharedSamples) -> Comparability:
     """Tell whether a task's numbers may be subtracted, and what was left out."""
     task, left_out = shared.task, shared.left_out
@@ -359,6 +373,7 @@ def _task_comparability(a: SideSpec, b: SideSpec, shared: SharedSamples) -> Comp
         notes.append(
             f"left out: {left_out.differing:,} samples that are not the same in both: {', '.join(left_out.fields)}"
         )
+    reasons += _grouped_by_the_candidate(shared)
     if not both:
         reasons.append("no sample id is in both runs")
     return Comparability(tuple(dict.fromkeys(reasons)), (*notes, *scored_once(shared, "values")))

@@ -203,10 +203,8 @@ def _sharing(one: _Samples, other: _Samples) -> tuple[str, ...]:
 def _shared_by_all(samples: Sequence[_Samples]) -> NDArray[np.bool_]:
     """Tell for each id whether every run has it, and no two of them another one."""
     shared = np.logical_and.reduce([one.held for one in samples])
-    for name in dict.fromkeys(name for one in samples for name in one.parts):
-        codes = np.array([one.parts[name] for one in samples if name in one.parts])
-        greatest = codes.max(axis=0)
-        shared = np.logical_and(shared, np.where(codes == 0, greatest, codes).min(axis=0) == greatest)
+    for one, other in combinations(samples, 2):
+        shared &= ~any_differs(differing_parts(one.parts, other.parts), len(shared))
     return shared
 
 

@@ -215,11 +215,11 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
             yield f"{name} has {field} {scores[field]}, and {MANIFEST_NAME} {value}"
     # scores of another version keep its intervals, which may be of another method
     same_version = scores.get("scorer_version") == SCORER_VERSION
-    yield from false_scores(scores, summary, name, intervals=same_version)
+    yield from false_scores(scores, summary, name, same_version=same_version)
 
 
 def false_scores(
-    scores: Mapping[str, Json], summary: RunSummary, name: str = SCORES_NAME, *, intervals: bool = True
+    scores: Mapping[str, Json], summary: RunSummary, name: str = SCORES_NAME, *, same_version: bool = True
 ) -> Iterator[str]:
     """Yield what a `scores.json` says that the records do not give, one sentence each.
 
@@ -227,7 +227,8 @@ def false_scores(
         scores: The stored object, checked by `read_scores`.
         summary: What the records give.
         name: What the file is called.
-        intervals: Whether intervals count too: another version may have drawn them by other rules.
+        same_version: Whether intervals, counts within metrics and metrics that are not stored count too: another
+            version may have had other rules for them.
     """
     tasks = cast("dict[str, dict[str, Json]]", scores.get("tasks") or {})
     for task in summary.tasks.keys() - tasks.keys() if "tasks" in scores else ():
@@ -238,6 +239,7 @@ def false_scores(
             yield f"{name} has scores of {task!r}, of which there is no record"
             continue
         counts = {
+            "headline": own.headline,
             "n": own.n,
             "rows": own.rows,
             "clusters": own.clusters,
@@ -251,14 +253,26 @@ def false_scores(
                 yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
         groups = {"metrics": own.metrics, "categories": own.categories, "l2_categories": own.l2_categories}
         for group, metrics in groups.items():
-            for metric, stored in cast("dict[str, dict[str, float | None]]", fields.get(group) or {}).items():
-                if metric in metrics and (
-                    difference := _metric_difference(stored, metrics[metric], intervals=intervals)
-                ):
-                    yield f"{name}: {task} has {metric} {difference}"
+            told = cast("dict[str, dict[str, float | None]]", fields.get(group) or {})
+            for false in _false_metrics(told, metrics, same_version=same_version):
+                yield f"{name}: {task} {false}"
 
 
-def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, intervals: bool) -> str | None:
+def _false_metrics(
+    told: Mapping[str, Mapping[str, float | None]], own: Mapping[str, Metric], *, same_version: bool
+) -> Iterator[str]:
+    """Yield what stored metrics say that the records do not give."""
+    for name in told:
+        if name not in own:
+            yield f"has {name}, which its records do not give"
+        elif difference := _metric_difference(told[name], own[name], same_version=same_version):
+            yield f"has {name} {difference}"
+    for name in own if same_version else ():
+        if name not in told:
+            yield f"lacks {name}, which its records give"
+
+
+def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, same_version: bool) -> str | None:
     """Return how a stored metric differs from that of the records, in words; None where it does not."""
     value = stored.get("value")
     if (value is None) != (own.value is None):
@@ -267,10 +281,12 @@ def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, inter
         return None
     if abs(value - own.value) > _SAME * max(1.0, own.value):
         return f"{value:.6g}, its records give {own.value:.6g}"
+    if same_version and stored.get("n", own.n) != own.n:
+        return f"with n {stored['n']}, its records give {own.n}"
     ends = ((stored.get("ci_low"), own.ci_low), (stored.get("ci_high"), own.ci_high))
     width = (own.ci_high or 0.0) - (own.ci_low or 0.0)
-    if intervals and any(
-        a is not None and b is not None and abs(a - b) > _INTERVAL_SLACK * width + _SAME for a, b in ends
+    if same_version and any(
+        (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > _INTERVAL_SLACK * width + _SAME for a, b in ends
     ):
         return f"with the interval [{ends[0][0]}, {ends[1][0]}], its records give [{own.ci_low}, {own.ci_high}]"
     return None

@@ -44,8 +44,8 @@ from harness.values import (
 )
 
 SCORER_VERSION = 5
-"""Raised whenever the same text can earn another score than before, or intervals are made otherwise: `runs verify` holds
-stored intervals to what it makes itself only where this is the same. Part of the protocol hash."""
+"""Raised whenever the same text can earn another score than before, or intervals are made otherwise: `runs verify`
+holds stored intervals to its own only where this is the same. Part of the protocol hash."""
 
 GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
 """Formats with a caption and a box stage."""

@@ -166,7 +166,7 @@ def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
     run = load_run(entry.path)
     book = PictureBook([run.files] if pictures else [], None)
     page, summary = page_and_summary(run, book)
-    for false in false_scores(run.scores or {}, summary, intervals=False):
+    for false in false_scores(run.scores or {}, summary, same_version=False):
         raise DamagedRunError(f"{run.path}: {false}; see: satori-bench runs verify {run.path}")
     make_folder(folder)
     write_atomically(folder / PAGE_NAME, page)

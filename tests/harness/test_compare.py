@@ -142,6 +142,64 @@ def test_groups_that_are_other_sets_of_samples_bar_the_change(make_run, groups):
     assert compared(a, make_run("d", renamed)).pairs[0].benchmarks[0].headline.difference is not None
 
 
+def options_rows(share, *, group=None, n=300, l2=2) -> list[dict]:
+    return [
+        {
+            "id": f"s{i}", "task": "mmstar", "answers": ["A"], "choices": {"A": "x", "B": "y"}, "category": "c",
+            "l2_category": f"l{min(i % 4, l2 - 1)}",
+            "prediction": f"<answer>{'A' if i % 10 < 10 * share else 'B'}</answer>",
+            **({"group": group(i)} if group else {}),
+        }
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def test_groups_of_the_candidate_alone_hide_no_collapse(make_run):
+    plain, lumped = make_run("a", options_rows(0.8)), make_run("b", options_rows(0.3, group=lambda _: "all"))
+    headline = compared(plain, lumped).pairs[0].benchmarks[0].headline
+    assert headline.difference is None
+    assert "only the candidate says which samples belong together" in headline.reason
+
+    pairs = make_run("c", options_rows(0.3, group=lambda i: str(i // 2)))
+    assert compared(plain, pairs).pairs[0].benchmarks[0].headline.difference.clusters == 150
+    assert compared(lumped, plain).pairs[0].benchmarks[0].headline.difference is not None
+
+
+def test_each_side_has_the_number_of_its_own_protocol(make_run):
+    said = {"l0": "<answer>A</answer>", "l1": "nothing"}
+    run = make_run("a", [row | {"prediction": said[row["l2_category"]]} for row in options_rows(1)])
+    for protocol in ("strict", "lmms-eval"):
+        rescore_run(load_run(run), protocol)
+    scores = {
+        name: load_run(run).rescored[name]["tasks"]["mmstar"]["metrics"]["accuracy"]["value"]
+        for name in ("strict", "lmms-eval")
+    }
+    assert scores["strict"] != scores["lmms-eval"]
+
+    for order in (("strict", "lmms-eval"), ("lmms-eval", "strict")):
+        headline = compared(*(f"{run}@{name}" for name in order)).pairs[0].benchmarks[0].headline
+        assert (headline.a.value, headline.b.value) == pytest.approx(tuple(scores[name] for name in order))
+        assert headline.difference is None
+        assert "put answers together in different ways" in headline.reason
+
+
+def test_second_level_categories_of_questions_have_their_faults(make_run):
+    rows = [
+        {
+            "id": f"m{q}-{turn}", "task": "mmbench_en_dev", "index": q + 1_000_000 * turn, "category": f"c{q % 4}",
+            "l2_category": f"l{q % 2}", "answers": ["A"], "choices": {"A": "x", "B": "y"}, "prediction": "no stage",
+        }
+        for q in range(40)
+        for turn in range(3)
+    ]  # fmt: skip
+    benchmark = compared(make_run("a", rows), make_run("b", rows)).pairs[0].benchmarks[0]
+
+    assert {(one.category, one.a_faults.rows, one.a_faults.parse) for one in benchmark.l2_categories} == {
+        ("l0", 60, 60), ("l1", 60, 60),
+    }  # fmt: skip
+    assert {one.a_faults.rows for one in benchmark.categories} == {30}
+
+
 def test_order_of_rows_does_not_matter(make_run):
     rows = shapes(some(60, 0.5, 1)), shapes(some(60, 0.7, 2))
     straight = compared(make_run("a", rows[0]), make_run("b", rows[1])).pairs[0].benchmarks[0]

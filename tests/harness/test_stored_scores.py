@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.comparison.verify_run import verify_run
 from harness.errors import IncompleteError
+from harness.evaluation.rescore import rescore_run
 from harness.runs.store import load_run
 from harness.summary.run_summary import summarise_records
 from harness.summary.stored_scores import stored_failures, stored_summaries
-from harness.task_facts import FACTS
+from harness.task_facts import FACTS, MME_COGNITION, MME_PERCEPTION
 from harness.values import PROTOCOLS, Generation, ScoreConfig
 
 ROWS = [
@@ -85,3 +87,20 @@ def test_a_damaged_field_is_named(make_run, change, told):
 def test_runs_of_earlier_versions_store_no_reasons(failures):
     assert stored_failures(SimpleNamespace(scores={"failures": failures})) == {}
     assert stored_failures(SimpleNamespace(scores=None)) == {}
+
+
+def test_sums_that_take_in_unknown_subtasks_can_be_read_again(make_run):
+    """lmms-eval adds up whatever subtasks are there: 15 full ones are 3000 points."""
+    rows = [
+        {"task": "mme", "id": f"{name}{n}{turn}", "category": name, "group": f"{name}{n}", "answers": [answer],
+         "prediction": f"<answer>{answer}</answer>"}
+        for name in (*MME_PERCEPTION, *MME_COGNITION, "another")
+        for n in range(2)
+        for turn, answer in enumerate(("Yes", "No"))
+    ]  # fmt: skip
+    run = make_run("model", rows)
+    summary = rescore_run(load_run(run), "lmms-eval")
+
+    assert summary.tasks["mme"].metrics["total"].value == 3000
+    assert load_run(run).rescored["lmms-eval"]["tasks"]["mme"]["metrics"]["total"]["value"] == 3000
+    assert verify_run(run) == []

@@ -571,3 +571,20 @@ def test_hostile_names_are_text_on_the_board(hostile_board):
     assert html.count("<script") == 1
     assert not re.findall("<img|<iframe|<base|<link|<form|<plaintext|<svg", html)
     assert not re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+
+
+@pytest.mark.parametrize("renamed", [0, 150])
+def test_groups_that_only_have_other_names_are_ranked_on_all_samples(make_run, renamed):
+    def run(name, prefix):
+        return make_run(
+            name,
+            [
+                {"task": "mmstar", "id": str(n), "prediction": f"<answer>{'AB'[n % 3 == 0]}</answer>", "answers": ["A"],
+                 "group": f"{prefix if n >= renamed else 'g'}{n // 3}"}
+                for n in range(300)
+            ],
+        )  # fmt: skip
+
+    board = rank_board(read_leaderboard([run("one", "g"), run("two", "h")]), seed=0)
+
+    assert [entry.cells["mmstar"].rank_n for entry in board.entries] == [300, 300]
