@@ -364,7 +364,7 @@ class _RowMaker:
         if len(measures) < 2:
             return ()
         return tuple(
-            self.answer_row(measure, name, np.flatnonzero(np.isin(measure.units.of_sample, measure.places)))
+            self.answer_row(measure, name, np.flatnonzero(np.isin(measure.units.of_sample, measure.counted)))
             for name, measure in measures.items()
         )
 

@@ -58,6 +58,11 @@ class Measure:
         """How to show it."""
         return self.metric.scale
 
+    @property
+    def counted(self) -> CodeArray:
+        """The places of the units that it counts."""
+        return np.arange(len(self.units.sizes)) if self.places is None else self.places
+
     def span(self, n: int) -> float:
         """Return greatest less least value of the measure over so many units."""
         if self.metric.combine == "count":
@@ -67,10 +72,7 @@ class Measure:
 
     def scored(self, values: FloatArray) -> CodeArray:
         """Return the places of the units that count and have a value."""
-        there = np.isfinite(values)
-        if self.places is None:
-            return np.flatnonzero(there)
-        return self.places[there[self.places]]
+        return self.counted[np.isfinite(values)[self.counted]]
 
     def size(self, scored: CodeArray) -> int:
         """Return how many samples (for MMBench questions) units stand for."""
