@@ -399,7 +399,8 @@ def read_dialect_boxes(text: str, dialect: BoxDialect) -> BoxReading:
 def written_quadruples(text: str) -> tuple[BoxSyntax, tuple[Box, ...]] | None:
     """Return the numbers of every box that the first fitting syntax finds, in written order; None where none does.
 
-    For checks that ask what the numbers could be; None also beyond the limits of `read_boxes`. Patch indices come as column and row of their cells, of 32 a side.
+    For checks that ask what the numbers could be; None also beyond the limits of `read_boxes`. Patch indices come as
+    column and row of their cells, of 32 a side.
     """
     if len(text) > MAX_BOX_CHARACTERS:
         return None

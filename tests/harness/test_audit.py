@@ -46,9 +46,10 @@ def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", proto
     return auditor.result()
 
 
-@pytest.mark.parametrize(
-    "reading", [item for item in READINGS if item not in {OTHER_SIZE, CELLS}], ids=lambda reading: reading.name
-)
+DECLARABLE = [reading for reading in READINGS if reading not in {OTHER_SIZE, CELLS}]
+
+
+@pytest.mark.parametrize("reading", DECLARABLE, ids=lambda reading: reading.name)
 def test_the_reading_that_a_model_writes_is_named_first_wherever_another_was_declared(reading):
     def write(box, w, h):
         return ORDERED[reading.order](WRITTEN[reading.unit](box, w, h))
@@ -89,7 +90,7 @@ def test_pixels_of_an_image_of_an_unknown_size_are_named_with_what_is_missing(fa
     found = audited(lambda box, w, h: [edge * factor for edge in box])
 
     assert found.better == (OTHER_SIZE,)
-    assert found.better_frame is None
+    assert found.advised is None
     assert "pixels of another size" in found.warning()
     assert "--box-frame input_px" in found.warning()
     assert "--min-pixels" in found.warning()
