@@ -84,9 +84,9 @@ class TestRun:
         run = load_run(Path(result["run"]))
         assert optional_words(run.manifest.box_dialect) == dialect
         box_metric = result["tasks"]["shapes"]["metrics"]["mean_iou"]
-        assert (box_metric["value"] is None) == (frame is None)
-        if frame is None:
-            assert "boxes stay unscored until --box-frame is given" in err
+        assert (box_metric["value"] is None) == (dialect is None)
+        if dialect is None:
+            assert "boxes stay unscored until --box-dialect is given" in err
             assert all("frame_unknown" in r.score.faults for r in run.records() if r.sample.task == "shapes")
 
     def test_an_unreadable_image_is_counted_not_scored(self, command, tiny_qwen2_5_vl, local_data, tmp_path):

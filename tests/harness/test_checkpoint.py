@@ -69,7 +69,7 @@ def test_the_reasons_say_what_was_decided_and_why(tiny_qwen2_5_vl, tiny_llava):
 
     assert "boxes are read as input_px, the frame that qwen2_5_vl writes" in known
     assert "784 to 401408 pixels, sides in multiples of 28" in known
-    assert "boxes stay unscored until --box-frame is given" in unknown
+    assert "boxes stay unscored until --box-dialect is given" in unknown
     assert "handed over as they are" in unknown
 
 

@@ -16,9 +16,8 @@ GROUPS = TABLE["groups"]
 
 
 def scored(case: dict) -> dict:
-    config = ScoreConfig(
-        protocol="strict", format=case["format"], box_dialect=case["box_frame"] and dialect_named(case["box_frame"])
-    )
+    dialect = case["box_frame"] and dialect_named(case["box_frame"])
+    config = ScoreConfig(protocol="strict", format=case["format"], box_dialect=dialect)
     (row,) = score_lines([json.dumps({"id": "1", **case["row"]})], config)
     return row.to_json()
 
