@@ -34,7 +34,7 @@ _CHOOSES: Final = (
     rf"{_NOUN_AGAIN}"
 )
 _IT_IS: Final = (
-    rf"(?:so|therefore|thus|hence|choose|select|pick|correct|right)(?:,|:|(?![a-z]))"
+    rf"(?:which leaves|leaving)(?: only| us with)?(?![a-z])|(?:so|therefore|thus|hence|choose|select|pick|correct|right)(?:,|:|(?![a-z]))"
     rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
     rf"|(?:it )?(?:must|has to) be(?![a-z])"
     rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
@@ -55,6 +55,32 @@ _CHINESE_RIGHT: Final = r"(?=\(?[A-Z]\)?(?:选?项)?是?(?:正确|对|符合题�
 _CHINESE: Final = (
     rf"(?:(?:{_CHINESE_OPENER})?(?:{_CHINESE_SAYS})|(?:{_CHINESE_OPENER}|我(?:认为|觉得)){_CHINESE_RIGHT})"
 )
+ALL_BUT: Final = re.compile(
+    # All the others are wrong, or none of them is right: what is left is the answer, said in a whole text.
+    r"\A(?:so |therefore,? |thus,? )?(?:"
+    r"(?:every|all|each|any)(?: (?:of )?the)?(?: other)?(?: (?:options?|choices?|answers?|letters?|one))?,?"
+    r" (?:but|except(?: for)?|other than|besides|apart from|save) (?:for )?(?:option |choice |answer )?(?P<kept>[^.,;!?\n]{1,80}?),?"
+    r" (?:is|are|can be|were|was)(?: clearly| obviously)? (?:wrong|incorrect|false|untrue|ruled out|eliminated|excluded|invalid)"
+    r"|(?:none|nothing|no (?:other )?(?:option|choice|answer|one)|no letter) (?:but|except(?: for)?|other than|besides|apart from)"
+    r" (?:option |choice |answer )?(?P<left>[^.,;!?\n]{1,80}?) (?:is|are|can be|fits|could be)"
+    r"(?: (?:correct|right|true|possible|valid|the answer))?"
+    r"|only (?:option |choice |answer )?(?P<only>\(?[A-Z]\)?) (?:is|can be|fits|could be|seems)"
+    r"(?: (?:correct|right|true|possible|valid|the answer))?"
+    r")(?=[.!]?\Z)",
+    re.IGNORECASE,
+)
+PREAMBLE: Final = re.compile(
+    # Which options there are to choose from says nothing: "Of the four options, B is correct."
+    r"\A(?:of|among|amongst|from|out of) (?:the|these|those|all)(?: (?:the|two|three|four|five|six|given|listed|available))*"
+    r" (?:options|choices|answers|alternatives)(?: (?:given|listed|above|provided|available|here))?,? (?=\(?[A-Z]|the |it )",
+    re.IGNORECASE,
+)
+CONTRAST: Final = re.compile(
+    # What a thing is not, beside what it is: "a dog, not a cat", "a dog rather than a cat".
+    r"(?:(?:,| -)? ?(?:and |but )?(?:(?:definitely|certainly|clearly) )?\bnot|,? (?:rather than|instead of|and not|as opposed to))"
+    r" (?:an? |the )?(?P<what>[^,.;:!?\n]{1,60})(?=[,.;!\n]|\Z)",
+    re.IGNORECASE,
+)
 _JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
 LEAD: Final = re.compile(
     rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
@@ -63,6 +89,9 @@ STATEMENT: Final = re.compile(
     rf"(?:(?<=[,;])|(?<=[,;] ))(?=(?:{_CHINESE_OPENER}(?:{_CHINESE_SAYS})|(?:正确|最终)?答案(?:应该)?(?:是|为|:)"
     rf"|(?:应该|应当|应|故)?选择?(?:选项)?\(?[A-Z]|{_CHINESE_RIGHT}))"
     r"(?P<concluded>)"
+    # "A, C and D are wrong, so B.": a letter alone ends the text behind a word that concludes.
+    r"|(?:(?<=[.!?;,\n])|(?<=[.!?;,] ))(?=(?P<remains>(?:so|therefore|thus|hence|which leaves|leaving),? "
+    r"(?:only |it(?:'s| is| must be) |the answer is )?\(?[A-Z]\)?[.!]?\Z))"
     rf"|(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
     re.IGNORECASE,
 )
