@@ -197,7 +197,7 @@ def _last_statement(text: str, options: Options) -> str | None:
         found.start()
         for found in islice(STATEMENT.finditer(text), _MOST_STATEMENTS + 1)
         if found["opened"]
-        or found["remains"]
+        or (found["remains"] and next(named_by_letter(text[: found.start()], options), None) is not None)
         or found["concluded"] is not None
         or text[: found.start()].rstrip(" ")[-1:] not in {",", ":", ";"}
         or (retracted and found.start() >= retracted[-1])

@@ -96,7 +96,9 @@ _NUMBERS_ONE: Final = frozenset(
     ("", "the", "a", "is", "total", "correct", "missing", "final", "answer", "only", "whole", "real", "right", "same")
 )
 """What stands before "number" when the number itself is meant, not whoever wears it."""
-_ANSWERS: Final = re.compile(r" (?:(?:is|was) (?:the )?(?:answer|correct|right|missing|result|total)|in|on|at|because)\b")
+_ANSWERS: Final = re.compile(
+    r" (?:(?:is|was) (?:the )?(?:answer|correct|right|missing|result|total)|in|on|at|because)\b"
+)
 _LEAST_KELVIN: Final = 100
 _LEAST_DECADE: Final = 10
 _YEAR: Final = re.compile(r"\d{4}(?![\d.,])")

@@ -69,7 +69,9 @@ _PARTS: Final = {
     **dict.fromkeys(("thousandth", "thousandths"), 1000),
 }
 """What a part of a whole is called, to how many of them make the whole."""
-_SAID_BEFORE: Final = r"(?:\A|(?<=[\n:=≈(*\"'])|(?<=[:=≈] )|(?<=\bis )|(?<=\bbe )|(?<=\bare )|(?<=\babout )|(?<=\bonly ))"
+_SAID_BEFORE: Final = (
+    r"(?:\A|(?<=[\n:=≈(*\"'])|(?<=[:=≈] )|(?<=\bis )|(?<=\bbe )|(?<=\bare )|(?<=\babout )|(?<=\bonly ))"
+)
 """Where a part in words may begin: the text, or behind what says a value; behind a number it belongs to that."""
 _SAID_AFTER: Final = (
     # The end, a mark, a digit form in brackets; or a whole that is named without another number ("of the cake").

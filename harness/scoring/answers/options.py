@@ -38,8 +38,6 @@ _LETTER_LAST: Final = re.compile(
 )
 """An option's text with its letter behind it: dog (B)."""
 _LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
-_ARTICLE: Final = re.compile(r"(?:[Tt]he|[Aa]n|a) (?=[A-Za-z]{2})")
-"""An article before an option's text; a capital A may be a letter."""
 _OPTION_WORD: Final = re.compile(r"\A ?(?:选项|项(?!目))")
 TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
 _CLOSING_MARKS: Final = frozenset(CLOSING)
@@ -168,8 +166,6 @@ def _named_by(text: str, options: Options) -> tuple[str, ...]:
     if not options.by_text:
         return ()
     named = options.by_text.get(plain_key(text), ())
-    if not named and (article := _ARTICLE.match(text)):
-        named = options.by_text.get(plain_key(text[article.end() :]), ())
     return () if named and text.rstrip(_CLOSING_QUOTES).endswith("?") and not _asked(options) else named
 
 

@@ -6,7 +6,7 @@ where it is stated:
 - at the beginning of the text or of a sentence, alone or after a lead ("The answer is", "I would say", "so"), with what
   follows set apart by a mark or about the thing asked ("Yes, it is", "no - a cat", "Yes it is");
 - `no` before what is not there: "There is no dog", "I see no dog", "No dog is visible", "no-one is there";
-- 是, 不是 and their like as the whole text or set apart from an explanation; true and false as the whole text.
+- 是, 不是 and their like as the whole text or set apart from an explanation.
 
 Not stated: both words, a word that is quoted, denied or named ("The dog says yes", "Yes would be wrong", "Dr. No",
 "No. 1"), idioms ("no doubt", "no wonder", "no-brainer"), hedges ("maybe yes"), refusals ("no image was provided",
@@ -28,8 +28,6 @@ _SEEN_CHARACTERS: Final = 160
 """How much before and after the word is looked at."""
 
 _WHOLE_TEXTS: Final = {
-    "true": "Yes",
-    "false": "No",
     **dict.fromkeys(("是", "是的", "对", "对的", "有", "有的", "はい", "ええ", "네", "예"), "Yes"),
     **dict.fromkeys(("不是", "不是的", "不", "否", "不对", "没有", "没", "いいえ", "아니요", "아니오"), "No"),
 }
