@@ -196,11 +196,7 @@ def _last_statement(text: str, options: Options) -> str | None:
     starts = [
         found.start()
         for found in islice(STATEMENT.finditer(text), _MOST_STATEMENTS + 1)
-        if found["opened"]
-        or (found["remains"] and next(named_by_letter(text[: found.start()], options), None) is not None)
-        or found["concluded"] is not None
-        or text[: found.start()].rstrip(" ")[-1:] not in {",", ":", ";"}
-        or (retracted and found.start() >= retracted[-1])
+        if _begins_statement(text, found, retracted, options)
     ]
     if retracted:
         # "Wait, it barks: B is correct": what is said after thinking again is the answer when it is said outright.
@@ -217,6 +213,19 @@ def _last_statement(text: str, options: Options) -> str | None:
     if UNSURE.search(before):
         return None
     return name if _leaves_open(before, name, options) else None
+
+
+def _begins_statement(text: str, found: re.Match[str], retracted: list[int], options: Options) -> bool:
+    """Return whether a last statement may begin here: behind a sentence, a conclusion, or what was taken back.
+
+    A bare "so B" concludes only from other options: "I have no idea, so B" is a guess.
+    """
+    if found["remains"]:
+        return next(named_by_letter(text[: found.start()], options), None) is not None
+    if found["opened"] or found["concluded"] is not None:
+        return True
+    behind = text[: found.start()].rstrip(" ")[-1:]
+    return behind not in {",", ":", ";"} or (bool(retracted) and found.start() >= retracted[-1])
 
 
 def _leaves_open(before: str, name: str, options: Options) -> bool:

@@ -132,7 +132,8 @@ TAKEN_BACK: Final = re.compile(
 _BOUNDED: Final = (
     r"\b(?:less than|more than|fewer than|greater than|up to"
     r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
-    rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
+    rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min"
+    rf"|max)(?:imum)?(?: of)?) {_VALUE}"
     r"|\d downwards?\b|\d or so (?:fewer|less|more|lower|higher)\b"
     r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
@@ -156,14 +157,16 @@ _CALCULATED: Final = (
     r" (?:list|series|row|line|queue|rankings?|charts?|menu|sequence)\b"
     r"|(?:#|\bno\. ?)\d{1,9} (?:is|was|has|wins|won|looks) (?!the (?:\w+ )?answer)"
     r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
-    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
+    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)"
+    r"|doubl(?:es?|ed)"
     r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
     r"|[一1]半的?\d|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
     r"|加上|减去|マイナス|마이너스"
 )
 _UNSURE: Final = (
-    r"\b(?:maybe|perhaps|possibly|might|(?:could|may) be|can be(?! (?:clearly )?(?:seen|found|counted|observed|spotted|identified|recogni[sz]ed)\b)|(?:could|would|might) have been"
+    r"\b(?:maybe|perhaps|possibly|might|(?:could|may) be|can be(?! (?:clearly )?(?:seen|found|counted|observed"
+    r"|spotted|identified|recogni[sz]ed)\b)|(?:could|would|might) have been"
     r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
     r"|but|almost|nearly|barely|non|n/a|half"
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"

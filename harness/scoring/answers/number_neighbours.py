@@ -34,7 +34,8 @@ from harness.scoring.answers.units import (
 )
 
 SINGULAR_PART: Final = (
-    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth"
+    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh"
+    r"|nine)teenth"
     r"|twentieth|hundredth|thousandth|(?:m|b|tr)illionth)"
 )
 _FIRST_CJK: Final = "\u2e80"
@@ -82,7 +83,8 @@ _GOES_ON: Final = re.compile(
 _SHARED_OUT: Final = re.compile(r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b")
 """Of one share among several: "5 each", "5 apples each", "5 a piece"."""
 _CHANGED_UNIT: Final = re.compile(
-    r" ?[a-zμ°%]+ (?:or so )?(?:less|more|fewer|extra|additional|over|under|off|short|shy|plus|too (?:many|few|much|high|low))"
+    r" ?[a-zμ°%]+ (?:or so )?(?:less|more|fewer|extra|additional|over|under|off|short|shy|plus|too (?:many|few"
+    r"|much|high|low))"
     r"[.!]?\Z"
 )
 """A unit and then a comparison that ends the text: "5 dB less", "5 degrees more" say by how much, not how many."""
@@ -166,7 +168,7 @@ def _leads(before: str) -> bool:
 
 
 def _is_label(plain: str, start: int, end: int, written: Fraction) -> bool:
-    """Return whether what stands on both sides makes a name of the number: "the 5 key", "number 5 wins", "5 is the label"."""
+    """Return whether what stands on both sides makes a name of it: "the 5 key", "number 5 wins", "5 is the label"."""
     after = plain[end : end + _SEEN_CHARACTERS]
     said = _PREDICATE.match(after)
     if said and not {said[1], said[2]} & (SAID_OF_ANSWERS | MEASURED):
@@ -219,6 +221,12 @@ def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
     return mark == "°"
 
 
+def _dates(word: str, written: Fraction) -> bool:
+    """Return whether a word makes a day or an early year of the number before it: 5 May, 5 AD."""
+    month = word.lower() in MONTHS and word not in {"may", "march"}
+    return (month and 0 < written <= _MOST_DAYS) or (word in {"AD", "CE"} and written < _LEAST_YEAR)
+
+
 def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -> bool:
     """Judge the word after a number, set apart by a blank or glued to it."""
     found = _RIGHT_WORD.match(bare)
@@ -233,10 +241,8 @@ def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -
         power = after in {"2", "3"} and word in _LENGTHS and not bare[len(word) + 1 : len(word) + 2].isalnum()
         decade = word == "s" and written >= _LEAST_DECADE and written % 10 == 0  # the 90s, 2020s
         return (word in GLUED_UNITS or word == "ish") and not decade and (power or not after.isalnum())
-    if lower in MONTHS and 0 < written <= _MOST_DAYS and not (lower in {"may", "march"} and word.islower()):
+    if _dates(word, written):
         return False
-    if word in {"AD", "CE"}:
-        return written >= _LEAST_YEAR
     if word == "K":
         return written >= _LEAST_KELVIN
     short = len(word) < len("cat") or (word.isupper() and len(word) <= len("ABCD")) or not _VOWEL.search(word)

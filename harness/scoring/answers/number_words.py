@@ -4,8 +4,8 @@ Part of the `strict` answer rules (`harness/scoring/answers/number.py`). A run o
 at all: "two thirty" is a time of day, 三千五 is short for something else, "hundreds" is no number. What is not read
 keeps no part that could be taken for a number: the reader of numbers then refuses the text.
 
-Fractions and decimals in words ("one half", "zero point five", 二分之一, 零点五) are read where nothing is taken of them
-but the thing itself: "one half", "a third of the cake", never "half of 5", "half past", "half a dozen".
+Fractions and decimals in words ("one half", "zero point five", 二分之一, 零点五) are read where nothing is taken of
+them but the thing itself: "one half", "a third of the cake", never "half of 5", "half past", "half a dozen".
 
 Rules of English numbers: a smaller unit follows a larger one ("twenty one", never "one twenty"), `hundred` scales what
 stands before it, larger scales close a group and fall from left to right, `and` stands only before the last group.
@@ -75,11 +75,13 @@ _SAID_BEFORE: Final = (
 """Where a part in words may begin: the text, or behind what says a value; behind a number it belongs to that."""
 _SAID_AFTER: Final = (
     # The end, a mark, a digit form in brackets; or a whole that is named without another number ("of the cake").
-    r"(?=[\"'*)]{0,3}(?:[.!;)]?\s*\Z|\n| ?\(|, | of (?:the|a|an|all|its|this|these|those) (?:[a-z]+ ){0,2}[a-z]+[.!]?\Z))"
+    r"(?=[\"'*)]{0,3}(?:[.!;)]?\s*\Z|\n| ?\(|, | of (?:the|a|an|all|its|this|these"
+    r"|those) (?:[a-z]+ ){0,2}[a-z]+[.!]?\Z))"
 )
 _ONE_PART: Final = re.compile(
     # "one half", "a third", "three quarters", "half" by itself: how many parts, then what a part is called.
-    rf"{_SAID_BEFORE}(?:(?P<count>an?|{'|'.join(word for word in _ONES if word != 'zero')})(?: |-)(?P<part>{'|'.join(_PARTS)})"
+    rf"{_SAID_BEFORE}(?:(?P<count>an?|{'|'.join(word for word in _ONES if word != 'zero')})(?: "
+    rf"|-)(?P<part>{'|'.join(_PARTS)})"
     rf"|(?P<half>half)){_SAID_AFTER}",
     re.IGNORECASE,
 )
@@ -99,7 +101,7 @@ _CHINESE: Final = re.compile(
     rf"(?=\s*(?:\Z|[.,!?;)(\n%]|[{_COUNTING}]|分(?!之)))"
 )
 _CHINESE_PART: Final = re.compile(
-    # 二分之一 is 1/2; 百分之 is a percentage and stays. After it only the end or a mark: 二分之一的10 is another number.
+    # 二分之一 is 1/2; 百分之 is a percentage and stays. After it only the end or a mark: 二分之一的10 is another.
     r"(?:(?<=[是为有共约得到:=(\s,.])|\A)([零一二两三四五六七八九十]{1,3})分之([零一二两三四五六七八九十百]{1,5})(?=\s*(?:\Z|[.,!;)\n]))"
 )
 _CHINESE_POINT: Final = re.compile(
@@ -145,7 +147,7 @@ def _english_part(found: re.Match[str]) -> str:
 
 
 def _english_decimal(found: re.Match[str]) -> str:
-    """Return a decimal that is said in words in digits, or the words where what stands before the point is no number."""
+    """Return a decimal that is said in words in digits, or the words where no number stands before the point."""
     spoken = (found["whole"] or "zero ").lower().strip()
     whole = english_number(_SEPARATOR.split(spoken), spoken)
     decimals = "".join(str(_ONES[digit]) for digit in found["digits"].lower().split())

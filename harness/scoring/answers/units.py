@@ -93,7 +93,8 @@ COLLECTIVES: Final = words("""
     pair pairs couple couples dozen dozens doz score scores gross grand grands ream reams brace duos trio trios
     triplets triples quartet quartets tens twenties thirties forties fifties twos threes fours fives sixes sevens
     eights nines thou mil mill mille mio mia bio bil trill mld mrd tril lac lacs crores lakhs zillion tausend tsd
-    millionen milliarde milliarden milliard milliards millones milhoes tusen duizend miljoen miljard hundredweight fold bis
+    millionen milliarde milliarden milliard milliards millones milhoes tusen duizend miljoen miljard hundredweight
+    fold bis
     squared cubed doubled tripled trebled quadrupled halved multiplied divided added subtracted raised rounded
     negated inverted increased decreased reduced once twice thrice fewer less extra additional further another other
     others too maximum minimum max tops upwards upward onwards onward up down off shy short odd something point half
