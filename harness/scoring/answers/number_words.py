@@ -78,9 +78,11 @@ _SAID_AFTER: Final = (
     r"(?=[\"'*)]{0,3}(?:[.!;)]?\s*\Z|\n| ?\(|, | of (?:the|a|an|all|its|this|these"
     r"|those) (?:[a-z]+ ){0,2}[a-z]+[.!]?\Z))"
 )
+_UNITS_OR_TENS: Final = "|".join(word for word in _SMALL if word != "zero")
 _ONE_PART: Final = re.compile(
     # "one half", "a third", "three quarters", "half" by itself: how many parts, then what a part is called.
-    rf"{_SAID_BEFORE}(?:(?P<count>an?|{'|'.join(word for word in _ONES if word != 'zero')})(?: "
+    rf"{_SAID_BEFORE}(?:(?:(?P<whole>{_UNITS_OR_TENS}) and )?"
+    rf"(?P<count>an?|{'|'.join(word for word in _ONES if word != 'zero')})(?: "
     rf"|-)(?P<part>{'|'.join(_PARTS)})"
     rf"|(?P<half>half)){_SAID_AFTER}",
     re.IGNORECASE,
@@ -143,7 +145,8 @@ def _english_part(found: re.Match[str]) -> str:
     """Return a part of a whole, said in words, as a fraction in digits."""
     if found["half"]:
         return "1/2"
-    return f"{_ONES.get(found['count'].lower(), 1)}/{_PARTS[found['part'].lower()]}"
+    whole = f"{_SMALL[found['whole'].lower()]} " if found["whole"] else ""
+    return f"{whole}{_ONES.get(found['count'].lower(), 1)}/{_PARTS[found['part'].lower()]}"
 
 
 def _english_decimal(found: re.Match[str]) -> str:

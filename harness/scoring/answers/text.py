@@ -142,9 +142,11 @@ def _said_by(value: object) -> str | None:
         return str(value).lower()
     if isinstance(value, str):
         return value
-    if not isinstance(value, list) or not value or len(value) > _MOST_LISTED:
+    if not isinstance(value, list):
         return None
     listed = cast("list[object]", value)
+    if not 0 < len(listed) <= _MOST_LISTED:
+        return None
     parts = [part for part in listed if isinstance(part, str)]
     if len(parts) != len(listed):
         return None
