@@ -21,7 +21,7 @@ from harness.scoring.answers.choice import read_choice
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
 from harness.scoring.answers.options import gold_names, options_of
-from harness.scoring.answers.text import MAX_CHARACTERS, fold, json_answer, text_key, undress
+from harness.scoring.answers.text import MAX_CHARACTERS, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
     PAPER_RULES,
@@ -70,12 +70,21 @@ def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: s
         The value, what was taken for the answer (also without gold), and the faults. Pure; 1 MB costs milliseconds.
     """
     if protocol == "strict" and sample.answer_rule != "ocr" and answer not in (sample.answers or ()):
-        answer = json_answer(answer)
-        judge_reply = None if judge_reply is None else json_answer(judge_reply)
+        answer = _unwrapped(answer, sample.answer_rule)
+        judge_reply = None if judge_reply is None else _unwrapped(judge_reply, sample.answer_rule)
     check = _RULES[protocol][sample.answer_rule](sample, answer, judge_reply)
     if sample.answers or (sample.answers is not None and protocol == "paper" and sample.answer_rule == "accepted"):
         return check  # no accepted answer at all is simply never right in SATORI's reward
     return AnswerCheck(None, check.extracted, ("no_gold",))
+
+
+def _unwrapped(answer: str, rule: AnswerRule) -> str:
+    """Return an answer without a pair of tags or a JSON object around it; a JSON truth says yes or no.
+
+    A text that is compared letter for letter keeps its tags: nobody asked for them, and they may be part of it.
+    """
+    said = json_answer(answer if rule == "accepted" else tagged_answer(answer))
+    return {"true": "Yes", "false": "No"}.get(said, said) if rule == "yes_no" and said != answer else said
 
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:

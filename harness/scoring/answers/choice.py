@@ -29,15 +29,18 @@ from itertools import islice
 from typing import Final
 
 from harness.scoring.answers.option_words import (
+    ALL_BUT,
     ASKS_WHY,
     CLAUSE_END,
     CLOSING,
     CONDITION,
+    CONTRAST,
     EXPLANATION,
     LEAD,
     NEGATED_RIGHT,
     NEW_SENTENCE,
     ON_THE_OTHERS,
+    PREAMBLE,
     RETRACTS,
     RULED_OUT,
     SAID_RIGHT_LAST,
@@ -66,6 +69,8 @@ _MOST_STATEMENTS: Final = 64
 _BULLET: Final = re.compile(r"\A(?:[-*>+•] |(?:∴|=>|->|→|[✓✔✅☑]\ufe0f?) ?)(?=[A-Za-z(])")
 _LISTED: Final = re.compile(r"(?<=[A-Z]),(?= ?(?:(?:or|nor|and) |[和或])?[A-Z](?![A-Za-z]))")
 """The comma in a list of letters: "A, C or D"."""
+_OR: Final = re.compile(r" (?:or|nor|and) (?:an? |the )?", re.IGNORECASE)
+_MOST_CONTRASTS: Final = 4
 _MOST_OPENINGS: Final = 4
 """An outright statement is over after so many sentence ends: "B. a dog" has one inside."""
 
@@ -80,7 +85,33 @@ def read_choice(answer: str, options: Options) -> str | None:
         return None
     exact = options.by_exact_text.get(answer)
     text = _BULLET.sub("", lines(undress(fold(answer))))
+    if exact is None:
+        text = _without_contrast(_without_exception(PREAMBLE.sub("", text)), options)
     return statement_of(text, exact, options) or _first_statement(text, options) or _last_statement(text, options)
+
+
+def _without_exception(text: str) -> str:
+    """Return a text that says an option by ruling out all others as one that names it: "all but B are wrong"."""
+    found = ALL_BUT.match(text)
+    return text if found is None else f"The answer is {found['kept'] or found['left'] or found['only']}"
+
+
+def _without_contrast(text: str, options: Options) -> str:
+    """Return a text without other options that it says the thing is not, next to the one that it says it is.
+
+    "It is a dog, not a cat" names the dog. Nothing goes unless an option's text stands before it, nor an option's own
+    words: "a dog, not a cat" may be one.
+    """
+    if len(options.texts) > MAX_OPTIONS or any(CONTRAST.search(raw) for raw in options.by_exact_text):
+        return text
+
+    def cut(found: re.Match[str]) -> str:
+        denied = {plain_key(part) for part in _OR.split(found["what"])}
+        key = plain_key(text[: found.start()])
+        named = {own for own in options.by_text if holds_words(key, own)}
+        return "" if named and denied <= options.by_text.keys() and not named & denied else found.group()
+
+    return CONTRAST.sub(cut, text, count=_MOST_CONTRASTS)
 
 
 def _first_statement(text: str, options: Options) -> str | None:
@@ -165,10 +196,7 @@ def _last_statement(text: str, options: Options) -> str | None:
     starts = [
         found.start()
         for found in islice(STATEMENT.finditer(text), _MOST_STATEMENTS + 1)
-        if found["opened"]
-        or found["concluded"] is not None
-        or text[: found.start()].rstrip(" ")[-1:] not in {",", ":", ";"}
-        or (retracted and found.start() >= retracted[-1])
+        if _begins_statement(text, found, retracted, options)
     ]
     if retracted:
         # "Wait, it barks: B is correct": what is said after thinking again is the answer when it is said outright.
@@ -185,6 +213,19 @@ def _last_statement(text: str, options: Options) -> str | None:
     if UNSURE.search(before):
         return None
     return name if _leaves_open(before, name, options) else None
+
+
+def _begins_statement(text: str, found: re.Match[str], retracted: list[int], options: Options) -> bool:
+    """Return whether a last statement may begin here: behind a sentence, a conclusion, or what was taken back.
+
+    A bare "so B" concludes only from other options: "I have no idea, so B" is a guess.
+    """
+    if found["remains"]:
+        return next(named_by_letter(text[: found.start()], options), None) is not None
+    if found["opened"] or found["concluded"] is not None:
+        return True
+    behind = text[: found.start()].rstrip(" ")[-1:]
+    return behind not in {",", ":", ";"} or (bool(retracted) and found.start() >= retracted[-1])
 
 
 def _leaves_open(before: str, name: str, options: Options) -> bool:

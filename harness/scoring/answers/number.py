@@ -27,11 +27,11 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Final
 
-from harness.scoring.answers.number_neighbours import SINGULAR_PART, may_follow, may_precede
+from harness.scoring.answers.number_neighbours import SINGULAR_PART, may_follow, may_precede, stands_for_itself
 from harness.scoring.answers.number_words import LEFT_OVER, digits_for_words
 from harness.scoring.answers.retractions import RETRACTION
 from harness.scoring.answers.text import fold, lines, undress_latex, without_marks
-from harness.scoring.answers.units import KNOWN_UNITS
+from harness.scoring.answers.units import KNOWN_UNITS, SPELLED_LENGTHS
 
 MAX_CHARACTERS: Final = 4_096
 """A longer answer is not read: it states more than one number, or none."""
@@ -60,7 +60,7 @@ _UNCLEAR_SCALE: Final = re.compile(
     r"|\d ?[十만억천백십]|\d ?[百千万亿萬億]{1,4}[零〇一二三四五六七八九十两多余]"
 )
 """What may scale the number before it: million or molar, "3万5千" in characters. A capital K set apart is kelvin."""
-_UNIT_POWER: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,4})\^ ?\{?-?\d{1,2}\}?")
+_UNIT_POWER: Final = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,11})\^ ?\{?-?\d{1,2}\}?")
 _DEGREES: Final = str.maketrans("º˚", "°°")
 _UNIT_PRODUCT: Final = re.compile(r"(\d ?[A-Za-z]{1,3})[·⋅](?=[A-Za-z]{1,3}(?![A-Za-z]))")
 """5 N·m: the point between two units is no product of the number."""
@@ -107,6 +107,11 @@ _NAMED_SET: Final = re.compile(
     re.IGNORECASE,
 )
 """How many things a sentence is about, before what it says of them: the sum of the two numbers is 7."""
+_NAMED_CONSTANT: Final = re.compile(
+    # "π ≈ 3.14" gives the number its name; a number before or behind the name would make a product of it.
+    r"\A(?:the value of )?(?:π|\\pi|pi) ?(?:[=≈~]|(?:is|equals)(?: about| approximately| roughly)?\b) ?(?=\d)",
+    re.IGNORECASE,
+)
 _VALUE: Final = r"[-+]?\.?\d"
 _SIGN_WORD: Final = re.compile(
     r"(^|[\n=:(,≈~\"'\[] ?|\b(?:is|be|are|was|equals|to|of) |[是为])(?:minus|negative|マイナス|마이너스) ?(?=\.?\d)",
@@ -127,7 +132,8 @@ TAKEN_BACK: Final = re.compile(
 _BOUNDED: Final = (
     r"\b(?:less than|more than|fewer than|greater than|up to"
     r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
-    rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min|max)(?:imum)?(?: of)?) {_VALUE}"
+    rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min"
+    rf"|max)(?:imum)?(?: of)?) {_VALUE}"
     r"|\d downwards?\b|\d or so (?:fewer|less|more|lower|higher)\b"
     r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
@@ -151,14 +157,16 @@ _CALCULATED: Final = (
     r" (?:list|series|row|line|queue|rankings?|charts?|menu|sequence)\b"
     r"|(?:#|\bno\. ?)\d{1,9} (?:is|was|has|wins|won|looks) (?!the (?:\w+ )?answer)"
     r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
-    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)|doubl(?:es?|ed)"
+    r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)"
+    r"|doubl(?:es?|ed)"
     r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
     r"|[一1]半的?\d|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
     r"|加上|减去|マイナス|마이너스"
 )
 _UNSURE: Final = (
-    r"\b(?:maybe|perhaps|possibly|might|(?:could|may|can) be|(?:could|would|might) have been"
+    r"\b(?:maybe|perhaps|possibly|might|(?:could|may) be|can be(?! (?:clearly )?(?:seen|found|counted|observed"
+    r"|spotted|identified|recogni[sz]ed)\b)|(?:could|would|might) have been"
     r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
     r"|but|almost|nearly|barely|non|n/a|half"
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
@@ -206,6 +214,7 @@ def read_number(text: str) -> Number | None:
     said = _undressed(text)
     if said is None or _UNCLEAR_SCALE.search(said):
         return None
+    said = _NAMED_CONSTANT.sub("", said)
     said = _with_signs(_without_brackets(digits_for_words(_NAMED_SET.sub(r"\1 ", said))))
     plain = said.lower()
     if len(plain) != len(said) or plain.rstrip(" \"')").endswith("?") or _NO_STATEMENT.search(plain):
@@ -224,6 +233,8 @@ def _only_number(said: str, plain: str) -> Number | None:
     last: tuple[int, int] | None = None
     for span, number in _candidates(plain):
         if number is None or not may_follow(plain, span[0]) or not may_precede(said, plain, span[1], number.written):
+            return None
+        if not stands_for_itself(plain, span, number.written):
             return None
         if last is not None and not _restates(plain, last, span[0]):
             return None
@@ -290,7 +301,7 @@ def _undressed(text: str) -> str | None:
 
 def _without_power(found: re.Match[str]) -> str:
     """Drop the power of a unit; that of a variable stays."""
-    return found[1] if found[1] in KNOWN_UNITS else found.group()
+    return found[1] if found[1] in KNOWN_UNITS or found[1].lower() in SPELLED_LENGTHS else found.group()
 
 
 def _without_brackets(text: str) -> str:

@@ -21,17 +21,21 @@ from harness.scoring.answers.units import (
     KNOWN_UNITS,
     LEADING_WORDS,
     MEASURED,
+    MONTHS,
+    PLURALS,
     PRONOUNS,
     RATE_UNITS,
     REACHED,
     REFERRED,
+    SAID_OF_ANSWERS,
     SHORT_WORDS,
     STANDING,
     UNREAL,
 )
 
 SINGULAR_PART: Final = (
-    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth"
+    r"(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh"
+    r"|nine)teenth"
     r"|twentieth|hundredth|thousandth|(?:m|b|tr)illionth)"
 )
 _FIRST_CJK: Final = "\u2e80"
@@ -76,7 +80,27 @@ _GOES_ON: Final = re.compile(
     re.IGNORECASE,
 )
 """Short words that are no abbreviation together with the next one."""
+_SHARED_OUT: Final = re.compile(r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b")
+"""Of one share among several: "5 each", "5 apples each", "5 a piece"."""
+_CHANGED_UNIT: Final = re.compile(
+    r" ?[a-zμ°%]+ (?:or so )?(?:less|more|fewer|extra|additional|over|under|off|short|shy|plus|too (?:many|few"
+    r"|much|high|low))"
+    r"[.!]?\Z"
+)
+"""A unit and then a comparison that ends the text: "5 dB less", "5 degrees more" say by how much, not how many."""
+_PREDICATE: Final = re.compile(r" ?is (?:the|my|our) ([a-z]+)(?: ([a-z]+))?")
+_NAMED_AFTER: Final = re.compile(r" ?((?:[a-z'-]+ ){0,2}[a-z'-]+)")
+_MOST_DAYS: Final = 31
+_LEAST_YEAR: Final = 1000
+"""A year of fewer digits with its era is no plain number: 5 AD."""
 _PER_UNIT: Final = re.compile(r" ?/ ?([A-Za-zμ]+)")
+_NUMBERS_ONE: Final = frozenset(
+    ("", "the", "a", "is", "total", "correct", "missing", "final", "answer", "only", "whole", "real", "right", "same")
+)
+"""What stands before "number" when the number itself is meant, not whoever wears it."""
+_ANSWERS: Final = re.compile(
+    r" (?:(?:is|was) (?:the )?(?:answer|correct|right|missing|result|total)|in|on|at|because)\b"
+)
 _LEAST_KELVIN: Final = 100
 _LEAST_DECADE: Final = 10
 _YEAR: Final = re.compile(r"\d{4}(?![\d.,])")
@@ -128,6 +152,8 @@ def _leads(before: str) -> bool:
     if found is None:
         return False
     previous, word = found[1] or "", found[2]
+    if word == "number" and previous not in _NUMBERS_ONE:
+        return False  # "player number 5"
     if word == "of":
         return previous in MEASURED
     if word == "by":
@@ -139,6 +165,35 @@ def _leads(before: str) -> bool:
     if word == "year":
         return previous == "the"
     return word in LEADING_WORDS or (previous in PRONOUNS and word not in UNREAL | COLLECTIVES)
+
+
+def _is_label(plain: str, start: int, end: int, written: Fraction) -> bool:
+    """Return whether what stands on both sides makes a name of it: "the 5 key", "number 5 wins", "5 is the label"."""
+    after = plain[end : end + _SEEN_CHARACTERS]
+    said = _PREDICATE.match(after)
+    if said and not {said[1], said[2]} & (SAID_OF_ANSWERS | MEASURED):
+        return True
+    word = _LEFT_WORD.search(plain[max(0, start - _SEEN_CHARACTERS) : start].rstrip(" "))
+    if word is None:
+        return False
+    if word[2] == "number":
+        return after[:1] == " " and after[1:2].isalpha() and not _ANSWERS.match(after)
+    following = _NAMED_AFTER.match(after)
+    if word[2] not in {"the", "this", "that"} or word[1] in PRONOUNS or written == 1 or following is None:
+        return False
+    return not any(noun.endswith("s") or noun in PLURALS for noun in following[1].split())
+
+
+def stands_for_itself(plain: str, span: tuple[int, int], written: Fraction) -> bool:
+    """Return whether a number is none of a day, a share, a difference or a name.
+
+    Args:
+        plain: The text in lower case.
+        span: Where the number stands.
+        written: The number.
+    """
+    after = plain[span[1] : span[1] + _SEEN_CHARACTERS]
+    return not (_SHARED_OUT.match(after) or _CHANGED_UNIT.match(after) or _is_label(plain, *span, written))
 
 
 def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
@@ -166,6 +221,12 @@ def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
     return mark == "°"
 
 
+def _dates(word: str, written: Fraction) -> bool:
+    """Return whether a word makes a day or an early year of the number before it: 5 May, 5 AD."""
+    month = word.lower() in MONTHS and word not in {"may", "march"}
+    return (month and 0 < written <= _MOST_DAYS) or (word in {"AD", "CE"} and written < _LEAST_YEAR)
+
+
 def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -> bool:
     """Judge the word after a number, set apart by a blank or glued to it."""
     found = _RIGHT_WORD.match(bare)
@@ -180,6 +241,8 @@ def _word_may_follow(bare: str, plain: str, written: Fraction, *, apart: bool) -
         power = after in {"2", "3"} and word in _LENGTHS and not bare[len(word) + 1 : len(word) + 2].isalnum()
         decade = word == "s" and written >= _LEAST_DECADE and written % 10 == 0  # the 90s, 2020s
         return (word in GLUED_UNITS or word == "ish") and not decade and (power or not after.isalnum())
+    if _dates(word, written):
+        return False
     if word == "K":
         return written >= _LEAST_KELVIN
     short = len(word) < len("cat") or (word.isupper() and len(word) <= len("ABCD")) or not _VOWEL.search(word)

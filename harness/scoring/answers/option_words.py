@@ -34,7 +34,8 @@ _CHOOSES: Final = (
     rf"{_NOUN_AGAIN}"
 )
 _IT_IS: Final = (
-    rf"(?:so|therefore|thus|hence|choose|select|pick|correct|right)(?:,|:|(?![a-z]))"
+    rf"(?:which leaves|leaving)(?: only| us with)?(?![a-z])|(?:so|therefore|thus|hence|choose|select|pick"
+    rf"|correct|right)(?:,|:|(?![a-z]))"
     rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
     rf"|(?:it )?(?:must|has to) be(?![a-z])"
     rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
@@ -55,6 +56,38 @@ _CHINESE_RIGHT: Final = r"(?=\(?[A-Z]\)?(?:选?项)?是?(?:正确|对|符合题�
 _CHINESE: Final = (
     rf"(?:(?:{_CHINESE_OPENER})?(?:{_CHINESE_SAYS})|(?:{_CHINESE_OPENER}|我(?:认为|觉得)){_CHINESE_RIGHT})"
 )
+ALL_BUT: Final = re.compile(
+    # All the others are wrong, or none of them is right: what is left is the answer, said in a whole text.
+    r"\A(?:so |therefore,? |thus,? )?(?:"
+    r"(?:every|all|each|any)(?: (?:of )?the)?(?: other)?(?: (?:options?|choices?|answers?|letters?|one))?,?"
+    r" (?:but|except(?: for)?|other than|besides|apart from|save) (?:for )?(?:option |choice "
+    r"|answer )?(?P<kept>[^.,;!?\n]{1,80}?),?"
+    r" (?:is|are|can be|were|was)(?: clearly| obviously)? (?:wrong|incorrect|false|untrue|ruled out|eliminated"
+    r"|excluded|invalid)"
+    r"|(?:none|nothing|no (?:other )?(?:option|choice|answer|one)|no letter) (?:but|except(?: for)?|other than"
+    r"|besides|apart from)"
+    r" (?:option |choice |answer )?(?P<left>[^.,;!?\n]{1,80}?) (?:is|are|can be|fits|could be)"
+    r"(?: (?:correct|right|true|possible|valid|the answer))?"
+    r"|only (?:option |choice |answer )?(?P<only>\(?[A-Z]\)?) (?:is|can be|fits|could be|seems)"
+    r"(?: (?:correct|right|true|possible|valid|the answer))?"
+    r")(?=[.!]?\Z)",
+    re.IGNORECASE,
+)
+PREAMBLE: Final = re.compile(
+    # Which options there are to choose from says nothing: "Of the four options, B is correct."
+    r"\A(?:of|among|amongst|from|out of) (?:the|these|those|all)(?: (?:the|two|three|four|five|six|given|listed"
+    r"|available))*"
+    r" (?:options|choices|answers|alternatives)(?: (?:given|listed|above|provided|available"
+    r"|here))?,? (?=\(?[A-Z]|the |it )",
+    re.IGNORECASE,
+)
+CONTRAST: Final = re.compile(
+    # What a thing is not, beside what it is: "a dog, not a cat", "a dog rather than a cat".
+    r"(?:(?:,| -)? ?(?:and |but )?(?:(?:definitely|certainly|clearly) )?\bnot|,? (?:rather than|instead of"
+    r"|and not|as opposed to))"
+    r" (?:an? |the )?(?P<what>[^,.;:!?\n]{1,60})(?=[,.;!\n]|\Z)",
+    re.IGNORECASE,
+)
 _JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
 LEAD: Final = re.compile(
     rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
@@ -63,7 +96,11 @@ STATEMENT: Final = re.compile(
     rf"(?:(?<=[,;])|(?<=[,;] ))(?=(?:{_CHINESE_OPENER}(?:{_CHINESE_SAYS})|(?:正确|最终)?答案(?:应该)?(?:是|为|:)"
     rf"|(?:应该|应当|应|故)?选择?(?:选项)?\(?[A-Z]|{_CHINESE_RIGHT}))"
     r"(?P<concluded>)"
-    rf"|(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})|{_CHINESE})",
+    # "A, C and D are wrong, so B.": a letter alone ends the text behind a word that concludes.
+    r"|(?:(?<=[.!?;,\n])|(?<=[.!?;,] ))(?=(?P<remains>(?:so|therefore|thus|hence|which leaves|leaving),? "
+    r"(?:only |it(?:'s| is| must be) )?\(?[A-Z]\)?[.!]?\Z))"
+    rf"|(?:(?<=[.!?\n])|(?<=[.!?:;,] ))(?=(?:(?P<opened>(?:so|therefore|thus|hence),? )?{_THINKS}{_SAYS})"
+    rf"|{_CHINESE})",
     re.IGNORECASE,
 )
 CLOSING: Final = ".,;:!?)]}>\"' \n"
@@ -76,11 +113,15 @@ SAID_RIGHT: Final = re.compile(
 BECAUSE: Final = re.compile(r"(?:because|since|due to|given that|因为|由于)(?![a-z])", re.IGNORECASE)
 TAKES_BACK: Final = re.compile(
     # Negations, doubts, conditions, contrasts, and whatever else speaks about the choice rather than about the picture.
-    r"\b(?:not|no|nor|neither|never|none|nothing|wrong|incorrect|false|untrue|inaccurate|invalid|actually|wait|sorry|instead"
-    r"|rather|unless|maybe|perhaps|possibly|either|or|but|however|although|though|yet|except|otherwise|else|if|whether|while"
+    r"\b(?:not|no|nor|neither|never|none|nothing|wrong|incorrect|false|untrue|inaccurate|invalid|actually|wait"
+    r"|sorry|instead"
+    r"|rather|unless|maybe|perhaps|possibly|either|or|but|however|although|though|yet|except|otherwise|else|if"
+    r"|whether|while"
     r"|whereas|would|could|might|may|should|cannot|unable|unlikely|impossible|improbable|implausible|doubt\w*"
-    r"|questionable|unclear|unsure|uncertain|unknown|hardly|barely|scarcely|eliminat\w+|exclud\w+|reject\w+|discard\w+"
-    r"|dismiss\w+|ruled?|ruling|less|least|better|mistak\w+|error|careless|trap|distractors?|guess\w*|hmm+|uh|oops|nope"
+    r"|questionable|unclear|unsure|uncertain|unknown|hardly|barely|scarcely|eliminat\w+|exclud\w+|reject\w+"
+    r"|discard\w+"
+    r"|dismiss\w+|ruled?|ruling|less|least|better|mistak\w+|error|careless|trap|distractors?|guess\w*|hmm+|uh"
+    r"|oops|nope"
     r"|contra\w+|lacks?|fails?|mismatch\w*|missing|in fact|in reality"
     r"|(?:on|at) (?:closer|second|first|reflection)\b.{0,20}|more likely|crossed?|strike|skip|random\w*|apologi[sz]e"
     r"|refused?|options?|choices?|answers?|alternatives?|others?|former|latter"
@@ -103,7 +144,8 @@ EXPLANATION: Final = re.compile(
 )
 """Free text that explains. A word or two without a verb ("weak", "way off", "second") judge the letter instead."""
 SPEAKS_OF_LETTER: Final = re.compile(
-    r"(?:is|was|are|has|had|can|could|should|would|will|must|may|might|seems?|appears?|looks?|does|did|do|cannot)(?![a-z])",
+    r"(?:is|was|are|has|had|can|could|should|would|will|must|may|might|seems?|appears?|looks?|does|did|do"
+    r"|cannot)(?![a-z])",
     re.IGNORECASE,
 )
 """A predicate whose subject is the letter: only one that says it right names the option."""
@@ -112,8 +154,10 @@ CONFIRMS: Final = re.compile(
     re.IGNORECASE,
 )
 RULED_OUT: Final = re.compile(
-    r"\b(?:not|no|nor|neither|never|none|wrong|incorrect|false|untrue|inaccurate|invalid|irrelevant|unrelated|cannot|without"
-    r"|unlikely|impossible|implausible|eliminat\w+|exclud\w+|reject\w+|discard\w+|dismiss\w+|ruled?|ruling|lacks?|fails?"
+    r"\b(?:not|no|nor|neither|never|none|wrong|incorrect|false|untrue|inaccurate|invalid|irrelevant|unrelated"
+    r"|cannot|without"
+    r"|unlikely|impossible|implausible|eliminat\w+|exclud\w+|reject\w+|discard\w+|dismiss\w+|ruled?|ruling"
+    r"|lacks?|fails?"
     r"|misses|contradict\w*|rather than|unlike|instead of)\b|n't\b|不|没|错|排除|并非|无",
     re.IGNORECASE,
 )
@@ -135,7 +179,8 @@ UNSURE: Final = re.compile(
 )
 """What leaves a statement beside it unsaid: "I am not sure", "just kidding", "I cannot see the image"."""
 UNDOES: Final = re.compile(
-    r"\b(?:wrong|incorrect|false|untrue|invalid|not (?:correct|right|true|so)|eliminat\w+|exclud\w+|reject\w+|ruled out"
+    r"\b(?:wrong|incorrect|false|untrue|invalid|not (?:correct|right|true|so)|eliminat\w+|exclud\w+|reject\w+"
+    r"|ruled out"
     r"|unlikely|impossible|nope)\b|^\W*(?:no|not|never)\W*$|[✗✘❌✕☒]|错|不对|不正确|排除",
     re.IGNORECASE,
 )

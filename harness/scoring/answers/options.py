@@ -163,7 +163,9 @@ def statement_of(text: str, exact: tuple[str, ...] | None, options: Options) -> 
 
 def _named_by(text: str, options: Options) -> tuple[str, ...]:
     """Return the options whose text this is; a question is none, unless an option asks one."""
-    named = options.by_text.get(plain_key(text), ()) if options.by_text else ()
+    if not options.by_text:
+        return ()
+    named = options.by_text.get(plain_key(text), ())
     return () if named and text.rstrip(_CLOSING_QUOTES).endswith("?") and not _asked(options) else named
 
 

@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 MAX_CHARACTERS: Final = 16_384
 """A longer answer is not read by a strict rule: no letter, number or short text is that long."""
@@ -101,6 +101,12 @@ _ANSWER_FIELDS: Final = frozenset(("answer", "final_answer", "final answer", "ch
 _EXPLAINING_FIELDS: Final = frozenset(
     ("explanation", "reason", "reasoning", "rationale", "thought", "thoughts", "thinking", "analysis", "confidence")
 )
+_MOST_LISTED: Final = 100
+_TAGGED: Final = re.compile(
+    # Marks of Markdown may dress the tags; blanks may stand inside of them. No other tag may stand between.
+    r"\s*+(?:\*\*)?<\s{0,4}answer\s{0,4}>\s*+([^<]*)<\s{0,4}/\s{0,4}answer\s{0,4}>(?:\*\*)?\s*+\Z",
+    re.IGNORECASE,
+)
 _JSON_OBJECT: Final = re.compile(r"\A(?:```(?:json)?\s*+)?(\{.*\})\s*+(?:```)?\Z", re.DOTALL)
 _PYTHON_OBJECT: Final = re.compile(r"\A\{ ?'(?:final_)?answer' ?: ?'([^'\\{}]*)' ?\}\Z", re.IGNORECASE)
 
@@ -108,8 +114,9 @@ _PYTHON_OBJECT: Final = re.compile(r"\A\{ ?'(?:final_)?answer' ?: ?'([^'\\{}]*)'
 def json_answer(text: str) -> str:
     """Return the answer that a JSON object states, as it is written there; any other text comes back unchanged.
 
-    The object has one field for the answer ("answer", "choice"...) with a text or number in it, and beside it nothing
-    but fields that explain. A field that is written twice, or a list of answers, states nothing that can be read.
+    The object has one field for the answer ("answer", "choice"...) with a text, a number, true or false, or a list of
+    one of them in it, and beside it nothing but fields that explain. A longer list comes back in brackets: only who
+    asked for a list finds an answer in it. A field that is written twice states nothing that can be read.
     """
     text = text.strip()
     if text[:1] not in {"{", "`"} or len(text) > MAX_CHARACTERS:
@@ -125,7 +132,34 @@ def json_answer(text: str) -> str:
     fields = {str(name).strip().lower(): value for name, value in pairs}
     named = [value for name, value in fields.items() if name in _ANSWER_FIELDS]
     known = fields.keys() <= _ANSWER_FIELDS | _EXPLAINING_FIELDS and len(fields) == len(pairs)
-    return named[0] if known and len(named) == 1 and isinstance(named[0], str) else text
+    said = _said_by(named[0]) if known and len(named) == 1 else None
+    return text if said is None else said
+
+
+def _said_by(value: object) -> str | None:
+    """Return the text of a JSON value that states an answer; None for objects, nested lists, null and nothing."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return None
+    listed = cast("list[object]", value)
+    if not 0 < len(listed) <= _MOST_LISTED:
+        return None
+    parts = [part for part in listed if isinstance(part, str)]
+    if len(parts) != len(listed):
+        return None
+    return parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
+
+
+def tagged_answer(text: str) -> str:
+    """Return what stands between the one pair of answer tags around a whole text; any other text comes back unchanged.
+
+    Nobody asked for the tags where a text comes here with them, but a reader looks through them: "<answer>B</answer>".
+    """
+    tagged = _TAGGED.match(text) if len(text) <= MAX_CHARACTERS else None
+    return text if tagged is None else tagged[1]
 
 
 def fold(text: str) -> str:

@@ -37,6 +37,28 @@ GLUED_UNITS: Final = KNOWN_UNITS - _UNCLEAR_GLUED
 SHORT_WORDS: Final = words("is in on of at as are if he we it was has had for the and but so my by")
 """Words of up to three letters or without a vowel that may follow a number and are no abbreviation."""
 
+SPELLED_LENGTHS: Final = words("""
+    unit units meter meters metre metres centimeter centimeters centimetre centimetres millimeter millimeters
+    millimetre millimetres kilometer kilometers kilometre kilometres inch inches foot feet yard yards mile miles
+""")
+"""Lengths in words; their squares and cubes are units too: 5 units^2."""
+
+MONTHS: Final = words("""
+    january february march april may june july august september october november december jan feb mar apr jun jul aug
+    sep sept oct nov dec
+""")
+"""Right after a number it is a day of theirs."""
+PLURALS: Final = words("""
+    people men women children sheep fish deer feet teeth mice geese cattle oxen percent cm mm km kg dice data media
+    species aircraft police yen won yuan hertz of
+""")
+"""Plurals without an s, and what is the same for one and for many."""
+SAID_OF_ANSWERS: Final = words("""
+    answer correct right final only total number count result value sum amount sought true best most closest nearest
+    missing
+""")
+"""What a number "is" when a sentence about it gives it for the answer: "5 is the answer", but "5 is the label"."""
+
 LEADING_WORDS: Final = words("""
     is are was were be been being equals equal equalling makes make made gives give gave yields leaves left gets get
     got has have had contains contain includes shows show shown reads read says say said counts count counted
@@ -72,6 +94,7 @@ COLLECTIVES: Final = words("""
     triplets triples quartet quartets tens twenties thirties forties fifties twos threes fours fives sixes sevens
     eights nines thou mil mill mille mio mia bio bil trill mld mrd tril lac lacs crores lakhs zillion tausend tsd
     millionen milliarde milliarden milliard milliards millones milhoes tusen duizend miljoen miljard hundredweight
+    fold bis
     squared cubed doubled tripled trebled quadrupled halved multiplied divided added subtracted raised rounded
     negated inverted increased decreased reduced once twice thrice fewer less extra additional further another other
     others too maximum minimum max tops upwards upward onwards onward up down off shy short odd something point half

@@ -6,7 +6,7 @@ where it is stated:
 - at the beginning of the text or of a sentence, alone or after a lead ("The answer is", "I would say", "so"), with what
   follows set apart by a mark or about the thing asked ("Yes, it is", "no - a cat", "Yes it is");
 - `no` before what is not there: "There is no dog", "I see no dog", "No dog is visible", "no-one is there";
-- 是, 不是 and their like as the whole text.
+- 是, 不是 and their like as the whole text or set apart from an explanation.
 
 Not stated: both words, a word that is quoted, denied or named ("The dog says yes", "Yes would be wrong", "Dr. No",
 "No. 1"), idioms ("no doubt", "no wonder", "no-brainer"), hedges ("maybe yes"), refusals ("no image was provided",
@@ -33,8 +33,20 @@ _WHOLE_TEXTS: Final = {
 }
 _CHINESE_LEAD: Final = re.compile(r"\s*(?:最终|正确)?(?:答案|回答)[是为]? ?: ?")
 """With a colon only: 答案是对的 may say that an answer is right."""
-_TAGGED: Final = re.compile(r"\A<answer>([^<]*)</answer>\Z", re.IGNORECASE)
-"""An answer in a tag that nobody asked for."""
+_CHINESE_ANSWER: Final = re.compile(
+    # A word of answering, then an explanation set apart: 是的,图中有狗. For yes, nothing in it may deny or ask.
+    r"\s*(?P<yes>是的?|对的?|有的?)[,.!;] ?(?!.*[不没无非但吗?未否错])"
+    r"|\s*(?P<no>不是的?|不对|没有|否|不)[,.!;] ?(?!.*(?:但|吗|\?|无法|不确定"
+    r"|不知|错))",
+    re.DOTALL,
+)
+_QUOTING: Final = re.compile(
+    # What a sign in the picture says is no answer: after a word of saying a quoted text, or words in capitals.
+    r"\b((?:[Ss]a(?:ys?|id|ying)|[Rr]eads?|[Rr]eading|[Ww]ords?|[Tt]ext|[Ss]igns?|[Ll]abel(?:ed)?|[Ww]ritten"
+    r"|[Tt]itled?):? )"
+    r"(?:\"[^\"\n]{1,80}\"|'[^'\n]{1,80}'|[A-Z][\w'-]*(?: [A-Z][\w'-]*){0,6})"
+)
+_OPENS: Final = re.compile(r"\W*(?:yes|no)[,.;!] ", re.IGNORECASE)
 _TITLE: Final = re.compile(
     r"\b(?:No|Yes) (?!(?:It|There|He|She|They|This|That|These|The|An|We|You|In|Because|Since|No|Yes)\b)[A-Z][a-z']"
 )
@@ -43,12 +55,14 @@ _AROUND: Final = " \n.,;!:\"'()[]*_"
 
 _OPENER: Final = r"(?:(?:so|therefore|thus|hence|then|well|ok|okay|sure|overall|finally|in conclusion|in short),? )?"
 _SURE: Final = (
-    r"(?:(?:definitely|certainly|clearly|obviously|absolutely|probably|presumably|most likely|likely|simply|just),? )?"
+    r"(?:(?:definitely|certainly|clearly|obviously|absolutely|probably|presumably|most likely|likely|simply"
+    r"|just),? )?"
 )
 _LEAD: Final = (
     rf"{_OPENER}(?:(?:i(?:'d| would| will)? (?:say|answer|think|believe|go with)(?: that)?"
     r"(?: the answer (?:is|would be))?"
-    r"|(?:(?:the|my|our|this) )?(?:(?:final|correct|right|best|short) ){0,2}(?:answer|ans|response|conclusion|verdict)"
+    r"|(?:(?:the|my|our|this) )?(?:(?:final|correct|right|best|short) ){0,2}(?:answer|ans|response|conclusion"
+    r"|verdict)"
     r"(?: to (?:the|this|that|your) question)?(?:,? (?:is|would be|should be|must be|will be))?"
     r"|(?:it|that)(?:'s| is| would be) (?:a |an )?)[:=,-]? ?)?"
 )
@@ -111,6 +125,8 @@ _UNCERTAIN: Final = re.compile(
     r"|\b(?:can(?:not|'t| not)|could(?:n't| not)) (?:tell|say|know|determine|be sure|answer|view|access"
     r"|confirm|be (?:determined|answered|told|said|known|judged|confirmed|verified))\b"
     # What is wrong with the picture or the question, not what is in it.
+    r"|\bno (?:[a-z]+ ){1,4}(?:was|were|is|has been|have been) (?:provided|given|supplied|attached|uploaded"
+    r"|submitted|sent)\b"
     r"|\b(?:(?:can(?:not|'t| not)|could(?:n't| not)|do(?:n't| not)|did(?:n't| not)) (?:see|have|find|receive|get)"
     r" (?:(?:the|any|an?|your) )?(?:images?|pictures?|photos?|attachments?)"
     r"|too [a-z]+ to (?:tell|say|see|judge|read|know|determine|make out|be sure)"
@@ -120,7 +136,8 @@ _UNCERTAIN: Final = re.compile(
     r"|\b(?:happy|glad|pleased) to\b|\bplease\b|\bneed (?:to (?:see|view|know)|more|further|additional|another)\b"
     r"|\b(?:let's|let (?:me|us)|tell me|go (?:on|ahead)|i understand|i hear you|(?:i'm|i am) (?:ready|listening|here)"
     r"|(?:(?:i am|i'm|being) an? |just an? )(?:ai|(?:large )?language model|assistant|chatbot|bot)"
-    r"|i(?: have|'ve)? (?:got|received|read|heard) (?:it|your|the) (?:message|question|request|prompt|instructions?))\b"
+    r"|i(?: have|'ve)? (?:got|received|read|heard) (?:it|your|the) (?:message|question|request|prompt"
+    r"|instructions?))\b"
     r"|\b(?:(?:i|we) (?:can|could|will|would)(?: certainly| definitely| surely| try to)?|i'll|we'll|let me)"
     r" (?:help|assist|answer|describe|analy[sz]e|take a look|do (?:that|this|it|so))\b"
     r"|\bi (?:can |do |have )?(?:see|have|got|received|view)"
@@ -154,13 +171,18 @@ def read_yes_no(text: str) -> str | None:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         return None
-    text = lines(undress(_TAGGED.sub(r"\1", fold(text))))
+    text = lines(undress(fold(text)))
+    if _OPENS.match(text):
+        text = _QUOTING.sub(r"\1this", text)
     if _TITLE.search(text):
         return None
     text = text.casefold()
     whole = _WHOLE_TEXTS.get(_CHINESE_LEAD.sub("", text, count=1).strip(_AROUND))
     if whole is not None:
         return whole
+    chinese = _CHINESE_ANSWER.match(text)
+    if chinese and not _WORD.search(text):
+        return "Yes" if chinese["yes"] else "No"
     said = list(_WORD.finditer(text))
     if not said or len(said) > _MOST_WORDS or len({word.group() for word in said}) != 1 or _UNCERTAIN.search(text):
         return None
