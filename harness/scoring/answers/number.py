@@ -9,7 +9,7 @@ A number is read only when all that stands beside it is accounted for: before it
 (`harness/scoring/answers/units.py`). "step 1", "gcd(5)", "5n", "5 pairs" and "upwards of 5" name, compute or bound
 something else. Not understood, hence no number: ranges, several different numbers, the same one twice with two meanings
 ("5 ft 5 in", "(5, 5)", "3 + 3"), inequalities, negations and what is taken back ("3 is wrong"), questions, roots,
-powers and other expressions, hexadecimal, a dozen, a half, fifths.
+powers and other expressions, hexadecimal, a dozen.
 
 A percentage has two readings, the number as written (the unit is asked for) and its value: "5%" is 5 and 0.05. Either
 may equal the gold; both state the same fact. A scale is part of the number: "5 million", "5k" and "5万" are never 5.
