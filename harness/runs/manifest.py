@@ -12,23 +12,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NoReturn, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast
 
 from harness.errors import ExitCode, UserError
 from harness.files import open_regular
-from harness.runs.record_codec import MAX_COUNT, describe, json_safe, parse_object
-from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS, BoxFrame, Format, Json, PixelLimits, Protocol
+from harness.runs.declared import Count, value_from
+from harness.runs.record_codec import describe, json_safe, parse_object
+from harness.values import BoxFrame, Format, Json, PixelLimits, Protocol
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
 
 Status: TypeAlias = Literal["running", "complete", "failed"]
 """`running` while being written or after a kill; `complete` once published; `failed` when a person has to look."""
-
-STATUSES: tuple[Status, ...] = get_args(Status)
 
 NUMBER_FORMAT = "number_format"
 """Key of a manifest that names the number format which `--dtype auto` came to."""
@@ -56,11 +55,11 @@ class TaskManifest:
     """Hub revision; None for local data."""
     fingerprint: str
     """Hash over the data's rows, the same wherever they are stored."""
-    rows: int
+    rows: Count
     """Rows of the whole split."""
-    samples: int
+    samples: Count
     """Rows that were asked."""
-    limit: int | None = None
+    limit: Count | None = None
     """The `--limit` that shortened the task; None when it was asked in full."""
     prompt_hash: str = ""
     """Hash over the words that the task was asked in; empty where that is not recorded."""
@@ -72,10 +71,18 @@ class TaskManifest:
     """Keys that this version does not know."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything that tells one run from another."""
+    """Everything that tells one run from another: the keys of `manifest.json`, in their order."""
 
+    status: Status = "running"
+    """How far the run is."""
+    created_utc: str
+    """When the run began, as `utc_text` writes it."""
+    finished_utc: str | None = None
+    """When it was published or given up; None while it runs."""
+    resumed_utc: tuple[str, ...] = ()
+    """When a killed run was taken up again, oldest first."""
     model: str
     """Model id or path, as it was given."""
     weights_hash: str
@@ -104,20 +111,12 @@ class Manifest:
     """What was asked, by short task name."""
     prompt_hash: str
     """Hash over the prompt wording of all formats, so that runs in different formats can share it."""
-    seed: int
+    seed: Count
     """The run's seed."""
     packages: Mapping[str, str]
     """Package versions."""
-    scorer_version: int
+    scorer_version: Count
     """`harness.scoring.score.SCORER_VERSION` of the scores."""
-    created_utc: str
-    """When the run began, as `utc_text` writes it."""
-    finished_utc: str | None = None
-    """When it was published or given up; None while it runs."""
-    resumed_utc: tuple[str, ...] = ()
-    """When a killed run was taken up again, oldest first."""
-    status: Status = "running"
-    """How far the run is."""
     git_commit: str | None = None
     """Commit of the code; None when not known."""
     partial: bool = False
@@ -175,7 +174,7 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     """
     parts: dict[str, Json] = {
         "protocol": manifest.protocol,
-        "pixel_limits": _pixel_limits_to_json(manifest.pixel_limits),
+        "pixel_limits": _plain(manifest.pixel_limits),
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
@@ -278,138 +277,22 @@ def stamp_hashes(manifest: Manifest) -> Manifest:
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
     """Return the manifest as the object of `manifest.json`, known keys first and in a fixed order."""
-    known: dict[str, Json] = {
-        "schema_version": SCHEMA_VERSION,
-        "status": manifest.status,
-        "created_utc": manifest.created_utc,
-        "finished_utc": manifest.finished_utc,
-        "resumed_utc": list(manifest.resumed_utc),
-        "model": manifest.model,
-        "weights_hash": manifest.weights_hash,
-        "adapter_hash": manifest.adapter_hash,
-        "config_hash": manifest.config_hash,
-        "model_type": manifest.model_type,
-        "backend": manifest.backend,
-        "format": manifest.format,
-        "protocol": manifest.protocol,
-        "box_frame": manifest.box_frame,
-        "box_frame_reason": manifest.box_frame_reason,
-        "pixel_limits": _pixel_limits_to_json(manifest.pixel_limits),
-        "generation": json_safe(dict(manifest.generation)),
-        "tasks": {name: _task_to_json(task) for name, task in manifest.tasks.items()},
-        "prompt_hash": manifest.prompt_hash,
-        "seed": manifest.seed,
-        "packages": dict(manifest.packages),
-        "scorer_version": manifest.scorer_version,
-        "git_commit": manifest.git_commit,
-        "partial": manifest.partial,
-        "predictions_only": manifest.predictions_only,
-        "judge": manifest.judge,
-        "name": manifest.name,
-        "protocol_hash": manifest.protocol_hash,
-        "run_key": manifest.run_key,
-    }
-    return known | {name: json_safe(value) for name, value in manifest.other.items() if name not in known}
+    return {"schema_version": SCHEMA_VERSION, **_fields_to_json(manifest)}
 
 
-def _pixel_limits_to_json(limits: PixelLimits | None) -> Json:
-    if limits is None:
-        return None
-    return {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels, "factor": limits.factor}
+def _fields_to_json(value: Manifest | TaskManifest) -> dict[str, Json]:
+    known = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.name != "other"}
+    return known | {name: json_safe(item) for name, item in value.other.items() if name not in known}
 
 
-def _task_to_json(task: TaskManifest) -> Json:
-    known: dict[str, Json] = {
-        "yaml_hash": task.yaml_hash,
-        "dataset_path": task.dataset_path,
-        "dataset_revision": task.dataset_revision,
-        "fingerprint": task.fingerprint,
-        "rows": task.rows,
-        "samples": task.samples,
-        "limit": task.limit,
-        "prompt_hash": task.prompt_hash,
-        "generation": json_safe(dict(task.generation)),
-        "template_hash": task.template_hash,
-    }
-    return known | {name: json_safe(value) for name, value in task.other.items() if name not in known}
-
-
-class JsonFields:
-    """Typed reading of one JSON object: each field is taken once, and `other` is what nobody took.
-
-    A field that may be null may also be absent. Errors are ValueErrors that name the field.
-    """
-
-    def __init__(self, fields: Mapping[str, Json]) -> None:
-        self.other: dict[str, Json] = dict(fields)
-        """What has not been taken yet."""
-
-    def text(self, name: str) -> str:
-        """Take a text."""
-        value = self._take(name)
-        return value if isinstance(value, str) else self._refuse(name, "text", value)
-
-    def optional_text(self, name: str) -> str | None:
-        """Take a text or null."""
-        return None if self.other.get(name) is None and self._drop(name) else self.text(name)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Take a list of texts; absent is an empty one."""
-        value = self.other.pop(name, [])
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(cast("list[str]", value))
-        return self._refuse(name, "a list of texts", value)
-
-    def word(self, name: str, words: tuple[str, ...]) -> str:
-        """Take one of the given words."""
-        value = self.text(name)
-        return value if value in words else self._refuse(name, f"one of {', '.join(words)}", value)
-
-    def whole(self, name: str) -> int:
-        """Take a whole number from 0 on; none of a manifest's is negative, or longer than 64 bits."""
-        value = self._take(name)
-        return (
-            value
-            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
-            else self._refuse(name, "a whole number from 0 on", value)
-        )
-
-    def optional_whole(self, name: str) -> int | None:
-        """Take a whole number or null."""
-        return None if self.other.get(name) is None and self._drop(name) else self.whole(name)
-
-    def flag(self, name: str) -> bool:
-        """Take true or false; absent is false."""
-        value = self.other.pop(name, False)
-        return value if isinstance(value, bool) else self._refuse(name, "true or false", value)
-
-    def mapping(self, name: str) -> dict[str, Json]:
-        """Take an object."""
-        value = self._take(name)
-        return value if isinstance(value, dict) else self._refuse(name, "an object", value)
-
-    def optional_mapping(self, name: str) -> dict[str, Json] | None:
-        """Take an object or null."""
-        return None if self.other.get(name) is None and self._drop(name) else self.mapping(name)
-
-    def text_mapping(self, name: str) -> dict[str, str]:
-        """Take an object of texts."""
-        value = self.mapping(name)
-        if all(isinstance(item, str) for item in value.values()):
-            return cast("dict[str, str]", value)
-        return self._refuse(name, "an object of texts", value)
-
-    def _drop(self, name: str) -> bool:
-        self.other.pop(name, None)
-        return True
-
-    def _take(self, name: str) -> Json:
-        if name not in self.other:
-            raise ValueError(f"field {name!r} is missing")
-        return self.other.pop(name)
-
-    def _refuse(self, name: str, wanted: str, value: Json) -> NoReturn:
-        raise ValueError(f"field {name!r} must be {wanted}, found {describe(value)}")
+def _plain(value: Any) -> Json:
+    if isinstance(value, TaskManifest):
+        return _fields_to_json(value)
+    if isinstance(value, PixelLimits):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in cast("Mapping[str, Any]", value).items()}
+    return json_safe(value)
 
 
 def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
@@ -424,74 +307,7 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
             f"its schema_version is {describe(version)}, and this satori-bench reads {SCHEMA_VERSION}; "
             "use the satori-bench that wrote it, or a newer one"
         )
-    fields = JsonFields({name: value for name, value in obj.items() if name != "schema_version"})
-    manifest = Manifest(
-        model=fields.text("model"),
-        weights_hash=fields.text("weights_hash"),
-        adapter_hash=fields.optional_text("adapter_hash"),
-        config_hash=fields.text("config_hash"),
-        model_type=fields.text("model_type"),
-        backend=fields.text("backend"),
-        format=cast("Format", fields.word("format", FORMATS)),
-        protocol=cast("Protocol", fields.word("protocol", PROTOCOLS)),
-        box_frame=_box_frame_from(fields),
-        box_frame_reason=fields.text("box_frame_reason"),
-        pixel_limits=_pixel_limits_from(fields.optional_mapping("pixel_limits")),
-        generation=fields.mapping("generation"),
-        tasks={name: _task_from(name, task) for name, task in fields.mapping("tasks").items()},
-        prompt_hash=fields.text("prompt_hash"),
-        seed=fields.whole("seed"),
-        packages=fields.text_mapping("packages"),
-        scorer_version=fields.whole("scorer_version"),
-        created_utc=fields.text("created_utc"),
-        finished_utc=fields.optional_text("finished_utc"),
-        resumed_utc=fields.texts("resumed_utc"),
-        status=cast("Status", fields.word("status", STATUSES)),
-        git_commit=fields.optional_text("git_commit"),
-        partial=fields.flag("partial"),
-        predictions_only=fields.flag("predictions_only"),
-        judge=fields.optional_text("judge"),
-        name=fields.optional_text("name"),
-        protocol_hash=fields.text("protocol_hash"),
-        run_key=fields.text("run_key"),
-    )
-    return replace(manifest, other=fields.other)
-
-
-def _box_frame_from(fields: JsonFields) -> BoxFrame | None:
-    if fields.other.get("box_frame") is None:
-        fields.other.pop("box_frame", None)
-        return None
-    return cast("BoxFrame", fields.word("box_frame", BOX_FRAMES))
-
-
-def _pixel_limits_from(obj: dict[str, Json] | None) -> PixelLimits | None:
-    if obj is None:
-        return None
-    fields = JsonFields(obj)
-    return PixelLimits(fields.whole("min_pixels"), fields.whole("max_pixels"), fields.whole("factor"))
-
-
-def _task_from(name: str, obj: Json) -> TaskManifest:
-    if not isinstance(obj, dict):
-        raise ValueError(f"task {name!r} must be an object, found {describe(obj)}")  # noqa: TRY004 - data, not a type
-    fields = JsonFields(obj)
-    try:
-        task = TaskManifest(
-            yaml_hash=fields.text("yaml_hash"),
-            dataset_path=fields.text("dataset_path"),
-            dataset_revision=fields.optional_text("dataset_revision"),
-            fingerprint=fields.text("fingerprint"),
-            rows=fields.whole("rows"),
-            samples=fields.whole("samples"),
-            limit=fields.optional_whole("limit"),
-            prompt_hash=fields.optional_text("prompt_hash") or "",
-            generation=fields.optional_mapping("generation") or {},
-            template_hash=fields.optional_text("template_hash") or "",
-        )
-    except ValueError as error:
-        raise ValueError(f"in task {name!r}, {error}") from error
-    return replace(task, other=fields.other)
+    return value_from(Manifest, {name: value for name, value in obj.items() if name != "schema_version"})
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
