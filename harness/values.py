@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+import msgspec
 
 from harness.vocabulary import (
     BOX_FRAMES,
@@ -28,15 +30,19 @@ __all__ = [
     "BOX_FRAMES",
     "FAULTS",
     "FORMATS",
+    "MAX_COUNT",
+    "MAX_SHARE",
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
+    "Amount",
     "AnswerCheck",
     "AnswerRule",
     "Box",
     "BoxFrame",
     "BoxMatch",
     "Components",
+    "Count",
     "Fault",
     "Format",
     "Generation",
@@ -48,6 +54,7 @@ __all__ = [
     "Sample",
     "Score",
     "ScoreConfig",
+    "Share",
     "Size",
     "order_faults",
 ]
@@ -57,6 +64,21 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What a JSON file can hold."""
+
+MAX_COUNT = 2**63 - 1
+"""What Parquet's whole numbers hold."""
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT, description="a whole number from 0 on")]
+"""A number of things. What is stored is held to such ranges when it is read."""
+
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=MAX_COUNT, description="a number from 0 on")]
+"""Seconds, or a sum of shares."""
+
+MAX_SHARE = 1.0 + 1e-9
+"""Scores, overlaps and their components are shares of 1; a sum in another order may exceed it by the last digits."""
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=MAX_SHARE, description="a number from 0 to 1")]
+"""A share of 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +152,13 @@ class Response:
 class Components:
     """One number in [0, 1] per stage; None where there is nothing to score it against."""
 
-    format: float | None = None
+    format: Share | None = None
     """1 when the whole text keeps the format, else 0; None for `plain`."""
-    caption: float | None = None
+    caption: Share | None = None
     """Caption score against the reference caption."""
-    bbox: float | None = None
+    bbox: Share | None = None
     """Overlap of predicted and gold regions (the reward)."""
-    answer: float | None = None
+    answer: Share | None = None
     """The answer's score."""
 
 
@@ -144,13 +166,13 @@ class Components:
 class BoxMatch:
     """One-to-one matching of predicted and gold boxes, as counts: rates are computed late."""
 
-    predicted: int
+    predicted: Count
     """Number of predicted boxes that count (well-formed, inside the image after cutting)."""
-    gold: int
+    gold: Count
     """Number of gold boxes."""
-    iou_sum: float
+    iou_sum: Amount
     """Sum of the IoU over the pairs of the best one-to-one matching."""
-    hits_50: int
+    hits_50: Count
     """Pairs of that matching with IoU of at least 0.5."""
 
 
@@ -192,11 +214,11 @@ class AnswerCheck:
 class PixelLimits:
     """The pixel budget of a model's image processor; images are resized to lie within it."""
 
-    min_pixels: int
+    min_pixels: Count
     """Least number of pixels, inclusive."""
-    max_pixels: int
+    max_pixels: Count
     """Greatest number of pixels, inclusive."""
-    factor: int = 28
+    factor: Count = 28
     """Sides are multiples of this many pixels (patch size times merge size)."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from harness.comparison.values import Comparison, Pair, RunFacts, SampleDetail, SideDetail
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError, published_files
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.runs.record_table import TableError, open_table, reading_table
 from harness.runs.store import PARQUET_NAME, rescored_name
 from harness.values import Box, Components, Size

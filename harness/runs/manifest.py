@@ -19,15 +19,18 @@ from typing import Any, Literal, TypeAlias, cast
 
 from harness.errors import ExitCode, UserError
 from harness.files import open_regular
-from harness.runs.declared import Count, value_from
-from harness.runs.record_codec import describe, json_safe, parse_object
-from harness.values import BoxFrame, Format, Json, PixelLimits, Protocol
+from harness.runs.declared import value_from
+from harness.runs.json_text import describe, json_safe, parse_object
+from harness.values import BoxFrame, Count, Format, Json, PixelLimits, Protocol
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
 
 Status: TypeAlias = Literal["running", "complete", "failed"]
 """`running` while being written or after a kill; `complete` once published; `failed` when a person has to look."""
+
+_ALWAYS_WRITTEN = ("status", "protocol_hash", "run_key")
+"""Keys without which a file is damaged, although a manifest begins without them."""
 
 NUMBER_FORMAT = "number_format"
 """Key of a manifest that names the number format which `--dtype auto` came to."""
@@ -307,6 +310,9 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
             f"its schema_version is {describe(version)}, and this satori-bench reads {SCHEMA_VERSION}; "
             "use the satori-bench that wrote it, or a newer one"
         )
+    for name in _ALWAYS_WRITTEN:
+        if name not in obj:
+            raise ValueError(f"field {name!r} is missing")
     return value_from(Manifest, {name: value for name, value in obj.items() if name != "schema_version"})
 
 

@@ -19,7 +19,7 @@ from harness.comparison.sample_texts import read_details
 from harness.comparison.values import DIRECTIONS, Comparison, Direction, Pair, SampleTable
 from harness.errors import ConfigError
 from harness.files import make_folder, published_files, put_file
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.runs.record_table import read_rows
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.values import Json
