@@ -1,6 +1,6 @@
 """Read a stored object into the value that declares it: names, kinds, ranges and defaults stand once, in the class.
 
-A field that may be null may also be absent, and so may one with a default. Keys that the class does not declare go into
+A field with a default may be absent. Keys that the class does not declare go into
 its field `other`, where it has one, and are passed over where it has none. msgspec checks each value; what is wrong is
 said in our own words, with the place of the field and what was found there.
 """
@@ -42,8 +42,6 @@ def value_from(kind: type[_Value], obj: Mapping[str, Json], at: str = "") -> _Va
     for name, (hint, is_required) in declared.items():
         if name in obj:
             found[name] = _field(hint, obj[name], f"{at}{name}")
-        elif is_nullable(hint):
-            found[name] = None
         elif is_required:
             raise ValueError(f"field {at + name!r} is missing")
     if _OTHER in get_type_hints(kind, localns={"Json": Any}):

@@ -48,7 +48,7 @@ def test_a_share_is_none_or_all_only_when_it_is_exactly_so(part, whole, text):
         ("accuracy", Metric(0.0, 0.0, 0.057, 64), "0.0 [0.0, 5.7]"),
         ("total", Metric(1500.26, 1400.0, 1600.0, 8), "1500.3 [1400.0, 1600.0]"),
         ("mean_iou", Metric(0.12345, None, None, 1), "0.123"),
-        ("accuracy", Metric(None, reason="no scored rows"), "–"),
+        ("accuracy", Metric(None, None, None, 0, "no scored rows"), "–"),
         ("accuracy", None, "–"),
     ],
 )
