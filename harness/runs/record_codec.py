@@ -104,6 +104,7 @@ class CorruptRecordError(UserError, ValueError):
     def __init__(self, path: Path | str, line_number: int, why: str) -> None:
         self.path = str(path)
         self.line_number = line_number
+        self.why = why
         super().__init__(
             f"{path} line {line_number} is not a record: {why}. The file was changed by something else: "
             "restore it from a copy, or delete that line and run the same command again"
@@ -111,13 +112,7 @@ class CorruptRecordError(UserError, ValueError):
 
     def __reduce__(self) -> str | tuple[object, ...]:
         # The default would call __init__ with the message alone, which breaks on the way out of a worker process.
-        return (_corrupt_with_message, (self.path, self.line_number, str(self)))
-
-
-def _corrupt_with_message(path: str, line_number: int, message: str) -> CorruptRecordError:
-    error = CorruptRecordError(path, line_number, "")
-    error.args = (message,)
-    return error
+        return (type(self), (self.path, self.line_number, self.why))
 
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
-from harness.comparison.values import SampleDetail
-from harness.values import Box, Components, Record, Size
+from harness.values import Box, Components, Generation, Record, Score, Size
 from reports.texts.visible import visible
 
 MAX_TEXT_CHARACTERS = 20_000
@@ -61,33 +60,9 @@ class SampleText(TypedDict):
     """The answers, one per side."""
 
 
-def text_of_detail(detail: SampleDetail) -> SampleText:
-    """Return the texts of a compared sample."""
-    size = detail.image_size or _NO_SIZE
-    return {
-        "question": _cut(detail.question),
-        "choices": _choices(detail.choices),
-        "answers": _cut(" | ".join(detail.answers or ())),
-        "caption": _cut(detail.caption or ""),
-        "boxes": _boxes(detail.gold_boxes_image_px),
-        "width": size.width,
-        "height": size.height,
-        "sides": [
-            {
-                "text": _cut(side.text),
-                "extracted": None if side.extracted is None else short_name(side.extracted),
-                "boxes": _boxes(side.boxes_image_px),
-                "facts": _facts(side.components, side.output_tokens, side.error),
-                "prompt": _cut(side.prompt or ""),
-            }
-            for side in (detail.a, detail.b)
-        ],
-    }
-
-
-def text_of_record(record: Record) -> SampleText:
-    """Return the texts of a record of one run."""
-    sample, earned, generation = record.sample, record.score, record.generation
+def text_of(records: Sequence[Record]) -> SampleText:
+    """Return the texts of one sample, of which each record holds an answer."""
+    sample = records[0].sample
     size = sample.image_size or _NO_SIZE
     return {
         "question": _cut(sample.question),
@@ -97,15 +72,17 @@ def text_of_record(record: Record) -> SampleText:
         "boxes": _boxes(sample.boxes_image_px),
         "width": size.width,
         "height": size.height,
-        "sides": [
-            {
-                "text": _cut(generation.text),
-                "extracted": None if earned.extracted is None else short_name(earned.extracted),
-                "boxes": _boxes(earned.boxes_image_px),
-                "facts": _facts(earned.components, generation.output_tokens, generation.error),
-                "prompt": _cut(generation.prompt or ""),
-            }
-        ],
+        "sides": [_side(record.generation, record.score) for record in records],
+    }
+
+
+def _side(generation: Generation, earned: Score) -> SideText:
+    return {
+        "text": _cut(generation.text),
+        "extracted": None if earned.extracted is None else short_name(earned.extracted),
+        "boxes": _boxes(earned.boxes_image_px),
+        "facts": _facts(earned.components, generation.output_tokens, generation.error),
+        "prompt": _cut(generation.prompt or ""),
     }
 
 

@@ -26,7 +26,7 @@ from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import FAULTS, Json, Record
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
-from reports.pages.explorer_texts import text_of_record
+from reports.pages.explorer_texts import text_of
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
@@ -251,7 +251,7 @@ class _Gathered:
         self.categories.append(sample.category)
         names = (sample.category, sample.l2_category)
         found = sample_categories(sample.task, names, sample.extra)
-        self.texts.append(ShownText(sample.image_sha256, *found, text_of_record(record)))
+        self.texts.append(ShownText(sample.image_sha256, *found, text_of([record])))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
