@@ -26,20 +26,25 @@ _MOST_KEY_CHARACTERS = 60
 _WORDS: Mapping[Any, str] = {str: "text", bool: "true or false", float: "a number", tuple: "a list"}
 
 
-def value_from(kind: type[_Value], obj: Mapping[str, Json], at: str = "") -> _Value:
+def value_from(
+    kind: type[_Value], obj: Mapping[str, Json], at: str = "", made: Mapping[str, Any] | None = None
+) -> _Value:
     """Return the value that a JSON object holds.
 
     Args:
         kind: A dataclass, or a struct of msgspec's.
         obj: The object.
         at: Where the object stands, with a dot at the end, for messages.
+        made: Fields that are not stored as they are declared, read already.
 
     Raises:
         ValueError: a field is missing, of another kind, or out of its range; the message names it.
     """
     declared = declared_fields(kind)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(made or {})
     for name, (hint, is_required) in declared.items():
+        if name in found:
+            continue
         if name in obj:
             found[name] = _field(hint, obj[name], f"{at}{name}")
         elif is_required:

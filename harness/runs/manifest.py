@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from harness.errors import ExitCode, UserError
+from harness.errors import ConfigError, ExitCode, UserError
 from harness.files import open_regular
 from harness.runs.declared import value_from
 from harness.runs.json_text import describe, json_safe, parse_object
-from harness.values import BoxFrame, Count, Format, Json, PixelLimits, Protocol
+from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
+from harness.values import BOX_FRAMES, BoxDialect, Count, Format, Json, PixelLimits, Protocol
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
@@ -31,6 +32,9 @@ Status: TypeAlias = Literal["running", "complete", "failed"]
 
 _ALWAYS_WRITTEN = ("status", "protocol_hash", "run_key")
 """Keys without which a file is damaged, although a manifest begins without them."""
+
+_STORED_OTHERWISE = ("schema_version", "box_dialect", "box_frame", "box_frame_reason")
+"""Keys that are no fields of a manifest as they stand."""
 
 NUMBER_FORMAT = "number_format"
 """Key of a manifest that names the number format which `--dtype auto` came to."""
@@ -102,10 +106,10 @@ class Manifest:
     """The stages that were asked for."""
     protocol: Protocol
     """The rules of `scores.json`."""
-    box_frame: BoxFrame | None
-    """Frame of the written boxes; None when not known."""
-    box_frame_reason: str
-    """Why that frame, in words."""
+    box_dialect: BoxDialect | None
+    """How boxes are read; None when not known. Stored in words, beside the frame that older versions read."""
+    box_dialect_reason: str
+    """Why so, in words; stored as `box_frame_reason`."""
     pixel_limits: PixelLimits | None
     """The image processor's pixel budget; None when not known."""
     generation: Mapping[str, Json]
@@ -170,7 +174,7 @@ def protocol_hash(parts: Mapping[str, Json]) -> str:
 def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     """Return what two runs must share, beside the task and data hashes of each task, to be compared.
 
-    Left out on purpose: the model and its box frame, because those are what is compared; the format, because satori
+    Left out on purpose: the model and its box dialect, because those are what is compared; the format, because satori
     against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats); and the tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
     Words and generation arguments are a matter of each task where each task records its own.
@@ -227,7 +231,7 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "model_type": manifest.model_type,
         "backend": manifest.backend,
         "format": manifest.format,
-        "box_frame": manifest.box_frame,
+        "box_dialect": optional_words(manifest.box_dialect),
         "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
         "seed": manifest.seed,
         "partial": manifest.partial,
@@ -280,7 +284,13 @@ def stamp_hashes(manifest: Manifest) -> Manifest:
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
     """Return the manifest as the object of `manifest.json`, known keys first and in a fixed order."""
-    return {"schema_version": SCHEMA_VERSION, **_fields_to_json(manifest)}
+    stored: dict[str, Json] = {"schema_version": SCHEMA_VERSION}
+    for name, value in _fields_to_json(manifest).items():
+        if name == "box_dialect":
+            stored |= {name: value, "box_frame": frame_of_dialect(manifest.box_dialect)}
+        else:
+            stored["box_frame_reason" if name == "box_dialect_reason" else name] = value
+    return stored
 
 
 def _fields_to_json(value: Manifest | TaskManifest) -> dict[str, Json]:
@@ -291,6 +301,8 @@ def _fields_to_json(value: Manifest | TaskManifest) -> dict[str, Json]:
 def _plain(value: Any) -> Json:
     if isinstance(value, TaskManifest):
         return _fields_to_json(value)
+    if isinstance(value, BoxDialect):
+        return optional_words(value)
     if isinstance(value, PixelLimits):
         return asdict(value)
     if isinstance(value, Mapping):
@@ -313,7 +325,30 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
     for name in _ALWAYS_WRITTEN:
         if name not in obj:
             raise ValueError(f"field {name!r} is missing")
-    return value_from(Manifest, {name: value for name, value in obj.items() if name != "schema_version"})
+    made = {"box_dialect": _box_dialect_from(obj), "box_dialect_reason": _reason_from(obj)}
+    return value_from(Manifest, {name: obj[name] for name in obj if name not in _STORED_OTHERWISE}, made=made)
+
+
+def _box_dialect_from(obj: Mapping[str, Json]) -> BoxDialect | None:
+    """Read the words of a dialect; runs of before had a frame alone, of the format's list."""
+    words, frame = obj.get("box_dialect"), obj.get("box_frame")
+    if frame is not None and frame not in BOX_FRAMES:
+        raise ValueError(f"field 'box_frame' must be one of {', '.join(BOX_FRAMES)} or null, found {describe(frame)}")
+    if words is None:
+        return None if frame is None else dialect_of_frame(frame)
+    if not isinstance(words, str):
+        raise ValueError(f"field 'box_dialect' must be text or null, found {describe(words)}")  # noqa: TRY004 - data
+    try:
+        return dialect_named(words)
+    except ConfigError as fault:
+        raise ValueError(f"field 'box_dialect': {fault}") from fault
+
+
+def _reason_from(obj: Mapping[str, Json]) -> str:
+    reason = obj.get("box_frame_reason")
+    if not isinstance(reason, str):
+        raise ValueError(f"field 'box_frame_reason' must be text, found {describe(reason)}")  # noqa: TRY004 - data
+    return reason
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
