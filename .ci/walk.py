@@ -1,8 +1,7 @@
-"""Count the house: files on the two walks of ARCHITECTURE.md, files of each room, dataclasses, lines.
+"""Count the house: files on the walks of ARCHITECTURE.md, dataclasses of each room, lines.
 
-A walk is the import closure of the modules that it enters: the files that somebody has to know of to follow it, whether
-or not one text passes through each of them. Imports for types alone (`TYPE_CHECKING`) do not count, imports inside of
-functions do.
+A walk is followed as it happens: each file of ours counts of which a function runs. That is how the figures of before
+were made (eb7f11f: two runs become a page in 28 files), so both can be compared.
 
     python .ci/walk.py [--files]
 """
@@ -10,86 +9,104 @@ functions do.
 from __future__ import annotations
 
 import ast
+import inspect
+import json
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("harness", "tasks", "training", "reports", "satori_bench")
-WALKS = {
-    "a text becomes a number": ("harness.scoring.score",),
-    "records become scores.json": ("harness.summary.run_summary",),
-    "two runs become a comparison": ("harness.comparison.compare",),
-    "a comparison becomes a page": ("reports.pages.comparison_page",),
-}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def parsed_modules() -> dict[str, ast.Module]:
-    """Return every module of the product by its dotted name; a package goes by its own."""
-    found: dict[str, ast.Module] = {}
-    for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            found[name] = ast.parse(path.read_text(encoding="utf-8"))
+def entered(work: Callable[[], object]) -> list[str]:
+    """Do something and return the files of ours of which a function ran; what an import runs does not count."""
+    found: set[str] = set()
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_flags & inspect.CO_OPTIMIZED and code.co_filename.startswith(f"{ROOT}/"):
+            found.add(code.co_filename.removeprefix(f"{ROOT}/"))
+
+    sys.setprofile(look)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return sorted(name for name in found if name.startswith(FOLDERS) and name.endswith(".py"))
+
+
+def walks(folder: Path) -> dict[str, list[str]]:
+    """Follow the walks on four grounded answers of two invented models."""
+    from harness.comparison.compare import compare_runs, open_sides  # noqa: PLC0415 - the product is what is looked at
+    from harness.evaluation.predictions import score_lines  # noqa: PLC0415
+    from harness.evaluation.rescore import PredictionSource, save_predictions_run  # noqa: PLC0415
+    from harness.scoring.score import score  # noqa: PLC0415
+    from harness.values import Sample, ScoreConfig, Size  # noqa: PLC0415
+    from reports.pages.comparison_page import write_comparison_page  # noqa: PLC0415
+
+    text = "<caption>A red circle.</caption><bbox>[[1, 2, 30, 40]]</bbox><answer>red</answer>"
+    gold = Sample(
+        "1", "shapes", "accepted", answers=("red",), boxes_image_px=((1.0, 2.0, 30.0, 40.0),), caption="A red circle.",
+        image_size=Size(100, 100),
+    )  # fmt: skip
+    row = {
+        "task": "shapes", "answers": ["red"], "boxes": [[1, 2, 30, 40]], "caption": "One red disc.", "width": 100,
+        "height": 100,
+    }  # fmt: skip
+    runs: list[str] = []
+
+    def scored(model: str, answers: tuple[str, ...]) -> None:
+        lines = [
+            json.dumps(row | {"id": str(place), "prediction": text.replace("red<", f"{answer}<")})
+            for place, answer in enumerate(answers)
+        ]
+        rows, source = score_lines(lines, ScoreConfig()), PredictionSource(model, "0" * 64, {})
+        runs.append(str(save_predictions_run(folder, list(rows), ScoreConfig(), source, now=NOW)[0]))
+
+    found = {
+        "a text becomes a score": entered(lambda: score(gold, text, ScoreConfig())),
+        "a line of predictions becomes a number in scores.json": entered(lambda: scored("a", ("red", "blue") * 2)),
+    }
+    scored("b", ("red",) * 4)
+    found["two runs become a comparison"] = entered(lambda: compare_runs(open_sides(runs)))
+    found["two runs become a page"] = entered(
+        lambda: write_comparison_page(compare_runs(open_sides(runs)), folder / "page.html")
+    )
     return found
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield the dotted names that a module imports, of which some are modules and some lie in one."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        else:
-            yield from imports(node)
-
-
-def closure(starts: tuple[str, ...], modules: dict[str, ast.Module]) -> set[str]:
-    """Return the modules that are entered from some; packages that only say what they are for do not count."""
-    reached: set[str] = set()
-    waiting = list(starts)
-    while waiting:
-        name = waiting.pop()
-        if name in modules and name not in reached:
-            reached.add(name)
-            waiting += imports(modules[name])
-    return {name for name in reached if len(modules[name].body) > 1}
-
-
-def dataclasses(modules: dict[str, ast.Module]) -> Counter[str]:
-    """Count the dataclasses of each room."""
-    return Counter(
-        ".".join(name.split(".")[:2])
-        for name, tree in modules.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        and any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
-    )
-
-
-def lines() -> int:
-    """Count the lines of the product's Python files."""
-    files = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
+def dataclasses_and_lines() -> tuple[Counter[str], int]:
+    """Return the number of dataclasses in each room, and the lines of all product files."""
+    counted: Counter[str] = Counter()
+    lines = 0
+    for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        lines += len(source.splitlines())
+        room = "/".join(path.relative_to(ROOT).parts[:2]) if len(path.relative_to(ROOT).parts) > 2 else path.parent.name
+        counted[room] += sum(
+            any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ClassDef)
+        )
+    return counted, lines
 
 
 def main() -> None:
     """Print the counts; with `--files` the files of each walk too."""
-    modules = parsed_modules()
-    for walk, starts in WALKS.items():
-        found = closure(starts, modules)
-        print(f"{walk}: {len(found)} files")
-        if "--files" in sys.argv[1:]:
-            print("\n".join(f"    {name}" for name in sorted(found)))
-    counted = dataclasses(modules)
-    print(f"dataclasses: {counted.total()}")
-    print("\n".join(f"    {room:<24} {count}" for room, count in counted.most_common()))
-    print(f"lines: {lines():,} in {len(modules)} files")
+    with tempfile.TemporaryDirectory() as folder:
+        for walk, files in walks(Path(folder)).items():
+            print(f"{walk}: {len(files)} files")
+            if "--files" in sys.argv[1:]:
+                print("".join(f"    {name}\n" for name in files), end="")
+    counted, lines = dataclasses_and_lines()
+    print(f"dataclasses: {counted.total()} ({', '.join(f'{room} {number}' for room, number in counted.most_common())})")
+    print(f"lines: {lines:,}")
 
 
 if __name__ == "__main__":
