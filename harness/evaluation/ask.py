@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -208,5 +208,5 @@ def judged_records(
             answer = parse(record.generation.text, config.format, selection_for(record.sample, config)).answer
             if answer is not None and answer.strip():
                 questions.append((record, answer))
-    for record, said in ask_all(judge, questions, secrets=secrets, say=say):
-        yield rescore_record(replace(record, judge_reply=said.reply, judge_error=said.error), config)
+    for record in ask_all(judge, questions, secrets=secrets, say=say):
+        yield rescore_record(record, config)
