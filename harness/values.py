@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from harness.vocabulary import (
     BOX_FRAMES,
@@ -17,11 +17,15 @@ from harness.vocabulary import (
     FORMATS,
     PARSE_FAULTS,
     PROTOCOLS,
+    STAGE_FORMATS,
     AnswerRule,
     BoxFrame,
+    BoxOrder,
+    BoxSyntax,
     Fault,
     Format,
     Protocol,
+    StageFormat,
 )
 
 __all__ = [
@@ -31,16 +35,26 @@ __all__ = [
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
+    "SATORI_LIST",
+    "STAGE_FORMATS",
+    "UNIT_OF_FRAME",
     "AnswerCheck",
     "AnswerRule",
+    "AnyFormat",
     "Box",
+    "BoxDialect",
     "BoxFrame",
     "BoxMatch",
+    "BoxOrder",
+    "BoxSyntax",
+    "BoxUnit",
     "Components",
     "Fault",
     "Format",
     "Generation",
+    "GroundedFormat",
     "Json",
+    "Marks",
     "PixelLimits",
     "Protocol",
     "Record",
@@ -49,6 +63,10 @@ __all__ = [
     "Score",
     "ScoreConfig",
     "Size",
+    "StageFormat",
+    "Step",
+    "StepChange",
+    "StepScore",
     "order_faults",
 ]
 
@@ -109,6 +127,41 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One place that a text looked at on its way to the answer, as it writes it."""
+
+    boxes_written: tuple[Box, ...] = ()
+    """Well-formed boxes; none where the step has none."""
+    source: int = 0
+    """What the boxes lie in: 0 the image, n what the n-th step with a place cropped; -1 a name of no picture."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with what it writes."""
+
+
+StepChange: TypeAlias = Literal["narrows", "widens", "moves", "stays"]
+"""How a step's region lies to that of the step before it; see `harness/scoring/steps.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepScore:
+    """Where a step looked, and how well."""
+
+    boxes_image_px: tuple[Box, ...] = ()
+    """Its boxes in original pixels, cut at the image; none where it has no place there."""
+    iou: float | None = None
+    """Union IoU with the gold; None without gold boxes or without a known frame."""
+    change: StepChange | None = None
+    """How it lies to the last step before it that has a place; None without one."""
+    faults: tuple[Fault, ...] = ()
+    """Why it has no place, or less of one."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it looks at a place in the image."""
+        return bool(self.boxes_image_px)
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model's text says, stage by stage; nothing in it is judged yet."""
 
@@ -124,6 +177,8 @@ class Response:
     """Whether the whole text keeps the format; None for `plain`, which has none."""
     faults: tuple[Fault, ...] = ()
     """Parse and box faults, each once, in a fixed order."""
+    steps: tuple[Step, ...] = ()
+    """The places that the text looked at one after another, in written order; empty where the format has no steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +225,8 @@ class Score:
     """One-to-one box matching; None where `iou` is None."""
     boxes_image_px: tuple[Box, ...] | None = None
     """The predicted boxes that were compared, in original pixels, cut at the image; None where there are none."""
+    steps: tuple[StepScore, ...] = ()
+    """The steps of the text, in written order; empty where the format has none or the text none of them."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
     response: Response | None = field(default=None, compare=False, repr=False)
@@ -204,18 +261,110 @@ PAPER_PIXEL_LIMITS = PixelLimits(min_pixels=200_704, max_pixels=401_408)
 """What SATORI's released reward assumes (plugin.py): 256 and 512 tokens of 28 x 28."""
 
 
+BoxUnit: TypeAlias = Literal["image_px", "input_px"] | float
+"""What a number of a written box counts: pixels of the original image, pixels of the image that the model saw, or a
+number: what a whole side is written as (1, 100, 500, 999, 1000, 1024; cells of a side for patch indices)."""
+
+UNIT_OF_FRAME: Final[Mapping[BoxFrame, BoxUnit]] = {
+    "image_px": "image_px",
+    "input_px": "input_px",
+    "norm_1000": 1000.0,
+    "norm_1": 1.0,
+}
+"""The unit that each frame with a name counts in."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxDialect:
+    """How a model writes a box: the marks around its numbers, which number is which, and what they count."""
+
+    syntax: BoxSyntax
+    """The marks: a row of `harness.scoring.box_dialects.SYNTAX`, or `satori` for the format's strict list alone."""
+    order: BoxOrder = "xyxy"
+    """Which number is which."""
+    unit: BoxUnit = "image_px"
+    """What the numbers count."""
+    padded_to_square: bool = False
+    """Whether the numbers refer to the image padded evenly to a square, as LLaVA-1.5's do."""
+
+
+SATORI_LIST: Final = BoxDialect("satori")
+"""The list that the format asks for, in pixels of the original image: what is read unless something else is declared."""
+
+
+Marks: TypeAlias = tuple[str, str]
+"""Opening and closing mark, literal, in any case. A closing mark that is a line break ends with the line, an empty one
+with the text; `{` and `}` count those between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedFormat:
+    """Where a text holds thought, answer and boxes: a row of `harness/scoring/formats.py`, or a person's own.
+
+    Its words ask for it. Marks are literal: whatever a person gives, reading stays linear.
+    """
+
+    name: str
+    """What people call it."""
+    answer: tuple[Marks, ...] = ()
+    """Marks of the answer; without any it is what is left beside thought and boxes. Of several pairs with one opening
+    mark the first that closes counts."""
+    answer_key: str = ""
+    """The key of the answer where the text is JSON; empty where it is not."""
+    thought: tuple[Marks, ...] = ()
+    """Marks of the thought; none where the format asks for none."""
+    boxes: tuple[Marks, ...] = ()
+    """Marks around boxes; without any every box in the place that `boxes_in` says counts."""
+    boxes_in: Literal["thought", "calls", "answer", "text"] = "text"
+    """Where boxes are: in the thought, or in calls between thoughts (both are steps); in the answer; or beside it."""
+    box_key: str = ""
+    """What stands beside every box: a marked piece without it is about something else, and a text that has it and no
+    box has one that went wrong. Empty where nothing does."""
+    boxes_needed: bool = True
+    """Whether a text without boxes breaks the format."""
+    counted: Literal["all", "last"] = "all"
+    """Which steps are the place that is compared with the gold: all of them, or the one that it came to."""
+    source_key: str = ""
+    """The key that says which picture a box lies in; empty where all lie in the image."""
+    source_image: tuple[str, ...] = ()
+    """What that key says of the image itself."""
+    source_crop: str = ""
+    """What stands before the number of a crop there."""
+    first_crop: int = 1
+    """The number of the first crop."""
+    unit_above_one: float | None = None
+    """What a whole side is written as in a box with a number above 1, where the dialect counts in fractions."""
+    dialect: BoxDialect | None = None
+    """How boxes are written; None: as the run's model does."""
+    system: str = ""
+    """The system turn that asks for it; empty where there is none."""
+    suffix: str = ""
+    """What follows the question; may be empty."""
+    source: str = ""
+    """Who published it, and where layout and words stand."""
+
+
+AnyFormat: TypeAlias = Format | GroundedFormat
+"""A format by its name, or a person's own by what it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreConfig:
     """How texts are to be scored; part of a run's protocol hash."""
 
     protocol: Protocol = "strict"
     """The rules."""
-    format: Format = "satori"
-    """The stages to parse."""
+    format: AnyFormat = "satori"
+    """Where a text holds what is scored."""
     box_frame: BoxFrame | None = "image_px"
     """Frame of the written boxes; None when not known: boxes stay unscored with the fault `frame_unknown`."""
     pixel_limits: PixelLimits | None = None
     """Used for `input_px` where a sample's own input size was not recorded."""
+
+    @property
+    def box_dialect(self) -> BoxDialect | None:
+        """How the boxes are written; None when not known."""
+        return None if self.box_frame is None else BoxDialect("satori", "xyxy", UNIT_OF_FRAME[self.box_frame])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,37 @@ from typing import Literal, TypeAlias, get_args
 Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
 """How a raw answer becomes a score; see `harness/scoring/score.py`."""
 
-Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
-"""Which stages the model was asked to write; decides prompt and parser."""
+StageFormat: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
+"""SATORI's stages, and the bare text: the formats that `harness/scoring/stages.py` reads and training writes."""
+
+MarkedFormat: TypeAlias = Literal[
+    "qwen-json",
+    "treevgr",
+    "grit",
+    "deepeyes",
+    "mini-o3",
+    "ground-r1",
+    "pixel-reasoner",
+    "chain-of-focus",
+    "rex-thinker",
+    "multihopspatial",
+    "refchartqa",
+    "bbox-docvqa",
+    "visual-cot",
+]
+"""The published formats of other works: rows of `harness/scoring/formats.py`."""
+
+Format: TypeAlias = StageFormat | MarkedFormat
+"""Where a text holds answer, thought and boxes; decides prompt and parser."""
 
 BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
-"""The frame that the numbers inside `<bbox>` are written in."""
+"""The frames that have a name of their own: what `--box-frame` and training data say of a list x1, y1, x2, y2."""
+
+BoxSyntax: TypeAlias = Literal["satori", "list", "corners", "box_tag", "loc", "xy", "named", "patch"]
+"""How a box is written; see `harness/scoring/box_dialects.py`. `satori` is the format's own strict list, nothing else."""
+
+BoxOrder: TypeAlias = Literal["xyxy", "yxyx", "xywh"]
+"""What the four numbers of a box are, in written order: two corners, corners with y first, or a corner and a size."""
 
 GoldFrame: TypeAlias = BoxFrame | Literal["percent", "xywh", "yxyx"]
 """What the four numbers of a gold box are: corners in a frame; corners in percent of the sides; or, in pixels of the
@@ -43,6 +69,10 @@ Fault: TypeAlias = Literal[
     "inverted",
     "out_of_image",
     "frame_unknown",
+    "other_dialect",
+    "point",
+    "quad",
+    "no_source",
     # score
     "no_match",
     "no_gold",
@@ -53,8 +83,12 @@ Fault: TypeAlias = Literal[
 """Why a score is not simply right or wrong. The names are stored, so they are API."""
 
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-FORMATS: tuple[Format, ...] = get_args(Format)
+STAGE_FORMATS: tuple[StageFormat, ...] = get_args(StageFormat)
+MARKED_FORMATS: tuple[MarkedFormat, ...] = get_args(MarkedFormat)
+FORMATS: tuple[Format, ...] = (*STAGE_FORMATS, *MARKED_FORMATS)
 BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
+BOX_SYNTAXES: tuple[BoxSyntax, ...] = get_args(BoxSyntax)
+BOX_ORDERS: tuple[BoxOrder, ...] = get_args(BoxOrder)
 GOLD_FRAMES: tuple[GoldFrame, ...] = (*BOX_FRAMES, "percent", "xywh", "yxyx")
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 PARSE_FAULTS: frozenset[Fault] = frozenset(
@@ -69,6 +103,10 @@ PARSE_FAULTS: frozenset[Fault] = frozenset(
         "non_finite",
         "degenerate",
         "inverted",
+        "other_dialect",
+        "point",
+        "quad",
+        "no_source",
     }
 )
 """Faults that say that the text itself did not keep to the format."""

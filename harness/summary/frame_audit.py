@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from harness.images.frames import cut_at_image
 from harness.scoring.overlap import union_iou
-from harness.scoring.score import GROUNDED_FORMATS, predicted_boxes_image_px
+from harness.scoring.score import predicted_boxes_image_px
 from harness.scoring.stages import stage_text
 from harness.scoring.written_boxes import quadruples
 from harness.values import BOX_FRAMES, Box, BoxFrame, Json, Record, ScoreConfig
@@ -148,7 +148,7 @@ class FrameAuditor:
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
-        active = config.format in GROUNDED_FORMATS and config.protocol != "paper"
+        active = config.format in {"satori", "satori-think"} and config.protocol != "paper"
         self._left = AUDITED_RECORDS if active else 0
         self._configs: dict[BoxFrame, ScoreConfig] = {frame: replace(config, box_frame=frame) for frame in BOX_FRAMES}
         self._totals = dict.fromkeys(READINGS, 0.0)
