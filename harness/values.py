@@ -289,7 +289,7 @@ class BoxDialect:
 
 
 SATORI_LIST: Final = BoxDialect("satori")
-"""The list that the format asks for, in pixels of the original image: what is read unless something else is declared."""
+"""The list that the format asks for, in pixels of the original image: what is read unless another is declared."""
 
 
 Marks: TypeAlias = tuple[str, str]

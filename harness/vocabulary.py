@@ -37,7 +37,7 @@ BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
 """The frames that have a name of their own: what `--box-frame` and training data say of a list x1, y1, x2, y2."""
 
 BoxSyntax: TypeAlias = Literal["satori", "list", "corners", "box_tag", "loc", "xy", "named", "patch"]
-"""How a box is written; see `harness/scoring/box_dialects.py`. `satori` is the format's own strict list, nothing else."""
+"""How a box is written; see `harness/scoring/box_dialects.py`. `satori` is the format's own strict list alone."""
 
 BoxOrder: TypeAlias = Literal["xyxy", "yxyx", "xywh"]
 """What the four numbers of a box are, in written order: two corners, corners with y first, or a corner and a size."""

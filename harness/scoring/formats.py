@@ -292,8 +292,8 @@ def format_named(name: str) -> Format:
     if name in FORMATS:
         return name
     raise ConfigError(
-        f"format {name[:60]!r} is not known.{did_you_mean(name, FORMATS)} Choose one of {', '.join(FORMATS)}, or give a "
-        "file of your own, whose name ends in .toml"
+        f"format {name[:60]!r} is not known.{did_you_mean(name, list(FORMATS))} Choose one of {', '.join(FORMATS)}, "
+        "or give a file of your own, whose name ends in .toml"
     )
 
 
