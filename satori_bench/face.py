@@ -30,7 +30,9 @@ from harness.runs.lookup import RUNS, find_scores
 from harness.runs.record_table import read_columns, table_columns
 from harness.runs.store import PARQUET_NAME, StoredRun, list_runs, rescored_name
 from harness.runs.store import load_run as open_stored
-from harness.values import BoxFrame, Format, Protocol, ScoreConfig
+from harness.scoring.formats import check_protocol, format_name
+from harness.scoring.own_format import format_given
+from harness.values import BoxFrame, Protocol, ScoreConfig
 
 if TYPE_CHECKING:
     import altair as alt
@@ -136,7 +138,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         manifest = self.stored.manifest
-        about = f"{manifest.model} · format {manifest.format} · protocol {self.protocol}"
+        about = f"{manifest.model} · format {format_name(manifest.format)} · protocol {self.protocol}"
         return f"<p>{escape(about)}</p>{self.scores.to_html()}"
 
     def __repr__(self) -> str:
@@ -292,7 +294,7 @@ def runs(folder: str | Path = RUNS) -> pd.DataFrame:
             "run": str(info.path),
             "state": info.state,
             "model": None if info.manifest is None else info.manifest.model,
-            "format": None if info.manifest is None else info.manifest.format,
+            "format": None if info.manifest is None else format_name(info.manifest.format),
             "protocol": None if info.manifest is None else info.manifest.protocol,
             "tasks": None if info.manifest is None else list(info.manifest.tasks),
         }
@@ -342,7 +344,7 @@ def score(
     rows: Iterable[Mapping[str, Any]],
     *,
     protocol: Protocol = "strict",
-    format: Format = "satori",  # noqa: A002 - what the command and the files call it
+    format: str = "satori",  # noqa: A002 - what the command and the files call it
     box_frame: BoxFrame | None = "image_px",
 ) -> pd.DataFrame:
     """Score predictions in memory: rows as in the file of the command `score` (id, task, prediction, gold).
@@ -350,7 +352,9 @@ def score(
     Returns:
         A row each, in order: score, extracted, components, iou, faults; `reason` says why a bad row is bad.
     """
-    config = ScoreConfig(protocol=protocol, format=format, box_frame=box_frame)
+    form = format_given(format)
+    check_protocol(form, protocol)
+    config = ScoreConfig(protocol=protocol, format=form, box_frame=box_frame)
     found = [{**one.to_json(), "reason": one.reason} for one in score_lines(map(json.dumps, rows), config)]
     frame = _pandas().DataFrame(
         found, columns=["id", "task", "score", "extracted", "components", "iou", "faults", "reason"]
@@ -393,6 +397,8 @@ def run(
     for name in ("out", "data_dir"):
         if given.get(name) is not None:
             given[name] = Path(given[name])
+    if isinstance(given.get("form"), str):
+        given["form"] = format_given(given["form"])
     spec = RunSpec(model=model, tasks=tasks if isinstance(tasks, str) else ",".join(tasks), **given)
     with libraries_quiet(), Interruption() as interruption, RunProgress(sys.stderr) as progress:
         result = run_benchmarks(spec, run_environment(progress, interruption, page=page), again=again)

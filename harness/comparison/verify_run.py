@@ -34,6 +34,7 @@ from harness.runs.store import (
     not_entered,
     rescored_name,
 )
+from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummary, summarise_records
@@ -207,7 +208,7 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
     except UserError as error:
         yield str(error)
         return
-    meant = {"protocol": protocol or run.manifest.protocol, "format": run.manifest.format}
+    meant = {"protocol": protocol or run.manifest.protocol, "format": format_name(run.manifest.format)}
     if protocol is None:
         meant |= {"box_frame": run.manifest.box_frame}
     for field, value in meant.items():

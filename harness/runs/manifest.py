@@ -20,7 +20,19 @@ from typing import Literal, NoReturn, TypeAlias, cast, get_args
 from harness.errors import ExitCode, UserError
 from harness.files import open_regular
 from harness.runs.record_codec import MAX_COUNT, describe, json_safe, parse_object
-from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS, BoxFrame, Format, Json, PixelLimits, Protocol
+from harness.scoring.formats import MARKED, definition_hash, definition_of, format_name
+from harness.scoring.own_format import format_of_definition
+from harness.values import (
+    BOX_FRAMES,
+    FORMATS,
+    PROTOCOLS,
+    AnyFormat,
+    BoxFrame,
+    GroundedFormat,
+    Json,
+    PixelLimits,
+    Protocol,
+)
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
@@ -88,8 +100,8 @@ class Manifest:
     """The checkpoint's `model_type`, such as `qwen2_5_vl`; empty when not known."""
     backend: str
     """`hf`, `vllm`, `openai`, or how else the texts came about."""
-    format: Format
-    """The stages that were asked for."""
+    format: AnyFormat
+    """Where a text holds what is scored: a built-in format's name, or a person's own as a whole."""
     protocol: Protocol
     """The rules of `scores.json`."""
     box_frame: BoxFrame | None
@@ -169,7 +181,8 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     """Return what two runs must share, beside the task and data hashes of each task, to be compared.
 
     Left out on purpose: the model and its box frame, because those are what is compared; the format, because satori
-    against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats); and the tasks,
+    against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats), unless it is a
+    person's own, whose name alone says nothing; and the tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
     Words and generation arguments are a matter of each task where each task records its own.
     """
@@ -179,6 +192,8 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    if isinstance(manifest.format, GroundedFormat):
+        parts["format_definition"] = definition_hash(manifest.format)
     return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)
 
 
@@ -224,7 +239,7 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "config_hash": manifest.config_hash,
         "model_type": manifest.model_type,
         "backend": manifest.backend,
-        "format": manifest.format,
+        "format": format_name(manifest.format),
         "box_frame": manifest.box_frame,
         "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
         "seed": manifest.seed,
@@ -233,6 +248,8 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "comparable": comparable_parts(manifest),
         "computed": _computed(manifest),
     }
+    if isinstance(manifest.format, str) and manifest.format in MARKED:
+        parts["format_definition"] = definition_hash(MARKED[manifest.format])  # its words may change one day
     if served := _served(manifest):
         parts["served"] = served
     return parts
@@ -290,7 +307,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
         "config_hash": manifest.config_hash,
         "model_type": manifest.model_type,
         "backend": manifest.backend,
-        "format": manifest.format,
+        "format": format_name(manifest.format),
         "protocol": manifest.protocol,
         "box_frame": manifest.box_frame,
         "box_frame_reason": manifest.box_frame_reason,
@@ -309,6 +326,8 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
         "protocol_hash": manifest.protocol_hash,
         "run_key": manifest.run_key,
     }
+    if isinstance(manifest.format, GroundedFormat):
+        known["format_definition"] = definition_of(manifest.format)
     return known | {name: json_safe(value) for name, value in manifest.other.items() if name not in known}
 
 
@@ -432,7 +451,7 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
         config_hash=fields.text("config_hash"),
         model_type=fields.text("model_type"),
         backend=fields.text("backend"),
-        format=cast("Format", fields.word("format", FORMATS)),
+        format=_format_from(fields),
         protocol=cast("Protocol", fields.word("protocol", PROTOCOLS)),
         box_frame=_box_frame_from(fields),
         box_frame_reason=fields.text("box_frame_reason"),
@@ -456,6 +475,21 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
         run_key=fields.text("run_key"),
     )
     return replace(manifest, other=fields.other)
+
+
+def _format_from(fields: JsonFields) -> AnyFormat:
+    """Take a format: by its name, or where the manifest holds a definition that."""
+    definition = fields.optional_mapping("format_definition")
+    if definition is None:
+        return cast("AnyFormat", fields.word("format", FORMATS))
+    name = fields.text("format")
+    try:
+        form = format_of_definition(definition)
+    except ValueError as fault:
+        raise ValueError(f"field 'format_definition' is none of a format: {fault}") from fault
+    if form.name != name:
+        raise ValueError(f"field 'format_definition' defines {form.name!r:.60}, not the format {name!r:.60}")
+    return form
 
 
 def _box_frame_from(fields: JsonFields) -> BoxFrame | None:

@@ -35,6 +35,8 @@ from harness.values import (
     Sample,
     Score,
     Size,
+    StepChange,
+    StepScore,
 )
 
 MAX_DEPTH = 100
@@ -51,6 +53,7 @@ MAX_COUNT = 2**63 - 1
 
 _ANSWER_RULES: dict[str, AnswerRule] = {rule: rule for rule in get_args(AnswerRule)}
 _FAULTS_BY_NAME: dict[str, Fault] = {fault: fault for fault in FAULTS}
+_STEP_CHANGES: tuple[StepChange, ...] = get_args(StepChange)
 _FAULT_NAMES: dict[str, Json] = {fault: fault for fault in FAULTS}
 
 _TEXT: frozenset[type] = frozenset({str})
@@ -84,6 +87,7 @@ _RECORD_TYPES: dict[str, frozenset[type]] = {
     "iou": _NUMBER,
     "match": _OPTIONAL_OBJECT,
     "boxes_image_px": _OPTIONAL_LIST,
+    "steps": _OPTIONAL_LIST,
     "text": _TEXT,
     "prompt": _OPTIONAL_TEXT,
     "truncated": _FLAG,
@@ -121,6 +125,13 @@ _MATCH_TYPES: dict[str, frozenset[type]] = {
     "gold": _WHOLE,
     "iou_sum": _NUMBER,
     "hits_50": _WHOLE,
+}
+
+_STEP_TYPES: dict[str, frozenset[type]] = {
+    "boxes_image_px": _LIST,
+    "iou": _NUMBER,
+    "change": _OPTIONAL_TEXT,
+    "faults": _LIST,
 }
 
 _COUNTS = ("repeat", "input_width", "input_height", "input_tokens", "output_tokens", "device_s", "width", "height")
@@ -282,6 +293,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "iou": _finite(score.iou),
         "match": None if score.match is None else _match_to_json(score.match),
         "boxes_image_px": _boxes_to_json(score.boxes_image_px),
+        "steps": [_step_to_json(step) for step in score.steps] if score.steps else None,
     }
 
 
@@ -295,6 +307,15 @@ def _match_to_json(match: BoxMatch) -> Json:
         "gold": match.gold,
         "iou_sum": _finite(match.iou_sum),
         "hits_50": match.hits_50,
+    }
+
+
+def _step_to_json(step: StepScore) -> Json:
+    return {
+        "boxes_image_px": _boxes_to_json(step.boxes_image_px),
+        "iou": _finite(step.iou),
+        "change": step.change,
+        "faults": [_FAULT_NAMES[fault] for fault in step.faults],
     }
 
 
@@ -368,6 +389,7 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
             iou=_share_from(get("iou"), "iou"),
             match=None if match is None else _match_from(match),
             boxes_image_px=_boxes_from(get("boxes_image_px"), "boxes_image_px"),
+            steps=tuple([_step_from(step) for step in get("steps") or ()]),
             faults=_faults_from(fields["faults"]),
         ),
         repeat=fields["repeat"],
@@ -468,6 +490,21 @@ def _match_from(value: dict[str, Json]) -> BoxMatch:
         gold=fields["gold"],
         iou_sum=nan if iou_sum is None else iou_sum,
         hits_50=fields["hits_50"],
+    )
+
+
+def _step_from(value: Json) -> StepScore:
+    if not isinstance(value, dict):
+        raise ValueError(f"field 'steps' must be a list of objects, found {describe(value)} in it")  # noqa: TRY004 - data
+    fields = _checked(value, _STEP_TYPES)
+    change = fields.get("change")
+    if change is not None and change not in _STEP_CHANGES:
+        raise ValueError(f"field 'change' is {describe(change)}, which is none of {', '.join(_STEP_CHANGES)}")
+    return StepScore(
+        boxes_image_px=_boxes_from(fields["boxes_image_px"], "boxes_image_px") or (),
+        iou=_share_from(fields.get("iou"), "iou"),
+        change=change,
+        faults=_faults_from(fields["faults"]),
     )
 
 

@@ -36,6 +36,7 @@ SCORE_COLUMNS = (
     "iou",
     "match",
     "boxes_image_px",
+    "steps",
     "judge_reply",
     "judge_error",
 )
@@ -81,6 +82,7 @@ def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
     texts, boxes = pa.list_(text), pa.list_(pa.list_(number))
     components = pa.struct([(name, number) for name in ("format", "caption", "bbox", "answer")])
     match = pa.struct([("predicted", whole), ("gold", whole), ("iou_sum", number), ("hits_50", whole)])
+    step = pa.struct([("boxes_image_px", boxes), ("iou", number), ("change", text), ("faults", texts)])
     types: dict[str, Any] = {
         "task": text,
         "id": text,
@@ -92,6 +94,7 @@ def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
         "iou": number,
         "match": match,
         "boxes_image_px": boxes,
+        "steps": pa.list_(step),
         "text": text,
         "prompt": text,
         "truncated": flag,
@@ -160,7 +163,7 @@ def _arrow_array(pa: Any, values: list[Json], kind: Any) -> Any:
 
 
 def _arrow_safe(value: Json) -> Json:
-    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, three levels."""
+    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, five levels."""
     if isinstance(value, str):
         return utf8_text(value)
     if isinstance(value, int):

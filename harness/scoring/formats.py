@@ -13,9 +13,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from harness.errors import ConfigError, did_you_mean
+from harness.scoring.box_dialects import dialect_words
 from harness.values import (
     FORMATS,
     STAGE_FORMATS,
@@ -316,14 +317,22 @@ def check_protocol(form: AnyFormat, protocol: Protocol) -> None:
 
 
 def definition_of(form: GroundedFormat) -> dict[str, Json]:
-    """Return a format as a JSON object, all fields in order: what a manifest stores of a person's own."""
+    """Return a format as a JSON object, all fields in order: what a manifest stores of a person's own.
+
+    `own_format.format_of_definition` is the way back.
+    """
     definition: dict[str, Json] = {}
     for field in fields(form):
         value = getattr(form, field.name)
-        if isinstance(value, BoxDialect):
-            value = {part.name: getattr(value, part.name) for part in fields(value)}
-        definition[field.name] = cast("Json", json.loads(json.dumps(value)))
+        definition[field.name] = dialect_words(value) if isinstance(value, BoxDialect) else _as_json(value)
     return definition
+
+
+def _as_json(value: Any) -> Json:
+    """Return a field with lists in place of tuples."""
+    if isinstance(value, tuple):
+        return [_as_json(item) for item in cast("tuple[Any, ...]", value)]
+    return value
 
 
 def definition_hash(form: GroundedFormat) -> str:

@@ -122,7 +122,7 @@ def read_marked(
         thinking="\n\n".join(text[span.start : span.stop].strip() for span in thoughts) if thoughts else None,
         boxes_written=boxes.counted,
         format_ok=not faults,
-        faults=order_faults(faults | {"truncated"} if truncated else faults),
+        faults=order_faults({*faults, "truncated"} if truncated else faults),
         steps=boxes.steps,
     )
 

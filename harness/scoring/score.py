@@ -213,7 +213,7 @@ def _ground_steps(sample: Sample, response: Response, config: ScoreConfig, input
         sample.image_size,
         _gold_in_image(sample),
     )
-    faults = frozenset(fault for step in steps for fault in step.faults)
+    faults = frozenset[Fault](fault for step in steps for fault in step.faults)
     counted = steps
     if row.counted == "last":
         written = [placed for placed, step in zip(steps, response.steps, strict=True) if step.boxes_written]

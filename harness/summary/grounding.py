@@ -65,6 +65,42 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Met
     }
 
 
+def step_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
+    """Return how the steps of thoughts go, where any row has one; `clusters` holds a code per row.
+
+    - `valid_steps`: steps that look at a place in the image / all steps;
+    - `first_step_iou`, `last_step_iou`: mean over samples of the union IoU of the first and of the last step with the
+      gold, where the sample has gold boxes and its frame is known;
+    - `narrowing_steps`: steps that narrow the one before them / all that have a place and such a one before.
+    """
+    there = [place for place, row in enumerate(rows) if row.score.steps]
+    if not there:
+        return {}
+    thoughts, clusters = [rows[place].score.steps for place in there], clusters[there]
+    valid = _step_rate([sum(step.is_valid for step in steps) for steps in thoughts], list(map(len, thoughts)), clusters)
+    narrowing = _step_rate(
+        [sum(step.change == "narrows" for step in steps) for steps in thoughts],
+        [sum(step.change is not None for step in steps) for steps in thoughts],
+        clusters,
+    )
+    return {
+        "valid_steps": valid or null_metric("no steps"),
+        "first_step_iou": column_metric(_column([steps[0].iou for steps in thoughts]), clusters),
+        "last_step_iou": column_metric(_column([steps[-1].iou for steps in thoughts]), clusters),
+        "narrowing_steps": narrowing or null_metric("no step has one before it"),
+    }
+
+
+def _step_rate(found: Sequence[int], all_steps: Sequence[int], clusters: CodeArray) -> Metric | None:
+    """Return a share of all samples' steps together, counted in samples; None where there are no steps."""
+    total = sum(all_steps)
+    if not total:
+        return None
+    codes = np.unique(clusters, return_inverse=True)[1]
+    sums, sizes = _sums_by_code(codes, found), _sums_by_code(codes, all_steps)
+    return metric_of(sum(found) / total, ratio_interval(sums, sizes), sum(map(bool, all_steps)))
+
+
 def _column(values: Sequence[float | None]) -> FloatArray:
     """Return the values as an array, NaN where there is none."""
     return np.array(values, dtype=np.float64)

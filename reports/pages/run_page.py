@@ -18,6 +18,7 @@ from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.evaluation.rescore import config_of
 from harness.runs.manifest import Manifest
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
+from harness.scoring.formats import format_name
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.summary.task_summary import ANSWER_RIGHT, TaskSummary
@@ -271,7 +272,7 @@ def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
 def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     limits = manifest.pixel_limits
     return (
-        ("format", manifest.format),
+        ("format", format_name(manifest.format)),
         ("protocol", manifest.protocol),
         ("box frame", manifest.box_frame or "not known: boxes are unscored"),
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
@@ -429,7 +430,7 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("adapter", manifest.adapter_hash or DASH),
         ("model type", manifest.model_type or DASH),
         ("backend", manifest.backend),
-        ("format", manifest.format),
+        ("format", format_name(manifest.format)),
         ("protocol", manifest.protocol),
         ("box frame", f"{manifest.box_frame or DASH} ({manifest.box_frame_reason})"),
         (

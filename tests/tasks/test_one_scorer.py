@@ -11,7 +11,7 @@ from harness.evaluation.ask import PreparedTask, RunRecorder
 from harness.evaluation.predictions import rescore_record
 from harness.runs.record_codec import record_from_line, record_line
 from harness.scoring.score import score
-from harness.values import STAGE_FORMATS, PROTOCOLS, Generation, ScoreConfig, Size
+from harness.values import PROTOCOLS, STAGE_FORMATS, Generation, ScoreConfig, Size
 from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.local_data import open_task_data
