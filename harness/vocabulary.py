@@ -106,7 +106,6 @@ PARSE_FAULTS: frozenset[Fault] = frozenset(
         "other_dialect",
         "point",
         "quad",
-        "no_source",
     }
 )
 """Faults that say that the text itself did not keep to the format."""

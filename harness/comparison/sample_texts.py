@@ -15,7 +15,7 @@ import numpy as np
 from harness.comparison.values import Comparison, Pair, RunFacts, SampleDetail, SideDetail
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError, published_files
-from harness.runs.record_codec import parse_object
+from harness.runs.record_codec import parse_object, steps_from
 from harness.runs.record_table import TableError, open_table, reading_table
 from harness.runs.store import PARQUET_NAME, rescored_name
 from harness.values import Box, Components, Size
@@ -69,7 +69,7 @@ class _RowReader:
             row = self._samples.row(number)
             if self._scores is not None:
                 later = self._scores.row(number)
-                row = row | {name: later[name] for name in _SCORE_COLUMNS}
+                row = row | {name: later[name] for name in _SCORE_COLUMNS} | {"steps": later.get("steps")}
         except TableError as fault:
             raise DamagedRunError.of(self.folder, PARQUET_NAME, f"cannot be read: {fault}") from fault
         return row
@@ -155,6 +155,7 @@ def _side_detail(row: Mapping[str, Any]) -> SideDetail:
         iou=row["iou"],
         components=Components(parts["format"], parts["caption"], parts["bbox"], parts["answer"]),
         boxes_image_px=_boxes(row["boxes_image_px"]),
+        steps=steps_from(row.get("steps")),  # runs of before steps were kept lack the column
         faults=tuple(row["faults"]),
         truncated=row["truncated"],
         output_tokens=row["output_tokens"],

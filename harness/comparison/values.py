@@ -20,7 +20,7 @@ from harness.stats.paired import PairedDifference
 from harness.summary.means import Metric
 from harness.summary.task_summary import ANSWER_RIGHT
 from harness.task_facts import Scale
-from harness.values import FAULTS, PARSE_FAULTS, Box, Components, Fault, Protocol, Size
+from harness.values import FAULTS, PARSE_FAULTS, Box, Components, Fault, Protocol, Size, StepScore
 
 CUTS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """IoU cuts at which place is called right: 0.05, 0.10 ... 0.95; 0.5 among them."""
@@ -433,6 +433,8 @@ class SideDetail:
     """Why there is no text; None when there is."""
     prompt: str | None = None
     """The prompt as it was sent; None where the run does not hold it."""
+    steps: tuple[StepScore, ...] = ()
+    """The places that its thought looked at, in order."""
 
 
 @dataclass(frozen=True, slots=True)

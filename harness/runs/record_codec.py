@@ -389,7 +389,7 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
             iou=_share_from(get("iou"), "iou"),
             match=None if match is None else _match_from(match),
             boxes_image_px=_boxes_from(get("boxes_image_px"), "boxes_image_px"),
-            steps=tuple([_step_from(step) for step in get("steps") or ()]),
+            steps=steps_from(get("steps")),
             faults=_faults_from(fields["faults"]),
         ),
         repeat=fields["repeat"],
@@ -491,6 +491,15 @@ def _match_from(value: dict[str, Json]) -> BoxMatch:
         iou_sum=nan if iou_sum is None else iou_sum,
         hits_50=fields["hits_50"],
     )
+
+
+def steps_from(value: list[Any] | None) -> tuple[StepScore, ...]:
+    """Return the steps that a record or a row of its table holds.
+
+    Raises:
+        ValueError: one is none; the message names the field.
+    """
+    return tuple([_step_from(step) for step in value]) if value else ()
 
 
 def _step_from(value: Json) -> StepScore:

@@ -24,6 +24,7 @@ from typing import Final
 from harness.scoring.box_dialects import read_dialect_boxes
 from harness.scoring.stages import Selection
 from harness.scoring.surroundings import bare_answer, strip_as_lmms_eval, without_outer_marks
+from harness.scoring.written_boxes import BoxReading
 from harness.values import Box, BoxDialect, Fault, GroundedFormat, Marks, Response, Step, order_faults
 
 MAX_STEPS: Final = 1_000
@@ -332,7 +333,7 @@ def _marked_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDi
         written = text[span.start : span.stop]
         reading = read_dialect_boxes(written, dialect)
         boxes = _in_one_unit(reading.boxes, form, dialect)
-        wrong = set(reading.faults) - {"other_dialect"}
+        wrong = _wrong_here(reading)
         if not boxes and not wrong:
             wrong.add("malformed")
         steps.append(Step(boxes, _source(written, form), order_faults(wrong)))
@@ -351,8 +352,8 @@ def _bare_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDial
     for begin, end in regions:
         reading = read_dialect_boxes(text[begin:end], dialect)
         boxes.extend(_in_one_unit(reading.boxes, form, dialect))
-        faults |= set(reading.faults)
-    faults -= {"other_dialect", "malformed", "empty"}  # words around boxes are no list that went wrong
+        faults |= _wrong_here(reading)
+    faults -= {"malformed", "empty"}  # words around boxes are no list that went wrong
     if not boxes and not faults:
         meant = form.box_key and any(form.box_key in text[begin:end] for begin, end in regions)
         faults |= {"malformed"} if meant else {"missing"} if form.boxes_needed else set()
@@ -362,6 +363,14 @@ def _bare_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDial
     steps = [Step((box,)) for box in boxes] if _has_steps(form) else []
     counted = _counted(steps, form) if steps else tuple(boxes)
     return _Boxes(counted if boxes else None, tuple(steps), frozenset(faults))
+
+
+def _wrong_here(reading: BoxReading) -> set[Fault]:
+    """Return what is wrong with boxes where a format's own marks hold them: SATORI's list of lists is not asked for."""
+    faults = set(reading.faults)
+    if reading.boxes and not reading.nested and "other_dialect" not in faults:
+        faults.discard("malformed")  # one flat list
+    return faults - {"other_dialect"}
 
 
 def _has_steps(form: GroundedFormat) -> bool:
