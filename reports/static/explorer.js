@@ -1273,13 +1273,15 @@
     });
 
   /**
-   * Return a step's number on a tag inside of the picture, at the corner of its first box.
-   * @param {string} name @param {number} x @param {number} y @param {SampleText} text @param {string} kind
+   * Return a step's number on a tag inside of the picture, at the upper edge of its first box; each a tag further, as
+   * boxes that narrow often share their corner.
+   * @param {number} step @param {number} x @param {number} y @param {SampleText} text @param {string} kind
    */
-  const numbered = (name, x, y, text, kind) => {
+  const numbered = (step, x, y, text, kind) => {
+    const name = String(step);
     const size = Math.max(text.width, text.height) / 22;
     const width = size * (0.45 + 0.6 * name.length);
-    const left = Math.max(0, Math.min(x, text.width - width));
+    const left = Math.max(0, Math.min(x + (step - 1) * width, text.width - width));
     const top = Math.max(0, Math.min(y, text.height - size));
     const tag = { x: String(left), y: String(top), width: String(width), height: String(size) };
     const label = { x: String(left + width / 2), y: String(top + size * 0.8), "font-size": String(size * 0.85) };
@@ -1301,7 +1303,7 @@
         set.steps.forEach((step, place) => {
           const one = drawn("g", { "data-step": String(place + 1) }, ...outlines(step.boxes, `${set.kind} step`));
           const [x1, y1] = step.boxes[0] ?? [];
-          if (x1 !== undefined && y1 !== undefined) one.append(...numbered(String(place + 1), x1, y1, text, set.kind));
+          if (x1 !== undefined && y1 !== undefined) one.append(...numbered(place + 1, x1, y1, text, set.kind));
           group.append(one);
         });
       } else group.append(...outlines(set.boxes, set.kind));
