@@ -172,7 +172,7 @@ class Response:
     thinking: str | None = None
     """Text of the thinking stage; None when there is no complete one."""
     boxes_written: tuple[Box, ...] | None = None
-    """Well-formed boxes as the text writes them, in the run's box frame; None when there is no complete box stage."""
+    """Well-formed boxes as x1, y1, x2, y2 in the unit of the box dialect; None when there is no complete box stage."""
     format_ok: bool | None = None
     """Whether the whole text keeps the format; None for `plain`, which has none."""
     faults: tuple[Fault, ...] = ()
@@ -356,15 +356,10 @@ class ScoreConfig:
     """The rules."""
     format: AnyFormat = "satori"
     """Where a text holds what is scored."""
-    box_frame: BoxFrame | None = "image_px"
-    """Frame of the written boxes; None when not known: boxes stay unscored with the fault `frame_unknown`."""
+    box_dialect: BoxDialect | None = SATORI_LIST
+    """How boxes are written; None when not known: boxes stay unscored with the fault `frame_unknown`."""
     pixel_limits: PixelLimits | None = None
     """Used for `input_px` where a sample's own input size was not recorded."""
-
-    @property
-    def box_dialect(self) -> BoxDialect | None:
-        """How the boxes are written; None when not known."""
-        return None if self.box_frame is None else BoxDialect("satori", "xyxy", UNIT_OF_FRAME[self.box_frame])
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,13 +44,23 @@ format_option = click.option(
 )  # fmt: skip
 
 
+box_dialect_option = click.option(
+    "--box-dialect", metavar="WORDS",
+    help="How boxes are written: auto (as the checkpoint's family does), satori (the format's list alone, in pixels), "
+    "a family such as qwen2_5_vl, or SYNTAX:ORDER:UNIT such as list:yxyx:1000.",
+)  # fmt: skip
+
+
 def score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that decide how texts are scored."""
     for option in reversed(
         [
             click.option("--protocol", type=click.Choice(PROTOCOLS), default="strict", show_default=True),
             format_option,
-            click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Frame of the written boxes."),
+            box_dialect_option,
+            click.option(
+                "--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame."
+            ),
             click.option("--min-pixels", type=click.IntRange(1), help="Least pixels of the model's input image."),
             click.option("--max-pixels", type=click.IntRange(1), help="Most pixels of the model's input image."),
         ]
@@ -143,11 +153,17 @@ data_option = click.option(
 
 
 def score_config(
-    protocol: str, form: AnyFormat, box_frame: str | None, min_pixels: int | None, max_pixels: int | None
+    protocol: str,
+    form: AnyFormat,
+    box_dialect: str | None,
+    box_frame: str | None,
+    min_pixels: int | None,
+    max_pixels: int | None,
 ) -> ScoreConfig:
     """Build the scoring configuration of verbs that run no model."""
-    from harness.scoring.formats import check_protocol
-    from harness.values import PixelLimits, ScoreConfig
+    from harness.scoring.box_dialects import declared_dialect
+    from harness.scoring.formats import check_protocol, format_dialect
+    from harness.values import SATORI_LIST, PixelLimits, ScoreConfig
 
     check_protocol(form, protocol)  # type: ignore[arg-type]  # click.Choice has checked it
     if (min_pixels is None) != (max_pixels is None):
@@ -160,7 +176,7 @@ def score_config(
     return ScoreConfig(
         protocol=protocol,  # type: ignore[arg-type]  # click.Choice has checked it
         format=form,
-        box_frame=box_frame or "image_px",  # type: ignore[arg-type]  # click.Choice has checked it
+        box_dialect=declared_dialect(box_dialect, box_frame) or format_dialect(form) or SATORI_LIST,  # type: ignore[arg-type]  # as above
         pixel_limits=limits,
     )
 

@@ -298,6 +298,12 @@ def format_named(name: str) -> Format:
     )
 
 
+def format_dialect(form: AnyFormat) -> BoxDialect | None:
+    """Return how a format has its boxes written; None where that is the model's matter."""
+    row = marked_format(form)
+    return None if row is None else row.dialect
+
+
 def has_places(form: AnyFormat) -> bool:
     """Return whether a format asks for boxes: those of `freeform` and `plain` would be read nowhere."""
     return isinstance(form, GroundedFormat) or form not in {"freeform", "plain"}

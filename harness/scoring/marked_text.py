@@ -128,6 +128,20 @@ def read_marked(
     )
 
 
+def marked_boxes_text(text: str, form: GroundedFormat) -> str:
+    """Return the text in which a format has its boxes, for checks that ask what the numbers could be."""
+    text = _others_blanked(without_outer_marks(text))
+    thoughts, _ = _thoughts(text, form)
+    inside = [(span.begin, span.end) for span in thoughts]
+    spoken = [span for span in _marked(text, form.answer).complete if not _is_inside(span.begin, inside)]
+    parts = _Parts(inside, spoken[-1] if spoken else None)
+    if form.boxes:
+        spans = [(span.start, span.stop) for span in _pieces(text, form, parts)[0]]
+    else:
+        spans = parts.regions(form.boxes_in, len(text))
+    return " ".join(text[begin:end] for begin, end in (spans[-1:] if form.counted == "last" else spans))
+
+
 def _scored(answer: str, selection: Selection) -> str | None:
     """Return the part of an answer that is scored; None when a thought in it never ends."""
     if selection == "strict":
@@ -314,14 +328,21 @@ def _boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDialect |
     return _marked_boxes(text, form, parts, dialect) if form.boxes else _bare_boxes(text, form, parts, dialect)
 
 
-def _marked_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDialect) -> _Boxes:
-    """Read the boxes between marks: every marked piece is a step."""
+def _pieces(text: str, form: GroundedFormat, parts: _Parts) -> tuple[list[_Span], _Span | None]:
+    """Return the marked pieces that hold boxes, in order, and the first opening mark that nothing closes."""
     marked = _marked(text, form.boxes)
     pieces = [span for span in marked.complete if parts.hold(span.begin, form.boxes_in)]
     if form.box_key:
         pieces = [span for span in pieces if form.box_key in text[span.start : span.stop]]
+    lone = marked.lone is not None and parts.hold(marked.lone.begin, form.boxes_in)
+    return pieces, marked.lone if lone else None
+
+
+def _marked_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDialect) -> _Boxes:
+    """Read the boxes between marks: every marked piece is a step."""
+    pieces, lone = _pieces(text, form, parts)
     faults: set[Fault] = set()
-    if marked.lone is not None and parts.hold(marked.lone.begin, form.boxes_in):
+    if lone is not None:
         faults.add("unclosed")
     elif not pieces and form.boxes_needed:
         faults.add("missing")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from harness.scoring.formats import marked_format
-from harness.scoring.marked_text import read_marked
-from harness.scoring.stages import Selection, parse
+from harness.scoring.marked_text import marked_boxes_text, read_marked
+from harness.scoring.stages import Selection, boxes_text, parse
 from harness.values import AnyFormat, BoxDialect, Response, StageFormat
 
 
@@ -27,7 +27,17 @@ def read_text(
     """
     row = marked_format(form)
     if row is None:
-        return parse(text, cast("StageFormat", form), selection, truncated=truncated)
+        return parse(text, cast("StageFormat", form), selection, truncated=truncated, dialect=dialect)
     if selection in {"paper_benchmark", "paper_reward"}:
         raise ValueError(f"SATORI's released code cannot read format {row.name}")
     return read_marked(text, row, selection, dialect, truncated=truncated)
+
+
+def text_of_boxes(text: str, form: AnyFormat) -> str:
+    """Return the text in which a format has its boxes.
+
+    Raises:
+        ValueError: The format is not known.
+    """
+    row = marked_format(form)
+    return boxes_text(text, cast("StageFormat", form)) if row is None else marked_boxes_text(text, row)
