@@ -389,7 +389,8 @@ def _bare_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDial
 def _wrong_here(reading: BoxReading) -> set[Fault]:
     """Return what is wrong with boxes where a format's own marks hold them: SATORI's list of lists is not asked for."""
     faults = set(reading.faults)
-    if reading.boxes and not reading.nested and "other_dialect" not in faults:
+    four_numbers = bool(reading.boxes) or not faults.isdisjoint(("inverted", "degenerate", "non_finite"))
+    if four_numbers and not reading.nested and "other_dialect" not in faults:
         faults.discard("malformed")  # one flat list
     return faults - {"other_dialect"}
 

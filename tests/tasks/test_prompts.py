@@ -3,6 +3,7 @@
 import pytest
 
 from harness.errors import ConfigError
+from harness.scoring.formats import MARKED
 from harness.values import STAGE_FORMATS
 from tasks import mmbench, prompts
 from tasks.ask import AskSpec, asked_turns
@@ -155,3 +156,19 @@ def test_what_is_asked_of_a_sample_is_shown_turn_by_turn():
 def test_a_row_or_task_that_is_not_there_is_said(task, row, found):
     with pytest.raises(ConfigError, match=found):
         asked_turns(AskSpec(task, row, wording("satori"), datasets=TINY))
+
+
+@pytest.mark.parametrize("form", MARKED.values(), ids=MARKED)
+def test_the_words_of_a_published_format_name_its_marks(form):
+    words = wording(form.name)
+    said = f"{words.system}\n{words.suffix}"
+
+    marks = {opening for pairs in (form.answer, form.thought, form.boxes) for opening, _ in pairs} - {"<|box_start|>"}
+    assert [mark for mark in marks if mark not in said] == []
+    assert form.source
+
+
+def test_the_words_of_published_formats_leave_the_hash_of_prompts_what_it_was():
+    item = next(iter(BENCHMARKS.values()))
+
+    assert prompts_hash("grit", wording("grit"), item) == prompts_hash("satori", wording("satori"), item)
