@@ -66,7 +66,7 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Met
 
 
 def step_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
-    """Return how the steps of thoughts go, where any row has one; `clusters` holds a code per row.
+    """Return how the steps of thoughts go, as far as any row says it; `clusters` holds a code per row.
 
     - `valid_steps`: steps that look at a place in the image / all steps;
     - `first_step_iou`, `last_step_iou`: mean over samples of the union IoU of the first and of the last step with the
@@ -83,12 +83,16 @@ def step_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Me
         [sum(step.change is not None for step in steps) for steps in thoughts],
         clusters,
     )
-    return {
-        "valid_steps": valid or null_metric("no steps"),
-        "first_step_iou": column_metric(_column([steps[0].iou for steps in thoughts]), clusters),
-        "last_step_iou": column_metric(_column([steps[-1].iou for steps in thoughts]), clusters),
-        "narrowing_steps": narrowing or null_metric("no step has one before it"),
+    overlaps = {
+        name: _column([steps[place].iou for steps in thoughts])
+        for name, place in (("first_step_iou", 0), ("last_step_iou", -1))
     }
+    found = {
+        "valid_steps": valid,
+        **{name: column_metric(ious, clusters) for name, ious in overlaps.items() if not np.isnan(ious).all()},
+        "narrowing_steps": narrowing,
+    }
+    return {name: metric for name, metric in found.items() if metric is not None}
 
 
 def _step_rate(found: Sequence[int], all_steps: Sequence[int], clusters: CodeArray) -> Metric | None:
