@@ -19,6 +19,7 @@ from harness.vocabulary import (
     FORMATS,
     PARSE_FAULTS,
     PROTOCOLS,
+    STAGE_FORMATS,
     AnswerRule,
     BoxFrame,
     BoxOrder,
@@ -26,6 +27,7 @@ from harness.vocabulary import (
     Fault,
     Format,
     Protocol,
+    StageFormat,
 )
 
 __all__ = [
@@ -38,10 +40,12 @@ __all__ = [
     "PARSE_FAULTS",
     "PROTOCOLS",
     "SATORI_LIST",
+    "STAGE_FORMATS",
     "UNIT_OF_FRAME",
     "Amount",
     "AnswerCheck",
     "AnswerRule",
+    "AnyFormat",
     "Box",
     "BoxDialect",
     "BoxFrame",
@@ -54,7 +58,9 @@ __all__ = [
     "Fault",
     "Format",
     "Generation",
+    "GroundedFormat",
     "Json",
+    "Marks",
     "PixelLimits",
     "Protocol",
     "Record",
@@ -64,6 +70,10 @@ __all__ = [
     "ScoreConfig",
     "Share",
     "Size",
+    "StageFormat",
+    "Step",
+    "StepChange",
+    "StepScore",
     "order_faults",
 ]
 
@@ -139,6 +149,41 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One place that a text looked at on its way to the answer, as it writes it."""
+
+    boxes_written: tuple[Box, ...] = ()
+    """Well-formed boxes; none where the step has none."""
+    source: int = 0
+    """What the boxes lie in: 0 the image, n what the n-th step with a place cropped; -1 a name of no picture."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with what it writes."""
+
+
+StepChange: TypeAlias = Literal["narrows", "widens", "moves", "stays"]
+"""How a step's region lies to that of the step before it; see `harness/scoring/steps.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepScore:
+    """Where a step looked, and how well."""
+
+    boxes_image_px: tuple[Box, ...] = ()
+    """Its boxes in original pixels, cut at the image; none where it has no place there."""
+    iou: float | None = None
+    """Union IoU with the gold; None without gold boxes or without a known frame."""
+    change: StepChange | None = None
+    """How it lies to the last step before it that has a place; None without one."""
+    faults: tuple[Fault, ...] = ()
+    """Why it has no place, or less of one."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it looks at a place in the image."""
+        return bool(self.boxes_image_px)
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model's text says, stage by stage; nothing in it is judged yet."""
 
@@ -154,6 +199,8 @@ class Response:
     """Whether the whole text keeps the format; None for `plain`, which has none."""
     faults: tuple[Fault, ...] = ()
     """Parse and box faults, each once, in a fixed order."""
+    steps: tuple[Step, ...] = ()
+    """The places that the text looked at one after another, in written order; empty where the format has no steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +247,8 @@ class Score:
     """One-to-one box matching; None where `iou` is None."""
     boxes_image_px: tuple[Box, ...] | None = None
     """The predicted boxes that were compared, in original pixels, cut at the image; None where there are none."""
+    steps: tuple[StepScore, ...] = ()
+    """The steps of the text, in written order; empty where the format has none or the text none of them."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
     response: Response | None = field(default=None, compare=False, repr=False)
@@ -262,7 +311,63 @@ class BoxDialect:
 
 
 SATORI_LIST: Final = BoxDialect("satori")
-"""The list that the format asks for, in pixels of the original image: read unless something else is declared."""
+"""The list that the format asks for, in pixels of the original image: what is read unless another is declared."""
+
+
+Marks: TypeAlias = tuple[str, str]
+"""Opening and closing mark, literal, in any case. A closing mark that is a line break ends with the line, an empty one
+with the text; `{` and `}` count those between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedFormat:
+    """Where a text holds thought, answer and boxes: a row of `harness/scoring/formats.py`, or a person's own.
+
+    Its words ask for it. Marks are literal: whatever a person gives, reading stays linear.
+    """
+
+    name: str
+    """What people call it."""
+    answer: tuple[Marks, ...] = ()
+    """Marks of the answer; without any it is what is left beside thought and boxes. Of several pairs with one opening
+    mark the first that closes counts."""
+    answer_key: str = ""
+    """The key of the answer where the text is JSON; empty where it is not."""
+    thought: tuple[Marks, ...] = ()
+    """Marks of the thought; none where the format asks for none."""
+    boxes: tuple[Marks, ...] = ()
+    """Marks around boxes; without any every box in the place that `boxes_in` says counts."""
+    boxes_in: Literal["thought", "calls", "answer", "text"] = "text"
+    """Where boxes are: in the thought, or in calls between thoughts (both are steps); in the answer; or beside it."""
+    box_key: str = ""
+    """What stands beside every box: a marked piece without it is about something else, and a text that has it and no
+    box has one that went wrong. Empty where nothing does."""
+    boxes_needed: bool = True
+    """Whether a text without boxes breaks the format."""
+    counted: Literal["all", "last"] = "all"
+    """Which steps are the place that is compared with the gold: all of them, or the one that it came to."""
+    source_key: str = ""
+    """The key that says which picture a box lies in; empty where all lie in the image."""
+    source_image: tuple[str, ...] = ()
+    """What that key says of the image itself."""
+    source_crop: str = ""
+    """What stands before the number of a crop there."""
+    first_crop: int = 1
+    """The number of the first crop."""
+    unit_above_one: float | None = None
+    """What a whole side is written as in a box with a number above 1, where the dialect counts in fractions."""
+    dialect: BoxDialect | None = None
+    """How boxes are written; None: as the run's model does."""
+    system: str = ""
+    """The system turn that asks for it; empty where there is none."""
+    suffix: str = ""
+    """What follows the question; may be empty."""
+    source: str = ""
+    """Who published it, and where layout and words stand."""
+
+
+AnyFormat: TypeAlias = Format | GroundedFormat
+"""A format by its name, or a person's own by what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +376,8 @@ class ScoreConfig:
 
     protocol: Protocol = "strict"
     """The rules."""
-    format: Format = "satori"
-    """The stages to parse."""
+    format: AnyFormat = "satori"
+    """Where a text holds what is scored."""
     box_dialect: BoxDialect | None = SATORI_LIST
     """How boxes are written; None when not known: boxes stay unscored with the fault `frame_unknown`."""
     pixel_limits: PixelLimits | None = None

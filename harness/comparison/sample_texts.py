@@ -15,10 +15,11 @@ import numpy as np
 from harness.comparison.values import Comparison, Pair, RunFacts
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError, published_files
+from harness.runs.declared import value_from
 from harness.runs.json_text import parse_object
 from harness.runs.record_table import TableError, open_table, reading_table
 from harness.runs.store import PARQUET_NAME, rescored_name
-from harness.values import Box, Components, Generation, Record, Sample, Score, Size
+from harness.values import Box, Components, Generation, Record, Sample, Score, Size, StepScore
 
 _GROUPS_KEPT = 3
 _CHUNK_ROWS = 256
@@ -73,7 +74,7 @@ class _RowReader:
             row = self._samples.row(number)
             if self._scores is not None:
                 later = self._scores.row(number)
-                row = row | {name: later[name] for name in _SCORE_COLUMNS}
+                row = row | {name: later[name] for name in _SCORE_COLUMNS} | {"steps": later.get("steps")}
         except TableError as fault:
             raise DamagedRunError.of(self.folder, PARQUET_NAME, f"cannot be read: {fault}") from fault
         return row
@@ -163,6 +164,7 @@ def _record(sample: Sample, row: Mapping[str, Any]) -> Record:
             components=Components(**row["components"]),
             iou=row["iou"],
             boxes_image_px=_boxes(row["boxes_image_px"]),
+            steps=tuple(value_from(StepScore, step) for step in row.get("steps") or ()),  # runs of before lack the column
             faults=tuple(row["faults"]),
         ),
     )

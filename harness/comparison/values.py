@@ -20,7 +20,7 @@ from harness.stats.paired import PairedDifference
 from harness.summary.means import Metric
 from harness.summary.task_summary import ANSWER_RIGHT
 from harness.task_facts import Scale
-from harness.values import FAULTS, PARSE_FAULTS, Fault, Format, Protocol
+from harness.values import FAULTS, PARSE_FAULTS, Fault, Protocol
 
 CUTS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """IoU cuts at which place is called right: 0.05, 0.10 ... 0.95; 0.5 among them."""
@@ -68,7 +68,7 @@ class RunFacts:
     """Rules of the scores that are compared."""
     rescored: bool
     """Whether these are the scores of a later `rescore`."""
-    format: Format
+    format: str
     """The stages that were asked for."""
     seed: int
     """The run's seed."""

@@ -22,7 +22,19 @@ from harness.files import open_regular
 from harness.runs.declared import value_from
 from harness.runs.json_text import describe, json_safe, parse_object
 from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
-from harness.values import BOX_FRAMES, BoxDialect, Count, Format, Json, PixelLimits, Protocol
+from harness.scoring.formats import MARKED, definition_hash, definition_of, format_name
+from harness.scoring.own_format import format_of_definition
+from harness.values import (
+    BOX_FRAMES,
+    FORMATS,
+    AnyFormat,
+    BoxDialect,
+    Count,
+    GroundedFormat,
+    Json,
+    PixelLimits,
+    Protocol,
+)
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
@@ -33,7 +45,7 @@ Status: TypeAlias = Literal["running", "complete", "failed"]
 _ALWAYS_WRITTEN = ("status", "protocol_hash", "run_key")
 """Keys without which a file is damaged, although a manifest begins without them."""
 
-_STORED_OTHERWISE = ("schema_version", "box_dialect", "box_frame", "box_frame_reason")
+_STORED_OTHERWISE = ("schema_version", "format", "format_definition", "box_dialect", "box_frame", "box_frame_reason")
 """Keys that are no fields of a manifest as they stand."""
 
 NUMBER_FORMAT = "number_format"
@@ -102,8 +114,8 @@ class Manifest:
     """The checkpoint's `model_type`, such as `qwen2_5_vl`; empty when not known."""
     backend: str
     """`hf`, `vllm`, `openai`, or how else the texts came about."""
-    format: Format
-    """The stages that were asked for."""
+    format: AnyFormat
+    """Where a text holds what is scored: a built-in format's name, or a person's own as a whole."""
     protocol: Protocol
     """The rules of `scores.json`."""
     box_dialect: BoxDialect | None
@@ -175,7 +187,8 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     """Return what two runs must share, beside the task and data hashes of each task, to be compared.
 
     Left out on purpose: the model and its box dialect, because those are what is compared; the format, because satori
-    against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats); and the tasks,
+    against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats), unless it is a
+    person's own, whose name alone says nothing; and the tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
     Words and generation arguments are a matter of each task where each task records its own.
     """
@@ -185,6 +198,8 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    if isinstance(manifest.format, GroundedFormat):
+        parts["format_definition"] = definition_hash(manifest.format)
     return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)
 
 
@@ -230,7 +245,7 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "config_hash": manifest.config_hash,
         "model_type": manifest.model_type,
         "backend": manifest.backend,
-        "format": manifest.format,
+        "format": format_name(manifest.format),
         "box_dialect": optional_words(manifest.box_dialect),
         "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
         "seed": manifest.seed,
@@ -239,6 +254,8 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "comparable": comparable_parts(manifest),
         "computed": _computed(manifest),
     }
+    if isinstance(manifest.format, str) and manifest.format in MARKED:
+        parts["format_definition"] = definition_hash(MARKED[manifest.format])  # its words may change one day
     if served := _served(manifest):
         parts["served"] = served
     return parts
@@ -290,6 +307,8 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
             stored |= {name: value, "box_frame": frame_of_dialect(manifest.box_dialect)}
         else:
             stored["box_frame_reason" if name == "box_dialect_reason" else name] = value
+    if isinstance(manifest.format, GroundedFormat):
+        stored["format_definition"] = definition_of(manifest.format)
     return stored
 
 
@@ -303,6 +322,8 @@ def _plain(value: Any) -> Json:
         return _fields_to_json(value)
     if isinstance(value, BoxDialect):
         return optional_words(value)
+    if isinstance(value, GroundedFormat):
+        return format_name(value)
     if isinstance(value, PixelLimits):
         return asdict(value)
     if isinstance(value, Mapping):
@@ -325,8 +346,30 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
     for name in _ALWAYS_WRITTEN:
         if name not in obj:
             raise ValueError(f"field {name!r} is missing")
-    made = {"box_dialect": _box_dialect_from(obj), "box_dialect_reason": _reason_from(obj)}
+    made = {
+        "format": _format_from(obj),
+        "box_dialect": _box_dialect_from(obj),
+        "box_dialect_reason": _reason_from(obj),
+    }
     return value_from(Manifest, {name: obj[name] for name in obj if name not in _STORED_OTHERWISE}, made=made)
+
+
+def _format_from(obj: Mapping[str, Json]) -> AnyFormat:
+    """Read a format: by its name, or where the manifest holds a definition that."""
+    name, definition = obj.get("format"), obj.get("format_definition")
+    if definition is None:
+        if name not in FORMATS:
+            raise ValueError(f"field 'format' must be one of {', '.join(FORMATS)}, found {describe(name)}")
+        return cast("AnyFormat", name)
+    if not isinstance(definition, dict):
+        raise ValueError(f"field 'format_definition' must be an object, found {describe(definition)}")  # noqa: TRY004 - data
+    try:
+        form = format_of_definition(definition)
+    except ValueError as fault:
+        raise ValueError(f"field 'format_definition' is none of a format: {fault}") from fault
+    if form.name != name:
+        raise ValueError(f"field 'format_definition' defines {form.name!r:.60}, not the format {describe(name)}")
+    return form
 
 
 def _box_dialect_from(obj: Mapping[str, Json]) -> BoxDialect | None:

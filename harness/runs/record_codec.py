@@ -39,6 +39,7 @@ from harness.values import (
     Score,
     Share,
     Size,
+    StepScore,
 )
 
 Side: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)] | None
@@ -66,6 +67,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     iou: Share | None = None
     match: BoxMatch | None = None
     boxes_image_px: Boxes | None = None
+    steps: tuple[StepScore, ...] | None = None
     text: str
     prompt: str | None = None
     truncated: bool
@@ -175,6 +177,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "iou": _finite(score.iou),
         "match": None if score.match is None else _match_to_json(score.match),
         "boxes_image_px": _boxes_to_json(score.boxes_image_px),
+        "steps": [_step_to_json(step) for step in score.steps] if score.steps else None,
     }
 
 
@@ -188,6 +191,15 @@ def _match_to_json(match: BoxMatch) -> Json:
         "gold": match.gold,
         "iou_sum": _finite(match.iou_sum),
         "hits_50": match.hits_50,
+    }
+
+
+def _step_to_json(step: StepScore) -> Json:
+    return {
+        "boxes_image_px": _boxes_to_json(step.boxes_image_px),
+        "iou": _finite(step.iou),
+        "change": step.change,
+        "faults": list[Json](step.faults),
     }
 
 
@@ -262,6 +274,7 @@ def _record_of(stored: StoredRecord) -> Record:
             iou=stored.iou,
             match=stored.match,
             boxes_image_px=_boxes_from(stored.boxes_image_px),
+            steps=stored.steps or (),
             faults=stored.faults,
         ),
         repeat=stored.repeat,

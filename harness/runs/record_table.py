@@ -38,6 +38,7 @@ SCORE_COLUMNS = (
     "iou",
     "match",
     "boxes_image_px",
+    "steps",
     "judge_reply",
     "judge_error",
 )
@@ -134,7 +135,7 @@ def _arrow_array(pa: Any, values: list[Json], kind: Any) -> Any:
 
 
 def _arrow_safe(value: Json) -> Json:
-    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, three levels."""
+    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, five levels."""
     if isinstance(value, str):
         return utf8_text(value)
     if isinstance(value, int):

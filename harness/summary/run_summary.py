@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from harness.scoring.box_dialects import optional_words
+from harness.scoring.formats import format_name
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
@@ -96,7 +97,7 @@ class RunSummary:
         return {
             "schema": SCORES_SCHEMA,
             "protocol": self.config.protocol,
-            "format": self.config.format,
+            "format": format_name(self.config.format),
             "box_dialect": optional_words(self.config.box_dialect),
             "scorer_version": SCORER_VERSION,
             "tasks": tasks,

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.stats.intervals import FloatArray, cluster_codes
 from harness.summary.clusters import cluster_of, task_samples
-from harness.summary.grounding import ANSWER_RIGHT, IOU_HIT, box_metrics, component_metrics
+from harness.summary.grounding import ANSWER_RIGHT, IOU_HIT, box_metrics, component_metrics, step_metrics
 from harness.summary.means import Metric, ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
 from harness.task_facts import facts_of
@@ -114,7 +114,12 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
         parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in ordered),
         truncated_rows=sum("truncated" in row.score.faults for row in ordered),
         headline=measures[0].name,
-        metrics={**answers, **component_metrics(ordered, clusters), **box_metrics(ordered, clusters)},
+        metrics={
+            **answers,
+            **component_metrics(ordered, clusters),
+            **box_metrics(ordered, clusters),
+            **step_metrics(ordered, clusters),
+        },
         categories={
             name: measure.number(headline, seed=seed) for name, measure in category_measures(measures[0]).items()
         },

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
-from harness.values import Box, Components, Generation, Record, Score, Size
+from harness.values import Box, Components, Generation, Record, Score, Size, StepScore
+from reports.texts.numbers_shown import number
 from reports.texts.visible import visible
 
 MAX_TEXT_CHARACTERS = 20_000
@@ -24,6 +25,15 @@ MAX_NAME_CHARACTERS = 300
 _NO_SIZE: Final = Size(0, 0)
 
 
+class StepText(TypedDict):
+    """One step of a thought, as the explorer reads it."""
+
+    boxes: list[list[float]]
+    """Where it looks, in original pixels, rounded to tenths; none where it has no place."""
+    words: str
+    """How it lies to the gold and to the step before it, and what is wrong with it."""
+
+
 class SideText(TypedDict):
     """What one run answered to one sample, as the explorer reads it."""
 
@@ -33,6 +43,8 @@ class SideText(TypedDict):
     """What was taken for the answer."""
     boxes: list[list[float]]
     """Predicted boxes in original pixels, rounded to tenths."""
+    steps: list[StepText]
+    """The places that its thought looked at, in order; empty without steps."""
     facts: str
     """Components and costs in words."""
     prompt: str
@@ -81,6 +93,7 @@ def _side(generation: Generation, earned: Score) -> SideText:
         "text": _cut(generation.text),
         "extracted": None if earned.extracted is None else short_name(earned.extracted),
         "boxes": _boxes(earned.boxes_image_px),
+        "steps": _steps(earned.steps),
         "facts": _facts(earned.components, generation.output_tokens, generation.error),
         "prompt": _cut(generation.prompt or ""),
     }
@@ -110,6 +123,17 @@ def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
         for box in boxes[:MAX_BOXES]
         if all(abs(side) < MAX_COORDINATE for side in box)  # not so for NaN either
     ]
+
+
+def _steps(steps: Sequence[StepScore]) -> list[StepText]:
+    return [{"boxes": _boxes(step.boxes_image_px), "words": _step_words(step)} for step in steps[:MAX_BOXES]]
+
+
+def _step_words(step: StepScore) -> str:
+    """Say how a step lies, such as `IoU 0.412 · narrows`."""
+    overlap = "" if step.iou is None else f"IoU {number(step.iou, 3)}"
+    place = "" if step.is_valid else "no place"
+    return " · ".join(filter(None, (place, overlap, step.change or "", *step.faults)))
 
 
 def short_name(text: str) -> str:

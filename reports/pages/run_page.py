@@ -19,6 +19,7 @@ from harness.evaluation.rescore import config_of
 from harness.runs.manifest import Manifest
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.scoring.box_dialects import optional_words
+from harness.scoring.formats import format_name
 from harness.summary.means import Metric
 from harness.summary.run_summary import MOST_UNEXPLAINED, RunSummariser, RunSummary
 from harness.summary.stored_scores import stored_summaries, stored_warnings
@@ -280,7 +281,7 @@ def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
 def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     limits = manifest.pixel_limits
     return (
-        ("format", manifest.format),
+        ("format", format_name(manifest.format)),
         ("protocol", manifest.protocol),
         ("box dialect", optional_words(manifest.box_dialect) or "not known: boxes are unscored"),
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
@@ -439,7 +440,7 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("adapter", manifest.adapter_hash or DASH),
         ("model type", manifest.model_type or DASH),
         ("backend", manifest.backend),
-        ("format", manifest.format),
+        ("format", format_name(manifest.format)),
         ("protocol", manifest.protocol),
         ("box dialect", f"{optional_words(manifest.box_dialect) or DASH} ({manifest.box_dialect_reason})"),
         (

@@ -233,13 +233,14 @@ def _judge(options: dict[str, Any]) -> Judge | None:
 
 def _show_run(result: RunResult, *, as_json: bool) -> int:
     """Print a run's result; return the exit code."""
+    from harness.scoring.formats import format_name
     from reports.terminal.tables import run_table, write
 
     if as_json:
         say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
     else:
         config = result.summary.config
-        title = f"{result.model} · format {config.format} · protocol {config.protocol}"
+        title = f"{result.model} · format {format_name(config.format)} · protocol {config.protocol}"
         write(run_table(list(result.summary.tasks.values()), result.wall_s, title), sys.stdout)
         show_reasons(result.summary.tasks)
         say(f"run: {result.folder}", sys.stdout)
