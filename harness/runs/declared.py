@@ -90,7 +90,7 @@ def _field(hint: Any, value: Json, at: str) -> Any:
     if kind is Mapping and isinstance(value, dict):
         inner = get_args(wanted)[1]
         return {name: _field(inner, item, f"{at}.{name[:_MOST_KEY_CHARACTERS]}") for name, item in value.items()}
-    if kind is tuple and isinstance(value, list):
+    if kind is tuple and get_args(wanted)[-1] is Ellipsis and isinstance(value, list):
         return tuple(_field(get_args(wanted)[0], item, f"{at}[{place}]") for place, item in enumerate(value))
     try:
         asked = cast("Any", dict if kind is Mapping or is_dataclass(wanted) else wanted)
