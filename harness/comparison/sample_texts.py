@@ -164,7 +164,9 @@ def _record(sample: Sample, row: Mapping[str, Any]) -> Record:
             components=Components(**row["components"]),
             iou=row["iou"],
             boxes_image_px=_boxes(row["boxes_image_px"]),
-            steps=tuple(value_from(StepScore, step) for step in row.get("steps") or ()),  # runs of before lack the column
+            steps=tuple(
+                value_from(StepScore, step) for step in row.get("steps") or ()
+            ),  # runs of before lack the column
             faults=tuple(row["faults"]),
         ),
     )
