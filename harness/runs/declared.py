@@ -94,7 +94,7 @@ def _field(hint: Any, value: Json, at: str) -> Any:
         return tuple(_field(get_args(wanted)[0], item, f"{at}[{place}]") for place, item in enumerate(value))
     try:
         asked = cast("Any", dict if kind is Mapping or is_dataclass(wanted) else wanted)
-        return cast("Any", msgspec.convert(value, asked))
+        return msgspec.convert(value, asked)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter of a lone surrogate
         null = " or null" if is_nullable(hint) else ""
         raise ValueError(f"field {at!r} must be {_words(wanted)}{null}, found {describe(value)}") from error
