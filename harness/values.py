@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
 
 from harness.vocabulary import (
     BOX_FRAMES,
@@ -17,6 +19,7 @@ from harness.vocabulary import (
     FORMATS,
     PARSE_FAULTS,
     PROTOCOLS,
+    STAGE_FORMATS,
     AnswerRule,
     BoxFrame,
     BoxOrder,
@@ -24,19 +27,25 @@ from harness.vocabulary import (
     Fault,
     Format,
     Protocol,
+    StageFormat,
 )
 
 __all__ = [
     "BOX_FRAMES",
     "FAULTS",
     "FORMATS",
+    "MAX_COUNT",
+    "MAX_SHARE",
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
     "SATORI_LIST",
+    "STAGE_FORMATS",
     "UNIT_OF_FRAME",
+    "Amount",
     "AnswerCheck",
     "AnswerRule",
+    "AnyFormat",
     "Box",
     "BoxDialect",
     "BoxFrame",
@@ -45,10 +54,13 @@ __all__ = [
     "BoxSyntax",
     "BoxUnit",
     "Components",
+    "Count",
     "Fault",
     "Format",
     "Generation",
+    "GroundedFormat",
     "Json",
+    "Marks",
     "PixelLimits",
     "Protocol",
     "Record",
@@ -56,7 +68,12 @@ __all__ = [
     "Sample",
     "Score",
     "ScoreConfig",
+    "Share",
     "Size",
+    "StageFormat",
+    "Step",
+    "StepChange",
+    "StepScore",
     "order_faults",
 ]
 
@@ -65,6 +82,21 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What a JSON file can hold."""
+
+MAX_COUNT = 2**63 - 1
+"""What Parquet's whole numbers hold."""
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT, description="a whole number from 0 on")]
+"""A number of things. What is stored is held to such ranges when it is read."""
+
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=MAX_COUNT, description="a number from 0 on")]
+"""Seconds, or a sum of shares."""
+
+MAX_SHARE = 1.0 + 1e-9
+"""Scores, overlaps and their components are shares of 1; a sum in another order may exceed it by the last digits."""
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=MAX_SHARE, description="a number from 0 to 1")]
+"""A share of 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +149,41 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One place that a text looked at on its way to the answer, as it writes it."""
+
+    boxes_written: tuple[Box, ...] = ()
+    """Well-formed boxes; none where the step has none."""
+    source: int = 0
+    """What the boxes lie in: 0 the image, n what the n-th step with a place cropped; -1 a name of no picture."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with what it writes."""
+
+
+StepChange: TypeAlias = Literal["narrows", "widens", "moves", "stays"]
+"""How a step's region lies to that of the step before it; see `harness/scoring/steps.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepScore:
+    """Where a step looked, and how well."""
+
+    boxes_image_px: tuple[Box, ...] = ()
+    """Its boxes in original pixels, cut at the image; none where it has no place there."""
+    iou: float | None = None
+    """Union IoU with the gold; None without gold boxes or without a known frame."""
+    change: StepChange | None = None
+    """How it lies to the last step before it that has a place; None without one."""
+    faults: tuple[Fault, ...] = ()
+    """Why it has no place, or less of one."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it looks at a place in the image."""
+        return bool(self.boxes_image_px)
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model's text says, stage by stage; nothing in it is judged yet."""
 
@@ -132,19 +199,21 @@ class Response:
     """Whether the whole text keeps the format; None for `plain`, which has none."""
     faults: tuple[Fault, ...] = ()
     """Parse and box faults, each once, in a fixed order."""
+    steps: tuple[Step, ...] = ()
+    """The places that the text looked at one after another, in written order; empty where the format has no steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
     """One number in [0, 1] per stage; None where there is nothing to score it against."""
 
-    format: float | None = None
+    format: Share | None = None
     """1 when the whole text keeps the format, else 0; None for `plain`."""
-    caption: float | None = None
+    caption: Share | None = None
     """Caption score against the reference caption."""
-    bbox: float | None = None
+    bbox: Share | None = None
     """Overlap of predicted and gold regions (the reward)."""
-    answer: float | None = None
+    answer: Share | None = None
     """The answer's score."""
 
 
@@ -152,13 +221,13 @@ class Components:
 class BoxMatch:
     """One-to-one matching of predicted and gold boxes, as counts: rates are computed late."""
 
-    predicted: int
+    predicted: Count
     """Number of predicted boxes that count (well-formed, inside the image after cutting)."""
-    gold: int
+    gold: Count
     """Number of gold boxes."""
-    iou_sum: float
+    iou_sum: Amount
     """Sum of the IoU over the pairs of the best one-to-one matching."""
-    hits_50: int
+    hits_50: Count
     """Pairs of that matching with IoU of at least 0.5."""
 
 
@@ -178,6 +247,8 @@ class Score:
     """One-to-one box matching; None where `iou` is None."""
     boxes_image_px: tuple[Box, ...] | None = None
     """The predicted boxes that were compared, in original pixels, cut at the image; None where there are none."""
+    steps: tuple[StepScore, ...] = ()
+    """The steps of the text, in written order; empty where the format has none or the text none of them."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
     response: Response | None = field(default=None, compare=False, repr=False)
@@ -200,11 +271,11 @@ class AnswerCheck:
 class PixelLimits:
     """The pixel budget of a model's image processor; images are resized to lie within it."""
 
-    min_pixels: int
+    min_pixels: Count
     """Least number of pixels, inclusive."""
-    max_pixels: int
+    max_pixels: Count
     """Greatest number of pixels, inclusive."""
-    factor: int = 28
+    factor: Count = 28
     """Sides are multiples of this many pixels (patch size times merge size)."""
 
 
@@ -240,7 +311,63 @@ class BoxDialect:
 
 
 SATORI_LIST: Final = BoxDialect("satori")
-"""The list that the format asks for, in pixels of the original image: read unless something else is declared."""
+"""The list that the format asks for, in pixels of the original image: what is read unless another is declared."""
+
+
+Marks: TypeAlias = tuple[str, str]
+"""Opening and closing mark, literal, in any case. A closing mark that is a line break ends with the line, an empty one
+with the text; `{` and `}` count those between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedFormat:
+    """Where a text holds thought, answer and boxes: a row of `harness/scoring/formats.py`, or a person's own.
+
+    Its words ask for it. Marks are literal: whatever a person gives, reading stays linear.
+    """
+
+    name: str
+    """What people call it."""
+    answer: tuple[Marks, ...] = ()
+    """Marks of the answer; without any it is what is left beside thought and boxes. Of several pairs with one opening
+    mark the first that closes counts."""
+    answer_key: str = ""
+    """The key of the answer where the text is JSON; empty where it is not."""
+    thought: tuple[Marks, ...] = ()
+    """Marks of the thought; none where the format asks for none."""
+    boxes: tuple[Marks, ...] = ()
+    """Marks around boxes; without any every box in the place that `boxes_in` says counts."""
+    boxes_in: Literal["thought", "calls", "answer", "text"] = "text"
+    """Where boxes are: in the thought, or in calls between thoughts (both are steps); in the answer; or beside it."""
+    box_key: str = ""
+    """What stands beside every box: a marked piece without it is about something else, and a text that has it and no
+    box has one that went wrong. Empty where nothing does."""
+    boxes_needed: bool = True
+    """Whether a text without boxes breaks the format."""
+    counted: Literal["all", "last"] = "all"
+    """Which steps are the place that is compared with the gold: all of them, or the one that it came to."""
+    source_key: str = ""
+    """The key that says which picture a box lies in; empty where all lie in the image."""
+    source_image: tuple[str, ...] = ()
+    """What that key says of the image itself."""
+    source_crop: str = ""
+    """What stands before the number of a crop there."""
+    first_crop: int = 1
+    """The number of the first crop."""
+    unit_above_one: float | None = None
+    """What a whole side is written as in a box with a number above 1, where the dialect counts in fractions."""
+    dialect: BoxDialect | None = None
+    """How boxes are written; None: as the run's model does."""
+    system: str = ""
+    """The system turn that asks for it; empty where there is none."""
+    suffix: str = ""
+    """What follows the question; may be empty."""
+    source: str = ""
+    """Who published it, and where layout and words stand."""
+
+
+AnyFormat: TypeAlias = Format | GroundedFormat
+"""A format by its name, or a person's own by what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +376,8 @@ class ScoreConfig:
 
     protocol: Protocol = "strict"
     """The rules."""
-    format: Format = "satori"
-    """The stages to parse."""
+    format: AnyFormat = "satori"
+    """Where a text holds what is scored."""
     box_dialect: BoxDialect | None = SATORI_LIST
     """How boxes are written; None when not known: boxes stay unscored with the fault `frame_unknown`."""
     pixel_limits: PixelLimits | None = None

@@ -10,8 +10,28 @@ from typing import Literal, TypeAlias, get_args
 Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
 """How a raw answer becomes a score; see `harness/scoring/score.py`."""
 
-Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
-"""Which stages the model was asked to write; decides prompt and parser."""
+StageFormat: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
+"""SATORI's stages, and the bare text: the formats that `harness/scoring/stages.py` reads and training writes."""
+
+MarkedFormat: TypeAlias = Literal[
+    "qwen-json",
+    "treevgr",
+    "grit",
+    "deepeyes",
+    "mini-o3",
+    "ground-r1",
+    "pixel-reasoner",
+    "chain-of-focus",
+    "rex-thinker",
+    "multihopspatial",
+    "refchartqa",
+    "bbox-docvqa",
+    "visual-cot",
+]
+"""The published formats of other works: rows of `harness/scoring/formats.py`."""
+
+Format: TypeAlias = StageFormat | MarkedFormat
+"""Where a text holds answer, thought and boxes; decides prompt and parser."""
 
 BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
 """The frames that have a name of their own: what `--box-frame` and training data say of a list x1, y1, x2, y2."""
@@ -52,6 +72,7 @@ Fault: TypeAlias = Literal[
     "other_dialect",
     "point",
     "quad",
+    "no_source",
     # score
     "no_match",
     "no_gold",
@@ -62,7 +83,9 @@ Fault: TypeAlias = Literal[
 """Why a score is not simply right or wrong. The names are stored, so they are API."""
 
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-FORMATS: tuple[Format, ...] = get_args(Format)
+STAGE_FORMATS: tuple[StageFormat, ...] = get_args(StageFormat)
+MARKED_FORMATS: tuple[MarkedFormat, ...] = get_args(MarkedFormat)
+FORMATS: tuple[Format, ...] = (*STAGE_FORMATS, *MARKED_FORMATS)
 BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
 BOX_SYNTAXES: tuple[BoxSyntax, ...] = get_args(BoxSyntax)
 BOX_ORDERS: tuple[BoxOrder, ...] = get_args(BoxOrder)

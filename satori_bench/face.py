@@ -31,7 +31,9 @@ from harness.runs.record_table import read_columns, table_columns
 from harness.runs.store import PARQUET_NAME, StoredRun, list_runs, rescored_name
 from harness.runs.store import load_run as open_stored
 from harness.scoring.box_dialects import declared_dialect
-from harness.values import SATORI_LIST, BoxFrame, Format, Protocol, ScoreConfig
+from harness.scoring.formats import check_protocol, format_dialect, format_name
+from harness.scoring.own_format import format_given
+from harness.values import SATORI_LIST, BoxFrame, Protocol, ScoreConfig
 
 if TYPE_CHECKING:
     import altair as alt
@@ -138,7 +140,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         manifest = self.stored.manifest
-        about = f"{manifest.model} · format {manifest.format} · protocol {self.protocol}"
+        about = f"{manifest.model} · format {format_name(manifest.format)} · protocol {self.protocol}"
         return f"<p>{escape(about)}</p>{self.scores.to_html()}"
 
     def __repr__(self) -> str:
@@ -294,7 +296,7 @@ def runs(folder: str | Path = RUNS) -> pd.DataFrame:
             "run": str(info.path),
             "state": info.state,
             "model": None if info.manifest is None else info.manifest.model,
-            "format": None if info.manifest is None else info.manifest.format,
+            "format": None if info.manifest is None else format_name(info.manifest.format),
             "protocol": None if info.manifest is None else info.manifest.protocol,
             "tasks": None if info.manifest is None else list(info.manifest.tasks),
         }
@@ -344,7 +346,7 @@ def score(
     rows: Iterable[Mapping[str, Any]],
     *,
     protocol: Protocol = "strict",
-    format: Format = "satori",  # noqa: A002 - what the command and the files call it
+    format: str = "satori",  # noqa: A002 - what the command and the files call it
     box_frame: BoxFrame | None = None,
     box_dialect: str | None = None,
 ) -> pd.DataFrame:
@@ -356,8 +358,10 @@ def score(
     Returns:
         A row each, in order: score, extracted, components, iou, faults; `reason` says why a bad row is bad.
     """
-    dialect = declared_dialect(box_dialect, box_frame) or SATORI_LIST
-    config = ScoreConfig(protocol=protocol, format=format, box_dialect=dialect)
+    form = format_given(format)
+    check_protocol(form, protocol)
+    dialect = declared_dialect(box_dialect, box_frame) or format_dialect(form) or SATORI_LIST
+    config = ScoreConfig(protocol=protocol, format=form, box_dialect=dialect)
     found = [{**one.to_json(), "reason": one.reason} for one in score_lines(map(json.dumps, rows), config)]
     frame = _pandas().DataFrame(
         found, columns=["id", "task", "score", "extracted", "components", "iou", "faults", "reason"]
@@ -400,6 +404,8 @@ def run(
     for name in ("out", "data_dir"):
         if given.get(name) is not None:
             given[name] = Path(given[name])
+    if isinstance(given.get("form"), str):
+        given["form"] = format_given(given["form"])
     spec = RunSpec(model=model, tasks=tasks if isinstance(tasks, str) else ",".join(tasks), **given)
     with libraries_quiet(), Interruption() as interruption, RunProgress(sys.stderr) as progress:
         result = run_benchmarks(spec, run_environment(progress, interruption, page=page), again=again)

@@ -14,7 +14,7 @@ from typing import Any
 from lmms_eval.api.task import ConfigurableMessagesTask
 from lmms_eval.utils import load_yaml_config
 
-from harness.values import Format
+from harness.values import AnyFormat
 from tasks.benchmark import TEMPLATE_PATH, Benchmark
 from tasks.cells import Doc
 from tasks.local_data import TaskData, without_image
@@ -31,7 +31,7 @@ _SPLIT = "rows"
 class BuildOptions:
     """How a benchmark is asked and scored in a run."""
 
-    asked: Format | Wording = "satori"
+    asked: AnyFormat | Wording = "satori"
     """The words around the question; a format stands for our own words for it."""
     hook: Callable[[Doc, str], float | None] | None = None
     """Row and the model's raw text to its score in [0, 1], None when it cannot be scored; None scores nothing."""

@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from harness.errors import ConfigError
-from harness.values import FORMATS, Format
+from harness.scoring.formats import format_name, marked_format
+from harness.values import STAGE_FORMATS, AnyFormat, StageFormat
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
 
@@ -29,7 +30,7 @@ _BBOX_STEP = (
 _THINKING_STEP = "your reasoning from what those regions show to the answer, inside <thinking> and </thinking>"
 _ANSWER_STEP = "the final answer and nothing else, inside <answer> and </answer>"
 
-SYSTEM: Mapping[Format, str] = {
+SYSTEM: Mapping[StageFormat, str] = {
     "satori": (
         "You answer questions about images in three parts. Write, in this order: "
         f"first, {_CAPTION_STEP}; second, {_BBOX_STEP}; third, {_ANSWER_STEP}. Write nothing outside these tags."
@@ -45,9 +46,9 @@ SYSTEM: Mapping[Format, str] = {
     ),
     "plain": "",
 }
-"""System turn of each format; the empty text means that there is none."""
+"""System turn of each format of stages; the empty text means that there is none. Others bring their own words."""
 
-SUFFIX: Mapping[Format, str] = {
+SUFFIX: Mapping[StageFormat, str] = {
     "satori": (
         "Describe the scene in <caption> </caption>, list the boxes of the relevant regions as "
         "<bbox>[[x1,y1,x2,y2], ...]</bbox>, then give the final answer in <answer> </answer>."
@@ -105,7 +106,7 @@ blank before the line end included."""
 
 
 def wording(
-    form: Format, name: PromptName = "ours", *, system: str | None = None, suffix: str | None = None
+    form: AnyFormat, name: PromptName = "ours", *, system: str | None = None, suffix: str | None = None
 ) -> Wording:
     """Return the words that a run asks with.
 
@@ -120,9 +121,16 @@ def wording(
     """
     if name == "paper" and form != "satori":
         raise ConfigError(
-            f"--prompt paper asks for SATORI's caption, boxes and answer: it needs --format satori, not {form}"
+            "--prompt paper asks for SATORI's caption, boxes and answer: it needs --format satori, not "
+            f"{format_name(form)}"
         )
-    words = PAPER_WORDING if name == "paper" else Wording(SYSTEM[form], SUFFIX[form])
+    row = marked_format(form)
+    if name == "paper":
+        words = PAPER_WORDING
+    elif row is not None:
+        words = Wording(row.system, row.suffix)
+    else:
+        words = Wording(SYSTEM[cast("StageFormat", form)], SUFFIX[cast("StageFormat", form)])
     return Wording(
         words.system if system is None else system,
         words.suffix if suffix is None else suffix,
@@ -181,7 +189,7 @@ def user_text(words: Wording, question_text: str) -> str:
     return f"{question_text}{words.joint}{words.suffix}" if words.suffix else question_text
 
 
-def messages(asked: Format | Wording, question_text: str, image: object) -> list[Message]:
+def messages(asked: AnyFormat | Wording, question_text: str, image: object) -> list[Message]:
     """Return the chat turns of one sample, in lmms-eval's form.
 
     Args:
@@ -199,7 +207,7 @@ def messages(asked: Format | Wording, question_text: str, image: object) -> list
     return [{"role": "system", "content": [{"type": "text", "text": words.system}]}, user]
 
 
-def prompt_hash(asked: Format | Wording, benchmark: Benchmark) -> str:
+def prompt_hash(asked: AnyFormat | Wording, benchmark: Benchmark) -> str:
     """Return a hex digest that changes when the wording of a benchmark's prompts does.
 
     Rendered from made-up rows, so that a change of any adapter's words counts, whatever file it is in.
@@ -212,13 +220,14 @@ def prompt_hash(asked: Format | Wording, benchmark: Benchmark) -> str:
     return hashlib.sha256(json.dumps(rendered, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
-def prompts_hash(form: Format, words: Wording, benchmark: Benchmark) -> str:
+def prompts_hash(form: AnyFormat, words: Wording, benchmark: Benchmark) -> str:
     """Return a hex digest of how a run asks a benchmark.
 
-    Runs of different formats in our own words share it: asking grounded against free-form is a comparison that people
-    want. Words of another's do not share it with anything but themselves.
+    Runs of different formats in their own words share it: asking grounded against free-form is a comparison that people
+    want. Words of another's do not share it with anything but themselves. The formats of stages stand for all: what a
+    published format asks is part of a run's key, and a person's own of its protocol hash.
     """
-    asked = [prompt_hash(known, benchmark) for known in FORMATS]
+    asked = [prompt_hash(known, benchmark) for known in STAGE_FORMATS]
     if words != wording(form):
         asked.append(prompt_hash(words, benchmark))
     return hashlib.sha256("".join(asked).encode()).hexdigest()

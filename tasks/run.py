@@ -35,6 +35,7 @@ from harness.runs.store import (
     load_run,
     open_run,
 )
+from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary, summarise_records
 from harness.values import ScoreConfig
@@ -189,7 +190,8 @@ def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question
     for line in subject.reasons:
         say(line)
     if spec.wording != wording(spec.form):
-        say(f"asking in other words than format {spec.form}'s own; see them with: satori-bench tasks prompt")
+        name = format_name(spec.form)
+        say(f"asking in other words than format {name}'s own; see them with: satori-bench tasks prompt")
 
 
 def _equal_run(root: Path, manifest: Manifest, questions: Sequence[Question]) -> StoredRun | None:

@@ -28,7 +28,8 @@ from harness.runs.store import (
     MANIFEST_NAME,
     check_run_name,
 )
-from harness.values import BoxDialect, Format, Json, Protocol
+from harness.scoring.formats import check_protocol
+from harness.values import AnyFormat, BoxDialect, Json, Protocol
 from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
 from tasks.local_data import DatasetOverride
@@ -77,7 +78,7 @@ class RunSpec:
     """Further fields of each request to a server."""
     chat_template_kwargs: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Variables of the chat template, such as `enable_thinking`, here or at the server."""
-    form: Format = "satori"
+    form: AnyFormat = "satori"
     """Format: decides prompt and parser."""
     prompt: PromptName = "ours"
     """Whose words ask for the stages."""
@@ -236,6 +237,7 @@ def check_spec(spec: RunSpec) -> None:
     check_extra_body(spec.extra_body)
     check_template_kwargs(spec.chat_template_kwargs)
     wording(spec.form, spec.prompt)
+    check_protocol(spec.form, spec.protocol)
 
 
 def check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:

@@ -11,6 +11,7 @@ from harness.installation import require_imports
 from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.models.control_tokens import tokens_of_folder
 from harness.scoring.box_dialects import dialect_words
+from harness.scoring.formats import format_dialect, format_name
 from harness.values import BoxDialect, PixelLimits
 from harness.web_address import shown_url
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
@@ -112,16 +113,14 @@ def _served_by_name(spec: RunSpec) -> Subject:
 
 
 def _with_given_dialect(spec: RunSpec, subject: Subject) -> Subject:
-    """Return the subject with the dialect that a person gave, if one was given."""
-    if spec.box_dialect is None:
+    """Return the subject with the dialect that a person gave, else with that of the format, if it has one."""
+    dialect, reason = spec.box_dialect, "given by --box-dialect or --box-frame"
+    if dialect is None:
+        dialect, reason = format_dialect(spec.form), f"that of format {format_name(spec.form)}"
+    if dialect is None:
         return subject
-    said = f"boxes are read as {dialect_words(spec.box_dialect)}: given by --box-dialect or --box-frame"
-    return replace(
-        subject,
-        box_dialect=spec.box_dialect,
-        box_dialect_reason="given by --box-dialect or --box-frame",
-        reasons=(*subject.reasons, said),
-    )
+    said = f"boxes are read as {dialect_words(dialect)}: {reason}"
+    return replace(subject, box_dialect=dialect, box_dialect_reason=reason, reasons=(*subject.reasons, said))
 
 
 def number_format_of(spec: RunSpec, environment: RunEnvironment) -> str | None:

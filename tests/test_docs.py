@@ -14,14 +14,17 @@ from harness.evaluation.predictions import ANSWER_RULES
 from harness.runs.manifest import TaskManifest, manifest_to_json, read_manifest
 from harness.runs.record_table import SCORE_COLUMNS
 from harness.runs.store import load_run
+from harness.scoring.box_dialects import dialect_words
+from harness.scoring.formats import MARKED, definition_of
+from harness.values import GroundedFormat, Marks
 from harness.vocabulary import (
     BOX_FRAMES,
     BOX_SYNTAXES,
     FAULTS,
-    FORMATS,
     GOLD_FRAMES,
     PARSE_FAULTS,
     PROTOCOLS,
+    STAGE_FORMATS,
     AnswerRule,
 )
 from tasks.catalog import BENCHMARKS
@@ -100,10 +103,34 @@ def test_protocols_rules_formats_and_frames_are_the_vocabulary():
 
     assert sorted(first_words(table(scores.split("## Protocols")[1]))) == sorted(PROTOCOLS)
     assert first_words(table(scores.split("## Answer rules")[1])) == list(AnswerRule.__args__)
-    assert first_words(table(formats.split("## Formats")[1])) == list(FORMATS)
+    assert first_words(table(formats.split("## Formats")[1])) == list(STAGE_FORMATS)
     assert first_words(table(formats.split("`--box-frame` is short for")[1])) == list(BOX_FRAMES)
     assert first_words(table(formats.split("padded to a square |")[1])) == list(BOX_SYNTAXES)
     assert set(GOLD_FRAMES) - set(BOX_FRAMES) <= set(words([formats.split("*Gold* boxes")[1]]))
+
+
+def marks_in_words(pairs: tuple[Marks, ...]) -> str:
+    ends = {"\n": "to the end of the line", "": "to the end"}
+    return ", ".join(f"`{opening}` {ends.get(closing, f'`{closing}`')}" for opening, closing in pairs)
+
+
+def documented(form: GroundedFormat) -> list[str]:
+    """A row of the table of published formats."""
+    places = {"thought": "in the thought", "calls": "anywhere", "answer": "in the answer", "text": "beside the answer"}
+    key = f"key `{form.answer_key}`" if form.answer_key else "what is left beside boxes"
+    answer = marks_in_words(form.answer) or key
+    boxes = f"{marks_in_words(form.boxes)} {places[form.boxes_in]}".strip()
+    steps = f"steps; {form.counted} counts" if form.boxes_in in {"thought", "calls"} else "no steps"
+    dialect = "the model's" if form.dialect is None else f"`{dialect_words(form.dialect)}`"
+    return [f"`{form.name}`", marks_in_words(form.thought) or "-", answer, boxes, dialect, steps, form.source]
+
+
+def test_the_table_of_published_formats_is_the_harness_table():
+    assert list(map(documented, MARKED.values())) == marked_table("formats.md", "published formats")
+
+
+def test_a_format_of_ones_own_names_every_key():
+    assert set(definition_of(next(iter(MARKED.values())))) == set(first_words(marked_table("formats.md", "own format")))
 
 
 def test_a_predictions_row_names_the_tasks_that_can_be_scored():

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.comparison.columns import RunTable
-from harness.comparison.grounding import PlacedAnswers, ground
+from harness.comparison.grounding import ground
 from harness.comparison.sample_differences import too_many_differ
 from harness.comparison.values import (
     DEFAULT_CUT,
@@ -270,19 +270,7 @@ def _hits(ious: FloatArray) -> FloatArray:
 
 def _grounding(shared: SharedSamples, clusters: CodeArray, seed: int) -> Grounding | None:
     """Say where both sides looked; of several seeds the first, since the mean of two boxes' IoU is no place."""
-    a, b = shared.a.runs[0], shared.b.runs[0]
-    return ground(
-        PlacedAnswers(
-            a_values=a.values,
-            a_ious=a.ious,
-            b_values=b.values,
-            b_ious=b.ious,
-            clusters=clusters,
-            gold_boxes_image_px=shared.sample.gold_boxes_image_px,
-            image_sizes=shared.sample.image_sizes,
-        ),
-        seed=seed,
-    )
+    return ground(shared.a.runs[0], shared.b.runs[0], shared.sample, clusters, seed=seed)
 
 
 class _RowMaker:

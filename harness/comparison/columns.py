@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.comparison.table_values import check_samples, check_scores
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.runs.record_table import TableError, read_columns, reading_table
 from harness.runs.store import PARQUET_NAME, StoredRun, rescored_name
 from harness.stats.intervals import CodeArray, FloatArray

@@ -26,6 +26,7 @@ from harness.runs.manifest import (
 )
 from harness.runs.store import StoredRun
 from harness.scoring.box_dialects import dialect_named, optional_words
+from harness.scoring.formats import format_name
 from harness.values import Json, Protocol
 
 SHOWN_DIGITS = 12
@@ -41,6 +42,7 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
+    "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 
 
@@ -55,7 +57,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         weights=f"{weights}+{manifest.adapter_hash[:SHOWN_DIGITS]}" if manifest.adapter_hash else weights,
         protocol=protocol or manifest.protocol,
         rescored=protocol is not None,
-        format=manifest.format,
+        format=format_name(manifest.format),
         seed=manifest.seed,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
@@ -156,7 +158,7 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("adapter", lambda m: (m.adapter_hash or "")[:SHOWN_DIGITS], False),
     ("model type", lambda m: m.model_type, False),
     ("backend", lambda m: m.backend, False),
-    ("format", lambda m: m.format, False),
+    ("format", lambda m: format_name(m.format), False),
     ("box dialect", _dialect, False),
     ("seed", lambda m: str(m.seed), False),
     ("protocol", lambda m: m.protocol, True),
@@ -208,9 +210,9 @@ def _asked_otherwise(a: Manifest, b: Manifest) -> list[str]:
     if not (tells_per_task(a) and tells_per_task(b)):
         parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, (a, b), strict=True)]
     return [
-        f"{_PART_DIFFERS[name]}: {_difference_text(parts[0][name], parts[1][name])}"
-        for name in parts[0]
-        if parts[0][name] != parts[1][name] and not _not_recorded(name, a, b)
+        f"{_PART_DIFFERS[name]}: {_difference_text(parts[0].get(name), parts[1].get(name))}"
+        for name in parts[0] | parts[1]
+        if parts[0].get(name) != parts[1].get(name) and not _not_recorded(name, a, b)
     ]
 
 
@@ -247,6 +249,7 @@ _INPUT_WORDS = {
     "model_type": "model type",
     "backend": "backend",
     "format": "format",
+    "format_definition": "definition of the format",
     "box_dialect": "box dialect",
     "seed": "seed",
     "dtype": "number format",
@@ -273,7 +276,7 @@ def _samples_unasked(manifest: Manifest) -> bool:
 def _told_apart(a: Manifest, b: Manifest) -> list[str]:
     """Say in what two runs differ that may differ, but that a reader of a verdict must know."""
     found = {
-        "format": (a.format, b.format),
+        "format": (format_name(a.format), format_name(b.format)),
         "box dialect": (_dialect(a), _dialect(b)),
         "backend": (a.backend, b.backend),
     }

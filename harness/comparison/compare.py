@@ -163,7 +163,7 @@ def compare_runs(
         raise ConfigError("a comparison needs at least two sides with different names")
     tables = [_side_table(spec) for spec in specs]
     wanted = [(0, place) for place in range(1, len(specs))] if pairs is None else pairs
-    found = [_pair(specs, tables, pair, _Draws(seed, draws, on_shared)) for pair in wanted]
+    found = [_pair(specs, tables, pair, seed=seed, draws=draws, on_shared=on_shared) for pair in wanted]
     return Comparison(
         sides=tuple(_side(spec) for spec in specs),
         provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
@@ -251,19 +251,15 @@ def _matched(a: RunTable, b: RunTable) -> tuple[CodeArray, CodeArray]:
     return both[:, 0], both[:, 1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Draws:
-    """How every benchmark of a pair is compared."""
-
-    seed: int
-    """Fixes the draws."""
-    draws: int
-    """Sign flips for each p."""
-    on_shared: bool
-    """Whether to subtract where samples are left out."""
-
-
-def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[int, int], how: _Draws) -> Pair:
+def _pair(
+    specs: Sequence[SideSpec],
+    tables: Sequence[RunTable],
+    places: tuple[int, int],
+    *,
+    seed: int,
+    draws: int,
+    on_shared: bool,
+) -> Pair:
     """Compare one side with another."""
     a_spec, b_spec = (specs[place] for place in places)
     a_table, b_table = (tables[place] for place in places)
@@ -296,12 +292,12 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[i
             b=theirs,
             sample=sample,
             left_out=left_out,
-            seeds=(_own_seed(a_spec, how.seed), _own_seed(b_spec, how.seed)),
+            seeds=(_own_seed(a_spec, seed), _own_seed(b_spec, seed)),
             a_protocol=a_spec.protocol or a_spec.runs[0].manifest.protocol,
         )
         whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
-        benchmarks.append(compare_benchmark(shared, both, seed=how.seed, draws=how.draws, on_shared=how.on_shared))
+        benchmarks.append(compare_benchmark(shared, both, seed=seed, draws=draws, on_shared=on_shared))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
     has = [dict.fromkeys(table.tasks) for table in (a_table, b_table)]
@@ -314,7 +310,7 @@ def _pair(specs: Sequence[SideSpec], tables: Sequence[RunTable], places: tuple[i
         only_b_tasks=tuple(task for task in has[1] if task not in has[0]),
         # of several seeds the first: its texts are what the explorer shows beside these values
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
-        on_shared=how.on_shared,
+        on_shared=on_shared,
     )
 
 

@@ -7,12 +7,11 @@ bootstrap draws those counts, and every cut is read off the same draws.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.comparison.columns import picked
+from harness.comparison.columns import RunTable, picked
 from harness.comparison.values import (
     CUTS,
     DEFAULT_CUT,
@@ -36,35 +35,23 @@ BINS = len(CUTS) + 1
 _EDGES = np.array(CUTS)
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedAnswers:
-    """Answers and places of both sides on the same samples; arrays with one number per sample."""
+def ground(a: RunTable, b: RunTable, sample: RunTable, clusters: CodeArray, *, seed: int) -> Grounding | None:
+    """Return the grounding block of one benchmark; None when no sample has answer and IoU in both sides.
 
-    a_values: FloatArray
-    """Answer scores of A; NaN when unscored."""
-    a_ious: FloatArray
-    """Union IoUs of A; NaN where there is none."""
-    b_values: FloatArray
-    """Answer scores of B."""
-    b_ious: FloatArray
-    """Union IoUs of B."""
-    clusters: CodeArray
-    """Code of each sample's cluster."""
-    gold_boxes_image_px: Sequence[tuple[tuple[float, ...], ...] | None]
-    """Gold boxes."""
-    image_sizes: FloatArray
-    """Width and height in pixels (samples x 2); NaN where not known."""
-
-
-def ground(placed: PlacedAnswers, *, seed: int) -> Grounding | None:
-    """Return the grounding block of one benchmark; None when no sample has answer and IoU in both sides."""
-    numbers = np.column_stack([placed.a_values, placed.a_ious, placed.b_values, placed.b_ious])
+    Args:
+        a: Answers and places of A.
+        b: Those of B, the same samples in the same order.
+        sample: What both say of the samples: their gold boxes and images.
+        clusters: Code of each sample's cluster.
+        seed: Fixes the draws.
+    """
+    numbers = np.column_stack([a.values, a.ious, b.values, b.ious])
     kept = np.flatnonzero(np.isfinite(numbers).all(axis=1))
     if not len(kept):
         return None
     a_values, a_ious, b_values, b_ious = numbers[kept].T
-    codes = cluster_codes(placed.clusters[kept])
-    priors = _prior_ious(picked(placed.gold_boxes_image_px, kept), placed.image_sizes[kept])
+    codes = cluster_codes(clusters[kept])
+    priors = _prior_ious(picked(sample.gold_boxes_image_px, kept), sample.image_sizes[kept])
     return Grounding(
         n=len(kept),
         a=_side(a_values, a_ious, codes, priors, seed),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.comparison.columns import RunTable, picked
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.stats.intervals import CodeArray
 from harness.summary.clusters import SCORED_COLUMNS
 from harness.values import Json

@@ -8,32 +8,36 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from harness.comparison.values import Comparison, Pair, RunFacts, SampleDetail, SideDetail
+from harness.comparison.values import Comparison, Pair, RunFacts
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError, published_files
-from harness.runs.record_codec import parse_object
+from harness.runs.declared import value_from
+from harness.runs.json_text import parse_object
 from harness.runs.record_table import TableError, open_table, reading_table
 from harness.runs.store import PARQUET_NAME, rescored_name
-from harness.values import Box, Components, Size
+from harness.values import Box, Components, Generation, Record, Sample, Score, Size, StepScore
 
 _GROUPS_KEPT = 3
 _CHUNK_ROWS = 256
 """Rows that are turned into Python values at once: one by one costs ten times as much."""
 _CHUNKS_KEPT = 8
-_NOT_SHOWN = frozenset({"extra", "judge_reply", "device_s", "input_tokens", "match", "answer_rule"})
+_NOT_SHOWN = frozenset({"extra", "judge_reply", "device_s", "input_tokens", "match"})
 _SAMPLE_COLUMNS = (
-    "task", "id", "question", "choices", "answers", "category", "l2_category", "cluster", "boxes", "caption", "width",
-    "height", "image_sha256", "text", "truncated", "output_tokens", "error",
+    "task", "id", "question", "choices", "answers", "answer_rule", "category", "l2_category", "cluster", "boxes",
+    "caption", "width", "height", "image_sha256", "text", "truncated", "output_tokens", "error",
 )  # fmt: skip
 _SCORE_COLUMNS = ("score", "extracted", "faults", "components", "iou", "boxes_image_px")
 
 
-def read_details(comparison: Comparison, pair: Pair, places: Sequence[int]) -> Iterator[SampleDetail]:
-    """Yield the details of some samples, in the order asked for; ascending places read each part of a file once.
+def read_answers(comparison: Comparison, pair: Pair, places: Sequence[int]) -> Iterator[tuple[Record, Record]]:
+    """Yield what the first run of each side holds of some samples, in the order asked for.
+
+    Both records have one sample: what both runs say of it is taken from A, or from B where A does not know. Ascending
+    places read each part of a file once.
 
     Args:
         comparison: What the pair belongs to.
@@ -48,7 +52,8 @@ def read_details(comparison: Comparison, pair: Pair, places: Sequence[int]) -> I
     for place in places:
         one, other = a.row(int(pair.samples.a.rows[place])), b.row(int(pair.samples.b.rows[place]))
         try:
-            yield _detail(place, one, other)
+            sample = _sample(one, other)
+            yield _record(sample, one), _record(sample, other)
         except ValueError as fault:  # a cell of JSON, or a box, that is none
             which = f"sample {one['id'][:60]!r} of {a.folder} and {b.folder}"
             raise IncompleteError(f"cannot show {which}: {fault}") from fault
@@ -69,7 +74,7 @@ class _RowReader:
             row = self._samples.row(number)
             if self._scores is not None:
                 later = self._scores.row(number)
-                row = row | {name: later[name] for name in _SCORE_COLUMNS}
+                row = row | {name: later[name] for name in _SCORE_COLUMNS} | {"steps": later.get("steps")}
         except TableError as fault:
             raise DamagedRunError.of(self.folder, PARQUET_NAME, f"cannot be read: {fault}") from fault
         return row
@@ -120,46 +125,50 @@ class _GroupedFile:
         return self._kept[group]
 
 
-def _detail(place: int, a: Mapping[str, Any], b: Mapping[str, Any]) -> SampleDetail:
-    """Return the details of a sample; what both runs say of it is taken from A, or from B where A does not know."""
-    gold = a["boxes"] if a["boxes"] is not None else b["boxes"]
+def _sample(a: Mapping[str, Any], b: Mapping[str, Any]) -> Sample:
+    """Return the sample of two rows."""
     answers = a["answers"] if a["answers"] is not None else b["answers"]
     sized = a if a["width"] is not None else b
-    return SampleDetail(
-        place=place,
-        task=a["task"],
+    return Sample(
         id=a["id"],
+        task=a["task"],
+        answer_rule=a["answer_rule"],
         question=a["question"] or b["question"],
-        choices=_choices(a["choices"]) or _choices(b["choices"]),
         answers=None if answers is None else tuple(answers),
+        choices=_choices(a["choices"]) or _choices(b["choices"]),
         category=a["category"] or b["category"],
         l2_category=a["l2_category"] or b["l2_category"],
-        cluster=a["cluster"] or b["cluster"] or a["id"],
-        gold_boxes_image_px=_boxes(gold),
+        cluster=a["cluster"] or b["cluster"],
+        boxes_image_px=_boxes(a["boxes"] if a["boxes"] is not None else b["boxes"]),
         caption=a["caption"] if a["caption"] is not None else b["caption"],
         image_size=None if sized["width"] is None else Size(sized["width"], sized["height"]),
         image_sha256=a["image_sha256"] or b["image_sha256"],
-        a=_side_detail(a),
-        b=_side_detail(b),
     )
 
 
-def _side_detail(row: Mapping[str, Any]) -> SideDetail:
-    parts = cast("dict[str, float | None]", row["components"])
+def _record(sample: Sample, row: Mapping[str, Any]) -> Record:
     if row["text"] is None:
         raise ValueError("there is no text to show")
-    return SideDetail(
-        text=row["text"],
-        extracted=row["extracted"],
-        score=row["score"],
-        iou=row["iou"],
-        components=Components(parts["format"], parts["caption"], parts["bbox"], parts["answer"]),
-        boxes_image_px=_boxes(row["boxes_image_px"]),
-        faults=tuple(row["faults"]),
-        truncated=row["truncated"],
-        output_tokens=row["output_tokens"],
-        error=row["error"],
-        prompt=row.get("prompt"),  # runs of before prompts were kept lack the column
+    return Record(
+        sample,
+        Generation(
+            text=row["text"],
+            output_tokens=row["output_tokens"],
+            truncated=row["truncated"],
+            error=row["error"],
+            prompt=row.get("prompt"),  # runs of before prompts were kept lack the column
+        ),
+        Score(
+            value=row["score"],
+            extracted=row["extracted"],
+            components=Components(**row["components"]),
+            iou=row["iou"],
+            boxes_image_px=_boxes(row["boxes_image_px"]),
+            steps=tuple(
+                value_from(StepScore, step) for step in row.get("steps") or ()
+            ),  # runs of before lack the column
+            faults=tuple(row["faults"]),
+        ),
     )
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.runs.record_codec import MAX_SHARE
+from harness.runs.declared import declared_fields
+from harness.runs.record_codec import StoredRecord
 from harness.runs.record_table import TableError
 from harness.stats.intervals import FloatArray
-from harness.values import FAULTS
+from harness.values import FAULTS, MAX_SHARE, Components
 
-_TEXTS = (
-    "task", "id", "cluster", "category", "l2_category", "choices", "extra", "question", "answer_rule", "image_sha256",
-)  # fmt: skip
-_COMPONENTS = ("format", "caption", "bbox", "answer")
+_NEVER_EMPTY = frozenset(name for name, (_, is_required) in declared_fields(StoredRecord).items() if is_required)
+_COUNTS = ("repeat", "width", "height")
+_COMPONENTS = tuple(declared_fields(Components))
 
 
 def check_samples(samples: Any) -> None:
@@ -27,10 +27,8 @@ def check_samples(samples: Any) -> None:
     Raises:
         TableError: a value is missing or out of its range; names column and row, from 1.
     """
-    for name in (*_TEXTS, "repeat"):
-        if samples.column(name).null_count:
-            raise _refusal(name, _nulls(samples.column(name)), "empty")
-    for name in ("repeat", "width", "height"):
+    _check_there(samples)
+    for name in _COUNTS:
         values = _floats(samples.column(name))
         if (wrong := values < 0).any():
             raise _refusal(name, wrong, "negative")
@@ -56,15 +54,19 @@ def check_scores(scores: Any) -> None:
         wrong = ~((values >= 0) & (values <= MAX_SHARE))  # NaN too
         if wrong.any() and (wrong := wrong & ~_nulls(column)).any():
             raise _refusal(name, wrong, "not in [0, 1]")
-    for name in ("components", "faults"):
-        if scores.column(name).null_count:
-            raise _refusal(name, _nulls(scores.column(name)), "empty")
+    _check_there(scores)
     faults = scores.column("faults").combine_chunks()
     names = faults.flatten().dictionary_encode()
     if unknown := [name for name in names.dictionary.to_pylist() if name not in FAULTS]:
         raise TableError(f"its column 'faults' names {str(unknown[0])[:60]!r}, which this satori-bench does not know")
     if names.null_count:
         raise TableError("its column 'faults' holds a fault without a name")
+
+
+def _check_there(table: Any) -> None:
+    for name in table.column_names:
+        if name in _NEVER_EMPTY and table.column(name).null_count:
+            raise _refusal(name, _nulls(table.column(name)), "empty")
 
 
 def _check_boxes(column: Any) -> None:

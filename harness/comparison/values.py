@@ -20,7 +20,7 @@ from harness.stats.paired import PairedDifference
 from harness.summary.means import Metric
 from harness.summary.task_summary import ANSWER_RIGHT
 from harness.task_facts import Scale
-from harness.values import FAULTS, PARSE_FAULTS, Box, Components, Fault, Format, Protocol, Size
+from harness.values import FAULTS, PARSE_FAULTS, Fault, Protocol
 
 CUTS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """IoU cuts at which place is called right: 0.05, 0.10 ... 0.95; 0.5 among them."""
@@ -68,7 +68,7 @@ class RunFacts:
     """Rules of the scores that are compared."""
     rescored: bool
     """Whether these are the scores of a later `rescore`."""
-    format: Format
+    format: str
     """The stages that were asked for."""
     seed: int
     """The run's seed."""
@@ -405,70 +405,6 @@ class Comparison:
     def runs(self) -> tuple[RunFacts, ...]:
         """All runs, side by side."""
         return tuple(run for side in self.sides for run in side.runs)
-
-
-@dataclass(frozen=True, slots=True)
-class SideDetail:
-    """What one run holds of one sample. All texts are a model's: untrusted."""
-
-    text: str
-    """The raw text; empty when `error` is set."""
-    extracted: str | None
-    """What was taken for the answer."""
-    score: float | None
-    """The answer's score; None when unscored."""
-    iou: float | None
-    """Union IoU; None where there is none."""
-    components: Components
-    """Per-stage scores."""
-    boxes_image_px: tuple[Box, ...]
-    """Predicted boxes that were compared, in original pixels, cut at the image."""
-    faults: tuple[Fault, ...]
-    """Every fault met."""
-    truncated: bool
-    """Whether the token budget ended the text."""
-    output_tokens: int | None
-    """Generated tokens; None when unknown."""
-    error: str | None
-    """Why there is no text; None when there is."""
-    prompt: str | None = None
-    """The prompt as it was sent; None where the run does not hold it."""
-
-
-@dataclass(frozen=True, slots=True)
-class SampleDetail:
-    """Everything that the explorer shows of one sample, read from disk when asked for."""
-
-    place: int
-    """Its place in the `SampleTable`."""
-    task: str
-    """Short task name."""
-    id: str
-    """Unique within the task."""
-    question: str
-    """The question."""
-    choices: Mapping[str, str]
-    """Option letter to text."""
-    answers: tuple[str, ...] | None
-    """Accepted answers; None when the row carries none."""
-    category: str
-    """The benchmark's category."""
-    l2_category: str
-    """The second level."""
-    cluster: str
-    """What makes samples dependent."""
-    gold_boxes_image_px: tuple[Box, ...]
-    """Gold boxes in original pixels; empty where there are none."""
-    caption: str | None
-    """Reference caption."""
-    image_size: Size | None
-    """Size of the original image; None when not known."""
-    image_sha256: str
-    """Digest of the image; its thumbnail, if there is one, is `media/<digest>.webp` in either run's folder."""
-    a: SideDetail
-    """The first run of side A."""
-    b: SideDetail
-    """The first run of side B."""
 
 
 def quadrant_codes(values: FloatArray, ious: FloatArray, cut: float) -> NDArray[np.int8]:

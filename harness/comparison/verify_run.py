@@ -35,6 +35,7 @@ from harness.runs.store import (
     rescored_name,
 )
 from harness.scoring.box_dialects import optional_words
+from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummary, summarise_records
@@ -208,7 +209,7 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
     except UserError as error:
         yield str(error)
         return
-    meant = {"protocol": protocol or run.manifest.protocol, "format": run.manifest.format}
+    meant = {"protocol": protocol or run.manifest.protocol, "format": format_name(run.manifest.format)}
     if protocol is None:
         words = optional_words(run.manifest.box_dialect)
         meant |= {"box_frame": words, "box_dialect": words}  # of which runs of before have the first

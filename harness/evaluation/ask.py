@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,8 +18,8 @@ from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
 from harness.images.thumbnails import write_thumbnail
 from harness.models.evaluator import run_lmms_eval
+from harness.scoring.read_text import read_text
 from harness.scoring.score import score_generation, selection_for
-from harness.scoring.stages import parse
 from harness.values import Generation, Record, Sample, ScoreConfig
 
 if TYPE_CHECKING:
@@ -205,8 +205,9 @@ def judged_records(
     questions: list[tuple[Record, str]] = []
     for record in records:
         if wants_judge(record):
-            answer = parse(record.generation.text, config.format, selection_for(record.sample, config)).answer
+            selection = selection_for(record.sample, config)
+            answer = read_text(record.generation.text, config.format, selection, config.box_dialect).answer
             if answer is not None and answer.strip():
                 questions.append((record, answer))
-    for record, said in ask_all(judge, questions, secrets=secrets, say=say):
-        yield rescore_record(replace(record, judge_reply=said.reply, judge_error=said.error), config)
+    for record in ask_all(judge, questions, secrets=secrets, say=say):
+        yield rescore_record(record, config)

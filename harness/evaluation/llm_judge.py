@@ -9,7 +9,7 @@ reply that was cut off, or that is a thought and nothing else, is no verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -44,16 +44,6 @@ class Judge:
     """Times that a failed request is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeAnswer:
-    """What the judge said about one record."""
-
-    reply: str | None
-    """Its words; None where it failed."""
-    error: str | None = None
-    """Why it failed, in the server's words; None where it did not."""
-
-
 def wants_judge(record: Record) -> bool:
     """Return whether a judge could decide what the rules left open in this record.
 
@@ -72,8 +62,10 @@ def ask_all(
     *,
     secrets: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
-) -> Iterator[tuple[Record, JudgeAnswer]]:
+) -> Iterator[Record]:
     """Ask the judge about each (record, answer text); yield the record with what it said, as the replies arrive.
+
+    A record holds the reply, or why there is none in the server's words; its score is as it was.
 
     Args:
         judge: Whom to ask.
@@ -99,7 +91,7 @@ def ask_all(
             first = first or reply.model  # a judge may be known by another name; a change of it is another judge
             if not same_model(first, reply.model):
                 why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
-        yield pairs[place][0], JudgeAnswer(None, why) if why else JudgeAnswer(said)
+        yield replace(pairs[place][0], judge_reply=None if why else said, judge_error=why or None)
 
 
 def _no_verdict(reply: ChatReply, said: str) -> str:

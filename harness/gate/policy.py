@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 from harness.errors import ConfigError, did_you_mean
-from harness.runs.record_codec import describe
+from harness.runs.json_text import describe
 from harness.values import Json
 
 NOISE_SCHEMA = 1

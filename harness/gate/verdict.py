@@ -20,11 +20,16 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, TypeAlias
 
+from harness.comparison.to_json import fields_to_json
 from harness.comparison.values import Benchmark, Comparison, Pair, ScoreRow, Side
 from harness.errors import ConfigError, ExitCode, did_you_mean
 from harness.gate.policy import GatePolicy
 from harness.stats.paired import PairedDifference, holm
 from harness.task_facts import facts_of
+from harness.values import Json
+
+VERDICT_SCHEMA = 1
+"""Version of the object of `gate --json`."""
 
 State: TypeAlias = Literal["regression", "ok", "inconclusive", "incomparable"]
 """What the gate says of one benchmark; `incomparable` also stands for a missing one."""
@@ -127,6 +132,16 @@ class Verdict:
         where = " on a fixed subset (--limit)" if self.subset else ""
         leaves = ", which the policy lets pass" if self.outcome == "inconclusive" and not self.exit_code else ""
         return f"{words[self.outcome]}{where}: {', '.join(counts) or 'no benchmark was gated'}{leaves}"
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Json]:
+    """Return a verdict with its exit code and its sentence."""
+    return {
+        "schema": VERDICT_SCHEMA,
+        "exit_code": int(verdict.exit_code),
+        "sentence": verdict.sentence,
+        **fields_to_json(verdict),
+    }
 
 
 _STATE_WORDS: tuple[tuple[State, str], ...] = (

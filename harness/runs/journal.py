@@ -26,7 +26,13 @@ from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 from harness.errors import UserError
 from harness.files import DamagedRunError, kind_of, new_file, open_regular
-from harness.runs.record_codec import CorruptRecordError, object_from_line, record_from_json, record_line
+from harness.runs.record_codec import (
+    CorruptRecordError,
+    object_from_line,
+    record_from_json,
+    record_from_line,
+    record_line,
+)
 from harness.values import Json, Record
 
 if TYPE_CHECKING:
@@ -394,10 +400,9 @@ def records_in(file: BinaryIO, path: Path) -> Iterator[Record]:
         line = file.readline()
         position = offset + len(line)
         try:
-            yield record_from_json(object_from_line(line, path, 0))
-        except ValueError as error:
-            why = str(error)
-            raise CorruptRecordError(path, _line_number_at(file, offset), why) from error
+            yield record_from_line(line, path, 0)
+        except CorruptRecordError as error:
+            raise CorruptRecordError(path, _line_number_at(file, offset), error.why) from error
 
 
 def _key_of_line(line: bytes, path: Path, line_number: int, *, check_records: bool) -> Key:

@@ -12,16 +12,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NoReturn, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast
 
 from harness.errors import ConfigError, ExitCode, UserError
 from harness.files import open_regular
-from harness.runs.record_codec import MAX_COUNT, describe, json_safe, parse_object
+from harness.runs.declared import value_from
+from harness.runs.json_text import describe, json_safe, parse_object
 from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
-from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS, BoxDialect, BoxFrame, Format, Json, PixelLimits, Protocol
+from harness.scoring.formats import MARKED, definition_hash, definition_of, format_name
+from harness.scoring.own_format import format_of_definition
+from harness.values import (
+    BOX_FRAMES,
+    FORMATS,
+    AnyFormat,
+    BoxDialect,
+    Count,
+    GroundedFormat,
+    Json,
+    PixelLimits,
+    Protocol,
+)
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
@@ -29,7 +42,11 @@ SCHEMA_VERSION = 1
 Status: TypeAlias = Literal["running", "complete", "failed"]
 """`running` while being written or after a kill; `complete` once published; `failed` when a person has to look."""
 
-STATUSES: tuple[Status, ...] = get_args(Status)
+_ALWAYS_WRITTEN = ("status", "protocol_hash", "run_key")
+"""Keys without which a file is damaged, although a manifest begins without them."""
+
+_STORED_OTHERWISE = ("schema_version", "format", "format_definition", "box_dialect", "box_frame", "box_frame_reason")
+"""Keys that are no fields of a manifest as they stand."""
 
 NUMBER_FORMAT = "number_format"
 """Key of a manifest that names the number format which `--dtype auto` came to."""
@@ -57,11 +74,11 @@ class TaskManifest:
     """Hub revision; None for local data."""
     fingerprint: str
     """Hash over the data's rows, the same wherever they are stored."""
-    rows: int
+    rows: Count
     """Rows of the whole split."""
-    samples: int
+    samples: Count
     """Rows that were asked."""
-    limit: int | None = None
+    limit: Count | None = None
     """The `--limit` that shortened the task; None when it was asked in full."""
     prompt_hash: str = ""
     """Hash over the words that the task was asked in; empty where that is not recorded."""
@@ -73,10 +90,18 @@ class TaskManifest:
     """Keys that this version does not know."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything that tells one run from another."""
+    """Everything that tells one run from another: the keys of `manifest.json`, in their order."""
 
+    status: Status = "running"
+    """How far the run is."""
+    created_utc: str
+    """When the run began, as `utc_text` writes it."""
+    finished_utc: str | None = None
+    """When it was published or given up; None while it runs."""
+    resumed_utc: tuple[str, ...] = ()
+    """When a killed run was taken up again, oldest first."""
     model: str
     """Model id or path, as it was given."""
     weights_hash: str
@@ -89,14 +114,14 @@ class Manifest:
     """The checkpoint's `model_type`, such as `qwen2_5_vl`; empty when not known."""
     backend: str
     """`hf`, `vllm`, `openai`, or how else the texts came about."""
-    format: Format
-    """The stages that were asked for."""
+    format: AnyFormat
+    """Where a text holds what is scored: a built-in format's name, or a person's own as a whole."""
     protocol: Protocol
     """The rules of `scores.json`."""
     box_dialect: BoxDialect | None
-    """How boxes are read; None when not known."""
+    """How boxes are read; None when not known. Stored in words, beside the frame that older versions read."""
     box_dialect_reason: str
-    """Why so, in words."""
+    """Why so, in words; stored as `box_frame_reason`."""
     pixel_limits: PixelLimits | None
     """The image processor's pixel budget; None when not known."""
     generation: Mapping[str, Json]
@@ -105,20 +130,12 @@ class Manifest:
     """What was asked, by short task name."""
     prompt_hash: str
     """Hash over the prompt wording of all formats, so that runs in different formats can share it."""
-    seed: int
+    seed: Count
     """The run's seed."""
     packages: Mapping[str, str]
     """Package versions."""
-    scorer_version: int
+    scorer_version: Count
     """`harness.scoring.score.SCORER_VERSION` of the scores."""
-    created_utc: str
-    """When the run began, as `utc_text` writes it."""
-    finished_utc: str | None = None
-    """When it was published or given up; None while it runs."""
-    resumed_utc: tuple[str, ...] = ()
-    """When a killed run was taken up again, oldest first."""
-    status: Status = "running"
-    """How far the run is."""
     git_commit: str | None = None
     """Commit of the code; None when not known."""
     partial: bool = False
@@ -170,16 +187,19 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     """Return what two runs must share, beside the task and data hashes of each task, to be compared.
 
     Left out on purpose: the model and its box dialect, because those are what is compared; the format, because satori
-    against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats); and the tasks,
+    against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats), unless it is a
+    person's own, whose name alone says nothing; and the tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
     Words and generation arguments are a matter of each task where each task records its own.
     """
     parts: dict[str, Json] = {
         "protocol": manifest.protocol,
-        "pixel_limits": _pixel_limits_to_json(manifest.pixel_limits),
+        "pixel_limits": _plain(manifest.pixel_limits),
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    if isinstance(manifest.format, GroundedFormat):
+        parts["format_definition"] = definition_hash(manifest.format)
     return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)
 
 
@@ -225,7 +245,7 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "config_hash": manifest.config_hash,
         "model_type": manifest.model_type,
         "backend": manifest.backend,
-        "format": manifest.format,
+        "format": format_name(manifest.format),
         "box_dialect": optional_words(manifest.box_dialect),
         "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
         "seed": manifest.seed,
@@ -234,6 +254,8 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "comparable": comparable_parts(manifest),
         "computed": _computed(manifest),
     }
+    if isinstance(manifest.format, str) and manifest.format in MARKED:
+        parts["format_definition"] = definition_hash(MARKED[manifest.format])  # its words may change one day
     if served := _served(manifest):
         parts["served"] = served
     return parts
@@ -279,139 +301,34 @@ def stamp_hashes(manifest: Manifest) -> Manifest:
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
     """Return the manifest as the object of `manifest.json`, known keys first and in a fixed order."""
-    known: dict[str, Json] = {
-        "schema_version": SCHEMA_VERSION,
-        "status": manifest.status,
-        "created_utc": manifest.created_utc,
-        "finished_utc": manifest.finished_utc,
-        "resumed_utc": list(manifest.resumed_utc),
-        "model": manifest.model,
-        "weights_hash": manifest.weights_hash,
-        "adapter_hash": manifest.adapter_hash,
-        "config_hash": manifest.config_hash,
-        "model_type": manifest.model_type,
-        "backend": manifest.backend,
-        "format": manifest.format,
-        "protocol": manifest.protocol,
-        "box_dialect": optional_words(manifest.box_dialect),
-        "box_frame": frame_of_dialect(manifest.box_dialect),  # all that older versions read
-        "box_frame_reason": manifest.box_dialect_reason,
-        "pixel_limits": _pixel_limits_to_json(manifest.pixel_limits),
-        "generation": json_safe(dict(manifest.generation)),
-        "tasks": {name: _task_to_json(task) for name, task in manifest.tasks.items()},
-        "prompt_hash": manifest.prompt_hash,
-        "seed": manifest.seed,
-        "packages": dict(manifest.packages),
-        "scorer_version": manifest.scorer_version,
-        "git_commit": manifest.git_commit,
-        "partial": manifest.partial,
-        "predictions_only": manifest.predictions_only,
-        "judge": manifest.judge,
-        "name": manifest.name,
-        "protocol_hash": manifest.protocol_hash,
-        "run_key": manifest.run_key,
-    }
-    return known | {name: json_safe(value) for name, value in manifest.other.items() if name not in known}
+    stored: dict[str, Json] = {"schema_version": SCHEMA_VERSION}
+    for name, value in _fields_to_json(manifest).items():
+        if name == "box_dialect":
+            stored |= {name: value, "box_frame": frame_of_dialect(manifest.box_dialect)}
+        else:
+            stored["box_frame_reason" if name == "box_dialect_reason" else name] = value
+    if isinstance(manifest.format, GroundedFormat):
+        stored["format_definition"] = definition_of(manifest.format)
+    return stored
 
 
-def _pixel_limits_to_json(limits: PixelLimits | None) -> Json:
-    if limits is None:
-        return None
-    return {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels, "factor": limits.factor}
+def _fields_to_json(value: Manifest | TaskManifest) -> dict[str, Json]:
+    known = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.name != "other"}
+    return known | {name: json_safe(item) for name, item in value.other.items() if name not in known}
 
 
-def _task_to_json(task: TaskManifest) -> Json:
-    known: dict[str, Json] = {
-        "yaml_hash": task.yaml_hash,
-        "dataset_path": task.dataset_path,
-        "dataset_revision": task.dataset_revision,
-        "fingerprint": task.fingerprint,
-        "rows": task.rows,
-        "samples": task.samples,
-        "limit": task.limit,
-        "prompt_hash": task.prompt_hash,
-        "generation": json_safe(dict(task.generation)),
-        "template_hash": task.template_hash,
-    }
-    return known | {name: json_safe(value) for name, value in task.other.items() if name not in known}
-
-
-class JsonFields:
-    """Typed reading of one JSON object: each field is taken once, and `other` is what nobody took.
-
-    A field that may be null may also be absent. Errors are ValueErrors that name the field.
-    """
-
-    def __init__(self, fields: Mapping[str, Json]) -> None:
-        self.other: dict[str, Json] = dict(fields)
-        """What has not been taken yet."""
-
-    def text(self, name: str) -> str:
-        """Take a text."""
-        value = self._take(name)
-        return value if isinstance(value, str) else self._refuse(name, "text", value)
-
-    def optional_text(self, name: str) -> str | None:
-        """Take a text or null."""
-        return None if self.other.get(name) is None and self._drop(name) else self.text(name)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Take a list of texts; absent is an empty one."""
-        value = self.other.pop(name, [])
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(cast("list[str]", value))
-        return self._refuse(name, "a list of texts", value)
-
-    def word(self, name: str, words: tuple[str, ...]) -> str:
-        """Take one of the given words."""
-        value = self.text(name)
-        return value if value in words else self._refuse(name, f"one of {', '.join(words)}", value)
-
-    def whole(self, name: str) -> int:
-        """Take a whole number from 0 on; none of a manifest's is negative, or longer than 64 bits."""
-        value = self._take(name)
-        return (
-            value
-            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
-            else self._refuse(name, "a whole number from 0 on", value)
-        )
-
-    def optional_whole(self, name: str) -> int | None:
-        """Take a whole number or null."""
-        return None if self.other.get(name) is None and self._drop(name) else self.whole(name)
-
-    def flag(self, name: str) -> bool:
-        """Take true or false; absent is false."""
-        value = self.other.pop(name, False)
-        return value if isinstance(value, bool) else self._refuse(name, "true or false", value)
-
-    def mapping(self, name: str) -> dict[str, Json]:
-        """Take an object."""
-        value = self._take(name)
-        return value if isinstance(value, dict) else self._refuse(name, "an object", value)
-
-    def optional_mapping(self, name: str) -> dict[str, Json] | None:
-        """Take an object or null."""
-        return None if self.other.get(name) is None and self._drop(name) else self.mapping(name)
-
-    def text_mapping(self, name: str) -> dict[str, str]:
-        """Take an object of texts."""
-        value = self.mapping(name)
-        if all(isinstance(item, str) for item in value.values()):
-            return cast("dict[str, str]", value)
-        return self._refuse(name, "an object of texts", value)
-
-    def _drop(self, name: str) -> bool:
-        self.other.pop(name, None)
-        return True
-
-    def _take(self, name: str) -> Json:
-        if name not in self.other:
-            raise ValueError(f"field {name!r} is missing")
-        return self.other.pop(name)
-
-    def _refuse(self, name: str, wanted: str, value: Json) -> NoReturn:
-        raise ValueError(f"field {name!r} must be {wanted}, found {describe(value)}")
+def _plain(value: Any) -> Json:
+    if isinstance(value, TaskManifest):
+        return _fields_to_json(value)
+    if isinstance(value, BoxDialect):
+        return optional_words(value)
+    if isinstance(value, GroundedFormat):
+        return format_name(value)
+    if isinstance(value, PixelLimits):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in cast("Mapping[str, Any]", value).items()}
+    return json_safe(value)
 
 
 def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
@@ -426,80 +343,55 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
             f"its schema_version is {describe(version)}, and this satori-bench reads {SCHEMA_VERSION}; "
             "use the satori-bench that wrote it, or a newer one"
         )
-    fields = JsonFields({name: value for name, value in obj.items() if name != "schema_version"})
-    manifest = Manifest(
-        model=fields.text("model"),
-        weights_hash=fields.text("weights_hash"),
-        adapter_hash=fields.optional_text("adapter_hash"),
-        config_hash=fields.text("config_hash"),
-        model_type=fields.text("model_type"),
-        backend=fields.text("backend"),
-        format=cast("Format", fields.word("format", FORMATS)),
-        protocol=cast("Protocol", fields.word("protocol", PROTOCOLS)),
-        box_dialect=_box_dialect_from(fields),
-        box_dialect_reason=fields.text("box_frame_reason"),
-        pixel_limits=_pixel_limits_from(fields.optional_mapping("pixel_limits")),
-        generation=fields.mapping("generation"),
-        tasks={name: _task_from(name, task) for name, task in fields.mapping("tasks").items()},
-        prompt_hash=fields.text("prompt_hash"),
-        seed=fields.whole("seed"),
-        packages=fields.text_mapping("packages"),
-        scorer_version=fields.whole("scorer_version"),
-        created_utc=fields.text("created_utc"),
-        finished_utc=fields.optional_text("finished_utc"),
-        resumed_utc=fields.texts("resumed_utc"),
-        status=cast("Status", fields.word("status", STATUSES)),
-        git_commit=fields.optional_text("git_commit"),
-        partial=fields.flag("partial"),
-        predictions_only=fields.flag("predictions_only"),
-        judge=fields.optional_text("judge"),
-        name=fields.optional_text("name"),
-        protocol_hash=fields.text("protocol_hash"),
-        run_key=fields.text("run_key"),
-    )
-    return replace(manifest, other=fields.other)
+    for name in _ALWAYS_WRITTEN:
+        if name not in obj:
+            raise ValueError(f"field {name!r} is missing")
+    made = {
+        "format": _format_from(obj),
+        "box_dialect": _box_dialect_from(obj),
+        "box_dialect_reason": _reason_from(obj),
+    }
+    return value_from(Manifest, {name: obj[name] for name in obj if name not in _STORED_OTHERWISE}, made=made)
 
 
-def _box_dialect_from(fields: JsonFields) -> BoxDialect | None:
-    """Read the words of a dialect; runs of before had a frame alone, of the format's list."""
-    frame = None
-    if fields.other.get("box_frame") is not None:
-        frame = dialect_of_frame(cast("BoxFrame", fields.word("box_frame", BOX_FRAMES)))
-    fields.other.pop("box_frame", None)
-    words = fields.optional_text("box_dialect")
+def _format_from(obj: Mapping[str, Json]) -> AnyFormat:
+    """Read a format: by its name, or where the manifest holds a definition that."""
+    name, definition = obj.get("format"), obj.get("format_definition")
+    if definition is None:
+        if name not in FORMATS:
+            raise ValueError(f"field 'format' must be one of {', '.join(FORMATS)}, found {describe(name)}")
+        return cast("AnyFormat", name)
+    if not isinstance(definition, dict):
+        raise ValueError(f"field 'format_definition' must be an object, found {describe(definition)}")  # noqa: TRY004 - data
     try:
-        return frame if words is None else dialect_named(words)
+        form = format_of_definition(definition)
+    except ValueError as fault:
+        raise ValueError(f"field 'format_definition' is none of a format: {fault}") from fault
+    if form.name != name:
+        raise ValueError(f"field 'format_definition' defines {form.name!r:.60}, not the format {describe(name)}")
+    return form
+
+
+def _box_dialect_from(obj: Mapping[str, Json]) -> BoxDialect | None:
+    """Read the words of a dialect; runs of before had a frame alone, of the format's list."""
+    words, frame = obj.get("box_dialect"), obj.get("box_frame")
+    if frame is not None and frame not in BOX_FRAMES:
+        raise ValueError(f"field 'box_frame' must be one of {', '.join(BOX_FRAMES)} or null, found {describe(frame)}")
+    if words is None:
+        return None if frame is None else dialect_of_frame(frame)
+    if not isinstance(words, str):
+        raise ValueError(f"field 'box_dialect' must be text or null, found {describe(words)}")  # noqa: TRY004 - data
+    try:
+        return dialect_named(words)
     except ConfigError as fault:
         raise ValueError(f"field 'box_dialect': {fault}") from fault
 
 
-def _pixel_limits_from(obj: dict[str, Json] | None) -> PixelLimits | None:
-    if obj is None:
-        return None
-    fields = JsonFields(obj)
-    return PixelLimits(fields.whole("min_pixels"), fields.whole("max_pixels"), fields.whole("factor"))
-
-
-def _task_from(name: str, obj: Json) -> TaskManifest:
-    if not isinstance(obj, dict):
-        raise ValueError(f"task {name!r} must be an object, found {describe(obj)}")  # noqa: TRY004 - data, not a type
-    fields = JsonFields(obj)
-    try:
-        task = TaskManifest(
-            yaml_hash=fields.text("yaml_hash"),
-            dataset_path=fields.text("dataset_path"),
-            dataset_revision=fields.optional_text("dataset_revision"),
-            fingerprint=fields.text("fingerprint"),
-            rows=fields.whole("rows"),
-            samples=fields.whole("samples"),
-            limit=fields.optional_whole("limit"),
-            prompt_hash=fields.optional_text("prompt_hash") or "",
-            generation=fields.optional_mapping("generation") or {},
-            template_hash=fields.optional_text("template_hash") or "",
-        )
-    except ValueError as error:
-        raise ValueError(f"in task {name!r}, {error}") from error
-    return replace(task, other=fields.other)
+def _reason_from(obj: Mapping[str, Json]) -> str:
+    reason = obj.get("box_frame_reason")
+    if not isinstance(reason, str):
+        raise ValueError(f"field 'box_frame_reason' must be text, found {describe(reason)}")  # noqa: TRY004 - data
+    return reason
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

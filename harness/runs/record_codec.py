@@ -14,117 +14,88 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from pathlib import Path
-from types import NoneType
-from typing import Any, cast, get_args
+from sys import float_info
+from typing import Annotated, Any, TypeAlias, cast
 
 import msgspec
 
 from harness.errors import ExitCode, UserError
+from harness.runs.declared import value_from
+from harness.runs.json_text import json_safe, parse_object, text_key
 from harness.values import (
-    FAULTS,
+    Amount,
     AnswerRule,
     Box,
     BoxMatch,
     Components,
+    Count,
     Fault,
     Generation,
     Json,
     Record,
     Sample,
     Score,
+    Share,
     Size,
+    StepScore,
 )
 
-MAX_DEPTH = 100
-"""Lists and objects nested deeper than this are stored as null: Python's own reader gives up soon after."""
+Side: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)] | None
+"""A coordinate; null stands for one that was not finite."""
 
-MAX_INT_BITS = 14_000
-"""Whole numbers of more bits are stored as null: Python refuses to read more than 4,300 digits."""
+StoredBox: TypeAlias = tuple[Side, Side, Side, Side]
+Boxes: TypeAlias = Annotated[tuple[StoredBox, ...], msgspec.Meta(description="a list of boxes of four numbers")]
+KnownFault: TypeAlias = Annotated[Fault, msgspec.Meta(description="a fault that this satori-bench knows")]
 
-MAX_SHARE = 1.0 + 1e-9
-"""Scores, overlaps and their components are shares of 1; a sum in another order may exceed it by the last digits."""
 
-MAX_COUNT = 2**63 - 1
-"""What Parquet's whole numbers hold."""
+class StoredRecord(msgspec.Struct, kw_only=True):
+    """The fields of a record as they are stored, in the order of a line and of a table's columns: names, kinds, ranges.
 
-_ANSWER_RULES: dict[str, AnswerRule] = {rule: rule for rule in get_args(AnswerRule)}
-_FAULTS_BY_NAME: dict[str, Fault] = {fault: fault for fault in FAULTS}
-_FAULT_NAMES: dict[str, Json] = {fault: fault for fault in FAULTS}
+    What `harness/values.py` says of a value holds for its field. Readers, the columns of Parquet tables and the checks
+    of their values follow from this.
+    """
 
-_TEXT: frozenset[type] = frozenset({str})
-_OPTIONAL_TEXT: frozenset[type] = frozenset({str, NoneType})
-_WHOLE: frozenset[type] = frozenset({int})
-_OPTIONAL_WHOLE: frozenset[type] = frozenset({int, NoneType})
-_NUMBER: frozenset[type] = frozenset({float, int, NoneType})
-_FLAG: frozenset[type] = frozenset({bool})
-_LIST: frozenset[type] = frozenset({list})
-_OPTIONAL_LIST: frozenset[type] = frozenset({list, NoneType})
-_OBJECT: frozenset[type] = frozenset({dict})
-_OPTIONAL_OBJECT: frozenset[type] = frozenset({dict, NoneType})
-_TYPE_WORDS: dict[type, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "an object",
-    NoneType: "null",
-}
+    task: str
+    id: str
+    repeat: Count
+    score: Share | None = None
+    extracted: str | None = None
+    faults: tuple[KnownFault, ...]
+    components: Components
+    iou: Share | None = None
+    match: BoxMatch | None = None
+    boxes_image_px: Boxes | None = None
+    steps: tuple[StepScore, ...] | None = None
+    text: str
+    prompt: str | None = None
+    truncated: bool
+    error: str | None = None
+    input_width: Count | None = None
+    input_height: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    device_s: Amount | None = None
+    reply_model: str | None = None
+    judge_reply: str | None = None
+    judge_error: str | None = None
+    question: str
+    choices: Mapping[str, str]
+    answers: tuple[str, ...] | None = None
+    answer_rule: AnswerRule
+    category: str
+    l2_category: str
+    cluster: str
+    boxes: Boxes | None = None
+    caption: str | None = None
+    width: Count | None = None
+    height: Count | None = None
+    image_sha256: str
+    extra: Mapping[str, Any]
 
-_RECORD_TYPES: dict[str, frozenset[type]] = {
-    "task": _TEXT,
-    "id": _TEXT,
-    "repeat": _WHOLE,
-    "score": _NUMBER,
-    "extracted": _OPTIONAL_TEXT,
-    "faults": _LIST,
-    "components": _OBJECT,
-    "iou": _NUMBER,
-    "match": _OPTIONAL_OBJECT,
-    "boxes_image_px": _OPTIONAL_LIST,
-    "text": _TEXT,
-    "prompt": _OPTIONAL_TEXT,
-    "truncated": _FLAG,
-    "error": _OPTIONAL_TEXT,
-    "input_width": _OPTIONAL_WHOLE,
-    "input_height": _OPTIONAL_WHOLE,
-    "input_tokens": _OPTIONAL_WHOLE,
-    "output_tokens": _OPTIONAL_WHOLE,
-    "device_s": _NUMBER,
-    "reply_model": _OPTIONAL_TEXT,
-    "judge_reply": _OPTIONAL_TEXT,
-    "judge_error": _OPTIONAL_TEXT,
-    "question": _TEXT,
-    "choices": _OBJECT,
-    "answers": _OPTIONAL_LIST,
-    "answer_rule": _TEXT,
-    "category": _TEXT,
-    "l2_category": _TEXT,
-    "cluster": _TEXT,
-    "boxes": _OPTIONAL_LIST,
-    "caption": _OPTIONAL_TEXT,
-    "width": _OPTIONAL_WHOLE,
-    "height": _OPTIONAL_WHOLE,
-    "image_sha256": _TEXT,
-    "extra": _OBJECT,
-}
-_COMPONENT_TYPES: dict[str, frozenset[type]] = {
-    "format": _NUMBER,
-    "caption": _NUMBER,
-    "bbox": _NUMBER,
-    "answer": _NUMBER,
-}
-_MATCH_TYPES: dict[str, frozenset[type]] = {
-    "predicted": _WHOLE,
-    "gold": _WHOLE,
-    "iou_sum": _NUMBER,
-    "hits_50": _WHOLE,
-}
 
-_COUNTS = ("repeat", "input_width", "input_height", "input_tokens", "output_tokens", "device_s", "width", "height")
-_MATCH_COUNTS = ("predicted", "gold", "iou_sum", "hits_50")
+_DECODER = msgspec.json.Decoder(StoredRecord)
 
 
 class CorruptRecordError(UserError, ValueError):
@@ -135,6 +106,7 @@ class CorruptRecordError(UserError, ValueError):
     def __init__(self, path: Path | str, line_number: int, why: str) -> None:
         self.path = str(path)
         self.line_number = line_number
+        self.why = why
         super().__init__(
             f"{path} line {line_number} is not a record: {why}. The file was changed by something else: "
             "restore it from a copy, or delete that line and run the same command again"
@@ -142,87 +114,10 @@ class CorruptRecordError(UserError, ValueError):
 
     def __reduce__(self) -> str | tuple[object, ...]:
         # The default would call __init__ with the message alone, which breaks on the way out of a worker process.
-        return (_corrupt_with_message, (self.path, self.line_number, str(self)))
-
-
-def _corrupt_with_message(path: str, line_number: int, message: str) -> CorruptRecordError:
-    error = CorruptRecordError(path, line_number, "")
-    error.args = (message,)
-    return error
-
-
-def _refuse_constant(name: str) -> Json:
-    raise ValueError(f"{name} is not JSON")
+        return (type(self), (self.path, self.line_number, self.why))
 
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-_FAST_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-"""Gives what `_DECODER` gives in half the time, but refuses some of what it takes, such as lone surrogates."""
-
-
-def parse_object(text: str) -> dict[str, Json]:
-    """Read one JSON object.
-
-    Raises:
-        ValueError: not JSON, not an object, nested too deeply, or with a NaN or an infinity in it.
-    """
-    try:
-        value = _decoded(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg} at character {error.pos})") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{describe(value)}, not an object")  # noqa: TRY004 - it is the text that is wrong, not a type
-    return value
-
-
-def _decoded(text: str) -> Json:
-    """Read JSON; what the fast reader refuses goes to the slow one, which takes it or says what is wrong."""
-    try:
-        return cast("Json", _FAST_DECODER.decode(text))
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return cast("Json", _DECODER.decode(text))
-
-
-def json_safe(value: Json, depth: int = 0) -> Json:
-    """Return a copy that JSON can hold: non-finite numbers, endless ones and what lies too deep become null.
-
-    Raises:
-        TypeError: something that is no JSON at all, such as a numpy integer: whoever made it must convert it.
-    """
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, int):
-        return value if value.bit_length() <= MAX_INT_BITS else None
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if depth == MAX_DEPTH:
-        return None
-    if isinstance(value, list | tuple):
-        return [json_safe(item, depth + 1) for item in value]
-    if isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - adapters are not always typed
-        return {_text_key(key): json_safe(item, depth + 1) for key, item in value.items()}
-    raise TypeError(f"{value!r} ({type(value).__name__}) cannot be stored as JSON; convert it to a plain value first")
-
-
-def _text_key(key: object) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"the key {key!r} ({type(key).__name__}) cannot be stored as JSON; keys must be text")
-    return key
-
-
-def describe(value: Json) -> str:
-    """Say in a few words what a JSON value is, without quoting what may be a megabyte of it."""
-    if value is None:
-        return "null"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, dict):
-        return f"an object of {len(value)} fields"
-    shown = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a huge number"
-    return shown if len(shown) <= 60 else shown[:60] + "..."
 
 
 def record_to_json(record: Record) -> dict[str, Json]:
@@ -272,7 +167,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "repeat": record.repeat,
         "score": _finite(score.value),
         "extracted": score.extracted,
-        "faults": [_FAULT_NAMES[fault] for fault in score.faults],
+        "faults": list[Json](score.faults),
         "components": {
             "format": _finite(parts.format),
             "caption": _finite(parts.caption),
@@ -282,6 +177,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "iou": _finite(score.iou),
         "match": None if score.match is None else _match_to_json(score.match),
         "boxes_image_px": _boxes_to_json(score.boxes_image_px),
+        "steps": [_step_to_json(step) for step in score.steps] if score.steps else None,
     }
 
 
@@ -295,6 +191,15 @@ def _match_to_json(match: BoxMatch) -> Json:
         "gold": match.gold,
         "iou_sum": _finite(match.iou_sum),
         "hits_50": match.hits_50,
+    }
+
+
+def _step_to_json(step: StepScore) -> Json:
+    return {
+        "boxes_image_px": _boxes_to_json(step.boxes_image_px),
+        "iou": _finite(step.iou),
+        "change": step.change,
+        "faults": list[Json](step.faults),
     }
 
 
@@ -313,7 +218,7 @@ def _extra_to_json(sample: Sample) -> dict[str, Json]:
     if not sample.extra:
         return {}
     try:
-        return {_text_key(name): json_safe(value) for name, value in sample.extra.items()}
+        return {text_key(name): json_safe(value) for name, value in sample.extra.items()}
     except TypeError as error:
         raise TypeError(f"sample {sample.id!r} of {sample.task!r}: in `extra`, {error}") from error
 
@@ -327,157 +232,63 @@ def record_from_json(obj: Mapping[str, Json]) -> Record:
         ValueError: a field is missing, has the wrong type, or holds what no scorer gives: a share outside of [0, 1], a
             negative count, an unknown fault. The message names it.
     """
-    fields = _checked(obj, _RECORD_TYPES)
-    rule, match = fields["answer_rule"], fields.get("match")
-    _refuse_negative(fields, _COUNTS)
-    if rule not in _ANSWER_RULES:
-        raise ValueError(f"field 'answer_rule' is {describe(rule)}, which is none of {', '.join(_ANSWER_RULES)}")
-    get = fields.get
+    try:
+        return _record_of(msgspec.convert(obj, StoredRecord))
+    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
+        return _record_of(value_from(StoredRecord, obj))
+
+
+def _record_of(stored: StoredRecord) -> Record:
     return Record(
         Sample(
-            id=fields["id"],
-            task=fields["task"],
-            answer_rule=_ANSWER_RULES[rule],
-            question=fields["question"],
-            answers=_texts_from(get("answers"), "answers"),
-            choices=_choices_from(fields["choices"]),
-            category=fields["category"],
-            l2_category=fields["l2_category"],
-            cluster=fields["cluster"],
-            boxes_image_px=_boxes_from(get("boxes"), "boxes"),
-            caption=get("caption"),
-            image_size=_size_from(get("width"), get("height")),
-            image_sha256=fields["image_sha256"],
-            extra=fields["extra"],
+            id=stored.id,
+            task=stored.task,
+            answer_rule=stored.answer_rule,
+            question=stored.question,
+            answers=stored.answers,
+            choices=stored.choices,
+            category=stored.category,
+            l2_category=stored.l2_category,
+            cluster=stored.cluster,
+            boxes_image_px=_boxes_from(stored.boxes),
+            caption=stored.caption,
+            image_size=_size_from(stored.width, stored.height),
+            image_sha256=stored.image_sha256,
+            extra=stored.extra,
         ),
         Generation(
-            text=fields["text"],
-            input_size=_size_from(get("input_width"), get("input_height")),
-            input_tokens=get("input_tokens"),
-            output_tokens=get("output_tokens"),
-            prompt=get("prompt"),
-            device_s=_number_from(get("device_s"), "device_s"),
-            truncated=fields["truncated"],
-            error=get("error"),
-            reply_model=get("reply_model"),
+            text=stored.text,
+            input_size=_size_from(stored.input_width, stored.input_height),
+            input_tokens=stored.input_tokens,
+            output_tokens=stored.output_tokens,
+            prompt=stored.prompt,
+            device_s=stored.device_s,
+            truncated=stored.truncated,
+            error=stored.error,
+            reply_model=stored.reply_model,
         ),
         Score(
-            value=_share_from(get("score"), "score"),
-            extracted=get("extracted"),
-            components=_components_from(fields["components"]),
-            iou=_share_from(get("iou"), "iou"),
-            match=None if match is None else _match_from(match),
-            boxes_image_px=_boxes_from(get("boxes_image_px"), "boxes_image_px"),
-            faults=_faults_from(fields["faults"]),
+            value=stored.score,
+            extracted=stored.extracted,
+            components=stored.components,
+            iou=stored.iou,
+            match=stored.match,
+            boxes_image_px=_boxes_from(stored.boxes_image_px),
+            steps=stored.steps or (),
+            faults=stored.faults,
         ),
-        repeat=fields["repeat"],
-        judge_reply=get("judge_reply"),
-        judge_error=get("judge_error"),
+        repeat=stored.repeat,
+        judge_reply=stored.judge_reply,
+        judge_error=stored.judge_error,
     )
 
 
-def _checked(obj: Mapping[str, Json], types: Mapping[str, frozenset[type]]) -> dict[str, Any]:
-    """Return the object, its fields now known to have the types of the table: 33 look-ups instead of 33 calls."""
-    for name, allowed in types.items():
-        if type(obj.get(name)) not in allowed:
-            if name not in obj:
-                raise ValueError(f"field {name!r} is missing")
-            wanted = " or ".join(sorted(_TYPE_WORDS[kind] for kind in allowed))
-            raise ValueError(f"field {name!r} must be {wanted}, found {describe(obj[name])}")
-    return cast("dict[str, Any]", obj)
-
-
-def _number_from(value: float | None, name: str) -> float | None:
-    if value is None or (type(value) is float and isfinite(value)):
-        return value
-    try:
-        number = float(value)  # JSON may say 1 for 1.0
-    except OverflowError:
-        number = inf
-    if not isfinite(number):
-        raise ValueError(f"field {name!r} is not a finite number")
-    return number
-
-
-def _share_from(value: float | None, name: str) -> float | None:
-    number = _number_from(value, name)
-    if number is not None and not 0 <= number <= MAX_SHARE:
-        raise ValueError(f"field {name!r} is {describe(number)}, which is not in [0, 1]")
-    return number
-
-
-def _refuse_negative(fields: Mapping[str, Any], counts: tuple[str, ...]) -> None:
-    for name in counts:
-        value = fields.get(name)
-        if value is not None and not 0 <= value <= MAX_COUNT:
-            raise ValueError(f"field {name!r} is {describe(value)}, which is no count")
-
-
-def _texts_from(value: list[Any] | None, name: str) -> tuple[str, ...] | None:
-    if value is None:
+def _boxes_from(boxes: tuple[StoredBox, ...] | None) -> tuple[Box, ...] | None:
+    if boxes is None:
         return None
-    for item in value:
-        if type(item) is not str:
-            raise ValueError(f"field {name!r} must be a list of texts, found {describe(item)} in it")
-    return tuple(value)
-
-
-def _choices_from(value: dict[str, Any]) -> dict[str, str]:
-    for text in value.values():
-        if type(text) is not str:
-            raise ValueError(f"field 'choices' must be an object of texts, found {describe(text)} in it")
-    return value
-
-
-def _boxes_from(value: list[Any] | None, name: str) -> tuple[Box, ...] | None:
-    return None if value is None else tuple([_box_from(item, name) for item in value])
-
-
-def _box_from(value: Any, name: str) -> Box:
-    if type(value) is list and len(sides := cast("list[Any]", value)) == 4:
-        x1, y1, x2, y2 = sides
-        if type(x1) is type(y1) is type(x2) is type(y2) is float and isfinite(x1 + y1 + x2 + y2):
-            return (x1, y1, x2, y2)  # nearly all are like this
-        return (_side_from(x1, name), _side_from(y1, name), _side_from(x2, name), _side_from(y2, name))
-    raise ValueError(f"field {name!r} must be a list of boxes of four numbers")
-
-
-def _side_from(value: Any, name: str) -> float:
-    if type(value) not in _NUMBER:
-        raise ValueError(f"field {name!r} must be a list of boxes of four numbers, found {describe(value)} in one")
-    number = _number_from(value, name)
-    return nan if number is None else number
-
-
-def _components_from(value: dict[str, Json]) -> Components:
-    get = _checked(value, _COMPONENT_TYPES).get
-    return Components(
-        format=_share_from(get("format"), "format"),
-        caption=_share_from(get("caption"), "caption"),
-        bbox=_share_from(get("bbox"), "bbox"),
-        answer=_share_from(get("answer"), "answer"),
-    )
-
-
-def _match_from(value: dict[str, Json]) -> BoxMatch:
-    fields = _checked(value, _MATCH_TYPES)
-    _refuse_negative(fields, _MATCH_COUNTS)
-    iou_sum = _number_from(fields.get("iou_sum"), "iou_sum")
-    return BoxMatch(
-        predicted=fields["predicted"],
-        gold=fields["gold"],
-        iou_sum=nan if iou_sum is None else iou_sum,
-        hits_50=fields["hits_50"],
-    )
-
-
-def _faults_from(names: list[Any]) -> tuple[Fault, ...]:
-    if not names:
-        return ()
-    for name in names:
-        if type(name) is not str or name not in _FAULTS_BY_NAME:
-            raise ValueError(f"field 'faults' names {describe(name)}, which this satori-bench does not know")
-    return tuple([_FAULTS_BY_NAME[name] for name in names])
+    if any(None in box for box in boxes):
+        boxes = tuple(cast("StoredBox", tuple(nan if side is None else side for side in box)) for box in boxes)
+    return cast("tuple[Box, ...]", boxes)
 
 
 def _size_from(width: int | None, height: int | None) -> Size | None:
@@ -516,8 +327,11 @@ def record_from_line(line: bytes, path: Path | str, line_number: int) -> Record:
         CorruptRecordError: the line is not a record; names file, line and field.
     """
     try:
-        return record_from_json(object_from_line(line, path, line_number))
-    except CorruptRecordError:
-        raise
+        return _record_of(_DECODER.decode(line))
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError, ValueError):
+        # as this is: the slow reader takes more, such as lone surrogates, or says what is wrong
+        obj = object_from_line(line, path, line_number)
+    try:
+        return record_from_json(obj)
     except ValueError as error:
         raise CorruptRecordError(path, line_number, str(error)) from error

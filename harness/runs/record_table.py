@@ -11,12 +11,14 @@ import importlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, cast, get_args, get_origin
 
+from harness.runs.declared import declared_fields, without_null
 from harness.runs.journal import replacing
-from harness.runs.record_codec import record_to_json, score_to_json
+from harness.runs.record_codec import StoredRecord, record_to_json, score_to_json
 from harness.values import Json, Record
 
 ROW_GROUP_ROWS = 5_000
@@ -36,6 +38,7 @@ SCORE_COLUMNS = (
     "iou",
     "match",
     "boxes_image_px",
+    "steps",
     "judge_reply",
     "judge_error",
 )
@@ -77,48 +80,20 @@ def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...
 
 
 def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
-    text, whole, number, flag = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-    texts, boxes = pa.list_(text), pa.list_(pa.list_(number))
-    components = pa.struct([(name, number) for name in ("format", "caption", "bbox", "answer")])
-    match = pa.struct([("predicted", whole), ("gold", whole), ("iou_sum", number), ("hits_50", whole)])
-    types: dict[str, Any] = {
-        "task": text,
-        "id": text,
-        "repeat": whole,
-        "score": number,
-        "extracted": text,
-        "faults": texts,
-        "components": components,
-        "iou": number,
-        "match": match,
-        "boxes_image_px": boxes,
-        "text": text,
-        "prompt": text,
-        "truncated": flag,
-        "error": text,
-        "input_width": whole,
-        "input_height": whole,
-        "input_tokens": whole,
-        "output_tokens": whole,
-        "device_s": number,
-        "reply_model": text,
-        "judge_reply": text,
-        "judge_error": text,
-        "question": text,
-        "choices": text,
-        "answers": texts,
-        "answer_rule": text,
-        "category": text,
-        "l2_category": text,
-        "cluster": text,
-        "boxes": boxes,
-        "caption": text,
-        "width": whole,
-        "height": whole,
-        "image_sha256": text,
-        "extra": text,
-    }
+    types = {name: _arrow_type(pa, hint) for name, (hint, _) in declared_fields(StoredRecord).items()}
     return pa.schema([(name, types[name]) for name in (columns or types)])
+
+
+def _arrow_type(pa: Any, hint: Any) -> Any:
+    """Return the kind of column that holds a field; objects of free keys are JSON text."""
+    kind = without_null(hint)
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if is_dataclass(kind):
+        inner = declared_fields(cast("type", kind))
+        return pa.struct([(name, _arrow_type(pa, of_field)) for name, (of_field, _) in inner.items()])
+    if get_origin(kind) is tuple:
+        return pa.list_(_arrow_type(pa, get_args(kind)[0]))
+    return {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}.get(kind, pa.string())
 
 
 def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[str, list[Json]]]:
@@ -160,7 +135,7 @@ def _arrow_array(pa: Any, values: list[Json], kind: Any) -> Any:
 
 
 def _arrow_safe(value: Json) -> Json:
-    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, three levels."""
+    """Return what Arrow can hold: UTF-8 text and 64-bit numbers; the nesting is that of a record, five levels."""
     if isinstance(value, str):
         return utf8_text(value)
     if isinstance(value, int):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import cast
 
-from harness.runs.record_codec import MAX_COUNT, MAX_SHARE, describe
+from harness.runs.json_text import describe
 from harness.task_facts import POINT_MAXIMA, facts_of
-from harness.values import Json
+from harness.values import MAX_COUNT, MAX_SHARE, Json
 
 _COUNTS = ("n", "rows", "clusters", "parse_fault_rows", "truncated_rows")
 

@@ -50,8 +50,9 @@ from harness.runs.journal import (
     replacing,
     sync_folder,
 )
+from harness.runs.json_text import json_safe, parse_object
 from harness.runs.manifest import Manifest, ManifestError, manifest_bytes, read_manifest, utc_text
-from harness.runs.record_codec import CorruptRecordError, json_safe, parse_object, record_from_json, record_to_json
+from harness.runs.record_codec import CorruptRecordError, record_from_json, record_to_json
 from harness.runs.record_table import SCORE_COLUMNS, TableError, read_rows, utf8_text, write_parquet
 from harness.runs.scores_fields import check_scores
 from harness.values import PROTOCOLS, Json, Protocol, Record

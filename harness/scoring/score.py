@@ -22,8 +22,11 @@ from dataclasses import dataclass, replace
 from harness.images.frames import cut_at_image, smart_resize, to_image_px
 from harness.scoring.answers.check import check_answer
 from harness.scoring.captions.caption_score import caption_score
+from harness.scoring.formats import has_places, marked_format
 from harness.scoring.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
-from harness.scoring.stages import Selection, parse
+from harness.scoring.read_text import read_text
+from harness.scoring.stages import STAGES, Selection
+from harness.scoring.steps import place_steps
 from harness.scoring.surroundings import bare_answer
 from harness.values import (
     PAPER_PIXEL_LIMITS,
@@ -33,7 +36,6 @@ from harness.values import (
     BoxMatch,
     Components,
     Fault,
-    Format,
     Generation,
     PixelLimits,
     Protocol,
@@ -42,6 +44,7 @@ from harness.values import (
     Score,
     ScoreConfig,
     Size,
+    StepScore,
     order_faults,
 )
 
@@ -49,9 +52,7 @@ SCORER_VERSION = 6
 """Raised whenever the same text can earn another score than before, or intervals are made otherwise: `runs verify`
 holds stored intervals to its own only where this is the same. Part of the protocol hash."""
 
-GROUNDED_FORMATS: frozenset[Format] = frozenset({"satori", "satori-think"})
-"""Formats with a caption and a box stage."""
-
+_CAPTIONED = frozenset(form for form, stages in STAGES.items() if "caption" in stages)
 _SELECTIONS: Mapping[Protocol, Selection] = {"strict": "strict", "vlmevalkit": "last", "lmms-eval": "lmms_eval"}
 _UNKNOWN_FRAME: frozenset[Fault] = frozenset({"frame_unknown"})
 
@@ -80,12 +81,10 @@ def score(
         The answer's value in [0, 1] (None: not scorable, never 0 by silence), components in [0, 1] where the sample
         has gold for them, box overlap, and every fault by name.
     """
-    response = parse(
-        text, config.format, selection_for(sample, config), truncated=truncated, dialect=config.box_dialect
-    )
+    response = read_text(text, config.format, selection_for(sample, config), config.box_dialect, truncated=truncated)
     answer = _check(sample, response, config, judge_reply)
     caption = _caption_component(sample, response, config)
-    grounding = _Grounding() if config.format not in GROUNDED_FORMATS else _ground(sample, response, config, input_size)
+    grounding = _Grounding() if not has_places(config.format) else _ground(sample, response, config, input_size)
     return Score(
         value=answer.value,
         extracted=answer.extracted,
@@ -98,6 +97,7 @@ def score(
         iou=grounding.iou,
         match=grounding.match,
         boxes_image_px=grounding.boxes_image_px,
+        steps=grounding.steps,
         faults=order_faults({*response.faults, *answer.faults, *grounding.faults}),
         response=response,
     )
@@ -154,7 +154,7 @@ def _check(sample: Sample, response: Response, config: ScoreConfig, judge_reply:
 
 def _caption_component(sample: Sample, response: Response, config: ScoreConfig) -> float | None:
     """Score the caption stage, or return None where format or sample has none."""
-    if config.format not in GROUNDED_FORMATS or sample.caption is None:
+    if config.format not in _CAPTIONED or sample.caption is None:
         return None
     paper = config.protocol == "paper"
     if not paper and not sample.caption.strip():
@@ -178,6 +178,8 @@ class _Grounding:
     """Predicted boxes that were compared."""
     faults: frozenset[Fault] = frozenset()
     """Box faults that only the frame and the image size reveal."""
+    steps: tuple[StepScore, ...] = ()
+    """Where each step looked."""
 
 
 def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:
@@ -185,6 +187,8 @@ def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size:
     gold = sample.boxes_image_px
     if config.protocol == "paper":
         return _Grounding() if gold is None else _ground_paper(gold, response, sample.image_size)
+    if response.steps:
+        return _ground_steps(sample, response, config, input_size)
     written = response.boxes_written or ()
     predicted = predicted_boxes_image_px(written, sample, config, input_size)
     if predicted is None:
@@ -197,9 +201,44 @@ def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size:
     if size is not None:
         predicted, cut = cut_at_image(predicted, size)
         faults = frozenset(cut)
+    return _compared(sample, predicted if response.boxes_written is not None or gold else None, faults)
+
+
+def _ground_steps(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:
+    """Compare the steps that count with the gold region; each step is kept beside."""
+    row = marked_format(config.format)
+    assert row is not None, "only the formats of marks have steps"
+    steps = place_steps(
+        response.steps,
+        lambda boxes: predicted_boxes_image_px(boxes, sample, config, input_size),
+        config.box_dialect,
+        sample.image_size,
+        _gold_in_image(sample),
+    )
+    faults = frozenset[Fault](fault for step in steps for fault in step.faults)
+    counted = steps
+    if row.counted == "last":
+        written = [placed for placed, step in zip(steps, response.steps, strict=True) if step.boxes_written]
+        counted = written[-1:]
+    if any("frame_unknown" in step.faults for step in counted):
+        return _Grounding(faults=faults, steps=steps)
+    compared = _compared(sample, tuple(box for step in counted for box in step.boxes_image_px), faults)
+    return replace(compared, steps=steps)
+
+
+def _gold_in_image(sample: Sample) -> Sequence[Box] | None:
+    """Return the gold boxes as far as they lie in the image; None without any, empty where none does."""
+    gold, size = sample.boxes_image_px, sample.image_size
     if not gold:
-        return _Grounding(boxes_image_px=predicted if response.boxes_written is not None else None, faults=faults)
-    gold = boxes_with_area(gold) if size is None else cut_at_image(gold, size)[0]
+        return None
+    return boxes_with_area(gold) if size is None else cut_at_image(gold, size)[0]
+
+
+def _compared(sample: Sample, predicted: tuple[Box, ...] | None, faults: frozenset[Fault]) -> _Grounding:
+    """Compare boxes in original pixels, cut at the image, with the gold."""
+    gold = _gold_in_image(sample)
+    if gold is None or predicted is None:
+        return _Grounding(boxes_image_px=predicted, faults=faults)
     if not gold:
         # Nothing could ever overlap with it: the row is at fault, not the model.
         return _Grounding(boxes_image_px=predicted, faults=frozenset[Fault]({*faults, "no_gold"}))

@@ -1,4 +1,4 @@
-"""Parse a model's raw text into its stages: caption, boxes, thinking, answer.
+"""Parse a model's raw text into SATORI's stages: caption, boxes, thinking, answer.
 
 Nothing is judged here and nothing a model writes raises: what is wrong with the text has a fault name. Every reading is
 one pass over the text, so a megabyte of anything costs milliseconds.
@@ -35,7 +35,7 @@ from harness.scoring.surroundings import (
     without_spoken_turn,
 )
 from harness.scoring.written_boxes import read_boxes_paper
-from harness.values import FORMATS, SATORI_LIST, BoxDialect, Fault, Format, Response, order_faults
+from harness.values import SATORI_LIST, STAGE_FORMATS, BoxDialect, Fault, Response, StageFormat, order_faults
 
 Selection: TypeAlias = Literal["strict", "last", "lmms_eval", "paper_benchmark", "paper_reward"]
 """Which of the stages in a text are read; see the head of this file."""
@@ -46,7 +46,7 @@ _SELECTIONS_OF_LAST: Final[frozenset[Selection]] = frozenset({"strict", "last", 
 StageKind: TypeAlias = Literal["caption", "bbox", "thinking", "answer"]
 """What a stage holds; its tag has the same name, but that thinking may be tagged `<think>`."""
 
-STAGES: Final[dict[Format, tuple[StageKind, ...]]] = {
+STAGES: Final[dict[StageFormat, tuple[StageKind, ...]]] = {
     "satori": ("caption", "bbox", "answer"),
     "satori-think": ("caption", "bbox", "thinking", "answer"),
     "freeform": ("thinking", "answer"),
@@ -54,7 +54,7 @@ STAGES: Final[dict[Format, tuple[StageKind, ...]]] = {
 }
 """The stages of each format, in the order that the format asks for."""
 
-_TAGS: Final[dict[Format, dict[str, StageKind]]] = {
+_TAGS: Final[dict[StageFormat, dict[str, StageKind]]] = {
     "satori": {"caption": "caption", "bbox": "bbox", "answer": "answer"},
     "satori-think": {
         "caption": "caption",
@@ -70,7 +70,12 @@ _TAGS: Final[dict[Format, dict[str, StageKind]]] = {
 
 
 def parse(
-    text: str, form: Format, selection: Selection, *, truncated: bool = False, dialect: BoxDialect | None = SATORI_LIST
+    text: str,
+    form: StageFormat,
+    selection: Selection,
+    *,
+    truncated: bool = False,
+    dialect: BoxDialect | None = SATORI_LIST,
 ) -> Response:
     """Read the stages of a raw text.
 
@@ -99,7 +104,7 @@ def parse(
         ValueError: `form` or `selection` is not a known name.
     """
     if form not in STAGES:
-        raise ValueError(f"format {form!r} is not known; choose one of {', '.join(FORMATS)}")
+        raise ValueError(f"format {form!r} is not known; choose one of {', '.join(STAGE_FORMATS)}")
     if selection not in SELECTIONS:
         raise ValueError(f"selection {selection!r} is not known; choose one of {', '.join(SELECTIONS)}")
     if form == "plain":
@@ -109,7 +114,7 @@ def parse(
     return _read_first(text, form, on_one_line=selection == "paper_benchmark", truncated=truncated)
 
 
-def boxes_text(text: str, form: Format) -> str:
+def boxes_text(text: str, form: StageFormat) -> str:
     """Return the text in which boxes are looked for: their last complete stage, else what is outside of stages."""
     stage = _last_stages(text, form)[0].get("bbox")
     return _outside_of_stages(text, form) if stage is None else stage
@@ -154,10 +159,10 @@ def _stage_pattern(names: str) -> re.Pattern[str]:
     )
 
 
-_STAGE_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
+_STAGE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
-_TAG_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {
+_TAG_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
     for form, tags in _TAGS.items()
     if tags
@@ -170,7 +175,7 @@ _CONTAINER: Final = re.compile(
 """Where a comment, a caption or a list of boxes begins and ends."""
 
 
-def _whole_pattern(form: Format) -> re.Pattern[str]:
+def _whole_pattern(form: StageFormat) -> re.Pattern[str]:
     """Return what matches a text of all stages in order with nothing but blanks between: groups by kind of stage."""
     stages: list[str] = []
     for kind in STAGES[form]:
@@ -179,18 +184,20 @@ def _whole_pattern(form: Format) -> re.Pattern[str]:
     return re.compile(r"\s*+" + r"\s*+".join(stages) + r"\s*+")
 
 
-_WHOLE_PATTERNS: Final[dict[Format, re.Pattern[str]]] = {form: _whole_pattern(form) for form in STAGES if STAGES[form]}
+_WHOLE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
+    form: _whole_pattern(form) for form in STAGES if STAGES[form]
+}
 """Texts as the formats ask for them, without any other `<`: most of a trained model's, read in one go."""
 
 
 _CLOSING_THINK: Final = re.compile("</think>", re.IGNORECASE | re.ASCII)
 _OPENING_THOUGHT: Final = re.compile("<think(?:ing)?>", re.IGNORECASE | re.ASCII)
-_STAGE_TAGS: Final[dict[Format, re.Pattern[str]]] = {
+_STAGE_TAGS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII) for form, tags in _TAGS.items() if tags
 }
 
 
-def _read_last(text: str, form: Format, selection: Selection, dialect: BoxDialect, *, truncated: bool) -> Response:
+def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxDialect, *, truncated: bool) -> Response:
     """Read the last complete stage of each kind."""
     whole = _WHOLE_PATTERNS[form].fullmatch(text)
     if whole is None:
@@ -230,7 +237,7 @@ def _read_last(text: str, form: Format, selection: Selection, dialect: BoxDialec
     )
 
 
-def _outside_of_stages(text: str, form: Format) -> str:
+def _outside_of_stages(text: str, form: StageFormat) -> str:
     """Return what of a text is neither a complete stage of the format nor a thought."""
     pieces: list[str] = []
     position = 0
@@ -241,7 +248,7 @@ def _outside_of_stages(text: str, form: Format) -> str:
     return _STAGE_PATTERNS[form].sub(" ", " ".join(pieces))
 
 
-def _with_opened_thought(text: str, form: Format) -> str:
+def _with_opened_thought(text: str, form: StageFormat) -> str:
     """Return the text with the `<think>` that the chat template wrote before it, where it ends such a thought.
 
     Templates of thinking models end the prompt with `<think>`, so that `</think>` comes before any opening tag. The
@@ -265,7 +272,7 @@ def _with_opened_thought(text: str, form: Format) -> str:
 
 
 def _last_stages(
-    text: str, form: Format, no_answers_in: Sequence[tuple[int, int]] = ()
+    text: str, form: StageFormat, no_answers_in: Sequence[tuple[int, int]] = ()
 ) -> tuple[dict[StageKind, str], set[Fault]]:
     """Return the content of the last complete stage of each kind, and what is wrong with the stages.
 
@@ -332,7 +339,7 @@ def _inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
     return after > 0 and place < spans[after - 1][1]
 
 
-def _kinds_with_lone_tags(text: str, form: Format, complete: dict[str, int]) -> set[StageKind]:
+def _kinds_with_lone_tags(text: str, form: StageFormat, complete: dict[str, int]) -> set[StageKind]:
     """Return the kinds of stage that have more tags, opening or closing, than belong to their complete stages."""
     if text.count("<") == 2 * sum(complete.values()):
         return set()
@@ -354,7 +361,7 @@ def _only_blanks_outside(text: str, stages: Iterable[re.Match[str]]) -> bool:
 # The first match, as the reference reads
 
 
-def _read_first(text: str, form: Format, *, on_one_line: bool, truncated: bool) -> Response:
+def _read_first(text: str, form: StageFormat, *, on_one_line: bool, truncated: bool) -> Response:
     """Read the first match of each stage; a benchmark's answer (`on_one_line`) by its own rule."""
     faults: set[Fault] = {"truncated"} if truncated else set()
     found: dict[StageKind, str | None] = dict.fromkeys(STAGES[form])
@@ -434,7 +441,7 @@ def _paper_joints(tags: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(joint) for joint in joints)
 
 
-_PAPER_FORMATS: Final[dict[Format, tuple[tuple[re.Pattern[str], ...], ...]]] = {
+_PAPER_FORMATS: Final[dict[StageFormat, tuple[tuple[re.Pattern[str], ...], ...]]] = {
     "satori": (_paper_joints(("caption", "bbox", "answer")),),
     "satori-think": (
         _paper_joints(("caption", "bbox", "thinking", "answer")),
@@ -444,7 +451,7 @@ _PAPER_FORMATS: Final[dict[Format, tuple[tuple[re.Pattern[str], ...], ...]]] = {
 }
 
 
-def _keeps_paper_format(text: str, form: Format) -> bool:
+def _keeps_paper_format(text: str, form: StageFormat) -> bool:
     """Return what the reference's format reward says (SATORI-R1 plugin.py), in linear time.
 
     It is one regular expression: the stages in order with blanks between, `[[` and `]]` just inside of the box tags,

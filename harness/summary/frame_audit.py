@@ -21,9 +21,10 @@ from harness.scoring.box_dialects import (
     optional_words,
     written_quadruples,
 )
+from harness.scoring.formats import has_places, marked_format
 from harness.scoring.overlap import union_iou
-from harness.scoring.score import GROUNDED_FORMATS, placed_image_px
-from harness.scoring.stages import boxes_text
+from harness.scoring.read_text import text_of_boxes
+from harness.scoring.score import placed_image_px
 from harness.scoring.written_boxes import corners, read_boxes
 from harness.values import Box, BoxDialect, BoxFrame, BoxOrder, BoxSyntax, BoxUnit, Json, Record, ScoreConfig
 from harness.vocabulary import BOX_ORDERS
@@ -175,7 +176,10 @@ class FrameAuditor:
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
-        active = config.format in GROUNDED_FORMATS and config.protocol != "paper"
+        row = marked_format(config.format)
+        # numbers that lie in crops, or count in one of two units, are no evidence for one frame
+        plain = row is None or not (row.source_key or row.unit_above_one)
+        active = has_places(config.format) and plain and config.protocol != "paper"
         self._left = AUDITED_RECORDS if active else 0
         self._totals = dict.fromkeys(READINGS, 0.0)
         self._rows = dict.fromkeys(READINGS, 0)
@@ -187,7 +191,7 @@ class FrameAuditor:
         sample = record.sample
         if not self._left or not sample.boxes_image_px:
             return
-        text = boxes_text(record.generation.text, self._config.format)
+        text = text_of_boxes(record.generation.text, self._config.format)
         found = written_quadruples(text)
         if found is None:
             return

@@ -65,6 +65,46 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Met
     }
 
 
+def step_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
+    """Return how the steps of thoughts go, as far as any row says it; `clusters` holds a code per row.
+
+    - `valid_steps`: steps that look at a place in the image / all steps;
+    - `first_step_iou`, `last_step_iou`: mean over samples of the union IoU of the first and of the last step with the
+      gold, where the sample has gold boxes and its frame is known;
+    - `narrowing_steps`: steps that narrow the one before them / all that have a place and such a one before.
+    """
+    there = [place for place, row in enumerate(rows) if row.score.steps]
+    if not there:
+        return {}
+    thoughts, clusters = [rows[place].score.steps for place in there], clusters[there]
+    valid = _step_rate([sum(step.is_valid for step in steps) for steps in thoughts], list(map(len, thoughts)), clusters)
+    narrowing = _step_rate(
+        [sum(step.change == "narrows" for step in steps) for steps in thoughts],
+        [sum(step.change is not None for step in steps) for steps in thoughts],
+        clusters,
+    )
+    overlaps = {
+        name: _column([steps[place].iou for steps in thoughts])
+        for name, place in (("first_step_iou", 0), ("last_step_iou", -1))
+    }
+    found = {
+        "valid_steps": valid,
+        **{name: column_metric(ious, clusters) for name, ious in overlaps.items() if not np.isnan(ious).all()},
+        "narrowing_steps": narrowing,
+    }
+    return {name: metric for name, metric in found.items() if metric is not None}
+
+
+def _step_rate(found: Sequence[int], all_steps: Sequence[int], clusters: CodeArray) -> Metric | None:
+    """Return a share of all samples' steps together, counted in samples; None where there are no steps."""
+    total = sum(all_steps)
+    if not total:
+        return None
+    codes = np.unique(clusters, return_inverse=True)[1]
+    sums, sizes = _sums_by_code(codes, found), _sums_by_code(codes, all_steps)
+    return metric_of(sum(found) / total, ratio_interval(sums, sizes), sum(map(bool, all_steps)))
+
+
 def _column(values: Sequence[float | None]) -> FloatArray:
     """Return the values as an array, NaN where there is none."""
     return np.array(values, dtype=np.float64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.stats.intervals import CodeArray, FloatArray, Interval, mean_interval
-from harness.values import Sample, Score
+from harness.values import Count, Sample, Score
 
 NOTHING_SCORED = "no scored rows"
 """Why a metric is null where nothing has a value."""
@@ -33,11 +33,11 @@ class Metric:
 
     value: float | None
     """The number; None when it cannot be given."""
-    ci_low: float | None = None
+    ci_low: float | None
     """Lower end; None without a value, or with fewer than two clusters."""
-    ci_high: float | None = None
+    ci_high: float | None
     """Upper end; None where `ci_low` is."""
-    n: int = 0
+    n: Count
     """Samples that the value counts (for MMBench's accuracy questions, each with all its passes)."""
     reason: str | None = None
     """Why there is no value; None where there is one."""
@@ -55,10 +55,10 @@ def column_metric(values: FloatArray, clusters: CodeArray, bounds: tuple[float, 
 def metric_of(value: float, interval: Interval | None, n: int) -> Metric:
     """Return a metric that has a value."""
     if interval is None:
-        return Metric(value, n=n)
+        return Metric(value, None, None, n)
     return Metric(value, interval.low, interval.high, n)
 
 
 def null_metric(reason: str) -> Metric:
     """Return a metric that cannot be given."""
-    return Metric(None, reason=reason)
+    return Metric(None, None, None, 0, reason)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from harness.scoring.box_dialects import optional_words
+from harness.scoring.formats import format_name
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
-from harness.summary.task_summary import ScoredRow, TaskSummary, summarise, to_json
+from harness.summary.task_summary import ScoredRow, TaskSummary, summarise, to_json, unexplained_share
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
 from harness.values import Json, Record, Sample, ScoreConfig
 
@@ -81,8 +82,7 @@ class RunSummary:
     @property
     def unexplained_share(self) -> float:
         """Share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
-        rows = sum(summary.rows for summary in self.tasks.values())
-        return sum(summary.failed_rows for summary in self.tasks.values()) / rows if rows else 0.0
+        return unexplained_share(self.tasks)
 
     @property
     def is_complete(self) -> bool:
@@ -97,7 +97,7 @@ class RunSummary:
         return {
             "schema": SCORES_SCHEMA,
             "protocol": self.config.protocol,
-            "format": self.config.format,
+            "format": format_name(self.config.format),
             "box_dialect": optional_words(self.config.box_dialect),
             "scorer_version": SCORER_VERSION,
             "tasks": tasks,

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from dataclasses import replace
+from typing import Final
 
 from harness.errors import IncompleteError
+from harness.runs.declared import value_from
+from harness.runs.json_text import describe
 from harness.runs.store import SCORES_NAME, StoredRun
-from harness.summary.means import Metric
 from harness.summary.task_summary import TaskSummary
-from harness.values import FAULTS, Fault, Json
+from harness.values import FAULTS, Json
+
+_EARLIER: Final[Mapping[str, Json]] = {
+    "n": 0, "clusters": 0, "unscored": {}, "faults": {}, "categories": {}, "l2_categories": {},
+}  # fmt: skip
+"""What stands for fields that an earlier version did not store."""
 
 
 def stored_summaries(run: StoredRun) -> dict[str, TaskSummary]:
@@ -19,8 +26,10 @@ def stored_summaries(run: StoredRun) -> dict[str, TaskSummary]:
         IncompleteError: A field of `scores.json` is missing or of the wrong kind.
     """
     try:
-        tasks = _object(run.scores or {}, "tasks", "")
-        return {name: _summary(name, _object(tasks, name, "tasks."), f"tasks.{name}.") for name in tasks}
+        tasks = (run.scores or {}).get("tasks")
+        if not isinstance(tasks, dict):
+            raise ValueError(f"field 'tasks' must be an object, found {describe(tasks)}")  # noqa: TRY004, TRY301 - data, not a type
+        return {name: _summary(name, fields, f"tasks.{name}.") for name, fields in tasks.items()}
     except ValueError as fault:
         raise IncompleteError(
             f"cannot use {run.path / SCORES_NAME}: {fault}; see: satori-bench runs verify {run.path}"
@@ -37,74 +46,28 @@ def stored_failures(run: StoredRun) -> dict[str, int]:
     )
 
 
-def _summary(task: str, fields: Mapping[str, Json], at: str) -> TaskSummary:
+def stored_warnings(run: StoredRun) -> tuple[str, ...] | None:
+    """Return what a reader must know before believing the numbers; None where an earlier version did not store it."""
+    if "texts" not in (run.scores or {}):
+        return None
+    warnings = run.manifest.other.get("warnings", [])
+    return tuple(map(str, warnings)) if isinstance(warnings, list) else None
+
+
+def _summary(task: str, fields: Json, at: str) -> TaskSummary:
     """Read one benchmark; `at` is where its fields stand, for messages."""
-    headline = fields.get("headline")
-    if not isinstance(headline, str):
-        raise _wrong(fields, "headline", at, "the name of a metric")
-    reasons = {name: str(reason) for name, reason in _object_or_none(fields, "reasons", at).items()}
-    metrics = _metrics(_object(fields, "metrics", at), f"{at}metrics.", reasons)
-    if headline not in metrics:
-        raise _wrong(fields, f"metrics.{headline}", at, "an object")
-    return TaskSummary(
-        task=task,
-        n=_count(fields, "n", at) if "n" in fields else metrics[headline].n,
-        rows=_count(fields, "rows", at),
-        clusters=_count(fields, "clusters", at) if "clusters" in fields else 0,
-        unscored=_counts(_object_or_none(fields, "unscored", at), f"{at}unscored."),
-        faults=_counts(_object_or_none(fields, "faults", at), f"{at}faults."),
-        parse_fault_rows=_count(fields, "parse_fault_rows", at),
-        truncated_rows=_count(fields, "truncated_rows", at),
-        headline=headline,
-        metrics=metrics,
-        categories=_metrics(_object_or_none(fields, "categories", at), f"{at}categories.", {}),
-        l2_categories=_metrics(_object_or_none(fields, "l2_categories", at), f"{at}l2_categories.", {}),
-    )
+    if not isinstance(fields, dict):
+        raise ValueError(f"field {at[:-1]!r} must be an object, found {describe(fields)}")  # noqa: TRY004 - data, not a type
+    known = {group: _known(fields[group]) for group in ("unscored", "faults") if group in fields}
+    summary = value_from(TaskSummary, {"task": task, **_EARLIER, **fields, **known}, at)
+    if summary.headline not in summary.metrics:
+        raise ValueError(f"field '{at}metrics.{summary.headline}' is missing")
+    told = fields.get("reasons")
+    reasons = {name: str(reason) for name, reason in told.items()} if isinstance(told, dict) else {}
+    metrics = {name: replace(metric, reason=reasons.get(name)) for name, metric in summary.metrics.items()}
+    return replace(summary, metrics=metrics, n=summary.n if "n" in fields else summary.shown.n)
 
 
-def _metrics(fields: Mapping[str, Json], at: str, reasons: Mapping[str, str]) -> dict[str, Metric]:
-    found: dict[str, Metric] = {}
-    for name in fields:
-        values, inside = _object(fields, name, at), f"{at}{name}."
-        found[name] = Metric(
-            value=_number(values, "value", inside),
-            ci_low=_number(values, "ci_low", inside),
-            ci_high=_number(values, "ci_high", inside),
-            n=_count(values, "n", inside),
-            reason=reasons.get(name),
-        )
-    return found
-
-
-def _counts(fields: Mapping[str, Json], at: str) -> dict[Fault, int]:
-    """Return counts by fault; what a later version may have called otherwise is passed over."""
-    return {fault: _count(fields, fault, at) for fault in FAULTS if fault in fields}
-
-
-def _object(fields: Mapping[str, Json], name: str, at: str) -> Mapping[str, Json]:
-    value = fields.get(name)
-    if not isinstance(value, dict):
-        raise _wrong(fields, name, at, "an object")
-    return cast("Mapping[str, Json]", value)
-
-
-def _object_or_none(fields: Mapping[str, Json], name: str, at: str) -> Mapping[str, Json]:
-    return _object(fields, name, at) if name in fields else {}
-
-
-def _number(fields: Mapping[str, Json], name: str, at: str) -> float | None:
-    value = fields.get(name)
-    if name not in fields or isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise _wrong(fields, name, at, "a number or null")
-    return value
-
-
-def _count(fields: Mapping[str, Json], name: str, at: str) -> int:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _wrong(fields, name, at, "a count")
-    return value
-
-
-def _wrong(fields: Mapping[str, Json], name: str, at: str, wanted: str) -> ValueError:
-    return ValueError(f"{at}{name} is {'not ' + wanted if name in fields else 'missing'}")
+def _known(counts: Json) -> Json:
+    """Leave out counts of faults that a later version may have called otherwise."""
+    return {name: count for name, count in counts.items() if name in FAULTS} if isinstance(counts, dict) else counts

@@ -15,11 +15,11 @@ import numpy as np
 
 from harness.stats.intervals import FloatArray, cluster_codes
 from harness.summary.clusters import cluster_of, task_samples
-from harness.summary.grounding import ANSWER_RIGHT, IOU_HIT, box_metrics, component_metrics
+from harness.summary.grounding import ANSWER_RIGHT, IOU_HIT, box_metrics, component_metrics, step_metrics
 from harness.summary.means import Metric, ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
 from harness.task_facts import facts_of
-from harness.values import FAULTS, PARSE_FAULTS, Fault, Json, Protocol, Score
+from harness.values import FAULTS, PARSE_FAULTS, Count, Fault, Json, Protocol, Score
 
 __all__ = ["ANSWER_RIGHT", "IOU_HIT", "Metric", "ScoredRow", "TaskSummary", "summarise", "to_json"]
 
@@ -33,19 +33,19 @@ class TaskSummary:
 
     task: str
     """Short task name."""
-    n: int
+    n: Count
     """Scored rows; for MMBench questions that could be scored, each with all its passes."""
-    rows: int
+    rows: Count
     """All rows, scored or not."""
-    clusters: int
+    clusters: Count
     """Independent clusters among the scored rows."""
-    unscored: Mapping[Fault, int]
+    unscored: Mapping[Fault, Count]
     """Rows without a value, by cause (`error`, `needs_judge`, `no_gold`, `frame_unknown`)."""
-    faults: Mapping[Fault, int]
+    faults: Mapping[Fault, Count]
     """Rows with each fault; a row with two faults counts in both."""
-    parse_fault_rows: int
+    parse_fault_rows: Count
     """Rows whose text did not keep to the format in some way (any fault of `PARSE_FAULTS`)."""
-    truncated_rows: int
+    truncated_rows: Count
     """Rows whose text the token budget ended."""
     headline: str
     """Name of the metric to show where there is room for one."""
@@ -70,6 +70,12 @@ class TaskSummary:
     def reasons(self) -> dict[str, str]:
         """Why metrics are null, by metric name."""
         return {name: metric.reason for name, metric in self.metrics.items() if metric.reason is not None}
+
+
+def unexplained_share(tasks: Mapping[str, TaskSummary]) -> float:
+    """Return the share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
+    rows = sum(summary.rows for summary in tasks.values())
+    return sum(summary.failed_rows for summary in tasks.values()) / rows if rows else 0.0
 
 
 def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed: int = 0) -> TaskSummary:
@@ -108,7 +114,12 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
         parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in ordered),
         truncated_rows=sum("truncated" in row.score.faults for row in ordered),
         headline=measures[0].name,
-        metrics={**answers, **component_metrics(ordered, clusters), **box_metrics(ordered, clusters)},
+        metrics={
+            **answers,
+            **component_metrics(ordered, clusters),
+            **box_metrics(ordered, clusters),
+            **step_metrics(ordered, clusters),
+        },
         categories={
             name: measure.number(headline, seed=seed) for name, measure in category_measures(measures[0]).items()
         },

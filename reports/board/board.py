@@ -22,6 +22,7 @@ from harness.comparison.task_ranks import TaskRanks, rank_task, read_tables
 from harness.errors import ConfigError, IncompleteError
 from harness.runs.manifest import Manifest
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
+from harness.scoring.formats import format_name
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
 from harness.summary.task_summary import TaskSummary
@@ -250,7 +251,7 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         path=run.path,
         model=manifest.model,
         weights=manifest.weights_hash,
-        format=manifest.format,
+        format=format_name(manifest.format),
         protocol=manifest.protocol,
         min_pixels=None if limits is None else limits.min_pixels,
         max_pixels=None if limits is None else limits.max_pixels,

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.comparison.verify_run import false_scores
 from harness.errors import ConfigError
 from harness.files import DamagedRunError, make_folder, put_file
-from harness.runs.record_codec import json_safe
+from harness.runs.json_text import json_safe
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, load_run, write_atomically
 from reports.board.board import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.comparison.sample_texts import read_details
+from harness.comparison.sample_texts import read_answers
 from harness.comparison.values import DIRECTIONS, Comparison, Direction, Pair, SampleTable
 from harness.errors import ConfigError
 from harness.files import make_folder, published_files, put_file
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.runs.record_table import read_rows
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.values import Json
@@ -36,7 +36,7 @@ from reports.pages.explorer_blocks import (
     make_blocks,
     most_changed,
 )
-from reports.pages.explorer_texts import short_name, text_of_detail
+from reports.pages.explorer_texts import short_name, text_of
 from reports.pages.run_page import PAGE_NAME
 from reports.pages.sample_categories import needs_extra, sample_categories
 from reports.pages.shell import Page, json_block, render
@@ -184,10 +184,11 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
 def _shown_texts(comparison: Comparison, pair: Pair) -> Iterator[ShownText]:
     """Yield the samples' texts, with the categories that the pair's tables count them in."""
     extras = _extras(comparison, pair)
-    for place, detail in enumerate(read_details(comparison, pair, range(len(pair.samples)))):
-        names = (detail.category, detail.l2_category)
-        found = sample_categories(detail.task, names, extras.get(place, {}))
-        yield ShownText(detail.image_sha256, *found, text_of_detail(detail))
+    for place, answers in enumerate(read_answers(comparison, pair, range(len(pair.samples)))):
+        sample = answers[0].sample
+        names = (sample.category, sample.l2_category)
+        found = sample_categories(sample.task, names, extras.get(place, {}))
+        yield ShownText(sample.image_sha256, *found, text_of(answers))
 
 
 def _extras(comparison: Comparison, pair: Pair) -> dict[int, Mapping[str, Json]]:
@@ -248,20 +249,20 @@ def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]
     for direction in changed:
         places = most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
         # read in the order of the files, shown in that of the change
-        details = dict(zip(sorted(places), read_details(comparison, pair, sorted(places)), strict=True))
+        answers = dict(zip(sorted(places), read_answers(comparison, pair, sorted(places)), strict=True))
         yield [
             FlipView(
                 pair=words,
                 direction=direction,
-                task=detail.task,
-                id=short_name(detail.id),
-                question=_short(detail.question),
-                accepted=_short(" | ".join(detail.answers or ())),
-                a=_short(detail.a.extracted or "nothing"),
-                b=_short(detail.b.extracted or "nothing"),
-                link=sample_link(number, detail.task, detail.id, flip=direction, sort="change"),
+                task=a.sample.task,
+                id=short_name(a.sample.id),
+                question=_short(a.sample.question),
+                accepted=_short(" | ".join(a.sample.answers or ())),
+                a=_short(a.score.extracted or "nothing"),
+                b=_short(b.score.extracted or "nothing"),
+                link=sample_link(number, a.sample.task, a.sample.id, flip=direction, sort="change"),
             )
-            for detail in (details[place] for place in places)
+            for a, b in (answers[place] for place in places)
         ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count as counting
 
 from markupsafe import Markup
@@ -21,8 +21,8 @@ from harness.comparison.values import (
     CouplingPoint,
     Grounding,
     Pair,
+    ProvenanceField,
     ScoreRow,
-    SideFaults,
     SideGrounding,
 )
 from harness.gate.verdict import verdict_bars
@@ -94,18 +94,6 @@ class VerdictView:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultCells:
-    """Faults in a row, from A to B."""
-
-    parse: str
-    """Share of texts that did not keep to the format, in percent."""
-    truncated: str
-    """Share that the token budget ended, in percent."""
-    unscored: str
-    """Samples without a value."""
-
-
-@dataclass(frozen=True, slots=True)
 class RowView:
     """One line of a table of scores."""
 
@@ -139,8 +127,12 @@ class RowView:
     """Minimum detectable effect."""
     flips: str
     """Units lost / gained."""
-    faults: FaultCells
-    """What was wrong with the texts."""
+    parse: str
+    """Share of texts that did not keep to the format, in percent, from A to B."""
+    truncated: str
+    """Share that the token budget ended, likewise."""
+    unscored: str
+    """Samples without a value, likewise."""
     reason: str
     """Why there is no change; empty where there is one."""
     link: str
@@ -288,20 +280,6 @@ class PairView:
 
 
 @dataclass(frozen=True, slots=True)
-class ProvenanceView:
-    """One line of the table of provenance."""
-
-    name: str
-    """What it is."""
-    values: tuple[str, ...]
-    """One text per run."""
-    differs: bool
-    """Whether it is highlighted."""
-    mark: str
-    """`differs` or `must agree`, in words; empty where all agree."""
-
-
-@dataclass(frozen=True, slots=True)
 class ComparisonView:
     """The whole page but for samples and texts."""
 
@@ -319,7 +297,7 @@ class ComparisonView:
     """Where the sides looked; empty without gold boxes."""
     run_heads: tuple[str, ...]
     """Column heads of the provenance."""
-    provenance: tuple[ProvenanceView, ...]
+    provenance: tuple[ProvenanceField, ...]
     """Lines of the provenance."""
     parity_protocols: tuple[str, ...]
     """Column heads of the parity table."""
@@ -364,12 +342,7 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
             for number, run in enumerate(side.runs, start=1)
         ),
         provenance=tuple(
-            ProvenanceView(
-                line.name,
-                tuple(_provenance_text(line.name, value) or DASH for value in line.values),
-                line.differs,
-                ("must agree" if line.must_agree else "differs") if line.differs else "",
-            )
+            replace(line, values=tuple(_provenance_text(line.name, value) or DASH for value in line.values))
             for line in comparison.provenance
         ),
         parity_protocols=protocols,
@@ -519,6 +492,7 @@ def _verdict_line(row: ScoreRow) -> str:
 def _row_view(row: ScoreRow, name: str, number: int, level: str = "cat") -> RowView:
     """Return a line; `level` says which filter its category belongs to."""
     change = row.difference
+    a, b = row.a_faults, row.b_faults
     marked, kind = _marked_change(row)
     narrowed = {} if row.category is None else {level: shown_name(row.category)}
     return RowView(
@@ -537,17 +511,11 @@ def _row_view(row: ScoreRow, name: str, number: int, level: str = "cat") -> RowV
         clusters=DASH if change is None else count(change.clusters),
         mde=mde_text(row),
         flips=DASH if change is None else f"{count(change.flips_down)} / {count(change.flips_up)}",
-        faults=_fault_cells(row.a_faults, row.b_faults),
-        reason=row.reason or "",
-        link=filter_link(number, task=shown_name(row.task), **narrowed),
-    )
-
-
-def _fault_cells(a: SideFaults, b: SideFaults) -> FaultCells:
-    return FaultCells(
         parse=f"{percent(a.parse, a.rows)} → {percent(b.parse, b.rows)}",
         truncated=f"{percent(a.truncated, a.rows)} → {percent(b.truncated, b.rows)}",
         unscored=f"{count(a.unscored)} → {count(b.unscored)}",
+        reason=row.reason or "",
+        link=filter_link(number, task=shown_name(row.task), **narrowed),
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
-from harness.comparison.values import SampleDetail
-from harness.values import Box, Components, Record, Size
+from harness.values import Box, Components, Generation, Record, Score, Size, StepScore
+from reports.texts.numbers_shown import number
 from reports.texts.visible import visible
 
 MAX_TEXT_CHARACTERS = 20_000
@@ -25,6 +25,15 @@ MAX_NAME_CHARACTERS = 300
 _NO_SIZE: Final = Size(0, 0)
 
 
+class StepText(TypedDict):
+    """One step of a thought, as the explorer reads it."""
+
+    boxes: list[list[float]]
+    """Where it looks, in original pixels, rounded to tenths; none where it has no place."""
+    words: str
+    """How it lies to the gold and to the step before it, and what is wrong with it."""
+
+
 class SideText(TypedDict):
     """What one run answered to one sample, as the explorer reads it."""
 
@@ -34,6 +43,8 @@ class SideText(TypedDict):
     """What was taken for the answer."""
     boxes: list[list[float]]
     """Predicted boxes in original pixels, rounded to tenths."""
+    steps: list[StepText]
+    """The places that its thought looked at, in order; empty without steps."""
     facts: str
     """Components and costs in words."""
     prompt: str
@@ -61,33 +72,9 @@ class SampleText(TypedDict):
     """The answers, one per side."""
 
 
-def text_of_detail(detail: SampleDetail) -> SampleText:
-    """Return the texts of a compared sample."""
-    size = detail.image_size or _NO_SIZE
-    return {
-        "question": _cut(detail.question),
-        "choices": _choices(detail.choices),
-        "answers": _cut(" | ".join(detail.answers or ())),
-        "caption": _cut(detail.caption or ""),
-        "boxes": _boxes(detail.gold_boxes_image_px),
-        "width": size.width,
-        "height": size.height,
-        "sides": [
-            {
-                "text": _cut(side.text),
-                "extracted": None if side.extracted is None else short_name(side.extracted),
-                "boxes": _boxes(side.boxes_image_px),
-                "facts": _facts(side.components, side.output_tokens, side.error),
-                "prompt": _cut(side.prompt or ""),
-            }
-            for side in (detail.a, detail.b)
-        ],
-    }
-
-
-def text_of_record(record: Record) -> SampleText:
-    """Return the texts of a record of one run."""
-    sample, earned, generation = record.sample, record.score, record.generation
+def text_of(records: Sequence[Record]) -> SampleText:
+    """Return the texts of one sample, of which each record holds an answer."""
+    sample = records[0].sample
     size = sample.image_size or _NO_SIZE
     return {
         "question": _cut(sample.question),
@@ -97,15 +84,18 @@ def text_of_record(record: Record) -> SampleText:
         "boxes": _boxes(sample.boxes_image_px),
         "width": size.width,
         "height": size.height,
-        "sides": [
-            {
-                "text": _cut(generation.text),
-                "extracted": None if earned.extracted is None else short_name(earned.extracted),
-                "boxes": _boxes(earned.boxes_image_px),
-                "facts": _facts(earned.components, generation.output_tokens, generation.error),
-                "prompt": _cut(generation.prompt or ""),
-            }
-        ],
+        "sides": [_side(record.generation, record.score) for record in records],
+    }
+
+
+def _side(generation: Generation, earned: Score) -> SideText:
+    return {
+        "text": _cut(generation.text),
+        "extracted": None if earned.extracted is None else short_name(earned.extracted),
+        "boxes": _boxes(earned.boxes_image_px),
+        "steps": _steps(earned.steps),
+        "facts": _facts(earned.components, generation.output_tokens, generation.error),
+        "prompt": _cut(generation.prompt or ""),
     }
 
 
@@ -133,6 +123,17 @@ def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
         for box in boxes[:MAX_BOXES]
         if all(abs(side) < MAX_COORDINATE for side in box)  # not so for NaN either
     ]
+
+
+def _steps(steps: Sequence[StepScore]) -> list[StepText]:
+    return [{"boxes": _boxes(step.boxes_image_px), "words": _step_words(step)} for step in steps[:MAX_BOXES]]
+
+
+def _step_words(step: StepScore) -> str:
+    """Say how a step lies, such as `IoU 0.412 · narrows`."""
+    overlap = "" if step.iou is None else f"IoU {number(step.iou, 3)}"
+    place = "" if step.is_valid else "no place"
+    return " · ".join(filter(None, (place, overlap, step.change or "", *step.faults)))
 
 
 def short_name(text: str) -> str:

@@ -6,7 +6,7 @@ the records before the run is published, so that it is in the run's checksums; a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -19,14 +19,16 @@ from harness.evaluation.rescore import config_of
 from harness.runs.manifest import Manifest
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.scoring.box_dialects import optional_words
+from harness.scoring.formats import format_name
 from harness.summary.means import Metric
-from harness.summary.run_summary import RunSummariser, RunSummary
-from harness.summary.task_summary import ANSWER_RIGHT, TaskSummary
+from harness.summary.run_summary import MOST_UNEXPLAINED, RunSummariser, RunSummary
+from harness.summary.stored_scores import stored_summaries, stored_warnings
+from harness.summary.task_summary import ANSWER_RIGHT, TaskSummary, unexplained_share
 from harness.task_facts import POINT_MAXIMA, facts_of
-from harness.values import FAULTS, Json, Protocol, Record
+from harness.values import FAULTS, Json, Record
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
-from reports.pages.explorer_texts import text_of_record
+from reports.pages.explorer_texts import text_of
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
@@ -152,14 +154,15 @@ class RunPage:
 
 
 def _page_of(
-    pictures: PictureBook,
-    manifest: Manifest,
-    summary: RunSummary,
+    run: StoredRun,
+    tasks: Mapping[str, TaskSummary],
+    warnings: Sequence[str],
     gathered: _Gathered,
-    rescored: Mapping[Protocol, Mapping[str, Json]],
+    pictures: PictureBook | None,
 ) -> bytes:
     """Return the page, its records read."""
-    table = gathered.table()
+    manifest, table = run.manifest, gathered.table()
+    pictures = pictures or PictureBook([run.files], None)
     shown = ShownSamples(
         table=table,
         sides=(ShownSide("", cut(manifest.model, 300), 1, table.a),),
@@ -176,11 +179,11 @@ def _page_of(
         title=cut(manifest.model, 300),
         about=_about(manifest),
         badges=_badges(manifest),
-        warnings=_warnings(summary),
-        tasks=tuple(_task_view(one, table) for one in summary.tasks.values()),
-        faults=_all_faults(summary),
-        chart=_headline_chart(summary),
-        **_parity(summary, rescored),
+        warnings=_warnings(tasks, warnings),
+        tasks=tuple(_task_view(one, table) for one in tasks.values()),
+        faults=_all_faults(tasks),
+        chart=_headline_chart(tasks),
+        **_parity(run, tasks),
         provenance=provenance_lines(manifest),
         pictures_note="" if pictures.names else "The run holds no thumbnails.",
     )
@@ -209,17 +212,23 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
         DamagedRunError: A file of the run is not what was published.
         StoreError: The journal cannot be read.
     """
-    return page_and_summary(run, pictures)[0]
+    warnings = stored_warnings(run)
+    if warnings is None:
+        return page_and_summary(run, pictures)[0]
+    gathered = _Gathered()
+    for record in run.records():
+        gathered.add(record)
+    return _page_of(run, stored_summaries(run), warnings, gathered, pictures)
 
 
 def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
-    """Return the page of a stored run, as `stored_run_page` does, and what its records say together."""
+    """Return the page of a stored run, and what its records say together: of what is stored nothing but they count."""
     gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
-    pictures = pictures or PictureBook([run.files], None)
-    return _page_of(pictures, run.manifest, summariser.result(), gathered, run.rescored), summariser.result()
+    summary = summariser.result()
+    return _page_of(run, summary.tasks, summary.warnings, gathered, pictures), summary
 
 
 @dataclass(slots=True)
@@ -244,7 +253,7 @@ class _Gathered:
         self.categories.append(sample.category)
         names = (sample.category, sample.l2_category)
         found = sample_categories(sample.task, names, sample.extra)
-        self.texts.append(ShownText(sample.image_sha256, *found, text_of_record(record)))
+        self.texts.append(ShownText(sample.image_sha256, *found, text_of([record])))
         self.values.append(np.nan if record.score.value is None else record.score.value)
         self.ious.append(np.nan if record.score.iou is None else record.score.iou)
         self.faults.append(sum(FAULT_BITS[fault] for fault in record.score.faults))
@@ -272,7 +281,7 @@ def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
 def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     limits = manifest.pixel_limits
     return (
-        ("format", manifest.format),
+        ("format", format_name(manifest.format)),
         ("protocol", manifest.protocol),
         ("box dialect", optional_words(manifest.box_dialect) or "not known: boxes are unscored"),
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
@@ -293,10 +302,10 @@ def _badges(manifest: Manifest) -> tuple[str, ...]:
     )
 
 
-def _warnings(summary: RunSummary) -> tuple[str, ...]:
-    found = list(summary.warnings)
-    if not summary.is_complete:
-        found.append(f"{100 * summary.unexplained_share:.1f} % of the samples could not be asked: not a result.")
+def _warnings(tasks: Mapping[str, TaskSummary], warnings: Sequence[str]) -> tuple[str, ...]:
+    found, share = list(warnings), unexplained_share(tasks)
+    if share > MOST_UNEXPLAINED:
+        found.append(f"{100 * share:.1f} % of the samples could not be asked: not a result.")
     return tuple(found)
 
 
@@ -353,10 +362,10 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
     )
 
 
-def _all_faults(summary: RunSummary) -> tuple[FaultView, ...]:
+def _all_faults(tasks: Mapping[str, TaskSummary]) -> tuple[FaultView, ...]:
     """Return the faults over all benchmarks, in their fixed order."""
-    rows = sum(task.rows for task in summary.tasks.values())
-    found = {name: sum(task.faults.get(name, 0) for task in summary.tasks.values()) for name in FAULTS}
+    rows = sum(task.rows for task in tasks.values())
+    found = {name: sum(task.faults.get(name, 0) for task in tasks.values()) for name in FAULTS}
     return tuple(
         FaultView(name, count(samples), percent(samples, rows), filter_link(0, fault=name))
         for name, samples in found.items()
@@ -370,10 +379,10 @@ def _category_chart(summary: TaskSummary, *, points: bool) -> Markup | None:
     return _chart(drawn, f"{summary.task}: scores by category with 95 % intervals", axis)
 
 
-def _headline_chart(summary: RunSummary) -> Markup | None:
+def _headline_chart(tasks: Mapping[str, TaskSummary]) -> Markup | None:
     drawn = [
         (f"{task.task} {task.headline}", task.metrics[task.headline])
-        for task in summary.tasks.values()
+        for task in tasks.values()
         if task.headline not in POINT_MAXIMA and task.metrics[task.headline].value is not None
     ]
     return _chart(drawn, "Headline scores with 95 % intervals", "percent")
@@ -405,20 +414,21 @@ def _histogram(task: str, table: SampleTable) -> Markup | None:
     return histogram_chart([Histogram("this run", 1, tuple(counts.tolist()))], "IoU", f"{task}: samples by IoU")
 
 
-def _parity(summary: RunSummary, rescored: Mapping[Protocol, Mapping[str, Json]]) -> dict[str, Any]:
+def _parity(run: StoredRun, tasks: Mapping[str, TaskSummary]) -> dict[str, Any]:
     """Return the scores under several protocols; nothing unless the run was scored again."""
-    if not rescored:
+    if not run.rescored:
         return {"parity_protocols": (), "parity": ()}
-    stored = {str(summary.config.protocol): cast("Any", summary.to_json()), **cast("dict[str, Any]", rescored)}
+    stored = {name: cast("dict[str, Any]", scores) for name, scores in run.rescored.items()}
     rows: list[tuple[str, ...]] = []
-    for task, one in summary.tasks.items():
+    for task, one in tasks.items():
         for name in dict.fromkeys([one.headline, "accuracy", "mean_iou"]):
             if name in one.metrics:
-                found = [
+                later = [
                     scores.get("tasks", {}).get(task, {}).get("metrics", {}).get(name) for scores in stored.values()
                 ]
-                rows.append((task, name, *(metric_number(name, metric and metric.get("value")) for metric in found)))
-    return {"parity_protocols": tuple(stored), "parity": tuple(rows)}
+                found = [one.metrics[name].value, *(metric and metric.get("value") for metric in later)]
+                rows.append((task, name, *(metric_number(name, value) for value in found)))
+    return {"parity_protocols": (run.manifest.protocol, *stored), "parity": tuple(rows)}
 
 
 def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
@@ -430,7 +440,7 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("adapter", manifest.adapter_hash or DASH),
         ("model type", manifest.model_type or DASH),
         ("backend", manifest.backend),
-        ("format", manifest.format),
+        ("format", format_name(manifest.format)),
         ("protocol", manifest.protocol),
         ("box dialect", f"{optional_words(manifest.box_dialect) or DASH} ({manifest.box_dialect_reason})"),
         (

@@ -34,7 +34,8 @@
    * @property {number[]} image Number of the picture; -1: none.
    * @property {Side[]} sides One, or two that are compared.
    */
-  /** @typedef {{kind: string, label: string, boxes: number[][]}} BoxSet Boxes of the gold or of one run. */
+  /** @typedef {{boxes: number[][], words: string}} StepText One place that a thought looked at; in words how it lies. */
+  /** @typedef {{kind: string, label: string, boxes: number[][], steps?: StepText[]}} BoxSet Boxes of the gold or of one run, or the steps of its thought. */
   /** @typedef {{source: string, sets: BoxSet[], text: SampleText, words: string}} Picture */
   /**
    * @typedef {object} Lists
@@ -47,6 +48,7 @@
    * @property {string} text Raw text, cut where it is very long.
    * @property {string | null} extracted
    * @property {number[][]} boxes In pixels of the original image.
+   * @property {StepText[]} steps Where its thought looked, in order.
    * @property {string} facts Costs and components in words.
    * @property {string} prompt As it was sent; empty where the run does not hold it.
    */
@@ -110,7 +112,7 @@
   /**
    * @param {string} tag
    * @param {Record<string, string>} attributes
-   * @param {...Node} children
+   * @param {...(Node | string)} children
    */
   const drawn = (tag, attributes, ...children) => {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -757,7 +759,9 @@
         label: side.letter || "answer",
         boxes: text.sides[number]?.boxes ?? [],
       }));
-      const sets = [{ kind: "gold", label: "gold", boxes: text.boxes }, ...predicted].filter((set) => set.boxes.length);
+      const walked = this.index.sides.map((side, number) => stepsOf(text.sides[number]?.steps ?? [], side));
+      /** @type {BoxSet[]} */
+      const sets = [{ kind: "gold", label: "gold", boxes: text.boxes }, ...predicted, ...walked].filter((set) => set.boxes.length);
       if (!source && !(sets.length && text.width && text.height)) return make("div", { class: "nothing" });
       const told = sets.map((set) => `${set.label}: ${set.boxes.map((box) => `[${box.map(round).join(", ")}]`).join(" ")}`);
       const picture = { source, sets, text, words: [`Question: ${text.question}`, `accepted: ${text.answers}`, ...told].join(". ") };
@@ -772,7 +776,8 @@
         const smaller = size && image.naturalWidth < text.width ? `${image.naturalWidth} × ${image.naturalHeight} px here, ` : "";
         note.textContent = `${smaller}${size}${size ? " · " : ""}press it to enlarge`;
       });
-      return make("div", {}, open, legend(sets), note);
+      const tracks = walked.filter((set) => set.steps?.length).map((set) => track(set));
+      return make("div", {}, open, legend(sets), ...tracks, note);
     }
 
     /** @param {number} number @returns {Promise<string>} */
@@ -840,6 +845,7 @@
             faults: this.faultsOf(side, sample),
             read_as: said?.extracted ?? null,
             boxes: said?.boxes ?? [],
+            steps: (said?.steps ?? []).map((step) => step.boxes),
             text: said?.text ?? "",
             prompt: said?.prompt ?? "",
           };
@@ -1195,6 +1201,42 @@
     }
   };
 
+  /** Return the steps of a thought as one set of boxes. @param {StepText[]} steps @param {Side} side @returns {BoxSet} */
+  const stepsOf = (steps, side) => ({
+    kind: `run-${side.colour}`,
+    label: side.letter ? `steps of ${side.letter}` : "steps",
+    boxes: steps.flatMap((step) => step.boxes),
+    steps,
+  });
+
+  /**
+   * Return a list of steps whose buttons draw them one by one: those up to the pressed one, that one stronger.
+   * @param {BoxSet} set
+   */
+  const track = (set) => {
+    const list = make("ol", { class: "steps", "aria-label": set.label });
+    const buttons = [0, ...(set.steps ?? []).map((_, place) => place + 1)].map((step) => {
+      const button = make("button", { type: "button", "aria-pressed": String(step === 0) }, step ? String(step) : "all");
+      button.addEventListener("click", () => {
+        showStep(set.label, step);
+        for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      });
+      list.append(make("li", {}, button, step ? make("span", {}, set.steps?.[step - 1]?.words ?? "") : make("span", {}, set.label)));
+      return button;
+    });
+    return list;
+  };
+
+  /** Draw the steps of a set up to one; 0: all alike. @param {string} label @param {number} step */
+  const showStep = (label, step) => {
+    for (const group of document.querySelectorAll("svg [data-step]")) {
+      if (!(group instanceof SVGElement) || group.parentElement?.getAttribute("data-boxes") !== label) continue;
+      const own = Number(group.dataset.step);
+      group.style.display = step && own > step ? "none" : "";
+      group.classList.toggle("passed", step > 0 && own < step);
+    }
+  };
+
   /** Return a line per set of boxes, with a switch that puts them away. @param {BoxSet[]} sets */
   const legend = (sets) => {
     const list = make("ul", { class: "legend" });
@@ -1204,6 +1246,7 @@
       box.checked = !putAway.has(set.label);
       box.addEventListener("input", () => showBoxes(set.label, box.checked));
       const words = `${set.label}: ${set.boxes.length} ${set.boxes.length === 1 ? "box" : "boxes"}`;
+      if (set.steps) line.setAttribute("class", `${set.kind} step`);
       list.append(make("li", {}, make("label", {}, box, drawn("svg", { viewBox: "0 0 34 10", "aria-hidden": "true" }, line), words)));
     }
     return list;
@@ -1222,6 +1265,29 @@
     return frame;
   };
 
+  /** @param {number[][]} boxes @param {string} kind */
+  const outlines = (boxes, kind) =>
+    boxes.flatMap(([x1 = 0, y1 = 0, x2 = 0, y2 = 0]) => {
+      const place = { x: String(x1), y: String(y1), width: String(Math.max(0, x2 - x1)), height: String(Math.max(0, y2 - y1)) };
+      return [drawn("rect", { class: "halo", ...place }), drawn("rect", { class: kind, ...place })];
+    });
+
+  /**
+   * Return a step's number on a tag inside of the picture, at the upper edge of its first box; each a tag further, as
+   * boxes that narrow often share their corner.
+   * @param {number} step @param {number} x @param {number} y @param {SampleText} text @param {string} kind
+   */
+  const numbered = (step, x, y, text, kind) => {
+    const name = String(step);
+    const size = Math.max(text.width, text.height) / 22;
+    const width = size * (0.45 + 0.6 * name.length);
+    const left = Math.max(0, Math.min(x + (step - 1) * width, text.width - width));
+    const top = Math.max(0, Math.min(y, text.height - size));
+    const tag = { x: String(left), y: String(top), width: String(width), height: String(size) };
+    const label = { x: String(left + width / 2), y: String(top + size * 0.8), "font-size": String(size * 0.85) };
+    return [drawn("rect", { class: `tag ${kind}`, ...tag }), drawn("text", { class: "tag", ...label }, name)];
+  };
+
   /** @param {BoxSet[]} sets @param {SampleText} text @param {string} words */
   const overlay = (sets, text, words) => {
     const svg = drawn("svg", { class: "boxes", viewBox: `0 0 ${text.width} ${text.height}`, preserveAspectRatio: "none" });
@@ -1233,10 +1299,14 @@
     for (const set of sets) {
       const group = drawn("g", { "data-boxes": set.label });
       if (putAway.has(set.label)) group.style.display = "none";
-      for (const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] of set.boxes) {
-        const place = { x: String(x1), y: String(y1), width: String(Math.max(0, x2 - x1)), height: String(Math.max(0, y2 - y1)) };
-        group.append(drawn("rect", { class: "halo", ...place }), drawn("rect", { class: set.kind, ...place }));
-      }
+      if (set.steps) {
+        set.steps.forEach((step, place) => {
+          const one = drawn("g", { "data-step": String(place + 1) }, ...outlines(step.boxes, `${set.kind} step`));
+          const [x1, y1] = step.boxes[0] ?? [];
+          if (x1 !== undefined && y1 !== undefined) one.append(...numbered(place + 1, x1, y1, text, set.kind));
+          group.append(one);
+        });
+      } else group.append(...outlines(set.boxes, set.kind));
       svg.append(group);
     }
     return svg;
@@ -1245,7 +1315,7 @@
   // --- export ---
 
   /**
-   * @typedef {{run: string, score: number | null, iou: number | null, faults: string[], read_as: string | null, boxes: number[][], text: string, prompt: string}} ExportedAnswer
+   * @typedef {{run: string, score: number | null, iou: number | null, faults: string[], read_as: string | null, boxes: number[][], steps: number[][][], text: string, prompt: string}} ExportedAnswer
    * @typedef {{task: string, id: string, categories: string[], subcategories: string[], result: string, question: string, choices: string, accepted: string, gold_boxes: number[][], answers: ExportedAnswer[]}} ExportedRow
    */
 

@@ -15,6 +15,7 @@ from harness.files import published_files
 from harness.runs.lookup import begun_order, called
 from harness.runs.manifest import Manifest
 from harness.runs.store import RunInfo, StoredRun, list_runs, read_scores
+from harness.scoring.formats import format_name
 from harness.summary.stored_scores import stored_summaries
 from harness.summary.task_summary import TaskSummary
 from harness.values import Json
@@ -125,7 +126,7 @@ def _cells(run: ListedRun) -> tuple[str, ...]:
         state,
         "\n".join(_score_text(task, stored) for task, stored in run.tasks.items()) or DASH,
         "\n".join(filter(None, (_samples_text(manifest), run.decoding))),
-        manifest.format,
+        format_name(manifest.format),
         manifest.protocol,
         one_line(manifest.model) if manifest.name else DASH,  # else the run is called after it
         one_line(run.problem or DASH),
@@ -169,7 +170,7 @@ def _run_json(run: ListedRun) -> Json:
         "tasks": list[Json](manifest.tasks),
         "created_utc": manifest.created_utc,
         "finished_utc": manifest.finished_utc,
-        "format": manifest.format,
+        "format": format_name(manifest.format),
         "protocol": manifest.protocol,
         "decoding": run.decoding or None,
         "samples": sum(task.samples for task in manifest.tasks.values()),

@@ -38,23 +38,6 @@ _PERCENT_METRICS = frozenset({"accuracy", "caption", "format"})
 
 
 @dataclass(frozen=True, slots=True)
-class TaskCost:
-    """What one task cost."""
-
-    wall_s: float
-    """Seconds from the first to the last answer, loading of data included; 0 when no model ran."""
-    device_s: float
-    """Seconds that the model itself took."""
-    input_tokens: int
-    """Prompt tokens."""
-    output_tokens: int
-    """Generated tokens."""
-
-
-NO_COST = TaskCost(0.0, 0.0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table."""
 
@@ -156,10 +139,15 @@ def folded(line: str, width: int) -> list[str]:
     return [*pieces, rest]
 
 
-def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], title: str) -> TextTable:
+def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], title: str) -> TextTable:
     """Return the closing table of a run, one line per task and headline metric.
 
     `mean IoU` is a column only where a task has gold boxes.
+
+    Args:
+        summaries: The tasks.
+        wall_s: Seconds from the first to the last answer by task, loading of data included; none where no model ran.
+        title: What the run is.
     """
     boxed = any("mean_iou" in summary.metrics for summary in summaries)
     columns = (
@@ -174,14 +162,14 @@ def run_table(summaries: Sequence[TaskSummary], costs: Mapping[str, TaskCost], t
     )
     rows: list[tuple[str, ...]] = []
     for summary in summaries:
-        cost = costs.get(summary.task, NO_COST)
+        spent_s = wall_s.get(summary.task, 0.0)
         shared = [
             str(summary.n),
             str(sum(summary.unscored.values())),
             percent(summary.parse_fault_rows, summary.rows),
             percent(summary.truncated_rows, summary.rows),
             *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
-            f"{cost.wall_s:.1f}" if cost.wall_s else "",
+            f"{spent_s:.1f}" if spent_s else "",
         ]
         for place, name in enumerate(facts_of(summary.task).shown or (summary.headline,)):
             score = metric_text(name, summary.metrics.get(name))

@@ -24,6 +24,7 @@ FAULTS_EXPLAINED: Final[Mapping[Fault, str]] = {
     "other_dialect": "Boxes are written as the family writes them, not as the format asks; their place counts.",
     "point": "Points are written where boxes were wanted; they earn nothing.",
     "quad": "Four corners are written where boxes were wanted; they earn nothing.",
+    "no_source": "A step lies in a picture that no step before it made; it has no place.",
     "no_match": "No single answer could be read from the text; it scores 0.",
     "no_gold": "The sample has nothing to score against; it counts in no number.",
     "needs_judge": "Only a judge could score this answer, and there was none; it counts in no number.",
@@ -49,6 +50,10 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "matched_iou": "Mean overlap of boxes matched one to one, from 0 to 1; a box too few or too many costs.",
     "box_precision@0.5": "Share of the model's boxes that match a gold box at an IoU of at least 0.5, in percent.",
     "box_recall@0.5": "Share of the gold boxes that a box of the model matches at an IoU of at least 0.5, in percent.",
+    "valid_steps": "Share of the steps of all thoughts that look at a place in the picture, in percent.",
+    "first_step_iou": "Mean overlap of the first place that a thought looks at with the gold boxes, from 0 to 1.",
+    "last_step_iou": "Mean overlap of the last place that a thought looks at with the gold boxes, from 0 to 1.",
+    "narrowing_steps": "Share of the steps that look closer, inside of where the step before them looked, in percent.",
 }
 """Metrics that tables name."""
 

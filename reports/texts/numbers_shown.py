@@ -14,7 +14,7 @@ DASH = "–"
 MINUS = "−"
 """The sign of a negative number; a hyphen is narrower than a plus."""
 
-OVERLAP_METRICS = frozenset({"mean_iou", "matched_iou"})
+OVERLAP_METRICS = frozenset({"mean_iou", "matched_iou", "first_step_iou", "last_step_iou"})
 """Means of overlaps, which are shown as overlaps are: with three digits, never in percent."""
 
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")

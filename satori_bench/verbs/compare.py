@@ -62,7 +62,7 @@ def compare(
     if markdown is not None:
         write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
     if as_json:
-        from harness.gate.to_json import comparison_to_json
+        from harness.comparison.to_json import comparison_to_json
 
         say_json(comparison_to_json(comparison), sys.stdout)
     else:
@@ -116,7 +116,7 @@ def gate(
 
         write_file(markdown, verdict_markdown(verdict, comparison).encode("utf-8"))
     if as_json:
-        from harness.gate.to_json import verdict_to_json
+        from harness.gate.verdict import verdict_to_json
 
         say_json(verdict_to_json(verdict), sys.stdout)
     elif output_format == "github":

@@ -233,18 +233,15 @@ def _judge(options: dict[str, Any]) -> Judge | None:
 
 def _show_run(result: RunResult, *, as_json: bool) -> int:
     """Print a run's result; return the exit code."""
-    from reports.terminal.tables import TaskCost, run_table, write
+    from harness.scoring.formats import format_name
+    from reports.terminal.tables import run_table, write
 
     if as_json:
         say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
     else:
-        costs = {
-            name: TaskCost(result.wall_s.get(name, 0.0), cost.device_s, cost.input_tokens, cost.output_tokens)
-            for name, cost in result.summary.costs.items()
-        }
         config = result.summary.config
-        title = f"{result.model} · format {config.format} · protocol {config.protocol}"
-        write(run_table(list(result.summary.tasks.values()), costs, title), sys.stdout)
+        title = f"{result.model} · format {format_name(config.format)} · protocol {config.protocol}"
+        write(run_table(list(result.summary.tasks.values()), result.wall_s, title), sys.stdout)
         show_reasons(result.summary.tasks)
         say(f"run: {result.folder}", sys.stdout)
     name_page(result.folder, to_stderr=as_json)

@@ -48,6 +48,7 @@ def score(
 
     from harness.evaluation.predictions_file import bad_row_lines, file_shape, score_file
     from harness.evaluation.rescore import PredictionSource, file_sha256, save_predictions_run
+    from harness.values import SATORI_LIST
     from tasks.run_spec import package_versions
 
     config = score_config(**how)
@@ -71,7 +72,8 @@ def score(
         if page:
             write_page(folder)
     show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
-    if how["box_frame"] is None and how["box_dialect"] is None and config.protocol != "paper" and scored.reads_boxes:
+    undeclared = how["box_frame"] is None and how["box_dialect"] is None and config.box_dialect == SATORI_LIST
+    if undeclared and config.protocol != "paper" and scored.reads_boxes:
         say("boxes are read as image_px, pixels of the original image; --box-dialect says otherwise", sys.stderr)
     warn(scored.summary)
     return ExitCode.OK
@@ -99,10 +101,12 @@ def rescore(
     from harness.runs.lookup import find_run
     from harness.runs.store import load_run
     from harness.scoring.box_dialects import declared_dialect
+    from harness.scoring.formats import format_dialect
 
     run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
-    dialect = declared_dialect(box_dialect, box_frame, stored.manifest.model_type)
+    dialect = format_dialect(stored.manifest.format) if box_dialect == "auto" and box_frame is None else None
+    dialect = dialect or declared_dialect(box_dialect, box_frame, stored.manifest.model_type)
     summary = rescore_run(stored, protocol or stored.manifest.protocol, box_dialect=dialect)  # type: ignore[arg-type]  # click.Choice has checked it
     show_reasons(summary.tasks)
     show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)

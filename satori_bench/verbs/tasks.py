@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from harness.errors import ExitCode
-from harness.vocabulary import FORMATS
 from reports.terminal.printing import say, say_json, say_paragraphs
-from satori_bench.options import data_option, dataset_option, json_option, out_option, prompt_options
+from satori_bench.options import data_option, dataset_option, format_option, json_option, out_option, prompt_options
 from satori_bench.surroundings import TRAIN_PARTS, quiet_libraries
 from satori_bench.verb import Verb, Verbs
 
@@ -83,7 +82,7 @@ def tasks_path() -> int:
 @tasks.command("prompt")
 @click.argument("name", metavar="TASK")
 @click.option("--row", metavar="ID", help="Sample id; default: the first row.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="satori", show_default=True)
+@format_option
 @prompt_options
 @data_option
 @dataset_option

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.comparison.compare import compare_runs, open_sides
-from harness.comparison.sample_texts import read_details
+from harness.comparison.sample_texts import read_answers
 from harness.comparison.values import CUTS, DEFAULT_CUT, DIRECTIONS, QUADRANTS
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.evaluation.rescore import rescore_run
@@ -363,7 +363,8 @@ def test_two_protocols_of_one_run_compare(make_run):
     assert "same texts" in comparison.pairs[0].comparability.notes[0]
     assert set(comparison.parity[0].values) == {"strict", "paper"}
     assert comparison.sides[1].label.endswith("@paper")
-    assert next(read_details(comparison, comparison.pairs[0], [0])).b.score is not None
+    _, b = next(read_answers(comparison, comparison.pairs[0], [0]))
+    assert b.score.value is not None
 
 
 def test_scores_that_do_not_exist_are_asked_for(make_run):
@@ -818,12 +819,13 @@ def test_details_come_from_both_runs_even_when_their_order_differs(make_run):
     rows = shapes(some(30, 0.5, 1)), shapes(some(30, 0.5, 2), offset=10)[::-1]
     comparison = compared(make_run("a", rows[0]), make_run("b", rows[1]))
 
-    for detail in read_details(comparison, comparison.pairs[0], [0, 17, 29, 3]):
-        assert detail.id == comparison.pairs[0].samples.ids[detail.place]
-        assert detail.a.text == rows[0][detail.place]["prediction"]
-        assert detail.b.text == rows[1][29 - detail.place]["prediction"]
-        assert detail.gold_boxes_image_px == (tuple(map(float, GOLD_BOX)),)
-        assert detail.b.score == comparison.pairs[0].samples.b.values[detail.place]
+    places = [0, 17, 29, 3]
+    for place, (a, b) in zip(places, read_answers(comparison, comparison.pairs[0], places), strict=True):
+        assert a.sample.id == comparison.pairs[0].samples.ids[place]
+        assert a.generation.text == rows[0][place]["prediction"]
+        assert b.generation.text == rows[1][29 - place]["prediction"]
+        assert a.sample.boxes_image_px == (tuple(map(float, GOLD_BOX)),)
+        assert b.score.value == comparison.pairs[0].samples.b.values[place]
 
 
 def test_hostile_names_pass_through_unchanged(make_run, hostile_strings):
@@ -833,8 +835,8 @@ def test_hostile_names_pass_through_unchanged(make_run, hostile_strings):
 
     comparison = compared(make_run("a", rows), make_run("b" + hostile_strings["script tag"], rows))
     samples = comparison.pairs[0].samples
-    details = list(read_details(comparison, comparison.pairs[0], range(len(samples))))
+    answers = list(read_answers(comparison, comparison.pairs[0], range(len(samples))))
 
     assert len(samples) == len(hostile_strings)
     assert all(not math.isnan(value) for value in samples.a.values)
-    assert hostile_strings["script tag"] in {detail.question for detail in details}
+    assert hostile_strings["script tag"] in {a.sample.question for a, _ in answers}

@@ -15,8 +15,7 @@ from harness.comparison.columns import RunTable
 from harness.comparison.values import Comparability, Comparison, Pair, RunFacts, SampleSide, SampleTable, Side
 from harness.errors import ConfigError, ExitCode
 from harness.gate.policy import GatePolicy, read_policy
-from harness.gate.to_json import VERDICT_SCHEMA, verdict_to_json
-from harness.gate.verdict import judge
+from harness.gate.verdict import VERDICT_SCHEMA, judge, verdict_to_json
 from harness.stats.paired import holm
 from harness.values import FAULTS
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.scoring.stages import SELECTIONS, STAGES, parse
 from harness.scoring.written_boxes import read_boxes
-from harness.values import FAULTS, FORMATS, PARSE_FAULTS, Response
+from harness.values import FAULTS, PARSE_FAULTS, STAGE_FORMATS, Response
 
 CASES = Path(__file__).parents[1] / "cases"
 TABLE = json.loads((CASES / "parse_stages.json").read_text())
@@ -273,7 +273,7 @@ def random_text(rng):
 
 
 def assert_total(text):
-    for form in FORMATS:
+    for form in STAGE_FORMATS:
         for selection in SELECTIONS:
             response = parse(text, form, selection)
             assert set(response.faults) <= PARSE_FAULTS
@@ -299,7 +299,7 @@ def test_parsing_twice_gives_the_same():
     rng = random.Random(5)
     for _ in range(200):
         text = random_text(rng)
-        for form in FORMATS:
+        for form in STAGE_FORMATS:
             for selection in SELECTIONS:
                 assert parse(text, form, selection) == parse(text, form, selection)
 
@@ -334,7 +334,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", STAGE_FORMATS)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_megabyte_of_anything_costs_milliseconds(name, form):
     text = HOSTILE[name]

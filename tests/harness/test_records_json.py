@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.runs.json_text import json_safe, parse_object
 from harness.runs.record_codec import (
     CorruptRecordError,
-    json_safe,
-    parse_object,
     record_from_json,
     record_from_line,
     record_line,
@@ -256,24 +255,24 @@ def test_unknown_fields_are_passed_over_and_nullable_ones_may_be_absent():
     [
         ("task", 3, "'task' must be text, found 3"),
         ("text", None, "'text' must be text, found null"),
-        ("repeat", True, "'repeat' must be a whole number, found True"),
+        ("repeat", True, "'repeat' must be a whole number from 0 on, found True"),
         ("repeat", 1.0, "'repeat' must be a whole number"),
         ("truncated", 1, "'truncated' must be true or false"),
-        ("score", "1", "'score' must be a number or a whole number or null"),
-        ("score", 1e400, "'score' is not a finite number"),
-        ("score", 10**400, "'score' is not a finite number"),
-        ("answers", ["a", 1], "'answers'"),
-        ("answers", "abc", "'answers' must be a list or null"),
-        ("choices", {"A": 1}, "'choices'"),
-        ("boxes", [[1, 2, 3]], "'boxes'"),
+        ("score", "1", "'score' must be a number from 0 to 1 or null, found '1'"),
+        ("score", 1e400, "'score' must be a number from 0 to 1 or null, found inf"),
+        ("score", 10**400, "'score' must be a number from 0 to 1 or null, found a huge number"),
+        ("answers", ["a", 1], r"'answers\[1\]' must be text, found 1"),
+        ("answers", "abc", "'answers' must be a list or null, found 'abc'"),
+        ("choices", {"A": 1}, "'choices.A' must be text, found 1"),
+        ("boxes", [[1, 2, 3]], "'boxes' must be a list of boxes of four numbers or null, found a list of 1"),
         ("boxes", [[1, 2, 3, "4"]], "'boxes'"),
         ("boxes", [1, 2, 3, 4], "'boxes'"),
         ("faults", ["not_a_fault"], "'not_a_fault'"),
-        ("faults", [["no_match"]], "'faults'"),
+        ("faults", [["no_match"]], r"'faults\[0\]' must be a fault that this satori-bench knows, found a list of 1"),
         ("answer_rule", "guess", "'guess'"),
         ("components", None, "'components'"),
-        ("components", {"format": "x"}, "'format'"),
-        ("match", {"gold": 1}, "'predicted' is missing"),
+        ("components", {"format": "x"}, "'components.format' must be a number from 0 to 1 or null, found 'x'"),
+        ("match", {"gold": 1}, "'match.predicted' is missing"),
         ("width", None, "together"),
         ("text", ["x" * 10**6], "a list of 1"),
     ],
@@ -392,7 +391,7 @@ def test_a_megabyte_of_text_costs_milliseconds():
 
 def test_field_names_are_the_documented_ones():
     expected = (
-        "task id repeat score extracted faults components iou match boxes_image_px text prompt truncated error "
+        "task id repeat score extracted faults components iou match boxes_image_px steps text prompt truncated error "
         "input_width input_height input_tokens output_tokens device_s reply_model judge_reply judge_error "
         "question choices answers answer_rule category l2_category cluster boxes caption width height image_sha256 "
         "extra"

@@ -584,7 +584,7 @@ from pathlib import Path
 import filelock
 from harness.runs.journal import StoreError
 from harness.runs.manifest import manifest_from_json
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.runs.store import open_run
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
@@ -650,7 +650,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from harness.runs import store as run_store
 from harness.runs.manifest import manifest_from_json
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.values import Components, Generation, Record, Sample, Score
 step = sys.argv[3]
 run = run_store.open_run(Path(sys.argv[1]), manifest_from_json(parse_object(sys.argv[2])), now=datetime.now(UTC))
@@ -1055,7 +1055,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from harness.runs.manifest import manifest_from_json
-from harness.runs.record_codec import parse_object
+from harness.runs.json_text import parse_object
 from harness.runs.store import open_run
 from harness.values import Components, Generation, Record, Sample, Score
 now = datetime.now(UTC)

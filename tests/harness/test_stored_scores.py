@@ -64,14 +64,14 @@ def test_every_benchmark_is_read_back(make_run):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda task: task.pop("headline"), "tasks.mmstar.headline is missing"),
-        (lambda task: task.update(headline="nothing"), "metrics.nothing is missing"),
+        (lambda task: task.pop("headline"), "'tasks.mmstar.headline' is missing"),
+        (lambda task: task.update(headline="nothing"), "'tasks.mmstar.metrics.nothing' is missing"),
         (
             lambda task: task["metrics"]["accuracy"].update(value="1"),
-            "tasks.mmstar.metrics.accuracy.value is not a number",
+            "'tasks.mmstar.metrics.accuracy.value' must be a number or null, found '1'",
         ),
-        (lambda task: task.update(rows=-1), "tasks.mmstar.rows is not a count"),
-        (lambda task: task.update(unscored=[]), "tasks.mmstar.unscored is not an object"),
+        (lambda task: task.update(rows=-1), "'tasks.mmstar.rows' must be a whole number from 0 on, found -1"),
+        (lambda task: task.update(unscored=[]), "'tasks.mmstar.unscored' must be an object, found a list of 0"),
     ],
 )
 def test_a_damaged_field_is_named(make_run, change, told):

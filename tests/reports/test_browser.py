@@ -359,11 +359,11 @@ def test_the_rows_that_pass_the_filters_are_exported_in_their_order(visit, page_
     import io
     import json
 
-    from harness.comparison.sample_texts import read_details
+    from harness.comparison.sample_texts import read_answers
 
     pair = comparison.pairs[0]
     gained = [place for place, code in enumerate(pair.samples.directions.tolist()) if code == 1]
-    details = {detail.id: detail for detail in read_details(comparison, pair, gained)}
+    answers = {a.sample.id: (a, b) for a, b in read_answers(comparison, pair, gained)}
     with visit(page_file) as seen:
         seen.choose("flip", "gained")
         seen.choose("sort", "id")
@@ -371,14 +371,14 @@ def test_the_rows_that_pass_the_filters_are_exported_in_their_order(visit, page_
         table = list(csv.DictReader(io.StringIO(exported(seen, "csv"), newline="")))
 
         assert seen.complaints == []
-    assert [row["id"] for row in rows] == sorted(details) == [row["id"] for row in table]
+    assert [row["id"] for row in rows] == sorted(answers) == [row["id"] for row in table]
     for row, line in zip(rows, table, strict=True):
-        detail = details[row["id"]]
-        assert [answer["text"] for answer in row["answers"]] == [detail.a.text, detail.b.text]
-        assert (line["A text"], line["B text"]) == (detail.a.text, detail.b.text)
-        assert (float(line["A score"]), float(line["B score"])) == (detail.a.score, detail.b.score)
-        assert row["answers"][1]["faults"] == list(detail.b.faults)
-        assert row["answers"][0]["iou"] == pytest.approx(detail.a.iou, abs=1e-4)
+        a, b = answers[row["id"]]
+        assert [answer["text"] for answer in row["answers"]] == [a.generation.text, b.generation.text]
+        assert (line["A text"], line["B text"]) == (a.generation.text, b.generation.text)
+        assert (float(line["A score"]), float(line["B score"])) == (a.score.value, b.score.value)
+        assert row["answers"][1]["faults"] == list(b.score.faults)
+        assert row["answers"][0]["iou"] == pytest.approx(a.score.iou, abs=1e-4)
 
 
 def test_no_exported_cell_is_a_formula(visit, hostile_comparison, tmp_path):

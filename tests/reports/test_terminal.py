@@ -13,7 +13,6 @@ from harness.values import Components, Generation, Record, Sample, Score
 from reports.terminal.progress import LINE_EVERY_S, RunProgress
 from reports.terminal.tables import (
     Column,
-    TaskCost,
     TextTable,
     metric_text,
     plain_table,
@@ -48,7 +47,7 @@ def test_a_share_is_none_or_all_only_when_it_is_exactly_so(part, whole, text):
         ("accuracy", Metric(0.0, 0.0, 0.057, 64), "0.0 [0.0, 5.7]"),
         ("total", Metric(1500.26, 1400.0, 1600.0, 8), "1500.3 [1400.0, 1600.0]"),
         ("mean_iou", Metric(0.12345, None, None, 1), "0.123"),
-        ("accuracy", Metric(None, reason="no scored rows"), "–"),
+        ("accuracy", Metric(None, None, None, 0, "no scored rows"), "–"),
         ("accuracy", None, "–"),
     ],
 )
@@ -63,7 +62,7 @@ def test_no_cell_is_cut_off_on_a_narrow_stream():
             summary("mme", "total", perception=Metric(1500.5, 1300.0, 1700.0, 8)),
             summary("shapes", accuracy=Metric(0.25, 0.2, 0.3, 8), mean_iou=Metric(0.5, 0.4, 0.6, 8)),
         ],
-        {"mme": TaskCost(12.5, 10.0, 5, 6)},
+        {"mme": 12.5},
         "model",
     )
 

@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.comparison.compare import compare_runs, open_sides
+from harness.comparison.to_json import comparison_to_json
 from harness.gate.policy import GatePolicy
-from harness.gate.to_json import comparison_to_json, verdict_to_json
-from harness.gate.verdict import Verdict, judge
+from harness.gate.verdict import Verdict, judge, verdict_to_json
 from reports.terminal.printing import line_of
 from reports.terminal.tables import write
 from reports.terminal.verdict_tables import comparison_table, verdict_table

@@ -3,7 +3,8 @@
 import pytest
 
 from harness.errors import ConfigError
-from harness.values import FORMATS
+from harness.scoring.formats import MARKED
+from harness.values import STAGE_FORMATS
 from tasks import mmbench, prompts
 from tasks.ask import AskSpec, asked_turns
 from tasks.catalog import BENCHMARKS
@@ -27,7 +28,7 @@ TAGS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", STAGE_FORMATS)
 def test_system_turn_and_suffix_ask_for_the_stages_in_order(form):
     turns = messages(form, "What?", "picture")
     user = turns[-1]["content"]
@@ -48,7 +49,7 @@ def test_plain_is_the_bare_question_without_a_system_turn():
 
 
 def test_every_format_and_benchmark_pair_with_its_own_words_has_its_own_hash():
-    hashes = {prompt_hash(form, benchmark) for form in FORMATS for benchmark in BENCHMARKS.values()}
+    hashes = {prompt_hash(form, benchmark) for form in STAGE_FORMATS for benchmark in BENCHMARKS.values()}
 
     assert len(hashes) >= 4 * 4  # MMBench's two languages, and the benchmarks of bare questions, share their words
 
@@ -75,7 +76,7 @@ def test_the_papers_words_ask_for_the_stages_in_order_and_join_as_its_code_does(
     assert user_text(words, "What?").startswith("What? \nFirst, provide an image caption")
 
 
-@pytest.mark.parametrize("form", [form for form in FORMATS if form != "satori"])
+@pytest.mark.parametrize("form", [form for form in STAGE_FORMATS if form != "satori"])
 def test_the_paper_has_words_for_its_own_format_only(form):
     with pytest.raises(ConfigError, match="--format satori"):
         wording(form, "paper")
@@ -130,7 +131,7 @@ def test_too_many_words_are_refused():
 
 def test_runs_in_our_words_share_a_hash_over_the_formats_and_others_do_not():
     item = BENCHMARKS["mmstar"]
-    ours = {prompts_hash(form, wording(form), item) for form in FORMATS}
+    ours = {prompts_hash(form, wording(form), item) for form in STAGE_FORMATS}
     paper = prompts_hash("satori", wording("satori", "paper"), item)
     brief = prompts_hash("satori", wording("satori", system="Be brief."), item)
 
@@ -155,3 +156,19 @@ def test_what_is_asked_of_a_sample_is_shown_turn_by_turn():
 def test_a_row_or_task_that_is_not_there_is_said(task, row, found):
     with pytest.raises(ConfigError, match=found):
         asked_turns(AskSpec(task, row, wording("satori"), datasets=TINY))
+
+
+@pytest.mark.parametrize("form", MARKED.values(), ids=MARKED)
+def test_the_words_of_a_published_format_name_its_marks(form):
+    words = wording(form.name)
+    said = f"{words.system}\n{words.suffix}"
+
+    marks = {opening for pairs in (form.answer, form.thought, form.boxes) for opening, _ in pairs} - {"<|box_start|>"}
+    assert [mark for mark in marks if mark not in said] == []
+    assert form.source
+
+
+def test_the_words_of_published_formats_leave_the_hash_of_prompts_what_it_was():
+    item = next(iter(BENCHMARKS.values()))
+
+    assert prompts_hash("grit", wording("grit"), item) == prompts_hash("satori", wording("satori"), item)

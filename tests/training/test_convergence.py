@@ -1,12 +1,10 @@
-import itertools
 import math
-import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.loop.convergence import Reached, first_reaching, reaching_over_seeds
+from training.loop.convergence import Reached, first_reaching
 
 
 def history(*values: object, every: int = 10) -> list[dict[str, object]]:
@@ -60,41 +58,3 @@ class TestOneRun:
         )
 
         assert high is None or (low is not None and low.step <= high.step)
-
-
-class TestSeveralRuns:
-    @given(st.lists(st.integers(1, 8) | st.none(), min_size=1, max_size=5))
-    def test_the_interval_is_that_of_every_possible_resample(self, steps):
-        runs = [
-            history(*([0.0] * 8)) if step is None else history(*([0.0] * (step - 1)), *([1.0] * 2)) for step in steps
-        ]
-
-        found = reaching_over_seeds(runs, "reward", 1.0, 1)
-
-        numbers = [math.inf if step is None else 10.0 * step for step in steps]
-        medians = sorted(statistics.median_low(draw) for draw in itertools.product(numbers, repeat=len(numbers)))
-        tail = 0.025 * len(medians)
-        low = next(value for place, value in enumerate(medians, 1) if place > tail + 1e-9)
-        high = next(value for place, value in enumerate(medians, 1) if place >= len(medians) - tail - 1e-9)
-        assert found.median_step == (None if math.isinf(m := statistics.median_low(numbers)) else m)
-        assert found.ci_low == (None if math.isinf(low) else low)
-        assert found.ci_high == (None if math.isinf(high) else high)
-        assert (found.runs, found.reached) == (len(steps), sum(step is not None for step in steps))
-
-    def test_three_runs_say_how_little_three_runs_can_say(self):
-        runs = [history(*([0.0] * place), 1.0) for place in (1, 4, 9)]
-
-        found = reaching_over_seeds(runs, "reward", 1.0, 1)
-
-        assert (found.median_step, found.ci_low, found.ci_high, found.coverage_at_most) == (50, 20, 100, 0.75)
-
-    def test_a_run_that_never_gets_there_leaves_the_upper_end_open(self):
-        runs = [history(0.0, 1.0), history(1.0), history(0.0, 0.0)]
-
-        found = reaching_over_seeds(runs, "reward", 1.0, 1)
-
-        assert (found.median_step, found.ci_low, found.ci_high, found.reached) == (20, 10, None, 2)
-
-    def test_no_runs_are_refused(self):
-        with pytest.raises(ValueError, match="no runs"):
-            reaching_over_seeds([], "reward", 1.0, 1)

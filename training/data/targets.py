@@ -12,13 +12,13 @@ from typing import Literal, TypeAlias
 
 from harness.images.frames import cut_at_image, from_image_px
 from harness.scoring.box_dialects import dialect_words
-from harness.values import Box, BoxDialect, BoxSyntax, BoxUnit, Format, Size
+from harness.values import Box, BoxDialect, BoxSyntax, BoxUnit, Size, StageFormat
 from training.data.example import Example
 
 GoldPart: TypeAlias = Literal["caption", "boxes"]
 """What an example may lack; answers it always has."""
 
-NEEDED_GOLD: Mapping[Format, tuple[GoldPart, ...]] = {
+NEEDED_GOLD: Mapping[StageFormat, tuple[GoldPart, ...]] = {
     "satori": ("caption", "boxes"),
     "satori-think": ("caption", "boxes"),
     "freeform": ("caption",),
@@ -29,13 +29,13 @@ NEEDED_GOLD: Mapping[Format, tuple[GoldPart, ...]] = {
 _FRACTION_DIGITS = 3
 
 
-def missing_gold(example: Example, form: Format) -> tuple[GoldPart, ...]:
+def missing_gold(example: Example, form: StageFormat) -> tuple[GoldPart, ...]:
     """Return what the example lacks for a target in this format; empty when it can be taught."""
     has: Mapping[GoldPart, bool] = {"caption": bool(example.caption), "boxes": bool(example.boxes_image_px)}
     return tuple(part for part in NEEDED_GOLD[form] if not has[part])
 
 
-def target_text(example: Example, form: Format, dialect: BoxDialect, input_size: Size | None = None) -> str:
+def target_text(example: Example, form: StageFormat, dialect: BoxDialect, input_size: Size | None = None) -> str:
     """Return the text to teach.
 
     Stages are joined as the format's prompt asks: those of `satori` without a separator, those of `satori-think` by

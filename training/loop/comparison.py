@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.comparison.compare import SideSpec, compare_runs
+from harness.comparison.to_json import comparison_to_json
 from harness.comparison.values import Comparison
-from harness.gate.to_json import comparison_to_json
 from harness.runs.store import load_run
 from training.loop.learning import Learning
 from training.loop.plan import Chain

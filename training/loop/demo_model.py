@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.scoring.box_dialects import dialect_of_frame
-from harness.values import Format, Size
+from harness.values import Size, StageFormat
 from tasks.prompts import SUFFIX, SYSTEM
 from training.data.shapes import shapes_examples
 from training.data.targets import target_text
@@ -15,7 +15,7 @@ from training.loop.tiny_model import build_tiny_qwen2_5_vl
 CORPUS_ROWS = 2_000
 """Training rows that the tokenizer is trained on; more add no new words."""
 
-_FORMATS: tuple[Format, ...] = ("satori", "satori-think", "freeform")
+_FORMATS: tuple[StageFormat, ...] = ("satori", "satori-think", "freeform")
 
 
 def shapes_corpus(rows: int, seed: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from harness.values import Format
+from harness.values import StageFormat
 from training.loop.settings import Arm, DecodingName, LoopSettings, StagePaths, stage_settings
 from training.stages.settings import TrainSettings
 
@@ -21,7 +21,7 @@ class BenchmarkStep:
     """How it is asked."""
     checkpoint: Path
     """What is asked."""
-    format: Format
+    format: StageFormat
     """Stages that it is asked for."""
 
     @property
@@ -100,7 +100,7 @@ def plan_loop(settings: LoopSettings, data: DataPaths) -> Plan:
         ConfigError: A stage's settings are wrong.
     """
     steps: list[Step] = []
-    bases: dict[Format, str] = {}
+    bases: dict[StageFormat, str] = {}
     for arm in settings.arms:
         if arm.format not in bases:
             bases[arm.format] = f"{arm.name}-base"
@@ -132,7 +132,7 @@ def _stage(settings: LoopSettings, arm: Arm, stage: Literal["sft", "grpo"], path
     return [train, *_benchmarks(settings, train.run, paths.output, arm.format)]
 
 
-def _benchmarks(settings: LoopSettings, run: str, checkpoint: Path, form: Format) -> list[Step]:
+def _benchmarks(settings: LoopSettings, run: str, checkpoint: Path, form: StageFormat) -> list[Step]:
     """Return a checkpoint's benchmarks, one per way of asking."""
     return [BenchmarkStep(run, decoding, checkpoint, form) for decoding in settings.benchmark.decodings]
 

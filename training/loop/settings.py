@@ -44,7 +44,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
-from harness.values import BoxFrame, Format, Protocol
+from harness.values import BoxFrame, Protocol, StageFormat
 from training.stages.profiles import PROFILES
 from training.stages.settings import (
     GrpoSettings,
@@ -137,7 +137,7 @@ class Arm:
 
     name: str
     """Begins the names of its runs: letters, digits, `_`, `.` and `-`."""
-    format: Format = "satori"
+    format: StageFormat = "satori"
     """Stages that the model writes."""
     cold_start: str | None = None
     """An arm of the same format whose SFT checkpoint this one starts from; None trains its own."""

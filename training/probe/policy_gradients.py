@@ -30,7 +30,7 @@ from harness.models.base import Prompt, Turn, is_out_of_memory, read_turns
 from harness.models.decoding import Decoding
 from harness.models.hf import SatoriHF, Written
 from harness.scoring.score import score_generation
-from harness.values import Format, Score, ScoreConfig
+from harness.values import Score, ScoreConfig, StageFormat
 from tasks.images import decode_rgb
 from tasks.prompts import messages
 from tasks.rows import DataError
@@ -108,7 +108,7 @@ def _write(model: SatoriHF, prompts: Sequence[Prompt]) -> list[Written]:
         raise
 
 
-def _chat(model: SatoriHF, example: Example, form: Format) -> tuple[Turn, ...]:
+def _chat(model: SatoriHF, example: Example, form: StageFormat) -> tuple[Turn, ...]:
     """Return an example as the model is asked about it, its image at the model's own grid size."""
     try:
         image = fit_to_grid(decode_rgb(example.image), model.pixel_limits)

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 
 from harness.errors import ConfigError, did_you_mean
 from harness.models.device_options import device_option_faults
-from harness.scoring.score import GROUNDED_FORMATS
-from harness.values import BoxFrame, Format
+from harness.scoring.formats import has_places
+from harness.values import BoxFrame, StageFormat
 from harness.values import Protocol as ScoreProtocol
 from training.probe.covariance import FEWEST_PROMPTS, FEWEST_RESAMPLES, RESAMPLES, ScaleRewards
 
@@ -51,7 +51,7 @@ class ProbeSpec:
     """Of sampling; above 0."""
     max_new_tokens: int = 512
     """Token budget of a completion."""
-    form: Format = "satori"
+    form: StageFormat = "satori"
     """Format of prompts and answers."""
     protocol: ScoreProtocol = "strict"
     """How completions are scored: `strict` or `paper`."""
@@ -83,7 +83,7 @@ class ProbeSpec:
     """Folder for `probe.json` and `rollouts.jsonl`; None writes nothing."""
 
 
-def parse_reward_sets(texts: Sequence[str], form: Format) -> dict[str, tuple[str, ...]]:
+def parse_reward_sets(texts: Sequence[str], form: StageFormat) -> dict[str, tuple[str, ...]]:
     """Read reward sets such as `answer+bbox` or `all`; the baseline comes first, whether it was named or not.
 
     Args:
@@ -113,9 +113,9 @@ def parse_reward_sets(texts: Sequence[str], form: Format) -> dict[str, tuple[str
     return sets
 
 
-def _rewards_of(form: Format) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _rewards_of(form: StageFormat) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the rewards that a format has, and the reward sets that are usually compared in it."""
-    if form in GROUNDED_FORMATS:
+    if has_places(form):
         return COMPONENTS, GROUNDED_SETS
     return (("answer",), (BASELINE,)) if form == "plain" else (("format", "answer"), (BASELINE, "answer+format"))
 

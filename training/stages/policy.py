@@ -19,9 +19,9 @@ from harness.errors import ConfigError
 from harness.models.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint
 from harness.models.hf import has_system_role, load_processor, merge_adapter, placeholder_ids
 from harness.scoring.box_dialects import strict_list_of
-from harness.values import BoxDialect, Format, PixelLimits
+from harness.values import BoxDialect, PixelLimits, StageFormat
 
-STAGES_OF_FORMAT: dict[Format, tuple[str, ...]] = {
+STAGES_OF_FORMAT: dict[StageFormat, tuple[str, ...]] = {
     "satori": ("caption", "bbox", "answer"),
     "satori-think": ("caption", "bbox", "thinking", "answer"),
     "freeform": ("think", "answer"),
@@ -61,7 +61,7 @@ class Policy:
         return self.checkpoint.pixel_limits
 
 
-def open_policy(model: str, form: Format, declared: BoxDialect | None, work: Path) -> Policy:
+def open_policy(model: str, form: StageFormat, declared: BoxDialect | None, work: Path) -> Policy:
     """Look at a checkpoint and load its processor; an adapter is merged into `work` first.
 
     Boxes are those of the dialect that is declared, else the format's list in the order and unit that the family knows:
@@ -126,7 +126,7 @@ def load_whole_model(folder: Path, dtype: Any) -> Any:
     return model
 
 
-def tag_faults(tokenizer: Any, form: Format) -> list[str]:
+def tag_faults(tokenizer: Any, form: StageFormat) -> list[str]:
     """Return which tags decoding would drop: TRL decodes completions without special tokens."""
     special = {str(token) for token in tokenizer.all_special_tokens}
     lost = [tag for tag in _tags(form) if tag in special]
@@ -137,7 +137,7 @@ def tag_faults(tokenizer: Any, form: Format) -> list[str]:
     ]
 
 
-def tag_warnings(tokenizer: Any, form: Format) -> list[str]:
+def tag_warnings(tokenizer: Any, form: StageFormat) -> list[str]:
     """Return which tags the tokenizer splits into many tokens."""
     counts = {tag: len(tokenizer(tag, add_special_tokens=False)["input_ids"]) for tag in _tags(form)}
     return [
@@ -165,7 +165,7 @@ def assert_left_padding(processor: Any) -> None:
         raise ConfigError(f"the tokenizer pads on the {side}: GRPO on images needs padding_side='left'")
 
 
-def _tags(form: Format) -> list[str]:
+def _tags(form: StageFormat) -> list[str]:
     """Return the tags of a format, opening and closing."""
     return [tag for stage in STAGES_OF_FORMAT[form] for tag in (f"<{stage}>", f"</{stage}>")]
 

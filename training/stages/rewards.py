@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from harness.scoring.score import score, score_error
-from harness.values import Format, Protocol, Sample, Score, ScoreConfig, Size
+from harness.values import Protocol, Sample, Score, ScoreConfig, Size, StageFormat
 
 RewardName: TypeAlias = Literal["format", "bbox", "answer", "caption", "thinking", "brevity", "repetition"]
 """What can be rewarded; the first four are SATORI's (arXiv 2505.19094)."""
@@ -107,7 +107,7 @@ _RULES: Mapping[RewardName, Callable[[Completion], float | None]] = {
 }
 
 
-def reward_faults(names: Sequence[RewardName], form: Format, protocol: Protocol) -> list[str]:
+def reward_faults(names: Sequence[RewardName], form: StageFormat, protocol: Protocol) -> list[str]:
     """Return what is wrong with rewards for a format, by field; empty when all is well."""
     faults: list[str] = []
     if not names:

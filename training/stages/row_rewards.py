@@ -22,8 +22,8 @@ from harness.errors import ConfigError, did_you_mean
 from harness.images.frames import MAX_ASPECT_RATIO
 from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.gold_boxes import FrameEvidence
-from harness.values import Box, BoxDialect, BoxFrame, Format, PixelLimits, Protocol, Sample, ScoreConfig, Size
-from harness.vocabulary import BOX_FRAMES, FORMATS
+from harness.values import Box, BoxDialect, BoxFrame, PixelLimits, Protocol, Sample, ScoreConfig, Size, StageFormat
+from harness.vocabulary import BOX_FRAMES, STAGE_FORMATS
 from tasks.cells import CellError, as_text, parsed_literal
 from training.data.example import TRAINING_TASK
 from training.data.gold_answers import read_gold_answers
@@ -58,7 +58,7 @@ class RewardOptions:
     well as the format's list."""
     protocol: Protocol = "strict"
     """`strict` or `paper`."""
-    format: Format = "satori"
+    format: StageFormat = "satori"
     """Stages that the model is asked for."""
     weights: Mapping[RewardName, float] = field(default_factory=lambda: dict.fromkeys(SATORI_REWARDS, 1.0))
     """Weight of each reward."""
@@ -352,8 +352,8 @@ def _dialect_fault(options: RewardOptions) -> str | None:
 
 def _option_faults(options: RewardOptions) -> list[str]:
     """Return what is wrong with options taken together."""
-    if options.format not in FORMATS:
-        return [f"format: one of {', '.join(FORMATS)} is needed, found {options.format!r}"]
+    if options.format not in STAGE_FORMATS:
+        return [f"format: one of {', '.join(STAGE_FORMATS)} is needed, found {options.format!r}"]
     faults = reward_faults(options.names, options.format, options.protocol)
     if _NEEDS_TOKENS in options.names:
         faults.append(f"weights: {_NEEDS_TOKENS} needs the tokens of a completion, which only `satori-bench train` has")

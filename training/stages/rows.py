@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from datasets import Dataset
 
 from harness.images.grid import fit_to_grid, to_rgb
-from harness.values import SATORI_LIST, BoxDialect, Format, PixelLimits, Size
+from harness.values import SATORI_LIST, BoxDialect, PixelLimits, Size, StageFormat
 from tasks.images import decode_rgb
 from tasks.prompts import messages
 from training.data.example import Example
@@ -29,7 +29,7 @@ class RowMaker:
 
     stage: Literal["sft", "grpo"]
     """SFT rows have a completion to learn, GRPO rows the sample that rewards need."""
-    format: Format
+    format: StageFormat
     """Stages that are asked for."""
     box_dialect: BoxDialect | None
     """How the model is to write boxes; None only for formats without boxes."""
@@ -53,7 +53,7 @@ class RowMaker:
         return row
 
 
-def prompt_turns(form: Format, question: str, *, folds_system: bool) -> list[dict[str, Any]]:
+def prompt_turns(form: StageFormat, question: str, *, folds_system: bool) -> list[dict[str, Any]]:
     """Return the chat turns of a prompt in TRL's form: the image is a placeholder that TRL fills.
 
     `folds_system` puts the instructions at the head of the user's turn, as `harness/models/hf.py` does for a chat

@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
 from harness.scoring.box_dialects import declared_dialect
-from harness.values import BoxDialect, BoxFrame, Format, Protocol
+from harness.values import BoxDialect, BoxFrame, Protocol, StageFormat
 from training.stages.profiles import PROFILES, ProfileName
 from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, reward_faults
 
@@ -151,7 +151,7 @@ class _StageSettings:
     """Parquet of `data build`, or `shapes:tiny`, `shapes:full`: the embedded training split."""
     output: Path
     """Checkpoint folder to make."""
-    format: Format = "satori"
+    format: StageFormat = "satori"
     """Stages that the model is to write."""
     box_frame: BoxFrame | None = None
     """Frame that the model writes boxes in; None takes that of its model type."""

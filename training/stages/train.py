@@ -27,8 +27,8 @@ from transformers import PrinterCallback, set_seed
 from harness.errors import ConfigError, IncompleteError
 from harness.models.checkpoint import inspect_checkpoint
 from harness.runs.journal import file_lock
+from harness.runs.json_text import json_safe
 from harness.runs.manifest import utc_text
-from harness.runs.record_codec import json_safe
 from harness.runs.store import write_atomically
 from harness.values import ScoreConfig
 from training.data.shapes import shapes_examples, shapes_profile

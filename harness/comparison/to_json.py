@@ -1,6 +1,7 @@
-"""Write a comparison and a verdict as versioned JSON objects: numbers as they are, NaN as null, texts unchanged.
+"""Write a comparison as a versioned JSON object: numbers as they are, NaN as null, texts unchanged.
 
-Both are plain trees of the values' own field names, so that a name in JSON is the name in the code.
+It is a plain tree of the values' own field names, so that a name in JSON is the name in the code; a verdict is written
+by the same rule.
 """
 
 from __future__ import annotations
@@ -12,37 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from harness.comparison.values import Comparison, SampleTable
-from harness.gate.verdict import Verdict
 from harness.values import Json
 
 COMPARISON_SCHEMA = 1
 """Version of the object of `compare --json`."""
 
-VERDICT_SCHEMA = 1
-"""Version of the object of `gate --json`."""
-
 
 def comparison_to_json(comparison: Comparison) -> dict[str, Json]:
     """Return a comparison without its samples, of which only the number stands there."""
-    found = _plain(comparison)
-    assert isinstance(found, dict)
-    return {"schema": COMPARISON_SCHEMA, **found}
+    return {"schema": COMPARISON_SCHEMA, **fields_to_json(comparison)}
 
 
-def verdict_to_json(verdict: Verdict) -> dict[str, Json]:
-    """Return a verdict with its exit code and its sentence."""
-    found = _plain(verdict)
-    assert isinstance(found, dict)
-    return {
-        "schema": VERDICT_SCHEMA,
-        "exit_code": int(verdict.exit_code),
-        "sentence": verdict.sentence,
-        **found,
-    }
+def fields_to_json(value: Any) -> dict[str, Json]:
+    """Return the fields of a value that is made of others, by their names."""
+    return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
 
 
 def _plain(value: Any) -> Json:
-    """Return a value of this folder as JSON."""
+    """Return one field as JSON."""
     if isinstance(value, SampleTable):
         return len(value)
     if isinstance(value, Path):
@@ -50,7 +38,7 @@ def _plain(value: Any) -> Json:
     if isinstance(value, Enum):
         return _plain(value.value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return fields_to_json(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list | tuple):

@@ -1,0 +1,43 @@
+"""Read a raw text by its format, whichever file has the rules for it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from harness.scoring.formats import marked_format
+from harness.scoring.marked_text import marked_boxes_text, read_marked
+from harness.scoring.stages import Selection, boxes_text, parse
+from harness.values import AnyFormat, BoxDialect, Response, StageFormat
+
+
+def read_text(
+    text: str, form: AnyFormat, selection: Selection, dialect: BoxDialect | None, *, truncated: bool = False
+) -> Response:
+    """Read a raw text: SATORI's stages or the bare text (`stages.parse`), or the marks of a row (`read_marked`).
+
+    Args:
+        text: The model's text, unchanged; any string, also an empty one.
+        form: Where what is.
+        selection: Which stages count; what is in the text is the same under all of them.
+        dialect: How its boxes are written; None where that is not known.
+        truncated: Whether the token budget ended the text.
+
+    Raises:
+        ValueError: The format is not known, or SATORI's released code has no rules for it.
+    """
+    row = marked_format(form)
+    if row is None:
+        return parse(text, cast("StageFormat", form), selection, truncated=truncated, dialect=dialect)
+    if selection in {"paper_benchmark", "paper_reward"}:
+        raise ValueError(f"SATORI's released code cannot read format {row.name}")
+    return read_marked(text, row, selection, dialect, truncated=truncated)
+
+
+def text_of_boxes(text: str, form: AnyFormat) -> str:
+    """Return the text in which a format has its boxes.
+
+    Raises:
+        ValueError: The format is not known.
+    """
+    row = marked_format(form)
+    return boxes_text(text, cast("StageFormat", form)) if row is None else marked_boxes_text(text, row)
