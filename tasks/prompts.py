@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias, cast
 from harness.errors import ConfigError
 from harness.scoring.formats import format_name, marked_format
 from harness.values import STAGE_FORMATS, AnyFormat, StageFormat
-from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
 
@@ -213,7 +212,7 @@ def prompt_hash(asked: AnyFormat | Wording, benchmark: Benchmark) -> str:
 
     Rendered from made-up rows, so that a change of any adapter's words counts, whatever file it is in.
     """
-    question_text = adapter_of(benchmark).question_text
+    question_text = benchmark.adapter.question_text
     renamed = dict(_PROBE)
     if benchmark.own is not None:
         renamed.update({column: _PROBE[part] for part, column in benchmark.own.columns.items() if part in _PROBE})
