@@ -105,7 +105,7 @@ def test_protocols_rules_formats_and_frames_are_the_vocabulary():
     assert first_words(table(scores.split("## Answer rules")[1])) == list(AnswerRule.__args__)
     assert first_words(table(formats.split("## Formats")[1])) == list(STAGE_FORMATS)
     assert first_words(table(formats.split("`--box-frame` is short for")[1])) == list(BOX_FRAMES)
-    assert first_words(table(formats.split("each row names its source |")[1])) == list(BOX_SYNTAXES)
+    assert first_words(table(formats.split("padded to a square |")[1])) == list(BOX_SYNTAXES)
     assert set(GOLD_FRAMES) - set(BOX_FRAMES) <= set(words([formats.split("*Gold* boxes")[1]]))
 
 
