@@ -15,30 +15,11 @@ from harness.vocabulary import BOX_FRAMES, PROTOCOLS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.values import AnyFormat, ScoreConfig
-
-
-class FormatName(click.ParamType):
-    """A built-in format by its name, or a person's own by its file."""
-
-    name = "format"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> AnyFormat:
-        """Look the name up, or read the file.
-
-        Raises:
-            ConfigError: There is no such format, or the file is none.
-        """
-        del param, ctx
-        if not isinstance(value, str):  # it was converted before
-            return value
-        from harness.scoring.own_format import format_given
-
-        return format_given(value)
+    from harness.values import ScoreConfig
 
 
 format_option = click.option(
-    "--format", "form", type=FormatName(), default="satori", show_default=True, metavar="NAME|FILE.toml",
+    "--format", "form", default="satori", show_default=True, metavar="NAME|FILE.toml",
     help="Where a text holds answer, thought and boxes: satori, satori-think, freeform, plain, a published one "
     "(docs/formats.md), or your own.",
 )  # fmt: skip
@@ -154,7 +135,7 @@ data_option = click.option(
 
 def score_config(
     protocol: str,
-    form: AnyFormat,
+    form: str,
     box_dialect: str | None,
     box_frame: str | None,
     min_pixels: int | None,
@@ -163,9 +144,11 @@ def score_config(
     """Build the scoring configuration of verbs that run no model."""
     from harness.scoring.box_dialects import declared_dialect
     from harness.scoring.formats import check_protocol, format_dialect
+    from harness.scoring.own_format import format_given
     from harness.values import SATORI_LIST, PixelLimits, ScoreConfig
 
-    check_protocol(form, protocol)  # type: ignore[arg-type]  # click.Choice has checked it
+    given = format_given(form)
+    check_protocol(given, protocol)  # type: ignore[arg-type]  # click.Choice has checked it
     if (min_pixels is None) != (max_pixels is None):
         raise ConfigError("--min-pixels and --max-pixels go together: one without the other fixes no image size")
     limits = None
@@ -175,8 +158,8 @@ def score_config(
         limits = PixelLimits(min_pixels, max_pixels)
     return ScoreConfig(
         protocol=protocol,  # type: ignore[arg-type]  # click.Choice has checked it
-        format=form,
-        box_dialect=declared_dialect(box_dialect, box_frame) or format_dialect(form) or SATORI_LIST,  # type: ignore[arg-type]  # as above
+        format=given,
+        box_dialect=declared_dialect(box_dialect, box_frame) or format_dialect(given) or SATORI_LIST,  # type: ignore[arg-type]  # as above
         pixel_limits=limits,
     )
 

@@ -496,7 +496,7 @@ class TestConfiguration:
             ("model = true", "[run] model: a text is needed, found true"),
             ("model = 1.5", "[run] model: a text is needed, found 1.5"),
             ("out = 3", "[run] out: a text is needed, found 3"),
-            ('format = "satry"', "[run] format: 'satry' is not one of 'satori'"),
+            ('protocol = "strikt"', "[run] protocol: 'strikt' is not one of 'strict'"),
             ('dataset = "shapes=tiny"', "[run] dataset: a list is needed, found 'shapes=tiny'"),
             ("dataset = [1.0]", "[run] dataset: a text is needed, found 1.0"),
             ('api_key = ["sk-secret"]', "[run] api_key: a text is needed, found '…'"),

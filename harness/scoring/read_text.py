@@ -6,7 +6,7 @@ from typing import cast
 
 from harness.scoring.formats import marked_format
 from harness.scoring.marked_text import marked_boxes_text, read_marked
-from harness.scoring.stages import Selection, boxes_text, parse
+from harness.scoring.stages import STAGES, Selection, boxes_text, parse
 from harness.values import AnyFormat, BoxDialect, Response, StageFormat
 
 
@@ -25,9 +25,10 @@ def read_text(
     Raises:
         ValueError: The format is not known, or SATORI's released code has no rules for it.
     """
+    if isinstance(form, str) and form in STAGES:  # nearly every text: no look-up more than that
+        return parse(text, form, selection, truncated=truncated, dialect=dialect)
     row = marked_format(form)
-    if row is None:
-        return parse(text, cast("StageFormat", form), selection, truncated=truncated, dialect=dialect)
+    assert row is not None, "only the formats of stages have no row"
     if selection in {"paper_benchmark", "paper_reward"}:
         raise ValueError(f"SATORI's released code cannot read format {row.name}")
     return read_marked(text, row, selection, dialect, truncated=truncated)

@@ -201,19 +201,22 @@ def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size:
     if size is not None:
         predicted, cut = cut_at_image(predicted, size)
         faults = frozenset(cut)
-    return _compared(sample, predicted if response.boxes_written is not None or gold else None, faults)
+    if not gold:
+        return _Grounding(boxes_image_px=predicted if response.boxes_written is not None else None, faults=faults)
+    return _compared(predicted, boxes_with_area(gold) if size is None else cut_at_image(gold, size)[0], faults)
 
 
 def _ground_steps(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:
     """Compare the steps that count with the gold region; each step is kept beside."""
     row = marked_format(config.format)
     assert row is not None, "only the formats of marks have steps"
+    gold = _gold_in_image(sample)
     steps = place_steps(
         response.steps,
         lambda boxes: predicted_boxes_image_px(boxes, sample, config, input_size),
         config.box_dialect,
         sample.image_size,
-        _gold_in_image(sample),
+        gold,
     )
     faults = frozenset[Fault](fault for step in steps for fault in step.faults)
     counted = steps
@@ -222,8 +225,10 @@ def _ground_steps(sample: Sample, response: Response, config: ScoreConfig, input
         counted = written[-1:]
     if any("frame_unknown" in step.faults for step in counted):
         return _Grounding(faults=faults, steps=steps)
-    compared = _compared(sample, tuple(box for step in counted for box in step.boxes_image_px), faults)
-    return replace(compared, steps=steps)
+    predicted = tuple(box for step in counted for box in step.boxes_image_px)
+    if gold is None:
+        return _Grounding(boxes_image_px=predicted, faults=faults, steps=steps)
+    return replace(_compared(predicted, gold, faults), steps=steps)
 
 
 def _gold_in_image(sample: Sample) -> Sequence[Box] | None:
@@ -234,11 +239,8 @@ def _gold_in_image(sample: Sample) -> Sequence[Box] | None:
     return boxes_with_area(gold) if size is None else cut_at_image(gold, size)[0]
 
 
-def _compared(sample: Sample, predicted: tuple[Box, ...] | None, faults: frozenset[Fault]) -> _Grounding:
-    """Compare boxes in original pixels, cut at the image, with the gold."""
-    gold = _gold_in_image(sample)
-    if gold is None or predicted is None:
-        return _Grounding(boxes_image_px=predicted, faults=faults)
+def _compared(predicted: tuple[Box, ...], gold: Sequence[Box], faults: frozenset[Fault]) -> _Grounding:
+    """Compare boxes with the gold, both in original pixels and cut at the image."""
     if not gold:
         # Nothing could ever overlap with it: the row is at fault, not the model.
         return _Grounding(boxes_image_px=predicted, faults=frozenset[Fault]({*faults, "no_gold"}))

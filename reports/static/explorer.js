@@ -757,7 +757,7 @@
       const predicted = this.index.sides.map((side, number) => ({
         kind: `run-${side.colour}`,
         label: side.letter || "answer",
-        boxes: text.sides[number]?.boxes ?? [],
+        boxes: text.sides[number]?.steps.length ? [] : (text.sides[number]?.boxes ?? []), // steps hold them already
       }));
       const walked = this.index.sides.map((side, number) => stepsOf(text.sides[number]?.steps ?? [], side));
       /** @type {BoxSet[]} */

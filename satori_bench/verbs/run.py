@@ -148,6 +148,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the run's configuration; its faults are reported together."""
     from harness.models.device_options import device_option_faults
     from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
+    from harness.scoring.own_format import format_given
     from tasks.prompts import given_words
     from tasks.run_spec import RunSpec, parse_dataset_overrides
 
@@ -188,7 +189,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         allow_rerouting=options["allow_rerouting"],
         extra_body=extra_body,
         chat_template_kwargs=template_kwargs,
-        form=options["form"],
+        form=format_given(options["form"]),
         prompt=options["prompt"],
         system_prompt=given_words(options["system_prompt"], "--system-prompt"),
         prompt_suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),

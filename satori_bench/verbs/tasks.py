@@ -89,12 +89,13 @@ def tasks_path() -> int:
 @json_option
 def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> int:
     """Print what a model is sent for one sample, turn by turn; its chat template is still to come."""
+    from harness.scoring.own_format import format_given
     from tasks.ask import AskSpec, asked_turns
     from tasks.prompts import given_words, wording
     from tasks.run_spec import parse_dataset_overrides
 
     words = wording(
-        options["form"],
+        format_given(options["form"]),
         options["prompt"],
         system=given_words(options["system_prompt"], "--system-prompt"),
         suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),
