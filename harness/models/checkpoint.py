@@ -30,12 +30,12 @@ from harness.models.checkpoint_files import (
     weight_files,
 )
 from harness.models.loadable import adapter_kind_faults, format_faults, own_code_faults, vocabulary_fit
+from harness.models.pixel_limits import grid_limits, has_own_limits, own_settings
 from harness.models.processor_files import (
     TOKENIZERS,
     ProcessorFiles,
     find_processor,
     image_processor_config,
-    pixel_limits,
     written_image_processor,
 )
 from harness.values import BoxFrame, PixelLimits
@@ -173,7 +173,9 @@ def inspect_checkpoint(
         architectures=tuple(name for name in items(config.get("architectures")) if isinstance(name, str)),
         adapter_kind=str(adapter.get("peft_type")) if adapter is not None else None,
         dtype=_dtype(config, model_path),
-        pixel_limits=pixel_limits(processor.image_folder, processor.image_processor),
+        pixel_limits=grid_limits(
+            image_processor_config(processor.image_folder), processor.image_processor, processor.image_folder
+        ),
         box_frame=frame_of_model_type(model_type),
         resize_embeddings_to=resize_to,
         reasons=(),
@@ -199,7 +201,9 @@ def hash_checkpoint(checkpoint: Checkpoint) -> CheckpointHashes:
 
 
 def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None) -> PixelLimits | None:
-    """Return the checkpoint's pixel limits with those that a person gave in their place.
+    """Return the limits of the checkpoint's grid with those that a person gave in their place; None without a grid.
+
+    An image processor that resizes by a rule of its own is told its limits by `own_limits`.
 
     Raises:
         ConfigError: this family has no pixel limits, or they contradict each other.
@@ -207,10 +211,14 @@ def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: 
     limits = checkpoint.pixel_limits
     if min_pixels is None and max_pixels is None:
         return limits
+    if limits is None and has_own_limits(checkpoint.image_processor):
+        own_limits(checkpoint, min_pixels, max_pixels)  # what is wrong with them is said now
+        return None
     if limits is None:
         raise ConfigError(
-            f"{checkpoint.path}: the image processor of {checkpoint.model_type} has no pixel limits; "
-            "leave --min-pixels and --max-pixels out"
+            f"{checkpoint.path}: the image processor of {checkpoint.model_type} "
+            f"({checkpoint.image_processor or 'of a class that is not known'}) has no pixel limits that can be set; "
+            "leave --min-pixels and --max-pixels out, or shrink the pictures"
         )
     chosen = PixelLimits(
         limits.min_pixels if min_pixels is None else min_pixels,
@@ -223,6 +231,22 @@ def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: 
             f"which must hold at least one patch group of {limits.factor} x {limits.factor}"
         )
     return chosen
+
+
+def own_limits(
+    checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None
+) -> dict[str, int | dict[str, int]]:
+    """Return the settings that hold an image processor with a rule of its own to limits that a person gave.
+
+    Empty where none were given, and for one that resizes to a grid.
+
+    Raises:
+        ConfigError: the limits contradict each other, or there is no such limit.
+    """
+    name = checkpoint.image_processor
+    if name is None or not has_own_limits(name) or (min_pixels is None and max_pixels is None):
+        return {}
+    return own_settings(image_processor_config(checkpoint.processor.image_folder), name, min_pixels, max_pixels)
 
 
 def _adapter_base(path: Path, adapter: JsonObject) -> Path:

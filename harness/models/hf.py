@@ -39,14 +39,15 @@ from transformers.generation.logits_process import (
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.images.grid import fit_to_grid
 from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
-from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits
+from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits, own_limits
 from harness.models.checkpoint_files import CheckpointError, adapter_files, stored_tensors
-from harness.models.control_tokens import STAGE_TAGS, ControlTokens, tokens_of_folder
+from harness.models.control_tokens import ControlTokens, tokens_of_folder
 from harness.models.decoding import Decoding, cut_at_stop, sample_seed
 from harness.models.device_options import DTYPES, check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
+from harness.models.input_sizes import ImageProcessor, Tensors, fills_up, told_sizes
 from harness.models.processor_files import assemble
-from harness.scoring.surroundings import MARK_TOKENS
+from harness.models.token_roles import AddedToken, dropped_ids
 from harness.values import Generation, Json, PixelLimits, Size
 
 _PLACEHOLDER_IDS = (
@@ -79,11 +80,10 @@ _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
 
 
-class _ImageProcessor(Protocol):
+class _ImageProcessor(ImageProcessor, Protocol):
     """What is used of an image processor."""
 
     size: object
-    patch_size: int
 
 
 class _Tokenizer(Protocol):
@@ -96,25 +96,15 @@ class _Tokenizer(Protocol):
     eos_token_id: int | None
     bos_token: str | None
     all_special_ids: list[int]
-    added_tokens_decoder: dict[int, _AddedToken]
+    added_tokens_decoder: dict[int, AddedToken]
 
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
 
     def convert_ids_to_tokens(self, ids: int) -> str: ...
 
 
-class _AddedToken(Protocol):
-    """What is used of an added token."""
-
-    content: str
-    special: bool
-
-
-class ModelInputs(Protocol):
+class ModelInputs(Tensors, Protocol):
     """A batch of model inputs; tensors by name."""
-
-    def __getitem__(self, name: str) -> torch.Tensor: ...
-    def __contains__(self, name: str) -> bool: ...
 
     def keys(self) -> Iterable[str]:
         """Return the tensors' names."""
@@ -332,8 +322,9 @@ class SatoriHF(RecordingModel):
         self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
         check_template_kwargs(self._template_kwargs)
         self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        _set(self._processor.image_processor, own_limits(self.checkpoint, min_pixels, max_pixels))
+        self._fills_up = self.pixel_limits is None and fills_up(self._processor.image_processor)
         tokenizer = self._processor.tokenizer
-        self._hidden_ids = _hidden_ids(tokenizer)
         self._tokens = ControlTokens(
             {*_placeholder_texts(self._processor), *tokens_of_folder(self.checkpoint.processor.tokenizer_folder)}
         )
@@ -350,7 +341,13 @@ class SatoriHF(RecordingModel):
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
         self._model.generation_config = cast("_Ends", neutral)
-        self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
+        placeholders = placeholder_ids(self._model.config)
+        self._suppressed_ids = placeholders - self._end_ids
+        self._dropped_ids = dropped_ids(
+            tokenizer,
+            framing=placeholders | self._end_ids,
+            template=written_chat(self._processor, has_system_role=self._has_system_role),
+        )
         with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
             self.write_batch([self._trial])
         self.start_batches_at(_guess_batch_size(self.device))
@@ -489,18 +486,25 @@ class SatoriHF(RecordingModel):
         return LogitsProcessorList(steps)
 
     def _input_sizes(self, prompts: Sequence[Prompt], inputs: ModelInputs) -> list[Size | None]:
-        """Return the size of each prompt's first image as the model sees it, checked against the processor's grid."""
-        if self.pixel_limits is None or "image_grid_thw" not in inputs:
+        """Return the size of each prompt's first image as the model sees it; None where its processor does not tell.
+
+        Images that were brought to a grid of ours are checked against it.
+        """
+        seen = told_sizes(inputs, self._processor.image_processor)
+        pictures = [image.size for prompt in prompts for image in prompt.images]
+        if seen is None or len(seen) != len(pictures) or self._fills_up:
             return [None] * len(prompts)
-        patch_px = self._processor.image_processor.patch_size
-        grids = cast("_Rows", inputs["image_grid_thw"]).tolist()
-        seen = [(columns * patch_px, rows * patch_px) for _, rows, columns in grids]
-        ours = [image.size for prompt in prompts for image in prompt.images]
-        if seen != ours:
+        if self.pixel_limits is not None and seen != [Size(*size) for size in pictures]:
             raise RuntimeError(
-                f"the processor resized images from {ours} to {seen}: boxes would be read in a wrong frame"
+                f"the processor resized images from {pictures} to {[(size.width, size.height) for size in seen]}: "
+                "boxes would be read in a wrong frame"
             )
-        return [Size(*prompt.images[0].size) for prompt in prompts]
+        firsts: list[Size | None] = []
+        for prompt in prompts:
+            count = len(prompt.images)
+            firsts.append(seen[0] if count else None)
+            seen = seen[count:]
+        return firsts
 
     def _written(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Written:
         """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""
@@ -511,7 +515,7 @@ class SatoriHF(RecordingModel):
             while written and written[-1] == pad:
                 written.pop()
         decoded = self._processor.tokenizer.decode(
-            [token for token in written if token not in self._hidden_ids],
+            [token for token in written if token not in self._dropped_ids],
             skip_special_tokens=False,
             clean_up_tokenization_spaces=False,
         )
@@ -613,6 +617,16 @@ def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_
         edges = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
         processor.image_processor.size = size(**edges)
     return processor
+
+
+def _set(image_processor: object, settings: Mapping[str, int | dict[str, int]]) -> None:
+    """Give an image processor its settings; those inside of another one change it and leave its others."""
+    for name, value in settings.items():
+        if not isinstance(value, dict):
+            setattr(image_processor, name, value)
+            continue
+        before = getattr(image_processor, name)  # a dictionary, or transformers' own kind of one
+        setattr(image_processor, name, type(before)(**{**dict(before), **value}))
 
 
 def _load_model(
@@ -816,15 +830,19 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
     return frozenset(token for token in ids if isinstance(token, int) and 0 <= token < vocabulary)
 
 
-def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
-    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart.
+def written_chat(processor: _Processor, *, has_system_role: bool) -> str:
+    """Return a short chat with a picture as the template writes it: its special tokens take turns or frame pictures.
 
-    Tags are kept even where a tokenizer calls them special: they are what is scored.
+    Empty where the template bears no answer in a chat.
     """
-    added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
-    special = added | set(tokenizer.all_special_ids)
-    kept = STAGE_TAGS | MARK_TOKENS
-    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in kept)
+    question: dict[str, object] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _PROBE}]}
+    chat = [question, {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]}, question]
+    if has_system_role:
+        chat.insert(0, {"role": "system", "content": [{"type": "text", "text": _PROBE}]})
+    try:
+        return processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=False)
+    except Exception:  # noqa: BLE001 - a template raises what its author chose
+        return ""
 
 
 def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:

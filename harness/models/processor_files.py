@@ -16,16 +16,10 @@ from typing import cast
 
 from harness.models.chat_template import ChatTemplate, find_chat_template
 from harness.models.checkpoint_files import CheckpointError, JsonObject, read_json_if_there
-from harness.values import PixelLimits
 
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt", "tekken.json")
 """Files of which a tokenizer needs one."""
 
-# What the Qwen2-VL processor is called in its spellings, after names of earlier versions were mended.
-_GRID_IMAGE_PROCESSORS = re.compile(r"Qwen2VLImageProcessor(Fast|Pil)?")
-"""Image processors that resize to multiples of a patch group between two pixel limits."""
-_GRID_DEFAULTS = {"min_pixels": 56 * 56, "max_pixels": 28 * 28 * 1280, "patch_size": 14, "merge_size": 2}
-"""What those processors assume when their file is silent (transformers, image_processing_qwen2_vl.py)."""
 _WEIGHTS_AND_STATE = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".h5", ".md"})
 """Endings of files that no processor reads."""
 _NOT_LINKED = frozenset({"config.json", "adapter_config.json", "chat_template.json", "chat_template.jinja"})
@@ -148,39 +142,6 @@ def current_name(written: str) -> str | None:
             wanted = _letters(plain.removesuffix(kind))
             return next((now for owner, now in by_model_type().items() if _letters(owner) == wanted), None)
     return None
-
-
-def pixel_limits(folder: Path, name: str | None) -> PixelLimits | None:
-    """Return the pixel limits of a folder's image processor, called `name` now; None if it has no such limits.
-
-    Raises:
-        CheckpointError: they are no numbers, or contradict each other.
-    """
-    if name is None or not _GRID_IMAGE_PROCESSORS.fullmatch(name):
-        return None
-    config = image_processor_config(folder)
-    size = config.get("size")
-    edges = size if isinstance(size, dict) else {}
-    # As in transformers: named pixel limits win over `size`, whose edges count pixels here in spite of their name.
-    found = {
-        "min_pixels": (config.get("min_pixels"), edges.get("min_pixels"), edges.get("shortest_edge")),
-        "max_pixels": (config.get("max_pixels"), edges.get("max_pixels"), edges.get("longest_edge")),
-        "patch_size": (config.get("patch_size"),),
-        "merge_size": (config.get("merge_size"),),
-    }
-    values: dict[str, int] = {}
-    for field, candidates in found.items():
-        value = next((candidate for candidate in candidates if candidate is not None), _GRID_DEFAULTS[field])
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise CheckpointError(f"{folder}: the image processor's {field} is {value!r}; set it to a whole number")
-        values[field] = value
-    factor = values["patch_size"] * values["merge_size"]
-    if values["min_pixels"] > values["max_pixels"]:
-        raise CheckpointError(
-            f"{folder}: the image processor's min_pixels {values['min_pixels']} is above its max_pixels "
-            f"{values['max_pixels']}; swap or correct them"
-        )
-    return PixelLimits(values["min_pixels"], values["max_pixels"], factor)
 
 
 def assemble(files: ProcessorFiles, into: Path) -> None:
