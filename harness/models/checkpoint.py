@@ -29,7 +29,13 @@ from harness.models.checkpoint_files import (
     weight_faults,
     weight_files,
 )
-from harness.models.loadable import adapter_kind_faults, format_faults, own_code_faults, vocabulary_fit
+from harness.models.loadable import (
+    adapter_kind_faults,
+    format_faults,
+    own_code_faults,
+    package_faults,
+    vocabulary_fit,
+)
 from harness.models.pixel_limits import grid_limits, has_own_limits, own_settings
 from harness.models.processor_files import (
     TOKENIZERS,
@@ -41,6 +47,15 @@ from harness.models.processor_files import (
 from harness.values import BoxFrame, PixelLimits
 
 _TORCH_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+_SEEING_AND_HEARING = frozenset({"phi4_multimodal", "qwen2_5_omni", "qwen3_omni_moe"})
+"""Model types that transformers has outside of its image-text-to-text models and that see."""
+_AUTO_CLASSES = (
+    "AutoModelForImageTextToText",
+    "AutoModelForMultimodalLM",
+    "AutoModelForCausalLM",
+    "AutoModel",
+)
+"""Under which of these a checkpoint's own code may name its model, the best first."""
 _CONFIG_FILES = (
     "config.json",
     "generation_config.json",
@@ -76,6 +91,10 @@ class Checkpoint:
     """Class names in config.json; may be empty."""
     adapter_kind: str | None
     """What peft calls the kind of adapter, such as `LORA`; None for a full model."""
+    auto_class: str
+    """Class of transformers that loads it, such as `AutoModelForImageTextToText`."""
+    code: tuple[Path, ...]
+    """Python files that come with it and may run; none where transformers' own classes load it."""
     dtype: str | None
     """The weights' number format as torch calls it, such as `bfloat16`; None when not known."""
     pixel_limits: PixelLimits | None
@@ -114,7 +133,12 @@ class CheckpointHashes:
 
 
 def inspect_checkpoint(
-    path_or_hub_id: str, *, revision: str | None = None, served: bool = False, trust_remote_code: bool = False
+    path_or_hub_id: str,
+    *,
+    revision: str | None = None,
+    served: bool = False,
+    trust_remote_code: bool = False,
+    chat_template: Path | None = None,
 ) -> Checkpoint:
     """Look at a checkpoint folder or hub id without loading it.
 
@@ -125,6 +149,7 @@ def inspect_checkpoint(
         revision: Of a hub id.
         served: A server loads it: what only keeps it from being loaded here is no fault.
         trust_remote_code: Code that comes with the checkpoint may run, so asking for it is no fault.
+        chat_template: File of a template in place of the checkpoint's own.
 
     Raises:
         CheckpointError: the folder is missing, empty or not a checkpoint; the model is text-only; processor,
@@ -147,13 +172,14 @@ def inspect_checkpoint(
         raise CheckpointError(f"{path} cannot be evaluated: {own_code[0]}")
     if not own_code and not any(map(image_processor_config, folders)):
         _refuse_text_only(model_type, model_path)  # a better word for it than that its image processor is missing
-    processor, faults = find_processor(folders, model_type, served=served)
+    processor, faults = find_processor(folders, model_type, served=served, chat_template=chat_template)
     faults += weight_faults(model_path)
     if adapter is not None:
         faults += adapter_faults(path)
     resize_to = None
     if not served:
         faults += format_faults(model_path, config)
+        faults += package_faults(model_type)
         faults += adapter_kind_faults(path, adapter) if adapter is not None else []
         if processor.template is not None:
             faults += template_faults(processor.template, processor.tokenizer_folder, model_type)
@@ -172,6 +198,8 @@ def inspect_checkpoint(
         model_type=model_type,
         architectures=tuple(name for name in items(config.get("architectures")) if isinstance(name, str)),
         adapter_kind=str(adapter.get("peft_type")) if adapter is not None else None,
+        auto_class=_auto_class(model_type, config if own_code else {}),
+        code=tuple(file for folder in folders for file in sorted(folder.glob("*.py"))) if own_code else (),
         dtype=_dtype(config, model_path),
         pixel_limits=grid_limits(
             image_processor_config(processor.image_folder), processor.image_processor, processor.image_folder
@@ -194,8 +222,10 @@ def hash_checkpoint(checkpoint: Checkpoint) -> CheckpointHashes:
         files = adapter_files(folder) if role == "adapter" else weight_files(folder)
         weights |= {f"{role}/{file.name}": file for file in files}
         configs |= {f"{role}/{name}": folder / name for name in _CONFIG_FILES if (folder / name).is_file()}
+    configs |= {f"code/{file.name}": file for file in checkpoint.code}
     template = checkpoint.processor.template
-    if template is not None and template.file.name not in _CONFIG_FILES:  # a named one, which stands beside the others
+    # a named one, which stands beside the others, or one that a person gave
+    if template is not None and template.file not in configs.values():
         configs[f"template/{template.file.name}"] = template.file
     return CheckpointHashes(hash_files(weights), hash_files(configs))
 
@@ -286,10 +316,11 @@ def _read_config(folder: Path) -> JsonObject:
 def _refuse_text_only(model_type: str, folder: Path) -> None:
     """Raise CheckpointError for a model that transformers cannot ask about an image."""
     # Imported here: it brings torch along, which a fault that is found before this line need not wait for.
+    from transformers import __version__ as transformers_version  # noqa: PLC0415 - see the line above
     from transformers.models.auto import modeling_auto  # noqa: PLC0415 - see the line above
 
     known = cast("Mapping[str, str]", modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
-    if model_type in known:
+    if model_type in known or model_type in _SEEING_AND_HEARING:
         return
     if model_type.replace("_chat", "") in known:
         raise CheckpointError(
@@ -297,9 +328,18 @@ def _refuse_text_only(model_type: str, folder: Path) -> None:
             f"use its transformers conversion (model_type {model_type.replace('_chat', '')!r}, often named *-HF)"
         )
     raise CheckpointError(
-        f"{folder}: model_type {model_type!r} cannot be asked about images: it is text-only, or this version of "
-        "transformers does not know it. Give a vision-language checkpoint, or upgrade transformers"
+        f"{folder}: model_type {model_type!r} cannot be asked about images by transformers {transformers_version}: it "
+        "is text-only, or not among its vision-language models. Give a vision-language checkpoint; where it is one, "
+        "upgrade transformers, or serve it with vLLM or SGLang and ask it with --backend openai --base-url URL"
     )
+
+
+def _auto_class(model_type: str, own_code: JsonObject) -> str:
+    """Return the class of transformers that loads a model: what its own code names, else what its model type does."""
+    named = own_code.get("auto_map")
+    if isinstance(named, dict) and (found := next((name for name in _AUTO_CLASSES if name in named), None)):
+        return found
+    return "AutoModelForMultimodalLM" if model_type in _SEEING_AND_HEARING else _AUTO_CLASSES[0]
 
 
 def _dtype(config: JsonObject, folder: Path) -> str | None:

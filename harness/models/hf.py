@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
 import torch
+import transformers
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import AutoProcessor, GenerationConfig
 from transformers import __version__ as transformers_version
 from transformers.generation.logits_process import (
     LogitsProcessor,
@@ -184,6 +185,7 @@ class _Config(Protocol):
     """What is used of a model configuration."""
 
     tie_word_embeddings: bool
+    is_encoder_decoder: bool
 
     def get_text_config(self) -> _TextConfig: ...
     def to_dict(self) -> dict[str, object]: ...
@@ -292,6 +294,7 @@ class SatoriHF(RecordingModel):
         revision: str | None = None,
         seed: int = 0,
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
+        chat_template: str | Path | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -308,6 +311,7 @@ class SatoriHF(RecordingModel):
             revision: Of a hub id.
             seed: Of sampled decoding.
             chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
+            chat_template: File of a chat template in place of the checkpoint's own.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -316,7 +320,12 @@ class SatoriHF(RecordingModel):
         check_device_options(device, dtype, batch_size, attn_implementation)
         super().__init__(batch_size=batch_size, max_batch_size=max_batch_size)
         self.device = choose_device(device)
-        self.checkpoint = inspect_checkpoint(pretrained, revision=revision, trust_remote_code=trust_remote_code)
+        self.checkpoint = inspect_checkpoint(
+            pretrained,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            chat_template=None if chat_template is None else Path(chat_template),
+        )
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
         self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
@@ -397,7 +406,7 @@ class SatoriHF(RecordingModel):
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
         # The copy to the host waits for the device, so the clock stops after it.
-        token_rows = cast("_Rows", sequences[:, mask.shape[1] :]).tolist()
+        token_rows = cast("_Rows", new_tokens(sequences, inputs["input_ids"], self._model.config)).tolist()
         share_s = (time.perf_counter() - started) / len(prompts)
         watch.check()
         return [
@@ -533,6 +542,19 @@ class SatoriHF(RecordingModel):
         return Written(generation, tuple(drawn))
 
 
+def new_tokens(sequences: torch.Tensor, prompts: torch.Tensor, config: _Config) -> torch.Tensor:
+    """Return what was generated, (prompts, new tokens).
+
+    Most families return the prompt before it. A decoder with an encoder returns its start token; some families that
+    turn their prompt into embeddings return nothing before it.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        return sequences[:, 1:]
+    width = prompts.shape[1]
+    begins_with_prompt = sequences.shape[1] >= width and torch.equal(sequences[:, :width].cpu(), prompts.cpu())
+    return sequences[:, width:] if begins_with_prompt else sequences
+
+
 def choose_device(device: str) -> torch.device:
     """Return the device to run on; with one process per GPU, this process's own.
 
@@ -641,7 +663,7 @@ def _load_model(
     with _loading("the model", checkpoint.model_path):
         model, info = cast(
             "tuple[torch.nn.Module, _LoadingInfo]",
-            AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
+            getattr(transformers, checkpoint.auto_class).from_pretrained(
                 checkpoint.model_path,
                 dtype=dtype,
                 attn_implementation=attn_implementation,
@@ -667,6 +689,8 @@ def _load_model(
         )
     if checkpoint.is_adapter:
         model = merge_adapter(model, checkpoint)
+    # An omni model speaks with one half and writes with the other, which is a model by itself.
+    model = cast("torch.nn.Module", getattr(model, "thinker", model))
     model.requires_grad_(requires_grad=False)
     loaded = cast("_Model", model)
     loaded.eval()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from harness.models.chat_template import ChatTemplate, find_chat_template
+from harness.models.chat_template import ChatTemplate, find_chat_template, no_template_fault, template_at
 from harness.models.checkpoint_files import CheckpointError, JsonObject, read_json_if_there
 
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt", "tekken.json")
@@ -58,8 +58,12 @@ class ProcessorFiles:
         return tuple(said)
 
 
-def find_processor(folders: Sequence[Path], model_type: str, *, served: bool) -> tuple[ProcessorFiles, list[str]]:
+def find_processor(
+    folders: Sequence[Path], model_type: str, *, served: bool, chat_template: Path | None = None
+) -> tuple[ProcessorFiles, list[str]]:
     """Find the parts of a processor, each in the first of the folders that has it; the last one holds config.json.
+
+    A chat template that a person gave stands in place of the folders'.
 
     A server has its own way to load a model and its own template, so their names are no faults of what is `served`.
 
@@ -77,15 +81,15 @@ def find_processor(folders: Sequence[Path], model_type: str, *, served: bool) ->
     tokenizer_folder = next((folder for folder in folders if _has_tokenizer(folder)), folders[-1])
     if not _has_tokenizer(tokenizer_folder):
         faults.append(f"no tokenizer ({', '.join(TOKENIZERS)})")
-    template = None
-    try:
-        template = next(filter(None, map(find_chat_template, folders)), None)
-        if template is None and not served:
-            faults.append("no chat template (chat_template.jinja, chat_template.json or in tokenizer_config.json)")
-    except CheckpointError as error:
-        faults += [] if served else [str(error)]
     if faults:
         faults[-1] += f": copy these files from the base model into {folders[0]}, or save its AutoProcessor there"
+    template = template_at(chat_template) if chat_template is not None else None
+    try:
+        template = template or next(filter(None, map(find_chat_template, folders)), None)
+        if template is None and not served:
+            faults.append(no_template_fault(model_type, folders[0]))
+    except CheckpointError as error:
+        faults += [] if served else [str(error)]
     files = ProcessorFiles(
         tokenizer_folder=tokenizer_folder,
         image_folder=image_folder,
