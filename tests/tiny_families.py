@@ -69,6 +69,8 @@ class Family:
     """What the tokenizer calls its own tokens, such as `image_token`."""
     more_tokens: tuple = ()
     """Further tokens that the tokenizer must have."""
+    video: dict = field(default_factory=dict)
+    """Settings of the video processor."""
     bos: bool = False
     """Whether the tokenizer needs a token for the beginning, and one for what it does not know."""
     layers: int = 2
@@ -93,87 +95,162 @@ def _family(config=None, image=None, processor=None, **others) -> Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "apertus1p5": _family(),
-    "aria": _family(),
-    "aya_vision": _family(_SEEN_56 | {"downsample_factor": 2}, _SQUARE, {"patch_size": 14, "img_size": 56, "downsample_factor": 2}),
+    "aya_vision": _family(
+        _SEEN_56 | {"downsample_factor": 2},
+        _SQUARE,
+        {"patch_size": 14, "img_size": 56, "downsample_factor": 2},
+        image_token="<|IMG_PATCH|>",
+    ),
     "blip": _family(),
     "blip-2": _family(_SEEN_56, _SQUARE),
-    "chameleon": _family(),
-    "cohere2_vision": _family(_SEEN_56, _SQUARE | {"patch_size": 14}),
-    "cohere_compass": _family(),
     "cosmos3_edge": _family(),
     "cosmos3_omni": _family(_POSITIONS, _PATCH_16),
-    "deepseek_ocr2": _family(),
-    "deepseek_vl": _family({"vision_config": {"image_size": 64, "patch_size": 16}}, {"size": {"height": 64, "width": 64}}, {"num_image_tokens": 16}),
-    "dots3_note": _family(),
-    "emu3": _family(),
-    "ernie4_5_vl_moe": _family(),
+    "deepseek_vl": _family(
+        {"vision_config": {"image_size": 64, "patch_size": 16}},
+        {"size": {"height": 64, "width": 64}},
+        {"num_image_tokens": 16},
+    ),
+    "ernie4_5_vl_moe": _family(
+        {
+            "text_config": {
+                "moe_k": 2,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [6, 6, 4]},
+            }
+        },
+        video={"draw_on_frames": False},
+    ),
     "exaone4_5": _family(),
-    "fast_vlm": _family(),
-    "florence2": _family(bos=True),
-    "fuyu": _family(more_tokens=("|SPEAKER|", "|NEWLINE|", "<0x00>", "<0x01>", "<0x02>", "<0x03>", "<0x04>", "<s>")),
-    "gemma3": _family(_SEEN_56 | {"mm_tokens_per_image": 4}, _SQUARE, {"image_seq_length": 4}),
-    "gemma3n": _family(),
-    "gemma4": _family(),
-    "gemma4_unified": _family(),
+    "florence2": _family(
+        {"text_config": {"decoder_start_token_id": 0, "bos_token_id": 0}},
+        {"image_seq_length": 50},
+        bos=True,
+        picture="",
+        image_token="<image>",
+    ),
+    "gemma3": _family(
+        _SEEN_56 | {"mm_tokens_per_image": 4}, _SQUARE, {"image_seq_length": 4}, picture="<boi>", image_token="<image>"
+    ),
     "git": _family(),
     "glm46v": _family(_MROPE),
     "glm4v": _family(_MROPE),
-    "glm4v_moe": _family(_MROPE | {"text_config": _MROPE["text_config"] | {"partial_rotary_factor": 1.0}}),
+    "glm4v_moe": _family(
+        {
+            "text_config": {
+                "rope_parameters": {
+                    "rope_type": "default",
+                    "rope_theta": 1e4,
+                    "mrope_section": [2, 3, 3],
+                    "partial_rotary_factor": 0.5,
+                }
+            }
+        }
+    ),
     "glm5_next": _family(),
     "glm_ocr": _family(_MROPE),
     "glmga": _family(_MROPE),
-    "got_ocr2": _family(),
-    "granite4_vision": _family(),
     "granite_docling": _family(),
-    "hunyuan_vl": _family(_MROPE),
-    "hy_v4_vl": _family(),
+    "hunyuan_vl": _family(
+        {"text_config": _MROPE["text_config"] | {"head_dim": 32}}, picture="<boi><image><eoi>", image_token="<image>"
+    ),
     "hyperclovax_vision_v2": _family(),
     "idefics2": _family(),
-    "idefics3": _family({"vision_config": {"image_size": 56, "patch_size": 14}, "scale_factor": 2}, {"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}}, {"image_seq_len": 4}),
-    "instructblip": _family(),
-    "internvl": _family({"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}, "image_seq_length": 4}, _SQUARE, {"image_seq_length": 4}),
-    "janus": _family(),
-    "kimi_k25": _family(),
-    "kosmos-2": _family(),
+    "idefics3": _family(
+        {"vision_config": {"image_size": 56, "patch_size": 14}, "scale_factor": 2},
+        {"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}},
+        {"image_seq_len": 4},
+    ),
+    "internvl": _family(
+        {"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}, "image_seq_length": 4},
+        _SQUARE,
+        {"image_seq_length": 4},
+    ),
+    "kimi_k25": _family(
+        {
+            "projection_hidden_size": 64,
+            "text_config": {
+                "qk_rope_head_dim": 16,
+                "qk_nope_head_dim": 16,
+                "v_head_dim": 32,
+                "head_dim": 16,
+                "kv_lora_rank": 16,
+                "q_lora_rank": 16,
+            },
+        }
+    ),
+    "kosmos-2": _family(_SEEN_56, _CROP, bos=True, picture=""),
     "kosmos-2.5": _family(),
     "lfm2_vl": _family(),
     "lfm3_vl": _family(None, _PATCH_16),
     "lighton_ocr": _family(),
-    "llama4": _family(),
     "llava": _family(_SEEN_56 | {"image_seq_length": 16}, _CROP, _LLAVA),
-    "llava_next": _family(_SEEN_56 | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]}, _CROP | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]}, _LLAVA),
-    "llava_next_video": _family(_SEEN_56 | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]}, _CROP | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]}, _LLAVA),
-    "llava_onevision": _family(_SEEN_56 | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]}, _SQUARE | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]}, {"num_image_tokens": 16, "vision_feature_select_strategy": "full"}),
+    "llava_next": _family(
+        _SEEN_56 | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        _CROP | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        _LLAVA,
+    ),
+    "llava_next_video": _family(
+        _SEEN_56 | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        _CROP | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        _LLAVA,
+    ),
+    "llava_onevision": _family(
+        _SEEN_56 | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        _SQUARE | {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        {"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
+    ),
     "minicpmv4_6": _family({"vision_config": {"patch_size": 14}}),
     "minicpmv4_7": _family({"vision_config": {"patch_size": 14}}),
     "minimax_m3_vl": _family(),
-    "mistral3": _family(),
-    "mistral_large4": _family(),
-    "mllama": _family(bos=True),
-    "molmo2": _family(),
-    "muse_glimmer": _family(),
-    "muse_spark": _family(),
-    "nemotron_h_omni": _family(),
-    "ovis2": _family(),
+    "mistral3": _family({"vision_config": {"patch_size": 14}}, None, {"patch_size": 14, "spatial_merge_size": 2}),
+    "mllama": _family(
+        {
+            "vision_config": {
+                "image_size": 56,
+                "patch_size": 14,
+                "intermediate_layers_indices": [0, 1],
+                "vision_output_dim": 192,
+            },
+            "text_config": {"cross_attention_layers": [1]},
+        },
+        {"size": {"height": 56, "width": 56}},
+        bos=True,
+    ),
+    "muse_glimmer": _family({"out_hidden_size": 256, "projector_hidden_size": 64}),
+    "ovis2": _family(
+        {"vision_config": {"image_size": 56, "patch_size": 14}},
+        _SQUARE,
+        {"image_seq_length": 16},
+        more_tokens=("<IMG_ATOM>",),
+        image_token="<IMG_ATOM>",
+    ),
     "paddleocr_vl": _family(_MROPE),
-    "paligemma": _family(_SEEN_56, _SQUARE, bos=True),
-    "perception_lm": _family(),
-    "qianfan_ocr": _family({"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}, "image_seq_length": 4}, _SQUARE, {"image_seq_length": 4}),
+    "paligemma": _family(_SEEN_56, _SQUARE | {"image_seq_length": 16}, bos=True, picture="", image_token="<image>"),
+    "qianfan_ocr": _family(
+        {"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}, "image_seq_length": 4},
+        _SQUARE,
+        {"image_seq_length": 4},
+    ),
     "qwen2_5_vl": _family(_MROPE),
     "qwen2_vl": _family(_MROPE),
     "qwen3_5": _family(_POSITIONS, _PATCH_16),
     "qwen3_5_moe": _family(_POSITIONS, _PATCH_16),
     "qwen3_vl": _family(_POSITIONS, _PATCH_16),
     "qwen3_vl_moe": _family(_POSITIONS, _PATCH_16),
-    "qwen4_exp": _family(_POSITIONS, _PATCH_16),
-    "step3p7": _family(),
-    "unlimited_ocr": _family(),
     "video_llama_3": _family({"vision_config": {"patch_size": 14}}),
-    "vipllava": _family({"vision_config": {"image_size": 56, "patch_size": 14, "num_hidden_layers": 3}, "vision_feature_layers": [-2, -1]}, _CROP, _LLAVA),
+    "vipllava": _family(
+        {
+            "vision_config": {"image_size": 56, "patch_size": 14, "num_hidden_layers": 3},
+            "vision_feature_layers": [-2, -1],
+        },
+        _CROP,
+        _LLAVA,
+    ),
     "phi4_multimodal": _family(),
-    "qwen2_5_omni": _family(),
-    "qwen3_omni_moe": _family(),
+    "qwen2_5_omni": _family(
+        {"enable_audio_output": False, "thinker_config": _MROPE | {"vision_start_token_id": "token:<boi>"}},
+        picture="<boi><image><eoi>",
+        image_token="<image>",
+    ),
 }
 
 
@@ -181,8 +258,10 @@ def build(model_type: str, folder: Path, tokenizer, seed: int = 0) -> Path:
     """Write a tiny checkpoint of a family into a folder: configuration, random weights, processor and chat template."""
     family = FAMILIES[model_type]
     processor, tokenizer = _processor_and_tokenizer(model_type, family, tokenizer)
-    picture = family.picture or getattr(processor, "image_token", None) or "<image>"
-    config = _config(model_type, family, tokenizer, tokenizer.convert_tokens_to_ids(family.image_token or picture))
+    picture = family.picture if family.picture is not None else getattr(processor, "image_token", None) or "<image>"
+    config = _config(
+        model_type, family, tokenizer, tokenizer.convert_tokens_to_ids(family.image_token or picture or "<image>")
+    )
     torch.manual_seed(seed)
     model = _model_class(model_type)(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
@@ -195,6 +274,8 @@ def build(model_type: str, folder: Path, tokenizer, seed: int = 0) -> Path:
         "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
+    if model_type == "qwen2_5_omni":
+        torch.save({}, folder / "spk_dict.pt")  # voices, which its checkpoints come with
     return folder
 
 
@@ -207,6 +288,7 @@ def _processor_and_tokenizer(model_type: str, family: Family, trained):
             eos_token=trained.eos_token,
             pad_token=trained.pad_token,
             bos_token="<|im_start|>" if family.bos else None,
+            unk_token="<unk>" if family.bos else None,
             padding_side="left",
             extra_special_tokens=named,
         )
@@ -227,7 +309,10 @@ def _processor_and_tokenizer(model_type: str, family: Family, trained):
 
 
 def _model_class(model_type: str):
-    names = {**modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES, **modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES}
+    names = {
+        **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+        **modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    }
     return getattr(transformers, names[model_type])
 
 
@@ -235,7 +320,16 @@ def _config(model_type: str, family: Family, tokenizer, image_token_id: int):
     """Return a family's default configuration, shrunk, with the tokenizer's tokens in it."""
     kind = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[model_type])
     shrunk = _shrunk({**kind().to_dict(), **family.first}, tokenizer, image_token_id)
-    return kind(**_laid_over(shrunk, family.config))
+    given = json.loads(json.dumps(family.config), object_hook=lambda fields: _with_ids(fields, tokenizer))
+    return kind(**_laid_over(shrunk, given))
+
+
+def _with_ids(fields: dict, tokenizer) -> dict:
+    """Return fields with ids in place of `token:` and a token's text."""
+    return {
+        name: tokenizer.convert_tokens_to_ids(value[6:]) if str(value).startswith("token:") else value
+        for name, value in fields.items()
+    }
 
 
 def _shrunk(fields: dict, tokenizer, image_token_id: int) -> dict:
@@ -291,12 +385,18 @@ def _processor(model_type: str, family: Family, tokenizer):
     parts: dict = {"tokenizer": tokenizer}
     wanted = inspect.signature(kind.__init__).parameters
     if "image_processor" in wanted:
-        parts["image_processor"] = _default(image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES, model_type, family.image)
+        parts["image_processor"] = _default(
+            image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES, model_type, family.image
+        )
     if "video_processor" in wanted and "video_processor" not in family.processor:
         try:
-            parts["video_processor"] = _default(video_processing_auto.VIDEO_PROCESSOR_MAPPING_NAMES, model_type, {})
+            parts["video_processor"] = _default(
+                video_processing_auto.VIDEO_PROCESSOR_MAPPING_NAMES, model_type, family.video
+            )
         except KeyError:
             parts["video_processor"] = transformers.Qwen2VLVideoProcessor()
+    if "audio_processor" in wanted:
+        parts["audio_processor"] = transformers.Phi4MultimodalFeatureExtractor()
     if "feature_extractor" in wanted:
         parts["feature_extractor"] = transformers.WhisperFeatureExtractor()
     return kind(**{**parts, **family.processor})

@@ -47,8 +47,13 @@ from harness.models.processor_files import (
 from harness.values import BoxFrame, PixelLimits
 
 _TORCH_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
-_SEEING_AND_HEARING = frozenset({"phi4_multimodal", "qwen2_5_omni", "qwen3_omni_moe"})
-"""Model types that transformers has outside of its image-text-to-text models and that see."""
+_SEEING_AND_HEARING: Mapping[str, str] = {
+    "phi4_multimodal": "AutoModelForMultimodalLM",
+    # the half that reads and writes: the whole does not load with a report of its tensors, and speaks
+    "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
+    "qwen3_omni_moe": "Qwen3OmniMoeThinkerForConditionalGeneration",
+}
+"""Model types that see and that transformers has outside of its image-text-to-text models, with what loads them."""
 _AUTO_CLASSES = (
     "AutoModelForImageTextToText",
     "AutoModelForMultimodalLM",
@@ -339,7 +344,7 @@ def _auto_class(model_type: str, own_code: JsonObject) -> str:
     named = own_code.get("auto_map")
     if isinstance(named, dict) and (found := next((name for name in _AUTO_CLASSES if name in named), None)):
         return found
-    return "AutoModelForMultimodalLM" if model_type in _SEEING_AND_HEARING else _AUTO_CLASSES[0]
+    return _SEEING_AND_HEARING.get(model_type, _AUTO_CLASSES[0])
 
 
 def _dtype(config: JsonObject, folder: Path) -> str | None:

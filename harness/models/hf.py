@@ -349,6 +349,8 @@ class SatoriHF(RecordingModel):
         )
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
+        # With what a decoder beside an encoder begins; it has no prompt of its own.
+        neutral.decoder_start_token_id = _decoder_start(self._model)
         self._model.generation_config = cast("_Ends", neutral)
         placeholders = placeholder_ids(self._model.config)
         self._suppressed_ids = placeholders - self._end_ids
@@ -437,6 +439,8 @@ class SatoriHF(RecordingModel):
         arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
         if bos and all(text.startswith(bos) for text in texts):
             arguments["add_special_tokens"] = False  # the template wrote it already; twice would be another prompt
+        if _must_be_asked_for_kinds(self._processor):
+            arguments["return_mm_token_type_ids"] = True
         if prompts[0].images:
             # One list per sample: families that cut images into tiles must know whose they are.
             arguments["images"] = [list(prompt.images) for prompt in prompts]
@@ -689,8 +693,6 @@ def _load_model(
         )
     if checkpoint.is_adapter:
         model = merge_adapter(model, checkpoint)
-    # An omni model speaks with one half and writes with the other, which is a model by itself.
-    model = cast("torch.nn.Module", getattr(model, "thinker", model))
     model.requires_grad_(requires_grad=False)
     loaded = cast("_Model", model)
     loaded.eval()
@@ -846,12 +848,26 @@ def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
     return frozenset(ends)
 
 
+def _decoder_start(model: _Model) -> int | None:
+    """Return the token that a decoder beside an encoder begins with; None for a decoder alone."""
+    if not getattr(model.config, "is_encoder_decoder", False):
+        return None
+    found = getattr(model.generation_config, "decoder_start_token_id", None)
+    return found if found is not None else getattr(model.config.get_text_config(), "decoder_start_token_id", None)
+
+
 def placeholder_ids(config: _Config) -> frozenset[int]:
     """Return the tokens that stand for or surround pictures, as far as the configuration names them."""
     named = config.to_dict()
     vocabulary = config.get_text_config().vocab_size
     ids = (named.get(name) for name in _PLACEHOLDER_IDS)
     return frozenset(token for token in ids if isinstance(token, int) and 0 <= token < vocabulary)
+
+
+def _must_be_asked_for_kinds(processor: object) -> bool:
+    """Whether a processor's model needs the kind of each token, and the processor gives it only when it is asked to."""
+    needed = "mm_token_type_ids" in cast("Sequence[str]", getattr(processor, "model_input_names", ()))
+    return needed and not getattr(processor, "return_mm_token_type_ids", False)
 
 
 def written_chat(processor: _Processor, *, has_system_role: bool) -> str:
