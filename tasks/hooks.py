@@ -26,7 +26,7 @@ from tasks.cells import Doc
 from tasks.images import open_image
 from tasks.prompts import Message, messages, user_text, wording
 
-PLAIN_CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame=None)
+PLAIN_CONFIG = ScoreConfig(protocol="strict", format="satori", box_dialect=None)
 """How plain lmms-eval scores."""
 
 METRICS: Mapping[str, tuple[str, ...]] = {

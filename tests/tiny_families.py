@@ -407,3 +407,14 @@ def _default(table, model_type: str, settings: dict):
     entry = table.get(model_type) or table[aliases[model_type]]
     name = entry if isinstance(entry, str) else entry.get("torchvision") or entry.get("pil")
     return getattr(transformers, name)(**settings)
+
+
+SIZE_KNOWN = frozenset(
+    {
+        "cosmos3_edge", "cosmos3_omni", "ernie4_5_vl_moe", "exaone4_5", "glm46v", "glm4v", "glm4v_moe", "glm_ocr", "glmga",
+        "hunyuan_vl", "hyperclovax_vision_v2", "lfm3_vl", "lighton_ocr", "minimax_m3_vl", "mistral3", "muse_glimmer",
+        "paddleocr_vl", "qwen2_5_omni", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe",
+        "video_llama_3",
+    }
+)  # fmt: skip
+"""Families whose processor tells how large the model sees a picture; that of the others is null."""

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Final, cast
+from typing import Final
 
 from harness.errors import ConfigError, did_you_mean
 from harness.scoring.written_boxes import (
@@ -30,7 +29,7 @@ from harness.scoring.written_boxes import (
     well_formed,
 )
 from harness.values import SATORI_LIST, UNIT_OF_FRAME, Box, BoxDialect, BoxUnit, Fault, order_faults
-from harness.vocabulary import BOX_FRAMES, BOX_ORDERS, BOX_SYNTAXES, BoxFrame, BoxOrder, BoxSyntax
+from harness.vocabulary import BOX_FRAMES, BOX_ORDERS, BOX_SYNTAXES, BoxFrame, BoxSyntax
 
 # How a box is written
 
@@ -45,7 +44,8 @@ _STRING: Final = r"""(?:"(?:[^"\\]|\\.){0,2000}+(?:"|\Z)|'(?:[^'\\]|\\.){0,2000}
 _OTHER_KEY: Final = r"(?![^\"'\\]{0,32}(?:[bB][oO][xX]|coord|position|region|rect))"
 _LABEL: Final = (
     # a JSON field that holds a text, whatever numbers and brackets are in it; not where its key says that it is a box
-    rf"(?:\"{_OTHER_KEY}[^\"\\]{{0,64}}+\"|'{_OTHER_KEY}[^'\\]{{0,64}}+')\s*+:\s*+{_STRING}"
+    rf"\"(?=[^\"\\]{{0,64}}+\"\s*+:\s*+[\"']){_OTHER_KEY}[^\"\\]{{0,64}}+\"\s*+:\s*+{_STRING}"
+    rf"|'(?=[^'\\]{{0,64}}+'\s*+:\s*+[\"']){_OTHER_KEY}[^'\\]{{0,64}}+'\s*+:\s*+{_STRING}"
     # what InternVL and MiniCPM, Qwen2-VL, DeepSeek and Kosmos-2 put around the name of a thing
     r"|<ref>[^<]{0,2000}+</ref>|<\|object_ref_start\|>[^<]{0,2000}+<\|object_ref_end\|>"
     r"|<\|ref\|>[^<]{0,2000}+<\|/ref\|>|<phrase>[^<]{0,2000}+</phrase>"
@@ -53,19 +53,30 @@ _LABEL: Final = (
 """Names of things: read first, so that numbers in them are never taken for a box."""
 _LOC: Final = r"<\|?+[lL][oO][cC]_?+([0-9]++)\|?+>\s*+"
 
+
+_NEXT_FIELD: Final = r"[,\s\"']*+"
+
+
+def _field(axis: str, end: str) -> str:
+    """Return the pattern of one named field with its number in a group."""
+    return rf"{axis}_?+{end}[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER})"
+
+
+# a pattern of many branches first asks whether a character begins any of them: most of a text's begin none
 SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
     "list": re.compile(
-        rf"{_LABEL}"
+        rf"(?=[\"'\[(<{{])(?:{_LABEL}"
         # [a, b, c, d], also as a value of bbox_2d, box_2d, bbox, box; GLM-V's README: "bracket style may vary"
         rf"|[\[(<{{]{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N},?+\s*+[\])>}}]"
         rf"|([\[(<{{]{_ANY}(?:{_BETWEEN}{_ANY})*+,?+\s*+[\])>}}])"  # numbers of another count: a point, a quad, a slip
+        r")"
     ),
     "corners": re.compile(
-        rf"{_LABEL}"
+        rf"(?=[\"'\[(<])(?:{_LABEL}"
         # (a,b),(c,d), also without the comma between, with square brackets, or all four in one pair of them
         rf"|[\[(]{_N},{_N}(?:,|[\])]\s*+[,;]?+\s*+[\[(]){_N},{_N}[\])]"
         # Qwen2-VL's four corners; and a lone point
-        rf"|(<\|quad_start\|>[^<]{{0,2000}}+|[\[(]{_ANY}(?:,{_ANY})*+[\])])"
+        rf"|(<\|quad_start\|>[^<]{{0,2000}}+|[\[(]{_ANY}(?:,{_ANY})*+[\])]))"
     ),
     "box_tag": re.compile(
         # <box>a b c d</box>, with commas or brackets, also without the end of the tag; a fifth number is a slip
@@ -74,19 +85,22 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
         r"|(<box>|<quad>[^<]{0,2000}+)"
     ),
     "loc": re.compile(
-        r"((?:<\|LOC_[0-9]++\|>\s*+){8})"  # PaddleOCR-VL's four corners
-        rf"|{_LOC}{_LOC}{_LOC}{_LOC}"  # <loc0001>, <loc_1> or <|LOC_1|>, four times
-        r"|(<\|?+[lL][oO][cC]_?+[0-9]++\|?+>)"
+        # <loc0001>, <loc_1> or <|LOC_1|>, four times; but eight of the last are PaddleOCR-VL's four corners
+        rf"(?!(?:<\|LOC_[0-9]++\|>\s*+){{8}}){_LOC}{_LOC}{_LOC}{_LOC}"
+        r"|((?:<\|LOC_[0-9]++\|>\s*+){8}|<\|?+[lL][oO][cC]_?+[0-9]++\|?+>)"
     ),
     "xy": re.compile(
         rf"<x_({NUMBER})>\s*+<y_({NUMBER})>\s*+<x_({NUMBER})>\s*+<y_({NUMBER})>"  # Kosmos-2.5's tokens
         rf"|(<[xy]_{NUMBER}>)"
     ),
     "named": re.compile(
-        rf"{_LABEL}"
-        # one field at a time, as their order is free: "x_min": a, 'xmin': a, x1=a, "left": a
-        rf"|\b(?:(x_?+min|x1|left)|(y_?+min|y1|top)|(x_?+max|x2|right)|(y_?+max|y2|bottom))"
-        rf"[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER})"
+        rf"(?=[\"'<xylrtb])(?:{_LABEL}"
+        # "x_min": a, "y_min": b, "x_max": c, "y_max": d, with a comma or blanks between, in the usual order
+        rf"|\b{_field('x', 'min')}{_NEXT_FIELD}{_field('y', 'min')}"
+        rf"{_NEXT_FIELD}{_field('x', 'max')}{_NEXT_FIELD}{_field('y', 'max')}"
+        # one field at a time, as any order and other fields between are fine: 'xmin': a, x1=a, "left": a
+        r"|\b(?:(x_?+min|x1|left)|(y_?+min|y1|top)|(x_?+max|x2|right)|(y_?+max|y2|bottom))"
+        rf"[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER}))"
     ),
     "patch": re.compile(
         r"<patch_index_([0-9]++)>\s*+<patch_index_([0-9]++)>"  # Kosmos-2: cell of the first and of the last corner
@@ -97,8 +111,10 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
 
 _BARE_TAG: Final = re.compile(rf"(?:[^0-9.+-]|[.+-](?![0-9.]))*+{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}")
 """What is left of `<box>a b c d</box>` where decoding dropped the tags: four numbers at the end and none before."""
-_NAMES_ITS_NUMBERS: Final[frozenset[BoxSyntax]] = frozenset({"named", "xy", "patch"})
+NAMES_ITS_NUMBERS: Final[frozenset[BoxSyntax]] = frozenset({"named", "xy", "patch"})
 """Syntaxes in which the marks say which number is which, so that no order but xyxy makes sense."""
+PATCHES_A_SIDE: Final = 32
+"""Cells of a side of Kosmos-2's grid."""
 
 _NOTHING: Final = re.compile(r"(?:```[a-zA-Z]{0,10})?+\s*+(?:\[\s*+\]|\{\s*+\})?+\s*+(?:```)?+")
 """An empty list or object, in a fence or not."""
@@ -246,7 +262,7 @@ def dialect_named(words: str) -> BoxDialect:
     if words == "satori":
         return SATORI_LIST
     if words in BOX_FRAMES:
-        return dialect_of_frame(cast("BoxFrame", words))
+        return dialect_of_frame(words)
     if ":" in words:
         return _dialect_in_words(words)
     families = {_letters(family): row.dialect for family, row in DIALECT.items()}
@@ -260,15 +276,65 @@ def dialect_named(words: str) -> BoxDialect:
     return found
 
 
+def strict_list_of(dialect: BoxDialect) -> BoxDialect:
+    """Return the format's list alone, in the order and unit of a dialect; cells of patch indices are kept as unit."""
+    return replace(dialect, syntax="satori")
+
+
+def declared_dialect(words: str | None, frame: BoxFrame | None, model_type: str | None = None) -> BoxDialect | None:
+    """Return the dialect that a person declared, by its words or by a frame; None where nothing is declared.
+
+    Args:
+        words: What `dialect_named` reads, or `auto`: what the family of the checkpoint writes.
+        frame: A box frame, the short form.
+        model_type: The family that `auto` stands for; None where there is no checkpoint to ask, empty for one that is
+            not known.
+
+    Raises:
+        ConfigError: Both are given, the words name nothing, or `auto` finds no family.
+    """
+    if words is not None and frame is not None:
+        raise ConfigError(f"box frame {frame} is short for a box dialect, and {words[:60]!r} is given too: give one")
+    if frame is not None:
+        return dialect_of_frame(frame)
+    if words is None or words != "auto":
+        return None if words is None else dialect_named(words)
+    found = dialect_of_model_type(model_type or "")
+    if found is None:
+        family = (
+            f"how {model_type} writes boxes is not known" if model_type else "no checkpoint says which family it is"
+        )
+        raise ConfigError(f"box dialect auto: {family}; name a family, or SYNTAX:ORDER:UNIT such as list:yxyx:1000")
+    return found
+
+
 def dialect_of_frame(frame: BoxFrame) -> BoxDialect:
     """Return what a box frame alone says: the format's strict list, x1, y1, x2, y2, in the frame's unit."""
     return BoxDialect("satori", "xyxy", UNIT_OF_FRAME[frame])
 
 
+def frame_of_dialect(dialect: BoxDialect | None) -> BoxFrame | None:
+    """Return the box frame that a dialect's numbers are in; None where no frame says it."""
+    if dialect is None or dialect.order != "xyxy" or dialect.padded_to_square:
+        return None
+    return next((frame for frame, unit in UNIT_OF_FRAME.items() if unit == dialect.unit), None)
+
+
 def dialect_words(dialect: BoxDialect) -> str:
-    """Return the words that `dialect_named` reads as this dialect, the same for equal ones."""
+    """Return the words that `dialect_named` reads as this dialect, the same for equal ones.
+
+    A box frame's name for the format's list in that frame, else `SYNTAX:ORDER:UNIT`.
+    """
+    frame = frame_of_dialect(dialect)
+    if frame is not None and dialect == dialect_of_frame(frame):
+        return frame
     unit = dialect.unit if isinstance(dialect.unit, str) else f"{dialect.unit:.15g}"
     return f"{dialect.syntax}:{dialect.order}:{unit}" + (f":{_SQUARE}" if dialect.padded_to_square else "")
+
+
+def optional_words(dialect: BoxDialect | None) -> str | None:
+    """Return the words of a dialect; None where none is known."""
+    return None if dialect is None else dialect_words(dialect)
 
 
 def _letters(name: str) -> str:
@@ -290,9 +356,9 @@ def _dialect_in_words(words: str) -> BoxDialect:
     if order not in BOX_ORDERS:
         near = did_you_mean(order, list(BOX_ORDERS))
         raise ConfigError(f"{said}: {order!r} is no order.{near} Choose one of {', '.join(BOX_ORDERS)}")
-    if syntax in _NAMES_ITS_NUMBERS and order != "xyxy":
+    if syntax in NAMES_ITS_NUMBERS and order != "xyxy":
         raise ConfigError(f"{said}: {syntax} says itself which number is which: write {syntax}:xyxy:{unit}")
-    dialect = BoxDialect(cast("BoxSyntax", syntax), cast("BoxOrder", order), _unit_named(unit, said), padded)
+    dialect = BoxDialect(syntax, order, _unit_named(unit, said), padded)
     if syntax == "patch" and not (isinstance(dialect.unit, float) and dialect.unit.is_integer()):
         raise ConfigError(f"{said}: patch counts whole cells of a side: write patch:xyxy:32")
     if padded and dialect.unit == "input_px":
@@ -303,7 +369,7 @@ def _dialect_in_words(words: str) -> BoxDialect:
 def _unit_named(unit: str, said: str) -> BoxUnit:
     """Read a unit: a frame's name, or what a whole side is written as."""
     if unit in BOX_FRAMES:
-        return UNIT_OF_FRAME[cast("BoxFrame", unit)]
+        return UNIT_OF_FRAME[unit]
     try:
         side = float(unit)
     except ValueError:
@@ -321,6 +387,7 @@ def _unit_named(unit: str, said: str) -> BoxUnit:
 
 
 _MALFORMED: Final = BoxReading((), ("malformed",))
+_OTHER_DIALECT: Final[tuple[Fault, ...]] = ("other_dialect",)
 
 
 def read_dialect_boxes(text: str, dialect: BoxDialect) -> BoxReading:
@@ -347,30 +414,32 @@ def read_dialect_boxes(text: str, dialect: BoxDialect) -> BoxReading:
 def written_quadruples(text: str) -> tuple[BoxSyntax, tuple[Box, ...]] | None:
     """Return the numbers of every box that the first fitting syntax finds, in written order; None where none does.
 
-    For checks that ask what the numbers could be. Patch indices come as column and row of their cells, of 32 a side.
+    For checks that ask what the numbers could be; None also beyond the limits of `read_boxes`. Patch indices come as
+    column and row of their cells, of 32 a side.
     """
     if len(text) > MAX_BOX_CHARACTERS:
         return None
     for syntax in SYNTAX:
-        quadruples, _ = _found(text, syntax, _PATCHES_A_SIDE)
-        boxes = tuple(box for box in quadruples[:MAX_BOXES] if all(-inf < number < inf for number in box))
+        quadruples, _ = _found(text, syntax, PATCHES_A_SIDE)
+        if len(quadruples) > MAX_BOXES:
+            return None
+        boxes = tuple(box for box in quadruples if all(-inf < number < inf for number in box))
         if boxes:
             return syntax, boxes
     return None
-
-
-_PATCHES_A_SIDE: Final = 32
 
 
 def _read_native(text: str, dialect: BoxDialect) -> BoxReading:
     """Read what the dialect's syntax finds anywhere in a text."""
     if len(text) > MAX_BOX_CHARACTERS:
         return _MALFORMED
-    cells = int(dialect.unit) if isinstance(dialect.unit, float) else _PATCHES_A_SIDE
+    cells = int(dialect.unit) if isinstance(dialect.unit, float) else PATCHES_A_SIDE
     quadruples, others = _found(text, dialect.syntax, cells)
     if len(quadruples) > MAX_BOXES:
         return _MALFORMED
     boxes, faults = well_formed(quadruples, dialect.order)
+    if boxes and not faults and not others:  # nearly every text
+        return BoxReading(boxes, _OTHER_DIALECT)
     if boxes:
         faults.add("other_dialect")
         if any(_kind_of_piece(piece) == "malformed" for piece in others):
@@ -391,22 +460,16 @@ def _found(text: str, syntax: BoxSyntax, cells: int) -> tuple[Sequence[Box], lis
     """Return the numbers of each box of a syntax, as written, and the pieces that are none."""
     if syntax == "named":
         return _named_boxes(text), []
-    boxes: list[Box] = []
-    others: list[str] = []
-    for found in islice(SYNTAX[syntax].finditer(text), 4 * MAX_BOXES):
-        numbers = [number for number in found.groups() if number is not None]
-        if len(numbers) == 4:
-            a, b, c, d = map(float, numbers)
-            boxes.append((a, b, c, d))
-        elif len(numbers) == 2:
-            boxes.append(_cells(float(numbers[0]), float(numbers[1]), cells))
-        elif numbers:
-            others.append(numbers[0])
+    rows = SYNTAX[syntax].findall(text)
+    others: list[str] = [row[-1] for row in rows if row[-1]]
+    if syntax == "patch":
+        return [_cells(float(row[0]), float(row[1]), cells) for row in rows if row[0]], others
+    boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d, _ in rows if a]
     if syntax == "box_tag" and not boxes and not others:
         bare = _BARE_TAG.fullmatch(text.strip())
         if bare is not None:
             a, b, c, d = map(float, bare.groups())
-            boxes.append((a, b, c, d))
+            return [(a, b, c, d)], []
     return boxes, others
 
 
@@ -426,16 +489,16 @@ def _cells(first: float, last: float, cells: int) -> Box:
 def _named_boxes(text: str) -> list[Box]:
     """Return the boxes of named fields, in any order: four different names in a row are a box."""
     boxes: list[Box] = []
-    fields: dict[int, float] = {}
-    for found in islice(SYNTAX["named"].finditer(text), 8 * MAX_BOXES):
-        number = found[5]
-        if number is None:  # the name of a thing
-            continue
-        which = next(group for group in (1, 2, 3, 4) if found[group] is not None)
-        if which in fields:  # the box before has a field too few
-            fields = {}
-        fields[which] = float(number)
-        if len(fields) == 4:
-            boxes.append((fields[1], fields[2], fields[3], fields[4]))
-            fields = {}
+    fields: dict[int, str] = {}
+    for a, b, c, d, *names, number in SYNTAX["named"].findall(text):
+        if a:
+            boxes.append((float(a), float(b), float(c), float(d)))
+        elif number:  # else the name of a thing
+            which = next(place for place, name in enumerate(names) if name)
+            if which in fields:  # the box before has a field too few
+                fields = {}
+            fields[which] = number
+            if len(fields) == 4:
+                boxes.append((float(fields[0]), float(fields[1]), float(fields[2]), float(fields[3])))
+                fields = {}
     return boxes

@@ -19,7 +19,7 @@ from harness.models.control_tokens import ControlTokens
 from harness.scoring.answers.text import text_key
 from harness.scoring.captions.caption_score import caption_score
 from harness.scoring.gold_boxes import GoldFrame
-from harness.values import Box, Size
+from harness.values import Box, BoxDialect, Size
 from tasks.cells import as_text
 from tasks.image_files import ImageFiles, NoImageFileError, UnsafePathError
 from tasks.images import UnreadableImageError, decode_rgb, image_bytes_of, picture_sha256
@@ -83,7 +83,7 @@ class LoadedRow:
     """The four numbers of each gold box as the file has them, also of a row that is dropped; for `FrameEvidence`."""
     image_size: Size | None = None
     """Size of the image, where it was read."""
-    box_frame: GoldFrame | None = None
+    box_frame: GoldFrame | BoxDialect | None = None
     """Declared frame of these boxes, if any."""
 
 
@@ -97,7 +97,7 @@ class RowPlace:
     """Number of the row, from 1."""
     layout: Layout
     """Which columns play which part."""
-    box_frame: GoldFrame | None = None
+    box_frame: GoldFrame | BoxDialect | None = None
     """Declared frame of the boxes; None where nobody declares any."""
     columns: tuple[str, ...] = ()
     """All columns of the file, for messages."""
