@@ -178,7 +178,7 @@ FAMILIES: dict[str, Family] = {
         }
     ),
     "kosmos-2": _family(_SEEN_56, _CROP, bos=True, picture=""),
-    "kosmos-2.5": _family(),
+    "kosmos-2.5": _family(None, {"max_patches": 512}),
     "lfm2_vl": _family(),
     "lfm3_vl": _family(None, _PATCH_16),
     "lighton_ocr": _family(),
@@ -358,6 +358,8 @@ def _shrunk(fields: dict, tokenizer, image_token_id: int) -> dict:
             found[name] = tokenizer.eos_token_id
         elif str(name).endswith(("_token_id", "_token_index")) and isinstance(value, int) and value >= len(tokenizer):
             found[name] = next(spare)
+        elif name == "max_position_embeddings" and "vocab_size" in fields and isinstance(value, int):
+            found[name] = max(value, 4096)
         elif name == "per_layer_config":
             continue
         elif name in ("rope_parameters", "rope_scaling") and isinstance(value, dict):
@@ -418,3 +420,11 @@ SIZE_KNOWN = frozenset(
     }
 )  # fmt: skip
 """Families whose processor tells how large the model sees a picture; that of the others is null."""
+
+LOADED_ALONE = frozenset(
+    {
+        "blip", "blip-2", "cosmos3_omni", "git", "glm5_next", "glm_ocr", "glmga", "hyperclovax_vision_v2",
+        "llava_next_video", "minicpmv4_7", "qianfan_ocr", "vipllava", "qwen3_5_moe",
+    }
+)  # fmt: skip
+"""Families that share the code of others or are slow: loaded and asked one question, and not run through a benchmark."""

@@ -13,6 +13,7 @@ in the batch, and in which order, changes an answer no more than it changes a gr
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 import time
@@ -63,6 +64,8 @@ _PLACEHOLDER_IDS = (
     "eoi_token_index",
 )
 """Where configurations keep the tokens that stand for or surround pictures."""
+_KINDS = "mm_token_type_ids"
+"""The tensor that says which tokens are text, which stand for pictures and which for videos."""
 _PROBE = "satori-bench-system-probe"
 _TRIAL_SIDE_PX = 224
 """Side of the picture in the question that is asked before all others: every family takes it."""
@@ -206,6 +209,7 @@ class _Model(Protocol):
     dtype: torch.dtype
 
     def eval(self) -> object: ...
+    def forward(self, **arguments: object) -> object: ...
     def generate(self, **arguments: object) -> torch.Tensor: ...
 
 
@@ -403,7 +407,7 @@ class SatoriHF(RecordingModel):
         with torch.inference_mode():
             on_device = inputs.to(self.device, self._model.dtype)
             sequences = self._model.generate(
-                **{name: on_device[name] for name in on_device.keys()},  # noqa: SIM118 - not a mapping
+                **{name: on_device[name] for name in on_device.keys() if self._is_taken(name)},  # noqa: SIM118
                 **self._generation_arguments(decoding),
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
@@ -415,6 +419,10 @@ class SatoriHF(RecordingModel):
             self._written(row, decoding, Generation("", size, counted, None, share_s))
             for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
         ]
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether the model takes a tensor of its processor; some processors make kinds of tokens for no model."""
+        return name != _KINDS or _KINDS in inspect.signature(type(self._model).forward).parameters
 
     @property
     def module(self) -> torch.nn.Module:
@@ -440,7 +448,7 @@ class SatoriHF(RecordingModel):
         if bos and all(text.startswith(bos) for text in texts):
             arguments["add_special_tokens"] = False  # the template wrote it already; twice would be another prompt
         if _must_be_asked_for_kinds(self._processor):
-            arguments["return_mm_token_type_ids"] = True
+            arguments[f"return_{_KINDS}"] = True
         if prompts[0].images:
             # One list per sample: families that cut images into tiles must know whose they are.
             arguments["images"] = [list(prompt.images) for prompt in prompts]
@@ -866,8 +874,8 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
 
 def _must_be_asked_for_kinds(processor: object) -> bool:
     """Whether a processor's model needs the kind of each token, and the processor gives it only when it is asked to."""
-    needed = "mm_token_type_ids" in cast("Sequence[str]", getattr(processor, "model_input_names", ()))
-    return needed and not getattr(processor, "return_mm_token_type_ids", False)
+    needed = _KINDS in cast("Sequence[str]", getattr(processor, "model_input_names", ()))
+    return needed and not getattr(processor, f"return_{_KINDS}", False)
 
 
 def written_chat(processor: _Processor, *, has_system_role: bool) -> str:

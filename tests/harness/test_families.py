@@ -1,21 +1,29 @@
 """Tiny checkpoints of many families, built from configuration, through the whole of `run`."""
 
-import json
-
 import pytest
-import torch
 from PIL import Image
-from transformers import AutoImageProcessor
+from tiny_families import FAMILIES, LOADED_ALONE, SIZE_KNOWN, build
+from transformers import AutoProcessor
 
-from harness.models.base import Prompt, Turn
-from harness.models.decoding import Decoding
 from harness.models.hf import SatoriHF
-from harness.scoring.box_dialects import dialect_of_model_type, dialect_words
+from harness.runs.store import load_run
+from harness.scoring.box_dialects import dialect_of_model_type
 from harness.values import Size
-from tests.tiny_families import FAMILIES, SIZE_KNOWN, build
 
-RUN = ("--tasks", "shapes", "--limit", "8", "--device", "cpu", "--max-new-tokens", "2", "--no-page", "--no-thumbnails")
-PICTURES = [Image.effect_noise(size, 60).convert("RGB") for size in ((199, 150), (97, 61), (450, 330))]
+RUN = (
+    "--tasks",
+    "shapes",
+    "--limit",
+    "8",
+    "--device",
+    "cpu",
+    "--batch-size",
+    "4",
+    "--max-new-tokens",
+    "2",
+    "--no-page",
+    "--no-thumbnails",
+)
 
 pytestmark = pytest.mark.slow
 
@@ -29,36 +37,43 @@ def trained_tokenizer(one_thread):
     )
 
 
-@pytest.fixture(params=FAMILIES)
-def family(request, tmp_path, trained_tokenizer):
-    return request.param, build(request.param, tmp_path / request.param, trained_tokenizer)
-
-
-def processors_own_size(folder, picture) -> Size:
-    """The size that a family's image processor makes of a picture as it is, by the tensor that says it."""
-    processor = AutoImageProcessor.from_pretrained(folder)
-    made = processor(images=[picture], return_tensors="pt")
+def processors_own_size(folder, name: str, size: Size) -> Size:
+    """The size that a family's processor makes of a picture as it is, by the tensor that says it."""
+    processor = AutoProcessor.from_pretrained(folder)
+    mark = FAMILIES[name].picture or processor.image_token
+    made = processor(text=[mark], images=[[Image.new("RGB", (size.width, size.height))]], return_tensors="pt")
     if "image_grid_thw" in made:
         _, rows, columns = made["image_grid_thw"][0].tolist()
-        return Size(columns * processor.patch_size, rows * processor.patch_size)
+        patch_px = processor.image_processor.patch_size
+        return Size(columns * patch_px, rows * patch_px)
     height, width = made["image_sizes"][0].tolist()
     return Size(width, height)
 
 
-def test_a_family_runs_with_its_processors_size_and_its_dialect(family, command, tmp_path):
-    name, folder = family
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in LOADED_ALONE])
+def test_a_family_runs_with_its_processors_size_and_its_dialect(name, command, tmp_path, trained_tokenizer):
+    folder = build(name, tmp_path / name, trained_tokenizer)
 
     code, _, err = command("run", "--model", folder, *RUN)
 
     assert code == 0, err
-    (run,) = (tmp_path / "runs").iterdir()
-    manifest = json.loads((run / "manifest.json").read_text())
-    dialect = dialect_of_model_type(name)
-    assert manifest["box_dialect"] == (dialect and dialect_words(dialect))
-    assert manifest["tasks"]["shapes"]["samples"] == 8
-    model = SatoriHF(str(folder), device="cpu")
-    prompts = [Prompt("t", row, 0, (Turn("user", (model._open(picture), "Where?")),), Decoding(max_new_tokens=1))
-               for row, picture in enumerate(PICTURES)]  # fmt: skip
-    sizes = [generation.input_size for generation in model.generate_batch(prompts)]
-    expected = [processors_own_size(folder, picture) if name in SIZE_KNOWN else None for picture in PICTURES]
-    assert sizes == expected
+    run = load_run(next((tmp_path / "runs").iterdir()))
+    records = list(run.records())
+    assert run.manifest.box_dialect == dialect_of_model_type(name)
+    assert all(record.generation.error is None for record in records)
+    for record in records:
+        expected = processors_own_size(folder, name, record.sample.image_size) if name in SIZE_KNOWN else None
+        assert record.generation.input_size == expected
+
+
+@pytest.mark.parametrize("name", sorted(LOADED_ALONE))
+def test_a_family_of_a_tried_kind_loads_and_answers(name, tmp_path, trained_tokenizer):
+    model = SatoriHF(str(build(name, tmp_path, trained_tokenizer)), device="cpu")
+
+    (answer,) = model.generate_batch([model._trial])
+
+    assert (answer.input_size is not None) == (name in SIZE_KNOWN)
+
+
+def test_as_many_families_are_tried_as_are_promised():
+    assert len(FAMILIES.keys() - LOADED_ALONE) >= 35
