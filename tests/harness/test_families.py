@@ -77,3 +77,9 @@ def test_a_family_of_a_tried_kind_loads_and_answers(name, tmp_path, trained_toke
 
 def test_as_many_families_are_tried_as_are_promised():
     assert len(FAMILIES.keys() - LOADED_ALONE) >= 35
+
+
+def test_the_page_of_families_is_that_of_the_tables():
+    from families_page import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python tests/families_page.py"
