@@ -333,9 +333,9 @@ def _refuse_text_only(model_type: str, folder: Path) -> None:
             f"use its transformers conversion (model_type {model_type.replace('_chat', '')!r}, often named *-HF)"
         )
     raise CheckpointError(
-        f"{folder}: model_type {model_type!r} cannot be asked about images by transformers {transformers_version}: it "
-        "is text-only, or not among its vision-language models. Give a vision-language checkpoint; where it is one, "
-        "upgrade transformers, or serve it with vLLM or SGLang and ask it with --backend openai --base-url URL"
+        f"{folder}: model_type {model_type!r} cannot be asked about images: it is text-only, or not among the "
+        f"vision-language models of transformers {transformers_version}. Give a vision-language checkpoint; where it "
+        "is one, upgrade transformers, or serve it with vLLM or SGLang and ask it with --backend openai --base-url URL"
     )
 
 
