@@ -884,7 +884,11 @@ def written_chat(processor: _Processor, *, has_system_role: bool) -> str:
     Empty where the template bears no answer in a chat.
     """
     question: dict[str, object] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _PROBE}]}
-    chat = [question, {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]}, question]
+    chat: list[dict[str, object]] = [
+        question,
+        {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
+        question,
+    ]
     if has_system_role:
         chat.insert(0, {"role": "system", "content": [{"type": "text", "text": _PROBE}]})
     try:

@@ -88,4 +88,5 @@ def _holds_more_than_white(image_processor: ImageProcessor, size: tuple[int, int
     values = image_processor(images=[Image.new("RGB", size, "white")], return_tensors="pt")["pixel_values"]
     scales = [getattr(image_processor, name, None) or (0.0,) for name in ("image_mean", "image_std")]
     white = set(zip(*(scale if len(scale) > 1 else scale * _CHANNELS for scale in scales), strict=True))
-    return len(torch.unique(values.float().round(decimals=2))) > len(white)
+    found = torch.unique(values.float().round(decimals=2))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # untyped
+    return cast("torch.Tensor", found).numel() > len(white)

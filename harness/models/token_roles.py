@@ -62,7 +62,11 @@ class SpecialTokens(Protocol):
     """What is used of a tokenizer."""
 
     all_special_ids: list[int]
-    added_tokens_decoder: Mapping[int, AddedToken]
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, AddedToken]:
+        """Return added tokens by id."""
+        ...
 
     def convert_ids_to_tokens(self, ids: int) -> str:
         """Return a token's text."""

@@ -4,6 +4,8 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import save_file
+from transformers import AutoModelForImageTextToText
 
 from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint, own_limits
 from harness.models.checkpoint_files import CheckpointError
@@ -35,6 +37,9 @@ def merge(file, fields) -> None:
 @pytest.fixture
 def with_code(copy):
     (copy / "tiny_code.py").write_text(OWN_CODE)
+    # its class has no table of names, so its tensors are called as the live ones are
+    weights = AutoModelForImageTextToText.from_pretrained(copy).state_dict()
+    save_file({name: value.clone() for name, value in weights.items()}, copy / "model.safetensors", {"format": "pt"})
     named = {"AutoConfig": "tiny_code.TinyConfig", "AutoModelForCausalLM": "tiny_code.TinyModel"}
     merge(copy / "config.json", {"auto_map": named})
     return copy
