@@ -1,5 +1,8 @@
 """Declare once per benchmark what its numbers are: answer rule, clusters, categories, metrics, who judges it.
 
+This table is also the list of benchmarks: `tasks/catalog.py` takes their rows from the file of `tasks/` that is named
+here.
+
 Everything that names, makes, checks or shows a benchmark's numbers reads this table: `scores.json`, comparisons, ranks,
 the gate, the leaderboard, pages and tables. A task that is not in it has one metric, the mean over its samples.
 
@@ -100,6 +103,9 @@ class TaskFacts:
 
     answer_rule: AnswerRule = "accepted"
     """What kind of answer a row wants."""
+    file: str | None = ""
+    """The file of `tasks/` that knows its rows, without `.py`; empty where it is called like the benchmark, None where
+    answers to it are scored but it is never asked."""
     metrics: tuple[AnswerMetric, ...] = (_ACCURACY,)
     """What it makes of the answers, the headline first."""
     metrics_under: Mapping[Protocol, tuple[AnswerMetric, ...]] = field(
@@ -160,6 +166,7 @@ _OCRBENCH_SCORE = AnswerMetric("score", combine="count", most=OCRBENCH_ROWS)
 
 _MMBENCH = TaskFacts(
     "choice",
+    file="mmbench",
     metrics=(AnswerMetric("accuracy", "question"), AnswerMetric("vanilla_accuracy")),
     cluster="question",
     judged=True,
@@ -194,9 +201,9 @@ FACTS: Mapping[str, TaskFacts] = {
     "mathvista": TaskFacts(
         "mathvista", categories=("task", "category"), l2_categories=("skills", "l2_category"), judged=True
     ),
-    "shapes": TaskFacts(captioned=True),
-    "vqa_verify": TaskFacts(),
-    "satori": TaskFacts(),
+    "shapes": TaskFacts(file="grounded", captioned=True),
+    "vqa_verify": TaskFacts(file=None),
+    "satori": TaskFacts(file=None),
 }
 """Every benchmark with rules of its own, by short name."""
 

@@ -1,14 +1,20 @@
-"""What every benchmark's adapter offers: a row becomes a sample and a question text."""
+"""What every benchmark's adapter offers: a row becomes a sample and a question text.
+
+Listing benchmarks imports the files of all of them: what loads pictures is imported when the first one is looked at.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.values import Sample
 from tasks.cells import ROW, Doc, text_of
-from tasks.images import ImageFacts, image_facts_of
+
+if TYPE_CHECKING:
+    from tasks.images import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,13 @@ class Adapter:
 def image_value(doc: Doc, columns: tuple[str, ...] = ("image",)) -> object:
     """Return the first image of a row; None when it holds none."""
     return next((doc[column] for column in columns if doc.get(column) is not None), None)
+
+
+def image_facts_of(value: object) -> ImageFacts | None:
+    """Return hash and size of whatever a row holds as its image, or None where that is unreadable."""
+    from tasks import images  # noqa: PLC0415 - Pillow is heavy, and listing benchmarks needs none
+
+    return images.image_facts_of(value)
 
 
 def image_cluster(facts: ImageFacts | None, sample_id: str) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from harness.errors import ConfigError, did_you_mean
-from tasks.adapters import adapter_of
 from tasks.catalog import resolve_tasks
 from tasks.images import image_facts_of
 from tasks.local_data import DatasetOverride, open_task_data
@@ -64,7 +63,7 @@ def asked_turns(spec: AskSpec) -> Asked:
     benchmarks = resolve_tasks(spec.task)
     if len(benchmarks) > 1:
         raise ConfigError(f"one task is needed, found {', '.join(item.name for item in benchmarks)}")
-    benchmark, adapter = benchmarks[0], adapter_of(benchmarks[0])
+    benchmark, adapter = benchmarks[0], benchmarks[0].adapter
     rows = open_task_data(benchmark, spec.data_dir, (spec.datasets or {}).get(benchmark.name))
     doc = next((doc for doc in rows if spec.row is None or adapter.id_of(doc) == spec.row), None)
     if doc is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.task_facts import facts_of
 from harness.values import AnswerRule
 from harness.vocabulary import GoldFrame
+from tasks.adapter import Adapter
 
 TASKS_DIR = Path(__file__).parent
 """The folder of the YAML files; `lmms-eval --include_path` takes it."""
@@ -41,6 +43,8 @@ class Benchmark:
     """The name that people use."""
     answer_rule: AnswerRule
     """What kind of answer a row wants."""
+    adapter: Adapter = field(repr=False, compare=False)
+    """The functions that know its columns."""
     hub_path: str = ""
     """Dataset on the Hugging Face hub; empty for an embedded benchmark."""
     hub_config: str | None = None
@@ -65,6 +69,10 @@ class Benchmark:
     """What a user should know."""
     max_new_tokens: int = 2048
     """Token budget of an answer; stock YAMLs cut SATORI's format off at 16 to 128."""
+    groups: tuple[str, ...] = ()
+    """Groups that name it after `--tasks`, beside `all`."""
+    drawn: bool = False
+    """Whether its rows are drawn by the generator of Shapes where no file holds them."""
     own: OwnTask | None = field(default=None)
     """Set for a benchmark that a user's own YAML describes."""
 
@@ -82,3 +90,8 @@ class Benchmark:
     def yaml_path(self) -> Path:
         """The YAML file of the lmms-eval task."""
         return self.own.yaml_path if self.own is not None else TASKS_DIR / f"{self.yaml_name}.yaml"
+
+
+def embedded(name: str, **fields: Any) -> Benchmark:
+    """Return a benchmark that answers as `harness/task_facts.py` has it; `fields` are those of `Benchmark`."""
+    return Benchmark(name=name, answer_rule=facts_of(name).answer_rule, **fields)

@@ -15,7 +15,6 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from lmms_eval.utils import load_yaml_config
 
 from harness.values import Format
-from tasks.adapters import adapter_of
 from tasks.benchmark import TEMPLATE_PATH, Benchmark
 from tasks.cells import Doc
 from tasks.local_data import TaskData, without_image
@@ -47,7 +46,7 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
 
     The image in the chat turns is a `StoredImage`, to be opened by the model when its turn comes.
     """
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
 
     def doc_to_messages(doc: Doc) -> list[Message]:
         return messages(options.asked, adapter.question_text(doc), adapter.image_value(doc))

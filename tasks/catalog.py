@@ -1,18 +1,18 @@
 """The table of benchmarks and groups, and how the text after `--tasks` names them.
 
-Hub paths, splits and columns follow lmms-eval 0.7.3's task files; file names and TSV columns follow VLMEvalKit.
-Row counts are those the benchmarks' authors give; none was checked against the hub here.
+`harness/task_facts.py` says which benchmarks there are and which file of this folder knows the rows of each. Row counts
+there are those the benchmarks' authors give; none was checked against the hub here.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from harness.errors import ConfigError
 from harness.models.peer_names import task_hint
-from harness.task_facts import facts_of
+from harness.task_facts import FACTS
 from tasks.benchmark import Benchmark
 from tasks.own import load_own_task
 
@@ -21,96 +21,28 @@ class UnknownTaskError(ConfigError):
     """A word after `--tasks` names no task, no group and no YAML file."""
 
 
-def _benchmark(name: str, **fields: Any) -> Benchmark:
-    """Return a benchmark that answers as `harness/task_facts.py` has it."""
-    return Benchmark(name=name, answer_rule=facts_of(name).answer_rule, **fields)
+def _read_files() -> dict[str, Benchmark]:
+    """Return every benchmark of the files that `FACTS` names, in the order of `FACTS`.
+
+    Raises:
+        KeyError: A file declares none of that name.
+    """
+    files = {name: facts.file or name for name, facts in FACTS.items() if facts.file is not None}
+    declared: dict[str, Benchmark] = {}
+    for file in dict.fromkeys(files.values()):
+        module = import_module(f"tasks.{file}")
+        declared |= {item.name: item for item in module.BENCHMARKS}
+    return {name: declared[name] for name in files}
 
 
-def _mmbench(language: str, title: str, tsv_files: tuple[str, ...]) -> Benchmark:
-    """Return the development split of MMBench in one language."""
-    return _benchmark(
-        name=f"mmbench_{language}_dev",
-        title=title,
-        hub_path="lmms-lab-encoder/MMBench",
-        hub_config=language,
-        hub_split="dev",
-        hub_columns=("index", "image", "question", "A", "B", "answer"),
-        tsv_files=tsv_files,
-        tsv_columns=("index", "image", "question", "A", "B", "answer"),
-        optional_columns=("hint", "C", "D", "category", "L2-category|l2-category|l2_category"),
-        rows_expected=4329,
-        notes="Circular: the rows of one question (index modulo 1,000,000) count as right only together.",
-    )
-
-
-_BENCHMARKS: tuple[Benchmark, ...] = (
-    _mmbench("en", "MMBench dev (English)", ("MMBench_DEV_EN.tsv", "MMBench_DEV_EN_V11.tsv")),
-    _mmbench("cn", "MMBench dev (Chinese)", ("MMBench_DEV_CN.tsv", "MMBench_DEV_CN_V11.tsv")),
-    _benchmark(
-        name="mmstar",
-        title="MMStar",
-        hub_path="Lin-Chen/MMStar",
-        hub_split="val",
-        hub_columns=("index", "question", "image", "answer"),
-        tsv_files=("MMStar.tsv",),
-        tsv_columns=("index", "question", "image", "answer", "A", "B"),
-        optional_columns=("category", "l2_category|l2-category"),
-        rows_expected=1500,
-        notes="The hub's questions carry their options inside the question text.",
-    ),
-    _benchmark(
-        name="mme",
-        title="MME",
-        hub_path="lmms-lab-encoder/MME",
-        hub_split="test",
-        hub_columns=("question_id", "image", "question", "answer", "category"),
-        tsv_files=("MME.tsv",),
-        tsv_columns=("image", "question", "answer", "category", "image_path"),
-        rows_expected=2374,
-        notes="Two questions an image: perception (0-2000) and cognition (0-800) need both halves of every pair.",
-    ),
-    _benchmark(
-        name="ocrbench",
-        title="OCRBench",
-        hub_path="echo840/OCRBench",
-        hub_split="test",
-        hub_columns=("image", "question", "answer", "question_type"),
-        tsv_files=("OCRBench.tsv",),
-        tsv_columns=("index", "image", "question", "answer", "category"),
-        optional_columns=("dataset",),
-        rows_expected=1000,
-    ),
-    _benchmark(
-        name="mathvista",
-        title="MathVista testmini",
-        hub_path="AI4Math/MathVista",
-        hub_split="testmini",
-        hub_columns=("pid", "question", "decoded_image", "choices", "answer", "question_type", "answer_type"),
-        image_columns=("decoded_image", "image"),
-        tsv_files=("MathVista_MINI.tsv",),
-        tsv_columns=("index", "image", "question", "choices", "answer", "question_type", "answer_type"),
-        optional_columns=("precision", "unit", "metadata|task"),
-        rows_expected=1000,
-        notes="Free-form answers that no rule can read are the fault `needs_judge`.",
-    ),
-    _benchmark(
-        name="shapes",
-        title="Shapes (embedded)",
-        hub_split="test",
-        hub_columns=("id", "image", "question", "answers", "caption", "boxes"),
-        optional_columns=("kind", "width", "height", "scene"),
-        rows_expected=1000,
-        licence="Apache-2.0 (generated by this package)",
-        notes="Needs no data: drawn on the fly, with gold captions and boxes. See tasks/shapes.py.",
-    ),
-)
-
-BENCHMARKS: MappingProxyType[str, Benchmark] = MappingProxyType({item.name: item for item in _BENCHMARKS})
+BENCHMARKS: MappingProxyType[str, Benchmark] = MappingProxyType(_read_files())
 """Every embedded benchmark by its short name, in the order of the tables."""
+
+_GROUP_NAMES = dict.fromkeys(group for item in BENCHMARKS.values() for group in item.groups)
 
 GROUPS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
-        "core": ("mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"),
+        **{group: tuple(name for name, item in BENCHMARKS.items() if group in item.groups) for group in _GROUP_NAMES},
         "all": tuple(BENCHMARKS),
     }
 )

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from harness.scoring.gold_boxes import GoldBoxError, corners, parse_quads, placed
+from harness.task_facts import facts_of
 from harness.values import AnswerRule, Box, Json, Sample, Size
 from harness.vocabulary import GoldFrame
-from tasks.adapter import Adapter, image_cluster, image_value, row_id
-from tasks.benchmark import Benchmark
+from tasks.adapter import Adapter, image_cluster, image_facts_of, image_value, row_id
+from tasks.benchmark import embedded
 from tasks.cells import (
     CellError,
     Doc,
@@ -23,7 +24,6 @@ from tasks.cells import (
     text_of,
     whole_of,
 )
-from tasks.images import image_facts_of
 
 SHAPES_COLUMNS: Mapping[str, str] = {
     "id": "id",
@@ -39,19 +39,34 @@ SHAPES_COLUMNS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """What says which column plays which part."""
+
+    parts: Mapping[str, str]
+    """Part to column name."""
+    gold_box_frame: GoldFrame | None = None
+    """What the numbers of the gold boxes are; None where nobody says it: pixels of the image."""
+    names_choices: bool = False
+    """Whether somebody said which column holds the options."""
+    scene_column: str = ""
+    """The column that says which rows belong together, before the image; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Columns:
-    """A layout: which column plays which part, and how answers are judged."""
+    """A benchmark's layout, and how its answers are judged."""
 
     task: str
     """Task name."""
     rule: AnswerRule
     """Answer rule."""
-    parts: Mapping[str, str]
-    """Part to column name."""
-    gold_box_frame: GoldFrame = "image_px"
-    """What the numbers of the gold boxes are."""
-    names_choices: bool = False
-    """Whether somebody said which column holds the options."""
+    layout: Layout
+    """Which column plays which part."""
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Part to column name."""
+        return self.layout.parts
 
     def id_of(self, doc: Doc) -> str:
         """Return the id column, else the row's number."""
@@ -59,7 +74,7 @@ class _Columns:
 
     def cluster_of(self, doc: Doc) -> str:
         """Return the scene of a drawn row, else the image's hash."""
-        scene = text_of(doc, "scene") if self.task == "shapes" else ""
+        scene = text_of(doc, self.layout.scene_column) if self.layout.scene_column else ""
         if scene:
             return scene
         return image_cluster(image_facts_of(image_value(doc, (self.parts["image"],))), self.id_of(doc))
@@ -73,7 +88,7 @@ class _Columns:
         if self.rule not in {"choice", "mathvista"}:
             return {}
         column = self.parts["choices"]
-        if self.names_choices or column in doc or "options" not in doc or {"A", "B"} <= doc.keys():
+        if self.layout.names_choices or column in doc or "options" not in doc or {"A", "B"} <= doc.keys():
             return options_in(doc.get(column)) or lettered_columns(doc)
         found = options_in(doc["options"])
         return found if len(found) > 1 else {}  # one is no choice, but their number, or one text of them all
@@ -90,11 +105,12 @@ class _Columns:
 
         `verify` names broken gold boxes; a row with them is scored like one without boxes.
         """
+        frame = self.layout.gold_box_frame or "image_px"
         try:
-            boxes = corners(parse_quads(doc.get(self.parts["boxes"])), self.gold_box_frame)
+            boxes = corners(parse_quads(doc.get(self.parts["boxes"])), frame)
         except GoldBoxError:
             return None
-        return placed(boxes, self.gold_box_frame, image_size, declared_size(doc)) or None
+        return placed(boxes, frame, image_size, declared_size(doc)) or None
 
     def question_text(self, doc: Doc) -> str:
         """Return the question, with its options where it has some."""
@@ -140,12 +156,30 @@ def declared_size(doc: Doc) -> Size | None:
     return Size(width, height) if width and height else None
 
 
-def adapter_for(benchmark: Benchmark) -> Adapter:
-    """Return the adapter of Shapes or of a benchmark of one's own."""
-    parts = benchmark.own.columns if benchmark.own is not None else SHAPES_COLUMNS
-    frame = benchmark.own.gold_box_frame if benchmark.own is not None else None
-    named = parts["choices"] in benchmark.optional_columns
-    columns = _Columns(benchmark.name, benchmark.answer_rule, parts, frame or "image_px", named)
+def adapter_for(name: str, rule: AnswerRule, layout: Layout) -> Adapter:
+    """Return the adapter of a benchmark whose columns play the parts that a layout says."""
+    columns = _Columns(name, rule, layout)
     return Adapter(
-        columns.sample_of, columns.question_text, columns.id_of, columns.cluster_of, image_columns=(parts["image"],)
+        columns.sample_of,
+        columns.question_text,
+        columns.id_of,
+        columns.cluster_of,
+        image_columns=(layout.parts["image"],),
     )
+
+
+BENCHMARKS = (
+    embedded(
+        "shapes",
+        title="Shapes (embedded)",
+        hub_split="test",
+        hub_columns=("id", "image", "question", "answers", "caption", "boxes"),
+        optional_columns=("kind", "width", "height", "scene"),
+        rows_expected=1000,
+        licence="Apache-2.0 (generated by this package)",
+        notes="Needs no data: drawn on the fly, with gold captions and boxes. See tasks/shapes.py.",
+        adapter=adapter_for("shapes", facts_of("shapes").answer_rule, Layout(SHAPES_COLUMNS, scene_column="scene")),
+        drawn=True,
+    ),
+)
+"""The embedded benchmark that is drawn."""

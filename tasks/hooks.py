@@ -20,7 +20,6 @@ from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from harness.task_facts import facts_of
 from harness.values import Generation, Json, Record, Sample, ScoreConfig
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.cells import Doc
 from tasks.images import open_image
@@ -58,7 +57,7 @@ class Hooks(NamedTuple):
 @cache
 def hooks_of(name: str) -> Hooks:
     """Make the hooks of an embedded benchmark."""
-    adapter = adapter_of(BENCHMARKS[name])
+    adapter = BENCHMARKS[name].adapter
 
     def doc_to_messages(doc: Doc) -> list[Message]:
         return messages("satori", adapter.question_text(doc), open_image(adapter.image_value(doc)))

@@ -15,7 +15,6 @@ from typing import Any
 from harness.errors import did_you_mean
 from harness.git_lfs import POINTER_MEND, is_lfs_pointer
 from tasks.adapter import Adapter
-from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
 from tasks.images import StoredImage
@@ -124,7 +123,7 @@ def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
     """
     if rows < 1:
         raise ValueError(f"a limit is a whole number above 0, found {rows}")
-    cluster_of = adapter_of(benchmark).cluster_of
+    cluster_of = benchmark.adapter.cluster_of
     places: OrderedDict[str, list[int]] = OrderedDict()
     for place, doc in enumerate(data):
         places.setdefault(cluster_of(doc), []).append(place)
@@ -148,20 +147,20 @@ def _find_rows(benchmark: Benchmark, data_dir: Path | None, override: DatasetOve
         files = find_local_files(benchmark, data_dir)
         if files:
             return _open_files(benchmark, files)
-        if benchmark.name != "shapes":
+        if not benchmark.drawn:
             looked = ", ".join(str(path) for path in candidate_files(benchmark, data_dir))
             raise DataError(
                 f"no data for {benchmark.name} in {data_dir}. Looked for {looked} "
                 f"(the first is a folder of parquet files). {_how_to_mend(benchmark)}"
             )
-    if benchmark.name == "shapes":
+    if benchmark.drawn:
         return ShapesRows("full")
     return _from_hub(benchmark, benchmark.hub_path, None)
 
 
 def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
     """Open what `--dataset` names."""
-    if benchmark.name == "shapes" and override.path in PROFILES:
+    if benchmark.drawn and override.path in PROFILES:
         return ShapesRows("tiny" if override.path == "tiny" else "full")
     path = Path(override.path)
     if path.is_dir():
@@ -239,7 +238,7 @@ def _check_rows(benchmark: Benchmark, data: TaskData) -> None:
 
     A run could not tell the records of such rows apart, or would ask and score the printed form of a struct.
     """
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     seen: dict[str, int] = {}
     for place, doc in enumerate(data):
         bare = without_image(adapter, doc)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 from harness.values import Json, Sample
-from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_value, row_id
+from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_facts_of, image_value, row_id
+from tasks.benchmark import embedded
 from tasks.cells import Doc, as_text, lettered, list_of, listed, number_of, paragraphs, text_of
-from tasks.images import image_facts_of
 
 IMAGE_COLUMNS = ("decoded_image", "image")
 """The hub keeps the picture in `decoded_image` and a path in `image`; the TSV has `image`."""
@@ -111,4 +111,21 @@ def _extra(doc: Doc, task: str, skills: list[str]) -> dict[str, Json]:
     return {name: value for name, value in extra.items() if value not in ("", None, [])}
 
 
-ADAPTER = Adapter(sample_of, question_text, id_of, cluster_by_image(id_of, IMAGE_COLUMNS), IMAGE_COLUMNS)
+BENCHMARKS = (
+    embedded(
+        "mathvista",
+        title="MathVista testmini",
+        hub_path="AI4Math/MathVista",
+        hub_split="testmini",
+        hub_columns=("pid", "question", "decoded_image", "choices", "answer", "question_type", "answer_type"),
+        image_columns=IMAGE_COLUMNS,
+        tsv_files=("MathVista_MINI.tsv",),
+        tsv_columns=("index", "image", "question", "choices", "answer", "question_type", "answer_type"),
+        optional_columns=("precision", "unit", "metadata|task"),
+        rows_expected=1000,
+        notes="Free-form answers that no rule can read are the fault `needs_judge`.",
+        adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of, IMAGE_COLUMNS), IMAGE_COLUMNS),
+        groups=("core",),
+    ),
+)
+"""Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

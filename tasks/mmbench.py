@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 from harness.values import Sample
-from tasks.adapter import Adapter, image_value, row_id
+from tasks.adapter import Adapter, image_facts_of, image_value, row_id
+from tasks.benchmark import Benchmark, embedded
 from tasks.cells import Doc, lettered_columns, listed, paragraphs, text_of, whole_of
-from tasks.images import image_facts_of
 
 CIRCULAR_STEP = 1_000_000
 """Indexes of the same question differ by multiples of this."""
@@ -69,5 +69,28 @@ def _missing(doc: Doc) -> frozenset[str]:
     return _HUB_MISSING if "L2-category" in doc else _TSV_MISSING
 
 
-EN = Adapter(partial(sample_of, task="mmbench_en_dev"), question_text, id_of, cluster_of)
-CN = Adapter(partial(sample_of, task="mmbench_cn_dev"), question_text, id_of, cluster_of)
+def _dev_split(language: str, title: str, tsv_files: tuple[str, ...]) -> Benchmark:
+    """Return the development split in one language."""
+    name = f"mmbench_{language}_dev"
+    return embedded(
+        name,
+        title=title,
+        hub_path="lmms-lab-encoder/MMBench",
+        hub_config=language,
+        hub_split="dev",
+        hub_columns=("index", "image", "question", "A", "B", "answer"),
+        tsv_files=tsv_files,
+        tsv_columns=("index", "image", "question", "A", "B", "answer"),
+        optional_columns=("hint", "C", "D", "category", "L2-category|l2-category|l2_category"),
+        rows_expected=4329,
+        notes="Circular: the rows of one question (index modulo 1,000,000) count as right only together.",
+        adapter=Adapter(partial(sample_of, task=name), question_text, id_of, cluster_of),
+        groups=("core",),
+    )
+
+
+BENCHMARKS = (
+    _dev_split("en", "MMBench dev (English)", ("MMBench_DEV_EN.tsv", "MMBench_DEV_EN_V11.tsv")),
+    _dev_split("cn", "MMBench dev (Chinese)", ("MMBench_DEV_CN.tsv", "MMBench_DEV_CN_V11.tsv")),
+)
+"""Where their rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

@@ -7,9 +7,9 @@ adds a hash of question and answer. The image is the cluster.
 from __future__ import annotations
 
 from harness.values import Sample
-from tasks.adapter import Adapter, image_value, row_id, short_hash
+from tasks.adapter import Adapter, image_facts_of, image_value, row_id, short_hash
+from tasks.benchmark import embedded
 from tasks.cells import Doc, text_of
-from tasks.images import image_facts_of
 
 
 def cluster_of(doc: Doc) -> str:
@@ -47,4 +47,19 @@ def sample_of(doc: Doc) -> Sample:
     )
 
 
-ADAPTER = Adapter(sample_of, question_text, id_of, cluster_of)
+BENCHMARKS = (
+    embedded(
+        "mme",
+        title="MME",
+        hub_path="lmms-lab-encoder/MME",
+        hub_split="test",
+        hub_columns=("question_id", "image", "question", "answer", "category"),
+        tsv_files=("MME.tsv",),
+        tsv_columns=("image", "question", "answer", "category", "image_path"),
+        rows_expected=2374,
+        notes="Two questions an image: perception (0-2000) and cognition (0-800) need both halves of every pair.",
+        adapter=Adapter(sample_of, question_text, id_of, cluster_of),
+        groups=("core",),
+    ),
+)
+"""Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from harness.values import Sample
-from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_value, row_id
+from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_facts_of, image_value, row_id
+from tasks.benchmark import embedded
 from tasks.cells import Doc, lettered_columns, listed, paragraphs, text_of, whole_of
-from tasks.images import image_facts_of
 
 _HEADING = re.compile(r"(?:^|[\s.?!])(?:options|choices)\s*:", re.IGNORECASE)
 _MARKER = re.compile(r"(?:^|(?<=[\s,;.]))(\(?)([A-H])([:.)])")
@@ -84,4 +84,20 @@ def sample_of(doc: Doc) -> Sample:
     )
 
 
-ADAPTER = Adapter(sample_of, question_text, id_of, cluster_by_image(id_of))
+BENCHMARKS = (
+    embedded(
+        "mmstar",
+        title="MMStar",
+        hub_path="Lin-Chen/MMStar",
+        hub_split="val",
+        hub_columns=("index", "question", "image", "answer"),
+        tsv_files=("MMStar.tsv",),
+        tsv_columns=("index", "question", "image", "answer", "A", "B"),
+        optional_columns=("category", "l2_category|l2-category"),
+        rows_expected=1500,
+        notes="The hub's questions carry their options inside the question text.",
+        adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
+        groups=("core",),
+    ),
+)
+"""Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

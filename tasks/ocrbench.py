@@ -7,9 +7,9 @@ The hub's rows have no id: the row number is the id, as in VLMEvalKit's `index`.
 from __future__ import annotations
 
 from harness.values import Json, Sample
-from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_value, row_id
+from tasks.adapter import Adapter, cluster_by_image, image_cluster, image_facts_of, image_value, row_id
+from tasks.benchmark import embedded
 from tasks.cells import Doc, answers_of, text_of
-from tasks.images import image_facts_of
 
 
 def id_of(doc: Doc) -> str:
@@ -44,4 +44,19 @@ def sample_of(doc: Doc) -> Sample:
     )
 
 
-ADAPTER = Adapter(sample_of, question_text, id_of, cluster_by_image(id_of))
+BENCHMARKS = (
+    embedded(
+        "ocrbench",
+        title="OCRBench",
+        hub_path="echo840/OCRBench",
+        hub_split="test",
+        hub_columns=("image", "question", "answer", "question_type"),
+        tsv_files=("OCRBench.tsv",),
+        tsv_columns=("index", "image", "question", "answer", "category"),
+        optional_columns=("dataset",),
+        rows_expected=1000,
+        adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
+        groups=("core",),
+    ),
+)
+"""Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

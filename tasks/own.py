@@ -33,6 +33,7 @@ from harness.errors import ConfigError, did_you_mean
 from harness.values import AnswerRule
 from harness.vocabulary import GOLD_FRAMES, GoldFrame
 from tasks.benchmark import Benchmark, OwnTask
+from tasks.grounded import Layout, adapter_for
 
 PARTS = ("id", "question", "image", "answers", "choices", "category", "boxes", "caption")
 """What a column can be."""
@@ -66,10 +67,14 @@ def load_own_task(path: Path) -> Benchmark:
     name = str(config["task"])
     parts = {part: columns.get(part, part) for part in PARTS}
     needed = tuple(parts[part] for part in NEEDED_PARTS)
+    rule = cast("AnswerRule", section["answer_rule"])
+    frame = cast("GoldFrame | None", section.get("gold_box_frame"))
+    layout = Layout(parts, frame, names_choices="choices" in columns)
     return Benchmark(
         name=name,
         title=str(section.get("title") or config.get("task_alias") or name),
-        answer_rule=cast("AnswerRule", section["answer_rule"]),
+        answer_rule=rule,
+        adapter=adapter_for(name, rule, layout),
         hub_path="" if data_file else str(config["dataset_path"]),
         hub_config=None if config.get("dataset_name") is None else str(config["dataset_name"]),
         hub_split=str(config.get("test_split") or config.get("validation_split") or "test"),
@@ -82,7 +87,7 @@ def load_own_task(path: Path) -> Benchmark:
             yaml_path=path.resolve(),
             columns=parts,
             data_file=data_file,
-            gold_box_frame=cast("GoldFrame | None", section.get("gold_box_frame")),
+            gold_box_frame=frame,
         ),
     )
 

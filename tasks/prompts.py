@@ -15,7 +15,6 @@ from typing import Any, Literal, TypeAlias
 
 from harness.errors import ConfigError
 from harness.values import FORMATS, Format
-from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
 
@@ -205,7 +204,7 @@ def prompt_hash(asked: Format | Wording, benchmark: Benchmark) -> str:
 
     Rendered from made-up rows, so that a change of any adapter's words counts, whatever file it is in.
     """
-    question_text = adapter_of(benchmark).question_text
+    question_text = benchmark.adapter.question_text
     renamed = dict(_PROBE)
     if benchmark.own is not None:
         renamed.update({column: _PROBE[part] for part, column in benchmark.own.columns.items() if part in _PROBE})

@@ -14,7 +14,6 @@ from harness.runs.store import (
     StoredRun,
 )
 from harness.values import Generation, Record, Sample
-from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
 from tasks.images import image_facts_of
@@ -76,7 +75,7 @@ def _pictures_now(
     not take them once more.
     """
     for question in questions:
-        adapter = adapter_of(question.benchmark)
+        adapter = question.benchmark.adapter
         for doc in question.data:
             key = (question.benchmark.name, adapter.id_of(doc))
             if wanted is None or key in wanted:
@@ -89,7 +88,7 @@ def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec) -> P
     from tasks.build import BuildOptions, build_task  # noqa: PLC0415 - imports lmms-eval, which takes seconds
 
     benchmark, data = question.benchmark, question.data
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
 
     def sample_at(doc_id: int) -> Sample:
         return adapter.sample_of(data[doc_id])

@@ -23,7 +23,6 @@ from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
-from tasks.adapters import adapter_of
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc, text_of, whole_of
 from tasks.grounded import declared_size
@@ -134,7 +133,7 @@ def _spread(rows: int, images: int | None) -> list[int]:
 
 def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _Findings:
     """Decode images; name those that cannot be, those too thin for a model's grid, and gold boxes that do not fit."""
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     broken: list[str] = []
     thin: list[str] = []
     damaged: dict[str, None] = {}  # whole parts of a file, each named once
@@ -177,7 +176,7 @@ def _box_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list
 
 def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
     """Say what the gold boxes of these rows seem to be, and which lie outside of their images."""
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     declared = benchmark.own.gold_box_frame if benchmark.own is not None else None
     evidence = FrameEvidence()
     outside: list[str] = []
@@ -209,7 +208,7 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
 
 def _size_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
     """Name the rows with gold boxes whose columns width and height tell of an image of another size."""
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     resized: list[str] = []
     lying: list[str] = []
     for place in places:
@@ -265,7 +264,7 @@ def _facts_of(adapter: Adapter, doc: Doc) -> ImageFacts | None:
 def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     """Read every row once, without its image."""
     check = None if benchmark.own is not None else _CHECKS.get(facts_of(benchmark.name).cluster)
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     groups: Counter[str] = Counter()
     categories: Counter[str] = Counter()
     golds = ("answer", "answers") if benchmark.own is None else (benchmark.own.columns["answers"],)

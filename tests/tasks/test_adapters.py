@@ -3,10 +3,8 @@
 import pytest
 
 from tasks import mathvista, mmbench, mme, mmstar, ocrbench
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.cells import as_text, list_of, number_of, whole_of
-from tasks.grounded import adapter_for
 
 ABCD = {"A": "one", "B": "two", "C": "three", "D": "four"}
 
@@ -101,7 +99,7 @@ def test_an_ocrbench_answer_with_a_comma_is_one_answer():
 
 def test_a_row_without_an_answer_has_no_gold():
     for name, benchmark in BENCHMARKS.items():
-        sample = adapter_of(benchmark).sample_of({"index": 5, "question": "q"})
+        sample = benchmark.adapter.sample_of({"index": 5, "question": "q"})
         assert (sample.answers, sample.task) == (None, name)
 
 
@@ -153,7 +151,7 @@ def test_a_plain_mathvista_question_is_left_as_it_is():
     ],
 )
 def test_gold_boxes_are_four_ordered_numbers_or_nothing(value, expected):
-    sample = adapter_for(BENCHMARKS["shapes"]).sample_of({"id": "1", "question": "?", "boxes": value})
+    sample = BENCHMARKS["shapes"].adapter.sample_of({"id": "1", "question": "?", "boxes": value})
 
     assert sample.boxes_image_px == expected
 

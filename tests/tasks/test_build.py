@@ -12,7 +12,6 @@ import pytest
 from harness.scoring.score import score
 from harness.values import FORMATS
 from tasks import hooks
-from tasks.adapters import adapter_of
 from tasks.benchmark import TASKS_DIR
 from tasks.catalog import BENCHMARKS
 from tasks.images import StoredImage
@@ -80,13 +79,13 @@ def test_a_built_task_runs_through_lmms_eval_on_our_rows(evaluator, local_data, 
     scored = []
 
     def hook(doc, text):
-        scored.append((adapter_of(benchmark).id_of(doc), text))
+        scored.append((benchmark.adapter.id_of(doc), text))
         return None if len(scored) == 1 else 0.5
 
     model = make_model(lambda doc_id, _: f"  text {doc_id}\n\n ")
     results = evaluate(evaluator, model, [build_task(benchmark, data, BuildOptions(hook=hook))])
 
-    id_of = adapter_of(benchmark).id_of
+    id_of = benchmark.adapter.id_of
     assert sorted(scored) == sorted((id_of(doc), f"  text {place}\n\n ") for place, doc in enumerate(data))
     assert results["results"][benchmark.yaml_name]["score,none"] == 0.5
     assert results["n-samples"][benchmark.yaml_name]["effective"] == len(data)
@@ -252,7 +251,7 @@ def test_the_command_of_lmms_eval_scores_a_thoughtful_text_as_the_one_scorer_doe
     written = list((tmp_path / "out").rglob("*results.json"))
     assert written, ended.stderr[-2000:]  # its exit code is 0 whatever happens
     found = json.loads(written[0].read_text())["results"]["satori_mmstar"]
-    sample_of = adapter_of(BENCHMARKS["mmstar"]).sample_of
+    sample_of = BENCHMARKS["mmstar"].adapter.sample_of
     samples = [sample_of(doc) for doc in open_task_data(BENCHMARKS["mmstar"], local_data.parquet)]
     earned = [score(sample, THOUGHTFUL, hooks.PLAIN_CONFIG) for sample in samples]
     assert found["format,none"] == sum(item.components.format for item in earned) / len(earned)

@@ -1,11 +1,14 @@
 """Tests of the table of benchmarks and of the words after `--tasks`."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from harness.errors import ConfigError
+from harness.task_facts import facts_of
+from tasks.benchmark import TASKS_DIR
 from tasks.catalog import BENCHMARKS, GROUPS, UnknownTaskError, resolve_tasks
 
 CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
@@ -17,7 +20,7 @@ CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvi
         ("mmstar", ["mmstar"]),
         (" mme , mmstar ", ["mme", "mmstar"]),
         ("core", CORE),
-        ("all", [*CORE, "shapes"]),
+        ("all", [*BENCHMARKS]),
         ("shapes,core", ["shapes", *CORE]),
         ("mmstar,mmstar,core", ["mmstar", *[name for name in CORE if name != "mmstar"]]),
         ("satori_mmstar", ["mmstar"]),
@@ -44,8 +47,24 @@ def test_a_missing_yaml_file_is_a_configuration_error():
         resolve_tasks("nowhere/my_task.yaml")
 
 
-def test_every_group_member_exists():
-    assert {name for group in GROUPS.values() for name in group} <= set(BENCHMARKS)
+def test_the_groups_are_those_that_benchmarks_name():
+    assert list(GROUPS["core"]) == CORE
+    assert [*GROUPS][-1] == "all"
+    assert all(name in GROUPS[group] for name, item in BENCHMARKS.items() for group in item.groups)
+
+
+def test_the_group_of_plain_lmms_eval_has_the_same_members():
+    listed = re.findall(
+        r"^  - satori_(\w+)$", (TASKS_DIR / "satori_core.yaml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+    assert listed == list(GROUPS["core"])
+
+
+def test_every_benchmark_is_asked_by_the_rule_and_under_the_name_of_its_facts():
+    for name, item in BENCHMARKS.items():
+        sample = item.adapter.sample_of({"index": 5, "id": "5", "question": "q"})
+        assert (sample.task, sample.answer_rule) == (name, facts_of(name).answer_rule)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=lambda benchmark: benchmark.name)

@@ -7,7 +7,6 @@ from PIL import Image
 
 from harness.scoring.score import score
 from tasks import hooks
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.local_data import open_task_data
@@ -31,7 +30,7 @@ def hook(name: str, part: str):
 def test_the_hook_scores_as_the_one_scorer_does(local_data, name):
     data = open_task_data(BENCHMARKS[name], local_data.parquet)
     doc = data[0]
-    sample = adapter_of(BENCHMARKS[name]).sample_of(doc)
+    sample = BENCHMARKS[name].adapter.sample_of(doc)
     for text in (satori(right_answer(sample)), satori("neither nor"), "", "<answer>", right_answer(sample)):
         items = hook(name, "results")(doc, [text])
         assert set(items) == set(METRICS[name])
@@ -43,7 +42,7 @@ def test_the_hook_scores_as_the_one_scorer_does(local_data, name):
 @pytest.mark.parametrize("name", [*CORE, "shapes"])
 def test_all_right_answers_earn_the_whole_score(local_data, name):
     data = open_task_data(BENCHMARKS[name], local_data.parquet)
-    sample_of = adapter_of(BENCHMARKS[name]).sample_of
+    sample_of = BENCHMARKS[name].adapter.sample_of
     docs = list(data)[:40]
     items = [hook(name, "results")(doc, [satori(right_answer(sample_of(doc)))]) for doc in docs]
 

@@ -16,7 +16,6 @@ from PIL import Image
 
 from harness.errors import UserError
 from harness.values import Size
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.images import StoredImage, UnreadableImageError
 from tasks.local_data import DataError, DatasetOverride, TaskData, limit_indices, open_task_data
@@ -44,7 +43,7 @@ def write_mmstar(folder, rows, columns=TSV_COLUMNS):
 @pytest.mark.parametrize("name", CORE)
 def test_parquet_and_tsv_have_the_same_ids_images_and_clusters(local_data, name):
     benchmark = BENCHMARKS[name]
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     samples = [
         [adapter.sample_of(doc) for doc in open_task_data(benchmark, folder)]
         for folder in (local_data.parquet, local_data.tsv)
@@ -75,8 +74,8 @@ def test_data_is_a_lazy_sequence_as_lmms_eval_wants_it(local_data, layout, name)
     assert len(list(data)) == len(data)
     assert set(data.features.keys()) == set(data.column_names)
     doc = data[len(data) - 1]
-    assert isinstance(adapter_of(benchmark).image_value(doc), StoredImage)
-    assert adapter_of(benchmark).image_value(doc).open().mode == "RGB"
+    assert isinstance(benchmark.adapter.image_value(doc), StoredImage)
+    assert benchmark.adapter.image_value(doc).open().mode == "RGB"
     assert len(data.fingerprint) == 64
     with pytest.raises(IndexError):
         data[len(data)]
@@ -84,7 +83,7 @@ def test_data_is_a_lazy_sequence_as_lmms_eval_wants_it(local_data, layout, name)
 
 def test_images_read_out_of_order_and_from_threads_are_the_right_ones(local_data):
     benchmark = BENCHMARKS["mmbench_en_dev"]
-    expected = [adapter_of(benchmark).sample_of(doc).image_sha256 for doc in open_task_data(benchmark, local_data.tsv)]
+    expected = [benchmark.adapter.sample_of(doc).image_sha256 for doc in open_task_data(benchmark, local_data.tsv)]
     data = open_task_data(benchmark, local_data.parquet)
     seen: dict[int, str] = {}
 
@@ -109,8 +108,8 @@ def test_reading_rows_for_scoring_reads_no_image(tmp_path):
     data.rows.image_bytes = reads.append
 
     for doc in data:
-        adapter_of(MMSTAR).question_text(doc)
-        adapter_of(MMSTAR).id_of(doc)
+        MMSTAR.adapter.question_text(doc)
+        MMSTAR.adapter.id_of(doc)
 
     assert reads == []
 
@@ -119,9 +118,9 @@ def test_text_cells_stay_text(tmp_path):
     rows = [["05", "nan", base64_image(), "None", "N/A", "A"], ["1e3", "null", base64_image(), "", "05", "B"]]
     first, second = open_task_data(MMSTAR, write_mmstar(tmp_path, rows))
 
-    sample = adapter_of(MMSTAR).sample_of(first)
+    sample = MMSTAR.adapter.sample_of(first)
     assert (sample.id, sample.question, dict(sample.choices)) == ("05", "nan", {"A": "None", "B": "N/A"})
-    assert adapter_of(MMSTAR).sample_of(second).choices == {"B": "05"}
+    assert MMSTAR.adapter.sample_of(second).choices == {"B": "05"}
 
 
 def test_a_short_image_cell_reuses_the_image_of_the_row_with_that_index(tmp_path):
@@ -140,7 +139,7 @@ def test_a_short_image_cell_that_names_no_image_makes_only_that_row_unreadable(t
     assert data[0]["image"].open().size == (64, 48)
     with pytest.raises(UnreadableImageError):
         data[1]["image"].open()
-    sample = adapter_of(MMSTAR).sample_of(data[1])
+    sample = MMSTAR.adapter.sample_of(data[1])
     assert (sample.image_size, sample.cluster) == (None, "11")
 
 
@@ -211,7 +210,7 @@ def test_damaged_images_of_a_parquet_file_are_named_each_time_and_the_others_are
 
     for _ in range(2):
         with pytest.raises(DataError, match=r"mmstar\.parquet: column 'image' is damaged in row group 1: .*Download"):
-            adapter_of(MMSTAR).sample_of(data[10])
+            MMSTAR.adapter.sample_of(data[10])
         assert data[3]["image"].sha256 == good[3]["image"].sha256
         assert data[23]["image"].sha256 == good[23]["image"].sha256
 
@@ -286,7 +285,7 @@ def test_a_dataset_of_the_datasets_library_reads_like_local_data(local_data):
     files = [str(path) for path in sorted((local_data.parquet / "mathvista").glob("*.parquet"))]
     dataset = datasets.Dataset.from_parquet(files).cast_column("decoded_image", datasets.Image())
     hub = TaskData(HubRows(dataset, BENCHMARKS["mathvista"].image_columns, "test"))
-    adapter = adapter_of(BENCHMARKS["mathvista"])
+    adapter = BENCHMARKS["mathvista"].adapter
 
     local = [adapter.sample_of(doc) for doc in open_task_data(BENCHMARKS["mathvista"], local_data.parquet)]
     assert local == [adapter.sample_of(doc) for doc in hub]
@@ -298,7 +297,7 @@ def test_shapes_needs_no_data_and_takes_a_profile(tmp_path):
 
     assert (len(full), len(tiny)) == (1000, 1000)
     assert full.fingerprint != tiny.fingerprint
-    sample = adapter_of(shapes).sample_of(tiny[0])
+    sample = shapes.adapter.sample_of(tiny[0])
     assert sample.image_size == Size(56, 56)
     assert sample.boxes_image_px
     assert sample.caption
@@ -318,7 +317,7 @@ def test_a_limit_keeps_clusters_whole(local_data, layout, name, limit, rows):
     benchmark = BENCHMARKS[name]
     data = open_task_data(benchmark, getattr(local_data, layout))
     places = limit_indices(benchmark, data, limit)
-    cluster_of = adapter_of(benchmark).cluster_of
+    cluster_of = benchmark.adapter.cluster_of
     inside = {cluster_of(data[place]) for place in places}
 
     assert len(places) == rows
@@ -348,7 +347,7 @@ def test_a_limit_of_nothing_is_refused(local_data, limit):
 def test_a_subset_keeps_ids_and_fingerprint(local_data):
     data = open_task_data(BENCHMARKS["ocrbench"], local_data.parquet)
     some = data.subset([20, 3]).subset([1])
-    id_of = adapter_of(BENCHMARKS["ocrbench"]).id_of
+    id_of = BENCHMARKS["ocrbench"].adapter.id_of
 
     assert [id_of(data[3])] == [id_of(doc) for doc in some]
     assert len(some) == 1
@@ -361,7 +360,6 @@ from pathlib import Path
 import numpy as np, io
 import pyarrow as pa, pyarrow.parquet as pq
 from PIL import Image
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.local_data import open_task_data
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])

@@ -13,7 +13,6 @@ from harness.runs.record_codec import record_from_line, record_line
 from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.values import FORMATS, PROTOCOLS, Generation, ScoreConfig, Size
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.local_data import open_task_data
 
@@ -97,7 +96,7 @@ def test_hook_reward_and_rescore_agree(protocol, local_data):
     compared = 0
     for name, benchmark in BENCHMARKS.items():
         data = open_task_data(benchmark, Path(local_data.parquet))
-        adapter = adapter_of(benchmark)
+        adapter = benchmark.adapter
         count = min(len(data), 24)
         config = ScoreConfig(protocol=protocol, format=rng.choice(FORMATS), box_dialect=dialect_named("input_px"))
         sink = Sink()

@@ -6,7 +6,6 @@ import pytest
 
 from harness.errors import ConfigError
 from harness.scoring.answers.check import check_answer
-from tasks.adapters import adapter_of
 from tasks.catalog import resolve_tasks
 from tasks.local_data import DataError, open_task_data
 from tasks.own import load_own_task
@@ -48,12 +47,12 @@ def own(tmp_path):
 def test_columns_are_mapped_to_the_parts_of_a_sample(own):
     (benchmark,) = resolve_tasks(str(own))
     data = open_task_data(benchmark)
-    sample = adapter_of(benchmark).sample_of(data[1])
+    sample = benchmark.adapter.sample_of(data[1])
 
     assert (sample.id, sample.task, sample.answers, sample.category) == ("k1", "my_task", ("B",), "easy")
     assert sample.choices == {"A": "one", "B": "two"}
     assert sample.boxes_image_px == ((0.0, 0.0, 4.0, 4.0),)
-    assert adapter_of(benchmark).question_text(data[1]) == "Which one?\nA. one\nB. two"
+    assert benchmark.adapter.question_text(data[1]) == "Which one?\nA. one\nB. two"
     assert (benchmark.max_new_tokens, benchmark.yaml_name) == (1500, "my_task")
     assert len(prompt_hash("satori", benchmark)) == 64
 
@@ -159,7 +158,7 @@ def test_a_column_called_options_holds_the_options(tmp_path, options):
     benchmark = choice_task(tmp_path, options=options)
     data = open_task_data(benchmark)
 
-    assert adapter_of(benchmark).question_text(data[0]) == "Which?\nA. a cat\nB. a dog"
+    assert benchmark.adapter.question_text(data[0]) == "Which?\nA. a cat\nB. a dog"
     assert verify_task_data(benchmark, data).ok
 
 
@@ -194,8 +193,8 @@ def test_a_column_called_options_is_not_read_beside_known_options(tmp_path, know
 
     data = open_task_data(benchmark)
 
-    assert adapter_of(benchmark).question_text(data[0]) == "Which?\nA. blue\nB. red"
-    assert check_answer(adapter_of(benchmark).sample_of(data[0]), "B", "strict").value == 1
+    assert benchmark.adapter.question_text(data[0]) == "Which?\nA. blue\nB. red"
+    assert check_answer(benchmark.adapter.sample_of(data[0]), "B", "strict").value == 1
 
 
 @pytest.mark.parametrize(
@@ -216,14 +215,14 @@ def test_what_may_be_no_options_is_not_asked_as_such_and_the_rows_are_named(tmp_
 
     report = verify_task_data(benchmark)
 
-    assert adapter_of(benchmark).question_text(open_task_data(benchmark)[0]) == "Which?"
+    assert benchmark.adapter.question_text(open_task_data(benchmark)[0]) == "Which?"
     assert any("rows without options" in problem for problem in report.faults)
 
 
 def test_a_column_called_a_alone_is_no_option_beside_a_list_of_them(tmp_path):
     benchmark = choice_task(tmp_path, A="an answer in words", options=["a cat", "a dog"])
 
-    assert adapter_of(benchmark).question_text(open_task_data(benchmark)[0]) == "Which?\nA. a cat\nB. a dog"
+    assert benchmark.adapter.question_text(open_task_data(benchmark)[0]) == "Which?\nA. a cat\nB. a dog"
 
 
 def test_choice_rows_without_options_are_no_benchmark(tmp_path):

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import ExitCode
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from tasks.images import UnreadableImageError, image_bytes_of
 from tasks.local_data import DataError, open_task_data
@@ -197,7 +196,7 @@ def test_pictures_are_read_beside_the_table(folder, picture, column, kind):
     benchmark = load_own_task(written(folder, column, kind, paths))
 
     data = open_task_data(benchmark)
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
 
     assert [picture] * len(paths) == [image_bytes_of(adapter.image_value(doc)) for doc in data]
     assert len({adapter.sample_of(doc).image_sha256 for doc in data}) == 1
@@ -270,7 +269,7 @@ def test_a_benchmarks_own_table_may_hold_paths_too(folder, picture):
 
     data = open_task_data(BENCHMARKS["mmstar"], folder)
 
-    assert [picture] * 2 == [image_bytes_of(adapter_of(BENCHMARKS["mmstar"]).image_value(doc)) for doc in data]
+    assert [picture] * 2 == [image_bytes_of(BENCHMARKS["mmstar"].adapter.image_value(doc)) for doc in data]
 
 
 def test_mme_keeps_its_ids_when_its_table_holds_paths(folder):
@@ -280,7 +279,7 @@ def test_mme_keeps_its_ids_when_its_table_holds_paths(folder):
 
     data = open_task_data(BENCHMARKS["mme"], folder)
 
-    assert {"pics/a.png"} == {adapter_of(BENCHMARKS["mme"]).cluster_of(doc) for doc in data}
+    assert {"pics/a.png"} == {BENCHMARKS["mme"].adapter.cluster_of(doc) for doc in data}
     assert set({doc["image"].size for doc in data}) == {data[0]["image"].size}
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from harness.errors import ExitCode
 from harness.values import Generation, Record, Score, Size
-from tasks.adapters import adapter_of
 from tasks.images import facts_of, image_facts_of, open_image, picture_sha256
 from tasks.local_data import open_task_data
 from tasks.own import load_own_task
@@ -47,7 +46,7 @@ def own_task(tmp_path, turned):
 
 def test_what_is_asked_and_its_size_are_upright(own_task, turned):
     benchmark = load_own_task(own_task)
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
 
     for doc in open_task_data(benchmark):
         sample = adapter.sample_of(doc)
@@ -142,7 +141,7 @@ def test_a_turned_picture_of_a_benchmark_is_known_in_training_data(command, trai
 
 def test_a_resumed_run_asks_again_about_pictures_that_were_shown_lying(own_task):
     benchmark = load_own_task(own_task)
-    adapter, data = adapter_of(benchmark), open_task_data(benchmark)
+    adapter, data = benchmark.adapter, open_task_data(benchmark)
     records = []
     for doc in data:
         sample = adapter.sample_of(doc)

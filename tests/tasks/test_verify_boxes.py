@@ -12,7 +12,6 @@ from PIL import Image
 
 from harness.errors import ExitCode
 from harness.scoring.gold_boxes import MEANING_OF_READING
-from tasks.adapters import adapter_of
 from tasks.local_data import open_task_data
 from tasks.own import load_own_task
 from tasks.verify import gold_box_faults
@@ -91,7 +90,7 @@ def test_who_declares_the_frame_gets_the_boxes_in_pixels(command, files, boxes_i
     told = command("tasks", "verify", own)
     checked = command("data", "verify", training, "--box-frame", reading)
     benchmark = load_own_task(own)
-    read = [adapter_of(benchmark).sample_of(doc).boxes_image_px[0] for doc in open_task_data(benchmark)]
+    read = [benchmark.adapter.sample_of(doc).boxes_image_px[0] for doc in open_task_data(benchmark)]
 
     assert (told[0], checked[0]) == (ExitCode.OK, ExitCode.OK), told[1] + checked[1]
     assert np.allclose(boxes_image_px, read, atol=1.0 if reading == "norm_1000" else 1e-6)

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import ExitCode
-from tasks.adapters import adapter_of
 from tasks.local_data import DataError, open_task_data
 from tasks.own import load_own_task
 
@@ -69,7 +68,7 @@ def test_what_is_read_is_what_the_cell_means(own_task, case):
 
     doc = open_task_data(benchmark)[0]
 
-    adapter = adapter_of(benchmark)
+    adapter = benchmark.adapter
     assert case.get("accepted", list(adapter.sample_of(doc).answers)) == list(adapter.sample_of(doc).answers)
     assert case.get("asked", adapter.question_text(doc)) == adapter.question_text(doc)
 
@@ -84,7 +83,7 @@ def test_a_number_of_32_bits_is_the_one_that_was_written(tmp_path, data_builder,
         )
 
         benchmark = load_own_task(path)
-        answers = adapter_of(benchmark).sample_of(open_task_data(benchmark)[0]).answers
+        answers = benchmark.adapter.sample_of(open_task_data(benchmark)[0]).answers
 
         assert float(answers[0]) == written
 

@@ -25,7 +25,6 @@ from harness.evaluation.predictions import score_lines
 from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.values import PixelLimits, Sample, ScoreConfig, Size
-from tasks.adapters import adapter_of
 from tasks.catalog import BENCHMARKS
 from training.data.gold_answers import read_gold_answers
 from training.rewards_ms_swift import register
@@ -327,7 +326,7 @@ def golds_and_texts(draw):
 def benchmark_sample(columns: dict) -> Sample | None:
     """What a benchmark reads of a row; None where it cannot be read, which a benchmark scores as null."""
     try:
-        sample = adapter_of(BENCHMARKS["shapes"]).sample_of({"id": "1", "question": "q", **columns})
+        sample = BENCHMARKS["shapes"].adapter.sample_of({"id": "1", "question": "q", **columns})
     except ValueError:
         return None
     return replace(sample, image_size=Size(112, 84))

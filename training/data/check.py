@@ -13,7 +13,6 @@ from pathlib import Path
 
 from harness.scoring.gold_boxes import MEANING_OF_READING, FrameEvidence, GoldFrame, Reading, Suspicion
 from harness.values import BoxDialect
-from tasks.adapters import adapter_of
 from tasks.catalog import resolve_tasks
 from tasks.images import UnreadableImageError, image_facts_of
 from tasks.local_data import DatasetOverride, open_task_data
@@ -137,11 +136,11 @@ def benchmark_images(
     task_of: dict[str, str] = {}
     counts: dict[str, int] = {}
     for benchmark in resolve_tasks(names) if names else ():
-        if benchmark.name == "shapes":
+        if benchmark.drawn:
             digests = {digest for profile in PROFILES for digest in _digests_of_rows(ShapesRows(profile))}
         else:
             data = open_task_data(benchmark, data_dir, (overrides or {}).get(benchmark.name))
-            image_value = adapter_of(benchmark).image_value
+            image_value = benchmark.adapter.image_value
             facts = (image_facts_of(image_value(doc)) for doc in data)
             digests = {fact.sha256 for fact in facts if fact is not None}
         counts[benchmark.name] = len(digests)
