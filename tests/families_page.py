@@ -17,7 +17,8 @@ What is known of each family of checkpoints, by the `model_type` of its configur
 `python tests/families_page.py` from the tables in the code. Families that stand in no table load all the same where
 transformers has them as image-text-to-text models: their boxes stay unscored until `--box-dialect` is given.
 
-- **Boxes**: how the family was trained to write them, as `--box-dialect` takes it (syntax, order, unit). "only by name":
+- **Boxes**: how the family was trained to write them, as `--box-dialect` takes it (syntax, order, unit). "only by
+  name":
   read so where `--box-dialect` names the family, not unasked. "not established": no source says it.
 - **Input size**: whether the size of the picture that the model saw is recorded, which boxes in `input_px` need. It is
   not where a processor cuts tiles, crops, or fills a picture up to its grid.
@@ -73,7 +74,7 @@ def page() -> str:
         for name, grid in GRIDS.items()
     ]
     limits += [
-        f"| `{name}` | its own, told by {' and '.join(f'`{setting}`' for setting in (own.lower, own.upper) if setting)} "
+        f"| `{name}` | its own, told by {' and '.join(f'`{setting}`' for setting in (own.lower, own.upper) if setting)} "  # noqa: E501 - a row
         "| |"
         for name, own in OWN.items()
     ]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, C901, PLR0912 - rows of settings, and a rule a field of a configuration
 """Tiny checkpoints of many model families, made from transformers' own configurations with random weights.
 
 A family's default configuration is shrunk by the names of its fields, its processor is made of its default image
@@ -10,7 +11,6 @@ import copy
 import inspect
 import json
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import torch
