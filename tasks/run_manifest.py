@@ -39,7 +39,12 @@ def manifest_of(
             box_dialect_reason=subject.box_dialect_reason,
             pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
-            generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens, **_additions(spec)},
+            generation={
+                "temperature": spec.temperature,
+                "max_new_tokens": spec.max_new_tokens,
+                **_additions(spec),
+                **_limits_of_processor(spec, subject),
+            },
             tasks=tasks,
             prompt_hash=_prompts(tasks),
             seed=spec.seed,
@@ -59,6 +64,14 @@ def _additions(spec: RunSpec) -> dict[str, Json]:
     """Return what a person added to every request; nothing where nothing was, so that older hashes stay."""
     added = {"extra_body": dict(spec.extra_body), "chat_template_kwargs": dict(spec.chat_template_kwargs)}
     return {name: cast("Json", fields) for name, fields in added.items() if fields}
+
+
+def _limits_of_processor(spec: RunSpec, subject: Subject) -> dict[str, Json]:
+    """Return the limits that a person gave to an image processor that resizes by its own rule."""
+    if subject.pixel_limits is not None:
+        return {}
+    given = {"min_pixels": spec.min_pixels, "max_pixels": spec.max_pixels}
+    return {name: pixels for name, pixels in given.items() if pixels is not None}
 
 
 def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:

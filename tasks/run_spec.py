@@ -94,6 +94,10 @@ class RunSpec:
     """Overrides the checkpoint's lower pixel limit."""
     max_pixels: int | None = None
     """Overrides the checkpoint's upper pixel limit."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with the checkpoint may run."""
+    chat_template: Path | None = None
+    """File of a chat template in place of the checkpoint's own; None keeps that."""
     max_new_tokens: int | None = None
     """Overrides the tasks' token budgets."""
     temperature: float = 0.0

@@ -47,7 +47,12 @@ def find_subject(spec: RunSpec) -> Subject:
     """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
     if spec.backend == "openai" and not Path(spec.model).exists():
         return _served_by_name(spec)
-    checkpoint = inspect_checkpoint(spec.model, served=spec.backend == "openai")
+    checkpoint = inspect_checkpoint(
+        spec.model,
+        served=spec.backend == "openai",
+        trust_remote_code=spec.trust_remote_code,
+        chat_template=spec.chat_template,
+    )
     limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
     reason = f"follows from model_type {checkpoint.model_type}"
     if checkpoint.box_dialect is None:
@@ -56,6 +61,15 @@ def find_subject(spec: RunSpec) -> Subject:
     if limits is not None and limits != checkpoint.pixel_limits:
         low, high = limits.min_pixels, limits.max_pixels
         reasons.append(f"pixel limits {low} to {high}: given by --min-pixels/--max-pixels")
+    if limits is None and (spec.min_pixels or spec.max_pixels):
+        if spec.backend == "openai":
+            raise ConfigError(
+                f"a server resizes pictures for {checkpoint.model_type} by the checkpoint's own rule: change its "
+                "image processor's file there, and leave --min-pixels and --max-pixels out"
+            )
+        reasons.append("the image processor is told the limits of --min-pixels/--max-pixels, and resizes by its rule")
+    if checkpoint.code:
+        reasons.append(f"code that comes with it runs: {', '.join(file.name for file in checkpoint.code)}")
     if spec.backend == "openai":
         own = checkpoint.pixel_limits
         if (
@@ -144,7 +158,7 @@ def number_format_of(spec: RunSpec, environment: RunEnvironment) -> str | None:
 def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> RecordingModel:
     """Load a transformers checkpoint, or reach the server that serves the model."""
     limits = subject.pixel_limits
-    low, high = (None, None) if limits is None else (limits.min_pixels, limits.max_pixels)
+    low, high = (spec.min_pixels, spec.max_pixels) if limits is None else (limits.min_pixels, limits.max_pixels)
     if spec.backend == "openai":
         from harness.models.served import SatoriServed  # noqa: PLC0415 - as below
 
@@ -174,9 +188,11 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
         device=spec.device,
         dtype=spec.dtype,
         attn_implementation=spec.attn_implementation,
+        trust_remote_code=spec.trust_remote_code,
         batch_size=spec.batch_size,
         min_pixels=low,
         max_pixels=high,
         seed=spec.seed,
         chat_template_kwargs=spec.chat_template_kwargs,
+        chat_template=spec.chat_template,
     )

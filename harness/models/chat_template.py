@@ -19,8 +19,14 @@ from harness.values import Json
 
 _PROBE_TEXT = "satori-bench-probe"
 _MEND = "Put the template that the model was trained with, such as its base's, into chat_template.jinja"
-_PLACED_BY_PROCESSOR = frozenset({"paligemma", "blip-2", "instructblip"})
+_PLACED_BY_PROCESSOR = frozenset(
+    {"paligemma", "blip", "blip-2", "instructblip", "florence2", "kosmos-2", "fuyu", "git", "pix2struct"}
+)
 """Model types whose processors put the picture in front of the text themselves."""
+_NO_CHAT = frozenset(
+    {*_PLACED_BY_PROCESSOR, "kosmos-2.5", "got_ocr2", "udop", "pi0", "pp_chart2table", "pp_formulanet"}
+)
+"""Model types that were never trained to chat: none of their checkpoints has a template."""
 _USUAL_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 """Templates write these without asking whether the tokenizer has them."""
 
@@ -63,6 +69,35 @@ def find_chat_template(folder: Path) -> ChatTemplate | None:
             "be used into chat_template.jinja"
         )
     return None
+
+
+def template_at(file: Path) -> ChatTemplate:
+    """Return the template that a person gave.
+
+    Raises:
+        CheckpointError: the file is not there, is empty, or is not text.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"--chat-template: {file} is no file")
+    text = _read_text(file)
+    if not text.strip():
+        raise CheckpointError(f"--chat-template: {file} is empty")
+    return ChatTemplate(text, file)
+
+
+def no_template_fault(model_type: str, copied_into: Path) -> str:
+    """Say that there is no chat template, and what to do about it: what helps depends on the family."""
+    served = "serve it with vLLM or SGLang and ask it with --backend openai --base-url URL"
+    if model_type in _NO_CHAT:
+        return (
+            f"no chat template: {model_type} was never trained to chat and has none. Write its own task prompt as a "
+            f"Jinja template of a chat and give it as --chat-template FILE, or {served}"
+        )
+    return (
+        "no chat template (chat_template.jinja, chat_template.json or in tokenizer_config.json): copy these files from "
+        f"the base model into {copied_into}, save its AutoProcessor there, give one as --chat-template FILE, "
+        f"or {served}"
+    )
 
 
 def template_faults(template: ChatTemplate, tokenizer_folder: Path, model_type: str) -> list[str]:

@@ -28,19 +28,39 @@ from harness.models.checkpoint_files import (
     weight_faults,
     weight_files,
 )
-from harness.models.loadable import adapter_kind_faults, format_faults, own_code_faults, vocabulary_fit
+from harness.models.loadable import (
+    adapter_kind_faults,
+    format_faults,
+    own_code_faults,
+    package_faults,
+    vocabulary_fit,
+)
+from harness.models.pixel_limits import grid_limits, has_own_limits, own_settings
 from harness.models.processor_files import (
     TOKENIZERS,
     ProcessorFiles,
     find_processor,
     image_processor_config,
-    pixel_limits,
     written_image_processor,
 )
 from harness.scoring.box_dialects import dialect_of_model_type, dialect_words
 from harness.values import BoxDialect, PixelLimits
 
 _TORCH_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+_SEEING_AND_HEARING: Mapping[str, str] = {
+    "phi4_multimodal": "AutoModelForMultimodalLM",
+    # the half that reads and writes: the whole does not load with a report of its tensors, and speaks
+    "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
+    "qwen3_omni_moe": "Qwen3OmniMoeThinkerForConditionalGeneration",
+}
+"""Model types that see and that transformers has outside of its image-text-to-text models, with what loads them."""
+_AUTO_CLASSES = (
+    "AutoModelForImageTextToText",
+    "AutoModelForMultimodalLM",
+    "AutoModelForCausalLM",
+    "AutoModel",
+)
+"""Under which of these a checkpoint's own code may name its model, the best first."""
 _CONFIG_FILES = (
     "config.json",
     "generation_config.json",
@@ -76,6 +96,10 @@ class Checkpoint:
     """Class names in config.json; may be empty."""
     adapter_kind: str | None
     """What peft calls the kind of adapter, such as `LORA`; None for a full model."""
+    auto_class: str
+    """Class of transformers that loads it, such as `AutoModelForImageTextToText`."""
+    code: tuple[Path, ...]
+    """Python files that come with it and may run; none where transformers' own classes load it."""
     dtype: str | None
     """The weights' number format as torch calls it, such as `bfloat16`; None when not known."""
     pixel_limits: PixelLimits | None
@@ -114,7 +138,12 @@ class CheckpointHashes:
 
 
 def inspect_checkpoint(
-    path_or_hub_id: str, *, revision: str | None = None, served: bool = False, trust_remote_code: bool = False
+    path_or_hub_id: str,
+    *,
+    revision: str | None = None,
+    served: bool = False,
+    trust_remote_code: bool = False,
+    chat_template: Path | None = None,
 ) -> Checkpoint:
     """Look at a checkpoint folder or hub id without loading it.
 
@@ -125,6 +154,7 @@ def inspect_checkpoint(
         revision: Of a hub id.
         served: A server loads it: what only keeps it from being loaded here is no fault.
         trust_remote_code: Code that comes with the checkpoint may run, so asking for it is no fault.
+        chat_template: File of a template in place of the checkpoint's own.
 
     Raises:
         CheckpointError: the folder is missing, empty or not a checkpoint; the model is text-only; processor,
@@ -147,13 +177,14 @@ def inspect_checkpoint(
         raise CheckpointError(f"{path} cannot be evaluated: {own_code[0]}")
     if not own_code and not any(map(image_processor_config, folders)):
         _refuse_text_only(model_type, model_path)  # a better word for it than that its image processor is missing
-    processor, faults = find_processor(folders, model_type, served=served)
+    processor, faults = find_processor(folders, model_type, served=served, chat_template=chat_template)
     faults += weight_faults(model_path)
     if adapter is not None:
         faults += adapter_faults(path)
     resize_to = None
     if not served:
         faults += format_faults(model_path, config)
+        faults += package_faults(model_type)
         faults += adapter_kind_faults(path, adapter) if adapter is not None else []
         if processor.template is not None:
             faults += template_faults(processor.template, processor.tokenizer_folder, model_type)
@@ -172,8 +203,12 @@ def inspect_checkpoint(
         model_type=model_type,
         architectures=tuple(name for name in items(config.get("architectures")) if isinstance(name, str)),
         adapter_kind=str(adapter.get("peft_type")) if adapter is not None else None,
+        auto_class=_auto_class(model_type, config if own_code else {}),
+        code=tuple(file for folder in folders for file in sorted(folder.glob("*.py"))) if own_code else (),
         dtype=_dtype(config, model_path),
-        pixel_limits=pixel_limits(processor.image_folder, processor.image_processor),
+        pixel_limits=grid_limits(
+            image_processor_config(processor.image_folder), processor.image_processor, processor.image_folder
+        ),
         box_dialect=dialect_of_model_type(model_type),
         resize_embeddings_to=resize_to,
         reasons=(),
@@ -192,14 +227,18 @@ def hash_checkpoint(checkpoint: Checkpoint) -> CheckpointHashes:
         files = adapter_files(folder) if role == "adapter" else weight_files(folder)
         weights |= {f"{role}/{file.name}": file for file in files}
         configs |= {f"{role}/{name}": folder / name for name in _CONFIG_FILES if (folder / name).is_file()}
+    configs |= {f"code/{file.name}": file for file in checkpoint.code}
     template = checkpoint.processor.template
-    if template is not None and template.file.name not in _CONFIG_FILES:  # a named one, which stands beside the others
+    # a named one, which stands beside the others, or one that a person gave
+    if template is not None and template.file not in configs.values():
         configs[f"template/{template.file.name}"] = template.file
     return CheckpointHashes(hash_files(weights), hash_files(configs))
 
 
 def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None) -> PixelLimits | None:
-    """Return the checkpoint's pixel limits with those that a person gave in their place.
+    """Return the limits of the checkpoint's grid with those that a person gave in their place; None without a grid.
+
+    An image processor that resizes by a rule of its own is told its limits by `own_limits`.
 
     Raises:
         ConfigError: this family has no pixel limits, or they contradict each other.
@@ -207,10 +246,14 @@ def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: 
     limits = checkpoint.pixel_limits
     if min_pixels is None and max_pixels is None:
         return limits
+    if limits is None and has_own_limits(checkpoint.image_processor):
+        own_limits(checkpoint, min_pixels, max_pixels)  # what is wrong with them is said now
+        return None
     if limits is None:
         raise ConfigError(
-            f"{checkpoint.path}: the image processor of {checkpoint.model_type} has no pixel limits; "
-            "leave --min-pixels and --max-pixels out"
+            f"{checkpoint.path}: the image processor of {checkpoint.model_type} "
+            f"({checkpoint.image_processor or 'of a class that is not known'}) has no pixel limits that can be set; "
+            "leave --min-pixels and --max-pixels out, or shrink the pictures"
         )
     chosen = PixelLimits(
         limits.min_pixels if min_pixels is None else min_pixels,
@@ -223,6 +266,22 @@ def override_limits(checkpoint: Checkpoint, min_pixels: int | None, max_pixels: 
             f"which must hold at least one patch group of {limits.factor} x {limits.factor}"
         )
     return chosen
+
+
+def own_limits(
+    checkpoint: Checkpoint, min_pixels: int | None, max_pixels: int | None
+) -> dict[str, int | dict[str, int]]:
+    """Return the settings that hold an image processor with a rule of its own to limits that a person gave.
+
+    Empty where none were given, and for one that resizes to a grid.
+
+    Raises:
+        ConfigError: the limits contradict each other, or there is no such limit.
+    """
+    name = checkpoint.image_processor
+    if name is None or not has_own_limits(name) or (min_pixels is None and max_pixels is None):
+        return {}
+    return own_settings(image_processor_config(checkpoint.processor.image_folder), name, min_pixels, max_pixels)
 
 
 def _adapter_base(path: Path, adapter: JsonObject) -> Path:
@@ -262,10 +321,11 @@ def _read_config(folder: Path) -> JsonObject:
 def _refuse_text_only(model_type: str, folder: Path) -> None:
     """Raise CheckpointError for a model that transformers cannot ask about an image."""
     # Imported here: it brings torch along, which a fault that is found before this line need not wait for.
+    from transformers import __version__ as transformers_version  # noqa: PLC0415 - see the line above
     from transformers.models.auto import modeling_auto  # noqa: PLC0415 - see the line above
 
     known = cast("Mapping[str, str]", modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
-    if model_type in known:
+    if model_type in known or model_type in _SEEING_AND_HEARING:
         return
     if model_type.replace("_chat", "") in known:
         raise CheckpointError(
@@ -273,9 +333,18 @@ def _refuse_text_only(model_type: str, folder: Path) -> None:
             f"use its transformers conversion (model_type {model_type.replace('_chat', '')!r}, often named *-HF)"
         )
     raise CheckpointError(
-        f"{folder}: model_type {model_type!r} cannot be asked about images: it is text-only, or this version of "
-        "transformers does not know it. Give a vision-language checkpoint, or upgrade transformers"
+        f"{folder}: model_type {model_type!r} cannot be asked about images: it is text-only, or not among the "
+        f"vision-language models of transformers {transformers_version}. Give a vision-language checkpoint; where it "
+        "is one, upgrade transformers, or serve it with vLLM or SGLang and ask it with --backend openai --base-url URL"
     )
+
+
+def _auto_class(model_type: str, own_code: JsonObject) -> str:
+    """Return the class of transformers that loads a model: what its own code names, else what its model type does."""
+    named = own_code.get("auto_map")
+    if isinstance(named, dict) and (found := next((name for name in _AUTO_CLASSES if name in named), None)):
+        return found
+    return _SEEING_AND_HEARING.get(model_type, _AUTO_CLASSES[0])
 
 
 def _dtype(config: JsonObject, folder: Path) -> str | None:

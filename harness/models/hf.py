@@ -13,6 +13,7 @@ in the batch, and in which order, changes an answer no more than it changes a gr
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 import time
@@ -24,8 +25,9 @@ from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
 import torch
+import transformers
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import AutoProcessor, GenerationConfig
 from transformers import __version__ as transformers_version
 from transformers.generation.logits_process import (
     LogitsProcessor,
@@ -39,14 +41,15 @@ from transformers.generation.logits_process import (
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.images.grid import fit_to_grid
 from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
-from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits
+from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits, own_limits
 from harness.models.checkpoint_files import CheckpointError, adapter_files, stored_tensors
-from harness.models.control_tokens import STAGE_TAGS, ControlTokens, tokens_of_folder
+from harness.models.control_tokens import ControlTokens, tokens_of_folder
 from harness.models.decoding import Decoding, cut_at_stop, sample_seed
 from harness.models.device_options import DTYPES, check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
+from harness.models.input_sizes import ImageProcessor, Tensors, fills_up, told_sizes
 from harness.models.processor_files import assemble
-from harness.scoring.surroundings import MARK_TOKENS
+from harness.models.token_roles import AddedToken, dropped_ids
 from harness.values import Generation, Json, PixelLimits, Size
 
 _PLACEHOLDER_IDS = (
@@ -61,6 +64,8 @@ _PLACEHOLDER_IDS = (
     "eoi_token_index",
 )
 """Where configurations keep the tokens that stand for or surround pictures."""
+_KINDS = "mm_token_type_ids"
+"""The tensor that says which tokens are text, which stand for pictures and which for videos."""
 _PROBE = "satori-bench-system-probe"
 _TRIAL_SIDE_PX = 224
 """Side of the picture in the question that is asked before all others: every family takes it."""
@@ -79,11 +84,10 @@ _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
 
 
-class _ImageProcessor(Protocol):
+class _ImageProcessor(ImageProcessor, Protocol):
     """What is used of an image processor."""
 
     size: object
-    patch_size: int
 
 
 class _Tokenizer(Protocol):
@@ -96,25 +100,15 @@ class _Tokenizer(Protocol):
     eos_token_id: int | None
     bos_token: str | None
     all_special_ids: list[int]
-    added_tokens_decoder: dict[int, _AddedToken]
+    added_tokens_decoder: dict[int, AddedToken]
 
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
 
     def convert_ids_to_tokens(self, ids: int) -> str: ...
 
 
-class _AddedToken(Protocol):
-    """What is used of an added token."""
-
-    content: str
-    special: bool
-
-
-class ModelInputs(Protocol):
+class ModelInputs(Tensors, Protocol):
     """A batch of model inputs; tensors by name."""
-
-    def __getitem__(self, name: str) -> torch.Tensor: ...
-    def __contains__(self, name: str) -> bool: ...
 
     def keys(self) -> Iterable[str]:
         """Return the tensors' names."""
@@ -194,6 +188,7 @@ class _Config(Protocol):
     """What is used of a model configuration."""
 
     tie_word_embeddings: bool
+    is_encoder_decoder: bool
 
     def get_text_config(self) -> _TextConfig: ...
     def to_dict(self) -> dict[str, object]: ...
@@ -214,6 +209,7 @@ class _Model(Protocol):
     dtype: torch.dtype
 
     def eval(self) -> object: ...
+    def forward(self, **arguments: object) -> object: ...
     def generate(self, **arguments: object) -> torch.Tensor: ...
 
 
@@ -302,6 +298,7 @@ class SatoriHF(RecordingModel):
         revision: str | None = None,
         seed: int = 0,
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
+        chat_template: str | Path | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -318,6 +315,7 @@ class SatoriHF(RecordingModel):
             revision: Of a hub id.
             seed: Of sampled decoding.
             chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
+            chat_template: File of a chat template in place of the checkpoint's own.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -326,14 +324,20 @@ class SatoriHF(RecordingModel):
         check_device_options(device, dtype, batch_size, attn_implementation)
         super().__init__(batch_size=batch_size, max_batch_size=max_batch_size)
         self.device = choose_device(device)
-        self.checkpoint = inspect_checkpoint(pretrained, revision=revision, trust_remote_code=trust_remote_code)
+        self.checkpoint = inspect_checkpoint(
+            pretrained,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            chat_template=None if chat_template is None else Path(chat_template),
+        )
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
         self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
         check_template_kwargs(self._template_kwargs)
         self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
+        _set(self._processor.image_processor, own_limits(self.checkpoint, min_pixels, max_pixels))
+        self._fills_up = self.pixel_limits is None and fills_up(self._processor.image_processor)
         tokenizer = self._processor.tokenizer
-        self._hidden_ids = _hidden_ids(tokenizer)
         self._tokens = ControlTokens(
             {*_placeholder_texts(self._processor), *tokens_of_folder(self.checkpoint.processor.tokenizer_folder)}
         )
@@ -349,8 +353,16 @@ class SatoriHF(RecordingModel):
         )
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
+        # With what a decoder beside an encoder begins; it has no prompt of its own.
+        neutral.decoder_start_token_id = _decoder_start(self._model)
         self._model.generation_config = cast("_Ends", neutral)
-        self._suppressed_ids = placeholder_ids(self._model.config) - self._end_ids
+        placeholders = placeholder_ids(self._model.config)
+        self._suppressed_ids = placeholders - self._end_ids
+        self._dropped_ids = dropped_ids(
+            tokenizer,
+            framing=placeholders | self._end_ids,
+            template=written_chat(self._processor, has_system_role=self._has_system_role),
+        )
         with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
             self.write_batch([self._trial])
         self.start_batches_at(_guess_batch_size(self.device))
@@ -395,18 +407,22 @@ class SatoriHF(RecordingModel):
         with torch.inference_mode():
             on_device = inputs.to(self.device, self._model.dtype)
             sequences = self._model.generate(
-                **{name: on_device[name] for name in on_device.keys()},  # noqa: SIM118 - not a mapping
+                **{name: on_device[name] for name in on_device.keys() if self._is_taken(name)},  # noqa: SIM118
                 **self._generation_arguments(decoding),
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
         # The copy to the host waits for the device, so the clock stops after it.
-        token_rows = cast("_Rows", sequences[:, mask.shape[1] :]).tolist()
+        token_rows = cast("_Rows", new_tokens(sequences, inputs["input_ids"], self._model.config)).tolist()
         share_s = (time.perf_counter() - started) / len(prompts)
         watch.check()
         return [
             self._written(row, decoding, Generation("", size, counted, None, share_s))
             for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
         ]
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether the model takes a tensor of its processor; some processors make kinds of tokens for no model."""
+        return name != _KINDS or _KINDS in inspect.signature(type(self._model).forward).parameters
 
     @property
     def module(self) -> torch.nn.Module:
@@ -431,6 +447,8 @@ class SatoriHF(RecordingModel):
         arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
         if bos and all(text.startswith(bos) for text in texts):
             arguments["add_special_tokens"] = False  # the template wrote it already; twice would be another prompt
+        if _must_be_asked_for_kinds(self._processor):
+            arguments[f"return_{_KINDS}"] = True
         if prompts[0].images:
             # One list per sample: families that cut images into tiles must know whose they are.
             arguments["images"] = [list(prompt.images) for prompt in prompts]
@@ -489,18 +507,25 @@ class SatoriHF(RecordingModel):
         return LogitsProcessorList(steps)
 
     def _input_sizes(self, prompts: Sequence[Prompt], inputs: ModelInputs) -> list[Size | None]:
-        """Return the size of each prompt's first image as the model sees it, checked against the processor's grid."""
-        if self.pixel_limits is None or "image_grid_thw" not in inputs:
+        """Return the size of each prompt's first image as the model sees it; None where its processor does not tell.
+
+        Images that were brought to a grid of ours are checked against it.
+        """
+        seen = told_sizes(inputs, self._processor.image_processor)
+        pictures = [image.size for prompt in prompts for image in prompt.images]
+        if seen is None or len(seen) != len(pictures) or self._fills_up:
             return [None] * len(prompts)
-        patch_px = self._processor.image_processor.patch_size
-        grids = cast("_Rows", inputs["image_grid_thw"]).tolist()
-        seen = [(columns * patch_px, rows * patch_px) for _, rows, columns in grids]
-        ours = [image.size for prompt in prompts for image in prompt.images]
-        if seen != ours:
+        if self.pixel_limits is not None and seen != [Size(*size) for size in pictures]:
             raise RuntimeError(
-                f"the processor resized images from {ours} to {seen}: boxes would be read in a wrong frame"
+                f"the processor resized images from {pictures} to {[(size.width, size.height) for size in seen]}: "
+                "boxes would be read in a wrong frame"
             )
-        return [Size(*prompt.images[0].size) for prompt in prompts]
+        firsts: list[Size | None] = []
+        for prompt in prompts:
+            count = len(prompt.images)
+            firsts.append(seen[0] if count else None)
+            seen = seen[count:]
+        return firsts
 
     def _written(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Written:
         """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""
@@ -511,7 +536,7 @@ class SatoriHF(RecordingModel):
             while written and written[-1] == pad:
                 written.pop()
         decoded = self._processor.tokenizer.decode(
-            [token for token in written if token not in self._hidden_ids],
+            [token for token in written if token not in self._dropped_ids],
             skip_special_tokens=False,
             clean_up_tokenization_spaces=False,
         )
@@ -527,6 +552,19 @@ class SatoriHF(RecordingModel):
         # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
         drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
         return Written(generation, tuple(drawn))
+
+
+def new_tokens(sequences: torch.Tensor, prompts: torch.Tensor, config: _Config) -> torch.Tensor:
+    """Return what was generated, (prompts, new tokens).
+
+    Most families return the prompt before it. A decoder with an encoder returns its start token; some families that
+    turn their prompt into embeddings return nothing before it.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        return sequences[:, 1:]
+    width = prompts.shape[1]
+    begins_with_prompt = sequences.shape[1] >= width and torch.equal(sequences[:, :width].cpu(), prompts.cpu())
+    return sequences[:, width:] if begins_with_prompt else sequences
 
 
 def choose_device(device: str) -> torch.device:
@@ -615,6 +653,16 @@ def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_
     return processor
 
 
+def _set(image_processor: object, settings: Mapping[str, int | dict[str, int]]) -> None:
+    """Give an image processor its settings; those inside of another one change it and leave its others."""
+    for name, value in settings.items():
+        if not isinstance(value, dict):
+            setattr(image_processor, name, value)
+            continue
+        before = getattr(image_processor, name)  # a dictionary, or transformers' own kind of one
+        setattr(image_processor, name, type(before)(**{**dict(before), **value}))
+
+
 def _load_model(
     checkpoint: Checkpoint,
     device: torch.device,
@@ -627,7 +675,7 @@ def _load_model(
     with _loading("the model", checkpoint.model_path):
         model, info = cast(
             "tuple[torch.nn.Module, _LoadingInfo]",
-            AutoModelForImageTextToText.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # as above
+            getattr(transformers, checkpoint.auto_class).from_pretrained(
                 checkpoint.model_path,
                 dtype=dtype,
                 attn_implementation=attn_implementation,
@@ -808,6 +856,14 @@ def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
     return frozenset(ends)
 
 
+def _decoder_start(model: _Model) -> int | None:
+    """Return the token that a decoder beside an encoder begins with; None for a decoder alone."""
+    if not getattr(model.config, "is_encoder_decoder", False):
+        return None
+    found = getattr(model.generation_config, "decoder_start_token_id", None)
+    return found if found is not None else getattr(model.config.get_text_config(), "decoder_start_token_id", None)
+
+
 def placeholder_ids(config: _Config) -> frozenset[int]:
     """Return the tokens that stand for or surround pictures, as far as the configuration names them."""
     named = config.to_dict()
@@ -816,15 +872,29 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
     return frozenset(token for token in ids if isinstance(token, int) and 0 <= token < vocabulary)
 
 
-def _hidden_ids(tokenizer: _Tokenizer) -> frozenset[int]:
-    """Return the special tokens that decoding drops: all but the tags and what sets thoughts and answers apart.
+def _must_be_asked_for_kinds(processor: object) -> bool:
+    """Whether a processor's model needs the kind of each token, and the processor gives it only when it is asked to."""
+    needed = _KINDS in cast("Sequence[str]", getattr(processor, "model_input_names", ()))
+    return needed and not getattr(processor, f"return_{_KINDS}", False)
 
-    Tags are kept even where a tokenizer calls them special: they are what is scored.
+
+def written_chat(processor: _Processor, *, has_system_role: bool) -> str:
+    """Return a short chat with a picture as the template writes it: its special tokens take turns or frame pictures.
+
+    Empty where the template bears no answer in a chat.
     """
-    added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
-    special = added | set(tokenizer.all_special_ids)
-    kept = STAGE_TAGS | MARK_TOKENS
-    return frozenset(token for token in special if tokenizer.convert_ids_to_tokens(token) not in kept)
+    question: dict[str, object] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _PROBE}]}
+    chat: list[dict[str, object]] = [
+        question,
+        {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
+        question,
+    ]
+    if has_system_role:
+        chat.insert(0, {"role": "system", "content": [{"type": "text", "text": _PROBE}]})
+    try:
+        return processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=False)
+    except Exception:  # noqa: BLE001 - a template raises what its author chose
+        return ""
 
 
 def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:

@@ -48,6 +48,14 @@ _PACKAGES_OF_FORMAT: Mapping[str, tuple[tuple[str, str], ...]] = {
     "sinq": (("sinq", "sinq"),),
 }
 """Quantised formats that transformers loads: modules that it imports for them, and what pip calls these."""
+_PACKAGES_OF_FAMILY: Mapping[str, tuple[str, ...]] = {
+    "smolvlm": ("num2words",),
+    "gemma3n": ("timm",),
+    "fast_vlm": ("timm",),
+    "perception_lm": ("timm",),
+    "udop": ("pytesseract",),
+}
+"""Packages that transformers imports for a family alone, called alike by pip."""
 _FORMAT_SPELLINGS = {"compressed_tensors": "compressed-tensors", "auto_round": "auto-round", "bnb": "bitsandbytes"}
 _QUANTISED_KEYS = ("quantization_config", "compression_config", "quantization")
 """Where configurations describe quantised weights: transformers, compressed-tensors of 2024, MLX."""
@@ -93,6 +101,15 @@ def format_faults(folder: Path, config: JsonObject) -> list[str]:
     ]
 
 
+def package_faults(model_type: str) -> list[str]:
+    """Name the packages that a family's classes import and that are not there."""
+    missing = [package for package in _PACKAGES_OF_FAMILY.get(model_type, ()) if not _is_installed(package)]
+    if not missing:
+        return []
+    packages = " and ".join(missing)
+    return [f"transformers' {model_type} needs {packages}, which is not there: pip install {' '.join(missing)}"]
+
+
 def adapter_kind_faults(folder: Path, adapter: JsonObject) -> list[str]:
     """Name what keeps an adapter from being merged into its base."""
     kind = adapter.get("peft_type")
@@ -120,9 +137,10 @@ def own_code_faults(folders: Iterable[Path]) -> list[str]:
         return []
     return [
         (
-            f"code of its own (auto_map in {', '.join(found)}), which is never run here: give the transformers "
+            f"code of its own (auto_map in {', '.join(found)}), which is not run unasked: give the transformers "
             f"conversion of the model (often named *-hf), or {_SERVE_IT}. Where transformers has the model and its own "
-            "classes are meant, take auto_map out of these files"
+            "classes are meant, take auto_map out of these files; where you have read that code and trust it, give "
+            "--trust-remote-code"
         )
     ]
 

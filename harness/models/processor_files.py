@@ -14,18 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from harness.models.chat_template import ChatTemplate, find_chat_template
+from harness.models.chat_template import ChatTemplate, find_chat_template, no_template_fault, template_at
 from harness.models.checkpoint_files import CheckpointError, JsonObject, read_json_if_there
-from harness.values import PixelLimits
 
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt", "tekken.json")
 """Files of which a tokenizer needs one."""
 
-# What the Qwen2-VL processor is called in its spellings, after names of earlier versions were mended.
-_GRID_IMAGE_PROCESSORS = re.compile(r"Qwen2VLImageProcessor(Fast|Pil)?")
-"""Image processors that resize to multiples of a patch group between two pixel limits."""
-_GRID_DEFAULTS = {"min_pixels": 56 * 56, "max_pixels": 28 * 28 * 1280, "patch_size": 14, "merge_size": 2}
-"""What those processors assume when their file is silent (transformers, image_processing_qwen2_vl.py)."""
 _WEIGHTS_AND_STATE = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".h5", ".md"})
 """Endings of files that no processor reads."""
 _NOT_LINKED = frozenset({"config.json", "adapter_config.json", "chat_template.json", "chat_template.jinja"})
@@ -64,8 +58,12 @@ class ProcessorFiles:
         return tuple(said)
 
 
-def find_processor(folders: Sequence[Path], model_type: str, *, served: bool) -> tuple[ProcessorFiles, list[str]]:
+def find_processor(
+    folders: Sequence[Path], model_type: str, *, served: bool, chat_template: Path | None = None
+) -> tuple[ProcessorFiles, list[str]]:
     """Find the parts of a processor, each in the first of the folders that has it; the last one holds config.json.
+
+    A chat template that a person gave stands in place of the folders'.
 
     A server has its own way to load a model and its own template, so their names are no faults of what is `served`.
 
@@ -83,15 +81,15 @@ def find_processor(folders: Sequence[Path], model_type: str, *, served: bool) ->
     tokenizer_folder = next((folder for folder in folders if _has_tokenizer(folder)), folders[-1])
     if not _has_tokenizer(tokenizer_folder):
         faults.append(f"no tokenizer ({', '.join(TOKENIZERS)})")
-    template = None
-    try:
-        template = next(filter(None, map(find_chat_template, folders)), None)
-        if template is None and not served:
-            faults.append("no chat template (chat_template.jinja, chat_template.json or in tokenizer_config.json)")
-    except CheckpointError as error:
-        faults += [] if served else [str(error)]
     if faults:
         faults[-1] += f": copy these files from the base model into {folders[0]}, or save its AutoProcessor there"
+    template = template_at(chat_template) if chat_template is not None else None
+    try:
+        template = template or next(filter(None, map(find_chat_template, folders)), None)
+        if template is None and not served:
+            faults.append(no_template_fault(model_type, folders[0]))
+    except CheckpointError as error:
+        faults += [] if served else [str(error)]
     files = ProcessorFiles(
         tokenizer_folder=tokenizer_folder,
         image_folder=image_folder,
@@ -148,39 +146,6 @@ def current_name(written: str) -> str | None:
             wanted = _letters(plain.removesuffix(kind))
             return next((now for owner, now in by_model_type().items() if _letters(owner) == wanted), None)
     return None
-
-
-def pixel_limits(folder: Path, name: str | None) -> PixelLimits | None:
-    """Return the pixel limits of a folder's image processor, called `name` now; None if it has no such limits.
-
-    Raises:
-        CheckpointError: they are no numbers, or contradict each other.
-    """
-    if name is None or not _GRID_IMAGE_PROCESSORS.fullmatch(name):
-        return None
-    config = image_processor_config(folder)
-    size = config.get("size")
-    edges = size if isinstance(size, dict) else {}
-    # As in transformers: named pixel limits win over `size`, whose edges count pixels here in spite of their name.
-    found = {
-        "min_pixels": (config.get("min_pixels"), edges.get("min_pixels"), edges.get("shortest_edge")),
-        "max_pixels": (config.get("max_pixels"), edges.get("max_pixels"), edges.get("longest_edge")),
-        "patch_size": (config.get("patch_size"),),
-        "merge_size": (config.get("merge_size"),),
-    }
-    values: dict[str, int] = {}
-    for field, candidates in found.items():
-        value = next((candidate for candidate in candidates if candidate is not None), _GRID_DEFAULTS[field])
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise CheckpointError(f"{folder}: the image processor's {field} is {value!r}; set it to a whole number")
-        values[field] = value
-    factor = values["patch_size"] * values["merge_size"]
-    if values["min_pixels"] > values["max_pixels"]:
-        raise CheckpointError(
-            f"{folder}: the image processor's min_pixels {values['min_pixels']} is above its max_pixels "
-            f"{values['max_pixels']}; swap or correct them"
-        )
-    return PixelLimits(values["min_pixels"], values["max_pixels"], factor)
 
 
 def assemble(files: ProcessorFiles, into: Path) -> None:

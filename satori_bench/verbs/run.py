@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
 """Where keys may lie, also those that a run does not use: a server must not put one into its records."""
 
+_OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
+"""Options of a model that is loaded here."""
 
 SHOWN_FAILURES = 3
 
@@ -71,6 +74,13 @@ SHOWN_FAILURES = 3
     metavar="JSON",
     help="Variables of the chat template, here or at the server, such as '{\"enable_thinking\": false}'.",
 )
+@click.option(
+    "--chat-template",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Jinja chat template in place of the checkpoint's own, such as the task prompt of a model that never had one.",
+)
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the checkpoint.")
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
@@ -165,8 +175,8 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         faults.append("--backend openai needs --base-url, the root of the server's API")
     if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
         faults.append("--base-url and --served-name need --backend openai")
-    if options["backend"] == "openai" and options["attn_implementation"]:
-        faults.append("--attn-implementation is for --backend hf: a server has its own")
+    here_alone = [name for name in _OF_A_MODEL_HERE if options["backend"] == "openai" and options[name]]
+    faults += [f"--{name.replace('_', '-')} is for --backend hf: a server has its own" for name in here_alone]
     faults += device_option_faults(
         options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
     )
@@ -197,6 +207,8 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         box_dialect=_declared(options),
         min_pixels=options["min_pixels"],
         max_pixels=options["max_pixels"],
+        trust_remote_code=options["trust_remote_code"],
+        chat_template=options["chat_template"],
         max_new_tokens=options["max_new_tokens"],
         temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
         limit=options["limit"],

@@ -20,8 +20,9 @@ from harness.models.base import (
 )
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding, sample_seed
-from harness.models.hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns
+from harness.models.hf import SatoriHF, SeededSampling, fold_system_turns
 from harness.models.replay import SatoriReplay
+from harness.models.token_roles import dropped_ids
 from harness.scoring.box_dialects import dialect_named
 from harness.values import Generation, PixelLimits, Size
 
@@ -375,7 +376,7 @@ def test_tags_survive_decoding_even_when_they_are_special(loaded, monkeypatch):
         added_tokens_decoder=tokenizer.added_tokens_decoder,
         convert_ids_to_tokens=tokenizer.convert_ids_to_tokens,
     )
-    monkeypatch.setattr(model, "_hidden_ids", _hidden_ids(special))
+    monkeypatch.setattr(model, "_dropped_ids", dropped_ids(special))
     row = tokenizer("<caption>red</caption><|im_start|><bbox>[[0,4,8,12]]</bbox>").input_ids
 
     text = model._written(row, Decoding(), Generation("")).generation.text
@@ -391,7 +392,7 @@ def test_marks_of_thoughts_and_answers_survive_decoding_even_when_they_are_speci
         all_special_ids=list(tokens), added_tokens_decoder={}, convert_ids_to_tokens=tokens.__getitem__
     )
 
-    assert {tokens[token] for token in _hidden_ids(tokenizer)} == set(dropped)
+    assert {tokens[token] for token in dropped_ids(tokenizer)} == set(dropped)
 
 
 def test_documents_without_an_image_are_answered_beside_others(loaded, three):
