@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.task_facts import facts_of
 from harness.values import AnswerRule
 from harness.vocabulary import GoldFrame
 from tasks.adapter import Adapter
+
+if TYPE_CHECKING:  # reads pictures; listing benchmarks needs none of it
+    from tasks.json_rows import RowMaker
+    from tasks.rows import Rows
 
 TASKS_DIR = Path(__file__).parent
 """The folder of the YAML files; `lmms-eval --include_path` takes it."""
@@ -57,6 +61,14 @@ class Benchmark:
     """Where the image may be, best first."""
     tsv_files: tuple[str, ...] = ()
     """File names that VLMEvalKit gives the benchmark, best first."""
+    json_files: tuple[str, ...] = ()
+    """JSON files below the folder of local data, best first: names, or patterns of several files (`*`)."""
+    made: RowMaker | None = None
+    """Makes the columns above of an object of these files; None where they are its fields."""
+    download: str = ""
+    """How to get the files of a benchmark that `datasets` cannot load with its boxes; empty where it can."""
+    choose: Callable[[Rows], Sequence[tuple[int, int]]] | None = None
+    """Which rows of the source are asked, as row and number of its question; None: each row once."""
     tsv_columns: tuple[str, ...] = ()
     """Columns without which a row of such a file cannot be asked or scored."""
     optional_columns: tuple[str, ...] = ()

@@ -11,14 +11,9 @@ from harness.stats.intervals import (
     FloatArray,
     ratio_interval,
 )
+from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT
 from harness.summary.means import Metric, ScoredRow, column_metric, metric_of, null_metric
 from harness.values import BoxMatch
-
-IOU_HIT = 0.5
-"""An overlap of at least this much is the right place (`acc@0.5`, the quadrants)."""
-
-ANSWER_RIGHT = 0.5
-"""An answer of at least this value is right in the answer x place quadrants."""
 
 _QUADRANTS = (
     "right_answer_right_place",
