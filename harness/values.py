@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from harness.vocabulary import (
     BOX_FRAMES,
@@ -19,6 +19,8 @@ from harness.vocabulary import (
     PROTOCOLS,
     AnswerRule,
     BoxFrame,
+    BoxOrder,
+    BoxSyntax,
     Fault,
     Format,
     Protocol,
@@ -31,11 +33,17 @@ __all__ = [
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
+    "SATORI_LIST",
+    "UNIT_OF_FRAME",
     "AnswerCheck",
     "AnswerRule",
     "Box",
+    "BoxDialect",
     "BoxFrame",
     "BoxMatch",
+    "BoxOrder",
+    "BoxSyntax",
+    "BoxUnit",
     "Components",
     "Fault",
     "Format",
@@ -202,6 +210,37 @@ class PixelLimits:
 
 PAPER_PIXEL_LIMITS = PixelLimits(min_pixels=200_704, max_pixels=401_408)
 """What SATORI's released reward assumes (plugin.py): 256 and 512 tokens of 28 x 28."""
+
+
+BoxUnit: TypeAlias = Literal["image_px", "input_px"] | float
+"""What a number of a written box counts: pixels of the original image, pixels of the image that the model saw, or a
+number: what a whole side is written as (1, 100, 500, 999, 1000, 1024; cells of a side for patch indices)."""
+
+UNIT_OF_FRAME: Final[Mapping[BoxFrame, BoxUnit]] = {
+    "image_px": "image_px",
+    "input_px": "input_px",
+    "norm_1000": 1000.0,
+    "norm_1": 1.0,
+}
+"""The unit that each frame with a name counts in."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxDialect:
+    """How a model writes a box: the marks around its numbers, which number is which, and what they count."""
+
+    syntax: BoxSyntax
+    """The marks: a row of `harness.scoring.box_dialects.SYNTAX`, or `satori` for the format's strict list alone."""
+    order: BoxOrder = "xyxy"
+    """Which number is which."""
+    unit: BoxUnit = "image_px"
+    """What the numbers count."""
+    padded_to_square: bool = False
+    """Whether the numbers refer to the image padded evenly to a square, as LLaVA-1.5's do."""
+
+
+SATORI_LIST: Final = BoxDialect("satori")
+"""The list that the format asks for, in pixels of the original image: read unless something else is declared."""
 
 
 @dataclass(frozen=True, slots=True)

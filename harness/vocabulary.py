@@ -14,7 +14,13 @@ Format: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
 """Which stages the model was asked to write; decides prompt and parser."""
 
 BoxFrame: TypeAlias = Literal["image_px", "input_px", "norm_1000", "norm_1"]
-"""The frame that the numbers inside `<bbox>` are written in."""
+"""The frames that have a name of their own: what `--box-frame` and training data say of a list x1, y1, x2, y2."""
+
+BoxSyntax: TypeAlias = Literal["satori", "list", "corners", "box_tag", "loc", "xy", "named", "patch"]
+"""How a box is written; see `harness/scoring/box_dialects.py`. `satori` is the format's own strict list alone."""
+
+BoxOrder: TypeAlias = Literal["xyxy", "yxyx", "xywh"]
+"""What the four numbers of a box are, in written order: two corners, corners with y first, or a corner and a size."""
 
 GoldFrame: TypeAlias = BoxFrame | Literal["percent", "xywh", "yxyx"]
 """What the four numbers of a gold box are: corners in a frame; corners in percent of the sides; or, in pixels of the
@@ -44,6 +50,9 @@ Fault: TypeAlias = Literal[
     "inverted",
     "out_of_image",
     "frame_unknown",
+    "other_dialect",
+    "point",
+    "quad",
     # score
     "no_match",
     "no_gold",
@@ -58,6 +67,8 @@ PLACE_RULES: frozenset[AnswerRule] = frozenset({"box", "point"})
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 FORMATS: tuple[Format, ...] = get_args(Format)
 BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
+BOX_SYNTAXES: tuple[BoxSyntax, ...] = get_args(BoxSyntax)
+BOX_ORDERS: tuple[BoxOrder, ...] = get_args(BoxOrder)
 GOLD_FRAMES: tuple[GoldFrame, ...] = (*BOX_FRAMES, "percent", "xywh", "yxyx")
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 PARSE_FAULTS: frozenset[Fault] = frozenset(
@@ -72,6 +83,9 @@ PARSE_FAULTS: frozenset[Fault] = frozenset(
         "non_finite",
         "degenerate",
         "inverted",
+        "other_dialect",
+        "point",
+        "quad",
     }
 )
 """Faults that say that the text itself did not keep to the format."""

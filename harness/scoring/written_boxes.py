@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Final, Literal, TypeAlias
 
-from harness.values import Box, Fault, order_faults
+from harness.values import Box, BoxOrder, Fault, order_faults
 
 MAX_BOX_CHARACTERS: Final = 100_000
 """Longest text that is read, in characters: room for `MAX_BOXES` boxes with every digit of a float."""
@@ -46,19 +47,21 @@ _EMPTY = BoxReading((), ("empty",))
 _MALFORMED = BoxReading((), ("malformed",))
 _NON_FINITE = BoxReading((), ("non_finite",))
 
-_BLANK = r"[^\S\x1c-\x1f]"
+BLANK: Final = r"[^\S\x1c-\x1f]"
 """White space as `float` takes it: the four separators of ASCII are white space to `re`, but no part of a number."""
 _FINITE = r"(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
-_NUMBER = rf"{_BLANK}*+[+-]?+(?:{_FINITE}|[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?+){_BLANK}*+"
-_FOUR_NUMBERS = rf"{_NUMBER}(?:,{_NUMBER}){{3}}+"
+NUMBER: Final = rf"[+-]?+(?:{_FINITE}|[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?+)"
+"""What `float` takes for a number, without blanks: a possessive pattern, so that no digit is looked at twice."""
+_SPACED = rf"{BLANK}*+{NUMBER}{BLANK}*+"
+_FOUR_NUMBERS = rf"{_SPACED}(?:,{_SPACED}){{3}}+"
 _BOX = re.compile(_FOUR_NUMBERS)
-_BOXES = re.compile(rf"{_BLANK}*+\[{_FOUR_NUMBERS}\]{_BLANK}*+(?:,{_BLANK}*+\[{_FOUR_NUMBERS}\]{_BLANK}*+)*+")
+_BOXES = re.compile(rf"{BLANK}*+\[{_FOUR_NUMBERS}\]{BLANK}*+(?:,{BLANK}*+\[{_FOUR_NUMBERS}\]{BLANK}*+)*+")
 """Items of the outer list that are all lists of four numbers: nearly every text, read without taking it apart."""
 _PIECE = re.compile(r"\s*+(?:\[([^\[\]]*+)\]\s*+|[^\[\],]*+)(,|\Z)")
 """One item of the outer list: a list without lists in it (group 1), or anything else without brackets."""
 
 
-def read_boxes(text: str) -> BoxReading:
+def read_boxes(text: str, order: BoxOrder = "xyxy") -> BoxReading:
     """Read boxes strictly.
 
     The dialect is JSON's list of lists of four numbers, with blanks anywhere, and in numbers (of ASCII digits) also a
@@ -66,13 +69,14 @@ def read_boxes(text: str) -> BoxReading:
 
     Args:
         text: The text of the stage, without its tags.
+        order: Which of the four numbers is which.
 
     Returns:
-        The well-formed boxes (finite, x1 < x2, y1 < y2; outside of an image is allowed here). The others are left out
-        and named: `non_finite` (NaN, infinite, or too large for a float, such as 400 digits), `degenerate` (x1 = x2 or
-        y1 = y2), `inverted` (x1 > x2 or y1 > y2), `malformed` (an item that is not a list of four numbers). A text
-        that is no list of items at all, is nested deeper, or is beyond the limits gives no boxes and `malformed`. A
-        blank text and an empty list give no boxes and `empty`.
+        The well-formed boxes as x1, y1, x2, y2 (finite, x1 < x2, y1 < y2; outside of an image is allowed here). The
+        others are left out and named: `non_finite` (NaN, infinite, or too large for a float, such as 400 digits),
+        `degenerate` (x1 = x2 or y1 = y2), `inverted` (x1 > x2 or y1 > y2), `malformed` (an item that is not a list of
+        four numbers). A text that is no list of items at all, is nested deeper, or is beyond the limits gives no boxes
+        and `malformed`. A blank text and an empty list give no boxes and `empty`.
     """
     text = text.strip()
     if not text:
@@ -81,31 +85,31 @@ def read_boxes(text: str) -> BoxReading:
         return _MALFORMED
     inner = text[1:-1]
     if "[" not in inner:
-        return _read_flat(inner)
-    return _read_nested(inner)
+        return _read_flat(inner, order)
+    return _read_nested(inner, order)
 
 
-def _read_flat(inner: str) -> BoxReading:
+def _read_flat(inner: str, order: BoxOrder) -> BoxReading:
     """Read what stands between the brackets of a flat list."""
     if not inner or inner.isspace():
         return _EMPTY
     if _BOX.fullmatch(inner) is None:
         return _MALFORMED
-    boxes, faults = _well_formed(_boxes_of(inner))
+    boxes, faults = well_formed(_boxes_of(inner), order)
     return BoxReading(boxes, order_faults({*faults, "malformed"}))
 
 
-def _read_nested(inner: str) -> BoxReading:
+def _read_nested(inner: str, order: BoxOrder) -> BoxReading:
     """Read the items between the outer brackets."""
     if inner.count("[") > MAX_BOXES:
         return _MALFORMED
     if _BOXES.fullmatch(inner) is not None:
-        boxes, faults = _well_formed(_boxes_of(inner))
+        boxes, faults = well_formed(_boxes_of(inner), order)
         return BoxReading(boxes, order_faults(faults), nested=True)
     pieces = _pieces(inner)
     if pieces is None:
         return _MALFORMED
-    boxes, faults = _well_formed([box for piece in pieces for box in _boxes_of(piece)])
+    boxes, faults = well_formed([box for piece in pieces for box in _boxes_of(piece)], order)
     return BoxReading(boxes, order_faults({*faults, "malformed"}), nested=True)
 
 
@@ -131,11 +135,20 @@ def _boxes_of(numbers: str) -> list[Box]:
     return list(zip(coordinates, coordinates, coordinates, coordinates, strict=True))
 
 
-def _well_formed(boxes: list[Box]) -> tuple[tuple[Box, ...], set[Fault]]:
-    """Return the boxes that count, and why the others do not."""
+def corners(quadruples: Sequence[Box], order: BoxOrder) -> Sequence[Box]:
+    """Return four numbers each as x1, y1, x2, y2, whatever they come to."""
+    if order == "yxyx":
+        return [(x1, y1, x2, y2) for y1, x1, y2, x2 in quadruples]
+    if order == "xywh":
+        return [(x, y, x + width, y + height) for x, y, width, height in quadruples]
+    return quadruples
+
+
+def well_formed(quadruples: Sequence[Box], order: BoxOrder = "xyxy") -> tuple[tuple[Box, ...], set[Fault]]:
+    """Return the boxes that count as x1, y1, x2, y2, and why the others do not."""
     kept: list[Box] = []
     faults: set[Fault] = set()
-    for box in boxes:
+    for box in quadruples if order == "xyxy" else corners(quadruples, order):
         x1, y1, x2, y2 = box
         if -inf < x1 < x2 < inf and -inf < y1 < y2 < inf:
             kept.append(box)
