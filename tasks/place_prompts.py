@@ -34,14 +34,13 @@ class FamilyPrompt:
 
 _QWEN_JSON: Final = FamilyPrompt(
     "Locate {what}, output its bbox coordinates using JSON format.",
-    "QwenLM/Qwen3-VL cookbooks/2d_grounding.ipynb and spatial_understanding.ipynb (the request for bbox_2d in JSON)",
-    "Locate {what}, output its point coordinates using JSON format.",
+    "Qwen2.5-VL's and Qwen3-VL's cookbooks (spatial_understanding.ipynb, 2d_grounding.ipynb)",
 )
 
 PROMPTS: Mapping[str, FamilyPrompt] = {
     "qwen2_vl": FamilyPrompt(
-        "Detect the bounding box of <|object_ref_start|>{what}<|object_ref_end|>.",
-        "the marks of QwenLM/Qwen2-VL's grounding format; ms-swift templates/qwen.py",
+        "Find and give the bounding box of <|object_ref_start|>{what}<|object_ref_end|>",
+        "its own marks (ms-swift templates/qwen.py), in the words that its users ask with",
     ),
     "qwen2_5_vl": _QWEN_JSON,
     "qwen3_vl": _QWEN_JSON,
@@ -52,18 +51,14 @@ PROMPTS: Mapping[str, FamilyPrompt] = {
         "Please provide the bounding box coordinate of the region this sentence describes: <ref>{what}</ref>",
         "OpenGVLab/InternVL internvl_chat/eval/refcoco/evaluate_grounding.py",
     ),
-    "paligemma": FamilyPrompt("detect {what}", "google PaliGemma model cards: the task prefix detect"),
+    "paligemma": FamilyPrompt("detect {what}", "the task prefix of Google's PaliGemma model cards"),
     "florence2": FamilyPrompt(
-        "Locate the phrases in the caption: {what}",
-        "transformers processing_florence2.py: <CAPTION_TO_PHRASE_GROUNDING>",
+        "Locate the phrases in the caption: {what}", "transformers processing_florence2.py, CAPTION_TO_PHRASE_GROUNDING"
     ),
-    "kosmos-2": FamilyPrompt("<grounding><phrase> {what}</phrase>", "transformers docs of Kosmos-2: phrase grounding"),
-    "gemma4": FamilyPrompt(
-        "detect {what}, output only JSON with box_2d and label", "huggingface/blog gemma4.md (box_2d)"
-    ),
+    "kosmos-2": FamilyPrompt("<grounding><phrase> {what}</phrase>", "transformers' page of Kosmos-2"),
     "llava": FamilyPrompt(
         "Please provide the bounding box coordinate of the region this sentence describes: {what}",
-        "haotian-liu/LLaVA#606 (the words of its training data, as Shikra's)",
+        "haotian-liu/LLaVA, its training data of referring expressions",
     ),
 }
 """Model type to its words; those of other families are neutral."""

@@ -1,9 +1,9 @@
-"""ScreenSpot-v2: which point of a screen does an instruction mean? A point in the gold box is right; so is a box whose
-centre is.
+"""ScreenSpot-v2: which point of a screen does an instruction mean?
 
-The hub's copy (`HongxinLi/ScreenSpot_v2`, as in lmms-eval 0.7.3) gives the box as fractions x1, y1, x2, y2. The
-authors' own files (`OS-Copilot/ScreenSpot-v2`: `screenspot_desktop_v2.json`, `..._mobile_...`, `..._web_...` beside
-`screenspotv2_image/`) give left, top, width, height in pixels. Nothing is guessed from the numbers: the layout says it.
+A point in the gold box is right; so is a box whose centre is. The hub's copy (`HongxinLi/ScreenSpot_v2`, as in
+lmms-eval 0.7.3) gives the box as fractions x1, y1, x2, y2. The authors' own files (`OS-Copilot/ScreenSpot-v2`:
+`screenspot_desktop_v2.json`, `..._mobile_...`, `..._web_...` beside `screenspotv2_image/`) give left, top, width and
+height in pixels. Nothing is guessed from the numbers: the layout says it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Visual CoT's benchmark: thirteen sources, each with a short answer and the box of the region that shows it.
 
-The files of its repository (`viscot_benchmark/benchmark/SOURCE.json` of deepcs233/Visual-CoT): `image` is a path, and the
-same path with `###[x1, y1, x2, y2]` behind it, pixels of the picture; the question stands in the first turn, before a
-request for the box, and the answer in the last. The fractions in the second turn are of the picture padded to a square
-and are not read. The pictures are those of each source, under its own terms: lay them beside as the paths say
-(`cot/SOURCE/...`).
+The files of its repository (`viscot_benchmark/benchmark/SOURCE.json` of deepcs233/Visual-CoT): `image` is a path, and
+the same path with `###[x1, y1, x2, y2]` behind it, pixels of the picture; the question stands in the first turn,
+before a request for the box, and the answer in the last. The fractions in the second turn are of the picture padded
+to a square and are not read. The pictures are those of each source, under its own terms: lay them beside as the paths
+say (`cot/SOURCE/...`).
 
-The authors have GPT-3.5 judge the answers. Here an answer is right when it says what the gold says, case and outer marks
-apart: stricter for whole sentences, and no number to put beside theirs.
+The authors have GPT-3.5 judge the answers. Here an answer is right when it says what the gold says, case and outer
+marks apart: stricter for whole sentences, and no number to put beside theirs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """VQA-Verify, held out: the questions about one picture in twenty, told by the picture's own hash.
 
-VQA-Verify has one split, and it is what SATORI's models are trained on. A picture is held out where the first 32 bits of
-the hash of its file are divisible by 20, so that all questions about it are, in whatever file or order they come;
-training data leaves those pictures out (`training/data/source_rows.py`, fault `benchmark_image`). A checkpoint that was
-trained elsewhere may have seen them all.
+VQA-Verify has one split, and it is what SATORI's models are trained on. A picture is held out where the first 32 bits
+of the hash of its file are divisible by 20, so that all questions about it are, in whatever file or order they come;
+training data leaves those pictures out (`training/data/source_rows.py`, fault `benchmark_image`). A checkpoint that
+was trained elsewhere may have seen them all.
 """
 
 from __future__ import annotations

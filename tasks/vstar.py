@@ -1,10 +1,10 @@
 """V*Bench: small things in large pictures, with the boxes of the things asked about.
 
-The authors' folder (`craigwu/vstar_bench`): `direct_attributes/` and `relative_position/` with a picture and a JSON file
-each: `target_object`, `bbox` (left, top, width, height in pixels, one a target), `question`, `options`. The first option
-is always the right one, so options are shuffled here, by `OPTIONS_SEED` and the row's id. The order that was asked is
-stored with every sample (`choices`, and the seed in `extra`), so that a rescore needs nothing else. Asking them in the
-files' order gives a model that likes A four to six points.
+The authors' folder (`craigwu/vstar_bench`): `direct_attributes/` and `relative_position/` with a picture and a JSON
+file each: `target_object`, `bbox` (left, top, width, height in pixels, one a target), `question`, `options`. The
+first option is always the right one, so options are shuffled here, by `OPTIONS_SEED` and the row's id. The order that
+was asked is stored with every sample (`choices`, and the seed in `extra`), so that a rescore needs nothing else.
+Asking them in the files' order gives a model that likes A four to six points.
 """
 
 from __future__ import annotations
