@@ -127,7 +127,7 @@ class Response:
     thinking: str | None = None
     """Text of the thinking stage; None when there is no complete one."""
     boxes_written: tuple[Box, ...] | None = None
-    """Well-formed boxes as the text writes them, in the run's box frame; None when there is no complete box stage."""
+    """Well-formed boxes as x1, y1, x2, y2 in the unit of the box dialect; None when there is no complete box stage."""
     format_ok: bool | None = None
     """Whether the whole text keeps the format; None for `plain`, which has none."""
     faults: tuple[Fault, ...] = ()
@@ -251,8 +251,8 @@ class ScoreConfig:
     """The rules."""
     format: Format = "satori"
     """The stages to parse."""
-    box_frame: BoxFrame | None = "image_px"
-    """Frame of the written boxes; None when not known: boxes stay unscored with the fault `frame_unknown`."""
+    box_dialect: BoxDialect | None = SATORI_LIST
+    """How boxes are written; None when not known: boxes stay unscored with the fault `frame_unknown`."""
     pixel_limits: PixelLimits | None = None
     """Used for `input_px` where a sample's own input size was not recorded."""
 

@@ -30,7 +30,8 @@ from harness.runs.lookup import RUNS, find_scores
 from harness.runs.record_table import read_columns, table_columns
 from harness.runs.store import PARQUET_NAME, StoredRun, list_runs, rescored_name
 from harness.runs.store import load_run as open_stored
-from harness.values import BoxFrame, Format, Protocol, ScoreConfig
+from harness.scoring.box_dialects import declared_dialect
+from harness.values import SATORI_LIST, BoxFrame, Format, Protocol, ScoreConfig
 
 if TYPE_CHECKING:
     import altair as alt
@@ -105,13 +106,14 @@ class Run:
                 frame = frame.join(parts.add_prefix(f"{name}."))
         return frame
 
-    def rescore(self, protocol: Protocol, *, box_frame: BoxFrame | None = None) -> Run:
+    def rescore(self, protocol: Protocol, *, box_frame: BoxFrame | None = None, box_dialect: str | None = None) -> Run:
         """Score the run's texts again, beside the old scores, and return the run with the new ones.
 
         Raises:
             IncompleteError: The run is not finished.
         """
-        rescore_run(self.stored, protocol, box_frame=box_frame)
+        dialect = declared_dialect(box_dialect, box_frame, self.stored.manifest.model_type)
+        rescore_run(self.stored, protocol, box_dialect=dialect)
         return Run(open_stored(self.path), protocol)
 
     @property
@@ -343,14 +345,19 @@ def score(
     *,
     protocol: Protocol = "strict",
     format: Format = "satori",  # noqa: A002 - what the command and the files call it
-    box_frame: BoxFrame | None = "image_px",
+    box_frame: BoxFrame | None = None,
+    box_dialect: str | None = None,
 ) -> pd.DataFrame:
     """Score predictions in memory: rows as in the file of the command `score` (id, task, prediction, gold).
+
+    `box_dialect` says how boxes are written, as the option of that name; `box_frame` is its short form. Without either
+    they are the format's list in pixels of the image.
 
     Returns:
         A row each, in order: score, extracted, components, iou, faults; `reason` says why a bad row is bad.
     """
-    config = ScoreConfig(protocol=protocol, format=format, box_frame=box_frame)
+    dialect = declared_dialect(box_dialect, box_frame) or SATORI_LIST
+    config = ScoreConfig(protocol=protocol, format=format, box_dialect=dialect)
     found = [{**one.to_json(), "reason": one.reason} for one in score_lines(map(json.dumps, rows), config)]
     frame = _pandas().DataFrame(
         found, columns=["id", "task", "score", "extracted", "components", "iou", "faults", "reason"]

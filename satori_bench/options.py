@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from harness.values import ScoreConfig
 
 
+box_dialect_option = click.option(
+    "--box-dialect", metavar="WORDS",
+    help="How boxes are written: auto (as the checkpoint's family does), satori (the format's list alone, in pixels), "
+    "a family such as qwen2_5_vl, or SYNTAX:ORDER:UNIT such as list:yxyx:1000.",
+)  # fmt: skip
+
+
 def score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that decide how texts are scored."""
     for option in reversed(
         [
             click.option("--protocol", type=click.Choice(PROTOCOLS), default="strict", show_default=True),
             click.option("--format", "form", type=click.Choice(FORMATS), default="satori", show_default=True),
-            click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Frame of the written boxes."),
+            box_dialect_option,
+            click.option(
+                "--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame."
+            ),
             click.option("--min-pixels", type=click.IntRange(1), help="Least pixels of the model's input image."),
             click.option("--max-pixels", type=click.IntRange(1), help="Most pixels of the model's input image."),
         ]
@@ -117,10 +127,16 @@ data_option = click.option(
 
 
 def score_config(
-    protocol: str, form: str, box_frame: str | None, min_pixels: int | None, max_pixels: int | None
+    protocol: str,
+    form: str,
+    box_dialect: str | None,
+    box_frame: str | None,
+    min_pixels: int | None,
+    max_pixels: int | None,
 ) -> ScoreConfig:
     """Build the scoring configuration of verbs that run no model."""
-    from harness.values import PixelLimits, ScoreConfig
+    from harness.scoring.box_dialects import declared_dialect
+    from harness.values import SATORI_LIST, PixelLimits, ScoreConfig
 
     if (min_pixels is None) != (max_pixels is None):
         raise ConfigError("--min-pixels and --max-pixels go together: one without the other fixes no image size")
@@ -132,7 +148,7 @@ def score_config(
     return ScoreConfig(
         protocol=protocol,  # type: ignore[arg-type]  # click.Choice has checked it
         format=form,  # type: ignore[arg-type]  # click.Choice has checked it
-        box_frame=box_frame or "image_px",  # type: ignore[arg-type]  # click.Choice has checked it
+        box_dialect=declared_dialect(box_dialect, box_frame) or SATORI_LIST,  # type: ignore[arg-type]  # as above
         pixel_limits=limits,
     )
 

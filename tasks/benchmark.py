@@ -33,8 +33,6 @@ class OwnTask:
     """Part (`id`, `question`, `image`, `answers`, `choices`, `category`, `boxes`, `caption`) to column name."""
     data_file: Path | None = None
     """Local parquet or TSV file, absolute; None when the rows come from the hub."""
-    gold_box_frame: GoldFrame | None = None
-    """What the numbers of the gold boxes are; None where nobody says it: pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,10 @@ class Benchmark:
     """Makes the columns above of an object of these files; None where they are its fields."""
     download: str = ""
     """How to get the files of a benchmark that `datasets` cannot load with its boxes; empty where it can."""
+    boxes_column: str = "boxes"
+    """Where the gold boxes are, for checks of them; empty where their frame depends on the layout."""
+    gold_box_frame: GoldFrame | None = None
+    """What their numbers are; None where nobody says it: pixels of the image."""
     choose: Callable[[Rows], Sequence[tuple[int, int]]] | None = None
     """Which rows of the source are asked, as row and number of its question; None: each row once."""
     tsv_columns: tuple[str, ...] = ()

@@ -66,6 +66,8 @@ def _split(name: str, hub: str, split: str) -> Benchmark:
         title=f"{title} {split}",
         hub_path=hub,
         hub_split=split,
+        boxes_column="bbox",
+        gold_box_frame="xywh",
         hub_columns=("image", "answer", "bbox"),
         optional_columns=("question_id",),
         notes="Every expression of a row is asked; the answer is the box, right at an IoU of 0.5.",

@@ -20,7 +20,7 @@ from harness.scoring.score import score
 from harness.values import Sample, ScoreConfig
 from tasks.cells import Doc, as_text, list_of
 
-_STAGED: Final = ScoreConfig(protocol="strict", format="satori", box_frame=None)
+_STAGED: Final = ScoreConfig(protocol="strict", format="satori", box_dialect=None)
 _MISSING: Final = frozenset({"nan", "<na>", "nat"})
 """Texts that a missing value leaves behind, in lower case; "None", "N/A" and "null" are also what people mean."""
 _PRINTED: Final = re.compile(

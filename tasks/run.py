@@ -148,7 +148,7 @@ def _run(
     _check_writable(spec.out)
     questions = [open_question(spec, benchmark) for benchmark in benchmarks]
     _say_decisions(spec, subject, questions, environment.say)
-    config = ScoreConfig(spec.protocol, spec.form, subject.box_frame, subject.pixel_limits)
+    config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
     manifest = manifest_of(spec, environment, subject, questions)
     start_from = None
     if retry_of is not None:

@@ -35,8 +35,8 @@ def manifest_of(
             backend=spec.backend,
             format=spec.form,
             protocol=spec.protocol,
-            box_frame=subject.box_frame,
-            box_frame_reason=subject.box_frame_reason,
+            box_dialect=subject.box_dialect,
+            box_dialect_reason=subject.box_dialect_reason,
             pixel_limits=subject.pixel_limits,
             # None: each task's own budget, which stands in its YAML
             generation={"temperature": spec.temperature, "max_new_tokens": spec.max_new_tokens, **_additions(spec)},

@@ -28,7 +28,7 @@ from harness.runs.store import (
     MANIFEST_NAME,
     check_run_name,
 )
-from harness.values import BoxFrame, Format, Json, Protocol
+from harness.values import BoxDialect, Format, Json, Protocol
 from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
 from tasks.local_data import DatasetOverride
@@ -87,7 +87,7 @@ class RunSpec:
     """In place of what follows the question; the empty text leaves it out, None keeps the words."""
     protocol: Protocol = "strict"
     """How answers become scores."""
-    box_frame: BoxFrame | None = None
+    box_dialect: BoxDialect | None = None
     """Overrides the frame that follows from the model type."""
     min_pixels: int | None = None
     """Overrides the checkpoint's lower pixel limit."""

@@ -10,7 +10,8 @@ from harness.errors import ConfigError
 from harness.installation import require_imports
 from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.models.control_tokens import tokens_of_folder
-from harness.values import BoxFrame, PixelLimits
+from harness.scoring.box_dialects import dialect_words
+from harness.values import BoxDialect, PixelLimits
 from harness.web_address import shown_url
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.run_spec import RunEnvironment, RunSpec
@@ -25,10 +26,10 @@ class Subject:
 
     model_type: str
     """The checkpoint's; empty when not known."""
-    box_frame: BoxFrame | None
-    """Frame that it writes boxes in; None when not known."""
-    box_frame_reason: str
-    """Why that frame, in words."""
+    box_dialect: BoxDialect | None
+    """How it writes boxes; None when not known."""
+    box_dialect_reason: str
+    """Why so, in words."""
     pixel_limits: PixelLimits | None
     """Images are brought to the grid between these; None: they are asked as they are."""
     hashes: CheckpointHashes
@@ -48,8 +49,8 @@ def find_subject(spec: RunSpec) -> Subject:
     checkpoint = inspect_checkpoint(spec.model, served=spec.backend == "openai")
     limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
     reason = f"follows from model_type {checkpoint.model_type}"
-    if checkpoint.box_frame is None:
-        reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-frame is given"
+    if checkpoint.box_dialect is None:
+        reason = f"not known for model_type {checkpoint.model_type}; boxes stay unscored until --box-dialect is given"
     reasons = list(checkpoint.reasons)
     if limits is not None and limits != checkpoint.pixel_limits:
         low, high = limits.min_pixels, limits.max_pixels
@@ -66,12 +67,12 @@ def find_subject(spec: RunSpec) -> Subject:
                 "the size that the model sees, and with it the frame of its boxes, is not known"
             )
         reasons.append(f"{shown_url(spec.base_url or '')} is taken at its word that it serves these weights")
-    return _with_given_frame(
+    return _with_given_dialect(
         spec,
         Subject(
             model_type=checkpoint.model_type,
-            box_frame=checkpoint.box_frame,
-            box_frame_reason=reason,
+            box_dialect=checkpoint.box_dialect,
+            box_dialect_reason=reason,
             pixel_limits=limits,
             hashes=hash_checkpoint(checkpoint),
             is_adapter=checkpoint.is_adapter,
@@ -83,22 +84,22 @@ def find_subject(spec: RunSpec) -> Subject:
 
 def _served_by_name(spec: RunSpec) -> Subject:
     """Return what is known of a model that only its server has."""
-    if spec.box_frame == "input_px":
+    if spec.box_dialect is not None and spec.box_dialect.unit == "input_px":
         raise ConfigError(
-            "--box-frame input_px needs the size that the model sees, which a served name does not tell: "
-            "give --model the checkpoint's folder"
+            f"boxes in {dialect_words(spec.box_dialect)} need the size that the model sees, which a served name does "
+            "not tell: give --model the checkpoint's folder"
         )
     if (spec.min_pixels is None) != (spec.max_pixels is None):
         raise ConfigError("--min-pixels and --max-pixels go together for a served name: one alone fixes no image size")
     limits = None
     if spec.min_pixels is not None and spec.max_pixels is not None:
         limits = PixelLimits(spec.min_pixels, spec.max_pixels)
-    return _with_given_frame(
+    return _with_given_dialect(
         spec,
         Subject(
             model_type="",
-            box_frame=None,
-            box_frame_reason="not known for a served name; boxes stay unscored until --box-frame is given",
+            box_dialect=None,
+            box_dialect_reason="not known for a served name; boxes stay unscored until --box-dialect is given",
             pixel_limits=limits,
             hashes=CheckpointHashes("", ""),
             is_adapter=False,
@@ -110,15 +111,15 @@ def _served_by_name(spec: RunSpec) -> Subject:
     )
 
 
-def _with_given_frame(spec: RunSpec, subject: Subject) -> Subject:
-    """Return the subject with the frame that a person gave, if one was given."""
-    if spec.box_frame is None:
+def _with_given_dialect(spec: RunSpec, subject: Subject) -> Subject:
+    """Return the subject with the dialect that a person gave, if one was given."""
+    if spec.box_dialect is None:
         return subject
-    said = f"box frame {spec.box_frame}: given by --box-frame"
+    said = f"boxes are read as {dialect_words(spec.box_dialect)}: given by --box-dialect or --box-frame"
     return replace(
         subject,
-        box_frame=spec.box_frame,
-        box_frame_reason="given by --box-frame",
+        box_dialect=spec.box_dialect,
+        box_dialect_reason="given by --box-dialect or --box-frame",
         reasons=(*subject.reasons, said),
     )
 

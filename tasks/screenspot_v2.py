@@ -66,6 +66,7 @@ BENCHMARKS = (
         title="ScreenSpot-v2",
         hub_path="HongxinLi/ScreenSpot_v2",
         hub_split="test",
+        boxes_column="",
         hub_columns=("image", "instruction", "bbox"),
         json_files=("screenspot_v2/screenspot_*_v2.json", "ScreenSpot-v2/screenspot_*_v2.json", "screenspot_*_v2.json"),
         made=made,

@@ -63,6 +63,7 @@ BENCHMARKS = (
         title="TreeBench",
         hub_path="HaochenWang/TreeBench",
         hub_split="test",
+        boxes_column="target_instances",
         hub_columns=("index", "image", "question", "answer", "target_instances"),
         tsv_files=("TreeBench.tsv",),
         tsv_columns=("index", "image", "question", "answer", "target_instances"),

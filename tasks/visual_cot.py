@@ -71,6 +71,7 @@ def _source(source: str, rows: int) -> Benchmark:
         title=f"Visual CoT {source}",
         hub_path="deepcs233/Visual-CoT",
         hub_split="test",
+        boxes_column="bbox",
         hub_columns=("question_id", "image", "question", "answer", "bbox"),
         json_files=(f"viscot_benchmark/benchmark/{source}.json", f"visual_cot/{source}.json"),
         made=made,

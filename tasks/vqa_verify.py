@@ -8,10 +8,10 @@ was trained elsewhere may have seen them all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.values import Sample
-from tasks.adapter import Adapter, cluster_by_image, row_id
+from tasks.adapter import Adapter, cluster_by_image, image_value, row_id
 from tasks.benchmark import embedded
 from tasks.cells import Doc, answers_of, text_of
 from tasks.gold_places import Asked, placed_sample
@@ -43,6 +43,16 @@ def held_out_rows(rows: Rows) -> list[tuple[int, int]]:
         if held_out:
             found.append((row, 0))
     return found
+
+
+def docs(dataset: Any) -> Any:
+    """Return the held-out rows of a hub data set, for plain lmms-eval (`process_docs`)."""
+    from tasks.images import image_facts_of  # noqa: PLC0415 - as above
+    from tasks.rows import undecoded  # noqa: PLC0415 - as above
+
+    images = dataset.select_columns([name for name in IMAGE_COLUMNS if name in dataset.column_names])
+    facts = (image_facts_of(image_value(row, IMAGE_COLUMNS)) for row in undecoded(images))
+    return dataset.select([row for row, found in enumerate(facts) if found is not None and is_held_out(found.sha256)])
 
 
 def id_of(doc: Doc) -> str:
@@ -79,6 +89,7 @@ BENCHMARKS = (
         title="VQA-Verify (held out)",
         hub_path="justairr/VQA-Verify",
         hub_split="train",
+        boxes_column="bboxs",
         hub_columns=("question", "possible_answers", "bboxs"),
         image_columns=IMAGE_COLUMNS,
         optional_columns=("image_caption", "width", "height"),

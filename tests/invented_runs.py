@@ -20,6 +20,7 @@ from harness.images.thumbnails import write_thumbnail
 from harness.runs.journal import read_records
 from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.runs.store import open_run
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score, score_error
 from harness.summary.run_summary import summarise_records
 from harness.values import Box, Generation, PixelLimits, Record, Sample, ScoreConfig, Size
@@ -128,7 +129,7 @@ def invent_run(
     **changes: object,
 ) -> Path:
     """Store a finished run of invented answers; `changes` replace fields of its manifest."""
-    config = config or ScoreConfig(box_frame="image_px")
+    config = config or ScoreConfig(box_dialect=dialect_named("image_px"))
     rng = np.random.default_rng([who.seed, len(who.name)])
     counts: dict[str, int] = {}
     for question in questions:
@@ -142,8 +143,8 @@ def invent_run(
         backend="hf",
         format=config.format,
         protocol=config.protocol,
-        box_frame=config.box_frame,
-        box_frame_reason="given",
+        box_dialect=config.box_dialect,
+        box_dialect_reason="given",
         pixel_limits=PixelLimits(200_704, 401_408),
         generation={"temperature": 0.0, "max_new_tokens": 256},
         tasks={

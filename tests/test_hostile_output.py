@@ -48,7 +48,7 @@ def hostile_runs(make_run, amend_manifest, names):
             run,
             model=f"{name} {BAD}",
             model_type=BAD,
-            box_frame_reason=BAD,
+            box_dialect_reason=BAD,
             packages={BAD: BAD},
             name=None,
             weights_hash="0" * 64,

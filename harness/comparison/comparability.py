@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.comparison.values import Comparability, ProvenanceField, RunFacts
+from harness.errors import ConfigError
 from harness.runs.manifest import (
     Manifest,
     TaskManifest,
@@ -24,7 +25,8 @@ from harness.runs.manifest import (
     whole_run_parts,
 )
 from harness.runs.store import StoredRun
-from harness.values import BOX_FRAMES, BoxFrame, Json, Protocol
+from harness.scoring.box_dialects import dialect_named, optional_words
+from harness.values import Json, Protocol
 
 SHOWN_DIGITS = 12
 """Digits of a hash that a table shows."""
@@ -96,11 +98,14 @@ def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
     if protocol is None:
         return run.manifest
     later = run.rescored.get(protocol, {})
-    frames: dict[str, BoxFrame] = {frame: frame for frame in BOX_FRAMES}
-    frame = frames.get(str(later.get("box_frame")), run.manifest.box_frame)
+    words = later.get("box_dialect", later.get("box_frame"))  # runs of before have a frame alone
+    try:
+        dialect = dialect_named(words) if isinstance(words, str) else run.manifest.box_dialect
+    except ConfigError:  # scores that somebody has changed
+        dialect = run.manifest.box_dialect
     version = later.get("scorer_version")
     scorer = version if isinstance(version, int) else UNKNOWN_SCORER
-    return replace(run.manifest, protocol=protocol, box_frame=frame, scorer_version=scorer)
+    return replace(run.manifest, protocol=protocol, box_dialect=dialect, scorer_version=scorer)
 
 
 def _field(
@@ -141,6 +146,10 @@ def _generation_text(manifest: Manifest, task: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(arguments.items()) if value is not None)
 
 
+def _dialect(manifest: Manifest) -> str:
+    return optional_words(manifest.box_dialect) or ""
+
+
 _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("model", lambda m: m.model, False),
     ("weights", lambda m: m.weights_hash[:SHOWN_DIGITS], False),
@@ -148,7 +157,7 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("model type", lambda m: m.model_type, False),
     ("backend", lambda m: m.backend, False),
     ("format", lambda m: m.format, False),
-    ("box frame", lambda m: m.box_frame or "", False),
+    ("box dialect", _dialect, False),
     ("seed", lambda m: str(m.seed), False),
     ("protocol", lambda m: m.protocol, True),
     ("pixel limits", _pixels, True),
@@ -170,7 +179,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     elsewhere = [run.path.resolve().name for run, _ in (a, b) if run.manifest.predictions_only]
     if same_run:
         told_apart = [
-            f"{manifest.protocol}, boxes read as {manifest.box_frame or 'nothing: frame not known'}"
+            f"{manifest.protocol}, boxes read as {_dialect(manifest) or 'nothing: dialect not known'}"
             for manifest in scored
         ]
         notes.append(f"both sides are the same texts, scored twice: {' against '.join(told_apart)}")
@@ -238,7 +247,7 @@ _INPUT_WORDS = {
     "model_type": "model type",
     "backend": "backend",
     "format": "format",
-    "box_frame": "box frame",
+    "box_dialect": "box dialect",
     "seed": "seed",
     "dtype": "number format",
     "attn_implementation": "attention",
@@ -263,7 +272,11 @@ def _samples_unasked(manifest: Manifest) -> bool:
 
 def _told_apart(a: Manifest, b: Manifest) -> list[str]:
     """Say in what two runs differ that may differ, but that a reader of a verdict must know."""
-    found = {"format": (a.format, b.format), "box frame": (a.box_frame, b.box_frame), "backend": (a.backend, b.backend)}
+    found = {
+        "format": (a.format, b.format),
+        "box dialect": (_dialect(a), _dialect(b)),
+        "backend": (a.backend, b.backend),
+    }
     return [
         f"{name} differs: {one or 'not known'} and {other or 'not known'}"
         for name, (one, other) in found.items()

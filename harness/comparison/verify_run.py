@@ -34,6 +34,7 @@ from harness.runs.store import (
     not_entered,
     rescored_name,
 )
+from harness.scoring.box_dialects import optional_words
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummary, summarise_records
@@ -209,7 +210,8 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
         return
     meant = {"protocol": protocol or run.manifest.protocol, "format": run.manifest.format}
     if protocol is None:
-        meant |= {"box_frame": run.manifest.box_frame}
+        words = optional_words(run.manifest.box_dialect)
+        meant |= {"box_frame": words, "box_dialect": words}  # of which runs of before have the first
     for field, value in meant.items():
         if field in scores and scores[field] != value:
             yield f"{name} has {field} {scores[field]}, and {MANIFEST_NAME} {value}"

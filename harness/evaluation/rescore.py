@@ -21,20 +21,22 @@ from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
-from harness.values import BoxFrame, Protocol, Record, ScoreConfig
+from harness.values import BoxDialect, Protocol, Record, ScoreConfig
 
 
-def config_of(manifest: Manifest, protocol: Protocol | None = None, box_frame: BoxFrame | None = None) -> ScoreConfig:
+def config_of(
+    manifest: Manifest, protocol: Protocol | None = None, box_dialect: BoxDialect | None = None
+) -> ScoreConfig:
     """Return how a run's texts are scored: as the manifest says, but for what is given."""
     return ScoreConfig(
         protocol=protocol or manifest.protocol,
         format=manifest.format,
-        box_frame=box_frame or manifest.box_frame,
+        box_dialect=box_dialect or manifest.box_dialect,
         pixel_limits=manifest.pixel_limits,
     )
 
 
-def rescore_run(run: StoredRun, protocol: Protocol, *, box_frame: BoxFrame | None = None) -> RunSummary:
+def rescore_run(run: StoredRun, protocol: Protocol, *, box_dialect: BoxDialect | None = None) -> RunSummary:
     """Score a finished run's raw texts under a protocol and store the new scores beside the old ones.
 
     Raises:
@@ -43,7 +45,7 @@ def rescore_run(run: StoredRun, protocol: Protocol, *, box_frame: BoxFrame | Non
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
-    config = config_of(run.manifest, protocol, box_frame)
+    config = config_of(run.manifest, protocol, box_dialect)
     summariser = RunSummariser(config, seed=run.manifest.seed)
     add_scores(run.path, protocol, lambda: summariser.result().to_json(), _rescored(run, config, summariser))
     return summariser.result()
@@ -113,8 +115,8 @@ def save_predictions_run(
             backend="predictions",
             format=config.format,
             protocol=config.protocol,
-            box_frame=config.box_frame,
-            box_frame_reason="given with the predictions",
+            box_dialect=config.box_dialect,
+            box_dialect_reason="given with the predictions",
             pixel_limits=config.pixel_limits,
             generation={},
             tasks={

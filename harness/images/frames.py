@@ -1,7 +1,8 @@
-"""Bring boxes from the frame that a model writes into original pixels and back, and cut them at the image's edge.
+"""Bring boxes from the unit that a model writes into original pixels and back, and cut them at the image's edge.
 
-The frames (`BoxFrame`): `image_px` are pixels of the original image, `input_px` pixels of the resized image that the
-model saw, `norm_1000` thousandths and `norm_1` fractions of the image's width and height.
+The units (`BoxUnit`): `image_px` are pixels of the original image, `input_px` pixels of the resized image that the
+model saw, a number is what the whole width and the whole height are written as; `norm_1000` and `norm_1` are names of
+1000 and 1. Where the image was padded to a square, its longer side is what both of them refer to.
 """
 
 from __future__ import annotations
@@ -9,33 +10,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from math import ceil, floor, inf, sqrt
-from typing import Final
+from typing import Final, Literal
 
-from harness.values import Box, BoxFrame, Fault, PixelLimits, Size
+from harness.values import UNIT_OF_FRAME, Box, BoxFrame, BoxUnit, Fault, PixelLimits, Size
 
 MAX_ASPECT_RATIO: Final = 200
 """Greatest ratio of the longer to the shorter side for which a grid exists (Qwen2-VL's image processor)."""
 
-_FRAME_BY_MODEL_TYPE: Final[dict[str, BoxFrame]] = {
-    "qwen2_5_vl": "input_px",
-    "qwen2_vl": "norm_1000",
-    "qwen3_vl": "norm_1000",
-    "qwen3_vl_moe": "norm_1000",
-}
-
 _LARGEST: Final = sys.float_info.max
 _ROUNDING: Final = 1e-9
 """Share of an image's side by which the products of a change of frames may miss its edge."""
-
-
-def frame_of_model_type(model_type: str) -> BoxFrame | None:
-    """Return the frame that a family of checkpoints writes boxes in, by the `model_type` of its configuration.
-
-    None for a family that is not known: its boxes stay unscored until the frame is given.
-    """
-    if model_type.startswith("internvl"):
-        return "norm_1000"
-    return _FRAME_BY_MODEL_TYPE.get(model_type)
 
 
 def smart_resize(size: Size, limits: PixelLimits) -> Size:
@@ -73,47 +57,75 @@ def smart_resize(size: Size, limits: PixelLimits) -> Size:
 
 
 def to_image_px(
-    boxes: Sequence[Box], frame: BoxFrame, image_size: Size | None, input_size: Size | None
+    boxes: Sequence[Box],
+    unit: BoxUnit | BoxFrame,
+    image_size: Size | None,
+    input_size: Size | None,
+    *,
+    padded_to_square: bool = False,
 ) -> tuple[Box, ...] | None:
-    """Bring boxes from a frame into pixels of the original image, uncut.
+    """Bring boxes from a unit into pixels of the original image, uncut.
 
     Args:
-        boxes: Boxes with finite coordinates, in `frame`; empty gives empty.
-        frame: What the numbers mean.
-        image_size: Original image; needed by every frame but `image_px`.
+        boxes: Boxes with finite coordinates, in `unit`; empty gives empty.
+        unit: What the numbers count.
+        image_size: Original image; needed by every unit but `image_px`.
         input_size: Image as the model saw it; needed by `input_px` only.
+        padded_to_square: Whether they count on the image padded evenly to a square.
 
     Returns:
-        The boxes, finite (a coordinate too large for a float stays at the largest), or None when a size that the frame
+        The boxes, finite (a coordinate too large for a float stays at the largest), or None when a size that the unit
         needs is not known or has no pixels: the caller names that `frame_unknown`.
     """
-    if frame == "image_px":
+    if unit == "image_px" and not padded_to_square:
         return tuple(boxes)
-    units = _units(frame, image_size, input_size)
-    return None if units is None else _scaled(boxes, units[0], units[1])
+    units = _units(unit, image_size, input_size, padded_to_square=padded_to_square)
+    if units is None:
+        return None
+    placed = _scaled(boxes, units[0], units[1])
+    return _moved(placed, image_size, -1) if padded_to_square else placed
 
 
 def from_image_px(
-    boxes: Sequence[Box], frame: BoxFrame, image_size: Size | None, input_size: Size | None
+    boxes: Sequence[Box],
+    unit: BoxUnit | BoxFrame,
+    image_size: Size | None,
+    input_size: Size | None,
+    *,
+    padded_to_square: bool = False,
 ) -> tuple[Box, ...] | None:
-    """Bring boxes from pixels of the original image into a frame: the inverse of `to_image_px`, with its rules."""
-    if frame == "image_px":
+    """Bring boxes from pixels of the original image into a unit: the inverse of `to_image_px`, with its rules."""
+    if unit == "image_px" and not padded_to_square:
         return tuple(boxes)
-    units = _units(frame, image_size, input_size)
-    return None if units is None else _scaled(boxes, 1.0 / units[0], 1.0 / units[1])
+    units = _units(unit, image_size, input_size, padded_to_square=padded_to_square)
+    if units is None:
+        return None
+    return _scaled(_moved(boxes, image_size, 1) if padded_to_square else boxes, 1.0 / units[0], 1.0 / units[1])
 
 
-def _units(frame: BoxFrame, image_size: Size | None, input_size: Size | None) -> tuple[float, float] | None:
-    """Return how many original pixels one unit of the frame is, across and down; None where that is not known."""
+def _units(
+    unit: BoxUnit | BoxFrame, image_size: Size | None, input_size: Size | None, *, padded_to_square: bool
+) -> tuple[float, float] | None:
+    """Return how many original pixels one unit is, across and down; None where that is not known."""
     if image_size is None or image_size.width < 1 or image_size.height < 1:
         return None
-    if frame == "norm_1000":
-        return image_size.width / 1000, image_size.height / 1000
-    if frame == "norm_1":
-        return float(image_size.width), float(image_size.height)
-    if input_size is None or input_size.width < 1 or input_size.height < 1:
+    side = UNIT_OF_FRAME[unit] if isinstance(unit, str) else unit
+    if side == "image_px":
+        return 1.0, 1.0
+    if side != "input_px":
+        width, height = image_size.width, image_size.height
+        return (max(width, height) / side,) * 2 if padded_to_square else (width / side, height / side)
+    if padded_to_square or input_size is None or input_size.width < 1 or input_size.height < 1:
         return None
     return image_size.width / input_size.width, image_size.height / input_size.height
+
+
+def _moved(boxes: Sequence[Box], image_size: Size | None, sign: Literal[-1, 1]) -> tuple[Box, ...]:
+    """Move boxes from the image onto its square (1) or back (-1); the bands on both sides are equal."""
+    assert image_size is not None, "whoever found the unit had it"
+    side = max(image_size.width, image_size.height)
+    right, down = sign * (side - image_size.width) / 2, sign * (side - image_size.height) / 2
+    return tuple((x1 + right, y1 + down, x2 + right, y2 + down) for x1, y1, x2, y2 in boxes)
 
 
 def _scaled(boxes: Sequence[Box], scale_x: float, scale_y: float) -> tuple[Box, ...]:

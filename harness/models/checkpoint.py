@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import cast
 
 from harness.errors import ConfigError
-from harness.images.frames import frame_of_model_type
 from harness.models.chat_template import template_faults
 from harness.models.checkpoint_files import (
     CheckpointError,
@@ -38,7 +37,8 @@ from harness.models.processor_files import (
     pixel_limits,
     written_image_processor,
 )
-from harness.values import BoxFrame, PixelLimits
+from harness.scoring.box_dialects import dialect_of_model_type, dialect_words
+from harness.values import BoxDialect, PixelLimits
 
 _TORCH_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _CONFIG_FILES = (
@@ -80,8 +80,8 @@ class Checkpoint:
     """The weights' number format as torch calls it, such as `bfloat16`; None when not known."""
     pixel_limits: PixelLimits | None
     """Pixel limits of a processor that resizes to a patch grid; None for a family that resizes in another way."""
-    box_frame: BoxFrame | None
-    """The frame that this family writes boxes in; None when not known."""
+    box_dialect: BoxDialect | None
+    """How this family writes boxes; None when not known."""
     resize_embeddings_to: int | None
     """Rows of embeddings that an adapter's base is brought to first; None where it fits as it is."""
     reasons: tuple[str, ...]
@@ -174,7 +174,7 @@ def inspect_checkpoint(
         adapter_kind=str(adapter.get("peft_type")) if adapter is not None else None,
         dtype=_dtype(config, model_path),
         pixel_limits=pixel_limits(processor.image_folder, processor.image_processor),
-        box_frame=frame_of_model_type(model_type),
+        box_dialect=dialect_of_model_type(model_type),
         resize_embeddings_to=resize_to,
         reasons=(),
     )
@@ -313,12 +313,12 @@ def _with_reasons(found: Checkpoint) -> Checkpoint:
             f"{processor} takes {limits.min_pixels} to {limits.max_pixels} pixels, sides in multiples of "
             f"{limits.factor}: images are brought to that grid first"
         )
-    if found.box_frame is None:
+    if found.box_dialect is None:
         reasons.append(
-            f"the box frame of {found.model_type} is not known: boxes stay unscored until --box-frame is given"
+            f"how {found.model_type} writes boxes is not known: they stay unscored until --box-dialect is given"
         )
     else:
-        reasons.append(f"boxes are read as {found.box_frame}, the frame that {found.model_type} writes")
+        reasons.append(f"boxes are read as {dialect_words(found.box_dialect)}, as {found.model_type} writes them")
     return replace(found, reasons=tuple(reasons))
 
 

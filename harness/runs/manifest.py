@@ -20,7 +20,8 @@ from typing import Literal, NoReturn, TypeAlias, cast, get_args
 from harness.errors import ExitCode, UserError
 from harness.files import open_regular
 from harness.runs.record_codec import MAX_COUNT, describe, json_safe, parse_object
-from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS, BoxFrame, Format, Json, PixelLimits, Protocol
+from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
+from harness.values import BOX_FRAMES, FORMATS, PROTOCOLS, BoxDialect, BoxFrame, Format, Json, PixelLimits, Protocol
 
 SCHEMA_VERSION = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
@@ -92,10 +93,10 @@ class Manifest:
     """The stages that were asked for."""
     protocol: Protocol
     """The rules of `scores.json`."""
-    box_frame: BoxFrame | None
-    """Frame of the written boxes; None when not known."""
-    box_frame_reason: str
-    """Why that frame, in words."""
+    box_dialect: BoxDialect | None
+    """How boxes are read; None when not known."""
+    box_dialect_reason: str
+    """Why so, in words."""
     pixel_limits: PixelLimits | None
     """The image processor's pixel budget; None when not known."""
     generation: Mapping[str, Json]
@@ -225,7 +226,7 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         "model_type": manifest.model_type,
         "backend": manifest.backend,
         "format": manifest.format,
-        "box_frame": manifest.box_frame,
+        "box_dialect": optional_words(manifest.box_dialect),
         "tasks": {name: _asked(task) for name, task in manifest.tasks.items()},
         "seed": manifest.seed,
         "partial": manifest.partial,
@@ -292,8 +293,9 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
         "backend": manifest.backend,
         "format": manifest.format,
         "protocol": manifest.protocol,
-        "box_frame": manifest.box_frame,
-        "box_frame_reason": manifest.box_frame_reason,
+        "box_dialect": optional_words(manifest.box_dialect),
+        "box_frame": frame_of_dialect(manifest.box_dialect),  # all that older versions read
+        "box_frame_reason": manifest.box_dialect_reason,
         "pixel_limits": _pixel_limits_to_json(manifest.pixel_limits),
         "generation": json_safe(dict(manifest.generation)),
         "tasks": {name: _task_to_json(task) for name, task in manifest.tasks.items()},
@@ -434,8 +436,8 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
         backend=fields.text("backend"),
         format=cast("Format", fields.word("format", FORMATS)),
         protocol=cast("Protocol", fields.word("protocol", PROTOCOLS)),
-        box_frame=_box_frame_from(fields),
-        box_frame_reason=fields.text("box_frame_reason"),
+        box_dialect=_box_dialect_from(fields),
+        box_dialect_reason=fields.text("box_frame_reason"),
         pixel_limits=_pixel_limits_from(fields.optional_mapping("pixel_limits")),
         generation=fields.mapping("generation"),
         tasks={name: _task_from(name, task) for name, task in fields.mapping("tasks").items()},
@@ -458,11 +460,14 @@ def manifest_from_json(obj: Mapping[str, Json]) -> Manifest:
     return replace(manifest, other=fields.other)
 
 
-def _box_frame_from(fields: JsonFields) -> BoxFrame | None:
-    if fields.other.get("box_frame") is None:
-        fields.other.pop("box_frame", None)
-        return None
-    return cast("BoxFrame", fields.word("box_frame", BOX_FRAMES))
+def _box_dialect_from(fields: JsonFields) -> BoxDialect | None:
+    """Read the words of a dialect; runs of before had a frame alone, of the format's list."""
+    frame = None
+    if fields.other.get("box_frame") is not None:
+        frame = dialect_of_frame(cast("BoxFrame", fields.word("box_frame", BOX_FRAMES)))
+    fields.other.pop("box_frame", None)
+    words = fields.optional_text("box_dialect")
+    return frame if words is None else dialect_named(words)
 
 
 def _pixel_limits_from(obj: dict[str, Json] | None) -> PixelLimits | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
 from typing import Final, cast
@@ -97,8 +97,10 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
 
 _BARE_TAG: Final = re.compile(rf"(?:[^0-9.+-]|[.+-](?![0-9.]))*+{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}")
 """What is left of `<box>a b c d</box>` where decoding dropped the tags: four numbers at the end and none before."""
-_NAMES_ITS_NUMBERS: Final[frozenset[BoxSyntax]] = frozenset({"named", "xy", "patch"})
+NAMES_ITS_NUMBERS: Final[frozenset[BoxSyntax]] = frozenset({"named", "xy", "patch"})
 """Syntaxes in which the marks say which number is which, so that no order but xyxy makes sense."""
+PATCHES_A_SIDE: Final = 32
+"""Cells of a side of Kosmos-2's grid."""
 
 _NOTHING: Final = re.compile(r"(?:```[a-zA-Z]{0,10})?+\s*+(?:\[\s*+\]|\{\s*+\})?+\s*+(?:```)?+")
 """An empty list or object, in a fence or not."""
@@ -260,15 +262,65 @@ def dialect_named(words: str) -> BoxDialect:
     return found
 
 
+def strict_list_of(dialect: BoxDialect) -> BoxDialect:
+    """Return the format's list alone, in the order and unit of a dialect; cells of patch indices are kept as unit."""
+    return replace(dialect, syntax="satori")
+
+
+def declared_dialect(words: str | None, frame: BoxFrame | None, model_type: str | None = None) -> BoxDialect | None:
+    """Return the dialect that a person declared, by its words or by a frame; None where nothing is declared.
+
+    Args:
+        words: What `dialect_named` reads, or `auto`: what the family of the checkpoint writes.
+        frame: A box frame, the short form.
+        model_type: The family that `auto` stands for; None where there is no checkpoint to ask, empty for one that is
+            not known.
+
+    Raises:
+        ConfigError: Both are given, the words name nothing, or `auto` finds no family.
+    """
+    if words is not None and frame is not None:
+        raise ConfigError(f"box frame {frame} is short for a box dialect, and {words[:60]!r} is given too: give one")
+    if frame is not None:
+        return dialect_of_frame(frame)
+    if words is None or words != "auto":
+        return None if words is None else dialect_named(words)
+    found = dialect_of_model_type(model_type or "")
+    if found is None:
+        family = (
+            f"how {model_type} writes boxes is not known" if model_type else "no checkpoint says which family it is"
+        )
+        raise ConfigError(f"box dialect auto: {family}; name a family, or SYNTAX:ORDER:UNIT such as list:yxyx:1000")
+    return found
+
+
 def dialect_of_frame(frame: BoxFrame) -> BoxDialect:
     """Return what a box frame alone says: the format's strict list, x1, y1, x2, y2, in the frame's unit."""
     return BoxDialect("satori", "xyxy", UNIT_OF_FRAME[frame])
 
 
+def frame_of_dialect(dialect: BoxDialect | None) -> BoxFrame | None:
+    """Return the box frame that a dialect's numbers are in; None where no frame says it."""
+    if dialect is None or dialect.order != "xyxy" or dialect.padded_to_square:
+        return None
+    return next((frame for frame, unit in UNIT_OF_FRAME.items() if unit == dialect.unit), None)
+
+
 def dialect_words(dialect: BoxDialect) -> str:
-    """Return the words that `dialect_named` reads as this dialect, the same for equal ones."""
+    """Return the words that `dialect_named` reads as this dialect, the same for equal ones.
+
+    A box frame's name for the format's list in that frame, else `SYNTAX:ORDER:UNIT`.
+    """
+    frame = frame_of_dialect(dialect)
+    if frame is not None and dialect == dialect_of_frame(frame):
+        return frame
     unit = dialect.unit if isinstance(dialect.unit, str) else f"{dialect.unit:.15g}"
     return f"{dialect.syntax}:{dialect.order}:{unit}" + (f":{_SQUARE}" if dialect.padded_to_square else "")
+
+
+def optional_words(dialect: BoxDialect | None) -> str | None:
+    """Return the words of a dialect; None where none is known."""
+    return None if dialect is None else dialect_words(dialect)
 
 
 def _letters(name: str) -> str:
@@ -290,7 +342,7 @@ def _dialect_in_words(words: str) -> BoxDialect:
     if order not in BOX_ORDERS:
         near = did_you_mean(order, list(BOX_ORDERS))
         raise ConfigError(f"{said}: {order!r} is no order.{near} Choose one of {', '.join(BOX_ORDERS)}")
-    if syntax in _NAMES_ITS_NUMBERS and order != "xyxy":
+    if syntax in NAMES_ITS_NUMBERS and order != "xyxy":
         raise ConfigError(f"{said}: {syntax} says itself which number is which: write {syntax}:xyxy:{unit}")
     dialect = BoxDialect(cast("BoxSyntax", syntax), cast("BoxOrder", order), _unit_named(unit, said), padded)
     if syntax == "patch" and not (isinstance(dialect.unit, float) and dialect.unit.is_integer()):
@@ -352,21 +404,18 @@ def written_quadruples(text: str) -> tuple[BoxSyntax, tuple[Box, ...]] | None:
     if len(text) > MAX_BOX_CHARACTERS:
         return None
     for syntax in SYNTAX:
-        quadruples, _ = _found(text, syntax, _PATCHES_A_SIDE)
+        quadruples, _ = _found(text, syntax, PATCHES_A_SIDE)
         boxes = tuple(box for box in quadruples[:MAX_BOXES] if all(-inf < number < inf for number in box))
         if boxes:
             return syntax, boxes
     return None
 
 
-_PATCHES_A_SIDE: Final = 32
-
-
 def _read_native(text: str, dialect: BoxDialect) -> BoxReading:
     """Read what the dialect's syntax finds anywhere in a text."""
     if len(text) > MAX_BOX_CHARACTERS:
         return _MALFORMED
-    cells = int(dialect.unit) if isinstance(dialect.unit, float) else _PATCHES_A_SIDE
+    cells = int(dialect.unit) if isinstance(dialect.unit, float) else PATCHES_A_SIDE
     quadruples, others = _found(text, dialect.syntax, cells)
     if len(quadruples) > MAX_BOXES:
         return _MALFORMED

@@ -17,7 +17,8 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from harness.images.frames import to_image_px
 from harness.scoring.written_boxes import MAX_BOXES
-from harness.values import Box, BoxFrame, Size
+from harness.scoring.written_boxes import corners as in_order
+from harness.values import UNIT_OF_FRAME, Box, BoxDialect, Size
 from harness.vocabulary import GoldFrame
 
 Reading: TypeAlias = GoldFrame | Literal["other_px"]
@@ -141,18 +142,22 @@ def _quad(number: int, item: object) -> Box:
     return (x1, y1, x2, y2)
 
 
-def corners(quads: Sequence[Box], frame: GoldFrame) -> tuple[Box, ...]:
+def gold_dialect(frame: GoldFrame | BoxDialect) -> BoxDialect:
+    """Return order and unit of gold boxes that are declared by a name or by a dialect."""
+    if isinstance(frame, BoxDialect):
+        return frame
+    if frame == "xywh" or frame == "yxyx":  # noqa: PLR1714 - narrows the type
+        return BoxDialect("satori", frame, "image_px")
+    return BoxDialect("satori", "xyxy", 100.0 if frame == "percent" else UNIT_OF_FRAME[frame])
+
+
+def corners(quads: Sequence[Box], frame: GoldFrame | BoxDialect) -> tuple[Box, ...]:
     """Return boxes with their corners in the order x1, y1, x2, y2, in the frame's own unit.
 
     Raises:
         GoldBoxError: A box has no area, or its corners stand the wrong way round.
     """
-    if frame == "xywh":
-        ordered = [(x, y, x + width, y + height) for x, y, width, height in quads]
-    elif frame == "yxyx":
-        ordered = [(x1, y1, x2, y2) for y1, x1, y2, x2 in quads]
-    else:
-        ordered = list(quads)
+    ordered = in_order(quads, gold_dialect(frame).order)
     for number, (box, quad) in enumerate(zip(ordered, quads, strict=True), start=1):
         x1, y1, x2, y2 = box
         if x1 > x2 or y1 > y2:
@@ -163,7 +168,7 @@ def corners(quads: Sequence[Box], frame: GoldFrame) -> tuple[Box, ...]:
 
 
 def placed(
-    boxes: Sequence[Box], frame: GoldFrame, image_size: Size | None, declared_size: Size | None
+    boxes: Sequence[Box], frame: GoldFrame | BoxDialect, image_size: Size | None, declared_size: Size | None
 ) -> tuple[Box, ...] | None:
     """Bring the boxes of `corners` into pixels of the image, uncut.
 
@@ -176,11 +181,8 @@ def placed(
     Returns:
         The boxes; None when a size that the frame needs is not known.
     """
-    if frame == "percent":
-        tenfold = [(x1 * 10, y1 * 10, x2 * 10, y2 * 10) for x1, y1, x2, y2 in boxes]
-        return to_image_px(tenfold, "norm_1000", image_size, None)
-    unit: BoxFrame = "image_px" if frame in {"xywh", "yxyx"} else cast("BoxFrame", frame)
-    return to_image_px(boxes, unit, image_size, declared_size)
+    how = gold_dialect(frame)
+    return to_image_px(boxes, how.unit, image_size, declared_size, padded_to_square=how.padded_to_square)
 
 
 def refuse_other_frame(boxes: Sequence[Box], image_size: Size) -> None:

@@ -23,17 +23,20 @@ from harness.images.frames import cut_at_image, smart_resize, to_image_px
 from harness.scoring.answers.check import check_answer
 from harness.scoring.captions.caption_score import caption_score
 from harness.scoring.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
+from harness.scoring.places import score_place
 from harness.scoring.stages import Selection, parse
 from harness.scoring.surroundings import bare_answer
 from harness.values import (
     PAPER_PIXEL_LIMITS,
     AnswerCheck,
     Box,
+    BoxDialect,
     BoxMatch,
     Components,
     Fault,
     Format,
     Generation,
+    PixelLimits,
     Protocol,
     Response,
     Sample,
@@ -42,8 +45,9 @@ from harness.values import (
     Size,
     order_faults,
 )
+from harness.vocabulary import PLACE_RULES
 
-SCORER_VERSION = 5
+SCORER_VERSION = 6
 """Raised whenever the same text can earn another score than before, or intervals are made otherwise: `runs verify`
 holds stored intervals to its own only where this is the same. Part of the protocol hash."""
 
@@ -68,7 +72,7 @@ def score(
     Args:
         sample: The question with its gold.
         text: The raw text, unchanged. An empty text scores 0 with faults, it is not an error.
-        config: Protocol, format and box frame.
+        config: Protocol, format and box dialect.
         input_size: Size of the image as the model saw it; needed to read `input_px` boxes, otherwise derived from
             `config.pixel_limits`.
         judge_reply: What a judge model answered, where one was asked.
@@ -78,10 +82,23 @@ def score(
         The answer's value in [0, 1] (None: not scorable, never 0 by silence), components in [0, 1] where the sample
         has gold for them, box overlap, and every fault by name.
     """
-    response = parse(text, config.format, selection_for(sample, config), truncated=truncated)
-    answer = _check(sample, response, config, judge_reply)
+    response = parse(
+        text, config.format, selection_for(sample, config), truncated=truncated, dialect=config.box_dialect
+    )
     caption = _caption_component(sample, response, config)
-    grounding = _Grounding() if config.format not in GROUNDED_FORMATS else _ground(sample, response, config, input_size)
+    if sample.answer_rule in PLACE_RULES:
+        place = score_place(
+            sample,
+            response,
+            config.box_dialect,
+            lambda boxes: predicted_boxes_image_px(boxes, sample, config, input_size),
+        )
+        answer = place.check
+        grounding = _Grounding(place.iou, place.iou, place.match, place.boxes_image_px)
+    else:
+        answer = _check(sample, response, config, judge_reply)
+        grounded = config.format in GROUNDED_FORMATS
+        grounding = _ground(sample, response, config, input_size) if grounded else _Grounding()
     return Score(
         value=answer.value,
         extracted=answer.extracted,
@@ -208,19 +225,25 @@ def predicted_boxes_image_px(
 ) -> tuple[Box, ...] | None:
     """Bring boxes as written into original pixels, uncut.
 
-    Returns None when the frame is not declared or the sizes that it needs are not known. `input_px` uses the size
-    that was recorded with the sample, else the size that the configured pixel limits give.
+    Returns None when the dialect is not declared or the sizes that its unit needs are not known. `input_px` uses the
+    size that was recorded with the sample, else the size that the configured pixel limits give.
     """
-    frame = config.box_frame
-    if frame is None:
-        return None
+    dialect = config.box_dialect
+    return None if dialect is None else placed_image_px(boxes_written, sample, dialect, input_size, config.pixel_limits)
+
+
+def placed_image_px(
+    boxes: Sequence[Box], sample: Sample, dialect: BoxDialect, input_size: Size | None, limits: PixelLimits | None
+) -> tuple[Box, ...] | None:
+    """Bring boxes from a dialect's unit into original pixels, uncut; None when a size that it needs is not known."""
     seen = input_size
-    if frame == "input_px" and seen is None and config.pixel_limits is not None and sample.image_size is not None:
+    if dialect.unit == "input_px" and seen is None and limits is not None and sample.image_size is not None:
         try:
-            seen = smart_resize(sample.image_size, config.pixel_limits)
+            seen = smart_resize(sample.image_size, limits)
         except ValueError:
             return None  # no grid exists for such an image, so the frame cannot be known
-    return to_image_px(tuple(boxes_written), frame, sample.image_size, seen)
+    padded = dialect.padded_to_square
+    return to_image_px(boxes, dialect.unit, sample.image_size, seen, padded_to_square=padded)
 
 
 def _ground_paper(gold: tuple[Box, ...], response: Response, size: Size | None) -> _Grounding:

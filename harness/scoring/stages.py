@@ -26,6 +26,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
 
+from harness.scoring.box_dialects import read_dialect_boxes
 from harness.scoring.surroundings import (
     bare_answer,
     strip_as_lmms_eval,
@@ -33,8 +34,8 @@ from harness.scoring.surroundings import (
     without_outer_marks,
     without_spoken_turn,
 )
-from harness.scoring.written_boxes import read_boxes, read_boxes_paper
-from harness.values import FORMATS, Fault, Format, Response, order_faults
+from harness.scoring.written_boxes import read_boxes_paper
+from harness.values import FORMATS, SATORI_LIST, BoxDialect, Fault, Format, Response, order_faults
 
 Selection: TypeAlias = Literal["strict", "last", "lmms_eval", "paper_benchmark", "paper_reward"]
 """Which of the stages in a text are read; see the head of this file."""
@@ -68,7 +69,9 @@ _TAGS: Final[dict[Format, dict[str, StageKind]]] = {
 """Tag names that each format knows; a tag of any other name is text."""
 
 
-def parse(text: str, form: Format, selection: Selection, *, truncated: bool = False) -> Response:
+def parse(
+    text: str, form: Format, selection: Selection, *, truncated: bool = False, dialect: BoxDialect | None = SATORI_LIST
+) -> Response:
     """Read the stages of a raw text.
 
     Args:
@@ -77,6 +80,9 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
             `lmms_eval` without what surrounds it.
         selection: Which stages count.
         truncated: Whether the token budget ended the text; adds the fault `truncated` and changes nothing else.
+        dialect: How boxes are written, of which the paper's selections know nothing; None, not known: the strict list.
+            A dialect of its own (any but `satori`) is also looked for outside of the stages where the text has no
+            complete stage of boxes: the place counts, the fault of the stage stays.
 
     Returns:
         The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage), `unclosed`
@@ -99,13 +105,14 @@ def parse(text: str, form: Format, selection: Selection, *, truncated: bool = Fa
     if form == "plain":
         return _plain(text, selection, truncated=truncated)
     if selection in _SELECTIONS_OF_LAST:
-        return _read_last(text, form, selection, truncated=truncated)
+        return _read_last(text, form, selection, dialect or SATORI_LIST, truncated=truncated)
     return _read_first(text, form, on_one_line=selection == "paper_benchmark", truncated=truncated)
 
 
-def stage_text(text: str, form: Format, kind: StageKind) -> str | None:
-    """Return the text of the last complete stage of a kind, without its tags; None when there is none."""
-    return _last_stages(text, form)[0].get(kind)
+def boxes_text(text: str, form: Format) -> str:
+    """Return the text in which boxes are looked for: their last complete stage, else what is outside of stages."""
+    stage = _last_stages(text, form)[0].get("bbox")
+    return _outside_of_stages(text, form) if stage is None else stage
 
 
 def _plain(text: str, selection: Selection, *, truncated: bool) -> Response:
@@ -183,7 +190,7 @@ _STAGE_TAGS: Final[dict[Format, re.Pattern[str]]] = {
 }
 
 
-def _read_last(text: str, form: Format, selection: Selection, *, truncated: bool) -> Response:
+def _read_last(text: str, form: Format, selection: Selection, dialect: BoxDialect, *, truncated: bool) -> Response:
     """Read the last complete stage of each kind."""
     whole = _WHOLE_PATTERNS[form].fullmatch(text)
     if whole is None:
@@ -197,10 +204,15 @@ def _read_last(text: str, form: Format, selection: Selection, *, truncated: bool
     format_ok = not faults
     boxes = None
     if "bbox" in contents:
-        reading = read_boxes(contents["bbox"])
+        reading = read_dialect_boxes(contents["bbox"], dialect)
         boxes = reading.boxes
         faults.update(reading.faults)
         format_ok = format_ok and reading.keeps_format
+    elif "bbox" in STAGES[form] and dialect.syntax != "satori":
+        reading = read_dialect_boxes(_outside_of_stages(text, form), dialect)
+        if reading.boxes:
+            boxes = reading.boxes
+            faults.update(reading.faults)
     answer = contents.get("answer")
     if answer:
         answer = _scored_text(answer, selection)
@@ -216,6 +228,17 @@ def _read_last(text: str, form: Format, selection: Selection, *, truncated: bool
         format_ok=format_ok,
         faults=order_faults(faults),
     )
+
+
+def _outside_of_stages(text: str, form: Format) -> str:
+    """Return what of a text is neither a complete stage of the format nor a thought."""
+    pieces: list[str] = []
+    position = 0
+    for begin, end in thought_spans(text):
+        pieces.append(text[position:begin])
+        position = max(position, end)
+    pieces.append(text[position:])
+    return _STAGE_PATTERNS[form].sub(" ", " ".join(pieces))
 
 
 def _with_opened_thought(text: str, form: Format) -> str:

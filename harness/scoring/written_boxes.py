@@ -159,22 +159,6 @@ def well_formed(quadruples: Sequence[Box], order: BoxOrder = "xyxy") -> tuple[tu
     return tuple(kept), faults
 
 
-def quadruples(text: str) -> tuple[Box, ...]:
-    """Return every list of four finite numbers in a text, whatever they mean and however the lists are nested.
-
-    For checks that ask what the numbers could be: order and sign are not looked at. Empty for a text that is beyond
-    the limits of `read_boxes`; at most `MAX_BOXES` lists.
-    """
-    if len(text) > MAX_BOX_CHARACTERS or text.count("[") > MAX_BOXES:
-        return ()
-    lists = (found[1] for found in _BRACKETED.finditer(text) if _BOX.fullmatch(found[1]) is not None)
-    boxes = (box for numbers in lists for box in _boxes_of(numbers))
-    return tuple(box for box in boxes if all(map(isfinite, box)))
-
-
-_BRACKETED = re.compile(r"\[([^\[\]]*+)\]")
-"""A list without lists in it."""
-
 _DIGITS = r"[0-9](?:_?[0-9])*+"
 _TOKEN = re.compile(
     r"(?:[ \t\f\n]|\\\n|\#[^\n]*+)*+"  # blanks, continued lines and comments: what separates tokens inside brackets

@@ -1,40 +1,50 @@
-"""Audit how boxes were read: would they overlap much better with the gold in another frame or order of numbers?
+"""Audit how boxes were read: would they overlap much better with the gold in another unit or order of numbers?
 
 A box read in the wrong frame is silently near 0, the commonest grounding bug of all. So after each scoring the mean IoU
-is computed again, from the raw texts, for every frame and for the orders that model families write (x1, y1, x2, y2;
-y1, x1, y2, x2; x, y, width, height), and a reading that does much better is named.
+is computed again, from the raw texts, for every unit and for the orders that model families write (x1, y1, x2, y2;
+y1, x1, y2, x2; x, y, width, height), on the boxes that any syntax finds, and a reading that does much better is named.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 from harness.images.frames import cut_at_image
+from harness.scoring.box_dialects import (
+    NAMES_ITS_NUMBERS,
+    PATCHES_A_SIDE,
+    dialect_words,
+    frame_of_dialect,
+    optional_words,
+    written_quadruples,
+)
 from harness.scoring.overlap import union_iou
-from harness.scoring.score import GROUNDED_FORMATS, predicted_boxes_image_px
-from harness.scoring.stages import stage_text
-from harness.scoring.written_boxes import quadruples
-from harness.values import BOX_FRAMES, Box, BoxFrame, Json, Record, ScoreConfig
-
-BoxOrder: TypeAlias = Literal["xyxy", "yxyx", "xywh"]
-"""What the four numbers of a box are, in written order: two corners, corners with y first, or a corner and a size."""
+from harness.scoring.score import GROUNDED_FORMATS, placed_image_px
+from harness.scoring.stages import boxes_text
+from harness.scoring.written_boxes import corners, read_boxes
+from harness.values import Box, BoxDialect, BoxFrame, BoxOrder, BoxSyntax, BoxUnit, Json, Record, ScoreConfig
+from harness.vocabulary import BOX_ORDERS
 
 MUCH_BETTER_IOU: Final = 0.1
 """Another reading is named when its mean IoU is higher by more than this..."""
 MUCH_BETTER_RATIO: Final = 1.5
 """...and by more than this factor: small boxes in a wrong frame overlap little in every frame."""
 LEAST_IOU_OF_NEW_ORDER: Final = 0.3
-"""A reading that `--box-frame` has no name for is named from this mean IoU on: among many readings of a model that
-points nowhere, one is always the best."""
+"""A reading that is no box frame is named from this mean IoU on: among many readings of a model that points nowhere,
+one is always the best."""
 LEAST_IOU_OF_OTHER_SIZE: Final = 0.6
 """Pixels of an image of another size are named from this mean IoU on, as one factor is fitted to each row: boxes that
 point nowhere win by it too, but not so much."""
 NEARLY_EQUAL_IOU: Final = 0.02
-"""Readings whose means lie this near to the best one cannot be told from it: both are named."""
-AUDITED_RECORDS: Final = 1_000
+"""Readings whose means lie this near to the best one cannot be told from it: all are named, and none is advised."""
+AUDITED_RECORDS: Final = 500
 """Records with gold and written boxes that are looked at, the first of a run: a wrong frame shows in far fewer."""
+
+AuditUnit: TypeAlias = BoxUnit | Literal["other_px"]
+"""What the numbers count; `other_px` are pixels of the image at a size that nobody told, which nothing is scored in."""
 
 _ORDER_WORDS: Final[dict[BoxOrder, str]] = {"xyxy": "", "yxyx": " with y before x", "xywh": " as x, y, width, height"}
 
@@ -43,39 +53,48 @@ _ORDER_WORDS: Final[dict[BoxOrder, str]] = {"xyxy": "", "yxyx": " with y before 
 class FrameReading:
     """One way to understand four numbers."""
 
-    unit: BoxFrame | Literal["norm_100", "other_px"]
-    """What the numbers count; `norm_100` are percent of the image's sides, `other_px` pixels of the image at a size
-    that nobody told, which are no frames that are scored in."""
+    unit: AuditUnit
+    """What the numbers count."""
     order: BoxOrder = "xyxy"
     """Which number is which."""
 
     @property
     def name(self) -> str:
         """The reading in words; a frame's own name where it is just that frame."""
-        return "pixels of another size" if self.unit == "other_px" else f"{self.unit}{_ORDER_WORDS[self.order]}"
+        if self.unit == "other_px":
+            return "pixels of another size"
+        unit = self.unit if isinstance(self.unit, str) else f"norm_{self.unit:.15g}"
+        return f"{unit}{_ORDER_WORDS[self.order]}"
+
+    def dialect(self, syntax: BoxSyntax) -> BoxDialect | None:
+        """Return the dialect to declare for boxes of a syntax; None for pixels of a size that nobody told."""
+        return None if self.unit == "other_px" else BoxDialect(syntax, self.order, self.unit)
 
     @property
     def frame(self) -> BoxFrame | None:
-        """The frame to declare for it; None when no frame says this."""
-        if self.unit == "norm_100" or self.unit == "other_px" or self.order != "xyxy":  # noqa: PLR1714 - narrows the type
-            return None
-        return self.unit
+        """The box frame that says the same of the format's list; None when none does."""
+        return frame_of_dialect(self.dialect("satori"))
 
 
 OTHER_SIZE: Final = FrameReading("other_px")
 """Pixels of the image at another size: what a model writes whose input was resized, when no size of it is known."""
-READINGS: Final = (
-    *(FrameReading(unit, order) for order in get_args(BoxOrder) for unit in (*BOX_FRAMES, "norm_100")),
-    OTHER_SIZE,
-)
+_UNITS: Final[tuple[BoxUnit, ...]] = ("image_px", "input_px", 1000.0, 1.0, 100.0, 500.0, 1024.0)
+"""999 is not among them: nothing tells it from 1000."""
+CELLS: Final = FrameReading(float(PATCHES_A_SIDE))
+"""Cells of a side, for patch indices, which nothing else explains."""
+READINGS: Final = (*(FrameReading(unit, order) for order in BOX_ORDERS for unit in _UNITS), CELLS, OTHER_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAudit:
     """Mean IoU of the same texts under each reading."""
 
-    declared: BoxFrame | None
-    """The frame that the texts were scored in."""
+    declared: BoxDialect | None
+    """The dialect that the texts were scored in."""
+    declared_iou: float | None
+    """Mean IoU that they were scored with; None where none was."""
+    syntax: BoxSyntax
+    """How most of their boxes are written; `satori` where the format's list reads them."""
     mean_iou: dict[str, float | None]
     """Mean union IoU per name of a reading over the rows that can be read so; None where no row can."""
     rows: dict[str, int]
@@ -83,12 +102,11 @@ class FrameAudit:
 
     @property
     def better(self) -> tuple[FrameReading, ...]:
-        """The readings that do much better than the declared frame, the best first; empty when none does.
+        """The readings that do much better than the declared dialect, the best first; empty when none does.
 
-        More than one only where they cannot be told apart. Without a declared frame these are the best readings, as
-        advice for `--box-frame`.
+        More than one only where they cannot be told apart. Without a declared dialect these are the best readings.
         """
-        base = (self.mean_iou.get(self.declared) or 0.0) if self.declared is not None else 0.0
+        base = self.declared_iou or 0.0
         much = [
             (value, reading)
             for reading in READINGS
@@ -104,22 +122,27 @@ class FrameAudit:
         if plain and fitted <= max(value for value, _ in plain) + MUCH_BETTER_IOU:
             much = plain
         best = max((value for value, _ in much), default=0.0)
-        # a frame that can be declared stands before one that cannot: the advice is to declare it
+        # a frame with a name stands before a reading that has none: it is the likelier
         near = [(reading.frame is None, -value, reading) for value, reading in much if value > best - NEARLY_EQUAL_IOU]
         return tuple(reading for _, _, reading in sorted(near, key=lambda item: item[:2]))
 
     @property
-    def better_frame(self) -> BoxFrame | None:
-        """The frame that would do much better; None when there is none, or none that can be declared."""
-        return self.better[0].frame if self.better else None
+    def advised(self) -> BoxDialect | None:
+        """The dialect to declare; None when nothing does much better, or several cannot be told apart."""
+        if len(self.better) != 1:
+            return None
+        return self.better[0].dialect(self.syntax)
 
     def to_json(self) -> dict[str, Json]:
         """Return the audit for `scores.json`."""
         return {
-            "declared": self.declared,
+            "declared": optional_words(self.declared),
+            "declared_iou": self.declared_iou,
+            "syntax": self.syntax,
             "mean_iou": dict[str, Json](self.mean_iou.items()),
             "rows": dict[str, Json](self.rows.items()),
-            "better_frame": self.better_frame,
+            "better_frame": frame_of_dialect(self.advised),
+            "better_dialect": optional_words(self.advised),
             "better_readings": [reading.name for reading in self.better],
         }
 
@@ -128,18 +151,22 @@ class FrameAudit:
         if not self.better:
             return None
         best, *others = self.better
-        declared = self.mean_iou.get(self.declared) if self.declared is not None else None
-        said = "no frame is declared" if self.declared is None else f"{self.declared} gives {_shown(declared)}"
+        said = "no box dialect is declared"
+        if self.declared is not None:
+            said = f"{dialect_words(self.declared)} gives {_shown(self.declared_iou)}"
         found = f"read as {best.name}, the boxes reach a mean IoU of {_shown(self.mean_iou[best.name])}, while {said}"
         also = f" ({' and '.join(other.name for other in others)} fit as well)" if others else ""
-        mend = "No --box-frame reads that: bring the boxes into one of its frames, as x1, y1, x2, y2."
-        if best.frame is not None:
-            mend = f"If the model writes {best.frame}, score with --box-frame {best.frame}."
-        elif best == OTHER_SIZE:
+        if best == OTHER_SIZE:
             mend = (
                 "If they are pixels of the resized image that the model saw, score with --box-frame input_px and that "
                 "image's size: --min-pixels and --max-pixels, or input_width and input_height in each row."
             )
+        elif self.advised is not None:
+            words = dialect_words(self.advised)
+            option = "--box-frame" if words == best.frame else "--box-dialect"
+            mend = f"If the model writes them so, score with {option} {words}."
+        else:
+            mend = "Nothing here tells them apart: declare the one that the model writes, with --box-dialect."
         return f"box-frame audit: {found}{also}. {mend}"
 
 
@@ -150,41 +177,48 @@ class FrameAuditor:
         self._config = config
         active = config.format in GROUNDED_FORMATS and config.protocol != "paper"
         self._left = AUDITED_RECORDS if active else 0
-        self._configs: dict[BoxFrame, ScoreConfig] = {frame: replace(config, box_frame=frame) for frame in BOX_FRAMES}
         self._totals = dict.fromkeys(READINGS, 0.0)
         self._rows = dict.fromkeys(READINGS, 0)
+        self._scored: list[float] = []
+        self._syntaxes: Counter[BoxSyntax] = Counter()
 
     def add(self, record: Record) -> None:
         """Count one record; without gold boxes or written numbers it says nothing about frames."""
         sample = record.sample
         if not self._left or not sample.boxes_image_px:
             return
-        stage = stage_text(record.generation.text, self._config.format, "bbox")
-        written = quadruples(stage) if stage is not None else ()
-        if not written:
+        text = boxes_text(record.generation.text, self._config.format)
+        found = written_quadruples(text)
+        if found is None:
             return
         self._left -= 1
+        syntax, written = found
+        strict = read_boxes(text)
+        self._syntaxes["satori" if strict.boxes or strict.faults != ("malformed",) else syntax] += 1
+        if record.score.iou is not None:
+            self._scored.append(record.score.iou)
         gold = sample.boxes_image_px
         if sample.image_size is not None:
             gold = cut_at_image(gold, sample.image_size)[0]
-        for reading in READINGS:
-            read = _corners(written, reading.order)
-            boxes = _fitted(read, gold) if reading == OTHER_SIZE else self._placed(read, reading, record)
-            if boxes is not None:
-                self._totals[reading] += union_iou(boxes, gold)
-                self._rows[reading] += 1
+        for order in BOX_ORDERS[: 1 if syntax in NAMES_ITS_NUMBERS else None]:
+            boxes = [box for box in corners(written, order) if box[0] < box[2] and box[1] < box[3]]
+            for reading in _READINGS_OF_ORDER[order]:
+                if (reading == CELLS) == (syntax == "patch"):
+                    self._count(record, reading, boxes, gold)
 
-    def _placed(self, boxes: Sequence[Box], reading: FrameReading, record: Record) -> tuple[Box, ...] | None:
-        """Bring boxes of a unit into original pixels, cut at the image; None when a size is not known."""
-        assert reading.unit != "other_px", "has no size to place it by"
-        if reading.unit == "norm_100":
-            hundredths = [(x1 / 100, y1 / 100, x2 / 100, y2 / 100) for x1, y1, x2, y2 in boxes]
-            boxes, frame = hundredths, "norm_1"
+    def _count(self, record: Record, reading: FrameReading, boxes: Sequence[Box], gold: Sequence[Box]) -> None:
+        """Add the IoU that boxes have under a reading."""
+        if reading.unit == "other_px":
+            placed = _fitted(boxes, gold)
         else:
-            frame = reading.unit
-        size = record.sample.image_size
-        placed = predicted_boxes_image_px(boxes, record.sample, self._configs[frame], record.generation.input_size)
-        return placed if placed is None or size is None else cut_at_image(placed, size)[0]
+            dialect = BoxDialect("list", reading.order, reading.unit)
+            sample, limits = record.sample, self._config.pixel_limits
+            placed = placed_image_px(boxes, sample, dialect, record.generation.input_size, limits)
+            if placed is not None and sample.image_size is not None:
+                placed = cut_at_image(placed, sample.image_size)[0]
+        if placed is not None:
+            self._totals[reading] += union_iou(placed, gold)
+            self._rows[reading] += 1
 
     def result(self) -> FrameAudit | None:
         """Return the audit.
@@ -198,16 +232,14 @@ class FrameAuditor:
             reading.name: self._totals[reading] / count if count else None for reading, count in self._rows.items()
         }
         rows = {reading.name: count for reading, count in self._rows.items()}
-        return FrameAudit(self._config.box_frame, means, rows)
+        declared, scored = self._config.box_dialect, self._scored
+        syntax = self._syntaxes.most_common(1)[0][0]
+        if syntax == "satori" and declared is not None:  # whatever the dialect, it reads the format's list first
+            syntax = declared.syntax
+        return FrameAudit(declared, sum(scored) / len(scored) if scored else None, syntax, means, rows)
 
 
-def _corners(written: Sequence[Box], order: BoxOrder) -> list[Box]:
-    """Return the boxes with area that the quadruples are in an order of numbers, as x1, y1, x2, y2."""
-    if order == "yxyx":
-        written = [(x1, y1, x2, y2) for y1, x1, y2, x2 in written]
-    elif order == "xywh":
-        written = [(x, y, x + width, y + height) for x, y, width, height in written]
-    return [box for box in written if box[0] < box[2] and box[1] < box[3]]
+_READINGS_OF_ORDER: Final = {order: [reading for reading in READINGS if reading.order == order] for order in BOX_ORDERS}
 
 
 def _fitted(boxes: Sequence[Box], gold: Sequence[Box]) -> tuple[Box, ...]:

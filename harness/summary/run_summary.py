@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from harness.scoring.box_dialects import optional_words
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
@@ -97,7 +98,7 @@ class RunSummary:
             "schema": SCORES_SCHEMA,
             "protocol": self.config.protocol,
             "format": self.config.format,
-            "box_frame": self.config.box_frame,
+            "box_dialect": optional_words(self.config.box_dialect),
             "scorer_version": SCORER_VERSION,
             "tasks": tasks,
             "frame_audit": None if self.audit is None else self.audit.to_json(),

@@ -18,6 +18,7 @@ from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.evaluation.rescore import config_of
 from harness.runs.manifest import Manifest
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
+from harness.scoring.box_dialects import optional_words
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.summary.task_summary import ANSWER_RIGHT, TaskSummary
@@ -273,7 +274,7 @@ def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     return (
         ("format", manifest.format),
         ("protocol", manifest.protocol),
-        ("box frame", manifest.box_frame or "not known: boxes are unscored"),
+        ("box dialect", optional_words(manifest.box_dialect) or "not known: boxes are unscored"),
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
         ("weights", short_hash(manifest.weights_hash)),
         ("begun", manifest.created_utc),
@@ -431,7 +432,7 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("backend", manifest.backend),
         ("format", manifest.format),
         ("protocol", manifest.protocol),
-        ("box frame", f"{manifest.box_frame or DASH} ({manifest.box_frame_reason})"),
+        ("box dialect", f"{optional_words(manifest.box_dialect) or DASH} ({manifest.box_dialect_reason})"),
         (
             "pixel limits",
             DASH if limits is None else f"{limits.min_pixels} to {limits.max_pixels}, sides × {limits.factor}",

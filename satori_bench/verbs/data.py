@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import ConfigError, ExitCode
-from harness.vocabulary import GOLD_FRAMES
+from harness.vocabulary import GOLD_FRAMES, GoldFrame
 from reports.terminal.printing import say, say_json
 from satori_bench.options import SampleCount, data_option, dataset_option, json_option
 from satori_bench.showing import say_all
@@ -18,6 +18,8 @@ from satori_bench.verb import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from harness.values import BoxDialect
 
 
 @click.group(cls=Verbs)
@@ -37,6 +39,8 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--box-frame", type=click.Choice(GOLD_FRAMES),
                          help="What the boxes in the files are; input_px: pixels of the row's width x height. Default: "
                          "pixels of the image (image_px), and suspicious of anything else."),
+            click.option("--box-dialect", metavar="WORDS", help="What they are otherwise: a family such as gemma4, or "
+                         "list:ORDER:UNIT such as list:yxyx:1000; in place of --box-frame."),
             click.option("--profile", type=click.Choice(["tiny", "full"]), default="tiny", show_default=True,
                          help="Shapes: how large and how hard."),
             click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
@@ -117,12 +121,26 @@ def _data_sources(options: dict[str, Any]) -> tuple[list[Any], Any]:
     noise = None if share is None and oversight is None else LabelNoise(share or 0.0, oversight or 0.0)
     kinds = tuple(word.strip() for word in (options["kinds"] or "").split(",") if word.strip())
     shapes = ShapesSpec(options["profile"], options["seed"], noise, kinds)
-    how = {name: options[name] for name in ("source_format", "limit", "images", "box_frame")}
+    how = {name: options[name] for name in ("source_format", "limit", "images")}
+    how["box_frame"] = _gold_declared(options["box_dialect"], options["box_frame"])
     specs = [SourceSpec(location, shapes=shapes, **how) for location in options["sources"]]
     if (noise or kinds) and not all(spec.is_shapes for spec in specs):
         raise ConfigError("--noise, --oversight and --kinds are for shapes only; build that source by itself")
     overrides = parse_dataset_overrides(options["datasets"])
     return specs, benchmark_images(options["benchmarks"], options["data_dir"], overrides)
+
+
+def _gold_declared(words: str | None, frame: GoldFrame | None) -> GoldFrame | BoxDialect | None:
+    """Return what a person said of the files' boxes."""
+    from harness.scoring.box_dialects import declared_dialect, frame_of_dialect
+
+    if words is None:
+        return frame
+    if frame is not None:
+        raise ConfigError("--box-frame is short for --box-dialect: give one of them")
+    found = declared_dialect(words, None)
+    assert found is not None
+    return frame_of_dialect(found) or found
 
 
 @contextmanager

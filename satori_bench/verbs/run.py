@@ -28,6 +28,7 @@ from satori_bench.verb import Verb
 if TYPE_CHECKING:
     from harness.evaluation.llm_judge import Judge
     from harness.summary.run_summary import RunSummary
+    from harness.values import BoxDialect
     from tasks.run import RunResult
     from tasks.run_spec import RunSpec
 
@@ -192,7 +193,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         system_prompt=given_words(options["system_prompt"], "--system-prompt"),
         prompt_suffix=given_words(options["prompt_suffix"], "--prompt-suffix"),
         protocol=options["protocol"],
-        box_frame=options["box_frame"],
+        box_dialect=_declared(options),
         min_pixels=options["min_pixels"],
         max_pixels=options["max_pixels"],
         max_new_tokens=options["max_new_tokens"],
@@ -211,6 +212,14 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         thumbnails=options["thumbnails"],
         judge=_judge(options),
     )
+
+
+def _declared(options: dict[str, Any]) -> BoxDialect | None:
+    """Return the box dialect that the options declare; None leaves it to the checkpoint's family."""
+    from harness.scoring.box_dialects import declared_dialect
+
+    words = None if options["box_dialect"] == "auto" and options["box_frame"] is None else options["box_dialect"]
+    return declared_dialect(words, options["box_frame"])
 
 
 def _judge(options: dict[str, Any]) -> Judge | None:

@@ -69,7 +69,16 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     if as_json:
         say_json({"schema": 1, "manifest": manifest, "scores": stored.scores}, sys.stdout)
         return ExitCode.OK
-    for key in ("status", "created_utc", "finished_utc", "model", "model_type", "weights_hash", "box_frame", "partial"):
+    for key in (
+        "status",
+        "created_utc",
+        "finished_utc",
+        "model",
+        "model_type",
+        "weights_hash",
+        "box_dialect",
+        "partial",
+    ):
         say(f"{key:<13} {manifest[key]}", sys.stdout)
     if stored.finished:
         tasks, failures = stored_summaries(stored), stored_failures(stored)

@@ -9,9 +9,16 @@ from typing import Any
 import click
 
 from harness.errors import ExitCode
-from harness.vocabulary import BOX_FRAMES, PROTOCOLS
+from harness.vocabulary import BOX_FRAMES, PROTOCOLS, BoxFrame
 from reports.terminal.printing import say
-from satori_bench.options import json_option, lookup_option, page_option, score_config, score_options
+from satori_bench.options import (
+    box_dialect_option,
+    json_option,
+    lookup_option,
+    page_option,
+    score_config,
+    score_options,
+)
 from satori_bench.showing import show_reasons, show_scores, warn
 from satori_bench.surroundings import write_page
 from satori_bench.verb import Verb
@@ -64,8 +71,8 @@ def score(
         if page:
             write_page(folder)
     show_scores(scored.summary, title=str(file), as_json=as_json, run=folder, table_to_stdout=output is not None)
-    if how["box_frame"] is None and config.protocol != "paper" and scored.reads_boxes:
-        say("boxes are read as image_px, pixels of the original image; --box-frame says otherwise", sys.stderr)
+    if how["box_frame"] is None and how["box_dialect"] is None and config.protocol != "paper" and scored.reads_boxes:
+        say("boxes are read as image_px, pixels of the original image; --box-dialect says otherwise", sys.stderr)
     warn(scored.summary)
     return ExitCode.OK
 
@@ -73,19 +80,30 @@ def score(
 @click.command(cls=Verb)
 @click.argument("run_name", metavar="RUN")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
-@click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the run's own.")
+@box_dialect_option
+@click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame.")
 @page_option
 @lookup_option
 @json_option
-def rescore(run_name: str, protocol: str | None, box_frame: str | None, page: bool, out: Path, as_json: bool) -> int:
+def rescore(
+    run_name: str,
+    protocol: str | None,
+    box_dialect: str | None,
+    box_frame: BoxFrame | None,
+    page: bool,
+    out: Path,
+    as_json: bool,
+) -> int:
     """Score a run's stored raw texts again, beside the old scores."""
     from harness.evaluation.rescore import rescore_run
     from harness.runs.lookup import find_run
     from harness.runs.store import load_run
+    from harness.scoring.box_dialects import declared_dialect
 
     run_folder = find_run(run_name, out)
     stored = load_run(run_folder)
-    summary = rescore_run(stored, protocol or stored.manifest.protocol, box_frame=box_frame)  # type: ignore[arg-type]  # click.Choice has checked both
+    dialect = declared_dialect(box_dialect, box_frame, stored.manifest.model_type)
+    summary = rescore_run(stored, protocol or stored.manifest.protocol, box_dialect=dialect)  # type: ignore[arg-type]  # click.Choice has checked it
     show_reasons(summary.tasks)
     show_scores(summary, title=str(run_folder), as_json=as_json, run=None, table_to_stdout=True)
     warn(summary)

@@ -22,6 +22,7 @@ from harness.evaluation.rescore import rescore_run
 from harness.runs.journal import read_records
 from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.runs.store import load_run, open_run
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.summary.run_summary import summarise_records
 from harness.values import Generation, Record, Sample, ScoreConfig, Size
@@ -29,7 +30,7 @@ from tasks.shapes import ShapesExample, examples
 
 ROWS = 10_000
 REPEATS = 3
-CONFIG = ScoreConfig(protocol="strict", format="satori", box_frame="input_px")
+CONFIG = ScoreConfig(protocol="strict", format="satori", box_dialect=dialect_named("input_px"))
 WORDS = [
     "a",
     "the",
@@ -104,7 +105,7 @@ def measure(name: str, records: Iterator[Record], root: Path) -> dict[str, float
     manifest = stamp_hashes(
         Manifest(
             model=name, weights_hash="0" * 64, adapter_hash=None, config_hash="", model_type="qwen2_5_vl", backend="hf",
-            format=CONFIG.format, protocol=CONFIG.protocol, box_frame=CONFIG.box_frame, box_frame_reason="given",
+            format=CONFIG.format, protocol=CONFIG.protocol, box_dialect=CONFIG.box_dialect, box_dialect_reason="given",
             pixel_limits=None, generation={}, prompt_hash="", seed=0, packages={}, scorer_version=1, created_utc="",
             tasks={name: TaskManifest("", "", None, "", len(kept), len(kept))},
         )

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from harness.evaluation.predictions import record_of, score_lines
+from harness.scoring.box_dialects import dialect_named
 from harness.summary.frame_audit import OTHER_SIZE, READINGS, FrameAuditor, FrameReading
 from harness.values import ScoreConfig
 
@@ -35,7 +36,7 @@ def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", proto
         row = {"id": str(place), "task": "satori", "prediction": text, "answers": ["a"], "boxes": [gold]}
         row |= {"width": width, "height": height, "input_width": width // 2, "input_height": height // 2}
         lines.append(json.dumps(row))
-    config = ScoreConfig(protocol=protocol, format=form, box_frame=declared)
+    config = ScoreConfig(protocol=protocol, format=form, box_dialect=declared and dialect_named(declared))
     auditor = FrameAuditor(config)
     for scored in score_lines(lines, config):
         auditor.add(record_of(scored, 0))
@@ -102,7 +103,7 @@ def test_without_a_declared_frame_the_fitting_one_is_advised():
 
 
 def test_readings_that_cannot_be_told_apart_are_all_named():
-    config = ScoreConfig(protocol="strict", format="satori", box_frame="norm_1")
+    config = ScoreConfig(protocol="strict", format="satori", box_dialect=dialect_named("norm_1"))
     text = "<caption>a</caption><bbox>[[200, 200, 600, 600]]</bbox><answer>a</answer>"
     row = {"id": "1", "task": "satori", "prediction": text, "boxes": [[200, 200, 600, 600]], "width": 1000}
     auditor = FrameAuditor(config)
@@ -121,7 +122,7 @@ def test_readings_that_cannot_be_told_apart_are_all_named():
     ["", "[]", "[[1, 2, 3]]", "[[nan, 1, 2, 3]]", "[[1e999, 0, 1, 1]]", "[" * 5000, "[[1,2,3,4]," * 2000],
 )  # fmt: skip
 def test_texts_without_four_numbers_are_not_audited(text):
-    config = ScoreConfig(protocol="strict", format="satori", box_frame="image_px")
+    config = ScoreConfig(protocol="strict", format="satori", box_dialect=dialect_named("image_px"))
     row = {"id": "1", "task": "satori", "prediction": f"<bbox>{text}</bbox>", "boxes": [[0, 0, 5, 5]]}
     auditor = FrameAuditor(config)
     for scored in score_lines([json.dumps(row)], config):

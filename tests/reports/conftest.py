@@ -94,7 +94,7 @@ def hostile_runs(invented, hostile, tmp_path_factory) -> list[Path]:
             invented.Answerer(f"{place}/<img src=x onerror=window.hacked=99>\u202e=cmd()|x", right=right, seed=place),
             questions,
             text_of=answer,
-            box_frame_reason="</title><script>window.hacked=98</script>",
+            box_dialect_reason="</title><script>window.hacked=98</script>",
             packages={"</td><script>window.hacked=97</script>": "<b>1</b>"},
             generation={'" onload="x': "<i>\u0000"},
         )

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from harness.scoring.gold_boxes import MEANING_OF_READING, FrameEvidence, GoldFrame, Reading, Suspicion
+from harness.values import BoxDialect
 from tasks.catalog import resolve_tasks
 from tasks.images import UnreadableImageError, image_facts_of
 from tasks.local_data import DatasetOverride, open_task_data
@@ -105,7 +106,7 @@ class _FileSoFar:
     dropping: Counter[FaultName] = field(default_factory=Counter)
     named: dict[FaultName, list[RowFault]] = field(default_factory=lambda: defaultdict(list))
     evidence: FrameEvidence = field(default_factory=FrameEvidence)
-    declared: GoldFrame | None = None
+    declared: GoldFrame | BoxDialect | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from harness.scoring.gold_boxes import (
     written_box,
     written_size,
 )
-from harness.values import Box, Size
+from harness.values import Box, BoxDialect, Size
 from training.data.row_faults import Finding
 
 
@@ -37,7 +37,7 @@ class GoldBoxes:
 
 
 def read_gold_boxes(
-    value: object, image_size: Size, declared_size: Size | None, frame: GoldFrame | None = None
+    value: object, image_size: Size, declared_size: Size | None, frame: GoldFrame | BoxDialect | None = None
 ) -> GoldBoxes:
     """Read boxes from whatever a row holds.
 

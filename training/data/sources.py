@@ -30,6 +30,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from harness.errors import ConfigError, did_you_mean
 from harness.git_lfs import POINTER_MEND, is_lfs_pointer
 from harness.scoring.gold_boxes import GoldFrame
+from harness.values import BoxDialect
 from tasks.encodings import how_to_mend, marked_encoding, possible_encodings
 from tasks.rows import DataError, undecoded
 from tasks.shapes import Profile
@@ -89,7 +90,7 @@ class SourceSpec:
     """Read at most this many rows, good and bad ones; None reads all, of Shapes `SHAPES_ROWS`."""
     images: Path | None = None
     """Folder of images beside those where they are looked up anyway."""
-    box_frame: GoldFrame | None = None
+    box_frame: GoldFrame | BoxDialect | None = None
     """Frame of the boxes in the files; None where nobody declares any: pixels, and suspicious of anything else."""
     shapes: ShapesSpec = ShapesSpec()
     """Which rows, when it is Shapes."""
@@ -165,7 +166,7 @@ class _Reading:
     """Its name in messages."""
     layout: Layout | None
     """Which columns play which part; None tells by the columns."""
-    box_frame: GoldFrame | None
+    box_frame: GoldFrame | BoxDialect | None
     """Declared frame of the boxes, if any."""
     images: TrainingImages
     """Where images may be."""

@@ -1,4 +1,4 @@
-"""The text that a model is taught to write for an example: its gold, in a format and in the model's own box frame.
+"""The text that a model is taught to write for an example: its gold, in a format and in a box dialect.
 
 Every target keeps its format and earns full marks under `strict`; where whole numbers are too coarse for a small box,
 its overlap is what rounding leaves.
@@ -11,7 +11,8 @@ from math import ceil, floor
 from typing import Literal, TypeAlias
 
 from harness.images.frames import cut_at_image, from_image_px
-from harness.values import Box, BoxFrame, Format, Size
+from harness.scoring.box_dialects import dialect_words
+from harness.values import Box, BoxDialect, BoxSyntax, BoxUnit, Format, Size
 from training.data.example import Example
 
 GoldPart: TypeAlias = Literal["caption", "boxes"]
@@ -34,7 +35,7 @@ def missing_gold(example: Example, form: Format) -> tuple[GoldPart, ...]:
     return tuple(part for part in NEEDED_GOLD[form] if not has[part])
 
 
-def target_text(example: Example, form: Format, frame: BoxFrame, input_size: Size | None = None) -> str:
+def target_text(example: Example, form: Format, dialect: BoxDialect, input_size: Size | None = None) -> str:
     """Return the text to teach.
 
     Stages are joined as the format's prompt asks: those of `satori` without a separator, those of `satori-think` by
@@ -44,7 +45,7 @@ def target_text(example: Example, form: Format, frame: BoxFrame, input_size: Siz
     Args:
         example: What to teach; its first answer is the one written.
         form: Format of the text; `plain` is the bare answer.
-        frame: Frame that the model writes boxes in.
+        dialect: How the model writes boxes; `satori` for the format's list.
         input_size: Size of the image as the model sees it (`harness.images.grid.grid_size`); needed by `input_px` only.
 
     Raises:
@@ -62,50 +63,73 @@ def target_text(example: Example, form: Format, frame: BoxFrame, input_size: Siz
     if form == "freeform":
         return f"<think>{example.caption}</think>{answer}"
     caption = f"<caption>{example.caption}</caption>"
-    boxes = gold_boxes(example, frame, input_size)
-    bbox = f"<bbox>{boxes_text(boxes, frame)}</bbox>"
+    boxes = gold_boxes(example, dialect, input_size)
+    bbox = f"<bbox>{boxes_text(boxes, dialect)}</bbox>"
     if form == "satori":
         return f"{caption}{bbox}{answer}"
     return "\n".join([caption, bbox, f"<thinking>{_thought(len(boxes), example.answers[0])}</thinking>", answer])
 
 
-def gold_boxes(example: Example, frame: BoxFrame, input_size: Size | None = None) -> tuple[Box, ...]:
-    """Return the gold boxes of an example, cut at its image, in a frame, not rounded; raises as `target_text`."""
+def gold_boxes(example: Example, dialect: BoxDialect, input_size: Size | None = None) -> tuple[Box, ...]:
+    """Return the gold boxes of an example, cut at its image, as x1, y1, x2, y2, not rounded; raises as `target_text`."""
     inside, _ = cut_at_image(example.boxes_image_px or (), example.image_size)
     if not inside:
         raise ValueError(f"example {example.id!r} has no gold box inside its image")
-    boxes = from_image_px(inside, frame, example.image_size, input_size)
+    padded = dialect.padded_to_square
+    boxes = from_image_px(inside, dialect.unit, example.image_size, input_size, padded_to_square=padded)
     if boxes is None:
-        raise ValueError(f"example {example.id!r}: boxes in {frame} need the size of the image as the model sees it")
-    right, lower = _extent(frame, example.image_size, input_size)
+        words = dialect_words(dialect)
+        raise ValueError(f"example {example.id!r}: boxes in {words} need the size of the image as the model sees it")
+    right, lower = _extent(dialect.unit, example.image_size, input_size)
     # a product of floats can end a hair beyond the edge, and rounding outwards would make a whole unit of it
     return tuple((min(x1, right), min(y1, lower), min(x2, right), min(y2, lower)) for x1, y1, x2, y2 in boxes)
 
 
-def _extent(frame: BoxFrame, image_size: Size, input_size: Size | None) -> tuple[int, int]:
-    """Return the greatest coordinates of a frame, across and down."""
-    if frame in {"norm_1", "norm_1000"}:
-        return (1, 1) if frame == "norm_1" else (1000, 1000)
-    size = input_size if frame == "input_px" and input_size is not None else image_size
+def _extent(unit: BoxUnit, image_size: Size, input_size: Size | None) -> tuple[float, float]:
+    """Return the greatest coordinates of a unit, across and down."""
+    if not isinstance(unit, str):
+        return unit, unit
+    size = input_size if unit == "input_px" and input_size is not None else image_size
     return size.width, size.height
 
 
-def boxes_text(boxes: Sequence[Box], frame: BoxFrame) -> str:
-    """Write boxes as `[[x1,y1,x2,y2],[...]]`, without blanks: in whole numbers, fractions (`norm_1`) to 3 decimals.
+_WRITTEN: Mapping[BoxSyntax, tuple[str, str]] = {
+    "list": ("[{}]", '{{"bbox_2d": [{0}, {1}, {2}, {3}]}}'),
+    "corners": ("{}", "({0},{1}),({2},{3})"),
+    "box_tag": ("{}", "<box>{0} {1} {2} {3}</box>"),
+    "loc": ("{}", "<loc_{0}><loc_{1}><loc_{2}><loc_{3}>"),
+    "xy": ("{}", "<x_{0}><y_{1}><x_{2}><y_{3}>"),
+    "named": ("[{}]", '{{"x_min": {0}, "y_min": {1}, "x_max": {2}, "y_max": {3}}}'),
+    "satori": ("[{}]", "[{0},{1},{2},{3}]"),
+}
+"""What is around all boxes, and one box; patch indices are not taught."""
 
-    Edges are rounded to the nearest; where that would leave no width or height, outwards.
+
+def boxes_text(boxes: Sequence[Box], dialect: BoxDialect) -> str:
+    """Write boxes in a dialect: for `satori` `[[x1,y1,x2,y2],[...]]`, without blanks.
+
+    In whole numbers, fractions to 3 decimals. Edges are rounded to the nearest; where that would leave no width or
+    height, outwards.
+
+    Raises:
+        ValueError: The dialect writes patch indices.
     """
-    return f"[{','.join(_box_text(box, frame) for box in boxes)}]"
+    if dialect.syntax not in _WRITTEN:
+        raise ValueError(f"boxes in {dialect_words(dialect)} are not taught: take a dialect with numbers")
+    around, one = _WRITTEN[dialect.syntax]
+    separator = "," if "[" in around else ""
+    return around.format(separator.join(one.format(*_numbers(box, dialect)) for box in boxes))
 
 
-def _box_text(box: Box, frame: BoxFrame) -> str:
-    """Write one box."""
-    scale = 10**_FRACTION_DIGITS if frame == "norm_1" else 1
+def _numbers(box: Box, dialect: BoxDialect) -> tuple[str, str, str, str]:
+    """Return the four numbers of a box as they are written, in the dialect's order."""
+    digits = _FRACTION_DIGITS if dialect.unit == 1 else 0
+    scale = 10**digits
     x1, x2 = _rounded(box[0] * scale, box[2] * scale)
     y1, y2 = _rounded(box[1] * scale, box[3] * scale)
-    if frame == "norm_1":
-        return f"[{','.join(f'{edge / scale:.{_FRACTION_DIGITS}f}' for edge in (x1, y1, x2, y2))}]"
-    return f"[{x1},{y1},{x2},{y2}]"
+    edges = {"xyxy": (x1, y1, x2, y2), "yxyx": (y1, x1, y2, x2), "xywh": (x1, y1, x2 - x1, y2 - y1)}[dialect.order]
+    a, b, c, d = (f"{edge / scale:.{digits}f}" for edge in edges)
+    return a, b, c, d
 
 
 def _rounded(low: float, high: float) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.scoring.box_dialects import dialect_of_frame
 from harness.values import Format, Size
 from tasks.prompts import SUFFIX, SYSTEM
 from training.data.shapes import shapes_examples
@@ -21,7 +22,7 @@ def shapes_corpus(rows: int, seed: int) -> Iterator[str]:
     """Yield questions and right answers of the tiny training split in every format, one text a row."""
     for number, example in enumerate(shapes_examples("tiny", rows, seed)):
         form = _FORMATS[number % len(_FORMATS)]
-        yield f"{example.question} {target_text(example, form, 'input_px', Size(56, 56))}"
+        yield f"{example.question} {target_text(example, form, dialect_of_frame('input_px'), Size(56, 56))}"
 
 
 def build_demo_checkpoint(folder: Path, *, seed: int) -> Path:

@@ -22,6 +22,7 @@ from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint
 from harness.runs.journal import file_lock
 from harness.runs.manifest import canonical_json, utc_text
 from harness.runs.store import load_run, write_atomically
+from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.score import SCORER_VERSION
 from tasks.catalog import resolve_tasks
 from tasks.local_data import open_task_data
@@ -289,7 +290,7 @@ def _run_spec(step: BenchmarkStep, settings: LoopSettings) -> RunSpec:
         tasks=chosen.tasks,
         form=step.format,
         protocol=chosen.protocol,
-        box_frame=settings.box_frame,
+        box_dialect=declared_dialect(None, settings.box_frame),
         max_new_tokens=chosen.max_new_tokens,
         temperature=chosen.temperature if step.decoding == "sampled" else 0.0,
         limit=chosen.limit,

@@ -24,6 +24,7 @@ from harness.errors import ConfigError
 from harness.models.checkpoint import Checkpoint, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.runs.manifest import canonical_json
 from harness.runs.store import write_atomically
+from harness.scoring.box_dialects import dialect_of_frame, optional_words, strict_list_of
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json, PixelLimits, ScoreConfig
 from tasks.prompts import messages
@@ -174,14 +175,15 @@ def _shuffled(source: Sequence[Example] | Iterator[Example], seed: int) -> Itera
 
 def _score_config(spec: ProbeSpec, checkpoint: Checkpoint, sets: Mapping[str, Sequence[str]]) -> ScoreConfig:
     """Return how completions are scored."""
-    frame = spec.box_frame or checkpoint.box_frame
-    if frame is None and spec.protocol != "paper" and any("bbox" in names for names in sets.values()):
+    own = checkpoint.box_dialect
+    dialect = dialect_of_frame(spec.box_frame) if spec.box_frame else own and strict_list_of(own)
+    if dialect is None and spec.protocol != "paper" and any("bbox" in names for names in sets.values()):
         raise ConfigError(
             f"{checkpoint.path}: the frame in which {checkpoint.model_type} writes boxes is not known; give "
             "--box-frame, or drop the reward sets with bbox"
         )
     limits = override_limits(checkpoint, spec.min_pixels, spec.max_pixels)
-    return ScoreConfig(protocol=spec.protocol, format=spec.form, box_frame=frame, pixel_limits=limits)
+    return ScoreConfig(protocol=spec.protocol, format=spec.form, box_dialect=dialect, pixel_limits=limits)
 
 
 # --- what is said and kept ------------------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ def _asked(spec: ProbeSpec, checkpoint: Checkpoint, config: ScoreConfig) -> dict
         "max_new_tokens": spec.max_new_tokens,
         "format": spec.form,
         "protocol": spec.protocol,
-        "box_frame": config.box_frame,
+        "box_dialect": optional_words(config.box_dialect),
         "pixel_limits": _limits(config.pixel_limits),
         "scale_rewards": spec.scale_rewards,
         "loss_type": spec.loss_type,

@@ -18,7 +18,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from harness.errors import ConfigError
 from harness.models.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint
 from harness.models.hf import has_system_role, load_processor, merge_adapter, placeholder_ids
-from harness.values import BoxFrame, Format, PixelLimits
+from harness.scoring.box_dialects import strict_list_of
+from harness.values import BoxDialect, Format, PixelLimits
 
 STAGES_OF_FORMAT: dict[Format, tuple[str, ...]] = {
     "satori": ("caption", "bbox", "answer"),
@@ -43,8 +44,8 @@ class Policy:
     """What identifies the weights that training starts from, adapter included."""
     processor: Any
     """Processor with a tokenizer that pads on the left; images that fit the limits are not resized by it."""
-    box_frame: BoxFrame | None
-    """Frame that the model writes boxes in; None only for formats without boxes."""
+    box_dialect: BoxDialect | None
+    """How boxes are taught and rewarded; None only for formats without boxes."""
     suppressed_ids: tuple[int, ...]
     """Tokens that must never be sampled: image, video and vision placeholders."""
     end_ids: frozenset[int]
@@ -60,8 +61,11 @@ class Policy:
         return self.checkpoint.pixel_limits
 
 
-def open_policy(model: str, form: Format, box_frame: BoxFrame | None, work: Path) -> Policy:
+def open_policy(model: str, form: Format, declared: BoxDialect | None, work: Path) -> Policy:
     """Look at a checkpoint and load its processor; an adapter is merged into `work` first.
+
+    Boxes are those of the dialect that is declared, else the format's list in the order and unit that the family knows:
+    training pays for the format, not for the brackets that the model should unlearn.
 
     Raises:
         CheckpointError: It is missing, broken, or no vision-language model.
@@ -70,11 +74,12 @@ def open_policy(model: str, form: Format, box_frame: BoxFrame | None, work: Path
     found = inspect_checkpoint(model)
     hashes = hash_checkpoint(found)
     checkpoint = inspect_checkpoint(str(_merged(found, hashes, work))) if found.is_adapter else found
-    frame = box_frame or checkpoint.box_frame
-    if frame is None and "bbox" in STAGES_OF_FORMAT[form]:
+    own = checkpoint.box_dialect
+    dialect = declared or (None if own is None else strict_list_of(own))
+    if dialect is None and "bbox" in STAGES_OF_FORMAT[form]:
         raise ConfigError(
             f"the box frame of model_type {checkpoint.model_type} is not known: set box_frame to image_px, input_px, "
-            "norm_1000 or norm_1, so that gold boxes are taught and rewarded in the frame that the model writes"
+            "norm_1000 or norm_1 (or box_dialect), so that gold boxes are taught and rewarded as the model writes them"
         )
     processor = cast("Any", load_processor(checkpoint, checkpoint.pixel_limits, trust_remote_code=False))
     config = AutoConfig.from_pretrained(checkpoint.model_path)
@@ -87,7 +92,7 @@ def open_policy(model: str, form: Format, box_frame: BoxFrame | None, work: Path
         checkpoint=checkpoint,
         hashes=hashes,
         processor=processor,
-        box_frame=frame,
+        box_dialect=dialect,
         suppressed_ids=tuple(sorted(placeholder_ids(cast("Any", config)) - ends)),
         end_ids=frozenset(ends),
         has_system_role=has_system_role(processor),

@@ -20,8 +20,9 @@ from typing import Any, cast
 
 from harness.errors import ConfigError, did_you_mean
 from harness.images.frames import MAX_ASPECT_RATIO
+from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.gold_boxes import FrameEvidence
-from harness.values import Box, BoxFrame, Format, PixelLimits, Protocol, Sample, ScoreConfig, Size
+from harness.values import Box, BoxDialect, BoxFrame, Format, PixelLimits, Protocol, Sample, ScoreConfig, Size
 from harness.vocabulary import BOX_FRAMES, FORMATS
 from tasks.cells import CellError, as_text, parsed_literal
 from training.data.example import TRAINING_TASK
@@ -52,6 +53,9 @@ class RewardOptions:
 
     box_frame: BoxFrame | None = None
     """Frame that the model writes boxes in. There is no default: a wrong one makes every box reward near 0."""
+    box_dialect: str | None = None
+    """How the model writes boxes, in place of `box_frame`: a dialect of its own (any but `satori:...`) is paid for as
+    well as the format's list."""
     protocol: Protocol = "strict"
     """`strict` or `paper`."""
     format: Format = "satori"
@@ -69,6 +73,11 @@ class RewardOptions:
     def names(self) -> tuple[RewardName, ...]:
         """The rewards that count."""
         return tuple(name for name, weight in self.weights.items() if weight > 0)
+
+    @property
+    def dialect(self) -> BoxDialect | None:
+        """The dialect that `box_dialect` or `box_frame` declares; None where neither does."""
+        return declared_dialect(self.box_dialect, self.box_frame)
 
     @property
     def pixel_limits(self) -> PixelLimits | None:
@@ -111,7 +120,7 @@ class RowRewards:
 
     def __init__(self, options: RewardOptions) -> None:
         self.options = options
-        config = ScoreConfig(options.protocol, options.format, options.box_frame, options.pixel_limits)
+        config = ScoreConfig(options.protocol, options.format, options.dialect, options.pixel_limits)
         # no budget that a text could spend: only `brevity` looks at tokens, and it is refused
         self._set = RewardSet(options.names, config, most_tokens=sys.maxsize)
         self._warned: set[FaultName] = set()
@@ -193,9 +202,15 @@ class RowRewards:
             return None
         if "width" not in row or "height" not in row:
             raise ConfigError(_missing("size of the image", ("width", "height"), row))
-        if self.options.box_frame == "input_px" and self.options.pixel_limits is None and "input_width" not in row:
+        dialect = self.options.dialect
+        if (
+            dialect is not None
+            and dialect.unit == "input_px"
+            and self.options.pixel_limits is None
+            and "input_width" not in row
+        ):
             raise ConfigError(
-                "satori-bench rewards: box_frame input_px needs min_pixels and max_pixels as the trainer resizes with, "
+                "satori-bench rewards: boxes in input_px need min_pixels and max_pixels as the trainer resizes with, "
                 "or columns input_width and input_height"
             )
         if image_size is None:
@@ -326,6 +341,15 @@ def _weights(given: Any) -> tuple[dict[RewardName, float], list[str]]:
     return dict(table), faults
 
 
+def _dialect_fault(options: RewardOptions) -> str | None:
+    """Return what is wrong with the declared dialect."""
+    try:
+        _ = options.dialect
+    except ConfigError as fault:
+        return str(fault)
+    return None
+
+
 def _option_faults(options: RewardOptions) -> list[str]:
     """Return what is wrong with options taken together."""
     if options.format not in FORMATS:
@@ -335,7 +359,9 @@ def _option_faults(options: RewardOptions) -> list[str]:
         faults.append(f"weights: {_NEEDS_TOKENS} needs the tokens of a completion, which only `satori-bench train` has")
     if options.box_frame is not None and options.box_frame not in BOX_FRAMES:
         faults.append(f"box_frame: one of {', '.join(BOX_FRAMES)} is needed, found {options.box_frame!r}")
-    if options.box_frame is None and "bbox" in options.names:
+    elif (wrong := _dialect_fault(options)) is not None:
+        faults.append(wrong)
+    if options.box_frame is None and options.box_dialect is None and "bbox" in options.names:
         faults.append(
             f"box_frame is missing: say in which of {', '.join(BOX_FRAMES)} the model writes its boxes (Qwen2.5-VL: "
             "input_px; Qwen2-VL, Qwen3-VL and InternVL: norm_1000)"

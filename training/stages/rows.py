@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from datasets import Dataset
 
 from harness.images.grid import fit_to_grid, to_rgb
-from harness.values import BoxFrame, Format, PixelLimits, Size
+from harness.values import SATORI_LIST, BoxDialect, Format, PixelLimits, Size
 from tasks.images import decode_rgb
 from tasks.prompts import messages
 from training.data.example import Example
@@ -31,8 +31,8 @@ class RowMaker:
     """SFT rows have a completion to learn, GRPO rows the sample that rewards need."""
     format: Format
     """Stages that are asked for."""
-    box_frame: BoxFrame | None
-    """Frame that the model writes boxes in."""
+    box_dialect: BoxDialect | None
+    """How the model is to write boxes; None only for formats without boxes."""
     pixel_limits: PixelLimits | None
     """The model's grid; None hands images over as they are."""
     has_system_role: bool
@@ -45,7 +45,7 @@ class RowMaker:
         row: Row = {"prompt": prompt_turns(self.format, example.question, folds_system=not self.has_system_role)}
         row["images"] = [image]
         if self.stage == "sft":
-            text = target_text(example, self.format, self.box_frame or "image_px", input_size)
+            text = target_text(example, self.format, self.box_dialect or SATORI_LIST, input_size)
             row["completion"] = [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
         else:
             row["sample"] = example.sample()

@@ -19,7 +19,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
-from harness.values import BoxFrame, Format, Protocol
+from harness.scoring.box_dialects import declared_dialect
+from harness.values import BoxDialect, BoxFrame, Format, Protocol
 from training.stages.profiles import PROFILES, ProfileName
 from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, reward_faults
 
@@ -154,6 +155,8 @@ class _StageSettings:
     """Stages that the model is to write."""
     box_frame: BoxFrame | None = None
     """Frame that the model writes boxes in; None takes that of its model type."""
+    box_dialect: str | None = None
+    """How boxes are taught and rewarded (`harness/scoring/box_dialects.py`); None: the format's list in that frame."""
     profile: ProfileName = "cpu-tiny"
     """The machine."""
     processes: _Count | None = None
@@ -164,6 +167,11 @@ class _StageSettings:
     """Of data order, dropout and sampling."""
     tracker: Literal["none", "wandb", "trackio"] = "none"
     """Where metrics go beside the run's own files; none needs no network."""
+
+    @property
+    def declared_dialect(self) -> BoxDialect | None:
+        """The dialect that `box_dialect` or `box_frame` declares; None where neither does."""
+        return declared_dialect(self.box_dialect, self.box_frame)
 
     @property
     def process_count(self) -> int:

@@ -180,7 +180,7 @@ def _train(settings: TrainSettings, environment: TrainEnvironment, work: Path) -
     work.mkdir(parents=True, exist_ok=True)
     with _first_process_first(settings):  # it draws data and merges an adapter, the others find them
         table = open_data(settings.data, work)
-        policy = open_policy(settings.model, settings.format, settings.box_frame, work)
+        policy = open_policy(settings.model, settings.format, settings.declared_dialect, work)
     hashes = policy.hashes
     manifest = TrainManifest(
         stage=settings.stage,
@@ -262,7 +262,7 @@ def _trainer(
     """Build the trainer of a stage."""
     assert_left_padding(policy.processor)
     maker = RowMaker(
-        settings.stage, settings.format, policy.box_frame, policy.pixel_limits, has_system_role=policy.has_system_role
+        settings.stage, settings.format, policy.box_dialect, policy.pixel_limits, has_system_role=policy.has_system_role
     )
     dataset = as_dataset(table, maker)
     peft_config = _lora(settings.lora) if settings.lora is not None else None
@@ -276,7 +276,7 @@ def _trainer(
             peft_config=peft_config,
         )
     else:
-        config = ScoreConfig(settings.rewards.protocol, settings.format, policy.box_frame, policy.pixel_limits)
+        config = ScoreConfig(settings.rewards.protocol, settings.format, policy.box_dialect, policy.pixel_limits)
         rewards = RewardSet(
             settings.rewards.names,
             config,
