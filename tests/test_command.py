@@ -22,6 +22,7 @@ import harness
 from harness.comparison.verify_run import verify_run
 from harness.errors import ExitCode
 from harness.runs.store import list_runs, load_run
+from harness.scoring.box_dialects import optional_words
 from satori_bench.app import cli
 
 CODE_ROOT = Path(harness.__file__).parents[1]
@@ -69,9 +70,10 @@ class TestRun:
         assert "input_px" in err, "the frame that was decided is said"
 
     @pytest.mark.parametrize(
-        ("fixture", "frame"), [("tiny_qwen2_vl", "norm_1000"), ("tiny_qwen3_vl", "norm_1000"), ("tiny_llava", None)]
+        ("fixture", "dialect"),
+        [("tiny_qwen2_vl", "corners:xyxy:1000"), ("tiny_qwen3_vl", "list:xyxy:1000"), ("tiny_llava", None)],
     )
-    def test_other_families_run_with_their_own_frame(self, command, request, local_data, fixture, frame):
+    def test_other_families_run_with_their_own_dialect(self, command, request, local_data, fixture, dialect):
         code, out, err = command(
             "run", "--model", request.getfixturevalue(fixture), "--tasks", "shapes,mmstar", "--data-dir",
             local_data.tsv, "--limit", 12, "--max-new-tokens", 6, "--json", "--no-thumbnails",
@@ -80,11 +82,11 @@ class TestRun:
         assert code == ExitCode.OK, err
         result = json.loads(out)
         run = load_run(Path(result["run"]))
-        assert run.manifest.box_frame == frame
+        assert optional_words(run.manifest.box_dialect) == dialect
         box_metric = result["tasks"]["shapes"]["metrics"]["mean_iou"]
-        assert (box_metric["value"] is None) == (frame is None)
-        if frame is None:
-            assert "boxes stay unscored until --box-frame is given" in err
+        assert (box_metric["value"] is None) == (dialect is None)
+        if dialect is None:
+            assert "boxes stay unscored until --box-dialect is given" in err
             assert all("frame_unknown" in r.score.faults for r in run.records() if r.sample.task == "shapes")
 
     def test_an_unreadable_image_is_counted_not_scored(self, command, tiny_qwen2_5_vl, local_data, tmp_path):

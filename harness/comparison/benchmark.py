@@ -166,7 +166,7 @@ _MENDS: Mapping[Fault, str] = {
     "no_gold": "score it with the gold that the other was scored with",
     "needs_judge": "give both runs the same judge (--judge)",
     "judge_error": "ask the judge again (run --retry)",
-    "frame_unknown": "declare --box-frame",
+    "frame_unknown": "declare --box-dialect",
     "error": "run it again",
 }
 """What to do about each reason for which a sample has no score."""

@@ -24,7 +24,7 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _WHY_UNSCORED: Mapping[Fault, str] = {
     "no_gold": "no row has an accepted answer to compare with: write it as 'answers', a list of strings",
     "needs_judge": "rules can't tell what the answers are worth, and no judge's reply stands in 'judge_reply'",
-    "frame_unknown": "nobody said what the boxes' numbers mean: --box-frame does",
+    "frame_unknown": "nobody said how boxes are written: --box-dialect does",
 }
 """What to do where no row has a value though every row could be read."""
 

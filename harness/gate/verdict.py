@@ -260,7 +260,7 @@ def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str
     task = benchmark.task
     unplaced = any(run.mean_ious.get(task, 0.0) is None for run in candidate.runs)
     if unplaced or benchmark.headline.b_faults.by_name.get("frame_unknown"):
-        return "the mean-IoU floor cannot be held to boxes of an unknown frame: declare --box-frame"
+        return "the mean-IoU floor cannot be held to boxes of an unknown frame: declare --box-dialect"
     if _mean_iou(candidate, task) is None and any(task in run.mean_ious for run in baseline.runs):
         return (
             "the mean-IoU floor cannot be held to the candidate, which carries no gold boxes where the baseline does: "

@@ -114,7 +114,9 @@ def _units(
         return 1.0, 1.0
     if side != "input_px":
         width, height = image_size.width, image_size.height
-        return (max(width, height) / side,) * 2 if padded_to_square else (width / side, height / side)
+        if padded_to_square:
+            width = height = max(width, height)
+        return width / side, height / side
     if padded_to_square or input_size is None or input_size.width < 1 or input_size.height < 1:
         return None
     return image_size.width / input_size.width, image_size.height / input_size.height

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias, cast, get_args
 
-from harness.errors import ExitCode, UserError
+from harness.errors import ConfigError, ExitCode, UserError
 from harness.files import open_regular
 from harness.runs.record_codec import MAX_COUNT, describe, json_safe, parse_object
 from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
@@ -169,7 +169,7 @@ def protocol_hash(parts: Mapping[str, Json]) -> str:
 def comparable_parts(manifest: Manifest) -> dict[str, Json]:
     """Return what two runs must share, beside the task and data hashes of each task, to be compared.
 
-    Left out on purpose: the model and its box frame, because those are what is compared; the format, because satori
+    Left out on purpose: the model and its box dialect, because those are what is compared; the format, because satori
     against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats); and the tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
     Words and generation arguments are a matter of each task where each task records its own.
@@ -467,7 +467,10 @@ def _box_dialect_from(fields: JsonFields) -> BoxDialect | None:
         frame = dialect_of_frame(cast("BoxFrame", fields.word("box_frame", BOX_FRAMES)))
     fields.other.pop("box_frame", None)
     words = fields.optional_text("box_dialect")
-    return frame if words is None else dialect_named(words)
+    try:
+        return frame if words is None else dialect_named(words)
+    except ConfigError as fault:
+        raise ValueError(f"field 'box_dialect': {fault}") from fault
 
 
 def _pixel_limits_from(obj: dict[str, Json] | None) -> PixelLimits | None:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
-from typing import Final, cast
+from typing import Final
 
 from harness.errors import ConfigError, did_you_mean
 from harness.scoring.written_boxes import (
@@ -30,7 +30,7 @@ from harness.scoring.written_boxes import (
     well_formed,
 )
 from harness.values import SATORI_LIST, UNIT_OF_FRAME, Box, BoxDialect, BoxUnit, Fault, order_faults
-from harness.vocabulary import BOX_FRAMES, BOX_ORDERS, BOX_SYNTAXES, BoxFrame, BoxOrder, BoxSyntax
+from harness.vocabulary import BOX_FRAMES, BOX_ORDERS, BOX_SYNTAXES, BoxFrame, BoxSyntax
 
 # How a box is written
 
@@ -248,7 +248,7 @@ def dialect_named(words: str) -> BoxDialect:
     if words == "satori":
         return SATORI_LIST
     if words in BOX_FRAMES:
-        return dialect_of_frame(cast("BoxFrame", words))
+        return dialect_of_frame(words)
     if ":" in words:
         return _dialect_in_words(words)
     families = {_letters(family): row.dialect for family, row in DIALECT.items()}
@@ -344,7 +344,7 @@ def _dialect_in_words(words: str) -> BoxDialect:
         raise ConfigError(f"{said}: {order!r} is no order.{near} Choose one of {', '.join(BOX_ORDERS)}")
     if syntax in NAMES_ITS_NUMBERS and order != "xyxy":
         raise ConfigError(f"{said}: {syntax} says itself which number is which: write {syntax}:xyxy:{unit}")
-    dialect = BoxDialect(cast("BoxSyntax", syntax), cast("BoxOrder", order), _unit_named(unit, said), padded)
+    dialect = BoxDialect(syntax, order, _unit_named(unit, said), padded)
     if syntax == "patch" and not (isinstance(dialect.unit, float) and dialect.unit.is_integer()):
         raise ConfigError(f"{said}: patch counts whole cells of a side: write patch:xyxy:32")
     if padded and dialect.unit == "input_px":
@@ -355,7 +355,7 @@ def _dialect_in_words(words: str) -> BoxDialect:
 def _unit_named(unit: str, said: str) -> BoxUnit:
     """Read a unit: a frame's name, or what a whole side is written as."""
     if unit in BOX_FRAMES:
-        return UNIT_OF_FRAME[cast("BoxFrame", unit)]
+        return UNIT_OF_FRAME[unit]
     try:
         side = float(unit)
     except ValueError:
@@ -399,13 +399,16 @@ def read_dialect_boxes(text: str, dialect: BoxDialect) -> BoxReading:
 def written_quadruples(text: str) -> tuple[BoxSyntax, tuple[Box, ...]] | None:
     """Return the numbers of every box that the first fitting syntax finds, in written order; None where none does.
 
-    For checks that ask what the numbers could be. Patch indices come as column and row of their cells, of 32 a side.
+    For checks that ask what the numbers could be; None also beyond the limits of `read_boxes`. Patch indices come as
+    column and row of their cells, of 32 a side.
     """
     if len(text) > MAX_BOX_CHARACTERS:
         return None
     for syntax in SYNTAX:
         quadruples, _ = _found(text, syntax, PATCHES_A_SIDE)
-        boxes = tuple(box for box in quadruples[:MAX_BOXES] if all(-inf < number < inf for number in box))
+        if len(quadruples) > MAX_BOXES:
+            return None
+        boxes = tuple(box for box in quadruples if all(-inf < number < inf for number in box))
         if boxes:
             return syntax, boxes
     return None

@@ -72,7 +72,7 @@ def _column(values: Sequence[float | None]) -> FloatArray:
 def _unplaced_box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
     """Return null box metrics when gold boxes exist and only the frame is missing, so that the gap is seen."""
     lost = sum(bool(row.sample.boxes_image_px) and "frame_unknown" in row.score.faults for row in rows)
-    why = f"the frame of the predicted boxes is not known in {lost:,} rows (declare --box-frame)"
+    why = f"the frame of the predicted boxes is not known in {lost:,} rows (declare --box-dialect)"
     return dict.fromkeys(_BOX_METRICS, null_metric(why)) if lost else {}
 
 

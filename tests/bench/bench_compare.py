@@ -101,7 +101,7 @@ def make_run(root: Path, name: str, samples: int, seed: int, *, skill: float, io
     manifest = stamp_hashes(
         Manifest(
             model=name, weights_hash=hashlib.sha256(name.encode()).hexdigest(), adapter_hash=None, config_hash="", model_type="",
-            backend="hf", format="satori", protocol="strict", box_frame="image_px", box_dialect_reason="made", pixel_limits=None,
+            backend="hf", format="satori", protocol="strict", box_dialect=None, box_dialect_reason="made", pixel_limits=None,
             generation={}, tasks=dict.fromkeys(("shapes", "pope", "refcoco"), task), prompt_hash="2" * 64, seed=0, packages={},
             scorer_version=1, created_utc=utc_text(datetime(2026, 1, 1, tzinfo=UTC)),
         )

@@ -6,15 +6,18 @@ import random
 import pytest
 
 from harness.evaluation.predictions import record_of, score_lines
-from harness.scoring.box_dialects import dialect_named
-from harness.summary.frame_audit import OTHER_SIZE, READINGS, FrameAuditor, FrameReading
+from harness.scoring.box_dialects import dialect_named, dialect_words
+from harness.summary.frame_audit import CELLS, OTHER_SIZE, READINGS, FrameAuditor, FrameReading
 from harness.values import ScoreConfig
+
+
+def _of_side(side):
+    return lambda box, w, h: [side * box[0] / w, side * box[1] / h, side * box[2] / w, side * box[3] / h]
+
 
 WRITTEN = {
     "image_px": lambda box, w, h: box,
-    "norm_1": lambda box, w, h: [box[0] / w, box[1] / h, box[2] / w, box[3] / h],
-    "norm_100": lambda box, w, h: [100 * box[0] / w, 100 * box[1] / h, 100 * box[2] / w, 100 * box[3] / h],
-    "norm_1000": lambda box, w, h: [1000 * box[0] / w, 1000 * box[1] / h, 1000 * box[2] / w, 1000 * box[3] / h],
+    **{float(side): _of_side(side) for side in (1, 100, 500, 1000, 1024)},
     "input_px": lambda box, w, h: [box[0] * 0.5, box[1] * 0.5, box[2] * 0.5, box[3] * 0.5],
 }
 ORDERED = {
@@ -24,7 +27,7 @@ ORDERED = {
 }
 
 
-def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", protocol="strict"):
+def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", protocol="strict", dress=json.dumps):
     """Audit predictions in which `write(box, width, height)` gives the numbers of each box."""
     rng = random.Random(seed)
     lines = []
@@ -32,7 +35,7 @@ def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", proto
         width, height = rng.choice([(640, 480), (1600, 1200), (300, 500)])
         x1, y1 = rng.uniform(0.05, 0.5) * width, rng.uniform(0.05, 0.5) * height
         gold = [x1, y1, x1 + rng.uniform(0.1, 0.45) * width, y1 + rng.uniform(0.1, 0.45) * height]
-        text = f"<caption>a</caption><bbox>{json.dumps([write(gold, width, height)])}</bbox><answer>a</answer>"
+        text = f"<caption>a</caption><bbox>{dress([write(gold, width, height)])}</bbox><answer>a</answer>"
         row = {"id": str(place), "task": "satori", "prediction": text, "answers": ["a"], "boxes": [gold]}
         row |= {"width": width, "height": height, "input_width": width // 2, "input_height": height // 2}
         lines.append(json.dumps(row))
@@ -43,22 +46,28 @@ def audited(write, *, declared="image_px", rows=20, seed=0, form="satori", proto
     return auditor.result()
 
 
-@pytest.mark.parametrize("reading", [item for item in READINGS if item != OTHER_SIZE], ids=lambda reading: reading.name)
+DECLARABLE = [reading for reading in READINGS if reading not in {OTHER_SIZE, CELLS}]
+
+
+@pytest.mark.parametrize("reading", DECLARABLE, ids=lambda reading: reading.name)
 def test_the_reading_that_a_model_writes_is_named_first_wherever_another_was_declared(reading):
     def write(box, w, h):
         return ORDERED[reading.order](WRITTEN[reading.unit](box, w, h))
 
-    declared = "norm_1000" if reading == FrameReading("image_px") else "image_px"
+    declared = {"image_px": "list:xyxy:1000"}.get(reading.name, "image_px")
+    if reading == FrameReading(1024.0):  # as thousandths they overlap too well to be noticed
+        declared = "norm_1"
     found = audited(write, declared=declared)
 
     assert reading == found.better[0]
     assert found.mean_iou[reading.name] == pytest.approx(1.0, abs=1e-6)
     assert reading.name in found.warning()
-    assert (f"--box-frame {reading.unit}" in found.warning()) == (reading.frame is not None)
+    assert found.advised == reading.dialect("satori" if declared != "list:xyxy:1000" else "list")
+    assert dialect_words(found.advised) in found.warning()
 
 
 def test_boxes_in_the_declared_frame_give_no_warning():
-    found = audited(WRITTEN["norm_1000"], declared="norm_1000")
+    found = audited(WRITTEN[1000.0], declared="norm_1000")
 
     assert found.better == ()
     assert found.warning() is None
@@ -81,7 +90,7 @@ def test_pixels_of_an_image_of_an_unknown_size_are_named_with_what_is_missing(fa
     found = audited(lambda box, w, h: [edge * factor for edge in box])
 
     assert found.better == (OTHER_SIZE,)
-    assert found.better_frame is None
+    assert found.advised is None
     assert "pixels of another size" in found.warning()
     assert "--box-frame input_px" in found.warning()
     assert "--min-pixels" in found.warning()
@@ -99,7 +108,7 @@ def test_slightly_wrong_boxes_are_no_pixels_of_another_size(slip):
 
 
 def test_without_a_declared_frame_the_fitting_one_is_advised():
-    assert "--box-frame norm_1000" in audited(WRITTEN["norm_1000"], declared=None).warning()
+    assert "--box-frame norm_1000" in audited(WRITTEN[1000.0], declared=None).warning()
 
 
 def test_readings_that_cannot_be_told_apart_are_all_named():
@@ -115,6 +124,30 @@ def test_readings_that_cannot_be_told_apart_are_all_named():
     assert names[:2] == ["image_px", "norm_1000"], "what can be declared stands first"
     assert "norm_1000 with y before x" in names
     assert "fit as well" in found.warning()
+    assert found.advised is None, "nothing is advised that another reading explains as well"
+
+
+def test_boxes_in_another_syntax_are_audited_though_none_was_read():
+    found = audited(
+        WRITTEN[1000.0], dress=lambda boxes: json.dumps([{"box_2d": [box[1], box[0], box[3], box[2]]} for box in boxes])
+    )
+
+    assert found.declared_iou == 0.0
+    assert found.advised == dialect_named("list:yxyx:1000")
+    assert "--box-dialect list:yxyx:1000" in found.warning()
+
+
+def test_corners_are_advised_as_corners():
+    found = audited(WRITTEN[1000.0], dress=lambda boxes: "".join(f"({a},{b}),({c},{d})" for a, b, c, d in boxes))
+
+    assert found.advised == dialect_named("corners:xyxy:1000")
+
+
+def test_a_declared_dialect_that_reads_the_boxes_gives_no_warning():
+    found = audited(WRITTEN[1000.0], declared="qwen3_vl", dress=lambda boxes: json.dumps([{"bbox_2d": boxes[0]}]))
+
+    assert found.declared_iou == pytest.approx(1.0, abs=1e-6)
+    assert found.warning() is None
 
 
 @pytest.mark.parametrize(
@@ -133,4 +166,4 @@ def test_texts_without_four_numbers_are_not_audited(text):
 
 @pytest.mark.parametrize(("form", "protocol"), [("plain", "strict"), ("freeform", "strict"), ("satori", "paper")])
 def test_formats_without_boxes_and_the_paper_are_not_audited(form, protocol):
-    assert audited(WRITTEN["norm_1"], form=form, protocol=protocol) is None
+    assert audited(WRITTEN[1.0], form=form, protocol=protocol) is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,9 +20,55 @@ from harness.scoring.box_dialects import (
     read_dialect_boxes,
     written_quadruples,
 )
-from harness.values import SATORI_LIST, BoxDialect
+from harness.scoring.score import score
+from harness.values import SATORI_LIST, BoxDialect, Sample, ScoreConfig, Size
 
-LIST_1000 = BoxDialect("list", "xyxy", 1000.0)
+# One place, 48 ways
+
+
+CASES = json.loads((Path(__file__).parent.parent / "cases" / "box_dialects.json").read_text(encoding="utf-8"))
+
+
+def scored(case, prediction):
+    sample = Sample(
+        id="1",
+        task="satori",
+        answer_rule="accepted",
+        answers=("red",),
+        boxes_image_px=tuple(tuple(box) for box in case["gold_image_px"]),
+        image_size=Size(*case["image"]),
+    )
+    config = ScoreConfig(box_dialect=dialect_named(case["dialect"]))
+    return score(sample, prediction, config, input_size=Size(*case["input"]))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_place_is_found_whichever_way_it_is_written(case):
+    found = scored(case, f"<caption>a</caption><bbox>{case['text']}</bbox><answer>red</answer>")
+
+    assert case["iou_min"] <= found.iou
+    assert len(case["gold_image_px"]) == found.match.predicted
+    assert (found.components.format, "other_dialect" in found.faults) in {(1.0, False), (0.0, True), (0.0, False)}
+    assert case["native"] == (found.components.format == 0.0)
+    assert found.value == 1.0
+
+
+@pytest.mark.parametrize("case", CASES[::8], ids=lambda case: case["id"])
+def test_place_is_found_outside_of_the_stage_and_costs_the_format(case):
+    found = scored(case, f"<caption>a</caption>{case['text']}<answer>red</answer>")
+
+    assert "missing" in found.faults or "unclosed" in found.faults
+    if dialect_named(case["dialect"]).syntax == "satori":
+        assert found.iou == 0.0, "the strict list is a stage, or nothing"
+    else:
+        assert case["iou_min"] <= found.iou
+
+
+@pytest.mark.parametrize("case", CASES[::8], ids=lambda case: case["id"])
+def test_boxes_of_a_thought_or_an_answer_are_no_place(case):
+    found = scored(case, f"<think>{case['text']}</think><caption>a</caption><answer>{case['text']}</answer>")
+
+    assert found.iou == 0.0
 
 
 # One box among other things

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import ExitCode, UserError
 from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint
 from harness.models.checkpoint_files import CheckpointError
+from harness.scoring.box_dialects import optional_words
 from harness.values import PixelLimits
 
 
@@ -45,18 +46,18 @@ def refused(path, match):
 
 
 @pytest.mark.parametrize(
-    ("family", "model_type", "frame", "processor", "limits"),
+    ("family", "model_type", "dialect", "processor", "limits"),
     [
-        ("tiny_qwen2_5_vl", "qwen2_5_vl", "input_px", "Qwen2VLImageProcessor", PixelLimits(784, 401_408, 28)),
-        ("tiny_qwen2_vl", "qwen2_vl", "norm_1000", "Qwen2VLImageProcessor", PixelLimits(784, 100_352, 28)),
-        ("tiny_qwen3_vl", "qwen3_vl", "norm_1000", "Qwen2VLImageProcessor", PixelLimits(1024, 131_072, 32)),
+        ("tiny_qwen2_5_vl", "qwen2_5_vl", "list:xyxy:input_px", "Qwen2VLImageProcessor", PixelLimits(784, 401_408, 28)),
+        ("tiny_qwen2_vl", "qwen2_vl", "corners:xyxy:1000", "Qwen2VLImageProcessor", PixelLimits(784, 100_352, 28)),
+        ("tiny_qwen3_vl", "qwen3_vl", "list:xyxy:1000", "Qwen2VLImageProcessor", PixelLimits(1024, 131_072, 32)),
         ("tiny_llava", "llava", None, "CLIPImageProcessor", None),
     ],
 )
-def test_each_family_is_recognised(request, family, model_type, frame, processor, limits):
+def test_each_family_is_recognised(request, family, model_type, dialect, processor, limits):
     found = inspect_checkpoint(str(request.getfixturevalue(family)))
 
-    assert (model_type, frame, limits) == (found.model_type, found.box_frame, found.pixel_limits)
+    assert (model_type, dialect, limits) == (found.model_type, optional_words(found.box_dialect), found.pixel_limits)
     assert found.image_processor.startswith(processor)
     assert found.dtype == "float32"
     assert not found.is_adapter
@@ -68,7 +69,7 @@ def test_the_reasons_say_what_was_decided_and_why(tiny_qwen2_5_vl, tiny_llava):
 
     assert "boxes are read as input_px, the frame that qwen2_5_vl writes" in known
     assert "784 to 401408 pixels, sides in multiples of 28" in known
-    assert "boxes stay unscored until --box-frame is given" in unknown
+    assert "boxes stay unscored until --box-dialect is given" in unknown
     assert "handed over as they are" in unknown
 
 

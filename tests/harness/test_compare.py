@@ -13,6 +13,7 @@ from harness.comparison.values import CUTS, DEFAULT_CUT, DIRECTIONS, QUADRANTS
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.evaluation.rescore import rescore_run
 from harness.runs.store import load_run
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.overlap import union_iou
 from harness.scoring.score import SCORER_VERSION
 from harness.stats.paired import holm
@@ -336,11 +337,13 @@ def test_later_scores_of_other_rules_are_not_subtracted(make_run, renew_sums):
 
 def test_what_may_differ_but_a_reader_must_know_is_noted(make_run, amend_manifest):
     a = amend_manifest(make_run("a", shapes(some(40, 0.5, 1))))
-    b = amend_manifest(make_run("b", shapes(some(40, 0.5, 2))), format="freeform", box_frame="norm_1000")
+    b = amend_manifest(
+        make_run("b", shapes(some(40, 0.5, 2))), format="freeform", box_dialect=dialect_named("norm_1000")
+    )
     notes = compared(a, b).pairs[0].comparability.notes
 
     assert "format differs: satori and freeform" in notes
-    assert "box frame differs: image_px and norm_1000" in notes
+    assert "box dialect differs: image_px and norm_1000" in notes
 
 
 def test_model_and_format_may_differ(make_run, amend_manifest):
@@ -723,7 +726,7 @@ def test_folders_of_one_name_are_told_apart_by_their_parents(make_run, tmp_path)
 
 def test_a_rescore_in_another_frame_is_called_that(make_run):
     folder = make_run("a", shapes(some(40, 0.5, 1)))
-    rescore_run(load_run(folder), "strict", box_frame="norm_1000")
+    rescore_run(load_run(folder), "strict", box_dialect=dialect_named("norm_1000"))
 
     comparison = compared(folder, f"{folder}@strict")
 
@@ -732,7 +735,7 @@ def test_a_rescore_in_another_frame_is_called_that(make_run):
         .comparability.notes[0]
         .endswith("strict, boxes read as image_px against strict, boxes read as norm_1000")
     )
-    [frame] = [field for field in comparison.provenance if field.name == "box frame"]
+    [frame] = [field for field in comparison.provenance if field.name == "box dialect"]
     assert frame.values == ("image_px", "norm_1000")
 
 

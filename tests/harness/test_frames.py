@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from harness.images.frames import (
     MAX_ASPECT_RATIO,
     cut_at_image,
-    frame_of_model_type,
     from_image_px,
     smart_resize,
     to_image_px,
@@ -82,25 +81,6 @@ def test_an_image_without_a_grid_is_refused(size):
 def test_limits_that_contradict_themselves_are_refused(limits):
     with pytest.raises(ValueError, match="PixelLimits"):
         smart_resize(Size(100, 100), limits)
-
-
-@pytest.mark.parametrize(
-    ("model_type", "frame"),
-    [
-        ("qwen2_5_vl", "input_px"),
-        ("qwen2_vl", "norm_1000"),
-        ("qwen3_vl", "norm_1000"),
-        ("qwen3_vl_moe", "norm_1000"),
-        ("internvl", "norm_1000"),
-        ("internvl_chat", "norm_1000"),
-        ("llava", None),
-        ("smolvlm", None),
-        ("qwen2_5_vl_text", None),
-        ("", None),
-    ],
-)
-def test_frame_of_model_type(model_type, frame):
-    assert frame == frame_of_model_type(model_type)
 
 
 @pytest.mark.parametrize(
@@ -208,3 +188,15 @@ def test_a_whole_image_box_that_rounding_puts_a_hair_over_the_edge_is_not_out_of
 
     assert faults == ()
     assert kept[0] == pytest.approx((0, 0, 60, 116))
+
+
+def test_numbers_of_a_square_lose_its_bands():
+    there = to_image_px([(0.25, 0.5, 0.75, 0.75)], 1.0, Size(400, 200), None, padded_to_square=True)
+
+    assert there == ((100.0, 100.0, 300.0, 200.0),)  # a band of 100 pixels above and below
+    assert from_image_px(there, 1.0, Size(400, 200), None, padded_to_square=True) == ((0.25, 0.5, 0.75, 0.75),)
+
+
+@pytest.mark.parametrize("unit", [1.0, 32.0, 100.0, 500.0, 999.0, 1000.0, 1024.0])
+def test_a_whole_side_is_the_unit(unit):
+    assert to_image_px([(0, 0, unit, unit)], unit, Size(640, 480), None) == ((0.0, 0.0, 640.0, 480.0),)

@@ -7,6 +7,7 @@ import pytest
 
 from harness.comparison.comparability import input_differences
 from harness.runs.manifest import NUMBER_FORMAT, Manifest, TaskManifest
+from harness.scoring.box_dialects import dialect_named
 from harness.values import PixelLimits
 
 TASK = TaskManifest(
@@ -22,7 +23,7 @@ STORED = Manifest(
     backend="hf",
     format="satori",
     protocol="strict",
-    box_frame="input_px",
+    box_dialect=dialect_named("input_px"),
     box_dialect_reason="",
     pixel_limits=PixelLimits(784, 401_408),
     generation={"temperature": 0.0, "max_new_tokens": None},
@@ -55,7 +56,7 @@ def of_arguments(**changed):
         (replace(STORED, config_hash="b" * 64), "configuration, processor, tokenizer or chat template"),
         (replace(STORED, model_type="qwen3_vl"), "model type"),
         (replace(STORED, format="freeform"), "format differs: satori and freeform"),
-        (replace(STORED, box_frame="norm_1000"), "box frame differs: input_px and norm_1000"),
+        (replace(STORED, box_dialect=dialect_named("norm_1000")), "box dialect differs: input_px and norm_1000"),
         (replace(STORED, seed=1), "seed differs: 0 and 1"),
         (replace(STORED, protocol="paper"), "protocol differs"),
         (replace(STORED, judge="a judge"), "judge differs"),

@@ -22,6 +22,7 @@ from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding, sample_seed
 from harness.models.hf import SatoriHF, SeededSampling, _hidden_ids, fold_system_turns
 from harness.models.replay import SatoriReplay
+from harness.scoring.box_dialects import dialect_named
 from harness.values import Generation, PixelLimits, Size
 
 FAMILIES = ["tiny_qwen2_5_vl", "tiny_qwen2_vl", "tiny_qwen3_vl", "tiny_llava", "tiny_idefics3"]
@@ -116,7 +117,7 @@ def test_an_adapter_changes_the_text_of_its_base(loaded, three):
     after = [result.text for result in three.ask(adapted, max_new_tokens=24)]
 
     assert before != after
-    assert adapted.checkpoint.box_frame == "input_px"
+    assert adapted.checkpoint.box_dialect == dialect_named("qwen2_5_vl")
 
 
 def test_an_adapter_whose_tensors_find_no_place_is_refused(tmp_path, tiny_adapter):

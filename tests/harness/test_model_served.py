@@ -27,6 +27,7 @@ from harness.models.served import SatoriServed, ServerGoneError
 from harness.runs.journal import read_records
 from harness.runs.record_table import read_rows
 from harness.runs.store import load_run
+from harness.scoring.box_dialects import dialect_named
 from harness.values import Generation, PixelLimits, Size
 
 TEXT = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
@@ -727,7 +728,7 @@ class TestRun:
         assert code == ExitCode.OK, err
         run = load_run(Path(json.loads(out)["run"]))
         assert verify_run(run.path) == []
-        assert (run.manifest.backend, run.manifest.box_frame) == ("openai", "input_px")
+        assert (run.manifest.backend, run.manifest.box_dialect) == ("openai", dialect_named("input_px"))
         assert run.manifest.weights_hash
         records = list(run.records())
         sent = [Image.open(io.BytesIO(base64.b64decode(_image_of(body)))).size for body in served.seen]

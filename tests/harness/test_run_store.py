@@ -54,6 +54,7 @@ from harness.runs.store import (
     model_slug,
     open_run,
 )
+from harness.scoring.box_dialects import dialect_named
 from harness.values import BoxMatch, Components, Generation, PixelLimits, Record, Sample, Score, Size
 
 HOUSE = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ MANIFEST = stamp_hashes(
         backend="hf",
         format="satori",
         protocol="strict",
-        box_frame="input_px",
+        box_dialect=dialect_named("input_px"),
         box_dialect_reason="model_type qwen2_5_vl",
         pixel_limits=PixelLimits(200_704, 401_408),
         generation={"max_new_tokens": 2048, "temperature": 0.0},
@@ -123,7 +124,7 @@ def test_manifest_comes_back_equal():
 
 
 def test_manifest_without_optional_values_comes_back_equal():
-    manifest = replace(MANIFEST, box_frame=None, pixel_limits=None, tasks={}, generation={}, packages={})
+    manifest = replace(MANIFEST, box_dialect=None, pixel_limits=None, tasks={}, generation={}, packages={})
 
     assert manifest_from_json(json.loads(manifest_bytes(manifest))) == manifest
 
@@ -155,7 +156,7 @@ def test_unknown_schema_version_is_a_clear_error(tmp_path, version):
         ("seed", True),
         ("status", "done"),
         ("protocol", "loose"),
-        ("box_frame", "inches"),
+        ("box_dialect", "inches"),
         ("tasks", []),
         ("tasks", {"mmstar": 3}),
         ("tasks", {"mmstar": {"rows": 1}}),
@@ -231,7 +232,7 @@ def test_what_makes_runs_incomparable_changes_both_hashes(change):
         {"weights_hash": "b" * 64},
         {"adapter_hash": "c" * 64},
         {"format": "freeform"},
-        {"box_frame": "norm_1000"},
+        {"box_dialect": dialect_named("gemma4")},
         {"seed": 1},
         {"tasks": {"mmstar": replace(TASK, samples=100, limit=100)}},
         {"tasks": {"mmstar": replace(TASK, fingerprint="e" * 64)}},
@@ -252,7 +253,7 @@ def test_other_input_changes_the_run_key_alone(change):
         {"git_commit": "abc"},
         {"packages": {}},
         {"status": "failed"},
-        {"box_frame_reason": "flag"},
+        {"box_dialect_reason": "flag"},
         {"other": {"x": 1}},
     ],
 )

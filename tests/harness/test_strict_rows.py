@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.evaluation.predictions import score_lines
+from harness.scoring.box_dialects import dialect_named
 from harness.values import ScoreConfig
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases" / "strict_rows.json").read_text(encoding="utf-8"))
@@ -15,7 +16,8 @@ GROUPS = TABLE["groups"]
 
 
 def scored(case: dict) -> dict:
-    config = ScoreConfig(protocol="strict", format=case["format"], box_frame=case["box_frame"])
+    dialect = case["box_frame"] and dialect_named(case["box_frame"])
+    config = ScoreConfig(protocol="strict", format=case["format"], box_dialect=dialect)
     (row,) = score_lines([json.dumps({"id": "1", **case["row"]})], config)
     return row.to_json()
 

@@ -10,6 +10,7 @@ import pytest
 from harness.evaluation.ask import PreparedTask, RunRecorder
 from harness.evaluation.predictions import rescore_record
 from harness.runs.record_codec import record_from_line, record_line
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.values import FORMATS, PROTOCOLS, Generation, ScoreConfig, Size
 from tasks.catalog import BENCHMARKS
@@ -97,7 +98,7 @@ def test_hook_reward_and_rescore_agree(protocol, local_data):
         data = open_task_data(benchmark, Path(local_data.parquet))
         adapter = benchmark.adapter
         count = min(len(data), 24)
-        config = ScoreConfig(protocol=protocol, format=rng.choice(FORMATS), box_frame="input_px")
+        config = ScoreConfig(protocol=protocol, format=rng.choice(FORMATS), box_dialect=dialect_named("input_px"))
         sink = Sink()
         recorder = RunRecorder(sink, config, {}, Silent())
         recorder.begin(

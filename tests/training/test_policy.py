@@ -18,6 +18,7 @@ from harness.models.base import Prompt, Turn
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding
 from harness.models.hf import SatoriHF
+from harness.scoring.box_dialects import dialect_named
 from tasks.prompts import messages
 from training.data.shapes import shapes_examples
 from training.loop.demo_model import build_demo_checkpoint
@@ -41,7 +42,7 @@ def examples():
 def test_a_tiny_checkpoint_is_opened_without_any_warning(tiny, tmp_path):
     policy = open_policy(str(tiny), "satori", None, tmp_path)
 
-    assert policy.box_frame == "input_px"
+    assert policy.box_dialect == dialect_named("input_px")
     assert policy.warnings == ()
     tokenizer = policy.processor.tokenizer
     names = {tokenizer.convert_ids_to_tokens(token) for token in policy.suppressed_ids}
@@ -105,8 +106,9 @@ def test_an_unknown_box_frame_must_be_given_for_a_grounded_format(tiny_llava, tm
     with pytest.raises(ConfigError, match="box frame of model_type llava is not known"):
         open_policy(str(tiny_llava), "satori", None, tmp_path)
 
-    assert open_policy(str(tiny_llava), "freeform", None, tmp_path).box_frame is None
-    assert open_policy(str(tiny_llava), "satori", "norm_1000", tmp_path).box_frame == "norm_1000"
+    assert open_policy(str(tiny_llava), "freeform", None, tmp_path).box_dialect is None
+    declared = dialect_named("norm_1000")
+    assert open_policy(str(tiny_llava), "satori", declared, tmp_path).box_dialect == declared
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path):
@@ -117,7 +119,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize("form", FORMATS)
 def test_training_asks_token_for_token_what_benchmarks_ask(tiny, examples, form, tmp_path):
     policy = open_policy(str(tiny), form, None, tmp_path)
-    maker = RowMaker("grpo", form, policy.box_frame, policy.pixel_limits, has_system_role=policy.has_system_role)
+    maker = RowMaker("grpo", form, policy.box_dialect, policy.pixel_limits, has_system_role=policy.has_system_role)
     row = maker.row(examples[0])
     trained = policy.processor.apply_chat_template(
         [prepare_multimodal_messages(row["prompt"], images=row["images"])],

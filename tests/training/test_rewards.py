@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.evaluation.predictions import score_lines
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.values import Sample, ScoreConfig, Size
 from training.stages import rewards
@@ -31,7 +32,7 @@ SAMPLE = Sample(
     image_size=Size(56, 56),
 )
 RIGHT = "<caption>a red circle.</caption><bbox>[[4,4,24,24]]</bbox><answer>red</answer>"
-STRICT = ScoreConfig("strict", "satori", "input_px")
+STRICT = ScoreConfig("strict", "satori", dialect_named("input_px"))
 
 
 def call(reward_set: RewardSet, texts, samples=None, ids=None, **extra) -> dict[str, list[float | None]]:
@@ -115,7 +116,7 @@ HOSTILE = [
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_no_text_makes_a_reward_raise_or_be_nan(protocol):
     names = (*SATORI_REWARDS, "thinking", "brevity", "repetition")
-    reward_set = RewardSet(names, ScoreConfig(protocol, "satori-think", "input_px"), most_tokens=64)
+    reward_set = RewardSet(names, ScoreConfig(protocol, "satori-think", dialect_named("input_px")), most_tokens=64)
 
     found = call(reward_set, HOSTILE)
 
@@ -210,7 +211,7 @@ def test_no_completion_gives_no_metric():
     ],
 )
 def test_optional_rewards(name, text, tokens, wanted):
-    reward_set = RewardSet((name,), ScoreConfig("strict", "satori-think", "input_px"), most_tokens=64)
+    reward_set = RewardSet((name,), ScoreConfig("strict", "satori-think", dialect_named("input_px")), most_tokens=64)
 
     found = call(reward_set, [text], ids=[list(range(tokens))])
 

@@ -22,6 +22,7 @@ import training.rewards_easyr1 as easyr1
 import training.rewards_verl as verl
 from harness.errors import ConfigError
 from harness.evaluation.predictions import score_lines
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.values import PixelLimits, Sample, ScoreConfig, Size
 from tasks.catalog import BENCHMARKS
@@ -53,7 +54,7 @@ def expected(text: str, **config) -> dict[str, float | None]:
         caption=str(ROW["image_caption"]),
         image_size=Size(112, 84),
     )
-    found = score(sample, text, ScoreConfig(**{"box_frame": "image_px", **config})).components
+    found = score(sample, text, ScoreConfig(**config)).components
     return {name: getattr(found, name) for name in NAMES}
 
 
@@ -183,8 +184,8 @@ def test_boxes_in_input_pixels_are_placed_by_the_trainers_own_limits_or_sizes():
     by_limits = verl_call(text, ROW, box_frame="input_px", **limits)["bbox"]
     by_size = verl_call(text, {**ROW, "input_width": 224, "input_height": 168}, box_frame="input_px")["bbox"]
 
-    config = ScoreConfig("strict", "satori", "input_px", PixelLimits(*limits.values()))
-    assert by_limits == expected(text, box_frame="input_px", pixel_limits=config.pixel_limits)["bbox"]
+    config = ScoreConfig("strict", "satori", dialect_named("input_px"), PixelLimits(*limits.values()))
+    assert by_limits == expected(text, box_dialect=dialect_named("input_px"), pixel_limits=config.pixel_limits)["bbox"]
     assert by_limits > 0.9
     assert by_size == pytest.approx(1.0, abs=1e-3)
 
@@ -338,7 +339,7 @@ def test_a_reward_is_what_a_benchmark_shows_for_the_same_gold_and_text(protocol,
 
     rewarded = rewards_of(["answer", "format"], protocol).column("answer", texts, [row] * len(texts))
 
-    config = ScoreConfig(protocol, "satori", "norm_1")
+    config = ScoreConfig(protocol, "satori", dialect_named("norm_1"))
     assert rewarded == [None if sample is None else score(sample, text, config).components.answer for text in texts]
 
 
@@ -348,7 +349,10 @@ def test_a_reward_is_what_score_shows_for_a_line_of_the_same_gold_and_text(proto
     """Of golds without blank ones: `score` takes a line's list as it stands, who reads cells leaves them out."""
     texts = [f"<answer>{text or 'x'}</answer>" for text in [*golds, *said]]
     lines = [json.dumps({"id": "1", "task": "vqa_verify", "answers": golds, "prediction": text}) for text in texts]
-    shown = [line.score.components.answer for line in score_lines(lines, ScoreConfig(protocol, "satori", "norm_1"))]
+    shown = [
+        line.score.components.answer
+        for line in score_lines(lines, ScoreConfig(protocol, "satori", dialect_named("norm_1")))
+    ]
 
     assert rewards_of(["answer"], protocol).column("answer", texts, [{"answers": golds}] * len(texts)) == shown
 
@@ -382,7 +386,9 @@ def test_boxes_and_captions_are_rewarded_as_a_benchmark_scores_them(protocol, ch
     rows = [{**columns, "width": 112, "height": 84}] * len(texts)
     found = {name: rewards.column(name, texts, rows) for name in ("bbox", "caption")}
 
-    scores = [score(sample, text, ScoreConfig(protocol, "satori", "norm_1")).components for text in texts]
+    scores = [
+        score(sample, text, ScoreConfig(protocol, "satori", dialect_named("norm_1"))).components for text in texts
+    ]
     assert found == {"bbox": [one.bbox for one in scores], "caption": [one.caption for one in scores]}
 
 

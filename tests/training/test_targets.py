@@ -5,9 +5,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.images.grid import grid_size
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score
 from harness.scoring.stages import parse
-from harness.values import BOX_FRAMES, PixelLimits, ScoreConfig, Size
+from harness.values import BOX_FRAMES, SATORI_LIST, PixelLimits, ScoreConfig, Size
 from training.data.example import Example
 from training.data.shapes import LabelNoise, shapes_examples
 from training.data.source_rows import RowPlace, read_row
@@ -41,7 +42,7 @@ def example(**changes) -> Example:
     ],
 )
 def test_boxes_are_written_in_the_model_s_frame(frame, boxes):
-    text = target_text(example(), "satori", frame, Size(400, 200))
+    text = target_text(example(), "satori", dialect_named(frame), Size(400, 200))
 
     assert text == f"<caption>a red circle.</caption><bbox>{boxes}</bbox><answer>red</answer>"
 
@@ -49,13 +50,13 @@ def test_boxes_are_written_in_the_model_s_frame(frame, boxes):
 def test_each_format_joins_its_stages_in_its_own_way():
     one = example(boxes_image_px=((10.0, 20.0, 50.0, 60.0),))
 
-    assert target_text(one, "satori-think", "image_px") == (
+    assert target_text(one, "satori-think", SATORI_LIST) == (
         "<caption>a red circle.</caption>\n<bbox>[[10,20,50,60]]</bbox>\n"
         "<thinking>the marked region shows that the answer is red</thinking>\n<answer>red</answer>"
     )
-    assert target_text(one, "freeform", "image_px") == "<think>a red circle.</think><answer>red</answer>"
-    assert target_text(one, "plain", "image_px") == "red"
-    assert "the 2 marked regions show that" in target_text(example(), "satori-think", "image_px")
+    assert target_text(one, "freeform", SATORI_LIST) == "<think>a red circle.</think><answer>red</answer>"
+    assert target_text(one, "plain", SATORI_LIST) == "red"
+    assert "the 2 marked regions show that" in target_text(example(), "satori-think", SATORI_LIST)
 
 
 @pytest.mark.parametrize(
@@ -71,17 +72,17 @@ def test_each_format_joins_its_stages_in_its_own_way():
     ],
 )
 def test_rounding_never_empties_a_box(box, written):
-    assert boxes_text([box], "image_px") == written
+    assert boxes_text([box], SATORI_LIST) == written
 
 
 def test_fractions_keep_three_decimals_and_an_area():
-    assert boxes_text([(0.12345, 0.5, 0.12349, 1.0)], "norm_1") == "[[0.123,0.500,0.124,1.000]]"
+    assert boxes_text([(0.12345, 0.5, 0.12349, 1.0)], dialect_named("norm_1")) == "[[0.123,0.500,0.124,1.000]]"
 
 
 def test_gold_that_sticks_out_is_cut_before_it_is_taught():
     out = example(boxes_image_px=((-5.0, -5.0, 50.0, 60.0), (150.0, 50.0, 300.0, 300.0)))
 
-    assert "[[0,0,50,60],[150,50,200,100]]" in target_text(out, "satori", "image_px")
+    assert "[[0,0,50,60],[150,50,200,100]]" in target_text(out, "satori", SATORI_LIST)
 
 
 @pytest.mark.parametrize("frame", BOX_FRAMES)
@@ -90,9 +91,9 @@ def test_a_sliver_at_the_edge_stays_inside_the_frame(frame, left):
     sliver = example(image_size=Size(60, 60), boxes_image_px=((left, left, 60.0, 60.0),))
     seen = grid_size(sliver.image_size, LIMITS)
 
-    text = target_text(sliver, "satori", frame, seen)
+    text = target_text(sliver, "satori", dialect_named(frame), seen)
 
-    earned = score(sliver.sample(), text, ScoreConfig("strict", "satori", frame), input_size=seen)
+    earned = score(sliver.sample(), text, ScoreConfig("strict", "satori", dialect_named(frame)), input_size=seen)
     assert (earned.components.format, earned.match.predicted) == (1.0, 1)
     assert inside_frame(parse(text, "satori", "last").boxes_written[0], frame, sliver.image_size, seen)
 
@@ -106,11 +107,11 @@ def test_missing_gold_is_said_before_and_refused_after():
     assert missing_gold(bare, "plain") == ()
     assert missing_gold(example(boxes_image_px=()), "satori") == ("boxes",)
     with pytest.raises(ValueError, match="'one' has no caption and no boxes"):
-        target_text(bare, "satori", "image_px")
+        target_text(bare, "satori", SATORI_LIST)
     with pytest.raises(ValueError, match="size of the image as the model sees it"):
-        target_text(example(), "satori", "input_px")
+        target_text(example(), "satori", dialect_named("input_px"))
     with pytest.raises(ValueError, match="no gold box inside"):
-        target_text(example(boxes_image_px=((300.0, 0.0, 400.0, 50.0),)), "satori", "image_px")
+        target_text(example(boxes_image_px=((300.0, 0.0, 400.0, 50.0),)), "satori", SATORI_LIST)
 
 
 @pytest.mark.parametrize("profile", ["tiny", "full"])
@@ -120,8 +121,8 @@ def test_targets_of_shapes_earn_full_marks_in_every_frame(profile, form, noise):
     for row in shapes_examples(profile, 24, 7, noise=noise):
         seen = grid_size(row.image_size, LIMITS)
         for frame in BOX_FRAMES:
-            text = target_text(row, form, frame, seen)
-            earned = score(row.sample(), text, ScoreConfig("strict", form, frame), input_size=seen)
+            text = target_text(row, form, dialect_named(frame), seen)
+            earned = score(row.sample(), text, ScoreConfig("strict", form, dialect_named(frame)), input_size=seen)
             parts = earned.components
             assert (parts.format, parts.caption, parts.answer, earned.faults) == (1.0, 1.0, 1.0, ())
             assert parts.bbox == 1.0 or parts.bbox >= 0.9
@@ -163,10 +164,10 @@ class OneImage:
 def test_what_the_loader_lets_through_earns_full_marks(row, frame, form):
     seen = grid_size(row.image_size, LIMITS)
 
-    text = target_text(row, form, frame, seen)
+    text = target_text(row, form, dialect_named(frame), seen)
 
     parsed = parse(text, form, "last")
-    earned = score(row.sample(), text, ScoreConfig("strict", form, frame), input_size=seen)
+    earned = score(row.sample(), text, ScoreConfig("strict", form, dialect_named(frame)), input_size=seen)
     assert len(parsed.boxes_written) == len(row.boxes_image_px)
     assert (parsed.format_ok, parsed.faults) == (True, ())
     assert (earned.components.format, earned.components.caption, earned.components.answer) == (1.0, 1.0, 1.0)
@@ -200,9 +201,9 @@ def inside_frame(box, frame, image_size, seen) -> bool:
 def test_a_box_of_any_size_is_taught_and_overlaps(row, frame):
     seen = grid_size(row.image_size, LIMITS)
 
-    text = target_text(row, "satori", frame, seen)
+    text = target_text(row, "satori", dialect_named(frame), seen)
 
-    earned = score(row.sample(), text, ScoreConfig("strict", "satori", frame), input_size=seen)
+    earned = score(row.sample(), text, ScoreConfig("strict", "satori", dialect_named(frame)), input_size=seen)
     assert earned.components.format == 1.0
     assert earned.components.bbox > 0
     assert earned.match.predicted == earned.match.gold
@@ -212,7 +213,7 @@ def test_a_box_of_any_size_is_taught_and_overlaps(row, frame):
 @given(examples(), st.sampled_from(["freeform", "plain"]))
 @settings(max_examples=50)
 def test_targets_without_boxes_keep_their_format_and_are_right(row, form):
-    earned = score(row.sample(), target_text(row, form, "image_px"), ScoreConfig("strict", form))
+    earned = score(row.sample(), target_text(row, form, SATORI_LIST), ScoreConfig("strict", form))
 
     assert earned.value == 1.0
     assert earned.components.format in {None, 1.0}

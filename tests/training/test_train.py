@@ -18,6 +18,7 @@ from transformers import AutoModelForImageTextToText, TrainerCallback
 
 from harness.errors import ConfigError, UserError
 from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint
+from harness.scoring.box_dialects import dialect_named, dialect_words
 from harness.scoring.score import score
 from harness.values import ScoreConfig, Size
 from training.data.build import build_examples
@@ -110,7 +111,7 @@ def test_sft_learns_and_publishes_a_checkpoint_that_can_be_evaluated(tiny, taugh
     found = inspect_checkpoint(str(taught))
 
     assert found.model_type == "qwen2_5_vl"
-    assert found.box_frame == "input_px"
+    assert dialect_words(found.box_dialect) == "input_px"
     assert weights_hash(str(taught)) != weights_hash(str(tiny))
     assert not list(taught.glob("checkpoint-*"))
     assert not taught.with_name("sft.partial").exists()
@@ -169,7 +170,7 @@ def test_a_prompt_group_never_mixes_images_and_rewards_are_benchmark_scores(taug
 
     train(grpo(taught, data, output, steps=2), quiet())
 
-    config = ScoreConfig("strict", "satori", "input_px")
+    config = ScoreConfig("strict", "satori", dialect_named("input_px"))
     for file in sorted((output / "completions").glob("*.parquet")):
         table = pd.read_parquet(file)
         for group in range(0, len(table), 4):

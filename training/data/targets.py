@@ -71,7 +71,7 @@ def target_text(example: Example, form: Format, dialect: BoxDialect, input_size:
 
 
 def gold_boxes(example: Example, dialect: BoxDialect, input_size: Size | None = None) -> tuple[Box, ...]:
-    """Return the gold boxes of an example, cut at its image, as x1, y1, x2, y2, not rounded; raises as `target_text`."""
+    """Return the gold boxes of an example, cut at its image, as x1, y1, x2, y2, unrounded; raises as `target_text`."""
     inside, _ = cut_at_image(example.boxes_image_px or (), example.image_size)
     if not inside:
         raise ValueError(f"example {example.id!r} has no gold box inside its image")
