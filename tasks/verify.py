@@ -298,13 +298,14 @@ class _RowFindings:
     unusable: list[str] = field(default_factory=list[str])
     never_won: list[str] = field(default_factory=list[str])
     half_won: list[str] = field(default_factory=list[str])
+    unplaced: list[str] = field(default_factory=list[str])
     broken_boxes: list[str] = field(default_factory=list[str])
 
     def look_at(self, sample: Sample, gold: object, *, has_boxes: bool) -> None:
         """Look at one row's gold: what its answers are, and whether it has gold boxes where these are the answer."""
         if sample.answer_rule in PLACE_RULES:
             if not has_boxes:
-                self.unscorable.append(sample.id)
+                self.unplaced.append(sample.id)
             return
         if not sample.answers:
             self.unscorable.append(sample.id)
@@ -320,7 +321,8 @@ class _RowFindings:
     def faults(self, rule: AnswerRule) -> list[str]:
         """Return what makes rows unscorable, in words."""
         named = {
-            "rows without an accepted answer (of a place: without a gold box), which stay unscored": self.unscorable,
+            "rows without an accepted answer, which stay unscored": self.unscorable,
+            "rows without a gold box, which is the answer here, so that they stay unscored": self.unplaced,
             f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer": self.unusable,
             "rows that no ordinary form of their right answer wins": self.never_won,
             "rows with broken gold boxes (four numbers, x1 < x2 and y1 < y2 are needed)": self.broken_boxes,

@@ -16,8 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from tests.placed_data import write_places
-
 COLOURS = ("red", "green", "blue", "orange", "purple", "black")
 PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
 MME_SUBTASKS = (
@@ -80,7 +78,6 @@ def build_local_data(root: Path) -> LocalData:
     _mme(data)
     _ocrbench(data)
     _mathvista(data)
-    write_places(data.parquet, data.tsv)
     return data
 
 

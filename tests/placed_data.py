@@ -209,8 +209,9 @@ def _vqa_verify(root: Path) -> None:
         }
         for place, question in asked
     ]
-    kinds = {"image": HUB_IMAGE, "question": pa.string(), "possible_answers": pa.list_(pa.string()),
-             "image_caption": pa.string(), "bboxs": pa.list_(BOX), "width": pa.int64(), "height": pa.int64()}  # fmt: skip
+    texts, numbers = pa.string(), pa.int64()
+    kinds = {"image": HUB_IMAGE, "question": texts, "possible_answers": pa.list_(texts), "image_caption": texts,
+             "bboxs": pa.list_(BOX), "width": numbers, "height": numbers}  # fmt: skip
     _write(root / "vqa_verify" / "train.parquet", rows, kinds)
 
 

@@ -80,9 +80,12 @@ def score_place(sample: Sample, response: Response, dialect: BoxDialect | None, 
         return PlaceScore(AnswerCheck(None, None, ("no_gold",)))
     if dialect is None:
         return _UNPLACED
-    written, faults = _boxes_of(response, dialect)
+    written, faults = _boxes_in(response.answer, dialect)
+    points = [] if written or sample.answer_rule == "box" else read_points(response.answer or "", dialect)
+    if not written and not points and response.boxes_written:
+        written, faults = response.boxes_written, ()
     if sample.answer_rule == "point":
-        return _score_points(response.answer or "", written, faults, gold, dialect, to_image_px)
+        return _score_points(points, written, faults, gold, to_image_px)
     placed = to_image_px(written)
     if placed is None:
         return _UNPLACED
@@ -97,38 +100,33 @@ def score_place(sample: Sample, response: Response, dialect: BoxDialect | None, 
 _UNPLACED: Final = PlaceScore(AnswerCheck(None, None, ("frame_unknown",)))
 
 
-def _boxes_of(response: Response, dialect: BoxDialect) -> tuple[tuple[Box, ...], tuple[Fault, ...]]:
-    """Return the boxes of the answer, else those of the box stage, and what is wrong where there is none."""
+def _boxes_in(answer: str | None, dialect: BoxDialect) -> tuple[tuple[Box, ...], tuple[Fault, ...]]:
+    """Return the boxes of an answer, and what is wrong where there is none."""
     in_answers = replace(dialect, syntax="list") if dialect.syntax == "satori" else dialect
-    reading = read_dialect_boxes(response.answer or "", in_answers)
+    reading = read_dialect_boxes(answer or "", in_answers)
     if reading.boxes:
         # a list in a sentence is as good here as one that stands alone
         return reading.boxes, tuple(fault for fault in reading.faults if fault not in {"other_dialect", "malformed"})
-    if response.boxes_written:
-        return response.boxes_written, ()
-    missing = response.answer is None or not response.answer.strip()  # has a fault of the stage already
+    missing = answer is None or not answer.strip()  # has a fault of the stage already
     return (), ("no_match",) if missing else (*reading.faults, "no_match")
 
 
 def _score_points(
-    answer: str,
+    points: Sequence[tuple[float, float]],
     boxes: Sequence[Box],
     faults: tuple[Fault, ...],
     gold: Sequence[Box],
-    dialect: BoxDialect,
     to_image_px: ToImagePx,
 ) -> PlaceScore:
-    """Score points, or the centres of boxes."""
-    points = [] if boxes else read_points(answer, dialect)
-    written = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes] or points
-    placed = to_image_px([(x, y, x, y) for x, y in written])
+    """Score points, or the centres of boxes; `faults` says why there is no box."""
+    centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
+    placed = to_image_px([(x, y, x, y) for x, y in (*points, *centres)])
     if placed is None:
         return _UNPLACED
     if not placed:
         return PlaceScore(AnswerCheck(0.0, None, faults))
     inside = all(_lies_in(gold, x, y) for x, y, _, _ in placed)
-    shown = _shown(boxes) if boxes else _shown(points)
-    return PlaceScore(AnswerCheck(float(inside), shown, faults if boxes else ()))
+    return PlaceScore(AnswerCheck(float(inside), _shown([*points, *boxes]), faults if boxes else ()))
 
 
 def _lies_in(boxes: Sequence[Box], x: float, y: float) -> bool:
