@@ -17,6 +17,7 @@ from harness.errors import ConfigError
 from harness.values import FORMATS, Format
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
+from tasks.place_prompts import PROMPTS
 
 Message: TypeAlias = dict[str, Any]
 """One chat turn in lmms-eval's form: role and a list of typed contents."""
@@ -221,4 +222,6 @@ def prompts_hash(form: Format, words: Wording, benchmark: Benchmark) -> str:
     asked = [prompt_hash(known, benchmark) for known in FORMATS]
     if words != wording(form):
         asked.append(prompt_hash(words, benchmark))
+    if benchmark.adapter.place_of is not None:
+        asked.append(repr(PROMPTS))
     return hashlib.sha256("".join(asked).encode()).hexdigest()
