@@ -1,4 +1,4 @@
-"""The closed sets of words that are stored and typed everywhere: protocols, formats, box dialects, answer rules, faults.
+"""The closed sets of words that are stored and typed everywhere: protocols, formats, boxes, answer rules, faults.
 
 Apart from `harness.values`, which offers them too, so that the command can list them without building any class.
 """

@@ -1,6 +1,6 @@
 """Shapes: a deterministic generator of grounded questions about coloured shapes on a canvas.
 
-Two profiles. `full`: canvases of 224 to 448 pixels, two to six shapes, six kinds of question. `tiny`: 56 x 56 pixels
+Two profiles. `full`: canvases of 211 to 448 pixels, two to six shapes, six kinds of question. `tiny`: 56 x 56 pixels
 (four 28-pixel cells), one or two shapes, coordinates in multiples of 4, three kinds of question that a model of two
 million parameters can learn on a CPU.
 
@@ -91,6 +91,7 @@ _PLACES = (
 _CORNERS = (0, 2, 6, 8)
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {"purple": ("violet",)}
 _GRID = 3
+_OFF_GRID_PX = 13
 _TINY_CANVAS = 56
 _TINY_CELL = 28
 _TINY_STEP = 4
@@ -344,7 +345,11 @@ def _scene(
 
     `cells` fixes the cells of the first things, `scale` their side as a share of the cell.
     """
-    width, height = (28 * int(n) for n in rng.integers(8, 17, size=2))
+    columns, rows = (int(n) for n in rng.integers(8, 17, size=2))
+    # every other canvas is off the grid of Qwen2-VL, so that pixels of the canvas can be told from those of the
+    # image that such a model sees
+    off = _OFF_GRID_PX * ((columns + rows) % 2)
+    width, height = 28 * columns - off, 28 * rows - off
     taken = list(cells or ())
     free = [cell for cell in map(int, rng.permutation(_GRID * _GRID)) if cell not in taken]
     taken.extend(free[: len(looks) - len(taken)])

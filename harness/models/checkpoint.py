@@ -314,9 +314,7 @@ def _with_reasons(found: Checkpoint) -> Checkpoint:
             f"{limits.factor}: images are brought to that grid first"
         )
     if found.box_dialect is None:
-        reasons.append(
-            f"how {found.model_type} writes boxes is not known: they stay unscored until --box-dialect is given"
-        )
+        reasons.append(f"how {found.model_type} writes is not known: boxes stay unscored until --box-dialect is given")
     else:
         reasons.append(f"boxes are read as {dialect_words(found.box_dialect)}, as {found.model_type} writes them")
     return replace(found, reasons=tuple(reasons))

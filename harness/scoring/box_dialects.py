@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from math import inf
 from typing import Final
 
@@ -45,7 +44,8 @@ _STRING: Final = r"""(?:"(?:[^"\\]|\\.){0,2000}+(?:"|\Z)|'(?:[^'\\]|\\.){0,2000}
 _OTHER_KEY: Final = r"(?![^\"'\\]{0,32}(?:[bB][oO][xX]|coord|position|region|rect))"
 _LABEL: Final = (
     # a JSON field that holds a text, whatever numbers and brackets are in it; not where its key says that it is a box
-    rf"(?:\"{_OTHER_KEY}[^\"\\]{{0,64}}+\"|'{_OTHER_KEY}[^'\\]{{0,64}}+')\s*+:\s*+{_STRING}"
+    rf"\"(?=[^\"\\]{{0,64}}+\"\s*+:\s*+[\"']){_OTHER_KEY}[^\"\\]{{0,64}}+\"\s*+:\s*+{_STRING}"
+    rf"|'(?=[^'\\]{{0,64}}+'\s*+:\s*+[\"']){_OTHER_KEY}[^'\\]{{0,64}}+'\s*+:\s*+{_STRING}"
     # what InternVL and MiniCPM, Qwen2-VL, DeepSeek and Kosmos-2 put around the name of a thing
     r"|<ref>[^<]{0,2000}+</ref>|<\|object_ref_start\|>[^<]{0,2000}+<\|object_ref_end\|>"
     r"|<\|ref\|>[^<]{0,2000}+<\|/ref\|>|<phrase>[^<]{0,2000}+</phrase>"
@@ -53,19 +53,30 @@ _LABEL: Final = (
 """Names of things: read first, so that numbers in them are never taken for a box."""
 _LOC: Final = r"<\|?+[lL][oO][cC]_?+([0-9]++)\|?+>\s*+"
 
+
+_NEXT_FIELD: Final = r"[,\s\"']*+"
+
+
+def _field(axis: str, end: str) -> str:
+    """Return the pattern of one named field with its number in a group."""
+    return rf"{axis}_?+{end}[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER})"
+
+
+# a pattern of many branches first asks whether a character begins any of them: most of a text's begin none
 SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
     "list": re.compile(
-        rf"{_LABEL}"
+        rf"(?=[\"'\[(<{{])(?:{_LABEL}"
         # [a, b, c, d], also as a value of bbox_2d, box_2d, bbox, box; GLM-V's README: "bracket style may vary"
         rf"|[\[(<{{]{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N},?+\s*+[\])>}}]"
         rf"|([\[(<{{]{_ANY}(?:{_BETWEEN}{_ANY})*+,?+\s*+[\])>}}])"  # numbers of another count: a point, a quad, a slip
+        r")"
     ),
     "corners": re.compile(
-        rf"{_LABEL}"
+        rf"(?=[\"'\[(<])(?:{_LABEL}"
         # (a,b),(c,d), also without the comma between, with square brackets, or all four in one pair of them
         rf"|[\[(]{_N},{_N}(?:,|[\])]\s*+[,;]?+\s*+[\[(]){_N},{_N}[\])]"
         # Qwen2-VL's four corners; and a lone point
-        rf"|(<\|quad_start\|>[^<]{{0,2000}}+|[\[(]{_ANY}(?:,{_ANY})*+[\])])"
+        rf"|(<\|quad_start\|>[^<]{{0,2000}}+|[\[(]{_ANY}(?:,{_ANY})*+[\])]))"
     ),
     "box_tag": re.compile(
         # <box>a b c d</box>, with commas or brackets, also without the end of the tag; a fifth number is a slip
@@ -74,19 +85,22 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
         r"|(<box>|<quad>[^<]{0,2000}+)"
     ),
     "loc": re.compile(
-        r"((?:<\|LOC_[0-9]++\|>\s*+){8})"  # PaddleOCR-VL's four corners
-        rf"|{_LOC}{_LOC}{_LOC}{_LOC}"  # <loc0001>, <loc_1> or <|LOC_1|>, four times
-        r"|(<\|?+[lL][oO][cC]_?+[0-9]++\|?+>)"
+        # <loc0001>, <loc_1> or <|LOC_1|>, four times; but eight of the last are PaddleOCR-VL's four corners
+        rf"(?!(?:<\|LOC_[0-9]++\|>\s*+){{8}}){_LOC}{_LOC}{_LOC}{_LOC}"
+        r"|((?:<\|LOC_[0-9]++\|>\s*+){8}|<\|?+[lL][oO][cC]_?+[0-9]++\|?+>)"
     ),
     "xy": re.compile(
         rf"<x_({NUMBER})>\s*+<y_({NUMBER})>\s*+<x_({NUMBER})>\s*+<y_({NUMBER})>"  # Kosmos-2.5's tokens
         rf"|(<[xy]_{NUMBER}>)"
     ),
     "named": re.compile(
-        rf"{_LABEL}"
-        # one field at a time, as their order is free: "x_min": a, 'xmin': a, x1=a, "left": a
-        rf"|\b(?:(x_?+min|x1|left)|(y_?+min|y1|top)|(x_?+max|x2|right)|(y_?+max|y2|bottom))"
-        rf"[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER})"
+        rf"(?=[\"'<xylrtb])(?:{_LABEL}"
+        # "x_min": a, "y_min": b, "x_max": c, "y_max": d, with a comma or blanks between, in the usual order
+        rf"|\b{_field('x', 'min')}{_NEXT_FIELD}{_field('y', 'min')}"
+        rf"{_NEXT_FIELD}{_field('x', 'max')}{_NEXT_FIELD}{_field('y', 'max')}"
+        # one field at a time, as any order and other fields between are fine: 'xmin': a, x1=a, "left": a
+        r"|\b(?:(x_?+min|x1|left)|(y_?+min|y1|top)|(x_?+max|x2|right)|(y_?+max|y2|bottom))"
+        rf"[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER}))"
     ),
     "patch": re.compile(
         r"<patch_index_([0-9]++)>\s*+<patch_index_([0-9]++)>"  # Kosmos-2: cell of the first and of the last corner
@@ -373,6 +387,7 @@ def _unit_named(unit: str, said: str) -> BoxUnit:
 
 
 _MALFORMED: Final = BoxReading((), ("malformed",))
+_OTHER_DIALECT: Final[tuple[Fault, ...]] = ("other_dialect",)
 
 
 def read_dialect_boxes(text: str, dialect: BoxDialect) -> BoxReading:
@@ -423,6 +438,8 @@ def _read_native(text: str, dialect: BoxDialect) -> BoxReading:
     if len(quadruples) > MAX_BOXES:
         return _MALFORMED
     boxes, faults = well_formed(quadruples, dialect.order)
+    if boxes and not faults and not others:  # nearly every text
+        return BoxReading(boxes, _OTHER_DIALECT)
     if boxes:
         faults.add("other_dialect")
         if any(_kind_of_piece(piece) == "malformed" for piece in others):
@@ -443,22 +460,16 @@ def _found(text: str, syntax: BoxSyntax, cells: int) -> tuple[Sequence[Box], lis
     """Return the numbers of each box of a syntax, as written, and the pieces that are none."""
     if syntax == "named":
         return _named_boxes(text), []
-    boxes: list[Box] = []
-    others: list[str] = []
-    for found in islice(SYNTAX[syntax].finditer(text), 4 * MAX_BOXES):
-        numbers = [number for number in found.groups() if number is not None]
-        if len(numbers) == 4:
-            a, b, c, d = map(float, numbers)
-            boxes.append((a, b, c, d))
-        elif len(numbers) == 2:
-            boxes.append(_cells(float(numbers[0]), float(numbers[1]), cells))
-        elif numbers:
-            others.append(numbers[0])
+    rows = SYNTAX[syntax].findall(text)
+    others: list[str] = [row[-1] for row in rows if row[-1]]
+    if syntax == "patch":
+        return [_cells(float(row[0]), float(row[1]), cells) for row in rows if row[0]], others
+    boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d, _ in rows if a]
     if syntax == "box_tag" and not boxes and not others:
         bare = _BARE_TAG.fullmatch(text.strip())
         if bare is not None:
             a, b, c, d = map(float, bare.groups())
-            boxes.append((a, b, c, d))
+            return [(a, b, c, d)], []
     return boxes, others
 
 
@@ -478,16 +489,16 @@ def _cells(first: float, last: float, cells: int) -> Box:
 def _named_boxes(text: str) -> list[Box]:
     """Return the boxes of named fields, in any order: four different names in a row are a box."""
     boxes: list[Box] = []
-    fields: dict[int, float] = {}
-    for found in islice(SYNTAX["named"].finditer(text), 8 * MAX_BOXES):
-        number = found[5]
-        if number is None:  # the name of a thing
-            continue
-        which = next(group for group in (1, 2, 3, 4) if found[group] is not None)
-        if which in fields:  # the box before has a field too few
-            fields = {}
-        fields[which] = float(number)
-        if len(fields) == 4:
-            boxes.append((fields[1], fields[2], fields[3], fields[4]))
-            fields = {}
+    fields: dict[int, str] = {}
+    for a, b, c, d, *names, number in SYNTAX["named"].findall(text):
+        if a:
+            boxes.append((float(a), float(b), float(c), float(d)))
+        elif number:  # else the name of a thing
+            which = next(place for place, name in enumerate(names) if name)
+            if which in fields:  # the box before has a field too few
+                fields = {}
+            fields[which] = number
+            if len(fields) == 4:
+                boxes.append((float(fields[0]), float(fields[1]), float(fields[2]), float(fields[3])))
+                fields = {}
     return boxes

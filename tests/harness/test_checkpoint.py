@@ -67,7 +67,7 @@ def test_the_reasons_say_what_was_decided_and_why(tiny_qwen2_5_vl, tiny_llava):
     known = " / ".join(inspect_checkpoint(str(tiny_qwen2_5_vl)).reasons)
     unknown = " / ".join(inspect_checkpoint(str(tiny_llava)).reasons)
 
-    assert "boxes are read as input_px, the frame that qwen2_5_vl writes" in known
+    assert "boxes are read as list:xyxy:input_px, as qwen2_5_vl writes them" in known
     assert "784 to 401408 pixels, sides in multiples of 28" in known
     assert "boxes stay unscored until --box-dialect is given" in unknown
     assert "handed over as they are" in unknown
