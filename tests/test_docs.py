@@ -14,7 +14,16 @@ from harness.evaluation.predictions import ANSWER_RULES
 from harness.runs.manifest import TaskManifest, manifest_to_json, read_manifest
 from harness.runs.record_table import SCORE_COLUMNS
 from harness.runs.store import load_run
-from harness.vocabulary import BOX_FRAMES, FAULTS, FORMATS, GOLD_FRAMES, PARSE_FAULTS, PROTOCOLS, AnswerRule
+from harness.vocabulary import (
+    BOX_FRAMES,
+    BOX_SYNTAXES,
+    FAULTS,
+    FORMATS,
+    GOLD_FRAMES,
+    PARSE_FAULTS,
+    PROTOCOLS,
+    AnswerRule,
+)
 from tasks.catalog import BENCHMARKS
 from tasks.own import PARTS
 
@@ -92,7 +101,8 @@ def test_protocols_rules_formats_and_frames_are_the_vocabulary():
     assert sorted(first_words(table(scores.split("## Protocols")[1]))) == sorted(PROTOCOLS)
     assert first_words(table(scores.split("## Answer rules")[1])) == list(AnswerRule.__args__)
     assert first_words(table(formats.split("## Formats")[1])) == list(FORMATS)
-    assert first_words(table(formats.split("## Box frames")[1])) == list(BOX_FRAMES)
+    assert first_words(table(formats.split("`--box-frame` is short for")[1])) == list(BOX_FRAMES)
+    assert first_words(table(formats.split("padded to a square |")[1])) == list(BOX_SYNTAXES)
     assert set(GOLD_FRAMES) - set(BOX_FRAMES) <= set(words([formats.split("*Gold* boxes")[1]]))
 
 

@@ -109,8 +109,12 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
 }
 """One way of writing a box a row: groups for its numbers in written order; the last group is a piece that is no box."""
 
-_BARE_TAG: Final = re.compile(rf"(?:[^0-9.+-]|[.+-](?![0-9.]))*+{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}")
-"""What is left of `<box>a b c d</box>` where decoding dropped the tags: four numbers at the end and none before."""
+_FOUR: Final = rf"{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}"
+_BARE: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
+    "box_tag": re.compile(rf"(?:[^0-9.+-]|[.+-](?![0-9.]))*+{_FOUR}"),  # a name without digits may stand before
+    "list": re.compile(rf"(?:<[^<>]{{0,40}}+>\s*+)*+{_FOUR}(?:<[^<>]{{0,40}}+>\s*+)*+"),
+}
+"""Four numbers that are all there is, where the brackets were left out or decoding dropped the tags."""
 NAMES_ITS_NUMBERS: Final[frozenset[BoxSyntax]] = frozenset({"named", "xy", "patch"})
 """Syntaxes in which the marks say which number is which, so that no order but xyxy makes sense."""
 PATCHES_A_SIDE: Final = 32
@@ -465,8 +469,8 @@ def _found(text: str, syntax: BoxSyntax, cells: int) -> tuple[Sequence[Box], lis
     if syntax == "patch":
         return [_cells(float(row[0]), float(row[1]), cells) for row in rows if row[0]], others
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d, _ in rows if a]
-    if syntax == "box_tag" and not boxes and not others:
-        bare = _BARE_TAG.fullmatch(text.strip())
+    if not boxes and not others and syntax in _BARE:
+        bare = _BARE[syntax].fullmatch(text.strip())
         if bare is not None:
             a, b, c, d = map(float, bare.groups())
             return [(a, b, c, d)], []

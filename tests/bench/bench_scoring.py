@@ -4,6 +4,8 @@ The reference way, per completion: regular expressions, `ast.literal_eval`, shap
 tokens and smoothed sentence BLEU, rouge_score with a stemmer. 2,000 mixed completions, 10-30-word captions, groups of
 8 completions per reference, as GRPO makes them. Values must be equal.
 
+Then the readers of boxes: the same 2,000 answers of one to four boxes written by each family, beside the format's list.
+
     python -P tests/bench/bench_scoring.py
 """
 
@@ -13,6 +15,7 @@ import ast
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nltk.tokenize import NLTKWordTokenizer
@@ -22,7 +25,9 @@ from shapely.geometry import box as polygon
 from shapely.ops import unary_union
 
 from harness.images.frames import smart_resize
+from harness.scoring.box_dialects import dialect_named, read_dialect_boxes
 from harness.scoring.score import score
+from harness.scoring.written_boxes import read_boxes
 from harness.values import PAPER_PIXEL_LIMITS, Box, Sample, ScoreConfig, Size
 
 PAPER = ScoreConfig(protocol="paper", format="satori")
@@ -240,5 +245,55 @@ def main() -> dict[str, float]:
     return figures
 
 
+NATIVE: dict[str, tuple[str, str]] = {
+    "qwen3_vl": ("```json\n[{}]\n```", '{{"bbox_2d": [{0}, {1}, {2}, {3}], "label": "the red cat"}}, '),
+    "internvl": ("{}", "<ref>cat</ref><box>[[{0}, {1}, {2}, {3}]]</box>"),
+    "qwen2_vl": ("{}", "<|object_ref_start|>cat<|object_ref_end|><|box_start|>({0},{1}),({2},{3})<|box_end|>"),
+    "minicpmv": ("{}", "<ref>cat</ref><box>{0} {1} {2} {3}</box>"),
+    "florence2": ("{}", "cat<loc_{0}><loc_{1}><loc_{2}><loc_{3}>"),
+    "kosmos-2.5": ("{}", "<x_{0}><y_{1}><x_{2}><y_{3}>cat"),
+    "muse_spark": ("[{}]", '{{"label": "cat", "x_min": {0}, "y_min": {1}, "x_max": {2}, "y_max": {3}}}, '),
+}
+"""What a family writes around all boxes, and for one."""
+
+
+def dialects(answers: int = 2_000, repeats: int = 15) -> dict[str, tuple[float, float]]:
+    """Measure each dialect's reader; return its time on the format's list, and on its own writing, in list readings."""
+    rng = random.Random(11)
+    written: list[list[Box]] = [
+        [_box(rng, Size(1000, 1000)) for _ in range(rng.randint(1, 4))] for _ in range(answers)
+    ]  # fmt: skip
+    lists = [str([[int(edge) for edge in one] for one in boxes]) for boxes in written]
+    texts = {
+        name: [around.format("".join(one.format(*map(int, box)) for box in boxes)) for boxes in written]
+        for name, (around, one) in NATIVE.items()
+    }
+    found: dict[str, tuple[float, float]] = {}
+    print(f"\nreading {answers} answers of 1 to 4 boxes, beside the strict reader on the format's list")
+    for name, own in texts.items():
+        dialect = dialect_named(name)
+        # one after another in every round, so that whatever else the machine does meets all three
+        rounds = [
+            (
+                _seconds(lambda: [read_boxes(text) for text in lists]),
+                _seconds(lambda dialect=dialect: [read_dialect_boxes(text, dialect) for text in lists]),
+                _seconds(lambda dialect=dialect, own=own: [read_dialect_boxes(text, dialect) for text in own]),
+            )
+            for _ in range(repeats)
+        ]
+        strict_s, list_s, own_s = map(min, zip(*rounds, strict=True))
+        found[name] = (list_s / strict_s, own_s / strict_s)
+        print(f"  {name:<11} {found[name][0]:5.2f} x on the list, {found[name][1]:5.2f} x on its own   (wanted: 2)")
+    return found
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Return the seconds of a call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
 if __name__ == "__main__":
     main()
+    dialects()

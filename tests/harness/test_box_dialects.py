@@ -95,6 +95,10 @@ def test_boxes_of_a_thought_or_an_answer_are_no_place(case):
         ("qwen3_vl", '{"bbox_2d": "[1, 2, 3, 4]"}', ((1, 2, 3, 4),), ("other_dialect",)),
         ("qwen3_vl", '{"bbox_2d": [-5, 2.5, 1203, 4e2]}', ((-5, 2.5, 1203, 400),), ("other_dialect",)),
         ("qwen3_vl", '{"label": "[1, 2, 3, 4]"}', (), ("malformed",)),
+        ("glm4v", "<|begin_of_box|>1, 2, 3, 4<|end_of_box|>", ((1, 2, 3, 4),), ("other_dialect",)),
+        ("qwen3_vl", "1, 2, 3, 4", ((1, 2, 3, 4),), ("other_dialect",)),
+        ("qwen3_vl", "I see 1, 2, 3, 4", (), ("malformed",)),
+        ("qwen3_vl", '{"bbox_2d": [1, 2, 3, 4', (), ("malformed",)),  # the last number may be cut off as well
         ("qwen3_vl", "no boxes here", (), ("malformed",)),
         ("qwen3_vl", "```json\n[]\n```", (), ("empty",)),
         ("qwen3_vl", "", (), ("empty",)),

@@ -200,6 +200,8 @@ def test_the_papers_rules_can_be_asked_for():
 FAULTS = [
     ({}, "box_frame is missing"),
     ({"box_frame": "pixels"}, "box_frame: one of image_px, input_px, norm_1000, norm_1 is needed, found 'pixels'"),
+    ({"box_dialect": "gema4"}, "Did you mean 'gemma4'"),
+    ({"box_dialect": "gemma4", "box_frame": "norm_1"}, "give one"),
     ({"box_frmae": "image_px"}, "unknown option box_frmae. Did you mean 'box_frame'?"),
     ({"box_frame": "image_px", "format": "xml"}, "format: one of"),
     ({"box_frame": "image_px", "protocol": "vlmevalkit"}, "rewards are `strict` or `paper`"),
@@ -484,3 +486,15 @@ print(sorted(heavy & set(sys.modules)))
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
+
+
+def test_a_family_s_brackets_are_paid_for_only_where_the_options_say_so():
+    native = RIGHT.replace("[[", '[{"bbox_2d": [').replace("]]", "]}]")
+
+    assert native != RIGHT
+    assert verl_call(native, ROW, box_frame="image_px")["bbox"] == 0.0
+    assert (
+        verl_call(native, ROW, box_dialect="list:xyxy:image_px")["bbox"]
+        == verl_call(RIGHT, ROW, box_frame="image_px")["bbox"]
+    )
+    assert verl_call(native, ROW, box_dialect="list:xyxy:image_px")["format"] == 0.0

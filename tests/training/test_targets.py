@@ -114,6 +114,26 @@ def test_missing_gold_is_said_before_and_refused_after():
         target_text(example(boxes_image_px=((300.0, 0.0, 400.0, 50.0),)), "satori", SATORI_LIST)
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["gemma4", "qwen2_vl", "minicpmv", "florence2", "muse_spark", "paligemma", "kosmos-2.5", "kimi_vl", "llava",
+     "satori:yxyx:1000", "satori:xywh:image_px", "list:xyxy:999"],
+)  # fmt: skip
+def test_a_target_in_a_dialect_is_read_in_it(words):
+    dialect = dialect_named(words)
+    text = target_text(example(), "satori", dialect, Size(420, 224))
+    earned = score(example().sample(), text, ScoreConfig("strict", "satori", dialect), input_size=Size(420, 224))
+
+    assert earned.iou >= 0.95
+    assert earned.match.predicted == len(example().boxes_image_px)
+    assert earned.components.format == float(dialect.syntax == "satori")
+
+
+def test_patch_indices_are_not_taught():
+    with pytest.raises(ValueError, match="are not taught"):
+        target_text(example(), "satori", dialect_named("kosmos-2"))
+
+
 @pytest.mark.parametrize("profile", ["tiny", "full"])
 @pytest.mark.parametrize("form", GROUNDED)
 @pytest.mark.parametrize("noise", [None, LabelNoise()])

@@ -290,7 +290,7 @@ def _run_spec(step: BenchmarkStep, settings: LoopSettings) -> RunSpec:
         tasks=chosen.tasks,
         form=step.format,
         protocol=chosen.protocol,
-        box_dialect=declared_dialect(None, settings.box_frame),
+        box_dialect=declared_dialect(settings.box_dialect, settings.box_frame),
         max_new_tokens=chosen.max_new_tokens,
         temperature=chosen.temperature if step.decoding == "sampled" else 0.0,
         limit=chosen.limit,

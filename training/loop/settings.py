@@ -66,7 +66,7 @@ _Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
 _Whole: TypeAlias = Annotated[int, Field(ge=0, strict=True)]
 _Share: TypeAlias = Annotated[float, Field(ge=0, le=1, strict=True)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-_SET_BY_THE_LOOP = ("model", "data", "output", "format", "seed", "box_frame")
+_SET_BY_THE_LOOP = ("model", "data", "output", "format", "seed", "box_frame", "box_dialect")
 """Settings of a stage that the loop fills in."""
 _STAGE_PATHS = tuple(
     f"{stage}.{path}"
@@ -161,6 +161,8 @@ class LoopSettings:
     """Every arm is trained once with each; the first names no run, the others add `-seed<N>`."""
     box_frame: BoxFrame | None = None
     """Frame of the written boxes; None takes that of the model type."""
+    box_dialect: str | None = None
+    """How boxes are taught, rewarded and read, in place of `box_frame`; None: the format's list, read as `auto`."""
     data: LoopData = field(default_factory=LoopData)
     """What is trained on."""
     benchmark: LoopBenchmark = field(default_factory=LoopBenchmark)
@@ -226,6 +228,7 @@ def stage_settings(settings: LoopSettings, arm: Arm, stage: Stage, paths: StageP
         "format": arm.format,
         "seed": seed,
         "box_frame": settings.box_frame,
+        "box_dialect": settings.box_dialect,
     }
     merged = merge_tables(merge_tables(common, own), filled)
     return train_settings(stage, merged, where=f"arm {arm.name}, {stage}")
