@@ -193,7 +193,8 @@ _MMBENCH = TaskFacts(
 )
 
 _ANSWER_AND_PLACE = (_BOTH_RIGHT, _ACCURACY)
-_PLACED_CHOICE = TaskFacts("choice", metrics=_ANSWER_AND_PLACE)
+_SHOWN_PLACED = ("right_answer_right_place", "accuracy")
+_PLACED_CHOICE = TaskFacts("choice", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED)
 
 FACTS: Mapping[str, TaskFacts] = {
     "mmbench_en_dev": _MMBENCH,
@@ -236,10 +237,10 @@ FACTS: Mapping[str, TaskFacts] = {
     "multihopspatial": _PLACED_CHOICE,
     "treebench": _PLACED_CHOICE,
     "vstar": _PLACED_CHOICE,
-    "vqa_verify": TaskFacts(metrics=_ANSWER_AND_PLACE, captioned=True),
+    "vqa_verify": TaskFacts(metrics=_ANSWER_AND_PLACE, captioned=True, shown=_SHOWN_PLACED),
     **dict.fromkeys(
         (f"visual_cot_{source}" for source in VISUAL_COT_SOURCES),
-        TaskFacts(file="visual_cot", metrics=_ANSWER_AND_PLACE),
+        TaskFacts(file="visual_cot", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED),
     ),
     "satori": TaskFacts(file=None),
 }
