@@ -89,7 +89,8 @@ BENCHMARKS = (
         boxes_column="bbox",
         gold_box_frame="xywh",
         hub_columns=("image", "question", "options", "bbox"),
-        json_files=("vstar_bench/*/*.json", "vstar/*/*.json", "*/*.json"),
+        # the last is direct_attributes and relative_position of a folder that is named itself
+        json_files=("vstar_bench/*/*.json", "vstar/*/*.json", "[dr]*_[ap]*/*.json"),
         made=made,
         download="Get it with: hf download craigwu/vstar_bench --repo-type dataset --local-dir DIR/vstar_bench.",
         optional_columns=("category", "target_object"),
