@@ -27,12 +27,17 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from harness.values import AnswerRule, Protocol
+from harness.vocabulary import PLACE_RULES
 
 Scale: TypeAlias = Literal["fraction", "points"]
 """`fraction`: from 0 to 1, shown in percent; `points`: the benchmark's own, such as MME's 2800."""
 
 UnitKind: TypeAlias = Literal["sample", "question", "image_of_two", "image_of_more"]
 """What a metric counts: samples; MMBench questions with their passes; MME images with their two (or more) questions."""
+
+Earned: TypeAlias = Literal["answer", "answer_and_place"]
+"""What a sample gives a metric: its answer's score; or 1 where the answer is right and the union IoU at least 0.5,
+else 0, and nothing where either of the two could not be scored (the quadrant `right_answer_right_place`)."""
 
 Combination: TypeAlias = Literal["mean", "count", "mean_of_l2", "sum_of_categories"]
 """How units become a number: their mean; how many are right; the mean of the l2 categories' means; the sum of the
@@ -55,6 +60,12 @@ IMAGE_POINTS = 200
 
 OCRBENCH_ROWS = 1000
 """Rows of the full OCRBench, so that its score reaches 1000."""
+
+VISUAL_COT_SOURCES = (
+    "cub", "docvqa", "dude", "emotic", "flickr30k", "gqa", "infographicsvqa", "openimages", "sroie", "textcap",
+    "textvqa", "visual7w", "vsr",
+)  # fmt: skip
+"""Sources of Visual CoT's benchmark, each a benchmark of its own."""
 
 OCRBENCH_TEXT_RECOGNITION = (
     "Regular Text Recognition",
@@ -87,6 +98,8 @@ class AnswerMetric:
     """Names of the metrics whose categories it takes together, in place of `parts`."""
     full_rows: int | None = None
     """A count needs so many samples, and is given on their scale; None counts those of any set."""
+    earned: Earned = "answer"
+    """What a sample gives it."""
 
     @property
     def scale(self) -> Scale:
@@ -95,6 +108,7 @@ class AnswerMetric:
 
 
 _ACCURACY = AnswerMetric("accuracy")
+_BOTH_RIGHT = AnswerMetric("right_answer_right_place", earned="answer_and_place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +149,11 @@ class TaskFacts:
         return self.metrics[0].name
 
     @property
+    def placed(self) -> bool:
+        """Whether where an answer looks is part of the benchmark's own numbers."""
+        return any(metric.earned != "answer" for metric in self.metrics) or self.answer_rule in PLACE_RULES
+
+    @property
     def category_most(self) -> int | None:
         """Greatest score of a category that counts points of its own; None for fractions."""
         return IMAGE_POINTS if self.cluster == "image" else None
@@ -173,6 +192,10 @@ _MMBENCH = TaskFacts(
     judge_reads_options=True,
 )
 
+_ANSWER_AND_PLACE = (_BOTH_RIGHT, _ACCURACY)
+_SHOWN_PLACED = ("right_answer_right_place", "accuracy")
+_PLACED_CHOICE = TaskFacts("choice", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED)
+
 FACTS: Mapping[str, TaskFacts] = {
     "mmbench_en_dev": _MMBENCH,
     "mmbench_cn_dev": _MMBENCH,
@@ -202,7 +225,23 @@ FACTS: Mapping[str, TaskFacts] = {
         "mathvista", categories=("task", "category"), l2_categories=("skills", "l2_category"), judged=True
     ),
     "shapes": TaskFacts(file="grounded", captioned=True),
-    "vqa_verify": TaskFacts(file=None),
+    **dict.fromkeys(
+        (
+            *(f"{name}_{split}" for name in ("refcoco", "refcoco+") for split in ("val", "testA", "testB")),
+            "refcocog_val",
+            "refcocog_test",
+        ),
+        TaskFacts("box", file="refcoco", metrics=(AnswerMetric("acc@0.5"),)),
+    ),
+    "screenspot_v2": TaskFacts("point"),
+    "multihopspatial": _PLACED_CHOICE,
+    "treebench": _PLACED_CHOICE,
+    "vstar": _PLACED_CHOICE,
+    "vqa_verify": TaskFacts(metrics=_ANSWER_AND_PLACE, captioned=True, shown=_SHOWN_PLACED),
+    **dict.fromkeys(
+        (f"visual_cot_{source}" for source in VISUAL_COT_SOURCES),
+        TaskFacts(file="visual_cot", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED),
+    ),
     "satori": TaskFacts(file=None),
 }
 """Every benchmark with rules of its own, by short name."""

@@ -47,11 +47,12 @@ GoldFrame: TypeAlias = BoxFrame | Literal["percent", "xywh", "yxyx"]
 image, left, top, width, height (`xywh`) or top, left, bottom, right (`yxyx`). `input_px` are pixels of an image of the
 size that the row's columns width and height say."""
 
-AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number"]
+AnswerRule: TypeAlias = Literal["choice", "yes_no", "ocr", "mathvista", "accepted", "number", "box", "point"]
 """What kind of answer a sample wants; decides the rule of `harness/scoring/answers/check.py`.
 
 `choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
 `accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
+`box`: the region itself, right at an IoU of 0.5 with the gold boxes. `point`: a point in one of the gold boxes.
 """
 
 Fault: TypeAlias = Literal[
@@ -82,6 +83,8 @@ Fault: TypeAlias = Literal[
 ]
 """Why a score is not simply right or wrong. The names are stored, so they are API."""
 
+PLACE_RULES: frozenset[AnswerRule] = frozenset({"box", "point"})
+"""Rules whose gold are the sample's boxes."""
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 STAGE_FORMATS: tuple[StageFormat, ...] = get_args(StageFormat)
 MARKED_FORMATS: tuple[MarkedFormat, ...] = get_args(MarkedFormat)

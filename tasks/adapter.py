@@ -31,6 +31,8 @@ class Adapter:
     """Row to the sample's cluster; hashes the image where that is the cluster."""
     image_columns: tuple[str, ...] = ("image",)
     """Where the image may be, best first."""
+    place_of: Callable[[Doc], str] | None = None
+    """Row to what is to be found, where a place is the answer: families have words of their own for asking that."""
 
     def image_value(self, doc: Doc) -> object:
         """Return whatever the row holds as its image; None when it holds none."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.task_facts import facts_of
 from harness.values import AnswerRule
 from harness.vocabulary import GoldFrame
 from tasks.adapter import Adapter
+
+if TYPE_CHECKING:  # reads pictures; listing benchmarks needs none of it
+    from tasks.json_rows import RowMaker
+    from tasks.rows import Rows
 
 TASKS_DIR = Path(__file__).parent
 """The folder of the YAML files; `lmms-eval --include_path` takes it."""
@@ -29,8 +33,6 @@ class OwnTask:
     """Part (`id`, `question`, `image`, `answers`, `choices`, `category`, `boxes`, `caption`) to column name."""
     data_file: Path | None = None
     """Local parquet or TSV file, absolute; None when the rows come from the hub."""
-    gold_box_frame: GoldFrame | None = None
-    """What the numbers of the gold boxes are; None where nobody says it: pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,18 @@ class Benchmark:
     """Where the image may be, best first."""
     tsv_files: tuple[str, ...] = ()
     """File names that VLMEvalKit gives the benchmark, best first."""
+    json_files: tuple[str, ...] = ()
+    """JSON files below the folder of local data, best first: names, or patterns of several files (`*`)."""
+    made: RowMaker | None = None
+    """Makes the columns above of an object of these files; None where they are its fields."""
+    download: str = ""
+    """How to get the files of a benchmark that `datasets` cannot load with its boxes; empty where it can."""
+    boxes_column: str = "boxes"
+    """Where the gold boxes are, for checks of them; empty where their frame depends on the layout."""
+    gold_box_frame: GoldFrame | None = None
+    """What their numbers are; None where nobody says it: pixels of the image."""
+    choose: Callable[[Rows], Sequence[tuple[int, int]]] | None = None
+    """Which rows of the source are asked, as row and number of its question; None: each row once."""
     tsv_columns: tuple[str, ...] = ()
     """Columns without which a row of such a file cannot be asked or scored."""
     optional_columns: tuple[str, ...] = ()

@@ -18,7 +18,8 @@ from harness.values import AnyFormat
 from tasks.benchmark import TEMPLATE_PATH, Benchmark
 from tasks.cells import Doc
 from tasks.local_data import TaskData, without_image
-from tasks.prompts import Message, Wording, messages
+from tasks.place_prompts import place_question
+from tasks.prompts import Message, Wording, messages, wording
 
 SCORE_METRIC = "score"
 """The one metric that a built task gives lmms-eval."""
@@ -37,6 +38,8 @@ class BuildOptions:
     """Row and the model's raw text to its score in [0, 1], None when it cannot be scored; None scores nothing."""
     generation_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Replaces the defaults (greedy, the benchmark's own token budget) key by key."""
+    model_type: str = ""
+    """Of the checkpoint, where it is known: a place is asked for in its family's words where nothing else is said."""
     repeats: int = 1
     """Answers per sample; more than one makes sense only when sampling."""
 
@@ -47,9 +50,10 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
     The image in the chat turns is a `StoredImage`, to be opened by the model when its turn comes.
     """
     adapter = benchmark.adapter
+    question_text = _question_text(benchmark, options)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
-        return messages(options.asked, adapter.question_text(doc), adapter.image_value(doc))
+        return messages(options.asked, question_text(doc), adapter.image_value(doc))
 
     config = _base_config(benchmark)
     config.update(
@@ -60,7 +64,7 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
         test_split=_SPLIT,
         validation_split=None,
         doc_to_messages=doc_to_messages,
-        doc_to_text=adapter.question_text,
+        doc_to_text=question_text,
         doc_to_visual=None,
         doc_to_target=lambda doc: (adapter.sample_of(without_image(adapter, doc)).answers or ("",))[0],
         process_results=_no_results,
@@ -70,6 +74,15 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
         cluster_key=None,
     )
     return _BuiltTask(config, data, options.hook)
+
+
+def _question_text(benchmark: Benchmark, options: BuildOptions) -> Callable[[Doc], str]:
+    """Return what makes the text of a row's question."""
+    words = options.asked if isinstance(options.asked, Wording) else wording(options.asked)
+    place_of = benchmark.adapter.place_of
+    if place_of is None or words.system or words.suffix:
+        return benchmark.adapter.question_text
+    return lambda doc: place_question(benchmark.answer_rule, place_of(doc), options.model_type)
 
 
 def mean_of_scored(values: Sequence[float | None]) -> float:

@@ -25,13 +25,16 @@ def _read_files() -> dict[str, Benchmark]:
     """Return every benchmark of the files that `FACTS` names, in the order of `FACTS`.
 
     Raises:
-        KeyError: A file declares none of that name.
+        KeyError: A file does not declare the benchmark whose facts name it.
     """
     files = {name: facts.file or name for name, facts in FACTS.items() if facts.file is not None}
     declared: dict[str, Benchmark] = {}
     for file in dict.fromkeys(files.values()):
         module = import_module(f"tasks.{file}")
         declared |= {item.name: item for item in module.BENCHMARKS}
+    missing = [f"{name} (tasks/{file}.py)" for name, file in files.items() if name not in declared]
+    if missing:
+        raise KeyError(f"benchmarks of harness/task_facts.py that their file does not declare: {', '.join(missing)}")
     return {name: declared[name] for name in files}
 
 

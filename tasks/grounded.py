@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from harness.scoring.gold_boxes import GoldBoxError, corners, parse_quads, placed
 from harness.task_facts import facts_of
 from harness.values import AnswerRule, Box, Json, Sample, Size
 from harness.vocabulary import GoldFrame
@@ -24,6 +23,7 @@ from tasks.cells import (
     text_of,
     whole_of,
 )
+from tasks.gold_places import gold_boxes
 
 SHAPES_COLUMNS: Mapping[str, str] = {
     "id": "id",
@@ -101,16 +101,9 @@ class _Columns:
         return answers_of(value)
 
     def boxes_of(self, doc: Doc, image_size: Size | None) -> tuple[Box, ...] | None:
-        """Return the gold boxes in pixels of the image; None when there are none, or one is broken.
-
-        `verify` names broken gold boxes; a row with them is scored like one without boxes.
-        """
+        """Return the gold boxes in pixels of the image."""
         frame = self.layout.gold_box_frame or "image_px"
-        try:
-            boxes = corners(parse_quads(doc.get(self.parts["boxes"])), frame)
-        except GoldBoxError:
-            return None
-        return placed(boxes, frame, image_size, declared_size(doc)) or None
+        return gold_boxes(doc.get(self.parts["boxes"]), frame, image_size, declared_size(doc))
 
     def question_text(self, doc: Doc) -> str:
         """Return the question, with its options where it has some."""

@@ -1,25 +1,31 @@
 """The functions that the YAML files name, for use from plain `lmms-eval --include_path`.
 
 They ask in the format `satori` and score with the protocol `strict` through `harness.scoring.score`, like everything
-else here. Plain lmms-eval does not say which frame a model's boxes are in, so boxes stay unscored there; `satori-bench
-run` knows. A hook never raises: lmms-eval would try again for 17 seconds, hide the fault and end the run.
+else here. Plain lmms-eval does not know how a model writes boxes, so places stay unscored there unless a YAML says it,
+behind the name of the hook: `process_results: !function tasks.hooks.multihopspatial_results:qwen3_vl`, or any other
+words that `--box-dialect` takes. `satori-bench run` knows. A hook never raises: lmms-eval would try again for 17
+seconds, hide the fault and end the run.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 from PIL import Image
 
 from harness.runs.record_codec import record_from_json, record_to_json
+from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score, score_error
+from harness.summary.counted_units import earned_of
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
-from harness.task_facts import facts_of
-from harness.values import Generation, Json, Record, Sample, ScoreConfig
+from harness.task_facts import Earned, facts_of
+from harness.values import Generation, Json, Record, Sample, Score, ScoreConfig
 from tasks.catalog import BENCHMARKS
 from tasks.cells import Doc
 from tasks.images import open_image
@@ -33,6 +39,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
         *(metric.name for metric in facts_of(name).metrics),
         "format",
         *(["caption"] if facts_of(name).captioned else []),
+        *(["mean_iou"] if facts_of(name).placed and facts_of(name).answer_rule != "point" else []),
     )
     for name in BENCHMARKS
 }
@@ -55,9 +62,14 @@ class Hooks(NamedTuple):
 
 
 @cache
-def hooks_of(name: str) -> Hooks:
-    """Make the hooks of an embedded benchmark."""
+def hooks_of(name: str, dialect: str = "") -> Hooks:
+    """Make the hooks of an embedded benchmark; `dialect` says how boxes are written, the empty text that nobody knows.
+
+    Raises:
+        ConfigError: There is no such dialect.
+    """
     adapter = BENCHMARKS[name].adapter
+    config = replace(PLAIN_CONFIG, box_dialect=dialect_named(dialect) if dialect else None)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
         return messages("satori", adapter.question_text(doc), open_image(adapter.image_value(doc)))
@@ -74,23 +86,30 @@ def hooks_of(name: str) -> Hooks:
 
     def process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
         text = results[0] if results else ""
-        return _items(name, adapter.sample_of, doc, text)
+        return _items(name, adapter.sample_of, doc, text, config)
 
     return Hooks(doc_to_messages, doc_to_text, doc_to_visual, doc_to_target, process_results)
 
 
-def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str) -> dict[str, Any]:
+def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str, config: ScoreConfig) -> dict[str, Any]:
     """Return what lmms-eval aggregates: per metric the whole record, and the number that its standard errors are of."""
     try:
         sample = sample_of(doc)
-        earned = score(sample, text, PLAIN_CONFIG)
+        earned = score(sample, text, config)
     except Exception:  # noqa: BLE001 - see the first lines of this file
         sample = Sample(id="unreadable", task=name, answer_rule=BENCHMARKS[name].answer_rule)
         earned = score_error()
     record = record_to_json(Record(sample, Generation(text), earned))
-    kinds = facts_of(name).metrics
-    row_accuracy = next(metric.name for metric in kinds if metric.unit == "sample" and metric.combine == "mean")
-    numbers = {row_accuracy: earned.value, "format": earned.components.format, "caption": earned.components.caption}
+    numbers = {
+        metric.name: _earned(metric.earned, earned)
+        for metric in facts_of(name).metrics
+        if metric.unit == "sample" and metric.combine == "mean"
+    }
+    numbers |= {
+        "format": earned.components.format,
+        "caption": earned.components.caption,
+        "mean_iou": earned.iou,
+    }
     items: dict[str, Any] = {}
     for metric in METRICS[name]:
         number = numbers.get(metric)
@@ -98,6 +117,13 @@ def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str) -
         if number is not None:
             items[metric]["score"] = number
     return items
+
+
+def _earned(what: Earned, found: Score) -> float | None:
+    """Return what one sample gives a metric; None where it could not be told."""
+    value, iou = (np.array([math.nan if one is None else one]) for one in (found.value, found.iou))
+    number = float(earned_of(what, value, iou)[0])
+    return None if math.isnan(number) else number
 
 
 def _aggregate(metric: str) -> Callable[[Sequence[Mapping[str, Any]]], float]:
@@ -112,15 +138,21 @@ def _aggregate(metric: str) -> Callable[[Sequence[Mapping[str, Any]]], float]:
     return aggregate
 
 
-_NAMED_OTHERWISE = {"format_rate": "format", "caption_score": "caption", "ocrbench_score": "score"}
+_NAMED_OTHERWISE = {
+    "format_rate": "format",
+    "caption_score": "caption",
+    "ocrbench_score": "score",
+    "acc_at_50": "acc@0.5",
+}
 """Aggregations that the YAML files call by another name than their metric's."""
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     """Return what a YAML file names: `<task>_<hook>`, such as `mme_results`, or the aggregation of a metric."""
-    task, _, part = name.rpartition("_")
+    hook, _, dialect = name.partition(":")
+    task, _, part = hook.rpartition("_")
     if task in BENCHMARKS and part in Hooks._fields:
-        return getattr(hooks_of(task), part)
+        return getattr(hooks_of(task, dialect), part)
     metric = _NAMED_OTHERWISE.get(name, name)
     if any(metric in metrics for metrics in METRICS.values()):
         return _aggregate(metric)

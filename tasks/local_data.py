@@ -18,6 +18,7 @@ from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
 from tasks.images import StoredImage
+from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
 
@@ -93,6 +94,8 @@ def open_task_data(
     """
     rows = _find_rows(benchmark, data_dir, override)
     _check_columns(benchmark, rows)
+    if benchmark.choose is not None:
+        rows = ChosenRows(rows, benchmark.choose(rows))
     if len(rows) == 0:
         raise DataError(f"{rows.source}: the dataset is empty. {_how_to_mend(benchmark)}")
     data = TaskData(rows)
@@ -102,15 +105,17 @@ def open_task_data(
 
 def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
     """Return where local data of a benchmark may lie, in search order; the first entry is a folder."""
-    names = [f"{benchmark.name}.parquet", f"{benchmark.name}.tsv", *benchmark.tsv_files]
+    names = [f"{benchmark.name}.parquet", f"{benchmark.name}.tsv", *benchmark.tsv_files, *benchmark.json_files]
     return [data_dir / benchmark.name, *(data_dir / name for name in names)]
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
-    """Return the local files of a benchmark (several only for a folder of parquet files); none gives an empty list."""
+    """Return the local files of a benchmark (several only where parquet or JSON has them); none gives an empty list."""
     folder, *files = candidate_files(benchmark, data_dir)
     shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    return shards or [path for path in files if path.is_file()][:1]
+    found = shards or [path for path in files if path.is_file()][:1]
+    patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
+    return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
 
 
 def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
@@ -146,7 +151,7 @@ def _find_rows(benchmark: Benchmark, data_dir: Path | None, override: DatasetOve
             raise DataError(f"{data_dir}: there is no such folder. --data-dir names a folder of benchmark files.")
         files = find_local_files(benchmark, data_dir)
         if files:
-            return _open_files(benchmark, files)
+            return _open_files(benchmark, files, data_dir)
         if not benchmark.drawn:
             looked = ", ".join(str(path) for path in candidate_files(benchmark, data_dir))
             raise DataError(
@@ -164,29 +169,33 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
         return ShapesRows("tiny" if override.path == "tiny" else "full")
     path = Path(override.path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1]
+        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1] or find_local_files(benchmark, path)
         if not files:
-            raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file")
-        return _open_files(benchmark, files)
+            raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file of it")
+        return _open_files(benchmark, files, path)
     if path.is_file():
         return _open_files(benchmark, [path])
-    if path.suffix in {".parquet", ".tsv"} or path.is_absolute() or not benchmark.hub_path:
+    if path.suffix in {".parquet", ".tsv", ".json", ".jsonl"} or path.is_absolute() or not benchmark.hub_path:
         raise DataError(f"{path}: the file named for {benchmark.name} by --dataset does not exist")
     return _from_hub(benchmark, override.path, override.revision)
 
 
-def _open_files(benchmark: Benchmark, files: Sequence[Path]) -> Rows:
-    """Open local files by their ending."""
+def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None = None) -> Rows:
+    """Open local files by their ending; `root` is the folder in which they were looked for."""
     for path in files:
         if is_lfs_pointer(path):
             raise DataError(f"{path} is {POINTER_MEND} there")
     if files[0].suffix == ".tsv":
         return TsvRows(files[0], benchmark.image_columns)
+    if files[0].suffix in {".json", ".jsonl"}:
+        return JsonRows(files, benchmark.image_columns, root=root or files[0].parent, made=benchmark.made)
     return ParquetRows(files, benchmark.image_columns)
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
     """Ask the hub, or its local cache."""
+    if benchmark.download and path == benchmark.hub_path:
+        raise DataError(f"{benchmark.name} needs files that the hub's loader does not give. {_how_to_mend(benchmark)}")
     import datasets  # noqa: PLC0415 - slow to import, and only the hub needs it
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
@@ -204,8 +213,10 @@ def _how_to_mend(benchmark: Benchmark) -> str:
     """Say how local data is passed."""
     if benchmark.own is not None:
         return f"Name a parquet or TSV file as satori.data in {benchmark.own.yaml_path}."
-    names = [f"{benchmark.name}/*.parquet (the hub's columns)", *benchmark.tsv_files[:1]]
-    return (
+    names = [f"{benchmark.name}/*.parquet (the hub's columns)", *benchmark.tsv_files[:1], *benchmark.json_files[:1]]
+    if benchmark.download:
+        names = [*benchmark.tsv_files[:1], *benchmark.json_files[:1]]
+    return (f"{benchmark.download} " if benchmark.download else "") + (
         f"Pass --data-dir DIR (or set SATORI_BENCH_DATA_DIR) with {' or '.join(names)} in it, "
         f"or --dataset {benchmark.name}=PATH[@REVISION]."
     )

@@ -24,9 +24,11 @@ def choices_in(question: str) -> dict[str, str]:
     than two options give an empty mapping.
     """
     headings = list(_HEADING.finditer(question))
-    if not headings:
-        return {}
-    text = question[headings[-1].end() :]
+    return options_in_lines(question[headings[-1].end() :]) if headings else {}
+
+
+def options_in_lines(text: str) -> dict[str, str]:
+    """Return the options that a text lists behind markers, as `choices_in` reads them."""
     found: list[re.Match[str]] = []
     for marker in _MARKER.finditer(text):
         style = (marker[1], marker[3])

@@ -6,7 +6,7 @@ dataset_path: someone/my-data      # a hub dataset; or leave it out and name a f
 dataset_name: default              # optional: its configuration
 test_split: test
 satori:                            # or under `metadata:`, which plain lmms-eval accepts too
-  answer_rule: choice              # choice, yes_no, ocr, mathvista, accepted or number
+  answer_rule: choice              # choice, yes_no, ocr, mathvista, accepted, number, box or point
   data: rows.parquet               # parquet or TSV file, relative to this file; instead of dataset_path
   columns: {id: pid, question: text, image: picture, answers: gold, choices: options}
   gold_box_frame: norm_1           # what the numbers of the gold boxes are; left out: pixels of the upright image
@@ -14,12 +14,13 @@ generation_kwargs: {max_new_tokens: 1024}
 ```
 
 `columns` maps parts to column names; a part that is not named is looked for under its own name. Needed: `question`,
-`image`, `answers`. Optional: `id` (else the row number), `choices` (list or object; or columns A, B, C...; where nobody
-names it and the table has none of these, a column `options` of two or more), `category`, `boxes` (list of [x1, y1, x2,
-y2] in pixels of the upright image, or as `gold_box_frame` says: image_px, norm_1, norm_1000, percent, input_px for
-pixels of an image of the row's columns width and height, or, in pixels, xywh for left, top, width, height and yxyx for
-y before x), `caption`. An image is bytes, base64 text, a path beside the data file, or a list of one of these; where
-there is no column `image` and no other is named, `images` and `image_path` are looked for.
+`image`, `answers` (for `box` and `point` `boxes` instead). Optional: `id` (else the row number), `choices` (list or
+object; or columns A, B, C...; where nobody names it and the table has none of these, a column `options` of two or
+more), `category`, `boxes` (list of [x1, y1, x2, y2] in pixels of the upright image, or as `gold_box_frame` says:
+image_px, norm_1, norm_1000, percent, input_px for pixels of an image of the row's columns width and height, or, in
+pixels, xywh for left, top, width, height and yxyx for y before x), `caption`. An image is bytes, base64 text, a path
+beside the data file, or a list of one of these; where there is no column `image` and no other is named, `images` and
+`image_path` are looked for.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any, cast, get_args
 
 from harness.errors import ConfigError, did_you_mean
 from harness.values import AnswerRule
-from harness.vocabulary import GOLD_FRAMES, GoldFrame
+from harness.vocabulary import GOLD_FRAMES, PLACE_RULES, GoldFrame
 from tasks.benchmark import Benchmark, OwnTask
 from tasks.grounded import Layout, adapter_for
 
@@ -44,6 +45,8 @@ _OTHER_NAMES = {
 """What other programs call a part."""
 NEEDED_PARTS = ("question", "image", "answers")
 """Without these a row cannot be asked or scored."""
+PLACE_PARTS = ("question", "image", "boxes")
+"""The same where the place is the answer (`box`, `point`)."""
 
 _SECTION_FIELDS = ("answer_rule", "columns", "data", "gold_box_frame", "title")
 _RULES: tuple[str, ...] = get_args(AnswerRule)
@@ -66,8 +69,8 @@ def load_own_task(path: Path) -> Benchmark:
         raise ConfigError(f"{path}: " + "; ".join(faults))
     name = str(config["task"])
     parts = {part: columns.get(part, part) for part in PARTS}
-    needed = tuple(parts[part] for part in NEEDED_PARTS)
     rule = cast("AnswerRule", section["answer_rule"])
+    needed = tuple(parts[part] for part in (PLACE_PARTS if rule in PLACE_RULES else NEEDED_PARTS))
     frame = cast("GoldFrame | None", section.get("gold_box_frame"))
     layout = Layout(parts, frame, names_choices="choices" in columns)
     return Benchmark(
@@ -83,11 +86,12 @@ def load_own_task(path: Path) -> Benchmark:
         image_columns=(parts["image"],),
         optional_columns=tuple(column for part, column in parts.items() if part in columns and column not in needed),
         max_new_tokens=int(_mapping(config.get("generation_kwargs")).get("max_new_tokens", 2048)),
+        boxes_column=parts["boxes"],
+        gold_box_frame=frame,
         own=OwnTask(
             yaml_path=path.resolve(),
             columns=parts,
             data_file=data_file,
-            gold_box_frame=frame,
         ),
     )
 

@@ -18,6 +18,7 @@ from harness.scoring.formats import format_name, marked_format
 from harness.values import STAGE_FORMATS, AnyFormat, StageFormat
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
+from tasks.place_prompts import PROMPTS
 
 Message: TypeAlias = dict[str, Any]
 """One chat turn in lmms-eval's form: role and a list of typed contents."""
@@ -230,4 +231,6 @@ def prompts_hash(form: AnyFormat, words: Wording, benchmark: Benchmark) -> str:
     asked = [prompt_hash(known, benchmark) for known in STAGE_FORMATS]
     if words != wording(form):
         asked.append(prompt_hash(words, benchmark))
+    if benchmark.adapter.place_of is not None:
+        asked.append(repr(PROMPTS))
     return hashlib.sha256("".join(asked).encode()).hexdigest()

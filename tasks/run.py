@@ -282,7 +282,7 @@ def _ask_all(
     timings: dict[str, TaskTiming] = {}
     try:
         for question in questions:
-            task = prepared_task(question, recorder, spec)
+            task = prepared_task(question, recorder, spec, run.manifest.model_type)
             timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
     finally:
         if facts := model.facts():

@@ -83,8 +83,8 @@ def _pictures_now(
                 yield key, "" if facts is None else facts.sha256
 
 
-def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec) -> PreparedTask:
-    """Build lmms-eval's task object around our rows and our scorer."""
+def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec, model_type: str) -> PreparedTask:
+    """Build lmms-eval's task object around our rows and our scorer; `model_type` is empty where it is not known."""
     from tasks.build import BuildOptions, build_task  # noqa: PLC0415 - imports lmms-eval, which takes seconds
 
     benchmark, data = question.benchmark, question.data
@@ -99,7 +99,7 @@ def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec) -> P
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
         arguments["max_new_tokens"] = spec.max_new_tokens
-    options = BuildOptions(asked=spec.wording, hook=hook, generation_kwargs=arguments)
+    options = BuildOptions(spec.wording, hook, arguments, model_type)
     return PreparedTask(
         name=benchmark.name,
         lmms_name=benchmark.yaml_name,

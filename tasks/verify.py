@@ -21,6 +21,7 @@ from harness.scoring.gold_boxes import (
 )
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
+from harness.vocabulary import PLACE_RULES
 from tasks import mmbench, mme
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
@@ -42,6 +43,8 @@ _GOLD_OF: Mapping[AnswerRule, str] = {
     "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
     "accepted": "a text",
     "number": "one number",
+    "box": "a gold box in the image",
+    "point": "a gold box in the image",
 }
 """What each answer rule can compare an answer with."""
 
@@ -164,7 +167,7 @@ def gold_box_faults(benchmark: Benchmark, data: TaskData, most: int = 50) -> lis
         data: The rows.
         most: Look at this many rows, spread over all; of each image only the header is read.
     """
-    if _boxes_column(benchmark) not in data.column_names:
+    if benchmark.boxes_column not in data.column_names:
         return []
     return _box_faults(benchmark, data, _spread(len(data), most))
 
@@ -177,7 +180,7 @@ def _box_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list
 def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
     """Say what the gold boxes of these rows seem to be, and which lie outside of their images."""
     adapter = benchmark.adapter
-    declared = benchmark.own.gold_box_frame if benchmark.own is not None else None
+    declared = benchmark.gold_box_frame
     evidence = FrameEvidence()
     outside: list[str] = []
     plain: dict[str, list[str]] = {}  # fault of single rows, where it is not the whole file's
@@ -226,7 +229,7 @@ def _size_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> lis
         faults.append(
             _named(f"{what} taken as it is stored, lying: turn the boxes as well, or mend the columns", lying)
         )
-    if resized and (benchmark.own is None or benchmark.own.gold_box_frame != "input_px"):
+    if resized and benchmark.gold_box_frame != "input_px":
         what = "rows with gold boxes whose columns width and height are not the image's size (size_mismatch)"
         faults.append(_named(f"{what}: declare gold_box_frame: input_px, or correct the columns", resized))
     return faults
@@ -240,15 +243,10 @@ def _frame_fault(found: Suspicion) -> str:
     return f"gold boxes look like {found.reading} ({name}: {found.meaning}): {found.why}. If so, {mend}{ours}"
 
 
-def _boxes_column(benchmark: Benchmark) -> str:
-    """Return the column that gold boxes are looked for in."""
-    return benchmark.own.columns["boxes"] if benchmark.own is not None else "boxes"
-
-
 def _quads_of(benchmark: Benchmark, doc: Doc) -> tuple[Box, ...]:
     """Return the gold boxes as written; none where there are none, or broken ones, which are named elsewhere."""
     try:
-        return parse_quads(doc.get(_boxes_column(benchmark)))
+        return parse_quads(doc.get(benchmark.boxes_column))
     except GoldBoxError:
         return ()
 
@@ -275,12 +273,14 @@ def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
         sample = adapter.sample_of(doc)
         gold = gold_cell(doc, golds)
         cells.add(sample, gold)
-        rows.look_at(sample, gold)
+        has_boxes = not benchmark.boxes_column
         try:
-            frame = benchmark.own.gold_box_frame if benchmark.own is not None else None
-            corners(parse_quads(doc.get(_boxes_column(benchmark))), frame or "image_px")
+            quads = parse_quads(doc.get(benchmark.boxes_column))
+            has_boxes = has_boxes or bool(quads)
+            corners(quads, benchmark.gold_box_frame or "image_px")
         except GoldBoxError as fault:
             rows.broken_boxes.append(f"{sample.id} ({fault})")
+        rows.look_at(sample, gold, has_boxes=has_boxes)
         categories[text_of(doc, "category")] += 1
         if check is not None:
             groups[check.group_of(full)] += 1
@@ -298,10 +298,15 @@ class _RowFindings:
     unusable: list[str] = field(default_factory=list[str])
     never_won: list[str] = field(default_factory=list[str])
     half_won: list[str] = field(default_factory=list[str])
+    unplaced: list[str] = field(default_factory=list[str])
     broken_boxes: list[str] = field(default_factory=list[str])
 
-    def look_at(self, sample: Sample, gold: object) -> None:
-        """Look at one row's gold."""
+    def look_at(self, sample: Sample, gold: object, *, has_boxes: bool) -> None:
+        """Look at one row's gold: what its answers are, and whether it has gold boxes where these are the answer."""
+        if sample.answer_rule in PLACE_RULES:
+            if not has_boxes:
+                self.unplaced.append(sample.id)
+            return
         if not sample.answers:
             self.unscorable.append(sample.id)
             return
@@ -317,6 +322,7 @@ class _RowFindings:
         """Return what makes rows unscorable, in words."""
         named = {
             "rows without an accepted answer, which stay unscored": self.unscorable,
+            "rows without a gold box, which is the answer here, so that they stay unscored": self.unplaced,
             f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer": self.unusable,
             "rows that no ordinary form of their right answer wins": self.never_won,
             "rows with broken gold boxes (four numbers, x1 < x2 and y1 < y2 are needed)": self.broken_boxes,

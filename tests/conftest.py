@@ -59,9 +59,17 @@ def turned() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def local_data(data_builder, tmp_path_factory):
-    """Drawn copies of the core benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
-    return data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
+def place_builder() -> ModuleType:
+    """The module that draws benchmarks with places."""
+    return _load("placed_data")
+
+
+@pytest.fixture(scope="session")
+def local_data(data_builder, place_builder, tmp_path_factory):
+    """Drawn copies of all benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
+    data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
+    place_builder.write_places(data.parquet, data.tsv)
+    return data
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from harness.comparison.verify_run import verify_run
 from harness.errors import ExitCode
 from harness.runs.store import list_runs, load_run
 from harness.scoring.box_dialects import optional_words
+from harness.task_facts import FACTS
 from satori_bench.app import cli
 
 CODE_ROOT = Path(harness.__file__).parents[1]
@@ -636,7 +637,7 @@ class TestLookUps:
 
         assert code == ExitCode.OK
         listed = json.loads(out)
-        assert len(listed["tasks"]) == 7
+        assert [*listed["tasks"]] == [name for name, facts in FACTS.items() if facts.file is not None]
         assert listed["groups"]["core"] == list(listed["tasks"])[:6]
 
     def test_tasks_verify_says_what_is_missing(self, command, local_data, tmp_path):

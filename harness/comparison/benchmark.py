@@ -26,7 +26,7 @@ from harness.comparison.values import (
     SideFaults,
 )
 from harness.stats.intervals import CodeArray, FloatArray
-from harness.summary.counted_units import Units
+from harness.summary.counted_units import Units, earned_of
 from harness.summary.means import NOTHING_SCORED
 from harness.summary.measures import (
     ClusterSums,
@@ -38,7 +38,7 @@ from harness.summary.measures import (
     task_measures,
 )
 from harness.summary.run_summary import MOST_UNEXPLAINED
-from harness.task_facts import facts_of
+from harness.task_facts import Earned, facts_of
 from harness.values import Fault, Protocol
 
 PLACE_METRICS = ("mean_iou", "acc@0.5")
@@ -103,6 +103,7 @@ def compare_benchmark(
     headline, *others = task_measures(
         shared.sample.samples(shared.task), facts_of(shared.task).metrics_of(shared.protocol)
     )
+    own = {other.name for other in others}
     samples = next(one.units for one in (headline, *others) if one.units.kind == "sample")
     return Benchmark(
         task=shared.task,
@@ -113,7 +114,10 @@ def compare_benchmark(
         gold_differs=shared.left_out.differing,
         differing=shared.left_out.fields,
         headline=maker.answer_row(headline),
-        metrics=(*(maker.answer_row(other) for other in others), *_further_rows(shared, maker, samples)),
+        metrics=(
+            *(maker.answer_row(other) for other in others),
+            *(row for row in _further_rows(shared, maker, samples) if row.metric not in {headline.name, *own}),
+        ),
         categories=maker.category_rows(category_measures(headline)),
         l2_categories=maker.category_rows(category_measures(headline, second_level=True)),
         grounding=_grounding(shared, samples.clusters, seed),
@@ -227,7 +231,7 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
     if len(sample.ids) != measure.metric.full_rows:
         # A rank needs no scale: a count of right answers is ranked on part of its rows too.
         measure = replace(measure, metric=replace(measure.metric, full_rows=None))
-    values = shared_values(measure.units, [[run.values] for run in runs])
+    values = shared_values(measure.units, [[earned_in(run, measure)] for run in runs])
     scored = measure.scored(values[0])
     missing = measure.missing(scored)
     if missing == NOTHING_SCORED:
@@ -235,6 +239,11 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
     if missing is not None:
         return f"the benchmark's {measure.name} cannot be made of the samples that the runs share"
     return HeadlineSums(tuple(measure.sums(own[scored], scored) for own in values), measure.size(scored))
+
+
+def earned_in(run: RunTable, measure: Measure) -> FloatArray:
+    """Return what a run's samples give a measure."""
+    return earned_of(measure.metric.earned, run.values, run.ious)
 
 
 def with_known_clusters(table: RunTable, others: Sequence[RunTable]) -> RunTable:
@@ -286,7 +295,7 @@ class _RowMaker:
         self._seed = seed
         self._seeds = shared.seeds or (seed, seed)
         self._draws = draws
-        self._values: dict[int, list[FloatArray]] = {}
+        self._values: dict[tuple[int, Earned], list[FloatArray]] = {}
         self._own_of_a = _measures_of_a(shared)
 
     def answer_row(
@@ -305,9 +314,9 @@ class _RowMaker:
 
     def _answers(self, measure: Measure) -> list[FloatArray]:
         """Return what each of a measure's units earned in either side."""
-        key = id(measure.units)
+        key = (id(measure.units), measure.metric.earned)
         if key not in self._values:
-            sides = [[run.values for run in side.runs] for side in (self._shared.a, self._shared.b)]
+            sides = [[earned_in(run, measure) for run in side.runs] for side in (self._shared.a, self._shared.b)]
             self._values[key] = shared_values(measure.units, sides)
         return self._values[key]
 
@@ -329,7 +338,9 @@ class _RowMaker:
         a, b = values
         scored = measure.scored(a)
         missing = measure.missing(scored)
-        reason = self._reason or self._too_few["ious" if measure.name in PLACE_METRICS else "values"]
+        of_both = measure.metric.earned == "answer_and_place"
+        reason = self._reason or self._too_few["ious" if of_both or measure.name in PLACE_METRICS else "values"]
+        reason = reason or (self._too_few["values"] if of_both else None)
         reason = reason or (_NOTHING_SHARED if missing == NOTHING_SCORED else missing)
         return ScoreRow(
             task=self._shared.task,

@@ -24,6 +24,7 @@ from harness.scoring.answers.check import check_answer
 from harness.scoring.captions.caption_score import caption_score
 from harness.scoring.formats import has_places, marked_format
 from harness.scoring.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
+from harness.scoring.places import score_place
 from harness.scoring.read_text import read_text
 from harness.scoring.stages import STAGES, Selection
 from harness.scoring.steps import place_steps
@@ -47,6 +48,7 @@ from harness.values import (
     StepScore,
     order_faults,
 )
+from harness.vocabulary import PLACE_RULES
 
 SCORER_VERSION = 6
 """Raised whenever the same text can earn another score than before, or intervals are made otherwise: `runs verify`
@@ -82,9 +84,12 @@ def score(
         has gold for them, box overlap, and every fault by name.
     """
     response = read_text(text, config.format, selection_for(sample, config), config.box_dialect, truncated=truncated)
-    answer = _check(sample, response, config, judge_reply)
     caption = _caption_component(sample, response, config)
-    grounding = _Grounding() if not has_places(config.format) else _ground(sample, response, config, input_size)
+    if sample.answer_rule in PLACE_RULES:
+        answer, grounding = _answer_as_place(sample, response, config, input_size)
+    else:
+        answer = _check(sample, response, config, judge_reply)
+        grounding = _ground(sample, response, config, input_size) if has_places(config.format) else _Grounding()
     return Score(
         value=answer.value,
         extracted=answer.extracted,
@@ -180,6 +185,20 @@ class _Grounding:
     """Box faults that only the frame and the image size reveal."""
     steps: tuple[StepScore, ...] = ()
     """Where each step looked."""
+
+
+def _answer_as_place(
+    sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None
+) -> tuple[AnswerCheck, _Grounding]:
+    """Score an answer that is a place; where the text looked in steps, they are kept and the answer alone counts."""
+    looked = _ground_steps(sample, response, config, input_size) if response.steps else _Grounding()
+    place = score_place(
+        sample,
+        replace(response, boxes_written=None) if response.steps else response,
+        config.box_dialect,
+        lambda boxes: predicted_boxes_image_px(boxes, sample, config, input_size),
+    )
+    return place.check, _Grounding(place.iou, place.iou, place.match, place.boxes_image_px, steps=looked.steps)
 
 
 def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from harness.stats.intervals import CodeArray, FloatArray, cluster_codes
 from harness.summary.clusters import MMBENCH_PASS, TaskSamples, category_names, image_of, is_base_pass, question_of
-from harness.task_facts import IMAGE_POINTS, UnitKind
+from harness.task_facts import IMAGE_POINTS, Earned, UnitKind
+
+IOU_HIT = 0.5
+"""An overlap of at least this much is the right place (`acc@0.5`, the quadrants)."""
+
+ANSWER_RIGHT = 0.5
+"""An answer of at least this value is right in the answer x place quadrants."""
 
 _PAIR = 2
 _FULL = IMAGE_POINTS / 2
@@ -91,6 +97,23 @@ class Units:
     def _count(self, codes: CodeArray, of_those: NDArray[np.bool_]) -> CodeArray:
         """Count samples per unit."""
         return np.bincount(codes[of_those], minlength=len(self.sizes))
+
+
+def earned_of(earned: Earned, values: FloatArray, ious: FloatArray) -> FloatArray:
+    """Return what samples give a metric.
+
+    Args:
+        earned: What the metric counts.
+        values: Their answers' scores in [0, 1]; NaN when unscored.
+        ious: Their union IoUs; NaN where there is none to tell.
+
+    Returns:
+        One number in [0, 1] a sample; NaN where it could not be told.
+    """
+    if earned == "answer":
+        return values
+    both = (values >= ANSWER_RIGHT) & (ious >= IOU_HIT)
+    return np.where(np.isnan(values) | np.isnan(ious), np.nan, both.astype(np.float64))
 
 
 def make_units(samples: TaskSamples, kind: UnitKind) -> Units:

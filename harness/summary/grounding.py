@@ -11,14 +11,10 @@ from harness.stats.intervals import (
     FloatArray,
     ratio_interval,
 )
+from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT
 from harness.summary.means import Metric, ScoredRow, column_metric, metric_of, null_metric
 from harness.values import BoxMatch
-
-IOU_HIT = 0.5
-"""An overlap of at least this much is the right place (`acc@0.5`, the quadrants)."""
-
-ANSWER_RIGHT = 0.5
-"""An answer of at least this value is right in the answer x place quadrants."""
+from harness.vocabulary import PLACE_RULES
 
 _QUADRANTS = (
     "right_answer_right_place",
@@ -56,12 +52,15 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Met
     placed, clusters = [rows[place] for place in there], clusters[there]
     ious = _column([row.score.iou for row in placed])
     matches = [row.score.match for row in placed]
+    quadrants: dict[str, Metric] = {}
+    if any(row.sample.answer_rule not in PLACE_RULES for row in placed):  # else the place is the answer
+        quadrants = _quadrants(_column([row.score.value for row in placed]), ious, clusters)
     return {
         "mean_iou": column_metric(ious, clusters),
         "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters),
         "matched_iou": column_metric(_column([match and _matched_iou(match) for match in matches]), clusters),
         **_box_rates(matches, clusters),
-        **_quadrants(_column([row.score.value for row in placed]), ious, clusters),
+        **quadrants,
     }
 
 

@@ -306,7 +306,8 @@ def category_measures(headline: Measure, *, second_level: bool = False) -> dict[
     if metric.combine == "sum_of_categories":
         own_metric = AnswerMetric("subtask score", metric.unit, most=int(units.bounds[1]))
     else:
-        own_metric = AnswerMetric("accuracy", metric.unit, "mean_of_l2" if averaged else "mean")
+        name = "accuracy" if metric.earned == "answer" else metric.name
+        own_metric = AnswerMetric(name, metric.unit, "mean_of_l2" if averaged else "mean", earned=metric.earned)
     return {
         name: Measure(
             metric=own_metric,

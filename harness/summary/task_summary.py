@@ -15,7 +15,8 @@ import numpy as np
 
 from harness.stats.intervals import FloatArray, cluster_codes
 from harness.summary.clusters import cluster_of, task_samples
-from harness.summary.grounding import ANSWER_RIGHT, IOU_HIT, box_metrics, component_metrics, step_metrics
+from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of
+from harness.summary.grounding import box_metrics, component_metrics, step_metrics
 from harness.summary.means import Metric, ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
 from harness.task_facts import facts_of
@@ -98,12 +99,19 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
     ordered = sorted(rows, key=_order)
     samples = task_samples(task, [row.sample for row in ordered])
     scores = np.array([np.nan if row.score.value is None else row.score.value for row in ordered], dtype=np.float64)
+    ious = np.array([np.nan if row.score.iou is None else row.score.iou for row in ordered], dtype=np.float64)
     measures = task_measures(samples, facts_of(task).metrics_of(protocol))
-    headline = measures[0].units.values(scores)
-    answers = {measure.name: measure.number(measure.units.values(scores), seed=seed) for measure in measures}
+    earned = [measure.units.values(earned_of(measure.metric.earned, scores, ious)) for measure in measures]
+    headline = earned[0]
+    answers = {measure.name: measure.number(own, seed=seed) for measure, own in zip(measures, earned, strict=True)}
     faults: Counter[Fault] = Counter(fault for row in ordered for fault in row.score.faults)
     unscored: Counter[Fault] = Counter(_unscored_cause(row.score) for row in ordered if row.score.value is None)
     clusters = cluster_codes(samples.clusters)
+    others = {
+        **component_metrics(ordered, clusters),
+        **box_metrics(ordered, clusters),
+        **step_metrics(ordered, clusters),
+    }
     return TaskSummary(
         task=task,
         n=_counted(measures, scores),
@@ -114,12 +122,7 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
         parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in ordered),
         truncated_rows=sum("truncated" in row.score.faults for row in ordered),
         headline=measures[0].name,
-        metrics={
-            **answers,
-            **component_metrics(ordered, clusters),
-            **box_metrics(ordered, clusters),
-            **step_metrics(ordered, clusters),
-        },
+        metrics=_together(answers, others),
         categories={
             name: measure.number(headline, seed=seed) for name, measure in category_measures(measures[0]).items()
         },
@@ -128,6 +131,12 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
             for name, measure in category_measures(measures[0], second_level=True).items()
         },
     )
+
+
+def _together(answers: Mapping[str, Metric], others: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Return a benchmark's own metrics, then those of the stages; of a name in both its own, or why it is null."""
+    reasons = {name: others[name] for name, metric in answers.items() if metric.value is None and name in others}
+    return {**answers, **{name: metric for name, metric in others.items() if name not in answers}, **reasons}
 
 
 def _counted(measures: Sequence[Measure], scores: FloatArray) -> int:

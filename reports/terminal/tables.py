@@ -20,9 +20,9 @@ from rich.text import Text
 
 from harness.summary.means import Metric
 from harness.summary.task_summary import TaskSummary
-from harness.task_facts import POINT_MAXIMA, facts_of
+from harness.task_facts import facts_of
 from reports.terminal.printing import line_of, say
-from reports.texts.numbers_shown import DASH, percent
+from reports.texts.numbers_shown import DASH, metric_scale, percent
 from reports.texts.visible import one_line
 
 _NARROW = 80
@@ -33,8 +33,6 @@ _GAP = 2
 
 _INDENT = "    "
 """Before what is told below a row."""
-
-_PERCENT_METRICS = frozenset({"accuracy", "caption", "format"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +176,14 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
 
 
 def metric_text(name: str, metric: Metric | None) -> str:
-    """Return `value [low, high]` in the metric's own scale; a dash where there is no value.
+    """Return `value [low, high]` in the metric's own scale, as pages show it; a dash where there is no value.
 
     Both ends are shown: the interval of a score near 0 or 1 is not symmetric, and `0.0 ± 5.7` would promise scores
     below zero.
     """
     if metric is None or metric.value is None:
         return DASH
-    scale, digits = (100.0, 1) if name in _PERCENT_METRICS else (1.0, 1 if name in POINT_MAXIMA else 3)
+    scale, digits = metric_scale(name)
     value = f"{metric.value * scale:.{digits}f}"
     if metric.ci_low is None or metric.ci_high is None:
         return value

@@ -215,12 +215,14 @@ THOUGHTFUL = (
 class OneReply(BaseHTTPRequestHandler):
     """A served model that always says the same."""
 
+    text = THOUGHTFUL
+
     def do_GET(self):
         self.answer({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        message = {"role": "assistant", "content": THOUGHTFUL}
+        message = {"role": "assistant", "content": self.text}
         self.answer({"object": "chat.completion", "choices": [{"message": message, "finish_reason": "stop"}]})
 
     def answer(self, found):
@@ -290,3 +292,76 @@ def with_image_features(data, path):
     table = datasets.Dataset.from_list(rows).cast_column(column, datasets.Image())
     table.to_parquet(path)
     return path
+
+
+PLACED_TEXT = "<caption>A board.</caption><bbox>[[100,200,400,600]]</bbox><answer>C</answer>"
+"""In thousandths the red box of the first board; an answer that is right in MultihopSpatial."""
+PLACED_SCORES = {
+    "multihopspatial": {"right_answer_right_place": 1 / 4, "accuracy": 1.0},
+    "refcoco_val": {"acc@0.5": 2 / 5},
+    "screenspot_v2": {"accuracy": 1 / 3},
+    "treebench": {"right_answer_right_place": 0.0, "accuracy": 0.0},
+    "vstar": {"right_answer_right_place": 0.0, "accuracy": 1 / 3},
+    "vqa_verify": {"right_answer_right_place": 0.0, "accuracy": 0.0, "acc@0.5": 1.0},
+    "visual_cot_vsr": {"right_answer_right_place": 0.0, "acc@0.5": 1 / 2},
+}
+"""What it earns on the drawn rows."""
+
+
+class PlacedReply(OneReply):
+    """Says where the first board's box is, whatever is asked."""
+
+    text = PLACED_TEXT
+
+
+@pytest.fixture(scope="module")
+def placed_scores(local_data, tmp_path_factory):
+    """Metrics by task of a run of ours that asked a served model for places."""
+    out = tmp_path_factory.mktemp("runs")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PlacedReply)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    command = [sys.executable, "-P", "-m", "satori_bench", "run", "--model", "m", "--backend", "openai", "--no-page"]
+    command += ["--base-url", f"http://127.0.0.1:{server.server_port}/v1", "--box-dialect", "norm_1000", "--out", out]
+    command += ["--tasks", ",".join(PLACED_SCORES), "--data-dir", local_data.parquet]
+    environment = {**os.environ, "PYTHONPATH": str(TASKS_DIR.parent)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    server.shutdown()
+    server.server_close()
+
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    found = json.loads(next(out.rglob("scores.json")).read_text())["tasks"]
+    return {task: {name: metric["value"] for name, metric in of["metrics"].items()} for task, of in found.items()}
+
+
+@pytest.mark.parametrize("name", PLACED_SCORES)
+def test_a_run_asks_for_places_and_scores_them(placed_scores, name):
+    assert {metric: placed_scores[name][metric] for metric in PLACED_SCORES[name]} == pytest.approx(PLACED_SCORES[name])
+
+
+@pytest.mark.parametrize(
+    "file", ["multihopspatial/test.parquet", "refcoco_val/data.parquet", "vqa_verify/train.parquet"]
+)
+def test_plain_lmms_eval_scores_places_alike_where_a_yaml_says_how_boxes_are_written(
+    evaluator, local_data, placed_scores, file, tmp_path, monkeypatch
+):
+    from lmms_eval.tasks import TaskManager
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = template_folder(tmp_path / "yamls")
+    name = file.split("/")[0]
+    benchmark = BENCHMARKS[name]
+    text = benchmark.yaml_path.read_text(encoding="utf-8").replace(f"{name}_results\n", f"{name}_results:norm_1000\n")
+    text = text.replace(f"dataset_path: {benchmark.hub_path}", "dataset_path: parquet")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("dataset_name"))
+    files = f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {local_data.parquet / file}}}}}"
+    (folder / benchmark.yaml_path.name).write_text(f"{text}\n{files}\n", encoding="utf-8")
+    results = evaluator.simple_evaluate(
+        model=make_model(lambda *_: PLACED_TEXT),
+        tasks=[benchmark.yaml_name],
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+        bootstrap_iters=0,
+        log_samples=False,
+    )["results"][benchmark.yaml_name]
+
+    for metric in (benchmark.headline, "mean_iou"):
+        assert results[f"{metric},none"] == pytest.approx(placed_scores[name][metric])

@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
 from harness.errors import ConfigError
-from harness.task_facts import facts_of
+from harness.task_facts import TaskFacts, facts_of
+from tasks import catalog
 from tasks.benchmark import TASKS_DIR
 from tasks.catalog import BENCHMARKS, GROUPS, UnknownTaskError, resolve_tasks
 
@@ -59,6 +62,18 @@ def test_the_group_of_plain_lmms_eval_has_the_same_members():
     )
 
     assert listed == list(GROUPS["core"])
+
+
+def test_facts_and_a_file_make_a_benchmark(monkeypatch):
+    module = ModuleType("tasks.made_up")
+    module.BENCHMARKS = (replace(BENCHMARKS["mmstar"], name="made_up", groups=("core",)),)
+    monkeypatch.setitem(sys.modules, "tasks.made_up", module)
+    monkeypatch.setitem(catalog.FACTS, "made_up", TaskFacts("choice"))
+
+    assert [*catalog._read_files()] == [*BENCHMARKS, "made_up"]
+    module.BENCHMARKS = ()
+    with pytest.raises(KeyError, match=r"made_up \(tasks/made_up.py\)"):
+        catalog._read_files()
 
 
 def test_every_benchmark_is_asked_by_the_rule_and_under_the_name_of_its_facts():

@@ -24,6 +24,7 @@ from tasks.cells import as_text
 from tasks.image_files import ImageFiles, NoImageFileError, UnsafePathError
 from tasks.images import UnreadableImageError, decode_rgb, image_bytes_of, picture_sha256
 from tasks.shapes import split_of_digest
+from tasks.vqa_verify import is_held_out
 from training.data.example import Example
 from training.data.gold_answers import read_gold_answers
 from training.data.gold_boxes import read_gold_boxes, size_mismatch
@@ -164,13 +165,16 @@ def _example(cells: Mapping[str, Any], place: RowPlace, images: TrainingImages, 
     scene = cells.get("scene")
     if isinstance(scene, str) and _SCENE.fullmatch(scene) and split_of_digest(scene) == "benchmark":
         raise _RowFault("benchmark_image", "its scene is of the benchmark split of Shapes")
+    digest = picture_sha256(data)
+    if "possible_answers" in place.columns and is_held_out(digest):
+        raise _RowFault("benchmark_image", "it is of the held-out part of VQA-Verify (tasks/vqa_verify.py)")
     return Example(
         id=_short_text(cells, place, "id") or f"{Path(place.file).stem}-{place.row}",
         question=question,
         answers=answers,
         image=data,
         image_size=size,
-        image_sha256=picture_sha256(data),
+        image_sha256=digest,
         caption=caption,
         boxes_image_px=gold.boxes_image_px,
         kind=_short_text(cells, place, "kind"),
