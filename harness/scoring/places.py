@@ -2,9 +2,8 @@
 
 The place is read in the run's box dialect from the answer; where the answer holds none, from the format's stage of
 boxes, in which a model that keeps the format names the same region (not in the steps of a thought, which look at much
-before they answer). An answer has no format of its own, so a list may
-stand in a sentence here. Several boxes are one region, as everywhere; several points are right only together: five
-places for one thing are no answer.
+before they answer). An answer has no format of its own, so a list may stand in a sentence here. Several boxes are one
+region, as everywhere; several points are right only together: five places for one thing are no answer.
 
 - `box`: 1 where the union IoU is at least 0.5 (Acc@0.5 of RefCOCO's evaluations, read in lmms-eval's `refcoco`).
 - `point`: 1 where the point, or the centre of a box that was written instead, lies in a gold box, edges included
