@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from harness.values import Count, Fault
 
+MOST_UNEXPLAINED = 0.01
+"""A run in which a larger share of samples is unscored for the faults `error` or `judge_error` is not a result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

@@ -81,7 +81,7 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     if stored.finished:
         tasks, failures = stored_summaries(stored), stored_failures(stored)
     else:  # what scores is loaded only where there are no scores yet: half a second
-        from harness.evaluation.rescore import config_of
+        from harness.runs.manifest import config_of
         from harness.summary.run_summary import summarise_records
 
         summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
