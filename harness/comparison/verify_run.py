@@ -14,10 +14,9 @@ from typing import cast
 
 from harness.comparison.columns import read_run_table
 from harness.errors import UserError
-from harness.evaluation.rescore import config_of
 from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
 from harness.runs.journal import LOCK_NAME, StoreError, index_journal
-from harness.runs.manifest import ManifestError, read_manifest
+from harness.runs.manifest import ManifestError, config_of, read_manifest
 from harness.runs.record_codec import CorruptRecordError
 from harness.runs.record_table import TableError, first_difference, read_rows, utf8_text
 from harness.runs.store import (
