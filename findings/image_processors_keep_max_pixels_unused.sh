@@ -2,9 +2,9 @@
 # transformers 5.24.0: six image processors with a pixel grid take `max_pixels` when they are made, and never use it.
 #
 # Thirteen image processors that need no PyTorch cut a picture into a grid and bound its pixels by `size`, whose
-# `shortest_edge` and `longest_edge` are pixel counts there. Seven turn the older names `min_pixels` and `max_pixels` into
-# that. The other six keep them as attributes that can be read back, and cut the picture as if nothing had been said: no
-# error, no warning. Given to the call in place of the constructor, the same name is refused. And ERNIE's
+# `shortest_edge` and `longest_edge` are pixel counts there. Seven turn the older names `min_pixels` and `max_pixels`
+# into that. The other six keep them as attributes that can be read back, and cut the picture as if nothing had been
+# said: no error, no warning. Given to the call in place of the constructor, the same name is refused. And ERNIE's
 # `get_number_of_image_patches` heeds it, so it counts other patches than the processor makes.
 #
 # Seen with Python 3.11 (a picture of 1600 x 1200; with max_pixels=78400 made, called, counted):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # lmms-eval 0.7.3, task refcoco_grounding: one fixed list of boxes, the same for every picture, gets ACC@0.5 of 0.77.
 #
-# The prompt asks for "every object that matches", and of all boxes in the answer the scorer keeps the one that lies best
-# on the gold box, as pixels or as thousandths, whichever lies better. Wrong boxes cost nothing and no number of them is
-# too many. So an answer that never looked at the picture scores higher the more boxes it lists. Gold boxes here are 500
-# drawn ones of 64 to 400 pixels in a picture of 640 x 480.
+# The prompt asks for "every object that matches", and of all boxes in the answer the scorer keeps the one that lies
+# best on the gold box, as pixels or as thousandths, whichever lies better. Wrong boxes cost nothing and no number of
+# them is too many. So an answer that never looked at the picture scores higher the more boxes it lists. Gold boxes here
+# are 500 drawn ones of 64 to 400 pixels in a picture of 640 x 480.
 #
 # Seen with Python 3.11:
 #   1 box: ACC@0.5 0.002, mean IoU 0.178
@@ -58,10 +58,8 @@ GOLDS = [gold() for _ in range(500)]
 for sides in ([1000], [500], [250, 500], [150, 250, 400, 600]):
     boxes = tiles(sides)
     answer = json.dumps([{"bbox_2d": box, "label": "it"} for box in boxes])
-    scored = [
-        task.refcoco_grounding_process_result({"answer": "it", "bbox": box, "image": PICTURE, "question_id": 0}, [answer])
-        for box in GOLDS
-    ]
+    rows = [{"answer": "it", "bbox": box, "image": PICTURE, "question_id": 0} for box in GOLDS]
+    scored = [task.refcoco_grounding_process_result(row, [answer]) for row in rows]
     right = task.refcoco_grounding_acc05([row["refcoco_grounding_ACC@0.5"] for row in scored])
     iou = task.refcoco_grounding_iou([row["refcoco_grounding_IoU"] for row in scored])
     print(f"{len(boxes)} box{'es' if len(boxes) > 1 else ''}: ACC@0.5 {right:.3f}, mean IoU {iou:.3f}")
