@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # supervision 0.31.2: its Qwen2.5-VL and Qwen3-VL readers find no box in a lone JSON object, and find it in a list.
 #
-# What a Qwen writes for "the cat" is a list of one object, or that object alone. The reader cuts the text from the
-# first `[` to the last `]` before it parses. Of a lone object that leaves the four numbers of its box, which are no
+# Models write the place of one thing as a list of one object, or as that object alone. The reader cuts the text from
+# the first `[` to the last `]` before it parses. Of a lone object that leaves the four numbers of its box, which are no
 # object, and an empty result comes back without an error: a model that found the cat is counted as one that found
 # nothing. The same object inside another object is read, because there the first `[` opens the list. An `[1]` in a
 # sentence before the list loses it too.
