@@ -44,7 +44,14 @@ from tasks.catalog import resolve_tasks
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.prompts import wording
 from tasks.run_manifest import manifest_of
-from tasks.run_questions import Question, asked_of_these_pictures, journalled, open_question, prepared_task
+from tasks.run_questions import (
+    Question,
+    asked_of_these_pictures,
+    journalled,
+    keys_of_no_row,
+    open_question,
+    prepared_task,
+)
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
 from tasks.verify import gold_box_faults
@@ -273,6 +280,8 @@ def _ask_all(
     environment: RunEnvironment,
 ) -> dict[str, TaskTiming]:
     """Ask task after task, skipping what the journal has; samples that ended in an error are asked again."""
+    if foreign := run.journal.leave_out(keys_of_no_row(run.journal.done, questions)):
+        environment.say(f"{foreign} answers in the journal belong to no row of the data: they are left out")
     answered = journalled(read_records(run.journal.path), questions)
     media = run.media_folder if spec.thumbnails else None
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)

@@ -10,6 +10,7 @@ from harness.evaluation.ask import (
     PreparedTask,
     RunRecorder,
 )
+from harness.runs.journal import Key
 from harness.runs.store import (
     StoredRun,
 )
@@ -46,6 +47,16 @@ def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
     if spec.limit is not None and spec.limit < rows:
         data = data.subset(limit_indices(benchmark, data, spec.limit))
     return Question(benchmark, data, rows)
+
+
+def keys_of_no_row(done: Iterable[Key], questions: Sequence[Question]) -> set[Key]:
+    """Return the keys of a journal whose task and id no row of the data has: they were never asked by this run."""
+    rows = {
+        (question.benchmark.name, question.benchmark.adapter.id_of(doc))
+        for question in questions
+        for doc in question.data
+    }
+    return {key for key in done if key[:2] not in rows}
 
 
 def journalled(records: Iterable[Record], questions: Sequence[Question]) -> dict[tuple[str, str], Generation]:

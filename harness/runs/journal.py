@@ -17,7 +17,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +53,12 @@ Key: TypeAlias = tuple[str, str, int]
 _KEY_AT_START = re.compile(rb'\{"task":"([ !#-\[\]-~]*)","id":"([ !#-\[\]-~]*)","repeat":([0-9]{1,9}),')
 """The key as `record_line` writes it, unless it needs escapes: ten times as fast as reading the whole line."""
 
+_AGAIN = "run the same command again (run goes on where it was)"
+"""Of the writers of a journal `run` alone goes on; `score` and `rescore` begin anew and leave nothing behind."""
+
 _MENDS: dict[int, str] = {
-    errno.ENOSPC: "free space on that disk, then run the same command again: it resumes",
-    errno.EDQUOT: "the disk quota is used up: free some of it, then run the same command again: it resumes",
+    errno.ENOSPC: f"free space on that disk, then {_AGAIN}",
+    errno.EDQUOT: f"the disk quota is used up: free some of it, then {_AGAIN}",
     errno.EFBIG: "a file size limit stands in the way: raise it (ulimit -f), then run the same command again",
     errno.EROFS: "the disk is read-only: name a writable folder with --out",
     errno.EACCES: "this user may not write there: name a writable folder with --out",
@@ -72,7 +75,7 @@ class StoreError(UserError, OSError):
     @classmethod
     def of(cls, what: str, path: Path | str, error: OSError) -> StoreError:
         """Return the error for an operation that failed, such as `write` on a path."""
-        mend = _MENDS.get(error.errno or 0, "check the disk, then run the same command again: it resumes")
+        mend = _MENDS.get(error.errno or 0, f"check the disk, then {_AGAIN}")
         refusal = cls(f"cannot {what} {path}: {error.strerror or error}. To mend it: {mend}")
         refusal.errno = error.errno
         return refusal
@@ -98,8 +101,7 @@ def lock_run(folder: Path) -> BaseFileLock:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise RunLockedError(
-            f"another process is writing the run {folder}. Wait until it has ended or stop it, "
-            "then run the same command again: it resumes"
+            f"another process is writing the run {folder}. Wait until it has ended or stop it, then {_AGAIN}"
         ) from error
     except OSError as error:
         raise StoreError.of("lock", folder, error) from error
@@ -188,7 +190,7 @@ class Journal:
         lock = lock_run(path.parent)
         try:
             refuse_links(path.parent, path.name)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            fd = _open_to_append(path)
         except DamagedRunError:
             lock.release()
             raise
@@ -227,6 +229,29 @@ class Journal:
                     self._sync()
             except OSError as error:
                 raise StoreError.of("write to", self.path, error) from error
+
+    def leave_out(self, keys: Container[Key]) -> int:
+        """Take the records with these keys out of the file, and return how many keys went.
+
+        Raises:
+            StoreError: the disk refuses; the file stays as it was.
+        """
+        with self._mutex:
+            going = [key for key in self.done if key in keys]
+            if not going:
+                return 0
+            try:
+                with _open_to_read(self.path) as file, replacing(self.path) as kept:
+                    for number, line in enumerate(file, start=1):
+                        if _key_of_line(line, self.path, number, check_records=False) not in keys:
+                            kept.write(line)
+                    self._end = kept.tell()
+                os.close(self._fd)
+                self._fd = _open_to_append(self.path)
+            except OSError as error:
+                raise StoreError.of("write to", self.path, error) from error
+            self.done.difference_update(going)
+            return len(going)
 
     def sync(self) -> None:
         """Make sure that everything appended so far is on the disk.
@@ -428,6 +453,10 @@ def _line_number_at(file: BinaryIO, offset: int) -> int:
     while file.tell() < offset and file.readline():
         line_number += 1
     return line_number
+
+
+def _open_to_append(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
 
 
 def _open_to_read(path: Path) -> BinaryIO:

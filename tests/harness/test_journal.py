@@ -80,6 +80,18 @@ def test_hostile_text_stays_on_one_line(path, text):
     assert list(read_records(path)) == records
 
 
+def test_records_can_be_left_out_and_others_appended(path):
+    write(path, *(record_of(number) for number in (1, 2, 3)), record_of(2, "later"))
+    with Journal.open(path) as journal:
+        assert journal.leave_out({("mmstar", "7", 0)}) == 0
+        assert journal.leave_out({("mmstar", "2", 0), ("mmstar", "7", 0)}) == 1
+        assert ("mmstar", "2", 0) not in journal.done
+        journal.append(record_of(4))
+
+    assert list(read_records(path)) == [record_of(1), record_of(3), record_of(4)]
+    assert [name.name for name in path.parent.iterdir() if name.name != LOCK_NAME] == [path.name]
+
+
 def test_reopened_journal_knows_its_keys_and_appends(path):
     write(path, record_of(1))
     with Journal.open(path) as journal:

@@ -615,7 +615,7 @@ def test_publication_that_the_disk_refuses_leaves_a_run_to_resume(tmp_path, monk
     with open_run(tmp_path, MANIFEST, now=NOW) as run:
         run.journal.append(record_of(1))
         monkeypatch.setattr(run_store, step, refuse)
-        with pytest.raises(StoreError, match=r"cannot publish .*No space left on device.*it resumes"):
+        with pytest.raises(StoreError, match=r"cannot publish .*No space left on device.*goes on where it was"):
             run.publish(SCORES, now=NOW)
         monkeypatch.undo()
     (info,) = list_runs(tmp_path)

@@ -157,6 +157,21 @@ def test_a_replaying_run_killed_eight_times_equals_the_uninterrupted_one(tiny_qw
     assert asked <= len(records_of(whole)) + REPLAY_KILLS * BATCH, "at most the batch in flight is asked again"
 
 
+def test_an_answer_to_no_row_of_the_data_is_not_counted(tiny_qwen2_5_vl, local_data, tmp_path, replay):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    replay.finish(tiny_qwen2_5_vl, local_data.parquet, whole, 0.0)
+    replay.kill((tiny_qwen2_5_vl, local_data.parquet, killed, 0.05), 3, random.Random(1))
+    [journal] = killed.glob("*.partial/samples.jsonl")
+    first = journal.read_bytes().split(b"\n", 1)[0]
+    record = json.loads(first)
+    stranger = json.dumps({**record, "id": "nobody asked this"}).encode()
+    journal.write_bytes(stranger + b"\n" + journal.read_bytes())
+
+    replay.finish(tiny_qwen2_5_vl, local_data.parquet, killed, 0.0)
+
+    assert records_of(killed) == records_of(whole)
+
+
 def test_the_real_command_killed_twice_equals_the_uninterrupted_one(tiny_qwen2_5_vl, local_data, tmp_path):
     rng = random.Random(21)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
