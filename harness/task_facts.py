@@ -224,6 +224,16 @@ FACTS: Mapping[str, TaskFacts] = {
     "mathvista": TaskFacts(
         "mathvista", categories=("task", "category"), l2_categories=("skills", "l2_category"), judged=True
     ),
+    "chartqa": TaskFacts("relaxed", l2_categories=()),
+    "textvqa": TaskFacts("vqa", l2_categories=()),
+    "docvqa": TaskFacts("anls", metrics=(AnswerMetric("anls"),), categories=("question_types",), l2_categories=()),
+    "infovqa": TaskFacts(
+        "anls",
+        file="docvqa",
+        metrics=(AnswerMetric("anls"),),
+        categories=("answer_type",),
+        l2_categories=("operation/reasoning",),
+    ),
     "shapes": TaskFacts(file="grounded", captioned=True),
     **dict.fromkeys(
         (

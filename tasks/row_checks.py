@@ -183,24 +183,34 @@ class Dresses:
 
 def try_dresses(sample: Sample) -> Dresses:
     """Put every usual dress of a row's right answer through the scorer; none is lost where the gold says nothing."""
-    plain, others = _dresses_of(sample)
-    lost = [text for text in plain if not _wins(sample, text)]
-    is_winnable = len(lost) < len(plain) or not plain
-    return Dresses((*lost, *(text for text in others if not _wins(sample, text))), is_winnable)
-
-
-def _wins(sample: Sample, text: str) -> bool:
-    """Return whether a text is right as a whole, and in an answer stage."""
-    if check_answer(sample, text, "strict").value != 1.0:
-        return False
-    return score(sample, f"<answer>{text}</answer>", _STAGED).value == 1.0
-
-
-def _dresses_of(sample: Sample) -> tuple[list[str], list[str]]:
-    """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
-    gold = next((gold.strip() for gold in sample.answers or () if gold.strip()), None)
+    gold, most = _best_gold(sample)
     if gold is None:
-        return [], []
+        return Dresses((), is_winnable=True)
+    plain, others = _dresses_of(sample, gold)
+    lost = [text for text in plain if not _wins(sample, text, most)]
+    is_winnable = len(lost) < len(plain) or not plain
+    return Dresses((*lost, *(text for text in others if not _wins(sample, text, most))), is_winnable)
+
+
+def _best_gold(sample: Sample) -> tuple[str | None, float]:
+    """Return the right answer, and what it earns: less than 1 where people disagree."""
+    golds = [gold.strip() for gold in sample.answers or () if gold.strip()]
+    if sample.answer_rule != "vqa" or not golds:
+        return next(iter(golds), None), 1.0
+    earned = {gold: check_answer(sample, gold, "strict").value or 0.0 for gold in golds}
+    best = max(golds, key=lambda gold: earned[gold])
+    return best, earned[best] or 1.0  # nobody can be right where the best earns nothing
+
+
+def _wins(sample: Sample, text: str, most: float) -> bool:
+    """Return whether a text earns `most` as a whole, and in an answer stage."""
+    if check_answer(sample, text, "strict").value != most:
+        return False
+    return score(sample, f"<answer>{text}</answer>", _STAGED).value == most
+
+
+def _dresses_of(sample: Sample, gold: str) -> tuple[list[str], list[str]]:
+    """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
     if sample.choices and sample.answer_rule in {"choice", "mathvista"}:
         pairs = tuple(sample.choices.items())
         names = gold_names((gold,), options_of(pairs), texts_first=sample.answer_rule == "mathvista")
@@ -214,7 +224,7 @@ def _dresses_of(sample: Sample) -> tuple[list[str], list[str]]:
     if sample.answer_rule == "yes_no":
         explained = f"{gold}, it is not." if gold.lower() == "no" else f"{gold}, it is."
         dresses += [gold.lower(), explained, rf"\boxed{{{gold}}}", f"The answer is {gold}."]
-    if sample.answer_rule == "number" or sample.extra.get("answer_type") in {"integer", "float"}:
+    if sample.answer_rule == "number" or sample.extra.get("answer_type") in ("integer", "float"):
         dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
     return dresses, []
 

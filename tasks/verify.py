@@ -43,6 +43,9 @@ _GOLD_OF: Mapping[AnswerRule, str] = {
     "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
     "accepted": "a text",
     "number": "one number",
+    "relaxed": "a text or a number",
+    "vqa": "a text of each of at least four people",
+    "anls": "a text",
     "box": "a gold box in the image",
     "point": "a gold box in the image",
 }

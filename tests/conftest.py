@@ -65,10 +65,17 @@ def place_builder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def local_data(data_builder, place_builder, tmp_path_factory):
+def document_builder() -> ModuleType:
+    """The module that draws benchmarks about charts, signs and documents."""
+    return _load("document_data")
+
+
+@pytest.fixture(scope="session")
+def local_data(data_builder, place_builder, document_builder, tmp_path_factory):
     """Drawn copies of all benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
     data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
     place_builder.write_places(data.parquet, data.tsv)
+    document_builder.write_documents(data.parquet, data.tsv)
     return data
 
 

@@ -36,7 +36,9 @@ MAX_LINE_CHARACTERS = 32 * 2**20
 MAX_SIDE_PX = 10**9
 """A wider or higher image is a mistake in the row. One without pixels can be read: nothing overlaps in it."""
 
-_EXTRA_FIELDS = ("question_type", "answer_type", "precision", "error", "index")
+_EXTRA_FIELDS = (
+    "question_type", "answer_type", "precision", "error", "index", "question_types", "operation/reasoning"
+)  # fmt: skip
 _PREDICTION_NAMES = (
     "response", "pred", "output", "model_output", "completion", "generated_text", "text", "filtered_resps", "resps",
     "answer",

@@ -23,6 +23,10 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "mmbench": (_EN, _CN),
         "mmbench_v11": (_EN, _CN),
         "mathvista_mini": ("mathvista",),
+        "chartqa_test": ("chartqa",),
+        "textvqa_val": ("textvqa",),
+        "docvqa_val": ("docvqa",),
+        "infovqa_val": ("infovqa",),
         # lmms-eval
         "mmbench_en": (_EN,),
         "mmbench_en_dev_lite": (_EN,),
@@ -35,12 +39,22 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "mathvista_testmini_solution": ("mathvista",),
         "mmstar_qwen": ("mmstar",),
         "mmstar_oc": ("mmstar",),
+        "chartqa_lite": ("chartqa",),
+        "textvqa_val_lite": ("textvqa",),
+        "docvqa_val_lite": ("docvqa",),
+        "infovqa_val_lite": ("infovqa",),
         # as people write them
         "mmbench_dev": (_EN, _CN),
         "mmb": (_EN, _CN),
         "mm_star": ("mmstar",),
         "ocr_bench": ("ocrbench",),
         "math_vista": ("mathvista",),
+        "chart_qa": ("chartqa",),
+        "text_vqa": ("textvqa",),
+        "doc_vqa": ("docvqa",),
+        "info_vqa": ("infovqa",),
+        "infographicvqa": ("infovqa",),
+        "infographic_vqa": ("infovqa",),
     }
 )
 """Our tasks by a peer's name in lower case, with `_` for `-` and blanks."""
@@ -56,6 +70,10 @@ _OTHERS: MappingProxyType[str, str] = MappingProxyType(
             f"its answers are not public, so nothing can score it here; the dev split is {_CN!r}",
         ),
         "mathvista_test": "its answers are not public, so nothing can score it here; testmini is 'mathvista'",
+        **{
+            f"{name}_test": f"its answers are not public, so nothing can score it here; validation is {name!r}"
+            for name in ("textvqa", "docvqa", "infovqa")
+        },
         "ocrbench_v2": "another benchmark than 'ocrbench', and not known here",
         "mme_realworld": "another benchmark than 'mme', and not known here",
     }

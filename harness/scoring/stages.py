@@ -132,7 +132,11 @@ def _scored_text(text: str, selection: Selection) -> str | None:
     """Return the part of an answer's text that is scored; None when a thought in it never ends."""
     if selection == "strict":
         return bare_answer(text)
-    return strip_as_lmms_eval(text) if selection == "lmms_eval" else text
+    if selection != "lmms_eval":
+        return text
+    # ChartQA's scorer is the only one there that does not strip; called by itself it sees the blanks.
+    left = strip_as_lmms_eval(text)
+    return text if left == text.strip() else left
 
 
 def _answer_faults(answer: str | None) -> set[Fault]:

@@ -14,7 +14,7 @@ MMBENCH_PASS = 1_000_000
 
 SCORED_COLUMNS = (
     "question_type", "answer_type", "precision", "unit", "answer_option", "dataset", "index", "g_index", "question_id",
-    "metadata", "task", "skills",
+    "metadata", "task", "skills", "question_types", "operation/reasoning",
 )  # fmt: skip
 """The official columns of `extra` that a score, a unit or a category can depend on."""
 

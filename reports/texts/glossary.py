@@ -41,6 +41,7 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "cognition": "MME: sum of four subtasks, at most 800 points.",
     "total": "MME: perception and cognition together, at most 2,800 points.",
     "score": "OCRBench: right answers of 1,000, in points.",
+    "anls": "Mean likeness of answers to the nearest gold by edit distance, in percent; a half and less is 0.",
     "format": "Share of texts that keep to the format wholly, in percent.",
     "caption": "Mean likeness of the caption to the reference caption, in percent.",
     "bbox": "Mean reward of the boxes, in percent.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.scoring.answers.check import check_answer
-from harness.scoring.answers.lmms_eval_rules import edit_distance
+from harness.scoring.answers.edit_distance import edit_distance
 from harness.values import Sample
 
 CASES = Path(__file__).parent.parent / "cases"

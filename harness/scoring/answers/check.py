@@ -2,11 +2,12 @@
 
 `strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
 `answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
-are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`).
+are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`). Documents and charts
+(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
 
-What a value means is the same everywhere: 1 or 0 when the answer could be read, 0 with the fault `no_match` when the
-model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not the model's doing. Under a
-peer's protocol a missing judge scores what the peer scores.
+What a value means is the same everywhere: 1 or 0 when the answer could be read (`vqa` and `anls` also between), 0 with
+the fault `no_match` when the model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not
+the model's doing. Under a peer's protocol a missing judge scores what the peer scores.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ from functools import lru_cache
 from typing import Final
 
 from harness.scoring.answers.choice import read_choice
+from harness.scoring.answers.document_answers import DOCUMENT_RULES
+from harness.scoring.answers.document_answers_peers import (
+    LMMS_EVAL_DOCUMENT_RULES,
+    PAPER_DOCUMENT_RULES,
+    VLMEVALKIT_DOCUMENT_RULES,
+)
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
 from harness.scoring.answers.options import gold_names, options_of
-from harness.scoring.answers.text import MAX_CHARACTERS, fold, json_answer, tagged_answer, text_key, undress
+from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
     PAPER_RULES,
@@ -41,7 +48,6 @@ MAX_DECIMALS: Final = 50
 _NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
-_END_MARKS: Final = " \n\t\"'”’!?！？.)]*_`"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
 _LIST_BEFORE: Final = re.compile(r"(?:\A|[:=\n]|[.!](?=[ \n])|\b(?:is|are|was|were|be|equals|list)|[是为])[ \n]*\Z")
 _LIST_AFTER: Final = re.compile(r"[ \n]*(?:\Z|[.,;!)])(?![.\d])|[ \n]*\n")
@@ -160,15 +166,9 @@ def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> Ans
     key = text_key(answer)
     if not key:
         return _NO_MATCH
-    if key in golds and _asks(answer) and not any(map(_asks, sample.answers or ())):
+    if key in golds and asks(answer) and not any(map(asks, sample.answers or ())):
         return _NO_MATCH
     return AnswerCheck(float(key in golds), shown(answer))
-
-
-def _asks(text: str) -> bool:
-    """Return whether a question mark is among the marks at the end of a text."""
-    end = text[len(text.rstrip(_END_MARKS)) :]
-    return "?" in end or "？" in end
 
 
 @lru_cache(maxsize=2048)
@@ -291,7 +291,7 @@ def _read_list(text: str) -> tuple[_Element, ...] | None:
     else:
         if "[" in text or "]" in text:
             return None  # a list that is not closed may be cut off
-        if _asks(text):
+        if asks(text):
             return None  # "1, 2?" asks back
         body = _LIST_LEAD.sub("", text, count=1).strip().rstrip(".")
         body = body[1:-1] if body[:1] == "(" and body[-1:] == ")" else body
@@ -334,11 +334,12 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "mathvista": _check_mathvista,
     "accepted": _check_accepted,
     "number": _check_number,
+    **DOCUMENT_RULES,
 }
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
     "strict": _STRICT,
-    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES},
-    "paper": {**_STRICT, **PAPER_RULES},
-    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES},
+    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES},
+    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES},
+    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES},
 }

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from harness.scoring.answers.edit_distance import edit_distance
 from harness.scoring.answers.vlmevalkit import HANDWRITTEN_MATHS, Rule, contains_gold, python_float, python_int, shown
 from harness.task_facts import facts_of
 from harness.values import AnswerCheck, AnswerRule, Fault, Sample
@@ -148,32 +149,6 @@ def infer_yes_no(answer: str) -> str | None:
     return "No" if "no" in prefix else None
 
 
-def edit_distance(first: str, second: str) -> int:
-    """Return the Levenshtein distance of the first `MAX_DISTANCE_CHARACTERS` of two texts.
-
-    Bit-parallel (Myers 1999, Hyyrö 2003): one column of the table is a pair of integers, so the cost is one step per
-    character of `second`.
-    """
-    first, second = first[:MAX_DISTANCE_CHARACTERS], second[:MAX_DISTANCE_CHARACTERS]
-    if not first or not second:
-        return len(first) + len(second)
-    places: dict[str, int] = {}
-    for place, character in enumerate(first):
-        places[character] = places.get(character, 0) | 1 << place
-    full, last = (1 << len(first)) - 1, 1 << (len(first) - 1)
-    rises, falls, distance = full, 0, len(first)
-    for character in second:
-        equal = places.get(character, 0)
-        diagonal = (((equal & rises) + rises) ^ rises) | equal | falls
-        up = falls | ~(diagonal | rises) & full
-        down = rises & diagonal
-        distance += bool(up & last) - bool(down & last)
-        up = (up << 1 | 1) & full
-        rises = ((down << 1) & full) | ~(diagonal | up) & full
-        falls = up & diagonal
-    return distance
-
-
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer: MMBench's rule for its tasks, MMStar's extractor for all others."""
     if facts_of(sample.task).judge_reads_options:
@@ -278,7 +253,8 @@ def _nearest_option(extraction: str, options: tuple[str, ...]) -> str | None:
     place = ord(letter) - ord("A") if len(letter) == 1 else -1
     if 0 <= place < len(options):
         return options[place]
-    return min(options, key=lambda option: edit_distance(option, letter))
+    letter = letter[:MAX_DISTANCE_CHARACTERS]
+    return min(options, key=lambda option: edit_distance(option[:MAX_DISTANCE_CHARACTERS], letter))
 
 
 def _is_multi_choice(sample: Sample) -> bool:

@@ -95,6 +95,7 @@ _BEFORE_TEXT: Final = " :;,"
 _AFTER_TEXT: Final = " .,;:?!"
 _AROUND_TEXT: Final = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}"}
 _QUOTES: Final = "\"'"
+_END_MARKS: Final = " \n\t\"'”’!?！？.)]*_`"
 
 
 _ANSWER_FIELDS: Final = frozenset(("answer", "final_answer", "final answer", "choice", "option", "result"))
@@ -297,3 +298,9 @@ def _unwrapped(key: str) -> str:
     if key[0] in _QUOTES:
         return key if key[0] in inner else _without_end_marks(inner)
     return inner if inner.isalnum() else key
+
+
+def asks(text: str) -> bool:
+    """Return whether a question mark is among the marks at the end of a text: it asks back and states nothing."""
+    end = text[len(text.rstrip(_END_MARKS)) :]
+    return "?" in end or "？" in end

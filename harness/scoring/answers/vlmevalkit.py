@@ -102,13 +102,13 @@ def infer_yes_no(answer: str) -> str | None:
     lowered = answer.lower()
     if not ("y" in lowered or "n" in lowered):
         return None
-    words = set(_without_marks(lowered).split())
+    words = set(without_marks(lowered).split())
     if ("yes" in words) == ("no" in words):
         return None
     return "Yes" if "yes" in words else "No"
 
 
-def _without_marks(lowered: str) -> str:
+def without_marks(lowered: str, period: re.Pattern[str] = _PERIOD) -> str:
     """Drop or blank punctuation as the VQA evaluation does: a mark beside a blank goes, any other becomes a blank."""
     drop_all = _COMMA_IN_NUMBER.search(lowered) is not None
     text = lowered
@@ -116,7 +116,7 @@ def _without_marks(lowered: str) -> str:
         if mark in lowered:
             beside_blank = f"{mark} " in lowered or f" {mark}" in lowered
             text = text.replace(mark, "" if drop_all or beside_blank else " ")
-    return _PERIOD.sub("", text, count=_MOST_PERIODS)
+    return period.sub("", text, count=_MOST_PERIODS)
 
 
 def contains_gold(answer: str, golds: tuple[str, ...], *, handwritten_maths: bool) -> bool:
