@@ -23,10 +23,9 @@ from harness.evaluation.ask import (
 )
 from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
-from harness.evaluation.rescore import config_of
 from harness.installation import require_imports
 from harness.runs.journal import read_records
-from harness.runs.manifest import Manifest
+from harness.runs.manifest import Manifest, config_of
 from harness.runs.store import (
     RETRIED,
     OpenRun,

@@ -21,7 +21,7 @@ from harness.runs.journal import read_records
 from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
 from harness.runs.store import open_run
 from harness.scoring.box_dialects import dialect_named
-from harness.scoring.score import score, score_error
+from harness.scoring.score import SCORER_VERSION, score, score_error
 from harness.summary.run_summary import summarise_records
 from harness.values import Box, Generation, PixelLimits, Record, Sample, ScoreConfig, Size
 from tasks.shapes import examples
@@ -161,7 +161,7 @@ def invent_run(
         prompt_hash="3" * 64,
         seed=who.seed,
         packages={"satori-bench": "0.1.0"},
-        scorer_version=1,
+        scorer_version=SCORER_VERSION,
         created_utc="",
     )
     manifest = stamp_hashes(replace(manifest, **changes))  # type: ignore[arg-type]

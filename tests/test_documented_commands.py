@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.scoring.score import SCORER_VERSION
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -122,7 +121,7 @@ def prepared(invented, local_data, path_to_command, tmp_path_factory) -> Path:
         ("again", 0.6, 4, "7" * 64),
     ):
         who = invented.Answerer(name, right=right, near=right, seed=seed, weights=weights)
-        invented.invent_run(folder / "runs", who, questions, seed=seed, scorer_version=SCORER_VERSION)
+        invented.invent_run(folder / "runs", who, questions, seed=seed)
     (base,) = (folder / "runs").glob("*-base-*")
     shutil.copytree(base, folder / "baselines" / "main")
     shutil.copytree(ROOT / "examples", folder / "examples")

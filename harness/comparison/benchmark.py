@@ -37,7 +37,7 @@ from harness.summary.measures import (
     shared_values,
     task_measures,
 )
-from harness.summary.run_summary import MOST_UNEXPLAINED
+from harness.summary.summary_values import MOST_UNEXPLAINED
 from harness.task_facts import Earned, facts_of
 from harness.values import Fault, Protocol
 

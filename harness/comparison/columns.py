@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.comparison.table_values import check_samples, check_scores
+from harness.comparison.table_values import check_samples, check_scores, floats, integers
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError
 from harness.runs.json_text import parse_object
@@ -136,8 +136,9 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
                 name = rescored_name("samples", protocol, "parquet")
                 scores = _rescored(run, protocol, name, samples)
             check_scores(scores)
-            first = np.flatnonzero(_integers(samples, "repeat") == 0)
-            samples, scores = samples.take(first), scores.take(first)
+            first = np.flatnonzero(integers(samples.column("repeat")) == 0)
+            if len(first) < samples.num_rows:
+                samples, scores = samples.take(first), scores.take(first)
             return _run_table(samples, scores, first)
     except TableError as fault:
         raise DamagedRunError.of(run.path, name, f"cannot be used: {fault}") from fault
@@ -153,9 +154,9 @@ def _run_table(samples: Any, scores: Any, first: CodeArray) -> RunTable:
         tasks=tasks,
         ids=ids,
         rows=first.astype(np.int64),
-        values=_numbers(scores.column("score")),
-        ious=_numbers(scores.column("iou")),
-        components={part: _numbers(components.field(part)) for part in ("format", "caption", "bbox")},
+        values=floats(scores.column("score")),
+        ious=floats(scores.column("iou")),
+        components={part: floats(components.field(part)) for part in ("format", "caption", "bbox")},
         faults=_fault_bits(scores.column("faults").combine_chunks()),
         groups=groups,
         clusters=_clusters(tasks, ids, groups, extras),
@@ -164,7 +165,7 @@ def _run_table(samples: Any, scores: Any, first: CodeArray) -> RunTable:
         gold_boxes_image_px=_boxes(samples),
         answers=tuple(None if item is None else tuple(item) for item in samples.column("answers").to_pylist()),
         choices=_texts(samples, "choices"),
-        image_sizes=np.column_stack([_numbers(samples.column(side)) for side in _SIZE_COLUMNS]),
+        image_sizes=np.column_stack([floats(samples.column(side)) for side in _SIZE_COLUMNS]),
         extras=extras,
         asked={name: _numbered(samples, name) for name in ASKED_TEXTS},
         official=official,
@@ -224,15 +225,6 @@ def _texts(table: Any, name: str) -> tuple[str, ...]:
     return tuple(cast("list[str]", table.column(name).to_pylist()))
 
 
-def _integers(table: Any, name: str) -> NDArray[np.int64]:
-    return table.column(name).to_numpy().astype(np.int64)
-
-
-def _numbers(column: Any) -> FloatArray:
-    """Return a column of numbers with NaN for null."""
-    return column.to_numpy(zero_copy_only=False).astype(np.float64)
-
-
 def _boxes(table: Any) -> tuple[tuple[tuple[float, ...], ...] | None, ...]:
     column = table.column("boxes")
     if column.null_count == len(column):
@@ -247,6 +239,6 @@ def _fault_bits(column: Any) -> NDArray[np.uint32]:
     by_code = np.array([bits[name] for name in names.dictionary.to_pylist()], dtype=np.uint32)
     found = np.zeros(len(column), dtype=np.uint32)
     if len(names):
-        places = column.value_parent_indices().to_numpy()
-        np.bitwise_or.at(found, places, by_code[names.indices.to_numpy()])
+        places = integers(column.value_parent_indices())
+        np.bitwise_or.at(found, places, by_code[integers(names.indices)])
     return found

@@ -29,7 +29,7 @@ def check_samples(samples: Any) -> None:
     """
     _check_there(samples)
     for name in _COUNTS:
-        values = _floats(samples.column(name))
+        values = floats(samples.column(name))
         if (wrong := values < 0).any():
             raise _refusal(name, wrong, "negative")
     _check_boxes(samples.column("boxes"))
@@ -50,7 +50,7 @@ def check_scores(scores: Any) -> None:
     columns = {name: scores.column(name) for name in ("score", "iou")}
     columns |= {f"components.{name}": components.field(name) for name in _COMPONENTS}
     for name, column in columns.items():
-        values = _floats(column)
+        values = floats(column)
         wrong = ~((values >= 0) & (values <= MAX_SHARE))  # NaN too
         if wrong.any() and (wrong := wrong & ~_nulls(column)).any():
             raise _refusal(name, wrong, "not in [0, 1]")
@@ -74,10 +74,10 @@ def _check_boxes(column: Any) -> None:
     sides = boxes.flatten()
     numbers = sides.flatten()
     lengths = sides.value_lengths()
-    four = not len(sides) or bool((lengths.to_numpy(zero_copy_only=False) == 4).all())
+    four = set(lengths.unique().to_pylist()) <= {4}
     if sides.null_count or numbers.null_count or not four:
         raise TableError("its column 'boxes' holds a box that is not four numbers")
-    finite = np.isfinite(numbers.to_numpy(zero_copy_only=False))
+    finite = np.isfinite(floats(numbers))
     if not finite.all():
         box = int(np.flatnonzero(~finite)[0]) // 4
         row = int(boxes.value_parent_indices().to_numpy()[box])
@@ -85,11 +85,11 @@ def _check_boxes(column: Any) -> None:
 
 
 def _check_keys(samples: Any) -> None:
-    keys = samples.column("repeat").to_numpy().astype(np.int64)
+    keys = integers(samples.column("repeat"))
     for name in ("task", "id"):
         codes = samples.column(name).combine_chunks().dictionary_encode()
         # numbered anew at each step, so that no product of many can overflow
-        keys = np.unique(keys, return_inverse=True)[1] * max(1, len(codes.dictionary)) + codes.indices.to_numpy()
+        keys = np.unique(keys, return_inverse=True)[1] * max(1, len(codes.dictionary)) + integers(codes.indices)
     firsts = np.unique(keys, return_index=True)[1]
     if len(firsts) < len(keys):
         row = int(np.setdiff1d(np.arange(len(keys)), firsts)[0])
@@ -97,9 +97,17 @@ def _check_keys(samples: Any) -> None:
         raise TableError(f"its row {row + 1} has the key of an earlier one: task {task!r}, id {sample_id!r}")
 
 
-def _floats(column: Any) -> FloatArray:
-    """Return a column of numbers with NaN for null."""
-    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+def floats(column: Any) -> FloatArray:
+    """Return a column of numbers with NaN for null.
+
+    By Python's numbers: Arrow's own `to_numpy` imports pandas wherever there is one, which costs more than all columns.
+    """
+    return np.array(column.to_pylist(), dtype=np.float64)
+
+
+def integers(column: Any) -> NDArray[np.int64]:
+    """Return a column of whole numbers, of which none may be null."""
+    return np.array(column.to_pylist(), dtype=np.int64)
 
 
 def _nulls(column: Any) -> NDArray[np.bool_]:

@@ -14,10 +14,9 @@ from typing import cast
 
 from harness.comparison.columns import read_run_table
 from harness.errors import UserError
-from harness.evaluation.rescore import config_of
 from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
 from harness.runs.journal import LOCK_NAME, StoreError, index_journal
-from harness.runs.manifest import ManifestError, read_manifest
+from harness.runs.manifest import ManifestError, config_of, read_manifest
 from harness.runs.record_codec import CorruptRecordError
 from harness.runs.record_table import TableError, first_difference, read_rows, utf8_text
 from harness.runs.store import (
@@ -145,16 +144,19 @@ def _verify_keys(path: Path, journal_keys: set[_Key] | None) -> list[str]:
 
 
 def _verify_declared(path: Path, keys: set[_Key]) -> list[str]:
-    """Return the tasks of which there are more records than the manifest says were asked."""
+    """Return the tasks of which there are not as many records as the manifest says were asked.
+
+    Fewer are no unfinished run: a published one has a record of every sample, also of those that could not be asked.
+    """
     try:
         declared = {name: task.samples for name, task in read_manifest(path / MANIFEST_NAME).tasks.items()}
     except (ManifestError, DamagedRunError):
         return []  # told already
-    found = Counter(task for task, _, _ in keys)
+    found = Counter(task for task, _ in {(task, sample_id) for task, sample_id, _ in keys})
     return [
         f"{MANIFEST_NAME}: {name} has {declared.get(name, 0)} samples, and {JOURNAL_NAME} {found[name]}"
-        for name in sorted(found)
-        if found[name] > declared.get(name, 0)
+        for name in sorted(declared.keys() | found)
+        if found[name] != declared.get(name, 0)
     ]
 
 
@@ -209,10 +211,11 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
     except UserError as error:
         yield str(error)
         return
-    meant = {"protocol": protocol or run.manifest.protocol, "format": format_name(run.manifest.format)}
+    meant: dict[str, Json] = {"protocol": protocol or run.manifest.protocol, "format": format_name(run.manifest.format)}
     if protocol is None:
         words = optional_words(run.manifest.box_dialect)
         meant |= {"box_frame": words, "box_dialect": words}  # of which runs of before have the first
+        meant |= {"scorer_version": run.manifest.scorer_version}
     for field, value in meant.items():
         if field in scores and scores[field] != value:
             yield f"{name} has {field} {scores[field]}, and {MANIFEST_NAME} {value}"

@@ -355,10 +355,15 @@ def _extra(row: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> str:
-    """Return the cluster: the row's group, for MMBench its index modulo a million, else none (the row stands alone)."""
-    group = _text(row, "group")
-    if group:
-        return group
+    """Return the cluster: the row's own, for MMBench its index modulo a million, else none (the row stands alone).
+
+    `group` is the field's earlier name. A cluster that goes unread makes every interval too narrow.
+    """
+    cluster, group = _text(row, "cluster"), _text(row, "group")
+    if cluster and group and cluster != group:
+        raise RowError(f"cluster is {cluster!r} and group {group!r}: both say what belongs together; give one")
+    if cluster or group:
+        return cluster or group
     index = extra.get("index")
     index = _whole_of(index) if isinstance(index, float) else index
     if facts_of(task).cluster == "question" and isinstance(index, int):

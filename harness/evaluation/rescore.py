@@ -17,29 +17,11 @@ from pathlib import Path
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
 from harness.runs.journal import StoreError
-from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
+from harness.runs.manifest import Manifest, TaskManifest, config_of, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
-from harness.scoring.formats import check_protocol
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.values import BoxDialect, Protocol, Record, ScoreConfig
-
-
-def config_of(
-    manifest: Manifest, protocol: Protocol | None = None, box_dialect: BoxDialect | None = None
-) -> ScoreConfig:
-    """Return how a run's texts are scored: as the manifest says, but for what is given.
-
-    Raises:
-        ConfigError: The protocol has no rules for the run's format.
-    """
-    check_protocol(manifest.format, protocol or manifest.protocol)
-    return ScoreConfig(
-        protocol=protocol or manifest.protocol,
-        format=manifest.format,
-        box_dialect=box_dialect or manifest.box_dialect,
-        pixel_limits=manifest.pixel_limits,
-    )
 
 
 def rescore_run(run: StoredRun, protocol: Protocol, *, box_dialect: BoxDialect | None = None) -> RunSummary:

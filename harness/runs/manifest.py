@@ -22,7 +22,7 @@ from harness.files import open_regular
 from harness.runs.declared import value_from
 from harness.runs.json_text import describe, json_safe, parse_object
 from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
-from harness.scoring.formats import MARKED, definition_hash, definition_of, format_name
+from harness.scoring.formats import MARKED, check_protocol, definition_hash, definition_of, format_name
 from harness.scoring.own_format import format_of_definition
 from harness.values import (
     BOX_FRAMES,
@@ -34,6 +34,7 @@ from harness.values import (
     Json,
     PixelLimits,
     Protocol,
+    ScoreConfig,
 )
 
 SCHEMA_VERSION = 1
@@ -413,3 +414,20 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}. Is its folder a run?") from error
     except ValueError as error:
         raise DamagedManifestError(f"cannot use {path}: {error}") from error
+
+
+def config_of(
+    manifest: Manifest, protocol: Protocol | None = None, box_dialect: BoxDialect | None = None
+) -> ScoreConfig:
+    """Return how a run's texts are scored: as the manifest says, but for what is given.
+
+    Raises:
+        ConfigError: The protocol has no rules for the run's format.
+    """
+    check_protocol(manifest.format, protocol or manifest.protocol)
+    return ScoreConfig(
+        protocol=protocol or manifest.protocol,
+        format=manifest.format,
+        box_dialect=box_dialect or manifest.box_dialect,
+        pixel_limits=manifest.pixel_limits,
+    )

@@ -286,8 +286,9 @@ def _record_of(stored: StoredRecord) -> Record:
 def _boxes_from(boxes: tuple[StoredBox, ...] | None) -> tuple[Box, ...] | None:
     if boxes is None:
         return None
-    if any(None in box for box in boxes):
-        boxes = tuple(cast("StoredBox", tuple(nan if side is None else side for side in box)) for box in boxes)
+    for box in boxes:
+        if None in box:
+            return tuple(cast("Box", tuple(nan if side is None else side for side in one)) for one in boxes)
     return cast("tuple[Box, ...]", boxes)
 
 

@@ -423,8 +423,12 @@ def written_quadruples(text: str) -> tuple[BoxSyntax, tuple[Box, ...]] | None:
     """
     if len(text) > MAX_BOX_CHARACTERS:
         return None
-    for syntax in SYNTAX:
-        quadruples, _ = _found(text, syntax, PATCHES_A_SIDE)
+    # a syntax's own marks say more than numbers without any
+    for syntax, bare in (
+        *((syntax, False) for syntax in SYNTAX),
+        *((syntax, True) for syntax in SYNTAX if syntax in _BARE),
+    ):
+        quadruples, _ = _found(text, syntax, PATCHES_A_SIDE, bare=bare)
         if len(quadruples) > MAX_BOXES:
             return None
         boxes = tuple(box for box in quadruples if all(-inf < number < inf for number in box))
@@ -460,8 +464,11 @@ def _kind_of_piece(text: str) -> Fault:
     return "point" if _POINT.search(text) is not None else "malformed"
 
 
-def _found(text: str, syntax: BoxSyntax, cells: int) -> tuple[Sequence[Box], list[str]]:
-    """Return the numbers of each box of a syntax, as written, and the pieces that are none."""
+def _found(text: str, syntax: BoxSyntax, cells: int, *, bare: bool = True) -> tuple[Sequence[Box], list[str]]:
+    """Return the numbers of each box of a syntax, as written, and the pieces that are none.
+
+    With `bare`, four numbers that are all there is are a box of the syntaxes in `_BARE`.
+    """
     if syntax == "named":
         return _named_boxes(text), []
     rows = SYNTAX[syntax].findall(text)
@@ -469,25 +476,27 @@ def _found(text: str, syntax: BoxSyntax, cells: int) -> tuple[Sequence[Box], lis
     if syntax == "patch":
         return [_cells(float(row[0]), float(row[1]), cells) for row in rows if row[0]], others
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d, _ in rows if a]
-    if not boxes and not others and syntax in _BARE:
-        bare = _BARE[syntax].fullmatch(text.strip())
-        if bare is not None:
-            a, b, c, d = map(float, bare.groups())
+    if bare and not boxes and not others and syntax in _BARE:
+        numbers = _BARE[syntax].fullmatch(text.strip())
+        if numbers is not None:
+            a, b, c, d = map(float, numbers.groups())
             return [(a, b, c, d)], []
     return boxes, others
 
 
 def _cells(first: float, last: float, cells: int) -> Box:
-    """Return the box that reaches from one cell to another, both in it, in cells; infinite for cells that do not exist.
+    """Return the box that reaches from one cell to another, in cells; infinite for cells that do not exist.
 
-    transformers' processing_kosmos2.py puts a corner into the cell that holds it, so the box reaches to their outer
-    edges at most; its own way back takes the middle of both cells.
+    As transformers' processing_kosmos2.py reads it: from the middle of one cell to the middle of the other, as a corner
+    may lie anywhere in its cell; of cells in one row or column, to their outer edges.
     """
     if not (first < cells * cells and last < cells * cells):
         return (inf, inf, inf, inf)
     top, left = divmod(int(first), cells)
     bottom, right = divmod(int(last), cells)
-    return (float(left), float(top), right + 1.0, bottom + 1.0)
+    if top == bottom or left == right:
+        return (float(left), float(top), right + 1.0, bottom + 1.0)
+    return (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)
 
 
 def _named_boxes(text: str) -> list[Box]:

@@ -45,7 +45,7 @@ _ZOOM_SYSTEM: Final = (
 _ROWS: Final = (
     GroundedFormat(
         name="qwen-json",
-        box_key='"bbox_2d"',
+        box_key="bbox_2d",
         suffix=(
             "List the regions of the image that matter most for the question as a JSON list of objects "
             '{"bbox_2d": [x1, y1, x2, y2], "label": "what is there"}, then give the final answer on a line of its own.'
@@ -87,7 +87,7 @@ _ROWS: Final = (
         answer=(_ANSWER,),
         boxes=(_TOOL_CALL,),
         boxes_in="calls",
-        box_key='"bbox_2d"',
+        box_key="bbox_2d",
         boxes_needed=False,
         counted="last",
         dialect=_LIST_OF_INPUT,
@@ -107,7 +107,7 @@ _ROWS: Final = (
         answer=(_ANSWER,),
         boxes=(("<grounding>", "</grounding>"),),
         boxes_in="calls",
-        box_key='"bbox_2d"',
+        box_key="bbox_2d",
         boxes_needed=False,
         counted="last",
         source_key="source",
@@ -148,7 +148,7 @@ _ROWS: Final = (
         answer=(("\\boxed{", "}"),),
         boxes=(_TOOL_CALL,),
         boxes_in="calls",
-        box_key='"bbox_2d"',
+        box_key="bbox_2d",
         boxes_needed=False,
         counted="last",
         source_key="target_image",
@@ -239,7 +239,7 @@ _ROWS: Final = (
     GroundedFormat(
         name="bbox-docvqa",
         answer_key="answer",
-        boxes=(('"bboxes"', ""),),
+        boxes=(('"bboxes"', ""), ("'bboxes'", "")),
         dialect=BoxDialect("list", "xyxy", "image_px"),
         suffix=(
             'Answer with one JSON object and nothing else: {"bboxes": [[[x1, y1, x2, y2]]], "answer": "the final '

@@ -279,10 +279,10 @@ class FrameEvidence:
         if not quads or size.width < 1 or size.height < 1:
             return
         self.rows += 1
-        shown = f"{written_box(quads[0])} on an image of {written_size(size)}"
         for sign in _signs_of(quads, size):
             self._counts[sign] += 1
-            self._examples.setdefault(sign, shown)
+            if sign not in self._examples:
+                self._examples[sign] = f"{written_box(quads[0])} on an image of {written_size(size)}"
         self._least = min(self._least, *(min(quad) for quad in quads))
         for box in quads:
             self._add_box(box, size)
@@ -372,18 +372,25 @@ class FrameEvidence:
 def _signs_of(quads: Sequence[Box], size: Size) -> Iterator[_Sign]:
     """Yield what one row's boxes show."""
     yield "boxes"
-    if _are_fractions(min(map(min, quads)), max(map(max, quads)), size):
+    least = min(map(min, quads))
+    if _are_fractions(least, max(map(max, quads)), size):
         yield "fractions"
-    if any(x1 > x2 or y1 > y2 for x1, y1, x2, y2 in quads):
+    width, height = size.width * _SLIGHT_OVERSHOOT, size.height * _SLIGHT_OVERSHOOT
+    inverted, over, fits_as_sides, fits_swapped = False, False, least >= 0, True
+    for x1, y1, x2, y2 in quads:  # one loop by hand: every row of a run comes here
+        inverted = inverted or x1 > x2 or y1 > y2
+        over = over or x2 > width or y2 > height
+        fits_as_sides = fits_as_sides and not (x1 + x2 > width or y1 + y2 > height)
+        fits_swapped = fits_swapped and not (y2 > width or x2 > height)
+    if inverted:
         yield "inverted"
-    if _reach_beyond(quads, size, _SLIGHT_OVERSHOOT):
+    if over:
         yield "over"
-    if _reach_beyond(quads, size, OVERSHOOT):
-        yield "far"
-    as_sides = [(x, y, x + width, y + height) for x, y, width, height in quads]
-    if min(min(quad) for quad in quads) >= 0 and not _reach_beyond(as_sides, size, _SLIGHT_OVERSHOOT):
+        if _reach_beyond(quads, size, OVERSHOOT):
+            yield "far"
+    if fits_as_sides:
         yield "fits_as_sides"
-    if not _reach_beyond([(x1, y1, x2, y2) for y1, x1, y2, x2 in quads], size, _SLIGHT_OVERSHOOT):
+    if fits_swapped:
         yield "fits_swapped"
 
 

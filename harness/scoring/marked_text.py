@@ -6,6 +6,8 @@ kind of them is looked for in one pass, so that a megabyte of anything costs mil
 - What tools and users say in a transcript of several turns is not the model's: it is passed over.
 - A thought that the chat template opened ends with the first closing mark that no opening one stands before. One that
   never ends goes on to the answer that follows it, or to the end.
+- A thought that the format does not ask for is one all the same, in any family's marks: what stands in it is neither
+  answer nor place, and one that never ends has no answer behind it.
 - An answer inside of a thought is a draft. The last complete one counts; of one inside of another the inner.
 - Words outside of all marks cost nothing: works differ in what may stand there, and none scores it.
 """
@@ -23,7 +25,7 @@ from typing import Final
 
 from harness.scoring.box_dialects import read_dialect_boxes
 from harness.scoring.stages import Selection
-from harness.scoring.surroundings import bare_answer, strip_as_lmms_eval, without_outer_marks
+from harness.scoring.surroundings import THOUGHTS, bare_answer, strip_as_lmms_eval, without_outer_marks
 from harness.scoring.written_boxes import BoxReading
 from harness.values import Box, BoxDialect, Fault, GroundedFormat, Marks, Response, Step, order_faults
 
@@ -43,13 +45,14 @@ part between two braces is looked at from at most four opening ones, so that it 
 _OBJECT: Final = re.compile(r"\{[^{}]*+\}")
 _NUMBERS: Final = re.compile(r"[\[(][\s0-9.,+eE-]{7,400}+[\])]")
 _FENCE: Final = re.compile(r"```(?:json)?", re.IGNORECASE)
-_LEFT_OF_LISTS: Final = re.compile(r"\A[\s\[\],;]*+|[\s\[\],;]*+\Z")
-_VALUE: Final = r"\s{0,8}+:\s{0,8}+(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s,}\]\"]{1,200}+))"
-"""What follows a key of JSON: a text (1), or a number or a word (2). The next key begins with a quotation mark, where
-the text before it ends, so that no part is looked at twice."""
+_LEFT_OF_LISTS: Final = re.compile(r"\A[\s\[\],;]*+|\[[\s,;]*+\]|[\s\[\],;]*+\Z")
+_VALUE: Final = r"\s{0,8}+:\s{0,8}+(?:\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)'|([^\s,}\]\"']{1,200}+))"
+"""What follows a key of JSON, or of Python's way to write it: a text in double (1) or single (2) quotation marks, or a
+number or a word (3). The next key begins with a quotation mark, where the text before it ends, so that no part is
+looked at twice."""
 MAX_CUT_CHARACTERS: Final = 100_000
 """A longer text is not searched for what is left beside its boxes: all of it is the answer."""
-_SHORT_VALUE: Final = r"\s{0,8}+:\s{0,8}+\"?+([\w.-]{1,64}+)"
+_SHORT_VALUE: Final = r"\s{0,8}+:\s{0,8}+[\"']?+([\w.-]{1,64}+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,12 @@ def read_marked(
     text = _others_blanked(without_outer_marks(text))
     thoughts, faults = _thoughts(text, form)
     inside = [(span.begin, span.end) for span in thoughts]
-    answers = _marked(text, form.answer)
-    spoken = [span for span in answers.complete if not _is_inside(span.begin, inside)]
-    if answers.lone is not None and not _is_inside(answers.lone.begin, inside):
+    answers = _marked(_blanked(text, inside), form.answer)
+    if answers.lone is not None:
         faults.add("unclosed")
-    if len(spoken) > 1:
+    if len(answers.complete) > 1:
         faults.add("multiple")
-    answer_span = spoken[-1] if spoken else None
+    answer_span = answers.complete[-1] if answers.complete else None
     boxes = _boxes(text, form, _Parts(inside, answer_span), dialect)
     faults |= boxes.faults
     answer = _answer(text, form, answer_span, inside, boxes.places)
@@ -133,8 +135,8 @@ def marked_boxes_text(text: str, form: GroundedFormat) -> str:
     text = _others_blanked(without_outer_marks(text))
     thoughts, _ = _thoughts(text, form)
     inside = [(span.begin, span.end) for span in thoughts]
-    spoken = [span for span in _marked(text, form.answer).complete if not _is_inside(span.begin, inside)]
-    parts = _Parts(inside, spoken[-1] if spoken else None)
+    answers = _marked(_blanked(text, inside), form.answer).complete
+    parts = _Parts(inside, answers[-1] if answers else None)
     if form.boxes:
         spans = [(span.start, span.stop) for span in _pieces(text, form, parts)[0]]
     else:
@@ -152,6 +154,18 @@ def _scored(answer: str, selection: Selection) -> str | None:
 def _others_blanked(text: str) -> str:
     """Return the text with blanks in place of what tools and users say, so that places stay what they are."""
     return _NOT_THE_MODELS.sub(lambda said: " " * len(said[0]), text) if "<" in text else text
+
+
+def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Return the text with blanks in place of spans, in order and apart: a mark in one of them opens nothing."""
+    if not spans:
+        return text
+    kept: list[str] = []
+    place = 0
+    for begin, end in spans:
+        kept.extend((text[place:begin], " " * (end - begin)))
+        place = end
+    return "".join((*kept, text[place:]))
 
 
 def _is_inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
@@ -237,28 +251,38 @@ def _closed(text: str, mark: re.Match[str], closing: str, *, innermost: bool) ->
 
 def _thoughts(text: str, form: GroundedFormat) -> tuple[list[_Span], set[Fault]]:
     """Return where the thoughts lie, in order, and what is wrong with them."""
-    if not form.thought:
+    pairs = form.thought or _unasked_thoughts(form)
+    if not pairs:
         return [], set()
     spans: list[_Span] = []
     faults: set[Fault] = set()
-    opening, _ = _openings(form.thought)
+    opening, _ = _openings(pairs)
     first = opening.search(text)
-    closings = [found for _, closing in form.thought if closing.strip() and (found := _literal(closing).search(text))]
+    closings = [found for _, closing in pairs if closing.strip() and (found := _literal(closing).search(text))]
     closed = min(closings, key=lambda found: found.start(), default=None)
     if closed is not None and (first is None or closed.start() < first.start()):
         spans.append(_Span(0, 0, closed.start(), closed.end()))
-    marked = _marked(text, form.thought, spans[0].end if spans else 0, innermost=False)
+    marked = _marked(text, pairs, spans[0].end if spans else 0, innermost=False)
     spans.extend(marked.complete)
     if marked.lone is not None:
         faults.add("unclosed")
-        answer = next(iter(_marked(text, form.answer, marked.lone.start).complete), None)
+        answer = next(iter(_marked(text, form.answer, marked.lone.start).complete), None) if form.thought else None
         stop = len(text) if answer is None else answer.begin
         spans.append(_Span(marked.lone.begin, marked.lone.start, stop, stop))
+    if not form.thought:
+        return spans, faults
     if not spans:
         faults.add("missing")
     elif not any(text[span.start : span.stop].strip() for span in spans):
         faults.add("empty")
     return spans, faults
+
+
+@lru_cache(maxsize=256)
+def _unasked_thoughts(form: GroundedFormat) -> tuple[Marks, ...]:
+    """Return the marks of thoughts that a model writes unasked, but those that are something else in a format."""
+    used = {mark.lower() for pair in (*form.answer, *form.boxes) for mark in pair}
+    return tuple(pair for pair in THOUGHTS if used.isdisjoint(mark.lower() for mark in pair))
 
 
 # Boxes
@@ -330,7 +354,7 @@ def _boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDialect |
 
 def _pieces(text: str, form: GroundedFormat, parts: _Parts) -> tuple[list[_Span], _Span | None]:
     """Return the marked pieces that hold boxes, in order, and the first opening mark that nothing closes."""
-    marked = _marked(text, form.boxes)
+    marked = _marked(text if _has_steps(form) else _blanked(text, parts.thoughts), form.boxes)
     pieces = [span for span in marked.complete if parts.hold(span.begin, form.boxes_in)]
     if form.box_key:
         pieces = [span for span in pieces if form.box_key in text[span.start : span.stop]]
@@ -419,7 +443,7 @@ def _in_one_unit(boxes: tuple[Box, ...], form: GroundedFormat, dialect: BoxDiale
 
 @lru_cache(maxsize=256)
 def _value_of(key: str, value: str) -> re.Pattern[str]:
-    return re.compile(f'"{re.escape(key)}"{value}')
+    return re.compile(f"[\"']{re.escape(key)}[\"']{value}")
 
 
 def _source(written: str, form: GroundedFormat) -> int:
@@ -427,10 +451,12 @@ def _source(written: str, form: GroundedFormat) -> int:
     if not form.source_key:
         return 0
     found = _value_of(form.source_key, _SHORT_VALUE).search(written)
-    if found is None or found[1] in form.source_image:
+    named = "" if found is None else found[1].lower()
+    if not named or named in map(str.lower, form.source_image):
         return 0  # works that leave the name out mean the image
-    number = found[1].removeprefix(form.source_crop)
-    if not number.isdecimal() or len(number) > len(str(MAX_STEPS)) or not found[1].startswith(form.source_crop):
+    before = form.source_crop.lower()
+    number = named.removeprefix(before)
+    if not number.isdecimal() or len(number) > len(str(MAX_STEPS)) or not named.startswith(before):
         return -1
     crop = int(number) - form.first_crop + 1
     return crop if crop > 0 else -1
@@ -448,7 +474,8 @@ def _answer(
 ) -> str | None:
     """Return the answer's text; None where there is none."""
     if form.answer_key:
-        last = deque(_value_of(form.answer_key, _VALUE).finditer(text), maxlen=1)
+        spoken = "".join(text[begin:end] for begin, end in _between(thoughts, len(text))) if thoughts else text
+        last = deque(_value_of(form.answer_key, _VALUE).finditer(spoken), maxlen=1)
         return _json_text(last[0]) if last else None
     if form.answer:
         return None if marked is None else text[marked.start : marked.stop]
@@ -459,7 +486,7 @@ def _answer(
 def _json_text(value: re.Match[str]) -> str:
     """Return the text that a value of JSON says; as it is written where it is no JSON."""
     if value[1] is None:
-        return value[2]
+        return value[3] if value[2] is None else value[2].replace("\\'", "'")
     try:
         return str(json.loads(f'"{value[1]}"', strict=False))
     except ValueError:

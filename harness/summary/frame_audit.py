@@ -181,8 +181,8 @@ class FrameAuditor:
         plain = row is None or not (row.source_key or row.unit_above_one)
         active = has_places(config.format) and plain and config.protocol != "paper"
         self._left = AUDITED_RECORDS if active else 0
-        self._totals = dict.fromkeys(READINGS, 0.0)
-        self._rows = dict.fromkeys(READINGS, 0)
+        self._totals = [0.0] * len(READINGS)
+        self._rows = [0] * len(READINGS)
         self._scored: list[float] = []
         self._syntaxes: Counter[BoxSyntax] = Counter()
 
@@ -206,23 +206,24 @@ class FrameAuditor:
             gold = cut_at_image(gold, sample.image_size)[0]
         for order in BOX_ORDERS[: 1 if syntax in NAMES_ITS_NUMBERS else None]:
             boxes = [box for box in corners(written, order) if box[0] < box[2] and box[1] < box[3]]
-            for reading in _READINGS_OF_ORDER[order]:
-                if (reading == CELLS) == (syntax == "patch"):
-                    self._count(record, reading, boxes, gold)
+            for place, dialect in _READ_AS[order, syntax == "patch"]:
+                self._count(record, place, dialect, boxes, gold)
 
-    def _count(self, record: Record, reading: FrameReading, boxes: Sequence[Box], gold: Sequence[Box]) -> None:
-        """Add the IoU that boxes have under a reading."""
-        if reading.unit == "other_px":
+    def _count(
+        self, record: Record, place: int, dialect: BoxDialect | None, boxes: Sequence[Box], gold: Sequence[Box]
+    ) -> None:
+        """Add the IoU that boxes have under the reading at a place of `READINGS`."""
+        if dialect is None:
             placed = _fitted(boxes, gold)
         else:
-            dialect = BoxDialect("list", reading.order, reading.unit)
             sample, limits = record.sample, self._config.pixel_limits
             placed = placed_image_px(boxes, sample, dialect, record.generation.input_size, limits)
             if placed is not None and sample.image_size is not None:
                 placed = cut_at_image(placed, sample.image_size)[0]
         if placed is not None:
-            self._totals[reading] += union_iou(placed, gold)
-            self._rows[reading] += 1
+            if placed and gold and not _lie_apart(placed, gold):  # else it is 0, as it is for most wrong readings
+                self._totals[place] += union_iou(placed, gold)
+            self._rows[place] += 1
 
     def result(self) -> FrameAudit | None:
         """Return the audit.
@@ -230,12 +231,14 @@ class FrameAuditor:
         None where nothing could be audited: no record with gold and written numbers, a format without boxes, or the
         protocol `paper`, which fixes its frame.
         """
-        if not any(self._rows.values()):
+        if not any(self._rows):
             return None
+        names = [reading.name for reading in READINGS]
         means = {
-            reading.name: self._totals[reading] / count if count else None for reading, count in self._rows.items()
+            name: total / count if count else None
+            for name, total, count in zip(names, self._totals, self._rows, strict=True)
         }
-        rows = {reading.name: count for reading, count in self._rows.items()}
+        rows = dict(zip(names, self._rows, strict=True))
         declared, scored = self._config.box_dialect, self._scored
         syntax = self._syntaxes.most_common(1)[0][0]
         if syntax == "satori" and declared is not None:  # whatever the dialect, it reads the format's list first
@@ -243,7 +246,16 @@ class FrameAuditor:
         return FrameAudit(declared, sum(scored) / len(scored) if scored else None, syntax, means, rows)
 
 
-_READINGS_OF_ORDER: Final = {order: [reading for reading in READINGS if reading.order == order] for order in BOX_ORDERS}
+_READ_AS: Final = {
+    (order, of_patches): [
+        (place, reading.dialect("list"))
+        for place, reading in enumerate(READINGS)
+        if reading.order == order and (reading == CELLS) == of_patches
+    ]
+    for order in BOX_ORDERS
+    for of_patches in (False, True)
+}
+"""Places in `READINGS` with the dialect of each, by the order of the numbers and by whether they are patches."""
 
 
 def _fitted(boxes: Sequence[Box], gold: Sequence[Box]) -> tuple[Box, ...]:
@@ -256,8 +268,17 @@ def _fitted(boxes: Sequence[Box], gold: Sequence[Box]) -> tuple[Box, ...]:
     return tuple((x1 * factor, y1 * factor, x2 * factor, y2 * factor) for x1, y1, x2, y2 in boxes)
 
 
+def _lie_apart(boxes: Sequence[Box], others: Sequence[Box]) -> bool:
+    """Return whether boxes lie so far from others that none of them can meet."""
+    left, top, right, bottom = _hull(boxes)
+    x1, y1, x2, y2 = _hull(others)
+    return right <= x1 or x2 <= left or bottom <= y1 or y2 <= top
+
+
 def _hull(boxes: Sequence[Box]) -> Box:
     """Return the box around boxes."""
+    if len(boxes) == 1:
+        return boxes[0]
     x1s, y1s, x2s, y2s = zip(*boxes, strict=True)
     return (min(x1s), min(y1s), max(x2s), max(y2s))
 

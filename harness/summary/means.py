@@ -1,4 +1,4 @@
-"""The values that summaries are made of: a scored row, and a number with its interval, n and reason."""
+"""What summaries are made of: a scored row, and means of rows with interval, n and reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.stats.intervals import CodeArray, FloatArray, Interval, mean_interval
-from harness.values import Count, Sample, Score
+from harness.summary.summary_values import Metric
+from harness.values import Sample, Score
 
 NOTHING_SCORED = "no scored rows"
 """Why a metric is null where nothing has a value."""
@@ -25,22 +26,6 @@ class ScoredRow:
     """The question with its gold."""
     score: Score
     """Its score under the protocol that is summarised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One number of a summary with its 95 % interval."""
-
-    value: float | None
-    """The number; None when it cannot be given."""
-    ci_low: float | None
-    """Lower end; None without a value, or with fewer than two clusters."""
-    ci_high: float | None
-    """Upper end; None where `ci_low` is."""
-    n: Count
-    """Samples that the value counts (for MMBench's accuracy questions, each with all its passes)."""
-    reason: str | None = None
-    """Why there is no value; None where there is one."""
 
 
 def column_metric(values: FloatArray, clusters: CodeArray, bounds: tuple[float, float] = FRACTION) -> Metric:

@@ -16,15 +16,13 @@ from harness.scoring.formats import format_name
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
-from harness.summary.task_summary import ScoredRow, TaskSummary, summarise, to_json, unexplained_share
+from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
+from harness.summary.task_summary import ScoredRow, summarise, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
 from harness.values import Json, Record, Sample, ScoreConfig
 
 SCORES_SCHEMA = 1
 """Version of the object that `score --json`, `run --json` and `scores.json` share."""
-
-MOST_UNEXPLAINED = 0.01
-"""A run in which a larger share of samples is unscored for the faults `error` or `judge_error` is not a result."""
 
 _MOST_REASONS = 1_000
 """So many different reasons are counted one by one; memory stays flat where each holds an id of its own."""

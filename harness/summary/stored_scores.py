@@ -10,7 +10,7 @@ from harness.errors import IncompleteError
 from harness.runs.declared import value_from
 from harness.runs.json_text import describe
 from harness.runs.store import SCORES_NAME, StoredRun
-from harness.summary.task_summary import TaskSummary
+from harness.summary.summary_values import TaskSummary
 from harness.values import FAULTS, Json
 
 _EARLIER: Final[Mapping[str, Json]] = {

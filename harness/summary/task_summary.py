@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,66 +16,16 @@ from harness.stats.intervals import FloatArray, cluster_codes
 from harness.summary.clusters import cluster_of, task_samples
 from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of
 from harness.summary.grounding import box_metrics, component_metrics, step_metrics
-from harness.summary.means import Metric, ScoredRow
+from harness.summary.means import ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
+from harness.summary.summary_values import Metric, TaskSummary, unexplained_share
 from harness.task_facts import facts_of
-from harness.values import FAULTS, PARSE_FAULTS, Count, Fault, Json, Protocol, Score
+from harness.values import FAULTS, PARSE_FAULTS, Fault, Json, Protocol, Score
 
-__all__ = ["ANSWER_RIGHT", "IOU_HIT", "Metric", "ScoredRow", "TaskSummary", "summarise", "to_json"]
+__all__ = ["ANSWER_RIGHT", "IOU_HIT", "Metric", "ScoredRow", "TaskSummary", "summarise", "to_json", "unexplained_share"]
 
 _UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "judge_error", "needs_judge", "no_gold", "frame_unknown")
 """Causes of a null value; the causes that concern the answer come before the one that concerns boxes."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSummary:
-    """One task's metrics and what became of its rows."""
-
-    task: str
-    """Short task name."""
-    n: Count
-    """Scored rows; for MMBench questions that could be scored, each with all its passes."""
-    rows: Count
-    """All rows, scored or not."""
-    clusters: Count
-    """Independent clusters among the scored rows."""
-    unscored: Mapping[Fault, Count]
-    """Rows without a value, by cause (`error`, `needs_judge`, `no_gold`, `frame_unknown`)."""
-    faults: Mapping[Fault, Count]
-    """Rows with each fault; a row with two faults counts in both."""
-    parse_fault_rows: Count
-    """Rows whose text did not keep to the format in some way (any fault of `PARSE_FAULTS`)."""
-    truncated_rows: Count
-    """Rows whose text the token budget ended."""
-    headline: str
-    """Name of the metric to show where there is room for one."""
-    metrics: Mapping[str, Metric]
-    """Every metric by name, the headline first."""
-    categories: Mapping[str, Metric]
-    """The answer metric per category: a fraction, for MME the subtask's score out of 200."""
-    l2_categories: Mapping[str, Metric]
-    """The same per second-level category (for MathVista per skill: a row counts in each of its skills)."""
-
-    @property
-    def shown(self) -> Metric:
-        """The headline."""
-        return self.metrics[self.headline]
-
-    @property
-    def failed_rows(self) -> int:
-        """Rows that could not be asked, scored or judged (faults `error`, `judge_error`)."""
-        return self.unscored.get("error", 0) + self.unscored.get("judge_error", 0)
-
-    @property
-    def reasons(self) -> dict[str, str]:
-        """Why metrics are null, by metric name."""
-        return {name: metric.reason for name, metric in self.metrics.items() if metric.reason is not None}
-
-
-def unexplained_share(tasks: Mapping[str, TaskSummary]) -> float:
-    """Return the share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
-    rows = sum(summary.rows for summary in tasks.values())
-    return sum(summary.failed_rows for summary in tasks.values()) / rows if rows else 0.0
 
 
 def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed: int = 0) -> TaskSummary:

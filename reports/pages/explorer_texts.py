@@ -118,10 +118,11 @@ def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
     """Return boxes to draw: finite ones, rounded to tenths of a pixel, at most `MAX_BOXES`."""
     if not boxes:
         return []
+    most = MAX_COORDINATE
     return [
-        [round(side, 1) for side in box]
-        for box in boxes[:MAX_BOXES]
-        if all(abs(side) < MAX_COORDINATE for side in box)  # not so for NaN either
+        [round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)]
+        for x1, y1, x2, y2 in boxes[:MAX_BOXES]
+        if -most < x1 < most and -most < y1 < most and -most < x2 < most and -most < y2 < most  # so of no NaN
     ]
 
 

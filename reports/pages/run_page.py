@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from markupsafe import Markup
 
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
-from harness.evaluation.rescore import config_of
-from harness.runs.manifest import Manifest
+from harness.runs.manifest import Manifest, config_of
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
+from harness.summary.counted_units import ANSWER_RIGHT
 from harness.summary.means import Metric
-from harness.summary.run_summary import MOST_UNEXPLAINED, RunSummariser, RunSummary
 from harness.summary.stored_scores import stored_summaries, stored_warnings
-from harness.summary.task_summary import ANSWER_RIGHT, TaskSummary, unexplained_share
+from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
 from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import FAULTS, Json, Record
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
@@ -43,6 +42,9 @@ from reports.texts.numbers_shown import (
     with_short_hashes,
 )
 from reports.texts.verdict_text import cut
+
+if TYPE_CHECKING:
+    from harness.summary.run_summary import RunSummary
 
 RESULTS = ("right", "wrong", "unscored")
 """What became of a sample's answer; codes of the explorer's list."""
@@ -223,6 +225,9 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
 
 def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tuple[bytes, RunSummary]:
     """Return the page of a stored run, and what its records say together: of what is stored nothing but they count."""
+    # a page of stored scores, as at the end of every run, loads nothing that scores
+    from harness.summary.run_summary import RunSummariser  # noqa: PLC0415
+
     gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
     for record in run.records():
         gathered.add(record)

@@ -18,8 +18,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from harness.summary.means import Metric
-from harness.summary.task_summary import TaskSummary
+from harness.summary.summary_values import Metric, TaskSummary
 from harness.task_facts import facts_of
 from reports.terminal.printing import line_of, say
 from reports.texts.numbers_shown import DASH, metric_scale, percent

@@ -56,11 +56,9 @@ def runs_list(ctx: click.Context, folder: Path | None, out: Path, as_json: bool)
 @json_option
 def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     """Show a run's manifest and scores."""
-    from harness.evaluation.rescore import config_of
     from harness.runs.lookup import find_run
     from harness.runs.manifest import manifest_to_json
     from harness.runs.store import load_run
-    from harness.summary.run_summary import summarise_records
     from harness.summary.stored_scores import stored_failures, stored_summaries
 
     run_folder = find_run(run_name, out)
@@ -82,7 +80,10 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
         say(f"{key:<13} {manifest[key]}", sys.stdout)
     if stored.finished:
         tasks, failures = stored_summaries(stored), stored_failures(stored)
-    else:
+    else:  # what scores is loaded only where there are no scores yet: half a second
+        from harness.runs.manifest import config_of
+        from harness.summary.run_summary import summarise_records
+
         summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
         tasks, failures = summary.tasks, summary.failures
     show_table(tasks, title=str(run_folder), protocol=stored.manifest.protocol, stream=sys.stdout)

@@ -83,7 +83,8 @@ def child(folder: Path, rows: int) -> None:
 
 
 def _rescore(run: object) -> tuple[float, int]:
-    from harness.evaluation.rescore import config_of, rescore_record
+    from harness.evaluation.predictions import rescore_record
+    from harness.runs.manifest import config_of
 
     config = config_of(run.manifest, "vlmevalkit")
     started = time.perf_counter()

@@ -131,7 +131,7 @@ def test_boxes_of_a_thought_or_an_answer_are_no_place(case):
             ((1, 2, 3, 4),),
             ("other_dialect",),
         ),
-        ("kosmos-2", "<patch_index_0000><patch_index_1023>", ((0, 0, 32, 32),), ("other_dialect",)),
+        ("kosmos-2", "<patch_index_0000><patch_index_1023>", ((0.5, 0.5, 31.5, 31.5),), ("other_dialect",)),
         ("kosmos-2", "<patch_index_0033><patch_index_0033>", ((1, 1, 2, 2),), ("other_dialect",)),
         ("kosmos-2", "<patch_index_0033><patch_index_1024>", (), ("non_finite",)),
         ("satori", '[{"bbox_2d": [1, 2, 3, 4]}]', (), ("malformed",)),

@@ -42,6 +42,15 @@ def test_line(case):
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.parametrize("field", ["cluster", "group"])
+def test_rows_of_one_cluster_count_as_one_piece_of_evidence(field):
+    rows = [{**ROW, "id": str(number), field: f"picture {number // 3}"} for number in range(6)]
+
+    found = [row.prediction.sample.cluster for row in score_lines([json.dumps(row) for row in rows], PLAIN)]
+
+    assert ["picture 0"] * 3 + ["picture 1"] * 3 == found
+
+
 @pytest.mark.parametrize("line", ["[]", "{", json.dumps({"task": "mmstar"}), json.dumps({**ROW, "task": "none"})])
 def test_a_bad_row_has_the_score_of_a_sample_without_an_answer(line):
     (row,) = score_lines([line], PLAIN)

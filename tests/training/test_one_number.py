@@ -10,9 +10,9 @@ import pytest
 
 from harness.comparison.compare import compare_runs, open_sides
 from harness.comparison.to_json import comparison_to_json
-from harness.evaluation.rescore import config_of
 from harness.gate.policy import GatePolicy
 from harness.gate.verdict import judge, verdict_to_json
+from harness.runs.manifest import config_of
 from harness.runs.store import load_run
 from harness.stats.paired import holm
 from harness.summary.run_summary import summarise_records
