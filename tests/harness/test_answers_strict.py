@@ -436,7 +436,8 @@ def test_every_text_gets_a_value_or_a_reason(answer: str, reply: str | None, rul
 def test_odd_gold_never_raises(answer, answers, choices, extra, rule, protocol) -> None:
     asked = sample(rule, answers, choices=choices, extra=extra)
 
-    assert check_answer(asked, answer, protocol, answer).value in {None, 0.0, 1.0}
+    value = check_answer(asked, answer, protocol, answer).value
+    assert value in {None, 0.0, 1.0} or (rule in {"vqa", "anls"} and 0 < value < 1)
 
 
 @settings(deadline=None, max_examples=200)
