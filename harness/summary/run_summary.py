@@ -18,6 +18,7 @@ from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.task_summary import ScoredRow, TaskSummary, summarise, to_json, unexplained_share
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
+from harness.task_facts import facts_of
 from harness.values import Json, Record, Sample, ScoreConfig
 
 SCORES_SCHEMA = 1
@@ -219,6 +220,7 @@ def _without_texts(sample: Sample) -> Sample:
         category=sample.category,
         l2_category=sample.l2_category,
         cluster=sample.cluster,
+        answers=sample.answers if facts_of(sample.task).reads_answers else None,
         boxes_image_px=sample.boxes_image_px,
         extra=sample.extra,
     )

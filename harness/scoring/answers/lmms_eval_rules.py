@@ -2,7 +2,8 @@
 
 The rules are facts about another program, right or wrong, and are kept so that scores can be compared with published
 ones; `harness/scoring/answers/check.py` has ours. Sources, below `lmms_eval/tasks/`: `_task_utils/mcq_extract.py`
-(MMStar), `mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`.
+(MMStar), `mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`,
+`pope/utils.py`, `hallusion_bench/evaluate_hb.py`.
 
 MMBench follows the variant that needs no judge, `static`: first its own option rule, then MMStar's extractor. With a
 judge's reply it follows the other variant (own rule on the answer, then on the reply), except that a reply which fits
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.scoring.answers.vlmevalkit import HANDWRITTEN_MATHS, Rule, contains_gold, python_float, python_int, shown
@@ -196,10 +197,31 @@ def _read_mmbench(sample: Sample, answer: str, judge_reply: str | None) -> str |
     return extract_letter(answer, sorted(_mmbench_options(sample.choices)) or _DEFAULT_LETTERS)
 
 
+def _exact_yes_no(answer: str) -> str | None:
+    """Return `Yes` or `No` by POPE's rule (`pope/utils.py:17`): the whole text; "Yes." is neither."""
+    return {"yes": "Yes", "no": "No"}.get(answer.lower().strip())
+
+
+def _contained_yes(answer: str) -> str | None:
+    """Return `Yes` or `No` by HallusionBench's rule: `yes` anywhere, also in "yesterday"; all else is a no.
+
+    The variant of `evaluate_hb.py:93` that needs no judge. The YAML of 0.7.3 names the other, in which GPT-4 compares
+    the answer with `gt_answer_details`; without a key every answer is "unclear" there and wrong.
+    """
+    return "Yes" if "yes" in answer.lower() else "No"
+
+
+_YES_NO_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "pope": _exact_yes_no,
+    "hallusion_bench": _contained_yes,
+}
+"""By task; MME's rule for all others."""
+
+
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Score a yes/no answer by MME's rule; no judge is ever asked."""
+    """Score a yes/no answer by the rule of its task; no judge is ever asked."""
     del judge_reply
-    label = infer_yes_no(answer)
+    label = _YES_NO_RULES.get(sample.task, infer_yes_no)(answer)
     if label is None:
         return AnswerCheck(0.0, None, ("no_match",))
     golds = {gold.lower().strip().replace(".", "") for gold in sample.answers or ()}
