@@ -167,7 +167,7 @@ class TaskFacts:
     @property
     def placed(self) -> bool:
         """Whether where an answer looks is part of the benchmark's own numbers."""
-        return any(metric.earned != "answer" for metric in self.metrics) or self.answer_rule in PLACE_RULES
+        return any(metric.earned == "answer_and_place" for metric in self.metrics) or self.answer_rule in PLACE_RULES
 
     @property
     def category_most(self) -> int | None:
@@ -278,6 +278,7 @@ FACTS: Mapping[str, TaskFacts] = {
         metrics=(AnswerMetric("aAcc"), AnswerMetric("fAcc", "figure"), AnswerMetric("qAcc", "question_of_set")),
         shown=("aAcc", "fAcc", "qAcc"),
     ),
+    **dict.fromkeys(("ai2d", "scienceqa"), TaskFacts("choice", file="numbered_choice")),
     "shapes": TaskFacts(file="grounded", captioned=True),
     **dict.fromkeys(
         (

@@ -82,6 +82,8 @@ def build_local_data(root: Path) -> LocalData:
     _mathvista(data)
     _pope(data)
     _hallusion_bench(data)
+    _numbered_choice(data, "ai2d", "options", "AI2D_TEST.tsv")
+    _numbered_choice(data, "scienceqa", "choices", "ScienceQA_TEST.tsv")
     return data
 
 
@@ -297,10 +299,10 @@ def _ocrbench(data: LocalData) -> None:
 
 
 def _pope(data: LocalData) -> None:
-    """Four pictures, in each sampling a colour that is there and one that is not; the TSV joins the samplings."""
+    """Eight pictures, in each sampling a colour that is there and one that is not; the TSV joins the samplings."""
     hub, joined = [], {}
     for number, sampling in enumerate(("adversarial", "popular", "random")):
-        for place in range(8):
+        for place in range(16):
             image = drawing(place // 2 + 120)
             there = COLOURS[(place // 2 + 120) % len(COLOURS)]
             absent = COLOURS[(place // 2 + 121 + number // 2) % len(COLOURS)]  # one question is in two samplings
@@ -366,6 +368,31 @@ def _hallusion_bench(data: LocalData) -> None:
     kinds: dict[str, pa.DataType] = dict.fromkeys(hub[0], pa.string()) | {"image": HUB_IMAGE}
     write_parquet(data.parquet / "hallusion_bench" / "image-00000-of-00001.parquet", hub, kinds)
     write_tsv(data.tsv / "HallusionBench.tsv", tsv)
+
+
+def _numbered_choice(data: LocalData, task: str, options: str, tsv_name: str) -> None:
+    """Four options, the right one by number on the hub: as text in AI2D, which has no hint and no category."""
+    hub, tsv = [], []
+    for index in range(24):
+        colours = [COLOURS[(index + step) % 6] for step in range(4)]
+        right = (index * 5) % 4
+        colours[right], colours[0] = colours[0], colours[right]
+        image = drawing(index % 20 + 180)
+        question = {"question": f"Which colour has disc {index}?"}
+        more = {} if task == "ai2d" else {"hint": "Look at the disc." if index % 2 else "", "category": "Colours"}
+        answer = str(right) if task == "ai2d" else right
+        hub.append({**question, options: colours, "answer": answer, "image": hub_image(image, f"{index}.png"), **more})
+        letters = dict(zip("ABCD", colours, strict=True))
+        row = {"index": str(index), "image": text_image(image), **question, **letters, "answer": "ABCD"[right]}
+        tsv.append(row | more)
+    kinds: dict[str, pa.DataType] = dict.fromkeys(hub[0], pa.string()) | {
+        options: pa.list_(pa.string()),
+        "image": HUB_IMAGE,
+    }
+    if task == "scienceqa":
+        kinds["answer"] = pa.int64()
+    write_parquet(data.parquet / task / "test-00000-of-00001.parquet", hub, kinds)
+    write_tsv(data.tsv / tsv_name, tsv)
 
 
 _MATHVISTA_KINDS = (

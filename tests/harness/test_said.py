@@ -11,7 +11,9 @@ from harness.evaluation.predictions import score_lines
 from harness.stats.intervals import ratio_interval
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import TaskSummary, summarise
+from harness.task_facts import facts_of
 from harness.values import PROTOCOLS, ScoreConfig
+from tasks.hooks import METRICS
 
 
 def summary(rows: list[dict], protocol: str = "strict") -> TaskSummary:
@@ -60,6 +62,11 @@ def test_what_was_found_under_strict(spec, expected):
     assert (found.headline, found.n, found.metrics["yes_ratio"].n) == ("f1", len(spec.split()), len(spec.split()))
     if expected["f1"] is None:
         assert found.reasons["f1"] == "no scored rows whose answer is yes"
+
+
+def test_what_is_said_is_no_place():
+    assert not facts_of("pope").placed
+    assert METRICS["pope"] == ("f1", "accuracy", "precision", "recall", "yes_ratio", "format")
 
 
 def test_lmms_eval_leaves_out_of_recall_what_is_neither_and_counts_the_golds_yes():
