@@ -16,7 +16,13 @@ How the benchmarks aggregate (VLMEvalKit and lmms-eval, read in source):
   lmms-eval adds up what is there and takes every subtask that is not perception for cognition. An image has two
   questions; VLMEvalKit takes more;
 - OCRBench's `score` is the number of right answers: `strict` gives it for the full 1,000 only and keeps its scale where
-  some of them could not be scored, the peers count those of any set.
+  some of them could not be scored, the peers count those of any set;
+- POPE asks whether a thing is in a picture, in three samplings of things, and measures the answers "yes" as finds:
+  precision, recall, F1 and how often "yes" was said. A question of two samplings counts in both, as in the authors'
+  files and in VLMEvalKit, whose `Overall` is F1. An answer that is neither yes nor no finds nothing; lmms-eval leaves
+  it out of recall, takes each row once, and gives as yes ratio that of the gold answers;
+- HallusionBench counts questions (aAcc), figures with all their questions right (fAcc), and questions right on all
+  figures of their set (qAcc).
 """
 
 from __future__ import annotations
@@ -32,16 +38,26 @@ from harness.vocabulary import PLACE_RULES
 Scale: TypeAlias = Literal["fraction", "points"]
 """`fraction`: from 0 to 1, shown in percent; `points`: the benchmark's own, such as MME's 2800."""
 
-UnitKind: TypeAlias = Literal["sample", "question", "image_of_two", "image_of_more"]
-"""What a metric counts: samples; MMBench questions with their passes; MME images with their two (or more) questions."""
+UnitKind: TypeAlias = Literal[
+    "sample", "question", "image_of_two", "image_of_more", "figure", "question_of_set", "sample_in_category", "said",
+    "said_in_category",
+]  # fmt: skip
+"""What a metric counts: samples; MMBench questions with their passes; MME images with their two (or more) questions;
+HallusionBench's figures, and its questions over all figures of a set; a sample once for each of its categories, which
+commas join; whether yes and whether no was said to a sample, or to a sample in each of its categories."""
 
-Earned: TypeAlias = Literal["answer", "answer_and_place"]
+Earned: TypeAlias = Literal["answer", "answer_and_place", "said"]
 """What a sample gives a metric: its answer's score; or 1 where the answer is right and the union IoU at least 0.5,
-else 0, and nothing where either of the two could not be scored (the quadrant `right_answer_right_place`)."""
+else 0, and nothing where either of the two could not be scored (the quadrant `right_answer_right_place`); or what it
+said: 1 for yes, 0 for no, one half for neither."""
 
-Combination: TypeAlias = Literal["mean", "count", "mean_of_l2", "sum_of_categories"]
+Combination: TypeAlias = Literal[
+    "mean", "count", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio", "recall_of_said",
+    "f1_of_said", "gold_yes_ratio",
+]  # fmt: skip
 """How units become a number: their mean; how many are right; the mean of the l2 categories' means; the sum of the
-categories' means, whose units are drawn within their category, as the benchmark fixes how many each has."""
+categories' means, whose units are drawn within their category, as the benchmark fixes how many each has; or a ratio of
+sums over what was said (`RATES` in `harness/summary/measures.py`), where `of_said` leaves out what was neither."""
 
 PartRule: TypeAlias = Literal["these_alone", "these", "these_if_there", "all_others"]
 """Which categories a sum takes: the named ones, where none is missing and (`these_alone`) no unknown one is there;
@@ -151,7 +167,7 @@ class TaskFacts:
     @property
     def placed(self) -> bool:
         """Whether where an answer looks is part of the benchmark's own numbers."""
-        return any(metric.earned != "answer" for metric in self.metrics) or self.answer_rule in PLACE_RULES
+        return any(metric.earned == "answer_and_place" for metric in self.metrics) or self.answer_rule in PLACE_RULES
 
     @property
     def category_most(self) -> int | None:
@@ -161,7 +177,16 @@ class TaskFacts:
     @property
     def reads_extra(self) -> bool:
         """Whether its units or categories stand in the official columns of `extra`."""
-        return self.cluster != "own" or bool({*self.categories, *self.l2_categories} - {"category", "l2_category"})
+        return (
+            self.cluster != "own"
+            or bool({*self.categories, *self.l2_categories} - {"category", "l2_category"})
+            or any(metric.unit in {"figure", "question_of_set"} for metric in self.metrics)
+        )
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether its numbers want the gold beside the scores: what was said is a find or not by what is right."""
+        return any(metric.earned == "said" for metric in self.metrics)
 
     def metrics_of(self, protocol: Protocol) -> tuple[AnswerMetric, ...]:
         """Return what it makes of the answers under a protocol, the headline first."""
@@ -182,6 +207,23 @@ def _mme(unit: UnitKind, perception: PartRule, cognition: tuple[PartRule, tuple[
 
 _MME_OF_MORE = _mme("image_of_more", "these", ("these", MME_COGNITION))
 _OCRBENCH_SCORE = AnswerMetric("score", combine="count", most=OCRBENCH_ROWS)
+
+_SAID = AnswerMetric("f1", "said_in_category", "f1", earned="said")
+_POPE = (
+    _SAID,
+    AnswerMetric("accuracy", "sample_in_category"),
+    replace(_SAID, name="precision", combine="precision"),
+    replace(_SAID, name="recall", combine="recall"),
+    replace(_SAID, name="yes_ratio", combine="yes_ratio"),
+)
+_SAID_ONCE = replace(_SAID, unit="said", combine="f1_of_said")
+_POPE_LMMS_EVAL = (
+    _SAID_ONCE,
+    _ACCURACY,
+    replace(_SAID_ONCE, name="precision", combine="precision"),
+    replace(_SAID_ONCE, name="recall", combine="recall_of_said"),
+    replace(_SAID_ONCE, name="yes_ratio", combine="gold_yes_ratio"),
+)
 
 _MMBENCH = TaskFacts(
     "choice",
@@ -234,6 +276,19 @@ FACTS: Mapping[str, TaskFacts] = {
         categories=("answer_type",),
         l2_categories=("operation/reasoning",),
     ),
+    "pope": TaskFacts(
+        "yes_no",
+        metrics=_POPE,
+        metrics_under={"lmms-eval": _POPE_LMMS_EVAL},
+        l2_categories=(),
+        shown=("f1", "accuracy"),
+    ),
+    "hallusion_bench": TaskFacts(
+        "yes_no",
+        metrics=(AnswerMetric("aAcc"), AnswerMetric("fAcc", "figure"), AnswerMetric("qAcc", "question_of_set")),
+        shown=("aAcc", "fAcc", "qAcc"),
+    ),
+    **dict.fromkeys(("ai2d", "scienceqa"), TaskFacts("choice", file="numbered_choice")),
     "shapes": TaskFacts(file="grounded", captioned=True),
     **dict.fromkeys(
         (

@@ -21,7 +21,7 @@ from PIL import Image
 from harness.runs.record_codec import record_from_json, record_to_json
 from harness.scoring.box_dialects import dialect_named
 from harness.scoring.score import score, score_error
-from harness.summary.counted_units import earned_of
+from harness.summary.counted_units import earned_of, said_of
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from harness.task_facts import Earned, facts_of
@@ -122,7 +122,7 @@ def _items(name: str, sample_of: Callable[[Doc], Sample], doc: Doc, text: str, c
 def _earned(what: Earned, found: Score) -> float | None:
     """Return what one sample gives a metric; None where it could not be told."""
     value, iou = (np.array([math.nan if one is None else one]) for one in (found.value, found.iou))
-    number = float(earned_of(what, value, iou)[0])
+    number = float(earned_of(what, value, iou, np.array([said_of(found.extracted)]))[0])
     return None if math.isnan(number) else number
 
 

@@ -1,4 +1,6 @@
-"""Draw small local copies of the six core benchmarks, as hub parquet and as VLMEvalKit TSV, at least 24 rows each.
+"""Draw small local copies of the core benchmarks and those of hallucination, in the hub's columns and VLMEvalKit's.
+
+At least 24 rows each in the hub's.
 
 The columns and their types are the true ones; images are drawn, and a few are photographs that scikit-image ships.
 Loaded by `tests/conftest.py`, which offers them as the fixture `local_data`.
@@ -78,6 +80,10 @@ def build_local_data(root: Path) -> LocalData:
     _mme(data)
     _ocrbench(data)
     _mathvista(data)
+    _pope(data)
+    _hallusion_bench(data)
+    _numbered_choice(data, "ai2d", "options", "AI2D_TEST.tsv")
+    _numbered_choice(data, "scienceqa", "choices", "ScienceQA_TEST.tsv")
     return data
 
 
@@ -290,6 +296,103 @@ def _ocrbench(data: LocalData) -> None:
     }
     write_parquet(data.parquet / "ocrbench" / "test-00000-of-00001.parquet", hub, kinds)
     write_tsv(data.tsv / "OCRBench.tsv", tsv)
+
+
+def _pope(data: LocalData) -> None:
+    """Eight pictures, in each sampling a colour that is there and one that is not; the TSV joins the samplings."""
+    hub, joined = [], {}
+    for number, sampling in enumerate(("adversarial", "popular", "random")):
+        for place in range(16):
+            image = drawing(place // 2 + 120)
+            there = COLOURS[(place // 2 + 120) % len(COLOURS)]
+            absent = COLOURS[(place // 2 + 121 + number // 2) % len(COLOURS)]  # one question is in two samplings
+            question = f"Is there a {absent if place % 2 else there} disc in the image?"
+            hub.append(
+                {
+                    "id": str(len(hub)),
+                    "question_id": str(place + 1),
+                    "question": question,
+                    "answer": "no" if place % 2 else "yes",
+                    "image_source": f"COCO_val2014_{place // 2:012d}",
+                    "image": hub_image(image, f"{place // 2}.jpg"),
+                    "category": sampling,
+                }
+            )
+            row = {"image": text_image(image), "question": question, "answer": "No" if place % 2 else "Yes"}
+            joined.setdefault((place // 2, question), (row, []))[1].append(sampling)
+    kinds: dict[str, pa.DataType] = dict.fromkeys(hub[0], pa.string()) | {"image": HUB_IMAGE}
+    write_parquet(data.parquet / "pope" / "test-00000-of-00001.parquet", hub, kinds)
+    rows = [
+        {"index": str(index), **row, "category": ",".join(samplings)}
+        for index, (row, samplings) in enumerate(joined.values())
+    ]
+    write_tsv(data.tsv / "POPE.tsv", rows)
+
+
+def _hallusion_bench(data: LocalData) -> None:
+    """Two sets in each of three subcategories, a figure and an altered one, two questions of each: 24 rows."""
+    hub, tsv = [], []
+    for number, (category, own) in enumerate((("VD", "ocr"), ("VS", "ocr"), ("VS", "chart"))):
+        for place in range(8):
+            set_id, figure, asked = place // 4, place // 2 % 2, place % 2
+            image = drawing(140 + 4 * number + place // 2)
+            right = (figure + asked) % 2 == 0
+            name = f"{category}_{own}_{set_id}_{figure}_{asked}"
+            question = f"Is this the {('first', 'second')[asked]} drawing of the set?"
+            hub.append(
+                {
+                    "category": category,
+                    "subcategory": own,
+                    "visual_input": "1" if figure == 0 else "2",
+                    "set_id": str(set_id),
+                    "figure_id": str(figure),
+                    "sample_note": "drawn",
+                    "question_id": str(asked),
+                    "question": question,
+                    "gt_answer_details": "It is." if right else "It is not.",
+                    "gt_answer": "1" if right else "0",
+                    "filename": f"./{category}/{own}/{set_id}_{figure}.png",
+                    "image": hub_image(image, f"{set_id}_{figure}.png"),
+                }
+            )
+            tsv.append(
+                {
+                    "index": f"drawn_{name}",
+                    "image": text_image(image),
+                    "question": question,
+                    "answer": "Yes" if right else "No",
+                    "category": category,
+                    "l2-category": f"{category}_{own}",
+                }
+            )
+    kinds: dict[str, pa.DataType] = dict.fromkeys(hub[0], pa.string()) | {"image": HUB_IMAGE}
+    write_parquet(data.parquet / "hallusion_bench" / "image-00000-of-00001.parquet", hub, kinds)
+    write_tsv(data.tsv / "HallusionBench.tsv", tsv)
+
+
+def _numbered_choice(data: LocalData, task: str, options: str, tsv_name: str) -> None:
+    """Four options, the right one by number on the hub: as text in AI2D, which has no hint and no category."""
+    hub, tsv = [], []
+    for index in range(24):
+        colours = [COLOURS[(index + step) % 6] for step in range(4)]
+        right = (index * 5) % 4
+        colours[right], colours[0] = colours[0], colours[right]
+        image = drawing(index % 20 + 180)
+        question = {"question": f"Which colour has disc {index}?"}
+        more = {} if task == "ai2d" else {"hint": "Look at the disc." if index % 2 else "", "category": "Colours"}
+        answer = str(right) if task == "ai2d" else right
+        hub.append({**question, options: colours, "answer": answer, "image": hub_image(image, f"{index}.png"), **more})
+        letters = dict(zip("ABCD", colours, strict=True))
+        row = {"index": str(index), "image": text_image(image), **question, **letters, "answer": "ABCD"[right]}
+        tsv.append(row | more)
+    kinds: dict[str, pa.DataType] = dict.fromkeys(hub[0], pa.string()) | {
+        options: pa.list_(pa.string()),
+        "image": HUB_IMAGE,
+    }
+    if task == "scienceqa":
+        kinds["answer"] = pa.int64()
+    write_parquet(data.parquet / task / "test-00000-of-00001.parquet", hub, kinds)
+    write_tsv(data.tsv / tsv_name, tsv)
 
 
 _MATHVISTA_KINDS = (

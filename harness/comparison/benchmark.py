@@ -26,7 +26,7 @@ from harness.comparison.values import (
     SideFaults,
 )
 from harness.stats.intervals import CodeArray, FloatArray
-from harness.summary.counted_units import Units, earned_of
+from harness.summary.counted_units import Units, earned_of, make_units
 from harness.summary.means import NOTHING_SCORED
 from harness.summary.measures import (
     ClusterSums,
@@ -104,7 +104,7 @@ def compare_benchmark(
         shared.sample.samples(shared.task), facts_of(shared.task).metrics_of(shared.protocol)
     )
     own = {other.name for other in others}
-    samples = next(one.units for one in (headline, *others) if one.units.kind == "sample")
+    samples = make_units(shared.sample.samples(shared.task), "sample")
     return Benchmark(
         task=shared.task,
         comparability=comparability,
@@ -243,7 +243,7 @@ def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> He
 
 def earned_in(run: RunTable, measure: Measure) -> FloatArray:
     """Return what a run's samples give a measure."""
-    return earned_of(measure.metric.earned, run.values, run.ious)
+    return earned_of(measure.metric.earned, run.values, run.ious, run.said)
 
 
 def with_known_clusters(table: RunTable, others: Sequence[RunTable]) -> RunTable:
@@ -363,7 +363,7 @@ class _RowMaker:
         if len(measures) < 2:
             return ()
         return tuple(
-            self.answer_row(measure, name, np.flatnonzero(np.isin(measure.units.of_sample, measure.counted)))
+            self.answer_row(measure, name, measure.units.samples_in(measure.counted))
             for name, measure in measures.items()
         )
 

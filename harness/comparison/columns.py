@@ -20,6 +20,7 @@ from harness.runs.record_table import TableError, read_columns, reading_table
 from harness.runs.store import PARQUET_NAME, StoredRun, rescored_name
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.summary.clusters import TaskSamples, cluster_of
+from harness.summary.counted_units import NEITHER, said_of
 from harness.task_facts import facts_of
 from harness.values import FAULTS, Json, Protocol
 
@@ -31,7 +32,7 @@ ASKED_TEXTS = ("question", "caption", "answer_rule", "image_sha256")
 _SAMPLE_COLUMNS = (
     "task", "id", "repeat", "cluster", "category", "l2_category", "answers", "choices", "boxes", "extra", *ASKED_TEXTS,
 )  # fmt: skip
-_SCORE_COLUMNS = ("score", "iou", "faults", "components")
+_SCORE_COLUMNS = ("score", "extracted", "iou", "faults", "components")
 _SIZE_COLUMNS = ("width", "height")
 
 
@@ -49,6 +50,8 @@ class RunTable:
     """The answer's score; NaN when unscored."""
     ious: FloatArray
     """Union IoU; NaN where there is none."""
+    said: FloatArray
+    """What the answer said: 1 for yes, 0 for no, `NEITHER` for all else; NaN when unscored."""
     components: Mapping[str, FloatArray]
     """`format`, `caption` and `bbox` by name; NaN where there is none."""
     faults: NDArray[np.uint32]
@@ -85,7 +88,16 @@ class RunTable:
 
     def samples(self, task: str) -> TaskSamples:
         """Return what aggregation reads of the samples, all of one task."""
-        return TaskSamples(task, self.ids, self.groups, self.clusters, self.categories, self.l2_categories, self.extras)
+        return TaskSamples(
+            task=task,
+            ids=self.ids,
+            groups=self.groups,
+            clusters=self.clusters,
+            categories=self.categories,
+            l2_categories=self.l2_categories,
+            extras=self.extras,
+            answers=self.answers,
+        )
 
     def take(self, places: CodeArray) -> RunTable:
         """Return the samples at some places, in that order."""
@@ -97,6 +109,7 @@ class RunTable:
             rows=self.rows[places],
             values=self.values[places],
             ious=self.ious[places],
+            said=self.said[places],
             components={name: column[places] for name, column in self.components.items()},
             faults=self.faults[places],
             groups=picked(self.groups, places),
@@ -150,12 +163,14 @@ def _run_table(samples: Any, scores: Any, first: CodeArray) -> RunTable:
     extras = _extras(tasks, official)
     ids, groups = _texts(samples, "id"), _texts(samples, "cluster")
     components = scores.column("components").combine_chunks()
+    values = floats(scores.column("score"))
     return RunTable(
         tasks=tasks,
         ids=ids,
         rows=first.astype(np.int64),
-        values=floats(scores.column("score")),
+        values=values,
         ious=floats(scores.column("iou")),
+        said=_said(scores.column("extracted"), values),
         components={part: floats(components.field(part)) for part in ("format", "caption", "bbox")},
         faults=_fault_bits(scores.column("faults").combine_chunks()),
         groups=groups,
@@ -223,6 +238,14 @@ def _clusters(
 
 def _texts(table: Any, name: str) -> tuple[str, ...]:
     return tuple(cast("list[str]", table.column(name).to_pylist()))
+
+
+def _said(column: Any, values: FloatArray) -> FloatArray:
+    """Return what answers said, from what was taken for them; NaN where they have no score."""
+    words = column.combine_chunks().dictionary_encode()
+    by_code = np.array([*(said_of(word) for word in words.dictionary.to_pylist()), NEITHER])
+    codes = words.indices.fill_null(len(by_code) - 1).to_numpy(zero_copy_only=False)
+    return np.where(np.isnan(values), np.nan, by_code[codes])
 
 
 def _boxes(table: Any) -> tuple[tuple[tuple[float, ...], ...] | None, ...]:

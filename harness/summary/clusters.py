@@ -14,7 +14,7 @@ MMBENCH_PASS = 1_000_000
 
 SCORED_COLUMNS = (
     "question_type", "answer_type", "precision", "unit", "answer_option", "dataset", "index", "g_index", "question_id",
-    "metadata", "task", "skills", "question_types", "operation/reasoning",
+    "set_id", "figure_id", "metadata", "task", "skills", "question_types", "operation/reasoning",
 )  # fmt: skip
 """The official columns of `extra` that a score, a unit or a category can depend on."""
 
@@ -42,6 +42,8 @@ class TaskSamples:
     """The second level."""
     extras: Mapping[int, Mapping[str, Json]]
     """Official columns by place, for tasks whose facts read them."""
+    answers: tuple[tuple[str, ...] | None, ...]
+    """Accepted answers; None where the row carries none."""
 
     def official(self, place: int) -> Mapping[str, Json]:
         """Return a sample's official columns."""
@@ -58,6 +60,7 @@ def task_samples(task: str, samples: Sequence[Sample]) -> TaskSamples:
         categories=tuple([sample.category for sample in samples]),
         l2_categories=tuple([sample.l2_category for sample in samples]),
         extras={place: sample.extra for place, sample in enumerate(samples) if sample.extra},
+        answers=tuple([sample.answers for sample in samples]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Make what a benchmark counts of its samples: the samples themselves, MMBench's questions or MME's images.
+"""Make what a benchmark counts of its samples: the samples themselves, or what several of them are put together to.
 
 Which units there are, and in which order, follows from the samples alone: two runs of the same samples have the same
 units, and `Units.values` says what each of them earned in one run.
@@ -23,6 +23,9 @@ IOU_HIT = 0.5
 ANSWER_RIGHT = 0.5
 """An answer of at least this value is right in the answer x place quadrants."""
 
+NEITHER = 0.5
+"""What an answer said that says neither yes (1) nor no (0)."""
+
 _PAIR = 2
 _FULL = IMAGE_POINTS / 2
 
@@ -34,7 +37,7 @@ class Units:
     kind: UnitKind
     """What a unit is."""
     of_sample: CodeArray
-    """Each sample's unit; -1 where it is in none."""
+    """Each sample's unit; -1 where it is in none, or where `samples` says it."""
     sizes: CodeArray
     """How much each unit adds to n: an MME image its questions, all others one."""
     clusters: CodeArray
@@ -49,6 +52,12 @@ class Units:
     """Why a category has no score, for those that have none whatever was answered."""
     leading: NDArray[np.bool_] | None = None
     """Whether each sample is one of the first two of its image; None but for images."""
+    samples: CodeArray | None = None
+    """Each unit's sample, where a sample may be in several units; None where no sample is."""
+    says_yes: NDArray[np.bool_] | None = None
+    """Whether a unit asks if yes was said to its sample, not if no was; None but for what was said."""
+    gold_yes: NDArray[np.bool_] | None = None
+    """Whether yes is right for a unit's sample, not no; None but for what was said."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -67,6 +76,11 @@ class Units:
         """
         if self.kind == "sample":
             return scores if among is None else np.where(among, scores, np.nan)
+        if self.samples is not None:
+            own = scores[self.samples]
+            if self.says_yes is not None:
+                own = np.where(np.isnan(own), np.nan, own == np.where(self.says_yes, 1.0, 0.0))
+            return own if among is None else np.where(among, own, np.nan)
         inside = self.of_sample >= 0
         codes, earned = self.of_sample[inside], scores[inside]
         missing = self._count(codes, np.isnan(earned)) > 0
@@ -77,6 +91,12 @@ class Units:
             missing |= False if among is None else ~among
             values = self._image_values(codes, np.nan_to_num(earned), self.leading[inside], missing)
         return values if among is None else np.where(among, values, np.nan)
+
+    def samples_in(self, places: CodeArray) -> CodeArray:
+        """Return the places of the samples that some units are made of."""
+        if self.samples is not None:
+            return np.unique(self.samples[places])
+        return np.flatnonzero(np.isin(self.of_sample, places))
 
     def _image_values(
         self, codes: CodeArray, earned: FloatArray, leading: NDArray[np.bool_], missing: NDArray[np.bool_]
@@ -99,19 +119,27 @@ class Units:
         return np.bincount(codes[of_those], minlength=len(self.sizes))
 
 
-def earned_of(earned: Earned, values: FloatArray, ious: FloatArray) -> FloatArray:
+def said_of(extracted: str | None) -> float:
+    """Return what an answer said, from what was taken for it: 1 for yes, 0 for no, else `NEITHER`."""
+    return {"Yes": 1.0, "No": 0.0}.get(extracted or "", NEITHER)
+
+
+def earned_of(earned: Earned, values: FloatArray, ious: FloatArray, said: FloatArray) -> FloatArray:
     """Return what samples give a metric.
 
     Args:
         earned: What the metric counts.
         values: Their answers' scores in [0, 1]; NaN when unscored.
         ious: Their union IoUs; NaN where there is none to tell.
+        said: What they said, of `said_of`; NaN when unscored.
 
     Returns:
         One number in [0, 1] a sample; NaN where it could not be told.
     """
     if earned == "answer":
         return values
+    if earned == "said":
+        return said
     both = (values >= ANSWER_RIGHT) & (ious >= IOU_HIT)
     return np.where(np.isnan(values) | np.isnan(ious), np.nan, both.astype(np.float64))
 
@@ -120,7 +148,11 @@ def make_units(samples: TaskSamples, kind: UnitKind) -> Units:
     """Put samples together to what is counted."""
     if kind == "sample":
         return _single_samples(samples)
-    return _questions(samples) if kind == "question" else _images(samples, kind)
+    if kind == "question":
+        return _questions(samples)
+    if kind in {"figure", "question_of_set"}:
+        return _figures(samples, kind)
+    return _images(samples, kind) if kind in {"image_of_two", "image_of_more"} else _several_of_a_sample(samples, kind)
 
 
 def _single_samples(samples: TaskSamples) -> Units:
@@ -199,6 +231,76 @@ def _images(samples: TaskSamples, kind: UnitKind) -> Units:
         },
         leading=leading,
     )
+
+
+def _figures(samples: TaskSamples, kind: UnitKind) -> Units:
+    """Return one unit per HallusionBench figure with all its questions, or per question with all figures of its set.
+
+    A set holds a picture and its altered versions, of which the same questions are asked: what is right on a question
+    of one figure hangs together with the others, so the set is the cluster of a question, and each figure its own.
+    Names are those of VLMEvalKit (`utils/yorn.py`, `Hallusion_rating`) and lmms-eval (`hallusion_bench/utils.py`).
+    """
+    categories, l2_categories = category_names(samples)
+    column = "figure_id" if kind == "figure" else "question_id"
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    homeless = 0
+    for place in _by_id(samples):
+        extra = samples.official(place)
+        own, part = extra.get("set_id"), extra.get(column)
+        homeless += own is None or part is None
+        subject = samples.l2_categories[place] or samples.categories[place]
+        groups[subject, str(own), str(part)].append(place)
+    names = sorted(groups)
+    of_sample = np.full(len(samples.ids), -1, dtype=np.int64)
+    for unit, name in enumerate(names):
+        of_sample[groups[name]] = unit
+    first = [groups[name][0] for name in names]
+    sets = [" ".join(name[:2]) for name in names]
+    return Units(
+        kind=kind,
+        of_sample=of_sample,
+        sizes=np.ones(len(names), dtype=np.int64),
+        clusters=np.arange(len(names)) if kind == "figure" else cluster_codes(sets),
+        categories=tuple([categories[place] for place in first]),
+        l2_categories=tuple([l2_categories[place] for place in first]),
+        refusal=f"{homeless:,} rows have no set_id or no {column} (extra)" if homeless else None,
+    )
+
+
+def _several_of_a_sample(samples: TaskSamples, kind: UnitKind) -> Units:
+    """Return one unit per sample and category, or two of what was said: whether yes, and whether no.
+
+    Categories are joined by commas where a question is asked in several samplings, as VLMEvalKit's POPE has it
+    (`utils/yorn.py`, `POPE_rating`). A sample whose gold is neither yes nor no is no find and no miss.
+    """
+    said = kind in {"said", "said_in_category"}
+    golds = [_gold_yes(answers) for answers in samples.answers]
+    found = [
+        (place, category, says_yes)
+        for place, own in enumerate(samples.categories)
+        if not said or golds[place] is not None
+        for category in ((own,) if kind == "said" else own.split(","))
+        for says_yes in ((True, False) if said else (True,))
+    ]
+    places = np.array([place for place, _, _ in found], dtype=np.int64)
+    says = np.array([says_yes for _, _, says_yes in found], dtype=np.bool_)
+    return Units(
+        kind=kind,
+        of_sample=np.full(len(samples.ids), -1, dtype=np.int64),
+        sizes=says.astype(np.int64),
+        clusters=cluster_codes(samples.clusters)[places],
+        categories=tuple([(category,) if category else () for _, category, _ in found]),
+        l2_categories=((),) * len(found),
+        samples=places,
+        says_yes=says if said else None,
+        gold_yes=np.array([golds[place] for place, _, _ in found], dtype=np.bool_) if said else None,
+    )
+
+
+def _gold_yes(answers: Sequence[str] | None) -> bool | None:
+    """Return whether the gold is yes; None where it is neither yes nor no."""
+    gold = answers[0].strip().rstrip(".").lower() if answers else ""
+    return {"yes": True, "no": False}.get(gold)
 
 
 def _by_id(samples: TaskSamples) -> Sequence[int]:

@@ -7,7 +7,7 @@ subtask means, MMStar under `lmms-eval` averages means, MMBench counts questions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.stats.intervals import (
     Interval,
     bootstrap_interval,
     cluster_codes,
+    ratio_interval,
     sum_of_means_interval,
 )
 from harness.stats.paired import Combine, PairedDifference, PairedSums, paired_difference, paired_statistic
@@ -25,10 +26,40 @@ from harness.stats.paired import Units as UnitCounts
 from harness.summary.clusters import TaskSamples
 from harness.summary.counted_units import Units, make_units
 from harness.summary.means import NOTHING_SCORED, Metric, column_metric, metric_of, null_metric
-from harness.task_facts import AnswerMetric, Scale, UnitKind
+from harness.task_facts import AnswerMetric, Combination, Scale, UnitKind
 
 _DECIMALS = 9
 """Points are rounded here: a count that went through a mean is not quite a whole number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said to questions of yes or no: columns with one place per unit, from 0 to 1 for the mean of seeds."""
+
+    found: FloatArray
+    """Yes, and yes is right."""
+    invented: FloatArray
+    """Yes, and no is right."""
+    denied: FloatArray
+    """No, and yes is right."""
+    there: FloatArray
+    """Yes is right, whatever was said."""
+    asked: FloatArray
+    """1 for every question."""
+
+
+RATES: Mapping[Combination, Callable[[Said], tuple[FloatArray, FloatArray]]] = {
+    "precision": lambda said: (said.found, said.found + said.invented),
+    "recall": lambda said: (said.found, said.there),
+    "f1": lambda said: (2 * said.found, said.found + said.invented + said.there),
+    "yes_ratio": lambda said: (said.found + said.invented, said.asked),
+    # lmms-eval's `pope/utils.py`: only a "no" is a miss, and the yes ratio is counted of the gold answers.
+    "recall_of_said": lambda said: (said.found, said.found + said.denied),
+    "f1_of_said": lambda said: (2 * said.found, 2 * said.found + said.invented + said.denied),
+    "gold_yes_ratio": lambda said: (said.there, said.asked),
+}
+"""Ratios of sums: what each unit adds to the numerator and to the denominator. F1 is 2 PR / (P + R), written as one
+ratio. All are 0 where nothing is in the denominator, as in POPE's own program and in both peers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +118,8 @@ class Measure:
         full, rows = self.metric.full_rows, len(self.units.sizes)
         if full is not None and rows != full:
             return f"needs the full {full:,} rows, got {rows:,}"
+        if self.metric.combine in {"recall", "f1"} and not self._said(np.zeros(len(scored)), scored).there.any():
+            return "no scored rows whose answer is yes"
         return self._missing_parts(scored)
 
     def _missing_parts(self, scored: CodeArray) -> str | None:
@@ -114,9 +147,40 @@ class Measure:
         reason = self.missing(scored)
         if reason is not None:
             return null_metric(reason)
+        if self.metric.combine in RATES:
+            return self._rate(values[scored], scored)
         if self.parts is None:
             return self._mean(values[scored], scored)
         return self._of_parts(values[scored], scored, seed)
+
+    def _rate(self, values: FloatArray, scored: CodeArray) -> Metric:
+        rows = self._ratio_rows(values, scored)
+        value = float(_ratio(rows.sum(axis=0, keepdims=True))[0])
+        interval = ratio_interval(rows[:, 0], rows[:, 0] - rows[:, 1])
+        return metric_of(value, interval, self.size(scored))
+
+    def _ratio_rows(self, values: FloatArray, scored: CodeArray) -> FloatArray:
+        """Return each cluster's numerator, and its numerator less its denominator.
+
+        Of the two the sum rises with a ratio that is one half, so that it says of a single cluster whether it gained.
+        """
+        numerators, denominators = RATES[self.metric.combine](self._said(values, scored))
+        codes = cluster_codes(self.units.clusters[scored])
+        columns = [np.bincount(codes, weights=own) for own in (numerators, numerators - denominators)]
+        return np.column_stack(columns).astype(np.float64)
+
+    def _said(self, values: FloatArray, scored: CodeArray) -> Said:
+        units = self.units
+        if units.says_yes is None or units.gold_yes is None:
+            raise ValueError(f"{self.name} is made of what was said, not of units of the kind {units.kind!r}")
+        says_yes, gold_yes = units.says_yes[scored], units.gold_yes[scored]
+        return Said(
+            found=values * (says_yes & gold_yes),
+            invented=values * (says_yes & ~gold_yes),
+            denied=values * (~says_yes & gold_yes),
+            there=(says_yes & gold_yes).astype(np.float64),
+            asked=says_yes.astype(np.float64),
+        )
 
     def _mean(self, values: FloatArray, scored: CodeArray) -> Metric:
         found = column_metric(values, self.units.clusters[scored], self.units.bounds)
@@ -145,6 +209,8 @@ class Measure:
             values: What the scored units earned.
             scored: Their places.
         """
+        if self.metric.combine in RATES:
+            return ClusterSums(self._ratio_rows(values, scored), _ratio, None)
         codes = cluster_codes(self.units.clusters[scored])
         clusters = int(codes.max()) + 1
         part = self._codes(scored)
@@ -181,7 +247,7 @@ class Measure:
         if self.missing(scored) is not None:
             return None
         a, b, n = a[scored], b[scored], self.size(scored)
-        if self.parts is None:
+        if self.parts is None and self.metric.combine not in RATES:
             clusters = self.units.clusters[scored]
             found = paired_difference(a, b, clusters, seed=seed, draws=draws, bounds=self.units.bounds)
             found = replace(found, n=n)
@@ -189,7 +255,13 @@ class Measure:
         sums, others = self.sums(a, scored), self.sums(b, scored)
         sizes = np.bincount(cluster_codes(self.units.clusters[scored])).astype(np.float64)
         pair = PairedSums(sums.rows, others.rows, sums.combine, span=self.span(len(a)), strata=sums.strata, sizes=sizes)
-        return paired_statistic(pair, UnitCounts(n, int((b < a).sum()), int((b > a).sum())), seed=seed, draws=draws)
+        gains = b - a
+        if self.units.says_yes is not None and self.units.gold_yes is not None:
+            # A yes less is a gain where no is right; the units of a no are the same answers once more.
+            gains = np.where(self.units.gold_yes[scored], gains, -gains) * self.units.says_yes[scored]
+        return paired_statistic(
+            pair, UnitCounts(n, int((gains < 0).sum()), int((gains > 0).sum())), seed=seed, draws=draws
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +269,7 @@ class ClusterSums:
     """One run's measure as sums over clusters."""
 
     rows: FloatArray
-    """Per cluster the sum and the size of each part (clusters x 2 * parts)."""
+    """Per cluster the sum and the size of each part (clusters x 2 * parts); for a ratio see `Measure`."""
     combine: Combine
     """Makes the measure of column sums."""
     strata: CodeArray | None
@@ -305,6 +377,8 @@ def category_measures(headline: Measure, *, second_level: bool = False) -> dict[
     averaged = metric.combine == "mean_of_l2" and not second_level
     if metric.combine == "sum_of_categories":
         own_metric = AnswerMetric("subtask score", metric.unit, most=int(units.bounds[1]))
+    elif metric.combine in RATES:
+        own_metric = metric
     else:
         name = "accuracy" if metric.earned == "answer" else metric.name
         own_metric = AnswerMetric(name, metric.unit, "mean_of_l2" if averaged else "mean", earned=metric.earned)
@@ -348,6 +422,12 @@ def _mean(seeds: Sequence[FloatArray]) -> FloatArray:
 
 def _sum_of_means(drawn: FloatArray) -> FloatArray:
     return _means(drawn).sum(axis=1)
+
+
+def _ratio(drawn: FloatArray) -> FloatArray:
+    """Return the ratio of the sums that a draw holds; 0 where its denominator is."""
+    denominators = drawn[..., 0] - drawn[..., 1]
+    return np.divide(drawn[..., 0], denominators, out=np.zeros_like(denominators), where=denominators > 0)
 
 
 def _mean_of_means(drawn: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
 from harness.summary.task_summary import ScoredRow, summarise, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
+from harness.task_facts import facts_of
 from harness.values import Json, Record, Sample, ScoreConfig
 
 SCORES_SCHEMA = 1
@@ -217,6 +218,7 @@ def _without_texts(sample: Sample) -> Sample:
         category=sample.category,
         l2_category=sample.l2_category,
         cluster=sample.cluster,
+        answers=sample.answers if facts_of(sample.task).reads_answers else None,
         boxes_image_px=sample.boxes_image_px,
         extra=sample.extra,
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.stats.intervals import FloatArray, cluster_codes
 from harness.summary.clusters import cluster_of, task_samples
-from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of
+from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of, said_of
 from harness.summary.grounding import box_metrics, component_metrics, step_metrics
 from harness.summary.means import ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
@@ -50,7 +50,8 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
     scores = np.array([np.nan if row.score.value is None else row.score.value for row in ordered], dtype=np.float64)
     ious = np.array([np.nan if row.score.iou is None else row.score.iou for row in ordered], dtype=np.float64)
     measures = task_measures(samples, facts_of(task).metrics_of(protocol))
-    earned = [measure.units.values(earned_of(measure.metric.earned, scores, ious)) for measure in measures]
+    said = np.where(np.isnan(scores), np.nan, [said_of(row.score.extracted) for row in ordered])
+    earned = [measure.units.values(earned_of(measure.metric.earned, scores, ious, said)) for measure in measures]
     headline = earned[0]
     answers = {measure.name: measure.number(own, seed=seed) for measure, own in zip(measures, earned, strict=True)}
     faults: Counter[Fault] = Counter(fault for row in ordered for fault in row.score.faults)
@@ -91,6 +92,8 @@ def _together(answers: Mapping[str, Metric], others: Mapping[str, Metric]) -> di
 def _counted(measures: Sequence[Measure], scores: FloatArray) -> int:
     """Return how many rows, for MMBench questions, could be scored."""
     accuracy = next((measure for measure in measures if measure.name == "accuracy"), measures[0])
+    if accuracy.units.samples is not None:
+        return int(np.isfinite(scores).sum())
     return 0 if accuracy.refusal else len(accuracy.scored(accuracy.units.values(scores)))
 
 

@@ -42,6 +42,15 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "total": "MME: perception and cognition together, at most 2,800 points.",
     "score": "OCRBench: right answers of 1,000, in points.",
     "anls": "Mean likeness of answers to the nearest gold by edit distance, in percent; a half and less is 0.",
+    "f1": "POPE: harmonic mean of precision and recall of yes, in percent; an answer that is neither yes nor no finds "
+    "nothing.",
+    "precision": "POPE: share of the yes said that are right, in percent.",
+    "recall": "POPE: share of the questions to be answered with yes that were, in percent.",
+    "yes_ratio": "POPE: share of the questions that were answered with yes, in percent; under lmms-eval those whose "
+    "right answer is yes.",
+    "aAcc": "HallusionBench: share of right answers, in percent.",
+    "fAcc": "HallusionBench: share of figures with all their questions right, in percent.",
+    "qAcc": "HallusionBench: share of questions that are right on all figures of their set, in percent.",
     "format": "Share of texts that keep to the format wholly, in percent.",
     "caption": "Mean likeness of the caption to the reference caption, in percent.",
     "bbox": "Mean reward of the boxes, in percent.",

@@ -71,6 +71,7 @@ def columns(setting: Setting) -> RunTable:
         rows=np.arange(n),
         values=nothing,
         ious=nothing,
+        said=nothing,
         components=dict.fromkeys(("format", "caption", "bbox"), nothing),
         faults=np.zeros(n, dtype=np.uint32),
         groups=("",) * n,

@@ -15,7 +15,13 @@ from harness.scoring.answers.edit_distance import edit_distance
 from harness.values import Sample
 
 CASES = Path(__file__).parent.parent / "cases"
-RULES = {"mmstar": "choice", "mme": "yes_no", "ocrbench": "ocr", "mathvista": "mathvista", "satori": "accepted"}
+RULES = {
+    "mmstar": "choice",
+    **dict.fromkeys(("mme", "pope", "hallusion_bench"), "yes_no"),
+    "ocrbench": "ocr",
+    "mathvista": "mathvista",
+    "satori": "accepted",
+}
 ABOUT = ("can_infer", "mcq_exact_matching", "mathvista", "ocrbench", "yorn", "satori_vqa", "satori_fork_mcq")
 EXPECTED_COUNTS = {
     ("can_infer", "lmms-eval"): 82,
@@ -29,8 +35,8 @@ EXPECTED_COUNTS = {
     ("ocrbench", "vlmevalkit"): 25,
     ("satori_fork_mcq", "paper"): 5,
     ("satori_vqa", "paper"): 9,
-    ("yorn", "lmms-eval"): 34,
-    ("yorn", "vlmevalkit"): 34,
+    ("yorn", "lmms-eval"): 102,
+    ("yorn", "vlmevalkit"): 102,
 }
 
 

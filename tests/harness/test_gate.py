@@ -33,6 +33,7 @@ def columns(values, *, ious=None, faulty=0, fault="missing", cluster=1) -> RunTa
         rows=np.arange(n),
         values=np.array(values, dtype=float),
         ious=nothing if ious is None else np.array(ious, dtype=float),
+        said=nothing,
         components={"format": nothing, "caption": nothing, "bbox": nothing},
         faults=faults,
         groups=("",) * n,

@@ -40,7 +40,7 @@ def write_mmstar(folder, rows, columns=TSV_COLUMNS):
     return folder
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", [*CORE, "hallusion_bench", "ai2d", "scienceqa"])
 def test_parquet_and_tsv_have_the_same_ids_images_and_clusters(local_data, name):
     benchmark = BENCHMARKS[name]
     adapter = benchmark.adapter
@@ -399,3 +399,23 @@ def test_shapes_rows_are_drawn_when_asked_for():
 
     assert rows.image_bytes(2) == rows.image_bytes(2)
     assert "image" not in rows.cells(2)
+
+
+@pytest.mark.parametrize("layout", ["parquet", "tsv"])
+def test_the_rows_of_hallucination_say_what_their_numbers_are_made_of(local_data, layout):
+    pope, hallusion = (
+        [
+            BENCHMARKS[name].adapter.sample_of(doc)
+            for doc in open_task_data(BENCHMARKS[name], getattr(local_data, layout))
+        ]
+        for name in ("pope", "hallusion_bench")
+    )
+
+    samplings = [name for sample in pope for name in sample.category.split(",")]
+    assert {name: samplings.count(name) for name in samplings} == {"adversarial": 16, "popular": 16, "random": 16}
+    assert {sample.answers for sample in (*pope, *hallusion)} == {("Yes",), ("No",)}
+    assert len({sample.cluster for sample in pope}) == 8
+    assert [sample.id for sample in hallusion[:3]] == ["VD_ocr_0_0_0", "VD_ocr_0_0_1", "VD_ocr_0_1_0"]
+    assert hallusion[2].extra == {"set_id": "0", "figure_id": "1", "question_id": "0"}
+    assert (len(hallusion), len({sample.cluster for sample in hallusion})) == (24, 12)
+    assert (hallusion[8].category, hallusion[8].l2_category) == ("VS", "VS_ocr")

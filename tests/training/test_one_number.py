@@ -55,6 +55,20 @@ def spots(task: str, full: bool) -> list[dict]:
     if task == "ocrbench":
         names = ("Digit String Recognition", "Doc-oriented VQA")
         return [{"category": names[place % 2]} for place in range(OCRBENCH_ROWS if full else 40)]
+    if task == "hallusion_bench":
+        numbers = [(own, figure, asked) for own in range(12) for figure in range(3) for asked in range(2)]
+        return [
+            {
+                "category": "VS",
+                "l2_category": f"VS_{('chart', 'map')[own % 2]}",
+                "group": f"{own}_{figure}",
+                "extra": {"set_id": str(own), "figure_id": str(figure), "question_id": str(asked)},
+            }
+            for own, figure, asked in numbers
+        ]
+    if task == "pope":
+        samplings = ("adversarial", "popular", "random", "adversarial,random")
+        return [{"category": samplings[place // 2 % 4], "group": f"g{place // 6}"} for place in range(120)]
     extra = {"extra": {"skills": ["algebra", "geometry"]}, "question_type": "free_form", "answer_type": "integer"}
     return [
         {"category": f"c{place % 2}", "l2_category": f"l{place % 4 % 3}", "group": f"g{place // 3}"}
@@ -80,7 +94,7 @@ def rows_of(task: str, seed: int, *, full: bool = True) -> list[dict]:
     right, wrong = RIGHT.get(facts.answer_rule, ("red", "blue"))
     placed = {"boxes": [[0, 0, 10, 10]], "width": 100, "height": 100} if facts.placed else {}
     gold = {"answers": [right]} | ({"choices": {"A": "x", "B": "y"}} if right == "A" else {})
-    return [
+    rows = [
         {
             "id": f"{task}-{place}",
             "task": task,
@@ -91,6 +105,15 @@ def rows_of(task: str, seed: int, *, full: bool = True) -> list[dict]:
         }
         for place, spot in enumerate(spots(task, full))
     ]
+    if task != "pope":
+        return rows
+    for place, row in enumerate(rows):
+        # Every second question is rightly answered with no, and some answers are neither: in finds all of it counts.
+        if place % 2:
+            row["answers"] = [wrong]
+        if rng.random() < 0.3 - 0.1 * seed:
+            row["prediction"] = f"<answer>{right if place % 7 else 'perhaps'}</answer>"
+    return rows
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 The rules are facts about another program, right or wrong, and are kept so that scores can be compared with published
 ones; `harness/scoring/answers/check.py` has ours. Sources, below `lmms_eval/tasks/`: `_task_utils/mcq_extract.py`
-(MMStar), `mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`.
+(MMStar), `mmbench/mmbench_evals.py`, `mme/utils.py`, `ocrbench/utils.py`, `mathvista/mathvista_evals.py`,
+`pope/utils.py`, `hallusion_bench/evaluate_hb.py`, `ai2d/utils.py`, `scienceqa/utils.py`.
 
 MMBench follows the variant that needs no judge, `static`: first its own option rule, then MMStar's extractor. With a
 judge's reply it follows the other variant (own rule on the answer, then on the reply), except that a reply which fits
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.scoring.answers.edit_distance import edit_distance
@@ -56,6 +58,8 @@ _ARTICLE_WORDS: Final = 3
 _YES_NO_PREFIX: Final = 4
 """MME looks at this many first characters."""
 
+_LETTER_AND_PERIOD: Final = re.compile(r"([A-Z])\.")
+_NO_PUNCTUATION: Final = dict.fromkeys(map(ord, string.punctuation))
 _BRACKETED_LETTER: Final = re.compile(r"\(([a-zA-Z])\)")
 _FULL_WIDTH: Final = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " "}
 
@@ -149,9 +153,37 @@ def infer_yes_no(answer: str) -> str | None:
     return "No" if "no" in prefix else None
 
 
+def _ai2d_letter(answer: str) -> str | None:
+    """Return the letter by AI2D's rule (`ai2d/ai2d.yaml`), or None: `B.` at the start, else the whole text.
+
+    The filter's letter (`ai2d/utils.py`, `option_letter_regex`), or what it leaves, is compared without case and
+    without ASCII punctuation (`exact_match`), so that "(b)" is B and "The answer is B" is nothing.
+    """
+    text = answer.strip()
+    begun = _LETTER_AND_PERIOD.match(text)
+    whole = begun.group(1) if begun else text.translate(_NO_PUNCTUATION).upper()
+    return whole if len(whole) == 1 and whole in string.ascii_uppercase else None
+
+
+def _scienceqa_letter(answer: str) -> str | None:
+    """Return the letter by ScienceQA's rule (`sqa_process_results`), or None: alone in any case, or before a period."""
+    text = answer.strip()
+    stands = len(text) == 1 or (text[:1].isupper() and text[1:2] == ".")
+    return text[0].upper() if stands and text[0] in string.ascii_letters else None
+
+
+_CHOICE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "ai2d": _ai2d_letter,
+    "scienceqa": _scienceqa_letter,
+}
+"""By task; MMStar's extractor for all others but MMBench."""
+
+
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Score a multiple-choice answer: MMBench's rule for its tasks, MMStar's extractor for all others."""
-    if facts_of(sample.task).judge_reads_options:
+    """Score a multiple-choice answer: MMBench's rule for its tasks, those of `_CHOICE_RULES`, else MMStar's."""
+    if sample.task in _CHOICE_RULES:
+        letter = _CHOICE_RULES[sample.task](answer)
+    elif facts_of(sample.task).judge_reads_options:
         letter = _read_mmbench(sample, answer.strip(), judge_reply)
     else:
         letter = extract_letter(answer, tuple(sample.choices) or _DEFAULT_LETTERS)
@@ -171,10 +203,31 @@ def _read_mmbench(sample: Sample, answer: str, judge_reply: str | None) -> str |
     return extract_letter(answer, sorted(_mmbench_options(sample.choices)) or _DEFAULT_LETTERS)
 
 
+def _exact_yes_no(answer: str) -> str | None:
+    """Return `Yes` or `No` by POPE's rule (`pope/utils.py:17`): the whole text; "Yes." is neither."""
+    return {"yes": "Yes", "no": "No"}.get(answer.lower().strip())
+
+
+def _contained_yes(answer: str) -> str | None:
+    """Return `Yes` or `No` by HallusionBench's rule: `yes` anywhere, also in "yesterday"; all else is a no.
+
+    The variant of `evaluate_hb.py:93` that needs no judge. The YAML of 0.7.3 names the other, in which GPT-4 compares
+    the answer with `gt_answer_details`; without a key every answer is "unclear" there and wrong.
+    """
+    return "Yes" if "yes" in answer.lower() else "No"
+
+
+_YES_NO_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "pope": _exact_yes_no,
+    "hallusion_bench": _contained_yes,
+}
+"""By task; MME's rule for all others."""
+
+
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Score a yes/no answer by MME's rule; no judge is ever asked."""
+    """Score a yes/no answer by the rule of its task; no judge is ever asked."""
     del judge_reply
-    label = infer_yes_no(answer)
+    label = _YES_NO_RULES.get(sample.task, infer_yes_no)(answer)
     if label is None:
         return AnswerCheck(0.0, None, ("no_match",))
     golds = {gold.lower().strip().replace(".", "") for gold in sample.answers or ()}
