@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -73,3 +75,13 @@ def test_hostile_names_and_texts_stay_text(hostile_runs):
     assert body.count("<script") == 1
     assert not re.findall("<img|<iframe|<base|<link|<form", body)
     assert not re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+
+
+def test_a_page_and_a_shown_run_load_nothing_that_scores():
+    program = (
+        "import sys, reports.pages.run_page, reports.pages.charts, harness.summary.stored_scores\n"
+        "print(sorted({'altair', 'pandas', 'scipy', 'harness.scoring.score'} & sys.modules.keys()))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert said == "[]\n"
