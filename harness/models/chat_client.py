@@ -356,12 +356,13 @@ class ChatClient:
         wait_s = _header_wait(response.headers)
         if body is None:
             return _Got("replied", response.status_code, words=f"the reply is longer than {_MOST_REPLY_BYTES} bytes")
-        text = body.decode("utf-8", errors="replace")
         try:
-            value = without_secrets(cast("object", json.loads(text)), self._secrets)
-        except (ValueError, RecursionError):
-            shown = one_line(self._clean(text), 200) or "nothing"
-            return _Got("replied", response.status_code, words=f"the reply is no JSON but {shown}", wait_s=wait_s)
+            value = without_secrets(cast("object", json.loads(body.decode("utf-8"))), self._secrets)
+        except (ValueError, RecursionError) as error:
+            # bytes that are no UTF-8 are damage: with marks in their place a text would be scored that nobody wrote
+            found = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+            shown = one_line(self._clean(body.decode("utf-8", errors="replace")), 200) or "nothing"
+            return _Got("replied", response.status_code, words=f"the reply is no {found} but {shown}", wait_s=wait_s)
         return _Got("replied", response.status_code, value=value, is_json=True, wait_s=wait_s)
 
     def _clean(self, text: str) -> str:

@@ -150,7 +150,7 @@ def read_reply(reply: object) -> ChatReply:
 
 
 def _read_choices(fields: dict[str, object]) -> ChatReply:
-    """Read the first choice, or say why there is none."""
+    """Read the choice that is numbered 0, else the first in the list, or say why there is none."""
     choices = fields.get("choices")
     listed = cast("list[object]", choices) if isinstance(choices, list) else []
     fault = fields.get("error") or fields.get("errors")
@@ -160,7 +160,8 @@ def _read_choices(fields: dict[str, object]) -> ChatReply:
         said = error_words(fields) if any(fields.get(name) for name in ("base_resp", *_SAID)) else ""
         base = error_words(fields.get("base_resp")) if isinstance(fields.get("base_resp"), dict) else ""
         return failed(": ".join(filter(None, ("the reply has no choices", base or said))), fields)
-    return _read_choice(_object(listed[0]))
+    numbered = [choice for choice in map(_object, listed) if choice.get("index") == 0]
+    return _read_choice(numbered[0] if numbered else _object(listed[0]))
 
 
 def _read_choice(choice: dict[str, object]) -> ChatReply:

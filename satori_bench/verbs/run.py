@@ -241,7 +241,12 @@ def _judge(options: dict[str, Any]) -> Judge | None:
 
     if not options["judge"]:
         return None
-    return Judge(model=options["judge"], base_url=options["judge_url"], api_key=options["judge_key"] or "none")
+    return Judge(
+        model=options["judge"],
+        base_url=options["judge_url"],
+        api_key=options["judge_key"] or "none",
+        timeout_s=options["request_timeout_s"],
+    )
 
 
 def _show_run(result: RunResult, *, as_json: bool) -> int:

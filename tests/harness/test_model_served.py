@@ -274,6 +274,12 @@ def completion(**changes) -> bytes:
         (b'{"id": "x", "choices": [', "no JSON but"),
         (b"<html>hello</html>", "no JSON but <html>hello</html>"),
         (b"[" * 100_000, "no JSON"),
+        (b'{"choices": [{"finish_reason": "stop", "message": {"content": "\xff\xfeA"}}]}', "no UTF-8 but"),
+        (
+            '{"choices": [{"finish_reason": "stop", "message": {"content": "rouge foncé"}}]}'.encode("latin-1"),
+            "no UTF-8",
+        ),
+        ('{"choices": [{"finish_reason": "stop", "message": {"content": "红"}}]}'.encode("gb18030"), "no UTF-8"),
         (b"5", "no choices"),
         (completion(choices=None), "no choices"),
         (json.dumps({"error": {"message": "out of memory"}}).encode(), "out of memory"),
