@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
@@ -19,9 +20,6 @@ from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.task_summary import ScoredRow, TaskSummary, summarise, to_json, unexplained_share
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
 from harness.values import Json, Record, Sample, ScoreConfig
-
-SCORES_SCHEMA = 1
-"""Version of the object that `score --json`, `run --json` and `scores.json` share."""
 
 MOST_UNEXPLAINED = 0.01
 """A run in which a larger share of samples is unscored for the faults `error` or `judge_error` is not a result."""
