@@ -31,6 +31,8 @@ _SAMPLE_COLUMNS = (
     "caption", "width", "height", "image_sha256", "text", "truncated", "output_tokens", "error",
 )  # fmt: skip
 _SCORE_COLUMNS = ("score", "extracted", "faults", "components", "iou", "boxes_image_px")
+SHOWN_COLUMNS = (*_SAMPLE_COLUMNS, *_SCORE_COLUMNS)
+"""Columns without which a run's samples cannot be shown."""
 
 
 def read_answers(comparison: Comparison, pair: Pair, places: Sequence[int]) -> Iterator[tuple[Record, Record]]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.runs.declared import declared_fields
+from harness.runs.json_text import parse_object
 from harness.runs.record_codec import StoredRecord
-from harness.runs.record_table import TableError
+from harness.runs.record_table import JSON_COLUMNS, TableError
 from harness.stats.intervals import FloatArray
 from harness.values import FAULTS, MAX_SHARE, Components
 
@@ -22,7 +23,7 @@ _COMPONENTS = tuple(declared_fields(Components))
 
 
 def check_samples(samples: Any) -> None:
-    """Check the columns of samples: texts, whole numbers, gold boxes, one row a key.
+    """Check the columns of samples: texts, whole numbers, gold boxes, objects as JSON text, one row a key.
 
     Raises:
         TableError: a value is missing or out of its range; names column and row, from 1.
@@ -37,6 +38,8 @@ def check_samples(samples: Any) -> None:
     if (missing := answers.flatten().is_null()).true_count:
         row = int(answers.value_parent_indices().to_numpy()[np.flatnonzero(missing.to_numpy(zero_copy_only=False))[0]])
         raise TableError(f"its column 'answers' holds an empty answer in row {row + 1}")
+    for name in JSON_COLUMNS:
+        _check_objects(name, samples.column(name))
     _check_keys(samples)
 
 
@@ -82,6 +85,17 @@ def _check_boxes(column: Any) -> None:
         box = int(np.flatnonzero(~finite)[0]) // 4
         row = int(boxes.value_parent_indices().to_numpy()[box])
         raise TableError(f"its column 'boxes' holds a number that is not finite in row {row + 1}")
+
+
+def _check_objects(name: str, column: Any) -> None:
+    """Check a column of JSON text, each text that occurs once: readers look into it long after the file is closed."""
+    texts = column.combine_chunks().dictionary_encode()
+    for code, text in enumerate(texts.dictionary.to_pylist()):
+        try:
+            parse_object(text)
+        except ValueError as fault:
+            wrong = texts.indices.to_numpy() == code
+            raise _refusal(name, wrong, f"no JSON object ({fault})") from fault
 
 
 def _check_keys(samples: Any) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.comparison.columns import read_run_table
+from harness.comparison.sample_texts import SHOWN_COLUMNS
 from harness.errors import UserError
 from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
 from harness.runs.journal import LOCK_NAME, StoreError, index_journal
@@ -179,7 +180,7 @@ def _verify_table(run: StoredRun) -> Iterator[str]:
     """Yield how the table differs from the journal."""
     try:
         with run.files.open(PARQUET_NAME) as file:
-            difference = first_difference(file, run.records(), ("task", "id", "repeat", "score"))
+            difference = first_difference(file, run.records(), ("repeat", *SHOWN_COLUMNS))
     except (OSError, TableError, UserError) as error:
         yield f"{PARQUET_NAME} cannot be read: {error}"
         return
@@ -237,7 +238,7 @@ def false_scores(
             version may have had other rules for them.
     """
     tasks = cast("dict[str, dict[str, Json]]", scores.get("tasks") or {})
-    for task in summary.tasks.keys() - tasks.keys() if "tasks" in scores else ():
+    for task in summary.tasks.keys() - tasks.keys():
         yield f"{name} has no scores of {task!r}, of which there are records"
     for task, fields in tasks.items():
         own = summary.tasks.get(task)

@@ -44,7 +44,8 @@ SCORE_COLUMNS = (
 )
 """The key of a record and what scoring adds to it."""
 
-_JSON_COLUMNS = ("choices", "extra")
+JSON_COLUMNS = ("choices", "extra")
+"""Objects of free keys, which stand in the table as JSON text."""
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -100,7 +101,7 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
     """Yield the columns of one row group after the other, each bounded in rows and in characters."""
     group: dict[str, list[Json]] = {name: [] for name in columns}
     scores_only = set(columns).issubset(SCORE_COLUMNS)
-    json_columns = [name for name in columns if name in _JSON_COLUMNS]
+    json_columns = [name for name in columns if name in JSON_COLUMNS]
     rows = characters = 0
     for record in records:
         row = _score_row(record) if scores_only else record_to_json(record)
@@ -254,7 +255,7 @@ def first_difference(source: BinaryIO, records: Iterable[Record], columns: Seque
             return f"it has {'fewer' if row is None else 'more'} rows than there are records"
         wanted = record_to_json(record)
         for name in kept:
-            value = _ENCODER.encode(wanted[name]) if name in _JSON_COLUMNS else wanted[name]
+            value = _ENCODER.encode(wanted[name]) if name in JSON_COLUMNS else wanted[name]
             if row[name] not in (value, _arrow_safe(value)):
                 return f"its column {name!r} differs in row {number}"
     return None

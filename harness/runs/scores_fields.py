@@ -13,16 +13,22 @@ from harness.runs.json_text import describe
 from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import MAX_COUNT, MAX_SHARE, Json
 
+SCORES_SCHEMA = 1
+"""Version of the object that `score --json`, `run --json` and `scores.json` share."""
+
 _COUNTS = ("n", "rows", "clusters", "parse_fault_rows", "truncated_rows")
 
 
 def check_scores(scores: Mapping[str, Json]) -> None:
-    """Check the object of a `scores.json`, of any version.
+    """Check the object of a `scores.json`, by any version of the scorer.
 
     Raises:
-        ValueError: a field is of another kind or out of its range; the message names it, such as
-            `tasks.mme.metrics.total.value`.
+        ValueError: the object is of a schema that nobody here knows, or a field is of another kind or out of its
+            range; the message names it, such as `tasks.mme.metrics.total.value`.
     """
+    if (schema := scores.get("schema", SCORES_SCHEMA)) != SCORES_SCHEMA:
+        raise _wrong("schema", f"{SCORES_SCHEMA}, the one that this satori-bench reads", schema)
+    _check_count(scores.get("scorer_version", 0), "scorer_version")
     _check_counts(scores, "failures", "")
     for task, value in _object(scores.get("tasks", {}), "tasks").items():
         _check_task(facts_of(task).category_most, _object(value, f"tasks.{task}"), f"tasks.{task}")

@@ -424,10 +424,9 @@ def written_quadruples(text: str) -> tuple[BoxSyntax, tuple[Box, ...]] | None:
     if len(text) > MAX_BOX_CHARACTERS:
         return None
     # a syntax's own marks say more than numbers without any
-    for syntax, bare in (
-        *((syntax, False) for syntax in SYNTAX),
-        *((syntax, True) for syntax in SYNTAX if syntax in _BARE),
-    ):
+    marked: list[tuple[BoxSyntax, bool]] = [(syntax, False) for syntax in SYNTAX]
+    unmarked: list[tuple[BoxSyntax, bool]] = [(syntax, True) for syntax in SYNTAX if syntax in _BARE]
+    for syntax, bare in (*marked, *unmarked):
         quadruples, _ = _found(text, syntax, PATCHES_A_SIDE, bare=bare)
         if len(quadruples) > MAX_BOXES:
             return None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
@@ -21,9 +22,6 @@ from harness.summary.task_summary import ScoredRow, summarise, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
 from harness.task_facts import facts_of
 from harness.values import Json, Record, Sample, ScoreConfig
-
-SCORES_SCHEMA = 1
-"""Version of the object that `score --json`, `run --json` and `scores.json` share."""
 
 _MOST_REASONS = 1_000
 """So many different reasons are counted one by one; memory stays flat where each holds an id of its own."""

@@ -164,7 +164,8 @@ def test_the_words_of_a_published_format_name_its_marks(form):
     said = f"{words.system}\n{words.suffix}"
 
     marks = {opening for pairs in (form.answer, form.thought, form.boxes) for opening, _ in pairs} - {"<|box_start|>"}
-    assert [mark for mark in marks if mark not in said] == []
+    # Python's quotation marks are read beside JSON's; the words name JSON's
+    assert [mark for mark in marks if mark.replace("'", '"') not in said] == []
     assert form.source
 
 
