@@ -48,7 +48,7 @@ def test_rows_of_one_cluster_count_as_one_piece_of_evidence(field):
 
     found = [row.prediction.sample.cluster for row in score_lines([json.dumps(row) for row in rows], PLAIN)]
 
-    assert ["picture 0"] * 3 + ["picture 1"] * 3 == found
+    assert found == ["picture 0"] * 3 + ["picture 1"] * 3
 
 
 @pytest.mark.parametrize("line", ["[]", "{", json.dumps({"task": "mmstar"}), json.dumps({**ROW, "task": "none"})])
