@@ -8,7 +8,8 @@ kind of them is looked for in one pass, so that a megabyte of anything costs mil
   never ends goes on to the answer that follows it, or to the end.
 - A thought that the format does not ask for is one all the same, in any family's marks: what stands in it is neither
   answer nor place, and one that never ends has no answer behind it.
-- An answer inside of a thought is a draft. The last complete one counts; of one inside of another the inner.
+- An answer inside of a thought is a draft, and under `strict` one inside of a comment is none. The last complete one
+  counts; of one inside of another the inner.
 - Words outside of all marks cost nothing: works differ in what may stand there, and none scores it.
 """
 
@@ -39,6 +40,8 @@ _NOT_THE_MODELS: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """What others say in a transcript, in the marks of Qwen's chat template, in which these works are written."""
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+"""A comment; one that never ends holds the rest of the text, as in `stages.py`. Each character is looked at once."""
 _BRACED: Final = re.compile(r"[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}[^{}]*+)*+\}[^{}]*+)*+(\})")
 """Up to the brace that closes one opened before, with three more inside of each other: `\\boxed{\\frac{1}{2}}`. Each
 part between two braces is looked at from at most four opening ones, so that it stays linear."""
@@ -102,11 +105,14 @@ def read_marked(
     thoughts, faults = _thoughts(text, form)
     inside = [(span.begin, span.end) for span in thoughts]
     answers = _marked(_blanked(text, inside), form.answer)
+    comments = _comments(text, inside, answers) if selection == "strict" else []
+    spoken = [span for span in answers.complete if not _is_inside(span.begin, comments)]
     if answers.lone is not None:
         faults.add("unclosed")
-    if len(answers.complete) > 1:
+        faults.add("unclosed")
+    if len(spoken) > 1:
         faults.add("multiple")
-    answer_span = answers.complete[-1] if answers.complete else None
+    answer_span = spoken[-1] if spoken else None
     boxes = _boxes(text, form, _Parts(inside, answer_span), dialect)
     faults |= boxes.faults
     answer = _answer(text, form, answer_span, inside, boxes.places)
@@ -172,6 +178,13 @@ def _is_inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
     """Return whether a place lies in one of the spans, which are in order and apart."""
     after = bisect_right(spans, place, key=lambda span: span[0])
     return after > 0 and place < spans[after - 1][1]
+
+
+def _comments(text: str, thoughts: Sequence[tuple[int, int]], answers: _Marked) -> list[tuple[int, int]]:
+    """Return where comments stand, in order; what looks like one inside of a thought or an answer is a part of that."""
+    said = [(span.begin, span.end) for span in answers.complete]
+    spans = [found.span() for found in _COMMENT.finditer(text)]
+    return [span for span in spans if not any(_is_inside(span[0], parts) for parts in (thoughts, said))]
 
 
 # Marks

@@ -104,3 +104,9 @@ def test_sums_that_take_in_unknown_subtasks_can_be_read_again(make_run):
     assert summary.tasks["mme"].metrics["total"].value == 3000
     assert load_run(run).rescored["lmms-eval"]["tasks"]["mme"]["metrics"]["total"]["value"] == 3000
     assert verify_run(run) == []
+
+
+def test_a_run_whose_file_repeats_rows_is_sound(make_run):
+    row = {"task": "shapes", "id": "1", "answers": ["red"], "prediction": "<answer>red</answer>"}
+
+    assert verify_run(make_run("model", [row, row, {**row, "id": "2"}])) == []
