@@ -95,7 +95,7 @@ def _check_objects(name: str, column: Any) -> None:
             parse_object(text)
         except ValueError as fault:
             wrong = texts.indices.to_numpy() == code
-            raise _refusal(name, wrong, f"no JSON object ({fault})") from fault
+            raise TableError(f"{_refusal(name, wrong, 'no JSON object')}: {fault}") from fault
 
 
 def _check_keys(samples: Any) -> None:

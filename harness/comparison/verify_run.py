@@ -239,7 +239,7 @@ def false_scores(
             version may have had other rules for them.
     """
     tasks = cast("dict[str, dict[str, Json]]", scores.get("tasks") or {})
-    for task in summary.tasks.keys() - tasks.keys():
+    for task in summary.tasks.keys() - tasks.keys() if "tasks" in scores else ():
         yield f"{name} has no scores of {task!r}, of which there are records"
     for task, fields in tasks.items():
         own = summary.tasks.get(task)

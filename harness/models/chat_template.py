@@ -9,7 +9,10 @@ What is tried is rendered by transformers' own function, in its sandbox; nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -27,6 +30,10 @@ _NO_CHAT = frozenset(
     {*_PLACED_BY_PROCESSOR, "kosmos-2.5", "got_ocr2", "udop", "pi0", "pp_chart2table", "pp_formulanet"}
 )
 """Model types that were never trained to chat: none of their checkpoints has a template."""
+_MOST_WRITTEN = 1_000_000
+"""Characters that a template may write around one short question; the longest task prompts have some thousands."""
+_LIMIT_S = 20.0
+"""Seconds that a template may take for one question: each takes milliseconds, unless it loops."""
 _USUAL_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 """Templates write these without asking whether the tokenizer has them."""
 
@@ -107,6 +114,8 @@ def template_faults(template: ChatTemplate, tokenizer_folder: Path, model_type: 
     picture: Json = {"type": "image"}
     try:
         shown = _rendered(template, [picture, text], variables)
+        if len(shown) > _MOST_WRITTEN:
+            return [f"the chat template in {template.file} writes {len(shown):,} characters around a question. {_MEND}"]
         if _PROBE_TEXT not in shown:
             return [f"the chat template in {template.file} leaves the question's text out. {_MEND}"]
         if model_type in _PLACED_BY_PROCESSOR:
@@ -126,6 +135,8 @@ def _failure(template: ChatTemplate, error: Exception) -> str:
     said = (str(error).strip().splitlines() or [""])[0][:200]
     if isinstance(error, TemplateSyntaxError):
         return f"the chat template in {template.file} has a syntax error in line {error.lineno}: {said}"
+    if isinstance(error, TimeoutError):
+        return f"the chat template in {template.file} does not come to an end: {said}"
     return (
         f"the chat template in {template.file} fails on a question with a picture ({type(error).__name__}: {said}): "
         "it may be one for texts alone"
@@ -138,10 +149,38 @@ def _rendered(template: ChatTemplate, content: list[Json], variables: Mapping[st
 
     render = cast("_Renderer", chat_template_utils.render_jinja_template)  # pyright: ignore[reportUnknownMemberType]  # its dicts are untyped
     conversation: list[Json] = [{"role": "user", "content": content}]
-    rendered, _ = render(
-        conversations=[conversation], chat_template=template.text, add_generation_prompt=True, **variables
-    )
+    with _bounded(_LIMIT_S):
+        rendered, _ = render(
+            conversations=[conversation], chat_template=template.text, add_generation_prompt=True, **variables
+        )
     return rendered[0]
+
+
+@contextmanager
+def _bounded(limit_s: float) -> Generator[None]:
+    """End the block with a TimeoutError after some seconds; elsewhere than in a POSIX main thread it takes its time."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    late: list[str] = []
+
+    def give_up(*_: object) -> None:
+        late.append(f"not done after {limit_s:g} s")
+        raise TimeoutError(late[0])
+
+    handler = signal.signal(signal.SIGALRM, give_up)
+    timer = signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    except Exception as error:
+        # Jinja2 rewrites tracebacks, and fails on one that an alarm raised between two lines
+        if late and not isinstance(error, TimeoutError):
+            raise TimeoutError(late[0]) from error
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
 
 
 def _special_tokens(folder: Path) -> dict[str, str]:

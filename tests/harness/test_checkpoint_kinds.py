@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,28 @@ def test_a_run_of_empty_texts_says_so_on_terminal_manifest_and_page(command, cop
     assert any(said in warning for warning in json.loads((folder / "manifest.json").read_text())["warnings"])
     assert said in (folder / "index.html").read_text()
     assert json.loads((folder / "scores.json").read_text())["texts"]["empty"] == 8
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{% for i in range(2000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}",
+        "{% for i in range(99000) if i < 0 %}{% endfor %}" * 9,  # where Jinja2 itself fails on the alarm
+        "{% macro spin() %}{% for i in range(9000) %}{% endfor %}{% endmacro %}" + "{{ spin() }}" * 900,
+    ],
+    ids=["in a loop", "one after the other", "in a macro"],
+)
+def test_a_template_that_takes_too_long_is_refused_in_time(copy, monkeypatch, loop):
+    monkeypatch.setattr("harness.models.chat_template._LIMIT_S", 0.01)
+    template = copy / "chat_template.jinja"
+    template.write_text(loop + template.read_text())
+    before, (timer_s, _) = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+
+    with pytest.raises(CheckpointError, match=r"does not come to an end: not done after 0\.01 s"):
+        inspect_checkpoint(str(copy))
+
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) == (timer_s > 0)
 
 
 @pytest.mark.parametrize("options", [{"eos_token": None, "pad_token": None}, {"pad_token": None}])
