@@ -52,7 +52,7 @@ class TestRun:
 
     def test_all_seven_tasks_from_local_data_end_in_a_verified_run(self, command, tiny_qwen2_5_vl, local_data):
         code, out, err = command(
-            "run", "--model", tiny_qwen2_5_vl, "--tasks", "all", "--data-dir", local_data.parquet, "--dataset",
+            "run", "--model", tiny_qwen2_5_vl, "--tasks", "core,shapes", "--data-dir", local_data.parquet, "--dataset",
             "shapes=tiny", "--limit", 40, "--max-new-tokens", 6, "--device", "cpu", "--json",
         )  # fmt: skip
 

@@ -424,7 +424,7 @@ SIZE_KNOWN = frozenset(
 LOADED_ALONE = frozenset(
     {
         "blip", "blip-2", "cosmos3_omni", "git", "glm5_next", "glm_ocr", "glmga", "hyperclovax_vision_v2",
-        "llava_next_video", "minicpmv4_7", "qianfan_ocr", "vipllava", "qwen3_5_moe",
+        "kosmos-2.5", "llava_next_video", "minicpmv4_7", "qianfan_ocr", "vipllava", "qwen3_5_moe",
     }
 )  # fmt: skip
 """Families that share the code of others or are slow: loaded and asked one question, and not run through a benchmark."""

@@ -21,6 +21,7 @@ from harness.scoring.answers.text import fold, text_key
 from harness.scoring.answers.yes_no import read_yes_no
 from harness.scoring.score import score
 from harness.values import FAULTS, PROTOCOLS, AnswerRule, Sample, ScoreConfig
+from harness.vocabulary import PLACE_RULES
 
 CASES = Path(__file__).parent.parent / "cases"
 ANIMALS = {"A": "cat", "B": "dog", "C": "teddy bear", "D": "rabbit"}
@@ -32,6 +33,10 @@ def table(name: str) -> dict:
 
 def rows(name: str) -> list[dict]:
     return table(name)["rows"]
+
+
+TEXT_RULES = [rule for rule in get_args(AnswerRule) if rule not in PLACE_RULES]
+"""Answers that are places have tables of their own, tests/cases/places.json."""
 
 
 def sample(rule: AnswerRule, answers: list[str] | None, **more) -> Sample:
@@ -146,7 +151,7 @@ def test_mathvista_without_type_columns_goes_by_options_and_gold() -> None:
     assert [1.0] * len(checks) == [check.value for check in checks]
 
 
-@pytest.mark.parametrize("rule", get_args(AnswerRule))
+@pytest.mark.parametrize("rule", TEXT_RULES)
 @pytest.mark.parametrize("answers", [None, []])
 def test_without_gold_nothing_is_scored_but_the_answer_is_still_read(rule: AnswerRule, answers: list | None) -> None:
     check = check_answer(sample(rule, answers, choices=ANIMALS if rule == "choice" else {}), "5 B", "strict")
@@ -425,7 +430,7 @@ def test_every_text_gets_a_value_or_a_reason(answer: str, reply: str | None, rul
             "precision": st.none() | st.floats() | st.integers() | st.text(max_size=5),
         }
     ),
-    rule=st.sampled_from(get_args(AnswerRule)),
+    rule=st.sampled_from(TEXT_RULES),
     protocol=st.sampled_from(PROTOCOLS),
 )
 def test_odd_gold_never_raises(answer, answers, choices, extra, rule, protocol) -> None:

@@ -734,7 +734,7 @@ class TestRun:
         assert code == ExitCode.OK, err
         run = load_run(Path(json.loads(out)["run"]))
         assert verify_run(run.path) == []
-        assert (run.manifest.backend, run.manifest.box_dialect) == ("openai", dialect_named("input_px"))
+        assert (run.manifest.backend, run.manifest.box_dialect) == ("openai", dialect_named("qwen2_5_vl"))
         assert run.manifest.weights_hash
         records = list(run.records())
         sent = [Image.open(io.BytesIO(base64.b64decode(_image_of(body)))).size for body in served.seen]

@@ -34,7 +34,10 @@ def manifest_text(created_utc: str) -> str:
     text |= dict.fromkeys(("prompt_hash", "protocol_hash", "run_key"), "")
     fixed = {"format": "plain", "protocol": "strict", "generation": {}, "tasks": {}, "packages": {}}
     numbers = {"schema_version": 1, "seed": 0, "scorer_version": 1}
-    return json.dumps({**text, **fixed, **numbers, "model": "m", "created_utc": created_utc, "status": "complete"})
+    unknown = dict.fromkeys(("adapter_hash", "pixel_limits"))
+    return json.dumps(
+        {**unknown, **text, **fixed, **numbers, "model": "m", "created_utc": created_utc, "status": "complete"}
+    )
 
 
 @pytest.fixture

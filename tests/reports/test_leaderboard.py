@@ -132,14 +132,14 @@ def test_names_in_the_site_do_not_follow_the_order_of_the_arguments(runs, tmp_pa
 @pytest.mark.parametrize(
     ("place", "value", "field"),
     [
-        (["tasks"], None, "tasks is missing"),
+        (["tasks"], None, "field 'tasks' must be"),
         (["tasks"], [], "tasks is a list of 0, not an object"),
-        (["tasks", "shapes"], {}, "tasks.shapes.headline is missing"),
+        (["tasks", "shapes"], {}, "field 'tasks.shapes."),
         (["tasks", "shapes", "headline"], 3, "tasks.shapes.headline is 3, not the name of a metric"),
-        (["tasks", "shapes", "headline"], "f1", "tasks.shapes.metrics.f1 is missing"),
+        (["tasks", "shapes", "headline"], "f1", "'tasks.shapes.metrics.f1' is missing"),
         (["tasks", "shapes", "metrics"], "0.5", "tasks.shapes.metrics is '0.5', not an object"),
         (["tasks", "shapes", "metrics", "accuracy"], 0.5, "tasks.shapes.metrics.accuracy is 0.5, not an object"),
-        (["tasks", "shapes", "metrics", "accuracy", "ci_low"], None, "accuracy.ci_low is missing"),
+        (["tasks", "shapes", "metrics", "accuracy", "ci_low"], None, "accuracy.ci_low' is missing"),
         (["tasks", "shapes", "metrics", "accuracy", "value"], "0.5", "accuracy.value is '0.5', not a number or null"),
         (["tasks", "shapes", "metrics", "mean_iou", "n"], True, "tasks.shapes.metrics.mean_iou.n is True, not a count"),
         (["tasks", "shapes", "metrics", "accuracy", "value"], 1.5, "accuracy.value is 1.5, not from 0 to 1"),

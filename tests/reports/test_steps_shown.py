@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from harness.comparison.compare import compare_runs, open_sides
-from harness.comparison.sample_texts import read_details
+from harness.comparison.sample_texts import read_answers
 from harness.evaluation.predictions import score_lines
 from harness.evaluation.rescore import PredictionSource, rescore_run, save_predictions_run
 from harness.runs.store import load_run
 from harness.scoring.formats import format_dialect
 from harness.values import ScoreConfig
-from reports.pages.explorer_texts import text_of_detail, text_of_record
+from reports.pages.explorer_texts import text_of
 from reports.pages.run_page import renew_page
 
 LOOKED = ([40, 60, 500, 440], [60, 110, 400, 430], [66, 118, 318, 424])
@@ -41,7 +41,7 @@ def walked(tmp_path_factory):
 
 def test_a_record_tells_its_steps_in_order(walked):
     record = next(iter(load_run(walked[0]).records()))
-    (side,) = text_of_record(record)["sides"]
+    (side,) = text_of([record])["sides"]
 
     assert [step["words"] for step in side["steps"]] == WORDS
     assert [step["boxes"] for step in side["steps"]] == [*([list(map(float, box))] for box in LOOKED), []]
@@ -50,9 +50,9 @@ def test_a_record_tells_its_steps_in_order(walked):
 def test_a_comparison_reads_the_steps_of_both_sides_from_their_tables(walked):
     rescore_run(load_run(walked[1]), "strict")
     comparison = compare_runs(open_sides([str(walked[0]), f"{walked[1]}@strict"]))
-    (detail, *_) = read_details(comparison, comparison.pairs[0], [0])
+    (records, *_) = read_answers(comparison, comparison.pairs[0], [0])
 
-    assert [[step["words"] for step in side["steps"]] for side in text_of_detail(detail)["sides"]] == [WORDS, WORDS]
+    assert [[step["words"] for step in side["steps"]] for side in text_of(records)["sides"]] == [WORDS, WORDS]
 
 
 @pytest.mark.slow
