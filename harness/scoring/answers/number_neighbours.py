@@ -156,6 +156,8 @@ def _leads(before: str) -> bool:
         return False  # "player number 5"
     if word == "of":
         return previous in MEASURED
+    if previous == "of" and word in {"the", "these", "those"}:
+        return False  # "none of the 45": the whole that a part is of
     if word == "by":
         return previous in CHANGED
     if word == "to":
