@@ -16,6 +16,7 @@ from tasks.benchmark import TASKS_DIR
 from tasks.catalog import BENCHMARKS
 from tasks.images import StoredImage
 from tasks.local_data import limit_indices, open_task_data
+from tasks.prompts import wording
 from tasks.shapes import write_parquet
 
 pytestmark = pytest.mark.slow
@@ -106,7 +107,7 @@ def test_every_format_brings_its_own_turns(evaluator, local_data, form):
     evaluate(evaluator, model, [build_task(BENCHMARKS["mmstar"], data, options)])
 
     (_, arguments, messages) = model.asked[0]
-    assert len(messages) == (1 if form == "plain" else 2)
+    assert len(messages) == (2 if wording(form).system else 1)
     assert (arguments["max_new_tokens"], arguments["temperature"]) == (7, 1.0)
 
 

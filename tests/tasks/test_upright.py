@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from harness.errors import ExitCode
+from harness.scoring.box_dialects import dialect_named
 from harness.values import Generation, Record, Score, Size
 from tasks.images import facts_of, image_facts_of, open_image, picture_sha256
 from tasks.local_data import open_task_data
@@ -93,7 +94,7 @@ def test_training_data_is_upright_from_the_file_to_the_model(training_file, tmp_
     spec = SourceSpec(str(training_file))
     build_examples([spec], tmp_path / "built.parquet")
     table = read_examples(tmp_path / "built.parquet")
-    maker = RowMaker("sft", "satori", "image_px", None, has_system_role=True)
+    maker = RowMaker("sft", "satori", dialect_named("image_px"), None, has_system_role=True)
 
     assert len(table) == 8
     for example in table:

@@ -93,7 +93,8 @@ def rows_of(task: str, seed: int, *, full: bool = True) -> list[dict]:
     facts = facts_of(task)
     right, wrong = RIGHT.get(facts.answer_rule, ("red", "blue"))
     placed = {"boxes": [[0, 0, 10, 10]], "width": 100, "height": 100} if facts.placed else {}
-    gold = {"answers": [right]} | ({"choices": {"A": "x", "B": "y"}} if right == "A" else {})
+    people = 10 if facts.answer_rule == "vqa" else 1  # ten of them say what they see
+    gold = {"answers": [right] * people} | ({"choices": {"A": "x", "B": "y"}} if right == "A" else {})
     rows = [
         {
             "id": f"{task}-{place}",

@@ -111,7 +111,7 @@ def test_sft_learns_and_publishes_a_checkpoint_that_can_be_evaluated(tiny, taugh
     found = inspect_checkpoint(str(taught))
 
     assert found.model_type == "qwen2_5_vl"
-    assert dialect_words(found.box_dialect) == "input_px"
+    assert dialect_words(found.box_dialect) == "list:xyxy:input_px"
     assert weights_hash(str(taught)) != weights_hash(str(tiny))
     assert not list(taught.glob("checkpoint-*"))
     assert not taught.with_name("sft.partial").exists()
