@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
+import io
 import json
 import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import wraps
 from numbers import Real
@@ -164,7 +165,9 @@ class NativeTask(ConfigurableMessagesTask):
         except Exception as fault:  # noqa: BLE001 - whatever a stranger's scorer raises on a model's text
             kept.failure = _told(fault)
             return {}
-        for metric in given.keys() & self._aggregation_list.keys():
+        for metric in self._aggregation_list:
+            if metric not in given:
+                continue
             key, value = f"{metric},{filter_name}", given[metric]
             self._items[key] += 1
             number = _number(value.get(self.config.score_key) if isinstance(value, Mapping) else value)
@@ -240,9 +243,9 @@ def open_native(found: FoundTask, changes: Changes, limit: int | None) -> tuple[
 
     Raises:
         DataError: The data cannot be loaded.
-        ConfigError: The task wants something that no model here gives, or a judge's key that is not there.
+        ConfigError: Its first row cannot be asked.
     """
-    config = _supported(found, changes)
+    config = _changed(found.config, changes)
     try:
         task = NativeTask(config, changes, limit)
     except Exception as fault:
@@ -317,8 +320,11 @@ class NativeTaskScorer:
 
 @contextmanager
 def program_arguments(name: str) -> Iterator[argparse.Namespace]:
-    """Give what lmms-eval's command line hands to its tasks; files that they write go, with the folder, at the end."""
-    with TemporaryDirectory(prefix="satori-lmms-eval-") as folder:
+    """Give what lmms-eval's command line hands to its tasks.
+
+    Files that they write go, with the folder, at the end; what they print is nobody's result.
+    """
+    with TemporaryDirectory(prefix="satori-lmms-eval-") as folder, redirect_stdout(io.StringIO()):
         yield argparse.Namespace(
             tasks=name,
             output_path=folder,
@@ -333,13 +339,13 @@ def program_arguments(name: str) -> Iterator[argparse.Namespace]:
         )
 
 
-def _supported(found: FoundTask, changes: Changes) -> dict[str, Any]:
-    """Return the configuration with the given data, if a model here can answer it and its scorer can be called.
+def check_native(found: FoundTask) -> None:
+    """Refuse a task that no model here can answer, or whose scorer cannot be called, before its data are looked for.
 
     Raises:
-        ConfigError: It cannot; all faults together.
+        ConfigError: It is one; all faults together.
     """
-    config, name = dict(found.config), found.name
+    config, name = found.config, found.name
     faults: list[str] = []
     if (kind := config.get("output_type", PREDICTING)) != PREDICTING:
         faults.append(f"it is of output_type {kind}, and models here answer {PREDICTING} alone")
@@ -349,12 +355,17 @@ def _supported(found: FoundTask, changes: Changes) -> dict[str, Any]:
         faults.append("its scorer wants all rows at once (full_docs)")
     if (caller := asked_of(config)) is not None and not any(os.environ.get(key) for key in key_variables()):
         faults.append(
-            f"its scorer asks a judge by {caller}, and none of {', '.join(key_variables())} is set: without a key it would "
-            "wait, and then score what was never judged. Set the key that its code reads (any word, where you know that "
-            "this variant asks nobody)"
+            f"its scorer asks a judge by {caller}, and none of {', '.join(key_variables())} is set: without a key it "
+            "would wait, and then score what was never judged. Set the key that its code reads (any word, where you "
+            "know that this variant asks nobody)"
         )
     if faults:
         raise ConfigError(f"lmms-eval's task {name} cannot be run here: {'; '.join(faults)}.{ours_instead(name)}")
+
+
+def _changed(config: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """Return a configuration with what a person gave, without what only other model wrappers read."""
+    config = dict(config)
     if changes.hub_path is not None:
         kwargs = {key: value for key, value in (config.get("dataset_kwargs") or {}).items() if key != "revision"}
         revision = {} if changes.revision is None else {"revision": changes.revision}
@@ -410,12 +421,15 @@ def _with_pictures(rows: Any) -> Any:
     A file that was not written by `datasets` does not say so itself.
     """
     for name, feature in dict(rows.features).items():
-        if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
+        if _is_hub_struct(feature):
             rows = rows.cast_column(name, datasets.Image())
-        elif isinstance(feature, datasets.List) and isinstance(feature.feature, dict):
-            if set(feature.feature) == {"bytes", "path"}:
-                rows = rows.cast_column(name, datasets.List(datasets.Image()))
+        elif isinstance(feature, datasets.List) and _is_hub_struct(feature.feature):
+            rows = rows.cast_column(name, datasets.List(datasets.Image()))
     return rows
+
+
+def _is_hub_struct(feature: Any) -> bool:
+    return isinstance(feature, dict) and set(cast("dict[str, Any]", feature)) == {"bytes", "path"}
 
 
 def _is_picture(feature: Any) -> bool:

@@ -65,15 +65,11 @@ def native_spec(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> RunSpec:
             "protocol: make a run of each kind"
         )
     if spec.form not in {"satori", "plain"}:
-        faults.append(
-            "--format has no meaning for them: they ask in their own words, and their own code reads the text"
-        )
+        faults.append("--format is not theirs: they ask in their own words, and their own code reads the whole text")
     if spec.protocol not in {"strict", NATIVE}:
         faults.append(f"--protocol {spec.protocol} is not theirs: their own code scores them ({NATIVE})")
     if spec.prompt != "ours" or spec.system_prompt is not None or spec.prompt_suffix is not None:
-        faults.append(
-            "--prompt, --system-prompt and --prompt-suffix have no meaning for them: they ask in their own words"
-        )
+        faults.append("--prompt, --system-prompt and --prompt-suffix are not theirs: they ask in their own words")
     if spec.judge is not None:
         faults.append("--judge is for benchmarks that are scored here: a judge of theirs is set up as lmms-eval has it")
     if faults:
@@ -108,7 +104,7 @@ def _benchmark(found: FoundTask) -> Benchmark:
 
 
 def _not_opened(doc: Doc) -> str:
-    raise ConfigError("a task of lmms-eval's own has its rows only in a run of it")
+    raise ConfigError(f"a task of lmms-eval's own has its rows only in a run of it, not here ({len(doc)} cells)")
 
 
 def _no_sample(doc: Doc) -> Sample:

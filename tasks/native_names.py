@@ -222,9 +222,8 @@ def _loading(name: str, load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         while cause.__cause__ is not None:
             cause = cause.__cause__
         said = (str(cause).splitlines() or [""])[0][:300]
-        raise ConfigError(
-            f"lmms-eval's task {name} cannot be loaded: {type(cause).__name__}: {said}. {_mend(cause)}{ours_instead(name)}"
-        ) from fault
+        told = f"{type(cause).__name__}: {said}. {_mend(cause)}{ours_instead(name)}"
+        raise ConfigError(f"lmms-eval's task {name} cannot be loaded: {told}") from fault
 
 
 def _mend(cause: BaseException) -> str:

@@ -67,8 +67,9 @@ def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Q
         DataError: They cannot be loaded, or a folder of local data has none.
         ConfigError: No model here can be asked so.
     """
-    from tasks.native import Changes, adapter_of, open_native  # noqa: PLC0415 - imports lmms-eval
+    from tasks.native import Changes, adapter_of, check_native, open_native  # noqa: PLC0415 - imports lmms-eval
 
+    check_native(source.found)
     override, generation = spec.datasets.get(benchmark.name), dict[str, Any]()
     if spec.max_new_tokens is not None:
         generation["max_new_tokens"] = spec.max_new_tokens
