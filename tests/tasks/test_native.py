@@ -19,7 +19,10 @@ from harness.models.replay import SatoriReplay
 from harness.runs.native_metrics import NATIVE_KEY, NativeMetric, native_metrics_of
 from harness.runs.store import load_run
 from harness.summary.native import NO_MEAN, native_columns
-from tasks.catalog import resolve_tasks
+from tasks.benchmark import TEMPLATE_PATH
+from tasks.catalog import BENCHMARKS, resolve_tasks
+from tasks.hooks import METRICS
+from tasks.local_data import open_task_data
 from tasks.run import run_benchmarks
 from tasks.run_spec import RunEnvironment, RunSpec
 
@@ -237,8 +240,9 @@ def test_native_runs_are_compared_where_an_aggregate_is_a_mean(
     assert pope["pope_f1_score,none"].difference is None
     assert "not the mean" in pope["pope_f1_score,none"].reason
     code, out, _ = command("gate", worse.folder, "--baseline", native.folder)
-    print(out)
-    assert code == 3
+    assert code == 5
+    verdicts = dict(line.split()[:2] for line in out.splitlines() if line.startswith("lmms:") and ": " not in line)
+    assert (verdicts["lmms:mme"], verdicts["lmms:pope"]) == ("INCOMPARABLE", "REGRESSION")
     assert command("compare", native.folder, worse.folder, "-o", folders / "page.html")[0] == 0
     assert "average,none" in (folders / "page.html").read_text(encoding="utf-8")
     assert command("runs", "page", native.folder)[0] == 0
@@ -257,12 +261,53 @@ def test_a_native_run_is_not_compared_with_one_of_ours(native, reply, folders, t
         tiny_qwen2_5_vl, "mmstar", folders / "ours", data_dir=local_data.parquet, form="plain",
     )  # fmt: skip
     code, said, _ = command("gate", ours.folder, "--baseline", native.folder)
-    print(said)
 
     assert code == 5
     assert "lmms-eval native" in said
     with pytest.raises(ConfigError, match="no rule here scores"):
         rescore_run(load_run(native.folder), "strict")
+
+
+OURS = ["chartqa", "pope", "ai2d", "hallusion_bench"]
+"""Tasks of ours that plain lmms-eval runs from our YAML files."""
+
+
+@slow
+def test_plain_lmms_eval_comes_to_what_a_run_of_ours_does(reply, tiny_qwen2_5_vl, local_data, tmp_path, folders):
+    from lmms_eval import evaluator
+    from lmms_eval.tasks import TaskManager
+
+    golds = {}
+    for name in OURS:
+        rows = open_task_data(BENCHMARKS[name], local_data.parquet)
+        golds[f"satori_{name}"] = [BENCHMARKS[name].adapter.sample_of(doc).answers[0] for doc in rows]
+
+    def said(task, doc_id):
+        answer = [golds[task][doc_id], "Yes", "I cannot say"][doc_id % 3]
+        return f"<caption>A drawing.</caption><bbox>[[1,2,30,40]]</bbox><answer>{answer}</answer>"
+
+    (tmp_path / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
+    for name in OURS:
+        benchmark = BENCHMARKS[name]
+        (file,) = (local_data.parquet / name).glob("*.parquet")
+        lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
+        lines = [line for line in lines if not line.startswith(("dataset_name", "dataset_path"))]
+        lines += ["dataset_path: parquet", f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {file}}}}}"]
+        (tmp_path / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plain = evaluator.simple_evaluate(
+        model=SatoriReplay(said),
+        tasks=[BENCHMARKS[name].yaml_name for name in OURS],
+        task_manager=TaskManager("ERROR", include_path=str(tmp_path), include_defaults=False),
+        bootstrap_iters=0,
+        log_samples=False,
+    )["results"]
+    ours = run(SatoriReplay(said), tiny_qwen2_5_vl, ",".join(OURS), tmp_path / "runs", data_dir=local_data.parquet)
+
+    for name in OURS:
+        metrics = ours.summary.tasks[name].metrics
+        found = {metric: plain[f"satori_{name}"][f"{metric},none"] for metric in METRICS[name]}
+        assert found == {metric: metrics[metric].value for metric in METRICS[name]}, name
+        assert 0 < metrics[BENCHMARKS[name].headline].value < 1
 
 
 TASK = """
