@@ -128,6 +128,13 @@ class Prompt:
     """The chat; every part is text or an opened RGB image."""
     decoding: Decoding
     """How to generate; the same for all prompts of a batch."""
+    row: int | None = None
+    """Row number in the whole of the data, where the split is a part of it; None: `doc_id`."""
+
+    @property
+    def drawn_by(self) -> int:
+        """The row that randomness goes by: a sample is drawn alike in a part of the data and in all of it."""
+        return self.doc_id if self.row is None else self.row
 
     @property
     def images(self) -> tuple[Image.Image, ...]:
@@ -326,7 +333,9 @@ class RecordingModel(lmms, abc.ABC):
             opened = tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
         except Exception as error:  # noqa: BLE001 - decoders raise anything on a damaged file
             return _Opened(ask, None, f"unreadable image: {type(error).__name__}: {error}")
-        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding))
+        rows = cast("Sequence[int] | None", getattr(self.task_dict[ask.task][ask.split], "indices", None))
+        row = None if rows is None else rows[ask.doc_id]
+        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding, row))
 
     def _looked_at(self, ask: Ask) -> _LookedAt:
         """Find out how much work an ask is. A chat is kept only if it holds no decoded image."""

@@ -506,7 +506,7 @@ class SatoriHF(RecordingModel):
             steps.append(TopPLogitsWarper(decoding.top_p))
         if decoding.min_p:
             steps.append(MinPLogitsWarper(decoding.min_p))
-        seeds = [sample_seed(self._seed, prompt.task, prompt.doc_id, prompt.repeat) for prompt in prompts]
+        seeds = [sample_seed(self._seed, prompt.task, prompt.drawn_by, prompt.repeat) for prompt in prompts]
         steps.append(SeededSampling(seeds, self.device))
         return LogitsProcessorList(steps)
 
