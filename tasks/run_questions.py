@@ -21,6 +21,7 @@ from tasks.cells import Doc
 from tasks.images import image_facts_of
 from tasks.local_data import TaskData, folder_files, limit_indices, named_files, open_task_data
 from tasks.run_spec import RunSpec
+from tasks.shards import shard_indices
 
 if TYPE_CHECKING:
     from tasks.native import NativeTask
@@ -33,9 +34,11 @@ class Question:
     benchmark: Benchmark
     """The benchmark."""
     data: TaskData
-    """The rows that are asked."""
+    """What is asked of it."""
     rows: int
-    """How many its whole split has."""
+    """Rows of the whole split."""
+    limited: bool
+    """Whether `--limit` shortened it."""
     native: NativeTask | None = None
     """lmms-eval's task object, for a task that is its own."""
 
@@ -50,14 +53,17 @@ def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bo
 
 
 def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
-    """Open a benchmark's rows, cut down to the limit."""
+    """Open a benchmark's rows, cut down to the limit, and to the shard."""
     if benchmark.native is not None:
         return _open_native(spec, benchmark, benchmark.native)
     data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
     rows = len(data)
     if spec.limit is not None and spec.limit < rows:
         data = data.subset(limit_indices(benchmark, data, spec.limit))
-    return Question(benchmark, data, rows)
+    limited = len(data) < rows
+    if spec.shard is not None:
+        data = data.subset(shard_indices(benchmark.name, map(benchmark.adapter.cluster_of, data), spec.shard))
+    return Question(benchmark, data, rows, limited)
 
 
 def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Question:
@@ -85,7 +91,7 @@ def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Q
     task, rows = open_native(source.found, Changes(tuple(files), hub_path, revision, generation), spec.limit)
     columns = (rows.image_column,)
     opened = replace(benchmark, adapter=adapter_of(task, benchmark.name, columns), image_columns=columns)
-    return Question(opened, TaskData(rows), task.whole, task)
+    return Question(opened, TaskData(rows), task.whole, len(rows) < task.whole, task)
 
 
 def keys_of_no_row(done: Iterable[Key], questions: Sequence[Question]) -> set[Key]:
