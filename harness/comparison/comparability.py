@@ -16,10 +16,14 @@ from typing import cast
 from harness.comparison.values import Comparability, ProvenanceField, RunFacts
 from harness.errors import ConfigError
 from harness.runs.manifest import (
+    BLIND,
+    SIDE_BOXES,
     Manifest,
     TaskManifest,
+    blind_of,
     comparable_parts,
     run_key_parts,
+    side_boxes_sha256,
     task_hash,
     tells_per_task,
     whole_run_parts,
@@ -42,6 +46,7 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
+    BLIND: "one is blind (--blind), or blind in another way: what was shown in place of the pictures",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 
@@ -107,7 +112,9 @@ def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
         dialect = run.manifest.box_dialect
     version = later.get("scorer_version")
     scorer = version if isinstance(version, int) else UNKNOWN_SCORER
-    return replace(run.manifest, protocol=protocol, box_dialect=dialect, scorer_version=scorer)
+    given = {name: value for name, value in run.manifest.other.items() if name != SIDE_BOXES}
+    given |= {SIDE_BOXES: later[SIDE_BOXES]} if SIDE_BOXES in later else {}
+    return replace(run.manifest, protocol=protocol, box_dialect=dialect, scorer_version=scorer, other=given)
 
 
 def _field(
@@ -165,6 +172,8 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("pixel limits", _pixels, True),
     ("scorer version", lambda m: str(m.scorer_version), True),
     ("judge", lambda m: m.judge or "", True),
+    ("gold boxes (--boxes)", lambda m: side_boxes_sha256(m.other)[:SHOWN_DIGITS], False),
+    ("blind (--blind)", lambda m: blind_of(m) or "no", True),
     ("partial (--limit)", lambda m: "yes" if m.partial else "no", False),
     ("predictions only", lambda m: "yes" if m.predictions_only else "no", False),
     ("began", lambda m: m.created_utc, False),
@@ -255,6 +264,7 @@ _INPUT_WORDS = {
     "dtype": "number format",
     "attn_implementation": "attention",
     "served_name": "name at the server",
+    SIDE_BOXES: "file of gold boxes (--boxes)",
 }
 """What people call the parts of a run key that `_asked_otherwise` and the tasks do not name."""
 

@@ -14,6 +14,7 @@ from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import (
     SampleCount,
+    boxes_option,
     data_option,
     dataset_option,
     json_option,
@@ -92,6 +93,15 @@ SHOWN_FAILURES = 3
 @click.option("--attn-implementation", metavar="NAME", help="Such as sdpa or eager; default: left to transformers.")
 @dataset_option
 @data_option
+@boxes_option
+@click.option(
+    "--blind",
+    type=click.Choice(["none", "grey"]),
+    is_flag=False,
+    flag_value="none",
+    help="Ask without the pictures, to see what a score owes to words alone; `grey` shows an even grey picture, for "
+    "families that take no question without one.",
+)
 @out_option
 @click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
@@ -219,6 +229,8 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         attn_implementation=options["attn_implementation"],
         datasets=parse_dataset_overrides(options["datasets"]),
         data_dir=options["data_dir"],
+        boxes=options["boxes"],
+        blind=options["blind"],
         out=options["out"],
         name=options["name"],
         resume=options["resume"],
