@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
-from harness.comparison.values import Comparability, ProvenanceField, RunFacts
+from harness.comparison.values import BesideScore, Comparability, ProvenanceField, RunFacts
 from harness.errors import ConfigError
 from harness.runs.manifest import (
     BLIND,
@@ -31,6 +31,7 @@ from harness.runs.manifest import (
 from harness.runs.store import StoredRun
 from harness.scoring.box_dialects import dialect_named, optional_words
 from harness.scoring.formats import format_name
+from harness.summary.summary_values import Baseline, Metric
 from harness.values import Json, Protocol
 
 SHOWN_DIGITS = 12
@@ -68,18 +69,38 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         predictions_only=manifest.predictions_only,
         created_utc=manifest.created_utc,
         task_rows={name: task.rows for name, task in manifest.tasks.items()},
-        mean_ious=_mean_ious(run, protocol),
+        mean_ious=_mean_ious(_stored_tasks(run, protocol)),
+        beside={task: _beside(fields) for task, fields in _stored_tasks(run, protocol).items()},
+        blind=blind_of(manifest),
     )
 
 
-def _mean_ious(run: StoredRun, protocol: Protocol | None) -> dict[str, float | None]:
-    """Return the mean IoU in a run's `scores.json` (or a rescore's) by task, where the task has gold boxes."""
+_StoredTask: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+
+
+def _stored_tasks(run: StoredRun, protocol: Protocol | None) -> Mapping[str, _StoredTask]:
+    """Return the tasks in a run's `scores.json` (or a rescore's)."""
     scores = run.scores if protocol is None else run.rescored.get(protocol)
-    tasks = cast(
-        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks") or {}
-    )
+    return cast("Mapping[str, _StoredTask]", (scores or {}).get("tasks") or {})
+
+
+def _mean_ious(tasks: Mapping[str, _StoredTask]) -> dict[str, float | None]:
+    """Return the mean IoU by task, where the task has gold boxes."""
     found = {task: (summary.get("metrics") or {}).get("mean_iou") for task, summary in tasks.items()}
     return {task: metric.get("value") for task, metric in found.items() if metric is not None}
+
+
+def _beside(fields: _StoredTask) -> BesideScore:
+    """Return a task's headline and baselines as they are stored; what runs of before do not have is not known."""
+    metrics = fields.get("metrics") or {}
+    name = str(fields.get("headline") or next(iter(metrics), "accuracy"))
+    stored = metrics.get(name) or {}
+    score = Metric(stored.get("value"), stored.get("ci_low"), stored.get("ci_high"), int(stored.get("n") or 0))
+    baselines = {
+        what: Baseline(found.get("value"), int(found.get("n") or 0), str(found.get("answer") or ""))
+        for what, found in (fields.get("baselines") or {}).items()
+    }
+    return BesideScore(name, score, baselines)
 
 
 def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[ProvenanceField, ...]:

@@ -42,7 +42,7 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
             most = None if group == "metrics" else category_most
             _check_metric(metric, f"{at}.{group}.{name}", most or _most_of(name, category_most, fields, at))
     for name, metric in _object(fields.get("boxes", {}), f"{at}.boxes").items():
-        _check_metric(metric, f"{at}.boxes.{name}", MAX_COUNT if name == "count" else MAX_SHARE)
+        _check_metric(metric, f"{at}.boxes.{name}", MAX_COUNT if name == "boxes_per_text" else MAX_SHARE)
     for name, baseline in _object(fields.get("baselines", {}), f"{at}.baselines").items():
         most = _most_of(str(fields.get("headline")), category_most, fields, at)
         _check_metric(baseline, f"{at}.baselines.{name}", most)

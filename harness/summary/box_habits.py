@@ -1,7 +1,7 @@
 """Say how a model's texts point at places, whether or not anybody knows the right ones: read, how many, how large.
 
 - `parse_rate`: texts with a box that could be read / texts;
-- `count`: mean number of boxes a text, of those that lie in the image at least in part;
+- `boxes_per_text`: mean number of boxes, of those that lie in the image at least in part;
 - `area_share`: mean share of the image that a text's boxes cover together, over texts that have any;
 - `outside_share`: texts of which a box reaches out of the image / texts that have any.
 
@@ -21,7 +21,7 @@ from harness.stats.intervals import CodeArray
 from harness.summary.means import Metric, ScoredRow, column_metric
 from harness.values import Box, Protocol, Size
 
-BOX_HABITS = ("parse_rate", "count", "area_share", "outside_share")
+BOX_HABITS = ("parse_rate", "boxes_per_text", "area_share", "outside_share")
 """Every number of this file, in the order in which it is shown."""
 
 _NOT_TOLD = float("nan")
@@ -39,7 +39,7 @@ def box_habits(rows: Sequence[ScoredRow], clusters: CodeArray, protocol: Protoco
     most = np.nanmax(columns[:, 1], initial=1.0)
     found: dict[str, Metric] = {}
     for place, name in enumerate(BOX_HABITS):
-        bounds = (0.0, float(most)) if name == "count" else (0.0, 1.0)
+        bounds = (0.0, float(most)) if name == "boxes_per_text" else (0.0, 1.0)
         found[name] = column_metric(columns[:, place], clusters, bounds)
     return found
 

@@ -41,6 +41,8 @@ def metric_scale(name: str) -> tuple[float, int]:
     """Return what a metric's values are multiplied by wherever a page shows them, and with how many digits."""
     if name in POINT_MAXIMA:
         return 1.0, 1
+    if name == "boxes_per_text":
+        return 1.0, 2
     return (1.0, 3) if name in OVERLAP_METRICS else (100.0, 1)
 
 
