@@ -61,6 +61,8 @@ class RunSpec:
 
     model: str
     """Checkpoint folder, hub id or adapter folder."""
+    preset: str | None = None
+    """Published number that the run is to repeat; None for none. It asks nothing by itself."""
     tasks: str = "core"
     """Tasks, groups and YAML files, by commas."""
     backend: str = "hf"

@@ -163,11 +163,11 @@ def compare_runs(
     """
     if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
         raise ConfigError("a comparison needs at least two sides with different names")
-    sides = [(spec, _side_table(spec)) for spec in specs]
+    opened = [(spec, _side_table(spec)) for spec in specs]
     seen = [GainSide(spec.runs, spec.protocol) for spec in specs]
 
     def compared(a: int, b: int, comparability: Comparability | None = None) -> Pair:
-        return _pair(sides, (a, b), comparability, seed=seed, draws=draws, on_shared=on_shared)
+        return _pair(opened, (a, b), comparability, seed=seed, draws=draws, on_shared=on_shared)
 
     wanted = _default_pairs(seen) if pairs is None else pairs
     found = [compared(*pair) for pair in wanted]
@@ -267,7 +267,7 @@ def _matched(a: RunTable, b: RunTable) -> tuple[CodeArray, CodeArray]:
 
 
 def _pair(
-    sides: Sequence[tuple[SideSpec, RunTable]],
+    opened: Sequence[tuple[SideSpec, RunTable]],
     places: tuple[int, int],
     comparability: Comparability | None = None,
     *,
@@ -276,7 +276,7 @@ def _pair(
     on_shared: bool,
 ) -> Pair:
     """Compare one side with another, as comparable as it is told; None finds it out."""
-    (a_spec, a_table), (b_spec, b_table) = (sides[place] for place in places)
+    (a_spec, a_table), (b_spec, b_table) = (opened[place] for place in places)
     comparability = comparability or _sides_comparability(a_spec, b_spec)
     a_places, b_places = _matched(a_table, b_table)
     a, b = a_table.take(a_places), b_table.take(b_places)

@@ -25,6 +25,7 @@ from harness.summary.stored_scores import stored_summaries, stored_warnings
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
 from harness.task_facts import POINT_MAXIMA, facts_of
 from harness.values import FAULTS, Json, Record
+from reports.board.reproduction import reproduction_of
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
 from reports.pages.explorer_texts import text_of
@@ -147,6 +148,8 @@ class RunPage:
     """What one must know at once."""
     overlaps: tuple[str, ...]
     """Which scores may be inflated by training data, and who says so."""
+    reproduction: tuple[str, ...]
+    """What the run made of a preset: whether it was reproduced, then figures and differing settings; empty without."""
     warnings: tuple[str, ...]
     """Box frame audit, texts that are all alike, unexplained errors."""
     tasks: tuple[TaskView, ...]
@@ -192,6 +195,7 @@ def _page_of(
         about=_about(manifest),
         badges=_badges(manifest),
         overlaps=tuple(overlap_lines((manifest.model, task) for task in tasks)),
+        reproduction=() if (found := reproduction_of(manifest, tasks)) is None else found.lines,
         warnings=_warnings(tasks, warnings),
         tasks=tuple(_task_view(one, table) for one in tasks.values()),
         faults=_all_faults(tasks),
