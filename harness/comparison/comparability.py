@@ -47,7 +47,7 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
-    BLIND: "one is blind (--blind), or blind in another way: what was shown in place of the pictures",
+    BLIND: "what was shown in place of the pictures (--blind) differs",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 
