@@ -27,6 +27,7 @@ from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
 from satori_bench.verbs.loop import demo, loop
+from satori_bench.verbs.presets import presets
 from satori_bench.verbs.probe import variance_probe
 from satori_bench.verbs.run import run
 from satori_bench.verbs.runs import runs
@@ -130,6 +131,7 @@ _VERBS = (
     noise,
     leaderboard,
     view,
+    presets,
     tasks,
     doctor,
     runs,
