@@ -199,7 +199,9 @@ def _verify_table(run: StoredRun) -> Iterator[str]:
 def _verify_texts(run: StoredRun) -> Iterator[str]:
     """Yield how many scores are not what their texts earn; scores of another version or program cannot be made here."""
     if run.manifest.protocol == NATIVE:
-        yield from _verify_native(run)
+        found: list[str] = []
+        yield from _said(lambda: found.extend(_verify_native(run)))
+        yield from found
     if run.manifest.protocol == NATIVE or run.manifest.scorer_version != SCORER_VERSION:
         return
     config = config_of(run.manifest)

@@ -289,8 +289,8 @@ class FrameEvidence:
             self._counts[sign] += 1
             if sign not in self._examples:
                 self._examples[sign] = f"{written_box(quads[0])} on an image of {written_size(size)}"
-        self._least = min(self._least, *(min(quad) for quad in quads))
         for box in quads:
+            self._least = min(self._least, *box)
             self._add_box(box, size)
 
     def _add_box(self, box: Box, size: Size) -> None:
