@@ -159,7 +159,7 @@ class RunSummariser:
         if record.repeat:
             return
         self._result = None
-        sample = record.sample
+        sample, generation = record.sample, record.generation
         task = self._tasks.get(sample.task)
         if task is None:
             task = self._tasks[sample.task] = _Gathered(self._columns(sample))
@@ -167,15 +167,15 @@ class RunSummariser:
             task.native.append(ScoredRow(_without_texts(sample), record.score))
         else:
             task.columns.add(sample, record.score)
-        task.input_tokens += record.generation.input_tokens or 0
-        task.output_tokens += record.generation.output_tokens or 0
-        task.device_s += record.generation.device_s or 0.0
-        reason = record.generation.error or record.judge_error
+        task.input_tokens += generation.input_tokens or 0
+        task.output_tokens += generation.output_tokens or 0
+        task.device_s += generation.device_s or 0.0
+        reason = generation.error or record.judge_error
         if reason is not None and record.score.value is None:
             known = reason in self._failures or len(self._failures) < _MOST_REASONS
             self._failures[reason if known else _OTHER_REASONS] += 1
-        if record.sample.boxes_image_px and record.sample.image_size is not None:
-            task.gold.add(record.sample.boxes_image_px, record.sample.image_size)
+        if sample.boxes_image_px and sample.image_size is not None:
+            task.gold.add(sample.boxes_image_px, sample.image_size)
         self._auditor.add(record)
         self._texts.add(record)
 

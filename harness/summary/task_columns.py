@@ -206,7 +206,10 @@ class TaskColumns:
                 raise ValueError(f"row {self._ids[place]!r} of task {self.task!r} {held}")
 
     def _order(self, numbers: Sequence[FloatArray]) -> list[int]:
-        """Return the rows' places in one order."""
+        """Return the rows' places in one order: by cluster and id, rows with the same id by all else."""
+        if len(set(self._ids)) == len(self._ids):
+            pairs = list(zip(self._clusters, self._ids, strict=True))
+            return sorted(range(len(pairs)), key=pairs.__getitem__)
         known: list[list[float]] = [np.where(np.isnan(column), -1.0, column).tolist() for column in numbers]
         keys = list(zip(self._clusters, self._ids, self._categories, *known, strict=True))
         return sorted(range(len(keys)), key=keys.__getitem__)

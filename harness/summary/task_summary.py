@@ -90,7 +90,8 @@ def summarise_columns(columns: TaskColumns, protocol: Protocol, *, seed: int = 0
     together = Counter(rows.faults)  # few kinds of them, however many rows
     faults = _each_fault(together)
     unscored = Counter(_unscored_cause(rows.faults[place]) for place in np.flatnonzero(np.isnan(rows.scores)).tolist())
-    clusters = cluster_codes(rows.samples.clusters)
+    of_samples = next((measure.units for measure in measures if measure.units.kind == "sample"), None)
+    clusters = cluster_codes(rows.samples.clusters) if of_samples is None else of_samples.clusters
     others = {**component_metrics(rows, clusters), **box_metrics(rows, clusters), **step_metrics(rows, clusters)}
     return TaskSummary(
         task=task,
