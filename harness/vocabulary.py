@@ -48,11 +48,12 @@ image, left, top, width, height (`xywh`) or top, left, bottom, right (`yxyx`). `
 size that the row's columns width and height say."""
 
 AnswerRule: TypeAlias = Literal[
-    "choice", "yes_no", "ocr", "mathvista", "accepted", "number", "relaxed", "vqa", "anls", "box", "point"
+    "choice", "yes_no", "ocr", "mathvista", "mmmu", "accepted", "number", "relaxed", "vqa", "anls", "box", "point"
 ]
 """What kind of answer a sample wants; decides the rule of `harness/scoring/answers/check.py`.
 
 `choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
+`mmmu`: MMMU's, an option letter where the row has options, else a number or a short text.
 `accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
 `relaxed`: ChartQA's relaxed accuracy. `vqa`: agreement with people's answers (TextVQA). `anls`: likeness of texts by
 edit distance (DocVQA, InfographicVQA).
