@@ -101,8 +101,8 @@ def option_in(response: str, choices: Mapping[str, str]) -> str | None:
     """Return the letter that lmms-eval finds in an answer, or None where it draws one.
 
     Letters in brackets come before letters with a blank behind them, which also end a word ("a MAGMA rock" says A), and
-    these before letters with a full stop. Of several the last one in brackets counts, else the first in the order of
-    the alphabet: what is meant to find their places looks for brackets alone. Of option texts, the last one counts.
+    these before letters with a full stop. Of several the last one counts, in brackets or between blanks; where none
+    stands so, as before a full stop, the first in the order of the alphabet. Of option texts, the last one counts.
     """
     for mark in _OUTER_MARKS:
         response = response.strip(mark)
@@ -110,7 +110,8 @@ def option_in(response: str, choices: Mapping[str, str]) -> str | None:
     for before, after in (("(", ")"), ("", " "), ("", ".")):
         found = [letter for letter in choices if f"{before}{letter}{after}" in response]
         if found:
-            return max(found, key=lambda letter: response.rfind(f"({letter})"))  # of equal ones the first
+            left, right = (before, after) if before else (" ", " ")
+            return max(found, key=lambda letter: response.rfind(f"{left}{letter}{right}"))  # of equal ones the first
     if len(response.split()) <= _WORDS_FOR_TEXTS:
         return None
     lowered = response.lower()
