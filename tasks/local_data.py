@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.errors import did_you_mean
 from harness.git_lfs import POINTER_MEND, is_lfs_pointer
+from harness.vocabulary import PLACE_RULES
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
@@ -21,6 +22,9 @@ from tasks.images import PICTURES, StoredImage, StoredImages
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
+
+_ANSWER_COLUMNS = frozenset({"answer", "answers", "gt_answer"})
+"""Columns of embedded benchmarks that hold the right answer, which a split without labels does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,14 @@ def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
     found = shards or [path for path in files if path.is_file()][:1]
     patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
     return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
+
+
+def without_labels(benchmark: Benchmark, data: TaskData) -> bool:
+    """Tell whether no row has a right answer, as in a test split whose labels its authors keep."""
+    if benchmark.answer_rule in PLACE_RULES:  # the gold are boxes, which are looked at elsewhere
+        return False
+    adapter = benchmark.adapter
+    return not any(adapter.sample_of(without_image(adapter, doc)).answers for doc in data)
 
 
 def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
@@ -231,6 +243,12 @@ def _check_columns(benchmark: Benchmark, rows: Rows) -> None:
     missing = missing_columns(benchmark, rows.columns)
     if not missing:
         return
+    if set(missing) <= _ANSWER_COLUMNS:
+        raise DataError(
+            f"{rows.source}: there is no column {', '.join(missing)}, so this may be a split without labels, such as a "
+            f"test split: nothing of it can be scored. {benchmark.name} is the split {benchmark.hub_split}; pass its "
+            f"file, or rename the column that holds the right answers. Found {', '.join(rows.columns)}"
+        )
     hints = "".join(did_you_mean(name, list(rows.columns)) for name in missing)
     mend = "Rename the column in the file, or download the benchmark again."
     if benchmark.own is not None:
