@@ -59,6 +59,8 @@ class Benchmark:
     """Where the image may be, best first."""
     tsv_files: tuple[str, ...] = ()
     """File names that VLMEvalKit gives the benchmark, best first."""
+    tsv_parts: bool = False
+    """Whether these files are its parts, all of which are read, and not names of one file."""
     json_files: tuple[str, ...] = ()
     """JSON files below the folder of local data, best first: names, or patterns of several files (`*`)."""
     made: RowMaker | None = None

@@ -18,6 +18,7 @@ from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
 from tasks.images import StoredImage
+from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
@@ -110,10 +111,12 @@ def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
-    """Return the local files of a benchmark (several only where parquet or JSON has them); none gives an empty list."""
+    """Return the local files of a benchmark, several where it has shards or parts; none gives an empty list."""
     folder, *files = candidate_files(benchmark, data_dir)
     shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    found = shards or [path for path in files if path.is_file()][:1]
+    found = shards or [path for path in files if path.is_file()]
+    if not shards and not (benchmark.tsv_parts and all(path.name in benchmark.tsv_files for path in found)):
+        found = found[:1]
     patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
     return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
 
@@ -169,7 +172,7 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
         return ShapesRows("tiny" if override.path == "tiny" else "full")
     path = Path(override.path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1] or find_local_files(benchmark, path)
+        files = sorted(path.glob("*.parquet")) or _tables_in(benchmark, path) or find_local_files(benchmark, path)
         if not files:
             raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file of it")
         return _open_files(benchmark, files, path)
@@ -180,13 +183,20 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
     return _from_hub(benchmark, override.path, override.revision)
 
 
+def _tables_in(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """Return the TSV file of a folder that was named for a benchmark, or all of them where it has parts."""
+    tables = sorted(folder.glob("*.tsv"))
+    return tables if benchmark.tsv_parts else tables[:1]
+
+
 def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None = None) -> Rows:
     """Open local files by their ending; `root` is the folder in which they were looked for."""
     for path in files:
         if is_lfs_pointer(path):
             raise DataError(f"{path} is {POINTER_MEND} there")
     if files[0].suffix == ".tsv":
-        return TsvRows(files[0], benchmark.image_columns)
+        tables = [TsvRows(path, benchmark.image_columns) for path in files]
+        return tables[0] if len(tables) == 1 else JoinedRows(tables)
     if files[0].suffix in {".json", ".jsonl"}:
         return JsonRows(files, benchmark.image_columns, root=root or files[0].parent, made=benchmark.made)
     return ParquetRows(files, benchmark.image_columns)
