@@ -309,6 +309,13 @@ FACTS: Mapping[str, TaskFacts] = {
         ("hr_bench_4k", "hr_bench_8k"),
         TaskFacts("choice", file="hr_bench", metrics=(replace(_ACCURACY, combine="mean_of_l2"),)),
     ),
+    "blink": TaskFacts(
+        "choice",
+        metrics=(replace(_ACCURACY, combine="mean_of_categories"),),
+        metrics_under=dict.fromkeys(("vlmevalkit", "paper"), (_ACCURACY,)),
+        l2_categories=(),
+    ),
+    **dict.fromkeys(("zerobench", "zerobench_subquestions"), TaskFacts("short", file="zerobench", l2_categories=())),
     "cv_bench": TaskFacts(
         "choice",
         metrics=_CV_BENCH,

@@ -16,7 +16,7 @@ class JoinedRows(Rows):
     """All rows of the first source, then those of the second, and so on; columns are those that all have."""
 
     def __init__(self, parts: Sequence[Rows]) -> None:
-        super().__init__()
+        super().__init__(several=parts[0].several)
         self._parts = tuple(parts)
         self._starts = [0, *accumulate(map(len, self._parts))]
         self.image_column = self._parts[0].image_column
@@ -32,15 +32,20 @@ class JoinedRows(Rows):
         part, own = self._place_of(row)
         return part.cells(own)
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures."""
         part, own = self._place_of(row)
-        return part.image_bytes(own)
+        return part.pictures(own)
 
-    def image_facts(self, row: int) -> ImageFacts:
+    def image_bytes(self, row: int, number: int = 1) -> bytes:
+        """Return the image file of a row, its `number`-th; raises UnreadableImageError."""
+        part, own = self._place_of(row)
+        return part.image_bytes(own, number)
+
+    def image_facts(self, row: int, number: int = 1) -> ImageFacts:
         """Return hash and size of a row's image."""
         part, own = self._place_of(row)
-        return part.image_facts(own)
+        return part.image_facts(own, number)
 
     def fingerprint(self) -> str:
         """Return a hex digest of all parts, in their order."""

@@ -17,7 +17,7 @@ from harness.git_lfs import POINTER_MEND, is_lfs_pointer
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
-from tasks.images import StoredImage
+from tasks.images import PICTURES, StoredImage, StoredImages
 from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
@@ -35,7 +35,7 @@ class DatasetOverride:
 
 
 class TaskData(Sequence[dict[str, Any]]):
-    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column.
+    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column, or `StoredImages`.
 
     It has what lmms-eval asks of a split: length, items, iteration and `features`.
     """
@@ -52,7 +52,10 @@ class TaskData(Sequence[dict[str, Any]]):
             return [self[place] for place in range(*index.indices(len(self)))]
         row = self.indices[index]
         doc = self.rows.cells(row)
-        doc[self.rows.image_column] = StoredImage(self.rows, row)
+        if self.rows.several:
+            doc[PICTURES] = StoredImages(self.rows, row)
+        else:
+            doc[self.rows.image_column] = StoredImage(self.rows, row)
         doc[ROW] = row
         return doc
 
@@ -114,6 +117,8 @@ def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
     """Return the local files of a benchmark, several where it has shards or parts; none gives an empty list."""
     folder, *files = candidate_files(benchmark, data_dir)
     shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    if not shards and benchmark.hub_files:
+        shards = sorted(folder.glob(benchmark.hub_files))
     found = shards or [path for path in files if path.is_file()]
     if not shards and not (benchmark.tsv_parts and all(path.name in benchmark.tsv_files for path in found)):
         found = found[:1]
@@ -194,12 +199,13 @@ def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None =
     for path in files:
         if is_lfs_pointer(path):
             raise DataError(f"{path} is {POINTER_MEND} there")
+    columns, several = benchmark.image_columns, benchmark.adapter.several_images
     if files[0].suffix == ".tsv":
-        tables = [TsvRows(path, benchmark.image_columns) for path in files]
+        tables = [TsvRows(path, columns, several=several) for path in files]
         return tables[0] if len(tables) == 1 else JoinedRows(tables)
     if files[0].suffix in {".json", ".jsonl"}:
-        return JsonRows(files, benchmark.image_columns, root=root or files[0].parent, made=benchmark.made)
-    return ParquetRows(files, benchmark.image_columns)
+        return JsonRows(files, columns, root=root or files[0].parent, made=benchmark.made, several=several)
+    return ParquetRows(files, columns, several=several)
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
@@ -210,13 +216,16 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
     try:
-        dataset = datasets.load_dataset(path, benchmark.hub_config, split=benchmark.hub_split, revision=revision)
+        files = {"data_files": {benchmark.hub_split: benchmark.hub_files}} if benchmark.hub_files else {}
+        dataset = datasets.load_dataset(
+            path, benchmark.hub_config, split=benchmark.hub_split, revision=revision, **files
+        )
     except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
         raise DataError(
             f"the dataset {path} of {benchmark.name} cannot be loaded from the hub: {reason}. {_how_to_mend(benchmark)}"
         ) from fault
-    return HubRows(dataset, benchmark.image_columns, source)
+    return HubRows(dataset, benchmark.image_columns, source, several=benchmark.adapter.several_images)
 
 
 def _how_to_mend(benchmark: Benchmark) -> str:
@@ -281,8 +290,9 @@ def _check_rows(benchmark: Benchmark, data: TaskData) -> None:
 
 
 def without_image(adapter: Adapter, doc: Doc) -> Doc:
-    """Return a row without its image, which then stays unread."""
-    return {name: cell for name, cell in doc.items() if name not in adapter.image_columns}
+    """Return a row without its images, which then stay unread."""
+    left_out = (*adapter.image_columns, PICTURES)
+    return {name: cell for name, cell in doc.items() if name not in left_out}
 
 
 def _column_of(doc: Doc, fault: CellError) -> str:

@@ -83,7 +83,6 @@ BENCHMARKS = (
         tsv_files=("RealWorldQA.tsv",),
         tsv_columns=("index", "image", "question", "answer"),
         rows_expected=765,
-        licence="CC BY-ND 4.0 (xAI)",
         notes="Options stand in the question's text. VLMEvalKit's rule knows options alone: open questions score 0.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
         groups=("perception",),

@@ -1,7 +1,7 @@
-"""Draw small local copies of RealWorldQA, HR-Bench and CV-Bench: hub parquet and VLMEvalKit TSV, 24 rows each.
+"""Draw small local copies of RealWorldQA, HR-Bench, CV-Bench, BLINK and ZeroBench: hub parquet and VLMEvalKit TSV.
 
-The columns and their types are the true ones. HR-Bench has six questions in four cycles of their options, the others
-eight pictures with three questions each.
+At least 24 rows each. The columns and their types are the true ones. HR-Bench has six questions in four cycles of their
+options, BLINK two in each of its fourteen subtasks, the others eight pictures with three questions each.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ def write_perception(parquet: Path, tsv: Path) -> None:
     _hr_bench(parquet, tsv, "4k", 2)
     _hr_bench(parquet, tsv, "8k", 3)
     _cv_bench(parquet, tsv)
+    _blink(parquet, tsv)
+    _zerobench(parquet, tsv, "zerobench", "zerobench.tsv")
+    _zerobench(parquet, tsv, "zerobench_subquestions", "zerobench_sub.tsv")
 
 
 def _write_parquet(path: Path, rows: list[dict], kinds: dict[str, pa.DataType]) -> None:
@@ -172,3 +175,96 @@ def _cv_bench(parquet: Path, tsv: Path) -> None:
         own = [row for row in hub[:last] if row["type"] == half]
         _write_parquet(parquet / "cv_bench" / f"test_{half.lower()}.parquet", own, kinds)
         _write_tsv(tsv / f"CV-Bench-{half}.tsv", halves[half])
+
+
+BLINK_SUBTASKS = (
+    "Art_Style", "Counting", "Forensic_Detection", "Functional_Correspondence", "IQ_Test", "Jigsaw",
+    "Multi-view_Reasoning", "Object_Localization", "Relative_Depth", "Relative_Reflectance", "Semantic_Correspondence",
+    "Spatial_Relation", "Visual_Correspondence", "Visual_Similarity",
+)  # fmt: skip
+
+
+def _blink(parquet: Path, tsv: Path) -> None:
+    """A file a subtask, as on the hub, with its test rows beside; one to four pictures."""
+    rows = []
+    kinds = {
+        **dict.fromkeys(("idx", "sub_task", "question"), pa.string()),
+        **{f"image_{number}": HUB_IMAGE for number in range(1, 5)},
+        "choices": TEXTS,
+        **dict.fromkeys(("answer", "prompt", "explanation"), pa.string()),
+    }
+    for place, subtask in enumerate(BLINK_SUBTASKS):
+        own = []
+        for number in (1, 2):
+            pictures = [street(6, place % 8), *(street(7, (place + step) % 8) for step in range(place % 4))]
+            options = ["the first", "the second", "neither"][: 2 + place % 2]
+            question = f"Which of them fits in {subtask}, question {number}?"
+            listed = "\n".join(f"({letter}) {text}" for letter, text in zip("ABC", options, strict=False))
+            prompt = f"{question}\nSelect from the following choices.\n{listed}"
+            padded = [*pictures, None, None, None][:4]
+            own.append(
+                {
+                    "idx": f"val_{subtask}_{number}",
+                    "sub_task": subtask,
+                    "question": question,
+                    **{
+                        f"image_{slot}": data and {"bytes": data, "path": f"{slot}.jpg"}
+                        for slot, data in enumerate(padded, start=1)
+                    },
+                    "choices": options,
+                    "answer": f"({'AB'[number % 2]})",
+                    "prompt": prompt,
+                    "explanation": "",
+                }
+            )
+            rows.append(
+                {
+                    "index": str(len(rows)),
+                    "image": repr([base64_text(data) for data in pictures]) if place % 4 else base64_text(pictures[0]),
+                    "question": question,
+                    **dict(zip("ABC", [*options, ""], strict=False)),
+                    "answer": "AB"[number % 2],
+                    "category": subtask,
+                }
+            )
+        test = [{**row, "idx": row["idx"].replace("val", "test"), "answer": "hidden"} for row in own]
+        for split, split_rows in (("val", own), ("test", test)):
+            _write_parquet(parquet / "blink" / subtask / f"{split}-00000-of-00001.parquet", split_rows, kinds)
+    _write_tsv(tsv / "BLINK.tsv", rows)
+
+
+ZERO_ANSWERS = ("7", "11.90", "Alamo", "2, 5, 8", "Yes", "1,024")
+
+
+def _zerobench(parquet: Path, tsv: Path, name: str, tsv_name: str) -> None:
+    """Eight pictures; every third question shows two. Subquestions bear the number of their question."""
+    hub, rows = [], []
+    for row in range(ROWS):
+        pictures = [street(8, row // 3), *([street(9, row // 3)] if row % 3 == 2 else [])]
+        question, answer = f"What do the discs of row {row} add up to?", ZERO_ANSWERS[row % 6]
+        number = str(row + 1) if name == "zerobench" else f"{row // 3 + 1}_{row % 3 + 1}"
+        hub.append(
+            {
+                "question_id": number,
+                "question_text": question,
+                "question_images": [f"images/{number}_{place}.png" for place in range(len(pictures))],
+                "question_answer": answer,
+                "question_images_decoded": [{"bytes": data, "path": None} for data in pictures],
+                "image_attribution": "Own",
+            }
+        )
+        rows.append(
+            {
+                "index": str(row),
+                "image": repr([base64_text(data) for data in pictures]),
+                "question": question,
+                "answers": answer,
+            }
+        )
+    kinds = {
+        **dict.fromkeys(hub[0], pa.string()),
+        "question_images": TEXTS,
+        "question_images_decoded": pa.list_(HUB_IMAGE),
+    }
+    _write_parquet(parquet / name / f"{name}-00000-of-00001.parquet", hub, kinds)
+    _write_tsv(tsv / tsv_name, rows)

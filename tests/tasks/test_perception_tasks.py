@@ -1,4 +1,4 @@
-"""RealWorldQA, HR-Bench and CV-Bench: rows in both layouts, right answers, how each is summed up."""
+"""RealWorldQA, HR-Bench, CV-Bench, BLINK and ZeroBench: rows in both layouts, right answers, how each is summed up."""
 
 import json
 
@@ -10,13 +10,15 @@ from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from harness.task_facts import facts_of
 from harness.values import PROTOCOLS, ScoreConfig
-from tasks import cv_bench, realworldqa
+from tasks import blink, cv_bench, realworldqa, zerobench
 from tasks.catalog import BENCHMARKS, GROUPS
 from tasks.hooks import PLAIN_CONFIG
 from tasks.local_data import DataError, open_task_data
 from tasks.verify import verify_task_data
 
-PERCEPTION = ["realworldqa", "hr_bench_4k", "hr_bench_8k", "cv_bench"]
+ONE_PICTURE = ["realworldqa", "hr_bench_4k", "hr_bench_8k", "cv_bench"]
+PERCEPTION = [*ONE_PICTURE, "blink", "zerobench", "zerobench_subquestions"]
+ROWS = {"blink": 28}
 
 
 def satori(answer):
@@ -28,7 +30,7 @@ def samples_of(name, folder):
     return [benchmark.adapter.sample_of(doc) for doc in open_task_data(benchmark, folder)]
 
 
-@pytest.mark.parametrize("name", PERCEPTION)
+@pytest.mark.parametrize("name", ONE_PICTURE)
 def test_parquet_and_tsv_are_the_same_rows(local_data, name):
     hub, tsv = (samples_of(name, folder) for folder in (local_data.parquet, local_data.tsv))
 
@@ -46,12 +48,68 @@ def test_parquet_and_tsv_are_the_same_rows(local_data, name):
             assert one.choices == other.choices
 
 
-@pytest.mark.parametrize(("name", "pictures"), [("realworldqa", 8), ("hr_bench_4k", 6), ("cv_bench", 12)])
-def test_questions_about_one_picture_are_one_cluster(local_data, name, pictures):
+@pytest.mark.parametrize("name", ["blink", "zerobench", "zerobench_subquestions"])
+def test_several_pictures_are_the_same_in_both_layouts(local_data, name):
+    hub, tsv = (samples_of(name, folder) for folder in (local_data.parquet, local_data.tsv))
+
+    assert len(hub) == ROWS.get(name, 24)
+    for one, other in zip(hub, tsv, strict=True):
+        assert (one.answers, one.choices, one.question, one.category, one.pictures, one.image_sha256) == (
+            other.answers,
+            other.choices,
+            other.question,
+            other.category,
+            other.pictures,
+            other.image_sha256,
+        )
+    counts = [len(sample.pictures) for sample in hub]
+    expected = [(0, 2, 3, 4)[row // 2 % 4] for row in range(28)] if name == "blink" else [0, 0, 2] * 8
+    assert counts == expected  # one picture is no list of one
+
+
+CLUSTERS = [
+    ("realworldqa", 8), ("hr_bench_4k", 6), ("cv_bench", 12), ("blink", 8), ("zerobench", 8),
+    ("zerobench_subquestions", 8),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["parquet", "tsv"])
+@pytest.mark.parametrize(("name", "pictures"), CLUSTERS)
+def test_questions_about_one_picture_are_one_cluster(local_data, name, layout, pictures):
     adapter = BENCHMARKS[name].adapter
-    data = open_task_data(BENCHMARKS[name], local_data.tsv)
+    data = open_task_data(BENCHMARKS[name], getattr(local_data, layout))
 
     assert len({adapter.cluster_of(doc) for doc in data}) == pictures
+    assert [adapter.cluster_of(doc) for doc in data] == [adapter.sample_of(doc).cluster for doc in data]
+
+
+def test_the_files_of_blinks_test_split_are_not_read(local_data, tmp_path):
+    data = open_task_data(BENCHMARKS["blink"], local_data.parquet)
+    (tmp_path / "blink").mkdir()
+    row = blink.sample_of({"idx": "test_Jigsaw_1", "answer": "hidden", "choices": ["x", "y"], "question": "q"})
+
+    assert {text["idx"].split("_")[0] for text in data} == {"val"}
+    assert row.answers is None
+    with pytest.raises(DataError, match="no data for blink"):
+        open_task_data(BENCHMARKS["blink"], tmp_path)
+
+
+def test_the_pictures_of_a_question_stand_before_it(local_data):
+    data = open_task_data(BENCHMARKS["blink"], local_data.parquet)
+    adapter = BENCHMARKS["blink"].adapter
+    doc = data[7]
+    content = adapter.shown(doc).content(adapter.question_text(doc))
+
+    assert [part["type"] for part in content] == ["image"] * 4 + ["text"]
+    assert content[-1]["text"].endswith("(A) the first\n(B) the second\n(C) neither")
+
+
+def test_zerobench_asks_for_braces():
+    assert zerobench.question_text({"question_text": "How many?"}) == f"How many?\n{zerobench.IN_BRACES}"
+    assert zerobench.sample_of({"question": "q", "answers": "nan"}, "zerobench").answers == ("nan",)
+    assert [zerobench.cluster_of({"question_id": name}) for name in ("7_1", "7_12", "q7_1", "7", "7_")] == [
+        "7", "7", "q7", "7", "7_",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PERCEPTION)
@@ -73,7 +131,7 @@ def test_right_answers_earn_everything(local_data, name, layout):
     assert {metric.name: summary.metrics[metric.name].value for metric in facts_of(name).metrics} == {
         metric.name: 1.0 for metric in facts_of(name).metrics
     }
-    assert summary.shown.n == 24
+    assert summary.shown.n == ROWS.get(name, 24)
 
 
 def test_an_option_that_a_file_lacks_is_no_right_one(local_data):
@@ -212,6 +270,23 @@ def test_hr_bench_is_the_mean_of_its_cycles(protocol):
     assert found.l2_categories["B"].value == 1.0
     rows[0]["l2_category"] = ""
     assert summary_of(rows, protocol).reasons["accuracy"] == "1 rows have no l2_category to average over"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_blink_is_the_mean_of_its_subtasks(protocol):
+    rows = [
+        {**row, "category": row["l2_category"]} for row in predictions("blink", "Art_Style:10 Jigsaw:1111 IQ_Test:0")
+    ]
+    found = summary_of(rows, protocol)
+
+    micro = protocol in {"vlmevalkit", "paper"}
+    assert found.shown.value == pytest.approx(5 / 7 if micro else (1 / 2 + 1 + 0) / 3)
+    assert {name: metric.value for name, metric in found.categories.items()} == {
+        "Art_Style": 0.5, "IQ_Test": 0.0, "Jigsaw": 1.0,
+    }  # fmt: skip
+    rows[0]["category"] = ""
+    nameless = summary_of(rows, protocol)
+    assert nameless.reasons.get("accuracy") == (None if micro else "1 rows have no category to average over")
 
 
 def test_they_are_groups():
