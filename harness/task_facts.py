@@ -340,6 +340,7 @@ FACTS: Mapping[str, TaskFacts] = {
         (f"visual_cot_{source}" for source in VISUAL_COT_SOURCES),
         TaskFacts(file="visual_cot", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED),
     ),
+    **dict.fromkeys(("refcoco", "refcoco+", "refcocog"), TaskFacts("box", None, metrics=(AnswerMetric("acc@0.5"),))),
     "satori": TaskFacts(file=None),
 }
 """Every benchmark with rules of its own, by short name."""
