@@ -211,7 +211,7 @@ def _wins(sample: Sample, text: str, most: float) -> bool:
 
 def _dresses_of(sample: Sample, gold: str) -> tuple[list[str], list[str]]:
     """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
-    if sample.choices and sample.answer_rule in {"choice", "mathvista"}:
+    if sample.choices and sample.answer_rule in {"choice", "mathvista", "maths"}:
         pairs = tuple(sample.choices.items())
         names = gold_names((gold,), options_of(pairs), texts_first=sample.answer_rule == "mathvista")
         if not names:
@@ -224,7 +224,7 @@ def _dresses_of(sample: Sample, gold: str) -> tuple[list[str], list[str]]:
     if sample.answer_rule == "yes_no":
         explained = f"{gold}, it is not." if gold.lower() == "no" else f"{gold}, it is."
         dresses += [gold.lower(), explained, rf"\boxed{{{gold}}}", f"The answer is {gold}."]
-    if sample.answer_rule == "number" or sample.extra.get("answer_type") in ("integer", "float"):
+    if sample.answer_rule in {"number", "maths"} or sample.extra.get("answer_type") in ("integer", "float"):
         dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
     return dresses, []
 

@@ -41,6 +41,7 @@ _GOLD_OF: Mapping[AnswerRule, str] = {
     "yes_no": "Yes or No",
     "ocr": "a text",
     "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
+    "maths": "one of the row's options, or a number, an expression, a set, an interval, a tuple or an equation",
     "accepted": "a text",
     "number": "one number",
     "relaxed": "a text or a number",

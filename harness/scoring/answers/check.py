@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from harness.scoring.answers.choice import read_choice
+from harness.scoring.answers.comparisons import NO_MATCH, compare_numbers, compare_options, decimals_of
 from harness.scoring.answers.document_answers import DOCUMENT_RULES
 from harness.scoring.answers.document_answers_peers import (
     LMMS_EVAL_DOCUMENT_RULES,
@@ -26,15 +26,14 @@ from harness.scoring.answers.document_answers_peers import (
     VLMEVALKIT_DOCUMENT_RULES,
 )
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
+from harness.scoring.answers.maths import check_maths
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
-from harness.scoring.answers.options import gold_names, options_of
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
     PAPER_RULES,
     VLMEVALKIT_RULES,
     Rule,
-    python_float,
     shown,
 )
 from harness.scoring.answers.yes_no import read_yes_no
@@ -42,10 +41,6 @@ from harness.values import AnswerCheck, AnswerRule, Protocol, Sample
 
 MAX_LIST_ELEMENTS: Final = 100
 """A longer list is none that a benchmark asks for."""
-MAX_DECIMALS: Final = 50
-"""Numbers are compared at this many decimals at most."""
-
-_NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -95,27 +90,7 @@ def _unwrapped(answer: str, rule: AnswerRule) -> str:
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Compare the option that the answer (else the judge's reply) states with the gold option."""
-    return _compare_options(sample, answer, judge_reply, texts_first=False)
-
-
-def _compare_options(sample: Sample, answer: str, judge_reply: str | None, *, texts_first: bool) -> AnswerCheck:
-    pairs = tuple(sample.choices.items())
-    options = options_of(pairs)
-    name = read_choice(answer, options)
-    if name is None and judge_reply is not None:
-        name = read_choice(judge_reply, options)
-    golds = _gold_names(sample.answers or (), pairs, texts_first=texts_first)
-    if not golds:
-        return AnswerCheck(None, name, ("no_gold",))  # a gold that is no option: nobody can be right
-    if name is None:
-        return _NO_MATCH
-    return AnswerCheck(float(name in golds), name)
-
-
-@lru_cache(maxsize=2048)
-def _gold_names(golds: tuple[str, ...], pairs: tuple[tuple[str, str], ...], *, texts_first: bool) -> frozenset[str]:
-    """Return the gold options' names; remembered, as training scores the same sample many times."""
-    return gold_names(golds, options_of(pairs), texts_first=texts_first)
+    return compare_options(sample, answer, judge_reply, texts_first=False)
 
 
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -126,7 +101,7 @@ def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> Answe
     if not golds:
         return AnswerCheck(None, label, ("no_gold",))
     if label is None:
-        return _NO_MATCH
+        return NO_MATCH
     return AnswerCheck(float(label in golds), label)
 
 
@@ -141,7 +116,7 @@ def _check_ocr(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCh
     if not golds:
         return AnswerCheck(None, shown(answer), ("no_gold",))
     if not written:
-        return _NO_MATCH
+        return NO_MATCH
     return AnswerCheck(float(any(gold in written for gold in golds)), shown(answer))
 
 
@@ -165,9 +140,9 @@ def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> Ans
         return AnswerCheck(None, shown(answer), ("no_gold",))
     key = text_key(answer)
     if not key:
-        return _NO_MATCH
+        return NO_MATCH
     if key in golds and asks(answer) and not any(map(asks, sample.answers or ())):
-        return _NO_MATCH
+        return NO_MATCH
     return AnswerCheck(float(key in golds), shown(answer))
 
 
@@ -179,36 +154,7 @@ def _keys(texts: tuple[str, ...]) -> frozenset[str]:
 
 def _check_number(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Compare numbers by value, or at `extra["precision"]` decimals where the row has them."""
-    return _compare_numbers(sample, answer, judge_reply, _decimals(sample))
-
-
-def _compare_numbers(sample: Sample, answer: str, judge_reply: str | None, decimals: int | None) -> AnswerCheck:
-    golds = _numbers(sample.answers or ())
-    number = read_number(answer)
-    if number is None and judge_reply is not None:
-        number = read_number(judge_reply)
-    extracted = None if number is None else str(number)
-    if not golds:
-        return AnswerCheck(None, extracted, ("no_gold",))
-    if number is None:
-        return _NO_MATCH
-    return AnswerCheck(float(any(equal_numbers(number, gold, decimals) for gold in golds)), extracted)
-
-
-@lru_cache(maxsize=2048)
-def _numbers(golds: tuple[str, ...]) -> tuple[Number, ...]:
-    """Return the gold numbers, without golds that are none."""
-    return tuple(number for number in map(read_number, golds) if number is not None)
-
-
-def _decimals(sample: Sample) -> int | None:
-    """Return the row's precision; None where it has none (the hub stores 1.0, a table "1.0", some rows NaN)."""
-    stored = sample.extra.get("precision")
-    if isinstance(stored, str):
-        stored = python_float(stored)
-    if isinstance(stored, bool) or not isinstance(stored, int | float) or not stored >= 0:  # NaN too
-        return None
-    return int(min(stored, MAX_DECIMALS))
+    return compare_numbers(sample, answer, judge_reply, decimals_of(sample))
 
 
 def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -218,13 +164,13 @@ def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> An
     """
     kind = _mathvista_kind(sample)
     if kind == "option":
-        return _compare_options(sample, answer, judge_reply, texts_first=True)
+        return compare_options(sample, answer, judge_reply, texts_first=True)
     if kind == "integer":
-        return _compare_numbers(sample, answer, judge_reply, None)
+        return compare_numbers(sample, answer, judge_reply, None)
     if kind == "float":
-        decimals = _decimals(sample)
+        decimals = decimals_of(sample)
         written = [len(found[1]) for found in map(_DECIMALS.search, sample.answers or ()) if found]
-        return _compare_numbers(sample, answer, judge_reply, max(written, default=0) if decimals is None else decimals)
+        return compare_numbers(sample, answer, judge_reply, max(written, default=0) if decimals is None else decimals)
     if kind == "list":
         return _check_list(sample, answer, judge_reply)
     return _check_free_text(sample, answer, judge_reply)
@@ -267,8 +213,8 @@ def _check_list(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
     if not golds:
         return AnswerCheck(None, extracted, ("no_gold",))
     if elements is None:
-        return _NO_MATCH
-    decimals = _decimals(sample)
+        return NO_MATCH
+    decimals = decimals_of(sample)
     return AnswerCheck(float(any(_equal_lists(elements, gold, decimals) for gold in golds)), extracted)
 
 
@@ -334,6 +280,7 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "mathvista": _check_mathvista,
     "accepted": _check_accepted,
     "number": _check_number,
+    "maths": check_maths,
     **DOCUMENT_RULES,
 }
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
