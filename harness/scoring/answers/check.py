@@ -27,6 +27,7 @@ from harness.scoring.answers.document_answers_peers import (
 )
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
 from harness.scoring.answers.maths import check_maths
+from harness.scoring.answers.maths_peers import LMMS_EVAL_MATHS_RULES, PAPER_MATHS_RULES, VLMEVALKIT_MATHS_RULES
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
@@ -286,7 +287,7 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
     "strict": _STRICT,
-    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES},
-    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES},
-    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES},
+    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES, **VLMEVALKIT_MATHS_RULES},
+    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES, **PAPER_MATHS_RULES},
+    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES, **LMMS_EVAL_MATHS_RULES},
 }
