@@ -56,7 +56,7 @@ class Benchmark:
     hub_columns: tuple[str, ...] = ()
     """Columns without which a hub row cannot be asked or scored."""
     image_columns: tuple[str, ...] = ("image",)
-    """Where the image may be, best first."""
+    """Where the image may be, best first; where there may be several, all of them: see `Adapter.several_images`."""
     tsv_files: tuple[str, ...] = ()
     """File names that VLMEvalKit gives the benchmark, best first."""
     json_files: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from harness.git_lfs import POINTER_MEND, is_lfs_pointer
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
-from tasks.images import StoredImage
+from tasks.images import PICTURES, StoredImage, StoredImages
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
@@ -34,7 +34,7 @@ class DatasetOverride:
 
 
 class TaskData(Sequence[dict[str, Any]]):
-    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column.
+    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column, or `StoredImages`.
 
     It has what lmms-eval asks of a split: length, items, iteration and `features`.
     """
@@ -51,7 +51,10 @@ class TaskData(Sequence[dict[str, Any]]):
             return [self[place] for place in range(*index.indices(len(self)))]
         row = self.indices[index]
         doc = self.rows.cells(row)
-        doc[self.rows.image_column] = StoredImage(self.rows, row)
+        if self.rows.several:
+            doc[PICTURES] = StoredImages(self.rows, row)
+        else:
+            doc[self.rows.image_column] = StoredImage(self.rows, row)
         doc[ROW] = row
         return doc
 
@@ -185,11 +188,12 @@ def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None =
     for path in files:
         if is_lfs_pointer(path):
             raise DataError(f"{path} is {POINTER_MEND} there")
+    columns, several = benchmark.image_columns, benchmark.adapter.several_images
     if files[0].suffix == ".tsv":
-        return TsvRows(files[0], benchmark.image_columns)
+        return TsvRows(files[0], columns, several=several)
     if files[0].suffix in {".json", ".jsonl"}:
-        return JsonRows(files, benchmark.image_columns, root=root or files[0].parent, made=benchmark.made)
-    return ParquetRows(files, benchmark.image_columns)
+        return JsonRows(files, columns, root=root or files[0].parent, made=benchmark.made, several=several)
+    return ParquetRows(files, columns, several=several)
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
@@ -206,7 +210,7 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
         raise DataError(
             f"the dataset {path} of {benchmark.name} cannot be loaded from the hub: {reason}. {_how_to_mend(benchmark)}"
         ) from fault
-    return HubRows(dataset, benchmark.image_columns, source)
+    return HubRows(dataset, benchmark.image_columns, source, several=benchmark.adapter.several_images)
 
 
 def _how_to_mend(benchmark: Benchmark) -> str:
@@ -271,8 +275,9 @@ def _check_rows(benchmark: Benchmark, data: TaskData) -> None:
 
 
 def without_image(adapter: Adapter, doc: Doc) -> Doc:
-    """Return a row without its image, which then stays unread."""
-    return {name: cell for name, cell in doc.items() if name not in adapter.image_columns}
+    """Return a row without its images, which then stay unread."""
+    left_out = (*adapter.image_columns, PICTURES)
+    return {name: cell for name, cell in doc.items() if name not in left_out}
 
 
 def _column_of(doc: Doc, fault: CellError) -> str:

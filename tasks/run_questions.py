@@ -15,9 +15,9 @@ from harness.runs.store import (
     StoredRun,
 )
 from harness.values import Generation, Record, Sample
+from tasks.adapter import seen_pictures
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
-from tasks.images import image_facts_of
 from tasks.local_data import TaskData, limit_indices, open_task_data
 from tasks.run_spec import RunSpec
 
@@ -90,8 +90,7 @@ def _pictures_now(
         for doc in question.data:
             key = (question.benchmark.name, adapter.id_of(doc))
             if wanted is None or key in wanted:
-                facts = image_facts_of(adapter.image_value(doc))
-                yield key, "" if facts is None else facts.sha256
+                yield key, seen_pictures(adapter.shown(doc).images).image_sha256
 
 
 def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec, model_type: str) -> PreparedTask:

@@ -19,6 +19,7 @@ from harness.scoring.gold_boxes import (
     written_box,
     written_size,
 )
+from harness.summary.clusters import is_base_pass
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
 from harness.vocabulary import PLACE_RULES
@@ -30,6 +31,7 @@ from tasks.grounded import declared_size
 from tasks.images import ImageFacts, UnreadableImageError, image_facts_of, open_image
 from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data, without_image
 from tasks.row_checks import CellChecks, gold_cell, shown_cell, try_dresses
+from tasks.shown_pictures import held_by
 
 MOST_NAMED = 5
 """A finding names at most this many rows."""
@@ -42,6 +44,7 @@ _GOLD_OF: Mapping[AnswerRule, str] = {
     "ocr": "a text",
     "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
     "maths": "one of the row's options, or a number, an expression, a set, an interval, a tuple or an equation",
+    "mmmu": "the letter of one of the row's options, or without options a number or a text",
     "accepted": "a text",
     "number": "one number",
     "relaxed": "a text or a number",
@@ -112,7 +115,7 @@ def verify_task_data(
         source=data.source,
         rows=len(data),
         rows_expected=benchmark.rows_expected,
-        images_checked=len(places),
+        images_checked=seen.opened,
         faults=tuple(faults),
         warnings=tuple(warnings),
         fingerprint=data.fingerprint,
@@ -129,6 +132,14 @@ class _Findings:
     """Incomplete groups, and images that some models cannot take."""
 
 
+@dataclass(frozen=True, slots=True)
+class _SeenImages(_Findings):
+    """What the rows' images show, and how many were opened."""
+
+    opened: int
+    """A row may show several."""
+
+
 def _spread(rows: int, images: int | None) -> list[int]:
     """Return the rows whose images are decoded: all, or some at even distances with both ends among them."""
     if images is None or images >= rows:
@@ -138,29 +149,40 @@ def _spread(rows: int, images: int | None) -> list[int]:
     return sorted({place * (rows - 1) // (images - 1) for place in range(images)})
 
 
-def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _Findings:
+def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _SeenImages:
     """Decode images; name those that cannot be, those too thin for a model's grid, and gold boxes that do not fit."""
     adapter = benchmark.adapter
     broken: list[str] = []
     thin: list[str] = []
+    unshown: list[str] = []
+    opened = 0
     damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
         try:
-            with open_image(adapter.image_value(doc)) as image:
-                size = Size(*image.size)
-        except UnreadableImageError as fault:
-            broken.append(f"{adapter.id_of(doc)} ({fault})")
-            continue
+            shown = adapter.shown(doc)
+            unnamed = set(held_by(doc)) - set(shown.numbers) if shown.numbers else set[int]()
+            if unnamed:
+                unshown.append(f"{adapter.id_of(doc)} ({', '.join(map(str, sorted(unnamed)))})")
+            for image in shown.images:
+                opened += 1
+                try:
+                    with open_image(image) as picture:
+                        size = Size(*picture.size)
+                except UnreadableImageError as fault:
+                    broken.append(f"{adapter.id_of(doc)} ({fault})")
+                    continue
+                if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
+                    thin.append(f"{adapter.id_of(doc)} ({written_size(size)})")
         except DataError as fault:
             damaged[str(fault)] = None
-            continue
-        if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
-            thin.append(f"{adapter.id_of(doc)} ({written_size(size)})")
     faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
     faults.extend(_box_faults(benchmark, data, places))
     what = f"images with a side over {MAX_ASPECT_RATIO} times the other, which models with a pixel grid cannot take"
-    return _Findings(faults, [_named(what, thin)] if thin else [])
+    warnings = [_named(what, thin)] if thin else []
+    if unshown:
+        warnings.append(_named("rows with pictures that their text never names, which are not shown", unshown))
+    return _SeenImages(faults, warnings, opened)
 
 
 def gold_box_faults(benchmark: Benchmark, data: TaskData, most: int = 50) -> list[str]:
@@ -374,8 +396,9 @@ _FIRST = " first"
 
 def _mmbench_group(doc: Doc) -> str:
     """Return the question, and whether the row is its first pass."""
-    index = whole_of(doc, "index")
-    return mmbench.cluster_of(doc) + (_FIRST if index is not None and index < mmbench.CIRCULAR_STEP else "")
+    numbers = {name: whole_of(doc, name) for name in ("index", "g_index")}
+    is_first = numbers["index"] is not None and is_base_pass(numbers)
+    return mmbench.cluster_of(doc) + (_FIRST if is_first else "")
 
 
 _CHECKS: Mapping[str, _GroupCheck] = {

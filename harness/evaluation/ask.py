@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
-from harness.images.thumbnails import write_thumbnail
+from harness.images.thumbnails import side_by_side, write_thumbnail
 from harness.models.evaluator import run_lmms_eval
 from harness.scoring.read_text import read_text
 from harness.scoring.score import score_generation, selection_for
@@ -115,14 +115,14 @@ class RunRecorder:
         current = self._current(task)
         return self._answered.get((current.name, current.sample_ids[doc_id]))
 
-    def record(self, task: str, doc_id: int, generation: Generation, image: Image | None = None) -> None:
+    def record(self, task: str, doc_id: int, generation: Generation, images: Sequence[Image] = ()) -> None:
         """Score one answer, journal it, keep a thumbnail, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
         record = Record(sample, generation, score_generation(sample, generation, self._config))
         self._sink.append(record)
-        if image is not None and self._media_folder is not None and sample.image_sha256:
-            write_thumbnail(self._media_folder, image, sample.image_sha256)
+        if images and self._media_folder is not None and sample.image_sha256:
+            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,31 @@ WEBP_QUALITY = 50
 MAX_BYTES = 256 * 1024
 """More than the pixels of a thumbnail take when they are not compressed at all."""
 
+_GAP_PX = 8
+"""White between pictures that stand side by side."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"media/([0-9a-f]{64})\.webp")
+
+
+def side_by_side(images: Sequence[Image]) -> Image:
+    """Return one picture of several, from left to right, each as high as the highest; one alone is returned as it is.
+
+    Pictures that are shown twice stand there twice. Each is made small first, so that memory stays that of thumbnails.
+    """
+    if len(images) == 1:
+        return images[0]
+    from PIL import Image as pictures  # noqa: N813, PLC0415 - as above; the name is a module's there
+
+    small = [_shrink(image) for image in images]
+    height = max(image.height for image in small)
+    scaled = [image.resize((max(1, round(image.width * height / image.height)), height)) for image in small]
+    sheet = pictures.new("RGB", (sum(image.width for image in scaled) + _GAP_PX * (len(scaled) - 1), height), "white")
+    left = 0
+    for image in scaled:
+        sheet.paste(image, (left, 0))
+        left += image.width + _GAP_PX
+    return sheet
 
 
 def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:

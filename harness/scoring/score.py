@@ -57,6 +57,7 @@ holds stored intervals to its own only where this is the same. Part of the proto
 _CAPTIONED = frozenset(form for form, stages in STAGES.items() if "caption" in stages)
 _SELECTIONS: Mapping[Protocol, Selection] = {"strict": "strict", "vlmevalkit": "last", "lmms-eval": "lmms_eval"}
 _UNKNOWN_FRAME: frozenset[Fault] = frozenset({"frame_unknown"})
+_NO_SOURCE: frozenset[Fault] = frozenset({"no_source"})
 
 
 def score(
@@ -85,7 +86,11 @@ def score(
     """
     response = read_text(text, config.format, selection_for(sample, config), config.box_dialect, truncated=truncated)
     caption = _caption_component(sample, response, config)
-    if sample.answer_rule in PLACE_RULES:
+    if sample.pictures and (sample.answer_rule in PLACE_RULES or has_places(config.format)):
+        grounding = _ground_in_several(sample, response)
+        in_one = sample.answer_rule in PLACE_RULES
+        answer = AnswerCheck(None, None, ("no_source",)) if in_one else _check(sample, response, config, judge_reply)
+    elif sample.answer_rule in PLACE_RULES:
         answer, grounding = _answer_as_place(sample, response, config, input_size)
     else:
         answer = _check(sample, response, config, judge_reply)
@@ -199,6 +204,15 @@ def _answer_as_place(
         lambda boxes: predicted_boxes_image_px(boxes, sample, config, input_size),
     )
     return place.check, _Grounding(place.iou, place.iou, place.match, place.boxes_image_px, steps=looked.steps)
+
+
+def _ground_in_several(sample: Sample, response: Response) -> _Grounding:
+    """Place nothing where a question shows several pictures: a box does not say which of them it lies in.
+
+    With gold boxes every row is null, also one whose text has no boxes, as where no frame is known.
+    """
+    looked = response.boxes_written or any(step.boxes_written for step in response.steps)
+    return _Grounding(faults=_NO_SOURCE if looked or sample.boxes_image_px else frozenset())
 
 
 def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:

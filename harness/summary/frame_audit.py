@@ -187,9 +187,9 @@ class FrameAuditor:
         self._syntaxes: Counter[BoxSyntax] = Counter()
 
     def add(self, record: Record) -> None:
-        """Count one record; without gold boxes or written numbers it says nothing about frames."""
+        """Count one record; without gold boxes in one picture, or written numbers, it says nothing about frames."""
         sample = record.sample
-        if not self._left or not sample.boxes_image_px:
+        if not self._left or not sample.boxes_image_px or sample.pictures:
             return
         text = text_of_boxes(record.generation.text, self._config.format)
         found = written_quadruples(text)

@@ -3,7 +3,8 @@
 `strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
 `answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
 are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`). Documents and charts
-(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
+(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
+`open_answer.py` and `mmmu_peers.py`.
 
 What a value means is the same everywhere: 1 or 0 when the answer could be read (`vqa` and `anls` also between), 0 with
 the fault `no_match` when the model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not
@@ -28,7 +29,14 @@ from harness.scoring.answers.document_answers_peers import (
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
 from harness.scoring.answers.maths import check_maths
 from harness.scoring.answers.maths_peers import LMMS_EVAL_MATHS_RULES, PAPER_MATHS_RULES, VLMEVALKIT_MATHS_RULES
+from harness.scoring.answers.mmmu_peers import (
+    LMMS_EVAL_MMMU_RULES,
+    PAPER_MMMU_RULES,
+    VLMEVALKIT_MMMU_RULES,
+    is_open,
+)
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
+from harness.scoring.answers.open_answer import check_open
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
@@ -177,6 +185,11 @@ def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> An
     return _check_free_text(sample, answer, judge_reply)
 
 
+def _check_mmmu(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score an option by the rule of options, an open question by `open_answer.py`, which no judge reads."""
+    return check_open(sample, answer) if is_open(sample) else _check_choice(sample, answer, judge_reply)
+
+
 def _mathvista_kind(sample: Sample) -> str:
     """Return `option`, `integer`, `float`, `list` or `text`, by the row's columns, else by its options and gold."""
     question_type, answer_type = sample.extra.get("question_type"), sample.extra.get("answer_type")
@@ -279,6 +292,7 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "yes_no": _check_yes_no,
     "ocr": _check_ocr,
     "mathvista": _check_mathvista,
+    "mmmu": _check_mmmu,
     "accepted": _check_accepted,
     "number": _check_number,
     "maths": check_maths,
@@ -287,7 +301,7 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
     "strict": _STRICT,
-    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES, **VLMEVALKIT_MATHS_RULES},
-    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES, **PAPER_MATHS_RULES},
-    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES, **LMMS_EVAL_MATHS_RULES},
+    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES, **VLMEVALKIT_MATHS_RULES, **VLMEVALKIT_MMMU_RULES},
+    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES, **PAPER_MATHS_RULES, **PAPER_MMMU_RULES},
+    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES, **LMMS_EVAL_MATHS_RULES, **LMMS_EVAL_MMMU_RULES},
 }
