@@ -21,6 +21,12 @@ How the benchmarks aggregate (VLMEvalKit and lmms-eval, read in source):
   precision, recall, F1 and how often "yes" was said. A question of two samplings counts in both, as in the authors'
   files and in VLMEvalKit, whose `Overall` is F1. An answer that is neither yes nor no finds nothing; lmms-eval leaves
   it out of recall, takes each row once, and gives as yes ratio that of the gold answers;
+- BLINK is the mean of its subtasks' means in the authors' `eval/evaluate.py`, and in lmms-eval, whose group does not
+  weigh by size; VLMEvalKit takes the mean over questions;
+- CV-Bench is the mean of its two halves, of which the first, 2D, is the mean of the means of its two sources
+  (Cambrian-1, appendix C). VLMEvalKit gives the halves alone; lmms-eval, whose `cv_bench_default_aggregate_results` no
+  YAML names, the mean over questions;
+- HR-Bench asks every question in four cycles of its options, and is the mean of the cycles' means, in both peers;
 - HallusionBench counts questions (aAcc), figures with all their questions right (fAcc), and questions right on all
   figures of their set (qAcc).
 """
@@ -52,12 +58,13 @@ else 0, and nothing where either of the two could not be scored (the quadrant `r
 said: 1 for yes, 0 for no, one half for neither."""
 
 Combination: TypeAlias = Literal[
-    "mean", "count", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio", "recall_of_said",
-    "f1_of_said", "gold_yes_ratio",
+    "mean", "count", "mean_of_categories", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio",
+    "recall_of_said", "f1_of_said", "gold_yes_ratio",
 ]  # fmt: skip
-"""How units become a number: their mean; how many are right; the mean of the l2 categories' means; the sum of the
-categories' means, whose units are drawn within their category, as the benchmark fixes how many each has; or a ratio of
-sums over what was said (`RATES` in `harness/summary/measures.py`), where `of_said` leaves out what was neither."""
+"""How units become a number: their mean; how many are right; the mean of the means of categories, or of l2 categories
+(of those that `parts` names, or of the means that `adds` names); the sum of the categories' means, whose units are
+drawn within their category, as the benchmark fixes how many each has; or a ratio of sums over what was said (`RATES` in
+`harness/summary/measures.py`), where `of_said` leaves out what was neither."""
 
 PartRule: TypeAlias = Literal["these_alone", "these", "these_if_there", "all_others"]
 """Which categories a sum takes: the named ones, where none is missing and (`these_alone`) no unknown one is there;
@@ -107,11 +114,11 @@ class AnswerMetric:
     most: int | None = None
     """Greatest value where it counts the benchmark's own points; None for a fraction."""
     parts: tuple[str, ...] = ()
-    """Categories that `part_rule` speaks of."""
+    """Categories that `part_rule` speaks of; for means l2 categories."""
     part_rule: PartRule = "these"
-    """Which categories a sum takes."""
+    """Which categories a sum or a mean of parts takes."""
     adds: tuple[str, ...] = ()
-    """Names of the metrics whose categories it takes together, in place of `parts`."""
+    """Names of the metrics whose categories it takes together, in place of `parts`; a mean weighs them alike."""
     full_rows: int | None = None
     """A count needs so many samples, and is given on their scale; None counts those of any set."""
     earned: Earned = "answer"
@@ -225,6 +232,14 @@ _POPE_LMMS_EVAL = (
     replace(_SAID_ONCE, name="yes_ratio", combine="gold_yes_ratio"),
 )
 
+_CV_BENCH_2D, _CV_BENCH_3D = ("ADE20K", "COCO"), ("Omni3D",)
+_CV_BENCH = (
+    replace(_ACCURACY, combine="mean_of_l2", adds=("accuracy_2d", "accuracy_3d")),
+    AnswerMetric("accuracy_2d", combine="mean_of_l2", parts=_CV_BENCH_2D, part_rule="these_alone"),
+    AnswerMetric("accuracy_3d", combine="mean_of_l2", parts=_CV_BENCH_3D, part_rule="these_alone"),
+)
+_CV_BENCH_LMMS_EVAL = (_ACCURACY, *(replace(metric, combine="mean", part_rule="these") for metric in _CV_BENCH[1:]))
+
 _MMBENCH = TaskFacts(
     "choice",
     file="mmbench",
@@ -292,6 +307,24 @@ FACTS: Mapping[str, TaskFacts] = {
         shown=("aAcc", "fAcc", "qAcc"),
     ),
     **dict.fromkeys(("ai2d", "scienceqa"), TaskFacts("choice", file="numbered_choice")),
+    "realworldqa": TaskFacts("short", l2_categories=()),
+    **dict.fromkeys(
+        ("hr_bench_4k", "hr_bench_8k"),
+        TaskFacts("choice", file="hr_bench", metrics=(replace(_ACCURACY, combine="mean_of_l2"),)),
+    ),
+    "blink": TaskFacts(
+        "choice",
+        metrics=(replace(_ACCURACY, combine="mean_of_categories"),),
+        metrics_under=dict.fromkeys(("vlmevalkit", "paper"), (_ACCURACY,)),
+        l2_categories=(),
+    ),
+    **dict.fromkeys(("zerobench", "zerobench_subquestions"), TaskFacts("short", file="zerobench", l2_categories=())),
+    "cv_bench": TaskFacts(
+        "choice",
+        metrics=_CV_BENCH,
+        metrics_under={"lmms-eval": _CV_BENCH_LMMS_EVAL},
+        shown=("accuracy", "accuracy_2d", "accuracy_3d"),
+    ),
     "shapes": TaskFacts(file="grounded", captioned=True),
     **dict.fromkeys(
         (

@@ -47,6 +47,7 @@ _GOLD_OF: Mapping[AnswerRule, str] = {
     "mmmu": "the letter of one of the row's options, or without options a number or a text",
     "accepted": "a text",
     "number": "one number",
+    "short": "the letter or the text of one of the row's options, and where it has none a text",
     "relaxed": "a text or a number",
     "vqa": "a text of each of at least four people",
     "anls": "a text",

@@ -62,6 +62,10 @@ RATES: Mapping[Combination, Callable[[Said], tuple[FloatArray, FloatArray]]] = {
 ratio. All are 0 where nothing is in the denominator, as in POPE's own program and in both peers."""
 
 
+MEANS_OF_PARTS: Mapping[Combination, str] = {"mean_of_categories": "category", "mean_of_l2": "l2_category"}
+"""Means of means, and the column that names a sample's part."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One number that is made of units."""
@@ -78,6 +82,8 @@ class Measure:
     """For a sum or mean of parts each unit's part; -1 for units in none."""
     part_names: tuple[str, ...] = ()
     """Names of the parts, for messages."""
+    weights: tuple[float, ...] = ()
+    """How much each part counts in a mean of named parts; empty where all that are there count alike."""
 
     @property
     def name(self) -> str:
@@ -125,9 +131,10 @@ class Measure:
     def _missing_parts(self, scored: CodeArray) -> str | None:
         if self.parts is None:
             return None
-        if self.metric.combine == "mean_of_l2":
+        if self.metric.combine in MEANS_OF_PARTS and not self.weights:
             nameless = int((self.parts[scored] < 0).sum())
-            return f"{nameless:,} rows have no l2_category to average over" if nameless else None
+            column = MEANS_OF_PARTS[self.metric.combine]
+            return f"{nameless:,} rows have no {column} to average over" if nameless else None
         held = np.bincount(self.parts[scored], minlength=len(self.part_names))
         return next((f"{self.part_names[part]}: {NOTHING_SCORED}" for part in np.flatnonzero(held == 0)), None)
 
@@ -226,6 +233,9 @@ class Measure:
         if self.metric.combine == "count":
             factor = self._factor(len(scored))
             return ClusterSums(rows, lambda drawn: _mean_of_means(drawn) * factor, strata)
+        if self.weights:
+            weights = np.array(self.weights)
+            return ClusterSums(rows, lambda drawn: _mean_of_means(drawn, weights), strata)
         return ClusterSums(rows, _sum_of_means if strata is not None else _mean_of_means, strata)
 
     def _codes(self, scored: CodeArray) -> CodeArray:
@@ -298,16 +308,45 @@ def headline_measure(samples: TaskSamples, metrics: Sequence[AnswerMetric]) -> M
 def _measure(metric: AnswerMetric, metrics: Sequence[AnswerMetric], units: Units, samples: TaskSamples) -> Measure:
     if metric.combine == "sum_of_categories":
         return _sum_of_categories(metric, metrics, units, samples)
+    if metric.parts or metric.adds:
+        return _mean_of_named(metric, metrics, units)
     measure = Measure(metric, units, refusal=units.refusal)
-    return _by_l2(measure) if metric.combine == "mean_of_l2" else measure
+    return _by_part(measure) if metric.combine in MEANS_OF_PARTS else measure
 
 
-def _by_l2(measure: Measure) -> Measure:
-    names = [own[0] if own else "" for own in measure.units.l2_categories]
+def _by_part(measure: Measure) -> Measure:
+    units = measure.units
+    own_names = units.categories if measure.metric.combine == "mean_of_categories" else units.l2_categories
+    names = [own[0] if own else "" for own in own_names]
     known = sorted({name for name in names if name})
     places = {name: part for part, name in enumerate(known)}
     parts = np.array([places.get(name, -1) for name in names], dtype=np.int64)
     return replace(measure, parts=parts, part_names=tuple(known))
+
+
+def _mean_of_named(metric: AnswerMetric, metrics: Sequence[AnswerMetric], units: Units) -> Measure:
+    """Return a mean over the units of named l2 categories: a plain one, or one of their means.
+
+    These weigh alike in a metric, and so do the metrics that it adds up.
+    """
+    if not len(units.sizes):
+        return Measure(metric, units, refusal=NOTHING_SCORED)
+    names = [own[0] if own else "" for own in units.l2_categories]
+    by_name = {one.name: one for one in metrics}
+    known = {name for one in metrics for name in one.parts}
+    added = [(f"{name}: ", by_name[name]) for name in metric.adds] or [("", metric)]
+    weights: dict[str, float] = {}
+    refusals: list[str] = []
+    for label, one in added:
+        taken, why = _categories_of(one, known, units, sorted(set(names)))
+        weights |= {name: 1 / (len(added) * len(taken)) for name in taken}
+        refusals += [f"{label}{why}"] if why else []
+    places = {name: part for part, name in enumerate(weights)}
+    parts = np.array([places.get(name, -1) for name in names], dtype=np.int64)
+    measure = Measure(metric, units, np.flatnonzero(parts >= 0), units.refusal or "; ".join(refusals) or None)
+    if metric.combine not in MEANS_OF_PARTS:
+        return measure
+    return replace(measure, parts=parts, part_names=tuple(weights), weights=tuple(weights.values()))
 
 
 def _sum_of_categories(
@@ -341,17 +380,18 @@ def _sum_of_categories(
 def _categories_of(
     metric: AnswerMetric, known: set[str], units: Units, there: Sequence[str]
 ) -> tuple[Sequence[str], str | None]:
-    """Return the categories that a sum takes, and why it cannot take them; None when it can."""
+    """Return the categories that a sum or mean takes, and why it cannot take them; None when it can."""
     rule, wanted = metric.part_rule, metric.parts
     names = wanted
     if rule in {"these_if_there", "all_others"}:
         names = tuple(name for name in there if (name in wanted) == (rule == "these_if_there"))
+    kind = "subtasks" if metric.combine == "sum_of_categories" else "l2 categories"
     strangers = [name or "(none)" for name in there if name not in known]
     if rule == "these_alone" and strangers:
-        return names, f"rows of unknown subtasks: {_listed(strangers)}"
+        return names, f"rows of unknown {kind}: {_listed(strangers)}"
     missing = [name for name in names if name not in there]
     if missing:
-        return names, f"no rows of subtasks: {_listed(missing)}"
+        return names, f"no rows of {kind}: {_listed(missing)}"
     if not names:
         return names, f"no rows of any {metric.name} subtask"
     return names, next(
@@ -374,7 +414,7 @@ def category_measures(headline: Measure, *, second_level: bool = False) -> dict[
     for place, own in enumerate(names):
         for name in own:
             by_name.setdefault(name, []).append(place)
-    averaged = metric.combine == "mean_of_l2" and not second_level
+    averaged = metric.combine == "mean_of_l2" and not headline.weights and not second_level
     if metric.combine == "sum_of_categories":
         own_metric = AnswerMetric("subtask score", metric.unit, most=int(units.bounds[1]))
     elif metric.combine in RATES:
@@ -430,11 +470,21 @@ def _ratio(drawn: FloatArray) -> FloatArray:
     return np.divide(drawn[..., 0], denominators, out=np.zeros_like(denominators), where=denominators > 0)
 
 
-def _mean_of_means(drawn: FloatArray) -> FloatArray:
-    """Return the mean of the parts that a draw holds, as lmms-eval averages."""
+def _mean_of_means(drawn: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Return the mean of the parts that a draw holds, as lmms-eval averages.
+
+    Args:
+        drawn: Sums and sizes of the parts, a row a draw.
+        weights: One a part; None weighs them alike.
+    """
     means = _means(drawn)
     held = np.isfinite(means)
-    return np.where(held, means, 0.0).sum(axis=1) / np.maximum(held.sum(axis=1), 1)
+    if weights is None:
+        return np.where(held, means, 0.0).sum(axis=1) / np.maximum(held.sum(axis=1), 1)
+    weighed = held * weights
+    sums = weighed.sum(axis=1)
+    totals = np.where(held, means * weights, 0.0).sum(axis=1)
+    return np.divide(totals, sums, out=np.zeros_like(sums), where=sums > 0)
 
 
 def _means(drawn: FloatArray) -> FloatArray:

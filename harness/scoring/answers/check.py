@@ -37,6 +37,8 @@ from harness.scoring.answers.mmmu_peers import (
 )
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
 from harness.scoring.answers.open_answer import check_open
+from harness.scoring.answers.short import short_rule, without_braces
+from harness.scoring.answers.short_peers import LMMS_EVAL_SHORT, PAPER_SHORT, VLMEVALKIT_SHORT
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
@@ -287,6 +289,21 @@ def _check_free_text(sample: Sample, answer: str, judge_reply: str | None) -> An
     return replied if replied.value else AnswerCheck(0.0, replied.extracted, ("no_match",))
 
 
+def _check_short(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score by the rule that the row's own options and gold ask for; what stands in the last braces is the answer."""
+    return _STRICT[short_rule(sample)](sample, without_braces(answer), judge_reply)
+
+
+def _short_as(by_task: Mapping[str, Rule], choice: Rule) -> Rule:
+    """Return a peer's rule for short answers: that of the task; elsewhere its rule for options, and ours without."""
+
+    def check(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+        rule = by_task.get(sample.task) or (choice if sample.choices else _check_short)
+        return rule(sample, answer, judge_reply)
+
+    return check
+
+
 _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "choice": _check_choice,
     "yes_no": _check_yes_no,
@@ -296,12 +313,34 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "accepted": _check_accepted,
     "number": _check_number,
     "maths": check_maths,
+    "short": _check_short,
     **DOCUMENT_RULES,
 }
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
     "strict": _STRICT,
-    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES, **VLMEVALKIT_MATHS_RULES, **VLMEVALKIT_MMMU_RULES},
-    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES, **PAPER_MATHS_RULES, **PAPER_MMMU_RULES},
-    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES, **LMMS_EVAL_MATHS_RULES, **LMMS_EVAL_MMMU_RULES},
+    "vlmevalkit": {
+        **_STRICT,
+        **VLMEVALKIT_RULES,
+        **VLMEVALKIT_DOCUMENT_RULES,
+        **VLMEVALKIT_MATHS_RULES,
+        **VLMEVALKIT_MMMU_RULES,
+        "short": _short_as(VLMEVALKIT_SHORT, VLMEVALKIT_RULES["choice"]),
+    },
+    "paper": {
+        **_STRICT,
+        **PAPER_RULES,
+        **PAPER_DOCUMENT_RULES,
+        **PAPER_MATHS_RULES,
+        **PAPER_MMMU_RULES,
+        "short": _short_as(PAPER_SHORT, PAPER_RULES["choice"]),
+    },
+    "lmms-eval": {
+        **_STRICT,
+        **LMMS_EVAL_RULES,
+        **LMMS_EVAL_DOCUMENT_RULES,
+        **LMMS_EVAL_MATHS_RULES,
+        **LMMS_EVAL_MMMU_RULES,
+        "short": _short_as(LMMS_EVAL_SHORT, LMMS_EVAL_RULES["choice"]),
+    },
 }
