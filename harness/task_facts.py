@@ -256,6 +256,8 @@ _PLACED_CHOICE = TaskFacts("choice", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLA
 FACTS: Mapping[str, TaskFacts] = {
     "mmbench_en_dev": _MMBENCH,
     "mmbench_cn_dev": _MMBENCH,
+    "mmbench_en_dev_v11": _MMBENCH,
+    "mmbench_cn_dev_v11": _MMBENCH,
     "mmstar": TaskFacts("choice", metrics_under={"lmms-eval": (replace(_ACCURACY, combine="mean_of_l2"),)}),
     "mme": TaskFacts(
         "yes_no",
@@ -281,6 +283,7 @@ FACTS: Mapping[str, TaskFacts] = {
     "mathvista": TaskFacts(
         "mathvista", categories=("task", "category"), l2_categories=("skills", "l2_category"), judged=True
     ),
+    **dict.fromkeys(("mmmu_val", "mmmu_pro", "mmmu_pro_4options", "mmmu_pro_vision"), TaskFacts("mmmu", file="mmmu")),
     "chartqa": TaskFacts("relaxed", l2_categories=()),
     "textvqa": TaskFacts("vqa", l2_categories=()),
     "docvqa": TaskFacts("anls", metrics=(AnswerMetric("anls"),), categories=("question_types",), l2_categories=()),

@@ -124,7 +124,7 @@ class TsvRows(Rows):
             )
         found = self._file.image_column
         self._holds_paths = found is not None and found.endswith(_OF_PATHS)
-        self.files: ImageFiles = ImageFiles.beside(path)
+        self.files = self._beside = ImageFiles.beside(path)
         self.source = str(path)
         self._rows_by_index: dict[str, int] | None = None
         self._lock = threading.Lock()
@@ -164,7 +164,7 @@ class TsvRows(Rows):
             raise UnreadableImageError("the row has no image")
         home = self._by_index().get(text)
         if home is None:
-            if text.startswith("[") or looks_like_a_path(text) or self.files.holds(text):
+            if text.startswith("[") or looks_like_a_path(text) or self._beside.holds(text):
                 return row
             raise UnreadableImageError(
                 f"the image cell is {text!r}, which is neither a row's index nor a file beside the table"

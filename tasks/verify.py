@@ -19,6 +19,7 @@ from harness.scoring.gold_boxes import (
     written_box,
     written_size,
 )
+from harness.summary.clusters import is_base_pass
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
 from harness.vocabulary import PLACE_RULES
@@ -42,6 +43,8 @@ _GOLD_OF: Mapping[AnswerRule, str] = {
     "yes_no": "Yes or No",
     "ocr": "a text",
     "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
+    "maths": "one of the row's options, or a number, an expression, a set, an interval, a tuple or an equation",
+    "mmmu": "the letter of one of the row's options, or without options a number or a text",
     "accepted": "a text",
     "number": "one number",
     "short": "the letter or the text of one of the row's options, and where it has none a text",
@@ -394,8 +397,9 @@ _FIRST = " first"
 
 def _mmbench_group(doc: Doc) -> str:
     """Return the question, and whether the row is its first pass."""
-    index = whole_of(doc, "index")
-    return mmbench.cluster_of(doc) + (_FIRST if index is not None and index < mmbench.CIRCULAR_STEP else "")
+    numbers = {name: whole_of(doc, name) for name in ("index", "g_index")}
+    is_first = numbers["index"] is not None and is_base_pass(numbers)
+    return mmbench.cluster_of(doc) + (_FIRST if is_first else "")
 
 
 _CHECKS: Mapping[str, _GroupCheck] = {
