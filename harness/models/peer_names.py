@@ -96,7 +96,7 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 """Our tasks by a peer's name in lower case, with `_` for `-` and blanks."""
 
-_OTHERS: MappingProxyType[str, str] = MappingProxyType(
+OTHERS: MappingProxyType[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
             ("mmbench_en_test", "mmbench_test_en", "mmbench_test_en_v11"),
@@ -140,7 +140,7 @@ def task_hint(word: str, known: Collection[str]) -> str:
     if len(separated) > 1 and all(part in known or _meant(part, known) for part in separated):
         names = (name for part in separated for name in ([part] if part in known else _meant(part, known)))
         return f": tasks are given by commas: {','.join(dict.fromkeys(names))}"
-    if other := _OTHERS.get(_plain(word)):
+    if other := OTHERS.get(_plain(word)):
         return f": {other}."
     meant = _meant(word, known)
     if len(meant) == 1:
