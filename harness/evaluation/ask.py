@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
-from harness.images.thumbnails import side_by_side, write_thumbnail
+from harness.images.thumbnails import LONG_EDGE_PX, SHEET_EDGE_PX, side_by_side, write_thumbnail
 from harness.models.evaluator import run_lmms_eval
 from harness.scoring.read_text import read_text
 from harness.scoring.score import score_generation, selection_for
@@ -122,7 +122,8 @@ class RunRecorder:
         record = Record(sample, generation, score_generation(sample, generation, self._config))
         self._sink.append(record)
         if images and self._media_folder is not None and sample.image_sha256:
-            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256)
+            long_edge_px = LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
+            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256, long_edge_px=long_edge_px)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1

@@ -24,7 +24,7 @@ FAULTS_EXPLAINED: Final[Mapping[Fault, str]] = {
     "other_dialect": "Boxes are written as the family writes them, not as the format asks; their place counts.",
     "point": "Points are written where boxes were wanted; they earn nothing.",
     "quad": "Four corners are written where boxes were wanted; they earn nothing.",
-    "no_source": "A step lies in a picture that no step before it made; it has no place.",
+    "no_source": "A box lies in a crop that no step before it made, or the question shows several pictures.",
     "no_match": "No single answer could be read from the text; it scores 0.",
     "no_gold": "The sample has nothing to score against; it counts in no number.",
     "needs_judge": "Only a judge could score this answer, and there was none; it counts in no number.",
