@@ -76,6 +76,7 @@ def several_builder() -> ModuleType:
     return _load("several_data")
 
 
+@pytest.fixture(scope="session")
 def perception_builder() -> ModuleType:
     """The module that draws benchmarks of what is seen."""
     return _load("perception_data")
