@@ -27,9 +27,9 @@ How the benchmarks aggregate (VLMEvalKit and lmms-eval, read in source):
   (Cambrian-1, appendix C). VLMEvalKit gives the halves alone; lmms-eval, whose `cv_bench_default_aggregate_results` no
   YAML names, the mean over questions;
 - HR-Bench asks every question in four cycles of its options, and is the mean of the cycles' means, in both peers;
-- MathVerse has per problem version the mean over its rows, in VLMEvalKit too (`MathVerse_acc`); none of the programs
-  computes a number over the versions, and `mean_of_versions` is ours: the mean of their means. `accuracy`, the mean over
-  all rows, is lmms-eval's `gpt_eval_score` of `mathverse_testmini`;
+- MathVerse has per problem version the mean over its rows, in VLMEvalKit too (`MathVerse_acc`); no program computes a
+  mean of these means, and `mean_of_versions` is ours. `accuracy`, the mean over all rows, is lmms-eval's
+  `gpt_eval_score` of `mathverse_testmini`;
 - We-Math takes a problem's steps, asked alone, and the whole problem together (`utils/wemath.py` in VLMEvalKit,
   `wemath/wemath_utils.py` in lmms-eval). IK, insufficient knowledge: a step and the whole are wrong; IG, inadequate
   generalization: all steps are right, the whole is wrong; CM, complete mastery: all are right (strict), or a step and

@@ -1,9 +1,9 @@
 """MathVerse testmini: 788 problems in five versions each, which move what a problem says from its text to its picture.
 
-The versions are `Text Dominant`, `Text Lite`, `Vision Intensive`, `Vision Dominant` and `Vision Only`, whose question is
-in the picture alone. `Text Only` has no picture and is not asked. The hub has question and options in `question`, and in
-`question_for_eval` those of the version that says most; VLMEvalKit's TSV has a ready-made query as its question, and in
-`metadata` an object that is written as text. All versions of a problem are one cluster.
+The versions are `Text Dominant`, `Text Lite`, `Vision Intensive`, `Vision Dominant` and `Vision Only`, whose question
+is in the picture alone. `Text Only` has no picture and is not asked. The hub has question and options in `question`,
+and in `question_for_eval` those of the version that says most; VLMEvalKit's TSV has a ready-made query as its question,
+and in `metadata` an object that is written as text. All versions of a problem are one cluster.
 """
 
 from __future__ import annotations

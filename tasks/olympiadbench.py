@@ -1,9 +1,10 @@
-r"""OlympiadBench's open questions with pictures: mathematics and physics, English and Chinese, up to nine pictures.
+"""OlympiadBench's open questions with pictures: mathematics and physics, English and Chinese, up to nine pictures.
 
 The hub has a configuration for each source (`OE_MM_maths_en_COMP`: open-ended, multimodal, mathematics, English,
-competition), which are read as one here; its columns say in words what the name does. VLMEvalKit's TSV has `source`, the
-accepted answers as a list that is written as text, and the pictures as a list. Questions without a picture (`OE_TO`) and
-proofs (`TP`) are not asked. Questions about the same pictures are one cluster: those of a physics problem share them.
+competition), which are read as one here; its columns say in words what the name does. VLMEvalKit's TSV has `source`,
+the accepted answers as a list that is written as text, and the pictures as a list. Questions without a picture
+(`OE_TO`) and proofs (`TP`) are not asked. Questions about the same pictures are one cluster: those of a physics problem
+share them.
 
 The words around a question are the authors', as VLMEvalKit's `OlympiadBench.build_prompt` has them; there the pictures
 stand behind the text, here before it.
@@ -105,14 +106,16 @@ def _english_lead(doc: Doc) -> str:
         kind = f"The problem has multiple answers, each of them should be {names[0]}. "
     elif names:
         kind = f"The answer of The problem should be {names[0]}. "
-    box = "\\boxed{multiple answers connected with commas}" if wants_several(doc) else "\\boxed{answer}"
-    has_unit = bool(text_of(doc, "unit"))
+    box = "multiple answers connected with commas" if wants_several(doc) else "answer"
+    unit, about_unit = ("", "")
+    if text_of(doc, "unit"):
+        unit, about_unit = "(unit)", ", note that the unit of the answer should not be included in \\boxed{}"
     return (
         f"The following is an open-ended problem from an International {_subject(doc, 'Math', 'Physics')} competition. "
         f"{kind}Please calculate the answer according to the given requirements and the information provided. Please "
         "use LaTeX format to represent the variables and formulas used in the solution process and results. Please end "
-        f'your solution with "So the final answer is {box}{"(unit)" if has_unit else ""}." and give the result '
-        f"explicitly{', note that the unit of the answer should not be included in \\boxed{}' if has_unit else ''}."
+        f'your solution with "So the final answer is \\boxed{{{box}}}{unit}." and give the result '
+        f"explicitly{about_unit}."
     )
 
 
@@ -125,12 +128,14 @@ def _chinese_lead(doc: Doc) -> str:
         kind = f"，题目有多个答案，答案类型均为{names[0]}"
     elif names:
         kind = f"，答案类型为{names[0]}"
-    box = "\\boxed{用英文逗号连接的多个答案}" if wants_several(doc) else "\\boxed{答案}"
-    has_unit = bool(text_of(doc, "unit"))
+    box = "用英文逗号连接的多个答案" if wants_several(doc) else "答案"
+    unit, about_unit = ("", "")
+    if text_of(doc, "unit"):
+        unit, about_unit = "(单位)", "，注意答案的单位不要放在\\boxed{}中"
     return (
         f"以下是中国{_subject(doc, '数学', '物理')}竞赛中的解答题{kind}。请根据题目的要求和所提供的信息计算得出答案。"
-        f'解答过程和结果中使用的变量和公式请使用LaTeX格式表示。请在最后以"所以最终答案是{box}{"(单位)" if has_unit else ""}。"'
-        f"显式给出结果{'，注意答案的单位不要放在\\boxed{}中' if has_unit else ''}。"
+        "解答过程和结果中使用的变量和公式请使用LaTeX格式表示。"
+        f'请在最后以"所以最终答案是\\boxed{{{box}}}{unit}。"显式给出结果{about_unit}。'
     )
 
 

@@ -228,7 +228,7 @@ class Measure:
         numerators, denominators = OUTCOME_RATES[self.metric.combine](became)
         if self.metric.of_units is None or self.metric.combine in {"rote_strict", "rote_loose"}:
             return numerators, denominators
-        # The peers divide by the number of problems that the benchmark has, and subtract losses of those that are there.
+        # The peers divide by how many problems the benchmark has, and subtract the losses of those that are there.
         all_there = became.asked * (self.metric.of_units / became.asked.sum())
         if self.metric.combine in {"score_strict", "score_loose"}:
             numerators = numerators + all_there - became.asked
