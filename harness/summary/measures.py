@@ -24,7 +24,7 @@ from harness.stats.intervals import (
 from harness.stats.paired import Combine, PairedDifference, PairedSums, paired_difference, paired_statistic
 from harness.stats.paired import Units as UnitCounts
 from harness.summary.clusters import TaskSamples
-from harness.summary.counted_units import Units, make_units
+from harness.summary.counted_units import OUTCOMES, Units, make_units
 from harness.summary.means import NOTHING_SCORED, Metric, column_metric, metric_of, null_metric
 from harness.task_facts import AnswerMetric, Combination, Scale, UnitKind
 
@@ -60,6 +60,50 @@ RATES: Mapping[Combination, Callable[[Said], tuple[FloatArray, FloatArray]]] = {
 }
 """Ratios of sums: what each unit adds to the numerator and to the denominator. F1 is 2 PR / (P + R), written as one
 ratio. All are 0 where nothing is in the denominator, as in POPE's own program and in both peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What became of We-Math's problems: columns with one place per unit, from 0 to 1 for the mean of seeds.
+
+    Each is not 0 but for the units that ask about it.
+    """
+
+    insufficient: FloatArray
+    """A step and the whole are wrong."""
+    inadequate: FloatArray
+    """All steps are right, and the whole is wrong."""
+    mastered: FloatArray
+    """All is right."""
+    partly: FloatArray
+    """The whole and some steps are right, others wrong."""
+    by_rote: FloatArray
+    """The whole is right, and no step."""
+    asked: FloatArray
+    """1 for every problem, at its first unit."""
+
+    @property
+    def solved(self) -> FloatArray:
+        """The whole is right."""
+        return self.mastered + self.partly + self.by_rote
+
+
+OUTCOME_RATES: Mapping[Combination, Callable[[Became], tuple[FloatArray, FloatArray]]] = {
+    # 1 - (0.5 IG + RM + IK) / problems: what is left are the mastered ones, and half of those not generalized.
+    "score_strict": lambda became: (became.mastered + 0.5 * became.inadequate, became.asked),
+    "score_loose": lambda became: (became.mastered + became.partly + 0.5 * became.inadequate, became.asked),
+    "insufficient_knowledge": lambda became: (became.insufficient, became.asked),
+    "inadequate_generalization": lambda became: (became.inadequate, became.asked),
+    "mastery_strict": lambda became: (became.mastered, became.asked),
+    "mastery_loose": lambda became: (became.mastered + became.partly, became.asked),
+    "rote_strict": lambda became: (became.partly + became.by_rote, became.solved),
+    "rote_loose": lambda became: (became.by_rote, became.solved),
+}
+"""The same over what became of problems, by We-Math's definitions (Qiao et al. 2024, arXiv 2407.01284, section 2.3, and
+`evaluate_calculate_metrics` in VLMEvalKit's `utils/wemath.py`)."""
+
+RATIOS: frozenset[Combination] = frozenset({*RATES, *OUTCOME_RATES})
+"""Combinations that are a ratio of sums over clusters."""
 
 
 MEANS_OF_PARTS: Mapping[Combination, str] = {"mean_of_categories": "category", "mean_of_l2": "l2_category"}
@@ -154,7 +198,7 @@ class Measure:
         reason = self.missing(scored)
         if reason is not None:
             return null_metric(reason)
-        if self.metric.combine in RATES:
+        if self.metric.combine in RATIOS:
             return self._rate(values[scored], scored)
         if self.parts is None:
             return self._mean(values[scored], scored)
@@ -171,10 +215,32 @@ class Measure:
 
         Of the two the sum rises with a ratio that is one half, so that it says of a single cluster whether it gained.
         """
-        numerators, denominators = RATES[self.metric.combine](self._said(values, scored))
+        numerators, denominators = self._shares(values, scored)
         codes = cluster_codes(self.units.clusters[scored])
         columns = [np.bincount(codes, weights=own) for own in (numerators, numerators - denominators)]
         return np.column_stack(columns).astype(np.float64)
+
+    def _shares(self, values: FloatArray, scored: CodeArray) -> tuple[FloatArray, FloatArray]:
+        """Return what each unit adds to the numerator and to the denominator."""
+        if self.metric.combine in RATES:
+            return RATES[self.metric.combine](self._said(values, scored))
+        became = self._became(values, scored)
+        numerators, denominators = OUTCOME_RATES[self.metric.combine](became)
+        if self.metric.of_units is None or self.metric.combine in {"rote_strict", "rote_loose"}:
+            return numerators, denominators
+        # The peers divide by how many problems the benchmark has, and subtract the losses of those that are there.
+        all_there = became.asked * (self.metric.of_units / became.asked.sum())
+        if self.metric.combine in {"score_strict", "score_loose"}:
+            numerators = numerators + all_there - became.asked
+        return numerators, all_there
+
+    def _became(self, values: FloatArray, scored: CodeArray) -> Became:
+        outcomes = self.units.outcomes
+        if outcomes is None:
+            raise ValueError(f"{self.name} is made of problems, not of units of the kind {self.units.kind!r}")
+        asked_about = outcomes[scored]
+        columns = [values * (asked_about == outcome) for outcome in range(len(OUTCOMES))]
+        return Became(*columns, asked=(asked_about == 0).astype(np.float64))
 
     def _said(self, values: FloatArray, scored: CodeArray) -> Said:
         units = self.units
@@ -216,7 +282,7 @@ class Measure:
             values: What the scored units earned.
             scored: Their places.
         """
-        if self.metric.combine in RATES:
+        if self.metric.combine in RATIOS:
             return ClusterSums(self._ratio_rows(values, scored), _ratio, None)
         codes = cluster_codes(self.units.clusters[scored])
         clusters = int(codes.max()) + 1
@@ -257,7 +323,7 @@ class Measure:
         if self.missing(scored) is not None:
             return None
         a, b, n = a[scored], b[scored], self.size(scored)
-        if self.parts is None and self.metric.combine not in RATES:
+        if self.parts is None and self.metric.combine not in RATIOS:
             clusters = self.units.clusters[scored]
             found = paired_difference(a, b, clusters, seed=seed, draws=draws, bounds=self.units.bounds)
             found = replace(found, n=n)
@@ -265,7 +331,11 @@ class Measure:
         sums, others = self.sums(a, scored), self.sums(b, scored)
         sizes = np.bincount(cluster_codes(self.units.clusters[scored])).astype(np.float64)
         pair = PairedSums(sums.rows, others.rows, sums.combine, span=self.span(len(a)), strata=sums.strata, sizes=sizes)
-        gains = b - a
+        if self.units.outcomes is not None:
+            changed = self._shares(b, scored)[0] - self._shares(a, scored)[0]
+            gains = changed.reshape(-1, len(OUTCOMES)).sum(axis=1)
+        else:
+            gains = b - a
         if self.units.says_yes is not None and self.units.gold_yes is not None:
             # A yes less is a gain where no is right; the units of a no are the same answers once more.
             gains = np.where(self.units.gold_yes[scored], gains, -gains) * self.units.says_yes[scored]
@@ -417,7 +487,7 @@ def category_measures(headline: Measure, *, second_level: bool = False) -> dict[
     averaged = metric.combine == "mean_of_l2" and not headline.weights and not second_level
     if metric.combine == "sum_of_categories":
         own_metric = AnswerMetric("subtask score", metric.unit, most=int(units.bounds[1]))
-    elif metric.combine in RATES:
+    elif metric.combine in RATIOS:
         own_metric = metric
     else:
         name = "accuracy" if metric.earned == "answer" else metric.name
