@@ -56,7 +56,7 @@ GROUP_NOTES: MappingProxyType[str, str] = MappingProxyType(
         "core": "asked where nothing else is said",
         "paper": "the eight columns of the published table. Two are stand-ins: mmbench_en_dev_v11 for its MMBench, "
         "a split that is not public, and mmmu_val for its MMMU, whose split it does not name",
-        "math": "mathematics and physics",
+        "math": "mathematics and physics; of MathVision the part testmini",
         "doc": "charts, documents and text in pictures",
         "hallucination": "what is not in the picture",
         "perception": "what is to be seen: small things, places, several pictures",

@@ -15,6 +15,8 @@ _EN, _CN = "mmbench_en_dev", "mmbench_cn_dev"
 _EN_V11, _CN_V11 = f"{_EN}_v11", f"{_CN}_v11"
 _REFCOCO = tuple(f"refcoco_{split}" for split in ("val", "testA", "testB"))
 _REFCOCO_PLUS = tuple(f"refcoco+_{split}" for split in ("val", "testA", "testB"))
+_MATHVERSE = ("vision_only", "vision_dominant", "vision_intensive", "text_lite", "text_dominant", "text_only")
+"""Its problem versions, which are categories of one task here."""
 _REFCOCOG = ("refcocog_val", "refcocog_test")
 
 PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -43,6 +45,10 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "mmmu_dev_val": ("mmmu_val",),
         "mmmu_pro_10c": ("mmmu_pro",),
         "mmmu_pro_v": ("mmmu_pro_vision",),
+        "mathvision_mini": ("mathvision_testmini",),
+        "mathverse_mini": ("mathverse",),
+        **{f"mathverse_mini_{version}": ("mathverse",) for version in _MATHVERSE},
+        "wemath_cot": ("wemath",),
         # lmms-eval
         "mmbench_en": (_EN,),
         "mmbench_en_dev_lite": (_EN,),
@@ -71,6 +77,13 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "mmmu": ("mmmu_val",),
         **dict.fromkeys(("mmmu_val_qwen", "mmmu_val_reasoning"), ("mmmu_val",)),
         "mmmu_pro_standard": ("mmmu_pro",),
+        "mathverse_testmini": ("mathverse",),
+        **{f"mathverse_testmini_{version}": ("mathverse",) for version in (*_MATHVERSE, "vision", "text")},
+        "mathvision_reason_test": ("mathvision_test",),
+        "mathvision_reason_testmini": ("mathvision_testmini",),
+        "wemath_testmini_reasoning": ("wemath",),
+        "olympiadbench_testmini": ("olympiadbench",),
+        **{f"olympiadbench_oe_mm_{subject}_en_comp": ("olympiadbench",) for subject in ("maths", "physics")},
         # as people write them
         "mmbench_dev": (_EN, _CN),
         "mmb": (_EN, _CN),
@@ -87,6 +100,10 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "hr_bench": ("hr_bench_4k", "hr_bench_8k"),
         "cvbench": ("cv_bench",),
         "zero_bench": ("zerobench",),
+        "we_math": ("wemath",),
+        "math_vision": ("mathvision_test", "mathvision_testmini"),
+        "math_verse": ("mathverse",),
+        "olympiad_bench": ("olympiadbench",),
         "v*": ("vstar",),
         "v*bench": ("vstar",),
         "v*_bench": ("vstar",),
