@@ -19,6 +19,7 @@ from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
 from tasks.images import PICTURES, StoredImage, StoredImages
+from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
@@ -117,10 +118,14 @@ def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
-    """Return the local files of a benchmark (several only where parquet or JSON has them); none gives an empty list."""
+    """Return the local files of a benchmark, several where it has shards or parts; none gives an empty list."""
     folder, *files = candidate_files(benchmark, data_dir)
     shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    found = shards or [path for path in files if path.is_file()][:1]
+    if not shards and benchmark.hub_files:
+        shards = sorted(folder.glob(benchmark.hub_files))
+    found = shards or [path for path in files if path.is_file()]
+    if not shards and not (benchmark.tsv_parts and all(path.name in benchmark.tsv_files for path in found)):
+        found = found[:1]
     patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
     return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
 
@@ -184,7 +189,7 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
         return ShapesRows("tiny" if override.path == "tiny" else "full")
     path = Path(override.path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1] or find_local_files(benchmark, path)
+        files = sorted(path.glob("*.parquet")) or _tables_in(benchmark, path) or find_local_files(benchmark, path)
         if not files:
             raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file of it")
         return _open_files(benchmark, files, path)
@@ -195,6 +200,12 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
     return _from_hub(benchmark, override.path, override.revision)
 
 
+def _tables_in(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """Return the TSV file of a folder that was named for a benchmark, or all of them where it has parts."""
+    tables = sorted(folder.glob("*.tsv"))
+    return tables if benchmark.tsv_parts else tables[:1]
+
+
 def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None = None) -> Rows:
     """Open local files by their ending; `root` is the folder in which they were looked for."""
     for path in files:
@@ -202,7 +213,8 @@ def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None =
             raise DataError(f"{path} is {POINTER_MEND} there")
     columns, several = benchmark.image_columns, benchmark.adapter.several_images
     if files[0].suffix == ".tsv":
-        return TsvRows(files[0], columns, several=several)
+        tables = [TsvRows(path, columns, several=several) for path in files]
+        return tables[0] if len(tables) == 1 else JoinedRows(tables)
     if files[0].suffix in {".json", ".jsonl"}:
         return JsonRows(files, columns, root=root or files[0].parent, made=benchmark.made, several=several)
     return ParquetRows(files, columns, several=several)
@@ -216,7 +228,10 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
     try:
-        dataset = datasets.load_dataset(path, benchmark.hub_config, split=benchmark.hub_split, revision=revision)
+        files = {"data_files": {benchmark.hub_split: benchmark.hub_files}} if benchmark.hub_files else {}
+        dataset = datasets.load_dataset(
+            path, benchmark.hub_config, split=benchmark.hub_split, revision=revision, **files
+        )
     except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
         raise DataError(

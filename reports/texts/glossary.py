@@ -37,6 +37,8 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "accuracy": "Mean score of the answers, in percent, as the benchmark aggregates it: MMBench counts a question as "
     "right when every rotation of its options is.",
     "vanilla_accuracy": "Mean score of MMBench's rows, each rotation for itself, in percent.",
+    "accuracy_2d": "CV-Bench: mean of the accuracies on ADE20K and on COCO, in percent.",
+    "accuracy_3d": "CV-Bench: accuracy on Omni3D, in percent.",
     "perception": "MME: sum of ten subtasks, at most 2,000 points.",
     "cognition": "MME: sum of four subtasks, at most 800 points.",
     "total": "MME: perception and cognition together, at most 2,800 points.",

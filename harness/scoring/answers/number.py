@@ -172,6 +172,8 @@ _UNSURE: Final = (
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
+DENIED: Final = re.compile(f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}")
+"""Words, in lower case, that take back whatever they stand with, or leave it open."""
 _NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
 _OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
 """What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
