@@ -73,6 +73,8 @@ _GREEK_LETTERS: Final = {
 }  # fmt: skip
 _ALIASES: Final[Mapping[str, str]] = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho"}
 _GREEK: Final = frozenset(_GREEK_LETTERS.values()) | _ALIASES.keys()
+_FOREIGN: Final = frozenset(("sum", "prod", "int", "lim", "begin", "det", "overline", "min", "max"))
+"""What sympy's grammar knows besides."""
 _BARS: Final = frozenset(("vert", "lvert", "rvert", "mid"))
 _ROUND: Final[Mapping[str, tuple[str, str]]] = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
 _CLOSING: Final[Mapping[str, str]] = {"(": ")", "[": "]", "{": "}"}
@@ -80,7 +82,7 @@ _DEGREE: Final = "°"
 
 
 class ForeignError(UnreadableError):
-    """An expression holds a command that is not known here, and may be to others."""
+    """An expression holds a command that sympy knows and we do not."""
 
 
 def read_expression(text: str) -> Quotient:
@@ -393,7 +395,9 @@ class _Reader:
             return atom(PI)
         if command == "infty":
             return atom(INFINITY)
-        raise ForeignError(f"\\{command}")
+        if command in _FOREIGN:
+            raise ForeignError(f"\\{command}")
+        raise UnreadableError(f"\\{command}")
 
     def _of_upright(self, named: re.Match[str]) -> Quotient:
         """Read a function's name, or one letter, that is set upright."""

@@ -40,7 +40,7 @@ _FORMULA: Final = re.compile(
     r"\$\$?([^$]{1,1000})\$\$?|\\\(((?:(?!\\\)).){1,1000})\\\)|\\\[((?:(?!\\\]).){1,1000})\\\]", re.DOTALL
 )
 _STATED_LAST: Final = re.compile(r"(?:\b(?:is|are|equals|be)\b|[是为为:：])[ \n]*(?=[^ \n])")
-_COMMANDS: Final = re.compile(r"\\[A-Za-z]+|\\(?:text|mathrm|rm|mbox)[a-z]* ?\{[^{}]*\}")
+_COMMANDS: Final = re.compile(r"\\(?:begin|end) ?\{[a-z]*\}|\\[A-Za-z]+")
 _WRAPPED: Final = re.compile(r"\\(?:text|mathrm|rm|mbox)[a-z]* ?\{([^{}]*)\}")
 _PROSE: Final = re.compile(r"[A-Za-z]{3,}|[\u2e80-\ud7ff]")
 _NO_PROSE: Final = words("sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log exp sqrt and abs")
