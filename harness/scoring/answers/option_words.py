@@ -210,7 +210,8 @@ ON_THE_OTHERS: Final = re.compile(
 """The heading under which a text goes through the other options."""
 OTHERS_OUT: Final = re.compile(
     # "All the other options are wrong, so B.": what a bare letter behind it concludes from.
-    r"(?<!not )(?<!all of )(?<!all )\b(?:all|every one|each|both|the)(?: of)?(?: the)? (?:others|(?:other|remaining) (?:options|choices|answers"
+    r"(?<!not )(?<!all of )(?<!all )\b(?:all|every one|each|both|the)(?: of)?(?: the)? "
+    r"(?:others|(?:other|remaining) (?:options|choices|answers"
     r"|letters|ones|two|three))"
     r" (?:are|were|can be) (?:all |clearly |definitely )?(?:wrong|incorrect|false|impossible|ruled out|eliminated"
     r"|excluded|not (?:correct|right|possible))\b"
