@@ -48,6 +48,7 @@ from harness.scoring.answers.maths_parts import (
     Value,
     bare,
     read_statement,
+    undressed,
 )
 from harness.scoring.answers.maths_stated import is_prose, stated_piece
 from harness.scoring.answers.number import Number, read_number
@@ -226,7 +227,7 @@ def _states(gold: _Gold, asked: _Asked, number: Number | None, statement: Statem
 
 def _scale(unit: str, answer: str) -> Fraction | None:
     """Return by what an answer is multiplied to be in the gold's unit; one without a unit is in the gold's."""
-    found = split_unit(answer) if unit else None
+    found = split_unit(undressed(answer)) if unit else None
     return Fraction(1) if found is None else scale_between(found[1], unit)
 
 
