@@ -10,6 +10,7 @@ of three letters or more that is no function's name: it is a word.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -43,6 +44,8 @@ MAX_CHARACTERS: Final = 400
 """A longer expression is none that a benchmark asks for."""
 MAX_DEPTH: Final = 24
 """Brackets, groups, exponents and signs within each other."""
+MAX_CHOSEN: Final = 6
+"""Of letters: such a binomial is multiplied out."""
 MAX_DIGITS: Final = 300
 """Of one number as written."""
 
@@ -465,18 +468,18 @@ class _Reader:
             return function("fact", of)
         if value.denominator != 1 or not 0 <= value <= MAX_FACTORIAL:
             raise UnreadableError("too large a factorial")
-        found = 1
-        for factor in range(2, int(value) + 1):
-            found *= factor
-        return number(found)
+        return number(math.factorial(int(value)))
 
     def _binomial(self, of: Quotient, chosen: Quotient) -> Quotient:
         first, second = rational(of), rational(chosen)
+        if first is None and second is not None and second.denominator == 1 and 0 <= second <= MAX_CHOSEN:
+            found = number(1)
+            for step in range(int(second)):
+                factor = divide(add(of, number(-step), self._effort), number(step + 1), self._effort)
+                found = multiply(found, factor, self._effort)
+            return found
         if first is None or second is None:
             raise ForeignError("a binomial of letters")
         if not (first.denominator == second.denominator == 1 and 0 <= second <= first <= MAX_CHOSEN_FROM):
             raise UnreadableError("too large a binomial")
-        found = Fraction(1)
-        for step in range(int(second)):
-            found = found * (int(first) - step) / (step + 1)
-        return number(found)
+        return number(math.comb(int(first), int(second)))
