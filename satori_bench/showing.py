@@ -68,7 +68,7 @@ def show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | N
         say_json({**found, "run": str(run)} if run is not None else found, sys.stdout)
         return
     stream = sys.stdout if table_to_stdout else sys.stderr
-    show_table(summary.tasks, title=title, protocol=summary.config.protocol, stream=stream)
+    show_table(summary.tasks, title=title, protocol=summary.protocol_version, stream=stream)
     if run is not None:
         say(f"run: {run}", stream)
         name_page(run, to_stderr=not table_to_stdout)

@@ -12,6 +12,7 @@ from harness.errors import ExitCode
 from harness.vocabulary import BOX_FRAMES, PROTOCOLS, BoxFrame
 from reports.terminal.printing import say
 from satori_bench.options import (
+    ProtocolName,
     box_dialect_option,
     json_option,
     lookup_option,
@@ -81,7 +82,7 @@ def score(
 
 @click.command(cls=Verb)
 @click.argument("run_name", metavar="RUN")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
+@click.option("--protocol", type=ProtocolName(PROTOCOLS), help="Default: the run's own.")
 @box_dialect_option
 @click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame.")
 @page_option
