@@ -27,6 +27,7 @@ from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
 from satori_bench.verbs.loop import demo, loop
+from satori_bench.verbs.parity import parity
 from satori_bench.verbs.probe import variance_probe
 from satori_bench.verbs.run import run
 from satori_bench.verbs.runs import runs
@@ -128,6 +129,7 @@ _VERBS = (
     compare,
     gate,
     noise,
+    parity,
     leaderboard,
     view,
     tasks,

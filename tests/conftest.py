@@ -572,3 +572,20 @@ def invented() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def dressed_run(tmp_path_factory) -> Path:
+    """A run of 576 predictions of twelve benchmarks, which protocols score differently; not to be written to."""
+    from datetime import UTC, datetime
+
+    from harness.evaluation.predictions_file import score_file
+    from harness.evaluation.rescore import PredictionSource, save_predictions_run
+    from harness.values import ScoreConfig
+
+    folder = tmp_path_factory.mktemp("dressed")
+    config = ScoreConfig(format="plain")
+    scored = score_file(_load("dressed_predictions").write_predictions(folder / "rows.jsonl"), config, None)
+    source = PredictionSource("dressed", "0" * 64, {})
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    return save_predictions_run(folder / "runs", scored.rows, config, source, now=now)[0]

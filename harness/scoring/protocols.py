@@ -42,7 +42,7 @@ def protocol_named(words: str, known: Collection[Protocol] = PROTOCOLS) -> Proto
         ConfigError: No protocol is called so, or it is another version of one.
     """
     name, at, _ = words.partition("@")
-    found = next((protocol for protocol in known if protocol == name), None)
+    found: Protocol | None = next((protocol for protocol in known if protocol == name), None)
     if found is None:
         hint = did_you_mean(name, list(known))
         raise ConfigError(f"{words[:80]!r} is no protocol: give one of {', '.join(known)}.{hint}")
