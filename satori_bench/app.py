@@ -32,6 +32,7 @@ from satori_bench.verbs.probe import variance_probe
 from satori_bench.verbs.run import run
 from satori_bench.verbs.runs import runs
 from satori_bench.verbs.score import rescore, score
+from satori_bench.verbs.submission import submission
 from satori_bench.verbs.tasks import doctor, tasks
 from satori_bench.verbs.train import train
 
@@ -130,6 +131,7 @@ _VERBS = (
     gate,
     noise,
     parity,
+    submission,
     leaderboard,
     view,
     tasks,

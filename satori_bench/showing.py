@@ -53,7 +53,12 @@ def warn(summary: RunSummary) -> None:
 
 def show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
     """Say on stderr why a metric is null, once for all metrics of a task that share the reason."""
+    from harness.task_facts import facts_of
+
     for task, summary in tasks.items():
+        if facts_of(task).submission is not None:
+            say(f"{task}: no score, its labels are not public: satori-bench submission writes its file", sys.stderr)
+            continue
         metrics: dict[str, list[str]] = {}
         for metric, reason in summary.reasons.items():
             metrics.setdefault(reason, []).append(metric)

@@ -76,6 +76,7 @@ def local_data(data_builder, place_builder, document_builder, tmp_path_factory):
     data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
     place_builder.write_places(data.parquet, data.tsv)
     document_builder.write_documents(data.parquet, data.tsv)
+    _load("unlabelled_data").write_unlabelled(data.parquet, data.tsv)
     return data
 
 

@@ -58,14 +58,14 @@ def score(
     scored = score_file(file, config, lines_to)
     for line in bad_row_lines(scored.bad_rows):
         say(line, sys.stderr)
-    if scored.nothing_scored:
+    if scored.nothing_scored and not scored.wants_no_score:
         found = (scored.rows and file_shape(file)) or scored.why_nothing_scored
         say(f"error: no row of {file} can be scored: {found}", sys.stderr)
         return ExitCode.INCOMPLETE
     if scored.repeated:
         say(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", sys.stderr)
     show_reasons(scored.summary.tasks)
-    if scored.no_answer_scored:
+    if scored.no_answer_scored and not scored.wants_no_score:
         say(f"no answer can be scored: {scored.why_nothing_scored}", sys.stderr)
     folder = None
     if run_root is not None:
