@@ -79,6 +79,10 @@ drawn within their category, as the benchmark fixes how many each has; or a rati
 `harness/summary/measures.py`), where `of_said` leaves out what was neither, or over what became of problems
 (`OUTCOME_RATES` there)."""
 
+SubmissionFile: TypeAlias = Literal["mmbench", "rrc"]
+"""The file that a benchmark's authors take for a split whose labels they keep: MMBench's table, or the list of the
+Robust Reading Competition (DocVQA, InfographicVQA); `harness/evaluation/submission.py` writes both."""
+
 PartRule: TypeAlias = Literal["these_alone", "these", "these_if_there", "all_others"]
 """Which categories a sum takes: the named ones, where none is missing and (`these_alone`) no unknown one is there;
 those of them that are there; those that are there and not named."""
@@ -186,6 +190,9 @@ class TaskFacts:
     """Whether its rows carry reference captions."""
     shown: tuple[str, ...] = ()
     """Metrics that get a line in a closing table; empty for the headline alone."""
+
+    submission: SubmissionFile | None = None
+    """The official file for its answers, where nobody but its authors has the labels; None where it has labels."""
 
     @property
     def headline(self) -> str:
@@ -350,6 +357,25 @@ FACTS: Mapping[str, TaskFacts] = {
         metrics=(AnswerMetric("anls"),),
         categories=("answer_type",),
         l2_categories=("operation/reasoning",),
+    ),
+    **dict.fromkeys(
+        ("mmbench_en_test", "mmbench_cn_test"), replace(_MMBENCH, file="unlabelled", judged=False, submission="mmbench")
+    ),
+    "docvqa_test": TaskFacts(
+        "anls",
+        file="unlabelled",
+        metrics=(AnswerMetric("anls"),),
+        categories=("question_types",),
+        l2_categories=(),
+        submission="rrc",
+    ),
+    "infovqa_test": TaskFacts(
+        "anls",
+        file="unlabelled",
+        metrics=(AnswerMetric("anls"),),
+        categories=("answer_type",),
+        l2_categories=("operation/reasoning",),
+        submission="rrc",
     ),
     "pope": TaskFacts(
         "yes_no",

@@ -46,10 +46,10 @@ _GROUP_NAMES = dict.fromkeys(group for item in BENCHMARKS.values() for group in 
 GROUPS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         **{group: tuple(name for name, item in BENCHMARKS.items() if group in item.groups) for group in _GROUP_NAMES},
-        "all": tuple(BENCHMARKS),
+        "all": tuple(name for name in BENCHMARKS if FACTS[name].submission is None),
     }
 )
-"""Group name to task names."""
+"""Group name to task names; splits without labels give no score, so they are in no group but their own."""
 
 GROUP_NOTES: MappingProxyType[str, str] = MappingProxyType(
     {

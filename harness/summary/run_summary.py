@@ -16,6 +16,7 @@ from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
+from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
@@ -89,6 +90,11 @@ class RunSummary:
     """Gold boxes that do not lie in their images, by task; tasks without any are left out."""
 
     @property
+    def protocol_version(self) -> str:
+        """The protocol with the version of its rules."""
+        return versioned(self.config.protocol, SCORER_VERSION)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before believing the numbers, in sentences."""
         found = (
@@ -117,6 +123,7 @@ class RunSummary:
         return {
             "schema": SCORES_SCHEMA,
             "protocol": self.config.protocol,
+            "protocol_version": self.protocol_version,
             "format": format_name(self.config.format),
             "box_dialect": optional_words(self.config.box_dialect),
             "scorer_version": SCORER_VERSION,

@@ -88,7 +88,7 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
 
         summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
         tasks, failures = summary.tasks, summary.failures
-    show_table(tasks, title=str(run_folder), protocol=stored.manifest.protocol, stream=sys.stdout)
+    show_table(tasks, title=str(run_folder), protocol=stored.manifest.scored_by, stream=sys.stdout)
     for reason, count in list(failures.items())[:SHOWN_FAILURES]:
         say(f"{count} without an answer: {reason}", sys.stdout)
     return ExitCode.OK
