@@ -444,6 +444,20 @@ def facts_of(task: str) -> TaskFacts:
     return found or next((facts for begin, facts in _FAMILIES.items() if task.startswith(begin)), _PLAIN)
 
 
+NATIVE_PREFIX = "lmms:"
+"""Begins the name of a task of lmms-eval's own, in `--tasks` and wherever its numbers stand."""
+
+
+def is_native(task: str) -> bool:
+    """Tell whether a task is lmms-eval's own, whose numbers lmms-eval's own code makes."""
+    return task.startswith(NATIVE_PREFIX)
+
+
+def is_native_metric(name: str) -> bool:
+    """Tell whether a metric is one of lmms-eval's own, by its key `metric,filter`: no name of ours has a comma."""
+    return "," in name
+
+
 POINT_MAXIMA: Mapping[str, int] = {
     metric.name: metric.most for facts in FACTS.values() for metric in facts.metrics if metric.most is not None
 }

@@ -100,6 +100,8 @@ def open_task_data(
         DataError: Nothing is found, a file is broken, a column is missing, there are no rows, two rows share an id, or
             a cell holds something nested. The message says where it looked and how to mend it.
     """
+    if benchmark.native is not None:
+        raise DataError(f"{benchmark.name} is lmms-eval's own: its rows are read by its own code alone, in a run of it")
     rows = _find_rows(benchmark, data_dir, override)
     _check_columns(benchmark, rows)
     if benchmark.choose is not None:
@@ -113,8 +115,9 @@ def open_task_data(
 
 def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
     """Return where local data of a benchmark may lie, in search order; the first entry is a folder."""
-    names = [f"{benchmark.name}.parquet", f"{benchmark.name}.tsv", *benchmark.tsv_files, *benchmark.json_files]
-    return [data_dir / benchmark.name, *(data_dir / name for name in names)]
+    stem = benchmark.file_stem
+    names = [f"{stem}.parquet", f"{stem}.tsv", *benchmark.tsv_files, *benchmark.json_files]
+    return [data_dir / stem, *(data_dir / name for name in names)]
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
@@ -136,6 +139,37 @@ def without_labels(benchmark: Benchmark, data: TaskData) -> bool:
         return False
     adapter = benchmark.adapter
     return not any(adapter.sample_of(without_image(adapter, doc)).answers for doc in data)
+
+
+def folder_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
+    """Return the local parquet files of a task of lmms-eval's own in a folder of local data.
+
+    Raises:
+        DataError: There are none: the hub is not asked where a folder is named.
+    """
+    files = [path for path in find_local_files(benchmark, data_dir) if path.suffix == ".parquet"]
+    if not files:
+        looked = ", ".join(str(path) for path in candidate_files(benchmark, data_dir)[:2])
+        raise DataError(f"no data for {benchmark.name} in {data_dir}. Looked for {looked} (the hub's columns)")
+    return files
+
+
+def named_files(benchmark: Benchmark, path: str) -> list[Path]:
+    """Return the parquet files that `--dataset` names for a task of lmms-eval's own; none for a hub dataset.
+
+    Raises:
+        DataError: A folder holds none, or a named file is not there.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if found := sorted(place.glob("*.parquet")):
+            return found
+        raise DataError(f"{place}: the folder named for {benchmark.name} holds no .parquet file")
+    if place.is_file() and place.suffix == ".parquet":
+        return [place]
+    if place.is_file() or place.is_absolute() or place.suffix in {".parquet", ".tsv", ".json", ".jsonl"}:
+        raise DataError(f"{place}: {benchmark.name} needs a .parquet file in the hub's columns, or a hub dataset")
+    return []
 
 
 def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:

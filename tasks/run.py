@@ -26,6 +26,7 @@ from harness.evaluation.predictions import rescore_record
 from harness.installation import require_imports
 from harness.runs.journal import read_records
 from harness.runs.manifest import Manifest, config_of
+from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
 from harness.runs.store import (
     RETRIED,
     OpenRun,
@@ -42,6 +43,7 @@ from harness.web_address import shown_url
 from tasks.catalog import resolve_tasks
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.local_data import without_labels
+from tasks.native_benchmarks import native_spec
 from tasks.prompts import wording
 from tasks.run_manifest import manifest_of
 from tasks.run_questions import (
@@ -151,6 +153,7 @@ def _run(
     """Check, load, ask, judge, publish; a retry begins with the answers of the run that it asks again."""
     check_spec(spec)
     benchmarks = resolve_tasks(spec.tasks)
+    spec = native_spec(spec, benchmarks)
     check_overrides(spec, benchmarks)
     subject = find_subject(spec)
     _check_writable(spec.out)
@@ -177,9 +180,10 @@ def _run(
         if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
             _score_again(run, config)
         timings = _ask_all(model, questions, run, config, spec, environment)
+        _note_native(run, timings, environment.say)
         if spec.judge is not None:
             _judge(spec.judge, run, config, environment)
-        summariser = RunSummariser(config, seed=spec.seed)
+        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
         run.tabulate(summariser.add)
         summary = summariser.result()
         if spec.judge is None:
@@ -248,7 +252,8 @@ def _already_finished(equal: Path, spec: RunSpec, subject: Subject) -> str:
 def _stored_result(stored: StoredRun) -> RunResult:
     """Return a finished run as if it had been made just now; it took no time."""
     manifest = stored.manifest
-    summary = summarise_records(stored.records(), config_of(manifest), seed=manifest.seed)
+    native = native_metrics_of(manifest)
+    summary = summarise_records(stored.records(), config_of(manifest), seed=manifest.seed, native=native)
     return RunResult(stored.path, manifest.model, summary, {})
 
 
@@ -303,6 +308,15 @@ def _ask_all(
         if facts := model.facts():
             run.note("server", facts)
     return timings
+
+
+def _note_native(run: OpenRun, timings: Mapping[str, TaskTiming], say: Callable[[str], None]) -> None:
+    """Keep lmms-eval's own aggregates in the manifest, and say on how many samples its scorers failed."""
+    if native := {task: timing.native for task, timing in timings.items() if timing.native}:
+        run.note(NATIVE_KEY, native_metrics_json(native))
+    for task, timing in timings.items():
+        if failures := timing.scorer_failures:
+            say(f"warning: {task}: lmms-eval's scorer failed on {len(failures)} samples, first with {failures[0]}")
 
 
 def _judge(judge: Judge, run: OpenRun, config: ScoreConfig, environment: RunEnvironment) -> None:

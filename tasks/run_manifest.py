@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from harness.runs.manifest import NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
 from harness.scoring.protocols import versioned
@@ -15,6 +15,9 @@ from tasks.prompts import prompts_hash
 from tasks.run_questions import Question
 from tasks.run_spec import RunEnvironment, RunSpec
 from tasks.run_subject import Subject, number_format_of
+
+if TYPE_CHECKING:
+    from tasks.native import NativeTask
 
 
 def manifest_of(
@@ -79,6 +82,8 @@ def _limits_of_processor(spec: RunSpec, subject: Subject) -> dict[str, Json]:
 
 def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
     """Return what one task asks, and of which data."""
+    if question.native is not None:
+        return _native_manifest(spec, question, question.native)
     override = spec.datasets.get(question.benchmark.name)
     return TaskManifest(
         yaml_hash=hashlib.sha256(question.benchmark.yaml_path.read_bytes()).hexdigest(),
@@ -95,6 +100,23 @@ def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
             **_additions(spec),
         },
         template_hash=hashlib.sha256(TEMPLATE_PATH.read_bytes()).hexdigest(),
+    )
+
+
+def _native_manifest(spec: RunSpec, question: Question, task: NativeTask) -> TaskManifest:
+    """Return the same of a task of lmms-eval's own: its words and its scorer are its code, under one hash."""
+    source, override = question.benchmark.native, spec.datasets.get(question.benchmark.name)
+    assert source is not None, "a native question is of a native benchmark"
+    return TaskManifest(
+        yaml_hash=source.code_hash,
+        dataset_path=question.data.source,
+        dataset_revision=override.revision if override is not None else None,
+        fingerprint=question.data.fingerprint,
+        rows=question.rows,
+        samples=len(question.data),
+        limit=spec.limit if len(question.data) < question.rows else None,
+        prompt_hash=source.code_hash,
+        generation={**cast("dict[str, Json]", dict(task.config.generation_kwargs or {})), **_additions(spec)},
     )
 
 

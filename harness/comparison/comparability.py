@@ -42,6 +42,7 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
+    "lmms_eval": "version of lmms-eval, whose own code scores, differs",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 

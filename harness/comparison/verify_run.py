@@ -19,6 +19,7 @@ from harness.evaluation.predictions import rescore_record
 from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
 from harness.runs.journal import LOCK_NAME, StoreError, index_journal
 from harness.runs.manifest import ManifestError, config_of, read_manifest
+from harness.runs.native_metrics import native_metrics_of
 from harness.runs.record_codec import CorruptRecordError, record_to_json
 from harness.runs.record_table import SCORE_COLUMNS, TableError, first_difference, read_rows, utf8_text
 from harness.runs.store import (
@@ -245,7 +246,8 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
     """Yield what a `scores.json` says that its records do not."""
     config = config_of(run.manifest, protocol)
     try:
-        summary = summarise_records(run.records(protocol), config, seed=run.manifest.seed)
+        native = native_metrics_of(run.manifest)
+        summary = summarise_records(run.records(protocol), config, seed=run.manifest.seed, native=native)
     except UserError as error:
         yield str(error)
         return

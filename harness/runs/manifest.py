@@ -28,6 +28,7 @@ from harness.scoring.protocols import versioned
 from harness.values import (
     BOX_FRAMES,
     FORMATS,
+    NATIVE,
     AnyFormat,
     BoxDialect,
     Count,
@@ -209,6 +210,8 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    if manifest.protocol == NATIVE:
+        parts["lmms_eval"] = manifest.packages.get("lmms-eval")
     if isinstance(manifest.format, GroundedFormat):
         parts["format_definition"] = definition_hash(manifest.format)
     return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from harness.images.frames import cut_at_image
+from harness.runs.native_metrics import NativeMetrics
 from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
@@ -170,7 +171,14 @@ class RunSummariser:
     that counted twice would make every interval too narrow.
     """
 
-    def __init__(self, config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True) -> None:
+    def __init__(
+        self,
+        config: ScoreConfig,
+        *,
+        seed: int = 0,
+        gold_is_checked: bool = True,
+        native: Mapping[str, NativeMetrics] | None = None,
+    ) -> None:
         """Begin with no records.
 
         Args:
@@ -178,8 +186,10 @@ class RunSummariser:
             seed: Fixes the draws of the intervals.
             gold_is_checked: The gold boxes were looked at where they were read, and perhaps declared: only what is
                 plain in single rows speaks against them here.
+            native: lmms-eval's own aggregates by task, from a run's manifest.
         """
         self._config = config
+        self._native = native or {}
         self._seed = seed
         self._gold_is_checked = gold_is_checked
         self._tasks: dict[str, _Gathered] = {}
@@ -218,7 +228,10 @@ class RunSummariser:
         protocol, seed = self._config.protocol, self._seed
         return RunSummary(
             config=self._config,
-            tasks={name: summarise(name, task.rows, protocol, seed=seed) for name, task in self._tasks.items()},
+            tasks={
+                name: summarise(name, task.rows, protocol, seed=seed, native=self._native.get(name))
+                for name, task in self._tasks.items()
+            },
             costs={
                 name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s)
                 for name, task in self._tasks.items()
@@ -240,10 +253,15 @@ class RunSummariser:
 
 
 def summarise_records(
-    records: Iterable[Record], config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True
+    records: Iterable[Record],
+    config: ScoreConfig,
+    *,
+    seed: int = 0,
+    gold_is_checked: bool = True,
+    native: Mapping[str, NativeMetrics] | None = None,
 ) -> RunSummary:
     """Summarise records that were scored under `config`, as `RunSummariser` does."""
-    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked)
+    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked, native=native)
     for record in records:
         summariser.add(record)
     return summariser.result()

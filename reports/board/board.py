@@ -26,7 +26,7 @@ from harness.scoring.formats import format_name
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
 from harness.summary.task_summary import TaskSummary
-from harness.task_facts import POINT_MAXIMA
+from harness.task_facts import POINT_MAXIMA, is_native_metric
 from harness.values import Json
 
 LEADERBOARD_SCHEMA = 1
@@ -288,7 +288,7 @@ def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
         ci_low=metric.ci_low,
         ci_high=metric.ci_high,
         n=metric.n,
-        points=name in POINT_MAXIMA,
+        points=name in POINT_MAXIMA or is_native_metric(name),
         reason=None if metric.value is not None else metric.reason or "no score",
         incomparable=(),
         contamination=contaminated,
