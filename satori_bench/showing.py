@@ -100,9 +100,11 @@ def show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
     from reports.terminal.tables import write, write_line
     from reports.terminal.verdict_tables import comparison_table
-    from reports.texts.verdict_text import pair_lines
+    from reports.texts.verdict_text import gain_lines, pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
         for line in pair_lines(comparison, pair):
             write_line(line, sys.stdout)
+    for line in gain_lines(comparison):
+        write_line(line, sys.stdout)

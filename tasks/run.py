@@ -25,7 +25,7 @@ from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
 from harness.installation import require_imports
 from harness.runs.journal import read_records
-from harness.runs.manifest import Manifest, config_of
+from harness.runs.manifest import SIDE_BOXES, Manifest, config_of
 from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
 from harness.runs.store import (
     RETRIED,
@@ -38,8 +38,10 @@ from harness.runs.store import (
 from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary, summarise_records
-from harness.values import ScoreConfig
+from harness.values import Json, ScoreConfig
 from harness.web_address import shown_url
+from tasks.benchmark import Benchmark
+from tasks.blind import SHOWN_IN_PLACE
 from tasks.catalog import resolve_tasks
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.local_data import without_labels
@@ -56,6 +58,7 @@ from tasks.run_questions import (
 )
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
+from tasks.side_gold import with_side_gold
 from tasks.verify import NO_LABELS, gold_box_faults
 
 if TYPE_CHECKING:
@@ -157,12 +160,12 @@ def _run(
     check_overrides(spec, benchmarks)
     subject = find_subject(spec)
     _check_writable(spec.out)
-    questions = [open_question(spec, benchmark) for benchmark in benchmarks]
+    questions, gold = _open_questions(spec, benchmarks, environment.say)
     if spec.shard is not None and not any(len(question.data) for question in questions):
         raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
     _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
-    manifest = manifest_of(spec, environment, subject, questions)
+    manifest = manifest_of(spec, environment, subject, questions, gold)
     start_from = None
     if retry_of is not None:
         manifest, start_from = _as_retry(manifest, retry_of)
@@ -195,6 +198,19 @@ def _run(
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 
 
+def _open_questions(
+    spec: RunSpec, benchmarks: Sequence[Benchmark], say: Callable[[str], None]
+) -> tuple[list[Question], dict[str, Json]]:
+    """Return what is asked, and what the manifest is to say of gold boxes that a file gives; nothing without one."""
+    questions = [open_question(spec, benchmark) for benchmark in benchmarks]
+    if spec.boxes is None:
+        return questions, {}
+    questions, gold = with_side_gold(spec.boxes, questions)
+    for line in gold.messages():
+        say(line)
+    return questions, {SIDE_BOXES: gold.to_json()}
+
+
 def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question], say: Callable[[str], None]) -> None:
     """Say what was decided about the model, its prompts and the data, and what looks doubtful."""
     for question in questions:
@@ -204,6 +220,8 @@ def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question
             say(f"warning: {question.benchmark.name}: {NO_LABELS}")
     for line in subject.reasons:
         say(line)
+    if spec.blind is not None:
+        say(f"blind: the questions are asked with {SHOWN_IN_PLACE[spec.blind]} in place of their pictures")
     if spec.wording != wording(spec.form):
         name = format_name(spec.form)
         say(f"asking in other words than format {name}'s own; see them with: satori-bench tasks prompt")

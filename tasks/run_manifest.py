@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from harness.runs.manifest import NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
+from harness.runs.manifest import BLIND, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json
 from tasks.benchmark import TEMPLATE_PATH
+from tasks.blind import SHOWN_IN_PLACE
 from tasks.prompts import prompts_hash
 from tasks.run_questions import Question
 from tasks.run_spec import RunEnvironment, RunSpec
@@ -25,8 +26,9 @@ def manifest_of(
     environment: RunEnvironment,
     subject: Subject,
     questions: Sequence[Question],
+    gold: Mapping[str, Json],
 ) -> Manifest:
-    """Return what the run is."""
+    """Return what the run is; `gold` is what it says of gold boxes that a file gives."""
     number_format = number_format_of(spec, environment)
     tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
@@ -61,7 +63,10 @@ def manifest_of(
             judge=spec.judge.model if spec.judge is not None else None,
             name=spec.name,
             shard=None if spec.shard is None else str(spec.shard),
-            other={"arguments": spec.to_json()} | ({} if number_format is None else {NUMBER_FORMAT: number_format}),
+            other={"arguments": spec.to_json()}
+            | ({} if number_format is None else {NUMBER_FORMAT: number_format})
+            | ({BLIND: SHOWN_IN_PLACE[spec.blind]} if spec.blind is not None else {})
+            | dict(gold),
         )
     )
 

@@ -168,7 +168,7 @@ def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec, mode
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
         arguments["max_new_tokens"] = spec.max_new_tokens
-    options = BuildOptions(spec.wording, hook, arguments, model_type)
+    options = BuildOptions(spec.wording, hook, arguments, model_type, spec.blind)
     return PreparedTask(
         name=benchmark.name,
         lmms_name=benchmark.yaml_name,

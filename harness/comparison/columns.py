@@ -17,7 +17,7 @@ from harness.comparison.table_values import check_samples, check_scores, floats,
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError
 from harness.runs.json_text import parse_object
-from harness.runs.record_table import TableError, read_columns, reading_table
+from harness.runs.record_table import GOLD_COLUMN, TableError, read_columns, reading_table, table_columns
 from harness.runs.store import PARQUET_NAME, StoredRun, rescored_name
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.summary.clusters import TaskSamples, cluster_of
@@ -153,6 +153,7 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
             if protocol is not None:
                 name = rescored_name("samples", protocol, "parquet")
                 scores = _rescored(run, protocol, name, samples)
+                samples = _with_later_gold(samples, scores)
             check_scores(scores)
             first = np.flatnonzero(integers(samples.column("repeat")) == 0)
             if len(first) < samples.num_rows:
@@ -212,10 +213,20 @@ def _rescored(run: StoredRun, protocol: Protocol, name: str, samples: Any) -> An
             f"--protocol {protocol}"
         )
     keys = ["task", "id", "repeat"]
-    scores = _read(run, name, [*keys, *_SCORE_COLUMNS])
+    with run.files.open(name) as file:
+        later_gold = [GOLD_COLUMN] if GOLD_COLUMN in table_columns(file) else []
+    scores = _read(run, name, [*keys, *_SCORE_COLUMNS, *later_gold])
     if not scores.select(keys).equals(samples.select(keys)):
         raise TableError(f"the scores under {protocol!r} do not belong to the same samples; rescore the run again")
     return scores
+
+
+def _with_later_gold(samples: Any, scores: Any) -> Any:
+    """Return the samples with the gold boxes of later scores, where those hold others than the run's own."""
+    if GOLD_COLUMN not in scores.column_names:
+        return samples
+    place = samples.column_names.index(GOLD_COLUMN)
+    return samples.set_column(place, GOLD_COLUMN, scores.column(GOLD_COLUMN))
 
 
 def _extras(tasks: Sequence[str], official: Sequence[str]) -> dict[int, Mapping[str, Json]]:

@@ -41,6 +41,7 @@ from harness.comparison.values import (
     SeedSpread,
     Side,
 )
+from harness.comparison.visual_gain import GainSide, visual_gains
 from harness.errors import ConfigError
 from harness.runs.lookup import RUNS, find_scores
 from harness.runs.manifest import run_key
@@ -152,7 +153,8 @@ def compare_runs(
 
     Args:
         specs: At least two sides, the baseline first.
-        pairs: Places of the sides to compare, the baseline of each pair first; None for the first side with each other.
+        pairs: Places of the sides to compare, the baseline of each pair first; None for the first side with each other,
+            but for blind sides, which tell the visual gain of theirs.
         seed: Fixes the draws.
         draws: Sign flips for each p.
         on_shared: Whether to subtract on the samples that both runs have alike where some are left out; no verdict
@@ -164,9 +166,14 @@ def compare_runs(
     """
     if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
         raise ConfigError("a comparison needs at least two sides with different names")
-    tables = [_side_table(spec) for spec in specs]
-    wanted = [(0, place) for place in range(1, len(specs))] if pairs is None else pairs
-    found = [_pair(specs, tables, pair, seed=seed, draws=draws, on_shared=on_shared) for pair in wanted]
+    opened = [(spec, _side_table(spec)) for spec in specs]
+    seen = [GainSide(spec.runs, spec.protocol) for spec in specs]
+
+    def compared(a: int, b: int, comparability: Comparability | None = None) -> Pair:
+        return _pair(opened, (a, b), comparability, seed=seed, draws=draws, on_shared=on_shared)
+
+    wanted = _default_pairs(seen) if pairs is None else pairs
+    found = [compared(*pair) for pair in wanted]
     return Comparison(
         sides=tuple(_side(spec) for spec in specs),
         provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
@@ -174,7 +181,15 @@ def compare_runs(
         parity=_parity([run for spec in specs for run in spec.runs]),
         seed=seed,
         draws=draws,
+        visual_gains=visual_gains(seen, compared),
     )
+
+
+def _default_pairs(sides: Sequence[GainSide]) -> list[tuple[int, int]]:
+    """Return the first side with each other one; blind sides are left out where others can be compared."""
+    seeing = [place for place, side in enumerate(sides) if not side.is_blind]
+    first, *others = seeing if len(seeing) > 1 else range(len(sides))
+    return [(first, place) for place in others]
 
 
 def _side(spec: SideSpec) -> Side:
@@ -256,18 +271,17 @@ def _matched(a: RunTable, b: RunTable) -> tuple[CodeArray, CodeArray]:
 
 
 def _pair(
-    specs: Sequence[SideSpec],
-    tables: Sequence[RunTable],
+    opened: Sequence[tuple[SideSpec, RunTable]],
     places: tuple[int, int],
+    comparability: Comparability | None = None,
     *,
     seed: int,
     draws: int,
     on_shared: bool,
 ) -> Pair:
-    """Compare one side with another."""
-    a_spec, b_spec = (specs[place] for place in places)
-    a_table, b_table = (tables[place] for place in places)
-    comparability = _sides_comparability(a_spec, b_spec)
+    """Compare one side with another, as comparable as it is told; None finds it out."""
+    (a_spec, a_table), (b_spec, b_table) = (opened[place] for place in places)
+    comparability = comparability or _sides_comparability(a_spec, b_spec)
     a_places, b_places = _matched(a_table, b_table)
     a, b = a_table.take(a_places), b_table.take(b_places)
     benchmarks: list[Benchmark] = []

@@ -299,10 +299,15 @@ def false_scores(
             if field in fields and fields[field] != count:
                 yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
         groups = {"metrics": own.metrics, "categories": own.categories, "l2_categories": own.l2_categories}
+        groups |= {"boxes": own.boxes} if "boxes" in fields else {}  # runs of before have none
         for group, metrics in groups.items():
             told = cast("dict[str, dict[str, float | None]]", fields.get(group) or {})
             for false in _false_metrics(told, metrics, same_version=same_version):
                 yield f"{name}: {task} {false}"
+        for what, told_of in cast("dict[str, dict[str, Json]]", fields.get("baselines") or {}).items():
+            found = own.baselines.get(what)
+            if same_version and found is not None and _differs(told_of.get("value"), found.value):
+                yield f"{name}: {task} has {what} {told_of.get('value')}, its records give {found.value}"
 
 
 def _false_metrics(
@@ -317,6 +322,12 @@ def _false_metrics(
     for name in own if same_version else ():
         if name not in told:
             yield f"lacks {name}, which its records give"
+
+
+def _differs(told: Json, own: float | None) -> bool:
+    if not isinstance(told, int | float) or own is None:
+        return told is not None or own is not None
+    return abs(told - own) > _SAME * max(1.0, own)
 
 
 def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, same_version: bool) -> str | None:

@@ -44,6 +44,9 @@ SCORE_COLUMNS = (
 )
 """The key of a record and what scoring adds to it."""
 
+GOLD_COLUMN = "boxes"
+"""The gold boxes of a record, which later scores hold too where they are not the run's own."""
+
 JSON_COLUMNS = ("choices", "extra")
 """Objects of free keys, which stand in the table as JSON text."""
 _MAYBE_JSON_COLUMNS = ("native",)

@@ -39,11 +39,14 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
         _check_count(fields.get(name, 0), f"{at}.{name}")
     for group in ("metrics", "categories", "l2_categories"):
         for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
-            most = (None if group == "metrics" else category_most) or POINT_MAXIMA.get(name, MAX_SHARE)
-            if category_most and group == "metrics" and name in POINT_MAXIMA:
-                # lmms-eval adds up whatever subtasks are there
-                most = max(most, category_most * len(_object(fields.get("categories", {}), f"{at}.categories")))
+            most = None if group == "metrics" else category_most
+            most = most or _most_of(name, category_most, fields, at)
             _check_metric(metric, f"{at}.{group}.{name}", None if is_native_metric(name) else most)
+    for name, metric in _object(fields.get("boxes", {}), f"{at}.boxes").items():
+        _check_metric(metric, f"{at}.boxes.{name}", MAX_COUNT if name == "boxes_per_text" else MAX_SHARE)
+    for name, baseline in _object(fields.get("baselines", {}), f"{at}.baselines").items():
+        most = _most_of(str(fields.get("headline")), category_most, fields, at)
+        _check_metric(baseline, f"{at}.baselines.{name}", most)
     for group in ("unscored", "faults"):
         _check_counts(fields, group, f"{at}.")
     for name, reason in _object(fields.get("reasons", {}), f"{at}.reasons").items():
@@ -51,6 +54,14 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
             raise _wrong(f"{at}.reasons.{name}", "a text", reason)
     if not isinstance(headline := fields.get("headline", ""), str):
         raise _wrong(f"{at}.headline", "the name of a metric", headline)
+
+
+def _most_of(name: str, category_most: float | None, fields: Mapping[str, Json], at: str) -> float:
+    """Return the greatest value of one of a task's metrics."""
+    if not category_most or name not in POINT_MAXIMA:
+        return POINT_MAXIMA.get(name, MAX_SHARE)
+    # lmms-eval adds up whatever subtasks are there
+    return max(POINT_MAXIMA[name], category_most * len(_object(fields.get("categories", {}), f"{at}.categories")))
 
 
 def _check_counts(fields: Mapping[str, Json], group: str, at: str) -> None:

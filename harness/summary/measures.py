@@ -185,6 +185,16 @@ class Measure:
     def _factor(self, n: int) -> float:
         return float(self.metric.full_rows or n) if self.metric.combine == "count" else 1.0
 
+    def value(self, values: FloatArray, scored: CodeArray) -> float:
+        """Return the measure without its interval; nothing of it may be missing.
+
+        Args:
+            values: What the scored units earned.
+            scored: Their places.
+        """
+        sums = self.sums(values, scored)
+        return round(float(sums.combine(sums.rows.sum(axis=0, keepdims=True))[0]), _DECIMALS)
+
     # --- one run --------------------------------------------------------------------------------------------------
 
     def number(self, values: FloatArray, *, seed: int) -> Metric:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 
 from harness.images.frames import cut_at_image
 from harness.runs.native_metrics import NativeMetrics
 from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
-from harness.scoring.formats import format_name
+from harness.scoring.formats import format_name, has_places
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
@@ -23,7 +24,6 @@ from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
 from harness.summary.task_summary import ScoredRow, summarise, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
-from harness.task_facts import facts_of
 from harness.values import Box, Json, Record, Sample, ScoreConfig, Size
 
 _MOST_REASONS = 1_000
@@ -218,6 +218,10 @@ class RunSummariser:
         self._auditor.add(record)
         self._texts.add(record)
 
+    def _points(self, task: _Gathered) -> bool:
+        """Return whether a task's texts are asked for boxes, beside the answer or as it."""
+        return has_places(self._config.format) or any(row.sample.answer_rule == "box" for row in task.rows)
+
     def result(self) -> RunSummary:
         """Return the summary of what was added; nothing added gives a summary without tasks."""
         if self._result is None:
@@ -229,7 +233,9 @@ class RunSummariser:
         return RunSummary(
             config=self._config,
             tasks={
-                name: summarise(name, task.rows, protocol, seed=seed, native=self._native.get(name))
+                name: summarise(
+                    name, task.rows, protocol, seed=seed, native=self._native.get(name), places=self._points(task)
+                )
                 for name, task in self._tasks.items()
             },
             costs={
@@ -284,7 +290,15 @@ def _without_texts(sample: Sample) -> Sample:
         category=sample.category,
         l2_category=sample.l2_category,
         cluster=sample.cluster,
-        answers=sample.answers if facts_of(sample.task).reads_answers else None,
+        answers=sample.answers,
+        choices=_letters(tuple(sample.choices)) if sample.answer_rule == "choice" else sample.choices,
         boxes_image_px=sample.boxes_image_px,
+        image_size=sample.image_size,
         extra=sample.extra,
     )
+
+
+@lru_cache(maxsize=1024)
+def _letters(letters: tuple[str, ...]) -> Mapping[str, str]:
+    """Return options without their texts; the same object for all questions that have as many."""
+    return dict.fromkeys(letters, "")

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from harness.runs.native_metrics import NativeMetrics
 from harness.stats.intervals import FloatArray, cluster_codes
+from harness.summary.baselines import baselines_of
+from harness.summary.box_habits import box_habits
 from harness.summary.clusters import cluster_of, task_samples
 from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of, said_of
 from harness.summary.grounding import box_metrics, component_metrics, step_metrics
@@ -31,7 +34,13 @@ _UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "judge_error", "needs_judge", "n
 
 
 def summarise(
-    task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed: int = 0, native: NativeMetrics | None = None
+    task: str,
+    rows: Sequence[ScoredRow],
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    native: NativeMetrics | None = None,
+    places: bool | None = None,
 ) -> TaskSummary:
     """Aggregate the rows of one task.
 
@@ -44,6 +53,8 @@ def summarise(
         protocol: How the benchmark aggregates.
         seed: Fixes the bootstrap's draws.
         native: lmms-eval's own aggregates, of a task that is its own.
+        places: Whether the texts' format has boxes; None leaves out what a run's summary says beside the scores (how
+            its texts point at places, what chance and the commonest answer earn).
 
     Raises:
         ValueError: A row belongs to another task, or holds a number outside [0, 1].
@@ -87,6 +98,8 @@ def summarise(
             name: measure.number(headline, seed=seed)
             for name, measure in category_measures(measures[0], second_level=True).items()
         },
+        boxes=box_habits(ordered, clusters, protocol) if places else {},
+        baselines={} if places is None else baselines_of([row.sample for row in ordered], measures[0], seed=seed),
     )
 
 
@@ -141,6 +154,8 @@ def to_json(summary: TaskSummary) -> dict[str, Json]:
         "categories": _metrics_json(summary.categories),
         "l2_categories": _metrics_json(summary.l2_categories),
         "reasons": dict[str, Json](summary.reasons),
+        "boxes": _metrics_json(summary.boxes),
+        "baselines": {name: dict[str, Json](asdict(found)) for name, found in summary.baselines.items()},
         "unscored": {str(fault): count for fault, count in summary.unscored.items()},
         "faults": {str(fault): count for fault, count in summary.faults.items()},
         "parse_fault_rows": summary.parse_fault_rows,

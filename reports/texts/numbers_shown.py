@@ -43,6 +43,8 @@ def metric_scale(name: str) -> tuple[float, int]:
         return 1.0, 4  # as lmms-eval prints it
     if name in POINT_MAXIMA:
         return 1.0, 1
+    if name == "boxes_per_text":
+        return 1.0, 2
     return (1.0, 3) if name in OVERLAP_METRICS else (100.0, 1)
 
 

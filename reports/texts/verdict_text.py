@@ -138,6 +138,25 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     return lines + [f"note: {note}" for note in verdict.notes]
 
 
+def gain_lines(comparison: Comparison) -> list[str]:
+    """Return what each side's scores owe to seeing, a line a benchmark, beside what chance earns."""
+    lines: list[str] = []
+    for gain in comparison.visual_gains:
+        side = comparison.sides[gain.side]
+        for row in gain.rows:
+            beside = side.runs[0].beside.get(row.task)
+            chance = None if beside is None else beside.baselines.get("chance")
+            told = (
+                f"{change_text(row)}, n {count(row.a.n)}" if row.difference is not None else f"not known: {row.reason}"
+            )
+            lines.append(
+                f"visual gain of {cut(side.label)} on {cut(row.task)}: {told}; {row.metric} "
+                f"{value_text(row, row.b.value)} seeing, {value_text(row, row.a.value)} with {gain.shown}, chance "
+                f"{value_text(row, None if chance is None else chance.value)}"
+            )
+    return lines
+
+
 def pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
     """Return what a reader must know of a pair: why it cannot be compared, what was left out."""
     a, b = comparison.sides[pair.a].label, comparison.sides[pair.b].label
