@@ -2,8 +2,8 @@
 # lmms-eval 0.7.3, MathVista: to the hub's rows no answer of the type float is ever right, not even the gold itself.
 #
 # The column `precision` of AI4Math/MathVista is float64 (its card says so), so a row holds 1.0. The scorer calls
-# round(1.2, 1.0), which raises a TypeError; an `except Exception` makes None of it, and "None" is not "1.2". With a precision
-# of 1 the same answers are scored as the benchmark's authors do. Integers and options are not touched by it.
+# round(1.2, 1.0), which raises a TypeError; an `except Exception` makes None of it, and "None" is not "1.2". With a
+# precision of 1 the same answers are scored as the benchmark's authors do. Integers and options are not touched by it.
 #
 # Seen with Python 3.11:
 #   precision 1.0: answers 1.2, 0.5, 3.14 to golds 1.2, 0.5, 3.1: wrong, wrong, wrong

@@ -25,7 +25,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.scoring.answers.edit_distance import edit_distance
-from harness.scoring.answers.vlmevalkit import HANDWRITTEN_MATHS, Rule, contains_gold, python_float, python_int, shown
+from harness.scoring.answers.vlmevalkit import (
+    FAILED,
+    HANDWRITTEN_MATHS,
+    Rule,
+    contains_gold,
+    python_float,
+    python_int,
+    shown,
+)
 from harness.task_facts import facts_of
 from harness.values import AnswerCheck, AnswerRule, Fault, Sample
 
@@ -132,7 +140,7 @@ def infer_mmbench(answer: str, choices: Mapping[str, str]) -> str | None:
     words = answer.split() if any(letter in answer for letter in _MMBENCH_LETTERS) else []
     present = set(words)
     plain = [letter for letter in _MMBENCH_LETTERS if letter in present]
-    if "Failed to obtain answer via API" not in answer:
+    if FAILED not in answer:
         if len(plain) == 1 and not (plain[0] == "A" and len(words) > _ARTICLE_WORDS):
             return plain[0]
         for before, after in _MMBENCH_DRESSES:
@@ -201,7 +209,7 @@ def _read_mmbench(sample: Sample, answer: str, judge_reply: str | None) -> str |
     if letter is not None:
         return letter
     if judge_reply is not None:
-        return infer_mmbench(judge_reply.strip(), sample.choices)
+        return None if FAILED in judge_reply else infer_mmbench(judge_reply.strip(), sample.choices)
     return extract_letter(answer, _DEFAULT_LETTERS)
 
 
