@@ -183,9 +183,10 @@ def _check_option(sample: Sample, answer: str, judge_reply: str | None, *, paper
 
 
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Score a yes/no answer; no judge is ever asked."""
-    del judge_reply
+    """Score a yes/no answer; a judge's reply is read by the same rule (`YOrN_auxeval`)."""
     label = infer_yes_no(answer)
+    if label is None and judge_reply is not None:
+        label = infer_yes_no(judge_reply)
     if label is None:
         return AnswerCheck(0.0, None, ("no_match",))
     golds = {gold.lower() for gold in _golds(sample)}
