@@ -20,7 +20,8 @@ How the benchmarks aggregate (VLMEvalKit and lmms-eval, read in source):
 - POPE asks whether a thing is in a picture, in three samplings of things, and measures the answers "yes" as finds:
   precision, recall, F1 and how often "yes" was said. A question of two samplings counts in both, as in the authors'
   files and in VLMEvalKit, whose `Overall` is F1. An answer that is neither yes nor no finds nothing; lmms-eval leaves
-  it out of recall, takes each row once, and gives as yes ratio that of the gold answers;
+  it out of recall, takes each row once, and gives as yes ratio that of the gold answers. Where yes is never right, both
+  give 0, and we nothing;
 - BLINK is the mean of its subtasks' means in the authors' `eval/evaluate.py`, and in lmms-eval, whose group does not
   weigh by size; VLMEvalKit takes the mean over questions;
 - CV-Bench is the mean of its two halves, of which the first, 2D, is the mean of the means of its two sources
@@ -70,13 +71,13 @@ said: 1 for yes, 0 for no, one half for neither."""
 
 Combination: TypeAlias = Literal[
     "mean", "count", "mean_of_categories", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio",
-    "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose", "insufficient_knowledge",
+    "recall_or_0", "f1_or_0", "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose", "insufficient_knowledge",
     "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict", "rote_loose",
 ]  # fmt: skip
 """How units become a number: their mean; how many are right; the mean of the means of categories, or of l2 categories
 (of those that `parts` names, or of the means that `adds` names); the sum of the categories' means, whose units are
 drawn within their category, as the benchmark fixes how many each has; or a ratio of sums over what was said (`RATES` in
-`harness/summary/measures.py`), where `of_said` leaves out what was neither, or over what became of problems
+`harness/summary/measures.py`), where `or_0` is 0 where yes is never right and `of_said` leaves out what was neither, or over what became of problems
 (`OUTCOME_RATES` there)."""
 
 SubmissionFile: TypeAlias = Literal["mmbench", "rrc"]
@@ -251,6 +252,12 @@ _POPE = (
     replace(_SAID, name="recall", combine="recall"),
     replace(_SAID, name="yes_ratio", combine="yes_ratio"),
 )
+_POPE_VLMEVALKIT = (
+    replace(_SAID, combine="f1_or_0"),
+    *_POPE[1:3],
+    replace(_SAID, name="recall", combine="recall_or_0"),
+    _POPE[-1],
+)
 _SAID_ONCE = replace(_SAID, unit="said", combine="f1_of_said")
 _POPE_LMMS_EVAL = (
     _SAID_ONCE,
@@ -380,7 +387,11 @@ FACTS: Mapping[str, TaskFacts] = {
     "pope": TaskFacts(
         "yes_no",
         metrics=_POPE,
-        metrics_under={"lmms-eval": _POPE_LMMS_EVAL},
+        metrics_under={
+            "vlmevalkit": _POPE_VLMEVALKIT,
+            "paper": _POPE_VLMEVALKIT,
+            "lmms-eval": _POPE_LMMS_EVAL,
+        },
         l2_categories=(),
         shown=("f1", "accuracy"),
     ),
