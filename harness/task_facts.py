@@ -275,19 +275,17 @@ _CV_BENCH = (
 )
 _CV_BENCH_LMMS_EVAL = (_ACCURACY, *(replace(metric, combine="mean", part_rule="these") for metric in _CV_BENCH[1:]))
 
-_WEMATH_RATES = tuple(
-    AnswerMetric(name, "problem", combine)
-    for name, combine in (
-        ("score_strict", "score_strict"),
-        ("score_loose", "score_loose"),
-        ("IK", "insufficient_knowledge"),
-        ("IG", "inadequate_generalization"),
-        ("CM_strict", "mastery_strict"),
-        ("CM_loose", "mastery_loose"),
-        ("RM_strict", "rote_strict"),
-        ("RM_loose", "rote_loose"),
-    )
+_WEMATH_RATE_NAMES: tuple[tuple[str, Combination], ...] = (
+    ("score_strict", "score_strict"),
+    ("score_loose", "score_loose"),
+    ("IK", "insufficient_knowledge"),
+    ("IG", "inadequate_generalization"),
+    ("CM_strict", "mastery_strict"),
+    ("CM_loose", "mastery_loose"),
+    ("RM_strict", "rote_strict"),
+    ("RM_loose", "rote_loose"),
 )
+_WEMATH_RATES = tuple(AnswerMetric(name, "problem", combine) for name, combine in _WEMATH_RATE_NAMES)
 _WEMATH_ACCURACIES = (*(AnswerMetric(name, parts=(name,)) for name in WEMATH_STEPS), _ACCURACY)
 _WEMATH_OF_525 = tuple(replace(metric, of_units=WEMATH_PROBLEMS) for metric in _WEMATH_RATES) + _WEMATH_ACCURACIES
 
