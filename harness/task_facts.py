@@ -72,7 +72,8 @@ said: 1 for yes, 0 for no, one half for neither."""
 Combination: TypeAlias = Literal[
     "mean", "count", "mean_of_categories", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio",
     "recall_or_0", "f1_or_0", "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose",
-    "insufficient_knowledge", "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict", "rote_loose",
+    "insufficient_knowledge", "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict",
+    "rote_loose",
 ]  # fmt: skip
 """How units become a number: their mean; how many are right; the mean of the means of categories, or of l2 categories
 (of those that `parts` names, or of the means that `adds` names); the sum of the categories' means, whose units are
