@@ -63,6 +63,7 @@ __all__ = [
     "GroundedFormat",
     "Json",
     "Marks",
+    "Picture",
     "PixelLimits",
     "Protocol",
     "Record",
@@ -112,8 +113,20 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """One of several pictures that a question shows."""
+
+    sha256: str
+    """Hex digest of the image file as stored; empty when it cannot be read."""
+    width: Count | None = None
+    """Pixels across; None when not known."""
+    height: Count | None = None
+    """Pixels down; None when not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One question about one image, with everything that scoring its answer needs."""
+    """One question about one image or several, with everything that scoring its answer needs."""
 
     id: str
     """Unique within the task."""
@@ -138,9 +151,13 @@ class Sample:
     caption: str | None = None
     """Reference caption; None when the row has none."""
     image_size: Size | None = None
-    """Size of the original image; None when not known."""
+    """Size of the original image; None when not known, and where there are several."""
     image_sha256: str = ""
-    """Hex digest of the image file as stored; empty when not known."""
+    """Hex digest of the image file as stored, of several that of their digests; empty when not known."""
+    pictures: tuple[Picture, ...] = ()
+    """The pictures where there are several, each once, in the order shown; empty where there is one.
+
+    A box does not say which of them it lies in, so none is placed or scored (`no_source`)."""
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Further official columns under their hub names, such as `question_type`, `precision` or `index`."""
 

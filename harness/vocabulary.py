@@ -49,12 +49,16 @@ image, left, top, width, height (`xywh`) or top, left, bottom, right (`yxyx`). `
 size that the row's columns width and height say."""
 
 AnswerRule: TypeAlias = Literal[
-    "choice", "yes_no", "ocr", "mathvista", "accepted", "number", "relaxed", "vqa", "anls", "box", "point", "native"
-]
+    "choice", "yes_no", "ocr", "mathvista", "maths", "mmmu", "accepted", "number", "short", "relaxed", "vqa", "anls",
+    "box", "point", "native",
+]  # fmt: skip
 """What kind of answer a sample wants; decides the rule of `harness/scoring/answers/check.py`.
 
 `choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
+`maths`: an expression, set, interval, tuple or equation of the gold's value, or an option where there are some.
+`mmmu`: MMMU's, an option letter where the row has options, else a number or a short text.
 `accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
+`short`: by the row, an option where it has any, else yes or no, a number, or a text (RealWorldQA, ZeroBench).
 `relaxed`: ChartQA's relaxed accuracy. `vqa`: agreement with people's answers (TextVQA). `anls`: likeness of texts by
 edit distance (DocVQA, InfographicVQA).
 `box`: the region itself, right at an IoU of 0.5 with the gold boxes. `point`: a point in one of the gold boxes.

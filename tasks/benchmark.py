@@ -72,12 +72,16 @@ class Benchmark:
     """Configuration of that dataset; None for its only one."""
     hub_split: str = "test"
     """Split that is evaluated."""
+    hub_files: str = ""
+    """Pattern of the split's files there, where every configuration is a part of it; empty where one holds all."""
     hub_columns: tuple[str, ...] = ()
     """Columns without which a hub row cannot be asked or scored."""
     image_columns: tuple[str, ...] = ("image",)
-    """Where the image may be, best first."""
+    """Where the image may be, best first; where there may be several, all of them: see `Adapter.several_images`."""
     tsv_files: tuple[str, ...] = ()
     """File names that VLMEvalKit gives the benchmark, best first."""
+    tsv_parts: bool = False
+    """Whether these files are its parts, all of which are read, and not names of one file."""
     json_files: tuple[str, ...] = ()
     """JSON files below the folder of local data, best first: names, or patterns of several files (`*`)."""
     made: RowMaker | None = None

@@ -47,10 +47,30 @@ _GROUP_NAMES = dict.fromkeys(group for item in BENCHMARKS.values() for group in 
 GROUPS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         **{group: tuple(name for name, item in BENCHMARKS.items() if group in item.groups) for group in _GROUP_NAMES},
-        "all": tuple(BENCHMARKS),
+        "all": tuple(name for name in BENCHMARKS if FACTS[name].submission is None),
     }
 )
-"""Group name to task names."""
+"""Group name to task names; splits without labels give no score, so they are in no group but their own."""
+
+GROUP_NOTES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "core": "asked where nothing else is said",
+        "paper": "the eight columns of the published table. Two are stand-ins: mmbench_en_dev_v11 for its MMBench, "
+        "a split that is not public, and mmmu_val for its MMMU, whose split it does not name",
+        "math": "mathematics and physics; of MathVision the part testmini",
+        "doc": "charts, documents and text in pictures",
+        "hallucination": "what is not in the picture",
+        "perception": "what is to be seen: small things, places, several pictures",
+        "grounding": "where it is to be seen: rows with gold boxes",
+        "hr_bench": "both sizes",
+        "refcoco": "all splits",
+        "refcoco+": "all splits",
+        "refcocog": "all splits",
+        "visual_cot": "all sources",
+        "all": "every benchmark",
+    }
+)
+"""What a group is for; a test holds that every group has a word."""
 
 _YAML_ENDINGS = (".yaml", ".yml")
 

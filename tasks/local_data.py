@@ -14,13 +14,18 @@ from typing import Any
 
 from harness.errors import did_you_mean
 from harness.git_lfs import POINTER_MEND, is_lfs_pointer
+from harness.vocabulary import PLACE_RULES
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
-from tasks.images import StoredImage
+from tasks.images import PICTURES, StoredImage, StoredImages
+from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
+
+_ANSWER_COLUMNS = frozenset({"answer", "answers", "gt_answer"})
+"""Columns of embedded benchmarks that hold the right answer, which a split without labels does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class DatasetOverride:
 
 
 class TaskData(Sequence[dict[str, Any]]):
-    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column.
+    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column, or `StoredImages`.
 
     It has what lmms-eval asks of a split: length, items, iteration and `features`.
     """
@@ -51,7 +56,10 @@ class TaskData(Sequence[dict[str, Any]]):
             return [self[place] for place in range(*index.indices(len(self)))]
         row = self.indices[index]
         doc = self.rows.cells(row)
-        doc[self.rows.image_column] = StoredImage(self.rows, row)
+        if self.rows.several:
+            doc[PICTURES] = StoredImages(self.rows, row)
+        else:
+            doc[self.rows.image_column] = StoredImage(self.rows, row)
         doc[ROW] = row
         return doc
 
@@ -113,12 +121,24 @@ def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
-    """Return the local files of a benchmark (several only where parquet or JSON has them); none gives an empty list."""
+    """Return the local files of a benchmark, several where it has shards or parts; none gives an empty list."""
     folder, *files = candidate_files(benchmark, data_dir)
     shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    found = shards or [path for path in files if path.is_file()][:1]
+    if not shards and benchmark.hub_files:
+        shards = sorted(folder.glob(benchmark.hub_files))
+    found = shards or [path for path in files if path.is_file()]
+    if not shards and not (benchmark.tsv_parts and all(path.name in benchmark.tsv_files for path in found)):
+        found = found[:1]
     patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
     return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
+
+
+def without_labels(benchmark: Benchmark, data: TaskData) -> bool:
+    """Tell whether no row has a right answer, as in a test split whose labels its authors keep."""
+    if benchmark.answer_rule in PLACE_RULES:  # the gold are boxes, which are looked at elsewhere
+        return False
+    adapter = benchmark.adapter
+    return not any(adapter.sample_of(without_image(adapter, doc)).answers for doc in data)
 
 
 def folder_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
@@ -203,7 +223,7 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
         return ShapesRows("tiny" if override.path == "tiny" else "full")
     path = Path(override.path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1] or find_local_files(benchmark, path)
+        files = sorted(path.glob("*.parquet")) or _tables_in(benchmark, path) or find_local_files(benchmark, path)
         if not files:
             raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file of it")
         return _open_files(benchmark, files, path)
@@ -214,16 +234,24 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
     return _from_hub(benchmark, override.path, override.revision)
 
 
+def _tables_in(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """Return the TSV file of a folder that was named for a benchmark, or all of them where it has parts."""
+    tables = sorted(folder.glob("*.tsv"))
+    return tables if benchmark.tsv_parts else tables[:1]
+
+
 def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None = None) -> Rows:
     """Open local files by their ending; `root` is the folder in which they were looked for."""
     for path in files:
         if is_lfs_pointer(path):
             raise DataError(f"{path} is {POINTER_MEND} there")
+    columns, several = benchmark.image_columns, benchmark.adapter.several_images
     if files[0].suffix == ".tsv":
-        return TsvRows(files[0], benchmark.image_columns)
+        tables = [TsvRows(path, columns, several=several) for path in files]
+        return tables[0] if len(tables) == 1 else JoinedRows(tables)
     if files[0].suffix in {".json", ".jsonl"}:
-        return JsonRows(files, benchmark.image_columns, root=root or files[0].parent, made=benchmark.made)
-    return ParquetRows(files, benchmark.image_columns)
+        return JsonRows(files, columns, root=root or files[0].parent, made=benchmark.made, several=several)
+    return ParquetRows(files, columns, several=several)
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
@@ -234,13 +262,16 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
     try:
-        dataset = datasets.load_dataset(path, benchmark.hub_config, split=benchmark.hub_split, revision=revision)
+        files = {benchmark.hub_split: benchmark.hub_files} if benchmark.hub_files else None
+        dataset = datasets.load_dataset(
+            path, benchmark.hub_config, data_files=files, split=benchmark.hub_split, revision=revision
+        )
     except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
         raise DataError(
             f"the dataset {path} of {benchmark.name} cannot be loaded from the hub: {reason}. {_how_to_mend(benchmark)}"
         ) from fault
-    return HubRows(dataset, benchmark.image_columns, source)
+    return HubRows(dataset, benchmark.image_columns, source, several=benchmark.adapter.several_images)
 
 
 def _how_to_mend(benchmark: Benchmark) -> str:
@@ -261,6 +292,12 @@ def _check_columns(benchmark: Benchmark, rows: Rows) -> None:
     missing = missing_columns(benchmark, rows.columns)
     if not missing:
         return
+    if set(missing) <= _ANSWER_COLUMNS:
+        raise DataError(
+            f"{rows.source}: there is no column {', '.join(missing)}, so this may be a split without labels, such as a "
+            f"test split: nothing of it can be scored. {benchmark.name} is the split {benchmark.hub_split}; pass its "
+            f"file, or rename the column that holds the right answers. Found {', '.join(rows.columns)}"
+        )
     hints = "".join(did_you_mean(name, list(rows.columns)) for name in missing)
     mend = "Rename the column in the file, or download the benchmark again."
     if benchmark.own is not None:
@@ -305,8 +342,9 @@ def _check_rows(benchmark: Benchmark, data: TaskData) -> None:
 
 
 def without_image(adapter: Adapter, doc: Doc) -> Doc:
-    """Return a row without its image, which then stays unread."""
-    return {name: cell for name, cell in doc.items() if name not in adapter.image_columns}
+    """Return a row without its images, which then stay unread."""
+    left_out = (*adapter.image_columns, PICTURES)
+    return {name: cell for name, cell in doc.items() if name not in left_out}
 
 
 def _column_of(doc: Doc, fault: CellError) -> str:

@@ -6,7 +6,8 @@ dataset_path: someone/my-data      # a hub dataset; or leave it out and name a f
 dataset_name: default              # optional: its configuration
 test_split: test
 satori:                            # or under `metadata:`, which plain lmms-eval accepts too
-  answer_rule: choice              # choice, yes_no, ocr, mathvista, accepted, number, relaxed, vqa, anls, box or point
+  answer_rule: choice              # choice, yes_no, ocr, mathvista, maths, accepted, number, relaxed, vqa, anls,
+                                   # box or point
   data: rows.parquet               # parquet or TSV file, relative to this file; instead of dataset_path
   columns: {id: pid, question: text, image: picture, answers: gold, choices: options}
   gold_box_frame: norm_1           # what the numbers of the gold boxes are; left out: pixels of the upright image

@@ -44,6 +44,7 @@ from tasks.benchmark import Benchmark
 from tasks.blind import SHOWN_IN_PLACE
 from tasks.catalog import resolve_tasks
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
+from tasks.local_data import without_labels
 from tasks.native_benchmarks import native_spec
 from tasks.prompts import wording
 from tasks.run_manifest import manifest_of
@@ -58,7 +59,7 @@ from tasks.run_questions import (
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
 from tasks.side_gold import with_side_gold
-from tasks.verify import gold_box_faults
+from tasks.verify import NO_LABELS, gold_box_faults
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
@@ -215,6 +216,8 @@ def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question
     for question in questions:
         for doubt in gold_box_faults(question.benchmark, question.data):
             say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
+        if without_labels(question.benchmark, question.data):
+            say(f"warning: {question.benchmark.name}: {NO_LABELS}")
     for line in subject.reasons:
         say(line)
     if spec.blind is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from harness.runs.manifest import BLIND, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
+from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json
 from tasks.benchmark import TEMPLATE_PATH
@@ -40,6 +41,7 @@ def manifest_of(
             backend=spec.backend,
             format=spec.form,
             protocol=spec.protocol,
+            protocol_version=versioned(spec.protocol, SCORER_VERSION),
             box_dialect=subject.box_dialect,
             box_dialect_reason=subject.box_dialect_reason,
             pixel_limits=subject.pixel_limits,

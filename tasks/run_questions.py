@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import ConfigError
 from harness.evaluation.ask import (
     PreparedTask,
     RunRecorder,
@@ -16,9 +17,9 @@ from harness.runs.store import (
     StoredRun,
 )
 from harness.values import Generation, Record, Sample
+from tasks.adapter import seen_pictures
 from tasks.benchmark import LOCAL_BUILDERS, Benchmark, NativeSource
 from tasks.cells import Doc
-from tasks.images import image_facts_of
 from tasks.local_data import TaskData, folder_files, limit_indices, named_files, open_task_data
 from tasks.run_spec import RunSpec
 from tasks.shards import shard_indices
@@ -75,6 +76,8 @@ def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Q
     """
     from tasks.native import Changes, adapter_of, check_native, open_native  # noqa: PLC0415 - imports lmms-eval
 
+    if spec.shard is not None:
+        raise ConfigError(f"{benchmark.name} is summed up by lmms-eval over all its rows: no --shard cuts it")
     check_native(source.found)
     override, generation = spec.datasets.get(benchmark.name), dict[str, Any]()
     if spec.max_new_tokens is not None:
@@ -135,8 +138,7 @@ def _pictures_now(
         for doc in question.data:
             key = (question.benchmark.name, adapter.id_of(doc))
             if wanted is None or key in wanted:
-                facts = image_facts_of(adapter.image_value(doc))
-                yield key, "" if facts is None else facts.sha256
+                yield key, seen_pictures(adapter.shown(doc).images).image_sha256
 
 
 def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec, model_type: str) -> PreparedTask:

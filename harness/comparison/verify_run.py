@@ -279,6 +279,7 @@ def _verify_scores(run: StoredRun, protocol: Protocol | None, scores: Mapping[st
         words = optional_words(run.manifest.box_dialect)
         meant |= {"box_frame": words, "box_dialect": words}  # of which runs of before have the first
         meant |= {"scorer_version": run.manifest.scorer_version}
+        meant |= {"protocol_version": run.manifest.scored_by}
     for field, value in meant.items():
         if field in scores and scores[field] != value:
             yield f"{name} has {field} {scores[field]}, and {MANIFEST_NAME} {value}"

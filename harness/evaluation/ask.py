@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
-from harness.images.thumbnails import write_thumbnail
+from harness.images.thumbnails import LONG_EDGE_PX, SHEET_EDGE_PX, side_by_side, write_thumbnail
 from harness.models.evaluator import run_lmms_eval
 from harness.runs.native_metrics import NativeMetric, NativeMetrics
 from harness.scoring.read_text import read_text
@@ -155,7 +155,7 @@ class RunRecorder:
         current = self._current(task)
         return self._answered.get((current.name, current.sample_ids[doc_id]))
 
-    def record(self, task: str, doc_id: int, generation: Generation, image: Image | None = None) -> None:
+    def record(self, task: str, doc_id: int, generation: Generation, images: Sequence[Image] = ()) -> None:
         """Score one answer, journal it, keep a thumbnail, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
@@ -164,8 +164,9 @@ class RunRecorder:
         )
         record = Record(sample, generation, earned)
         self._sink.append(record)
-        if image is not None and self._media_folder is not None and sample.image_sha256:
-            write_thumbnail(self._media_folder, image, sample.image_sha256)
+        if images and self._media_folder is not None and sample.image_sha256:
+            long_edge_px = LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
+            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256, long_edge_px=long_edge_px)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1

@@ -20,6 +20,7 @@ from harness.evaluation.side_boxes import SHOWN, SideBoxes, SideTally, check_tas
 from harness.runs.journal import StoreError
 from harness.runs.manifest import SIDE_BOXES, Manifest, TaskManifest, config_of, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
+from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.values import NATIVE, BoxDialect, Json, Protocol, Record, ScoreConfig
@@ -143,6 +144,7 @@ def save_predictions_run(
             backend="predictions",
             format=config.format,
             protocol=config.protocol,
+            protocol_version=versioned(config.protocol, SCORER_VERSION),
             box_dialect=config.box_dialect,
             box_dialect_reason="given with the predictions",
             pixel_limits=config.pixel_limits,

@@ -24,6 +24,7 @@ from harness.runs.json_text import describe, json_safe, parse_object
 from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
 from harness.scoring.formats import MARKED, check_protocol, definition_hash, definition_of, format_name
 from harness.scoring.own_format import format_of_definition
+from harness.scoring.protocols import versioned
 from harness.values import (
     BOX_FRAMES,
     FORMATS,
@@ -126,6 +127,8 @@ class Manifest:
     """Where a text holds what is scored: a built-in format's name, or a person's own as a whole."""
     protocol: Protocol
     """The rules of `scores.json`."""
+    protocol_version: str = ""
+    """The same with the version of those rules, such as `vlmevalkit@e8e78f05`; empty in runs of before."""
     box_dialect: BoxDialect | None
     """How boxes are read; None when not known. Stored in words, beside the frame that older versions read."""
     box_dialect_reason: str
@@ -162,6 +165,11 @@ class Manifest:
     """See `stamp_hashes`."""
     other: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Keys that this version does not know."""
+
+    @property
+    def scored_by(self) -> str:
+        """The protocol with the version of its rules, also where a run of before does not say."""
+        return self.protocol_version or versioned(self.protocol, self.scorer_version)
 
 
 def utc_text(moment: datetime) -> str:

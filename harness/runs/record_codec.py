@@ -34,6 +34,7 @@ from harness.values import (
     Fault,
     Generation,
     Json,
+    Picture,
     Record,
     Sample,
     Score,
@@ -97,6 +98,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     width: Count | None = None
     height: Count | None = None
     image_sha256: str
+    pictures: tuple[Picture, ...] | None = None
     extra: Mapping[str, Any]
 
 
@@ -159,6 +161,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "width": None if size is None else size.width,
         "height": None if size is None else size.height,
         "image_sha256": sample.image_sha256,
+        "pictures": [_picture_to_json(picture) for picture in sample.pictures] if sample.pictures else None,
         "extra": _extra_to_json(sample),
     }
 
@@ -207,6 +210,10 @@ def _step_to_json(step: StepScore) -> Json:
         "change": step.change,
         "faults": list[Json](step.faults),
     }
+
+
+def _picture_to_json(picture: Picture) -> Json:
+    return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}
 
 
 def _boxes_to_json(boxes: tuple[Box, ...] | None) -> Json:
@@ -260,6 +267,7 @@ def _record_of(stored: StoredRecord) -> Record:
             caption=stored.caption,
             image_size=_size_from(stored.width, stored.height),
             image_sha256=stored.image_sha256,
+            pictures=stored.pictures or (),
             extra=stored.extra,
         ),
         Generation(

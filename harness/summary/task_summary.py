@@ -40,8 +40,8 @@ def summarise(
     protocol: Protocol,
     *,
     seed: int = 0,
-    places: bool | None = None,
     native: NativeMetrics | None = None,
+    places: bool | None = None,
 ) -> TaskSummary:
     """Aggregate the rows of one task.
 

@@ -82,6 +82,8 @@ class Entry:
     """The stages that were asked for."""
     protocol: str
     """How answers became scores."""
+    protocol_version: str
+    """The same with the version of those rules."""
     min_pixels: int | None
     """Resolution: least pixels; None when not known."""
     max_pixels: int | None
@@ -263,6 +265,7 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         weights=manifest.weights_hash,
         format=format_name(manifest.format),
         protocol=manifest.protocol,
+        protocol_version=manifest.scored_by,
         min_pixels=None if limits is None else limits.min_pixels,
         max_pixels=None if limits is None else limits.max_pixels,
         max_new_tokens=_token_budget(manifest),
@@ -369,6 +372,7 @@ def _entry_json(entry: Entry) -> Json:
         "weights": entry.weights,
         "format": entry.format,
         "protocol": entry.protocol,
+        "protocol_version": entry.protocol_version,
         "min_pixels": entry.min_pixels,
         "max_pixels": entry.max_pixels,
         "max_new_tokens": entry.max_new_tokens,

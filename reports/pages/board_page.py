@@ -215,7 +215,7 @@ def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
             (percent(entry.parse_fault_rows, entry.rows), f"{entry.parse_fault_rows / max(1, entry.rows):.6f}"),
             (number(entry.mean_iou, 3), "" if entry.mean_iou is None else f"{entry.mean_iou:.6f}"),
             (entry.format, entry.format),
-            (entry.protocol, entry.protocol),
+            (cut(entry.protocol_version), cut(entry.protocol_version)),
             (resolution, "" if entry.max_pixels is None else str(entry.max_pixels)),
             (cut(entry.max_new_tokens), cut(entry.max_new_tokens)),
             (short_hash(entry.weights), entry.weights[:12]),

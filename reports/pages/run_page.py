@@ -304,7 +304,7 @@ def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     limits = manifest.pixel_limits
     return (
         ("format", format_name(manifest.format)),
-        ("protocol", manifest.protocol),
+        ("protocol", manifest.scored_by),
         ("box dialect", optional_words(manifest.box_dialect) or "not known: boxes are unscored"),
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
         ("weights", short_hash(manifest.weights_hash)),
@@ -477,7 +477,7 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("model type", manifest.model_type or DASH),
         ("backend", manifest.backend),
         ("format", format_name(manifest.format)),
-        ("protocol", manifest.protocol),
+        ("protocol", manifest.scored_by),
         ("box dialect", f"{optional_words(manifest.box_dialect) or DASH} ({manifest.box_dialect_reason})"),
         (
             "pixel limits",

@@ -277,7 +277,7 @@ def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
         say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
     else:
         config = result.summary.config
-        title = f"{result.model} · format {format_name(config.format)} · protocol {config.protocol}"
+        title = f"{result.model} · format {format_name(config.format)} · protocol {result.summary.protocol_version}"
         write(run_table(list(result.summary.tasks.values()), result.wall_s, title), sys.stdout)
         show_reasons(result.summary.tasks)
         say(f"run: {result.folder}", sys.stdout)
