@@ -104,7 +104,7 @@ def _column(values: Sequence[float | None]) -> FloatArray:
 
 def _unplaced_box_metrics(rows: TaskRows) -> dict[str, Metric]:
     """Return null box metrics when gold boxes exist and only the frame is missing, so that the gap is seen."""
-    lost = sum("frame_unknown" in rows.faults[place] for place in np.flatnonzero(rows.has_boxes).tolist())
+    lost = rows.unplaced
     why = f"the frame of the predicted boxes is not known in {lost:,} rows (declare --box-dialect)"
     return dict.fromkeys(_BOX_METRICS, null_metric(why)) if lost else {}
 

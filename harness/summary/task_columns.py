@@ -55,8 +55,8 @@ class TaskRows:
     """Steps of thoughts by place, where there are any."""
     is_place: NDArray[np.bool_]
     """Whether the place is the answer."""
-    has_boxes: NDArray[np.bool_]
-    """Whether there are gold boxes."""
+    unplaced: int
+    """Rows with gold boxes that boxes of an unknown frame cannot be compared with."""
     golds: Golds | None
     """What is right, for baselines; None where nobody asked for them."""
     habits: FloatArray | None
@@ -94,8 +94,8 @@ class TaskColumns:
         self._fault_sets: dict[tuple[Fault, ...], tuple[Fault, ...]] = {}
         self._matches = array("d")
         self._steps: dict[int, tuple[StepScore, ...]] = {}
-        self._is_place = bytearray()
-        self._has_boxes = bytearray()
+        self._answered_by_place: set[int] = set()
+        self._unplaced = 0
         self._golds = GoldCounter() if baselines else None
         self._habits = array("d") if habits else None
 
@@ -144,8 +144,10 @@ class TaskColumns:
         self._matches.extend(counts)
         if score.steps:
             self._steps[place] = score.steps
-        self._is_place.append(sample.answer_rule in PLACE_RULES)
-        self._has_boxes.append(bool(sample.boxes_image_px))
+        if sample.answer_rule in PLACE_RULES:
+            self._answered_by_place.add(place)
+        if score.faults and sample.boxes_image_px and "frame_unknown" in score.faults:
+            self._unplaced += 1
         if self._golds is not None:
             self._golds.add(sample)
         if self._habits is not None:
@@ -180,8 +182,8 @@ class TaskColumns:
             faults=[self._faults[place] for place in order],
             matches=np.array(self._matches).reshape(-1, len(MATCH_COUNTS))[places],
             steps=_placed_anew(self._steps, places),
-            is_place=np.frombuffer(self._is_place, dtype=np.bool_)[places],
-            has_boxes=np.frombuffer(self._has_boxes, dtype=np.bool_)[places],
+            is_place=np.isin(places, list(self._answered_by_place)),
+            unplaced=self._unplaced,
             golds=None if self._golds is None else self._golds.result(places),
             habits=habits,
         )
