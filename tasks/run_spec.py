@@ -110,6 +110,8 @@ class RunSpec:
     """About so many samples a task, in whole clusters; None for all."""
     shard: Shard | None = None
     """The part of the samples to ask; None for all."""
+    processes: int = 1
+    """So many processes of this machine ask a shard each."""
     seed: int = 0
     """Of sampling and intervals."""
     batch_size: str = "auto"
@@ -246,7 +248,9 @@ def check_spec(spec: RunSpec) -> None:
     if spec.name is not None:
         check_run_name(spec.name)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+        raise ConfigError("several processes cannot write one run: start one without a launcher, with --num-processes")
+    if spec.processes > 1 and spec.shard is not None:
+        raise ConfigError("--num-processes cuts the run itself: leave --shard out")
     check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
     check_extra_body(spec.extra_body)
     check_template_kwargs(spec.chat_template_kwargs)

@@ -41,7 +41,7 @@ from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummary, summarise_records
-from harness.values import Json, Protocol, Record
+from harness.values import NATIVE, Json, Protocol, Record
 
 _SAME = 1e-6
 """Two values of a metric that differ by no more of the larger one are the same."""
@@ -194,8 +194,8 @@ def _verify_table(run: StoredRun) -> Iterator[str]:
 
 
 def _verify_texts(run: StoredRun) -> Iterator[str]:
-    """Yield how many scores are not what their texts earn; another version's scores cannot be made here."""
-    if run.manifest.scorer_version != SCORER_VERSION:
+    """Yield how many scores are not what their texts earn; those of another version or scorer cannot be made here."""
+    if run.manifest.scorer_version != SCORER_VERSION or run.manifest.protocol == NATIVE:
         return
     config = config_of(run.manifest)
     differing = [
