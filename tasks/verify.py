@@ -39,8 +39,8 @@ MOST_SHOWN = 40
 """At most this many characters of a row's cell are shown."""
 
 NO_LABELS = (
-    "no row has a right answer, as in a test split whose labels its authors keep: nothing of it can be scored. Pass the "
-    "file of a split with labels"
+    "no row has a right answer, as in a test split whose labels its authors keep: nothing of it can be scored. Pass a "
+    "file with labels"
 )
 """What is said of data without any gold."""
 
