@@ -6,13 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.errors import ConfigError
 from harness.scoring.score import score
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from harness.values import ScoreConfig, Size
 from tasks import hooks, mmbench, mmmu
 from tasks.benchmark import TEMPLATE_PATH
-from tasks.catalog import BENCHMARKS
+from tasks.catalog import BENCHMARKS, resolve_tasks
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.images import UnreadableImageError, pictures_in
 from tasks.local_data import DataError, DatasetOverride, open_task_data
@@ -433,3 +434,73 @@ def _with_image_features(source, target):
         if column.startswith("image"):
             rows = rows.cast_column(column, datasets.Image())
     rows.to_parquet(str(target))
+
+
+OWN = """
+task: pairs
+satori:
+  answer_rule: {rule}
+  data: rows.parquet
+  several_images: {several}
+  columns: {{image: view, answers: answer}}
+"""
+
+
+@pytest.fixture
+def own_task(tmp_path, several_builder):
+    """Write a task of one's own whose rows show two pictures, in a list or in numbered columns; returns its YAML."""
+
+    def write(rows, *, rule="choice", several="true"):
+        path = tmp_path / "pairs.yaml"
+        path.write_text(OWN.format(rule=rule, several=several), encoding="utf-8")
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+        return path
+
+    return write
+
+
+def in_a_list(card, **cells):
+    return {"question": "Is <image 2> <image 1>?", "A": "yes", "B": "no", "answer": "A", "view": card, **cells}
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_task_of_ones_own_may_show_several_pictures(own_task, several_builder, command, numbered):
+    cards = [several_builder.card(1, 2, number) for number in (1, 2)]
+    held = {"view": cards} if not numbered else {f"view_{place}": card for place, card in enumerate(cards, start=1)}
+    row = {name: cell for name, cell in in_a_list(None).items() if name != "view"} | held
+    path = own_task([row, row | {"question": "And both?"}])
+    (benchmark,) = resolve_tasks(str(path))
+    first, second = (benchmark.adapter.sample_of(doc) for doc in open_task_data(benchmark))
+
+    assert [picture.width for picture in first.pictures] == [140, 112]
+    assert [picture.width for picture in second.pictures] == [112, 140], "those that nobody names come in their order"
+    assert verify_task_data(benchmark, images=None).faults == ()
+    code, out, _ = command("tasks", "prompt", path, "--format", "plain")
+    assert (code, "Is <image 140x112> <image 112x112>?\nA. yes\nB. no" in out) == (0, True)
+
+
+def test_gold_boxes_beside_several_pictures_are_a_fault_and_score_nothing(own_task, several_builder):
+    cards = [several_builder.card(1, 2, number) for number in (1, 2)]
+    (benchmark,) = resolve_tasks(str(own_task([in_a_list(cards, boxes=[[4, 4, 40, 40]])], rule="box")))
+    (doc,) = open_task_data(benchmark)
+    report = verify_task_data(benchmark, images=None)
+    earned = score(benchmark.adapter.sample_of(doc), "[4, 4, 40, 40]", ScoreConfig(format="plain"))
+
+    assert (
+        "1 rows with gold boxes and several pictures, of which no box says which it lies in (no_source): 0"
+        in report.faults
+    )
+    assert (earned.value, earned.iou, earned.faults) == (None, None, ("no_source",))
+
+
+def test_several_pictures_that_nobody_declared_are_unreadable_as_before(own_task, several_builder):
+    cards = [several_builder.card(1, 2, number) for number in (1, 2)]
+    (benchmark,) = resolve_tasks(str(own_task([in_a_list(cards)], several="false")))
+
+    (fault,) = verify_task_data(benchmark, images=None).faults
+    assert "the row has 2 images, and one is asked about" in fault
+
+
+def test_whether_there_are_several_pictures_is_true_or_false(own_task, several_builder):
+    with pytest.raises(ConfigError, match=r"satori\.several_images: true or false is needed, found 'maybe'"):
+        resolve_tasks(str(own_task([in_a_list([b""])], several="maybe")))
