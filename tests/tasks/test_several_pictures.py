@@ -1,6 +1,7 @@
 """MMMU, MMMU-Pro and MMBench 1.1: rows in both layouts, several pictures a question, what is missing among them."""
 
 import hashlib
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +17,10 @@ from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS, resolve_tasks
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.images import UnreadableImageError, pictures_in
+from tasks.json_rows import ChosenRows, JsonRows
 from tasks.local_data import DataError, DatasetOverride, open_task_data
 from tasks.prompts import messages
+from tasks.rows import HubRows
 from tasks.shown_pictures import Shown, named_in, shown_by
 from tasks.verify import verify_task_data
 
@@ -166,6 +169,33 @@ def test_a_cell_of_pictures_is_a_list_or_one(cell, found):
 def test_a_text_that_is_no_list_of_pictures_is_unreadable(cell):
     with pytest.raises(UnreadableImageError, match=r"list|printed"):
         pictures_in(cell)
+
+
+def test_every_source_of_rows_holds_several_pictures(mmmu_file, several_builder, tmp_path, monkeypatch):
+    """The hub's library, and JSON files whose pictures lie beside them."""
+    import datasets
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    typed = tmp_path / "typed.parquet"
+    _with_image_features(mmmu_file, typed)
+    dataset = datasets.Dataset.from_parquet(str(typed), cache_dir=str(tmp_path / "cache"))
+    cards = [several_builder.card(5, 1, number) for number in (1, 2)]
+    for place, card in enumerate(cards):
+        (tmp_path / f"{place}.png").write_bytes(card)
+    listed = tmp_path / "rows.json"
+    listed.write_text(json.dumps([{"image": ["0.png", None, "1.png"]}, {"image": "0.png"}, {"image": []}]))
+    hub = HubRows(dataset, mmmu.IMAGE_COLUMNS, "hub", several=True)
+    made = JsonRows([listed], ("image",), root=tmp_path, several=True)
+
+    assert "image_1" not in hub.cells(1)
+    assert (hub.image_numbers(1), hub.image_numbers(2)) == ((1, 2), (1, 2, 3, 4))
+    assert [hub.image_bytes(1, number) for number in (1, 2)] == cards
+    assert [made.image_numbers(row) for row in range(3)] == [(1, 3), (1,), ()]
+    assert [made.image_bytes(0, number) for number in (1, 3)] == cards
+    with pytest.raises(UnreadableImageError, match="the row has no picture 2"):
+        made.image_bytes(0, 2)
+    chosen = ChosenRows(hub, [(1, 0), (1, 1)])
+    assert (chosen.several, chosen.image_bytes(1, 2), chosen.image_facts(0, 2).size) == (True, cards[1], Size(140, 112))
 
 
 def rewritten(source, folder, change):
