@@ -17,6 +17,7 @@ from typing import Final
 from harness.scoring.answers.check import check_answer
 from harness.scoring.answers.mmmu_peers import is_open
 from harness.scoring.answers.options import gold_names, options_of
+from harness.scoring.answers.short import short_rule
 from harness.scoring.score import score
 from harness.values import Sample, ScoreConfig
 from tasks.cells import Doc, as_text, list_of
@@ -215,20 +216,21 @@ def _wins(sample: Sample, text: str, most: float) -> bool:
 
 def _dresses_of(sample: Sample, gold: str) -> tuple[list[str], list[str]]:
     """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
-    if sample.choices and sample.answer_rule in {*_OPTION_RULES, "mathvista"}:
+    rule = short_rule(sample) if sample.answer_rule == "short" else sample.answer_rule
+    if sample.choices and rule in {*_OPTION_RULES, "mathvista", "maths"}:
         pairs = tuple(sample.choices.items())
-        names = gold_names((gold,), options_of(pairs), texts_first=sample.answer_rule == "mathvista")
+        names = gold_names((gold,), options_of(pairs), texts_first=rule == "mathvista")
         if not names:
             return [], []
         name = min(names)
         return _of_letter(name), [f"{name}. {sample.choices[name]}", sample.choices[name]]
-    if sample.answer_rule in _OPTION_RULES and not is_open(sample):
+    if rule in _OPTION_RULES and not is_open(sample):
         return _of_letter(gold), []
     dresses = [gold, f"{gold}."]
-    if sample.answer_rule == "yes_no":
+    if rule == "yes_no":
         explained = f"{gold}, it is not." if gold.lower() == "no" else f"{gold}, it is."
         dresses += [gold.lower(), explained, rf"\boxed{{{gold}}}", f"The answer is {gold}."]
-    if sample.answer_rule == "number" or sample.extra.get("answer_type") in ("integer", "float"):
+    if rule in {"number", "maths"} or sample.extra.get("answer_type") in ("integer", "float"):
         dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
     return dresses, []
 

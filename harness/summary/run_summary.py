@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 
 from harness.images.frames import cut_at_image
+from harness.runs.native_metrics import NativeMetrics
 from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
-from harness.scoring.formats import format_name
+from harness.scoring.formats import format_name, has_places
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
+from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
 from harness.summary.task_summary import ScoredRow, summarise, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
-from harness.task_facts import facts_of
 from harness.values import Box, Json, Record, Sample, ScoreConfig, Size
 
 _MOST_REASONS = 1_000
@@ -89,6 +91,11 @@ class RunSummary:
     """Gold boxes that do not lie in their images, by task; tasks without any are left out."""
 
     @property
+    def protocol_version(self) -> str:
+        """The protocol with the version of its rules."""
+        return versioned(self.config.protocol, SCORER_VERSION)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before believing the numbers, in sentences."""
         found = (
@@ -117,6 +124,7 @@ class RunSummary:
         return {
             "schema": SCORES_SCHEMA,
             "protocol": self.config.protocol,
+            "protocol_version": self.protocol_version,
             "format": format_name(self.config.format),
             "box_dialect": optional_words(self.config.box_dialect),
             "scorer_version": SCORER_VERSION,
@@ -163,7 +171,14 @@ class RunSummariser:
     that counted twice would make every interval too narrow.
     """
 
-    def __init__(self, config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True) -> None:
+    def __init__(
+        self,
+        config: ScoreConfig,
+        *,
+        seed: int = 0,
+        gold_is_checked: bool = True,
+        native: Mapping[str, NativeMetrics] | None = None,
+    ) -> None:
         """Begin with no records.
 
         Args:
@@ -171,8 +186,10 @@ class RunSummariser:
             seed: Fixes the draws of the intervals.
             gold_is_checked: The gold boxes were looked at where they were read, and perhaps declared: only what is
                 plain in single rows speaks against them here.
+            native: lmms-eval's own aggregates by task, from a run's manifest.
         """
         self._config = config
+        self._native = native or {}
         self._seed = seed
         self._gold_is_checked = gold_is_checked
         self._tasks: dict[str, _Gathered] = {}
@@ -201,6 +218,10 @@ class RunSummariser:
         self._auditor.add(record)
         self._texts.add(record)
 
+    def _points(self, task: _Gathered) -> bool:
+        """Return whether a task's texts are asked for boxes, beside the answer or as it."""
+        return has_places(self._config.format) or any(row.sample.answer_rule == "box" for row in task.rows)
+
     def result(self) -> RunSummary:
         """Return the summary of what was added; nothing added gives a summary without tasks."""
         if self._result is None:
@@ -211,7 +232,12 @@ class RunSummariser:
         protocol, seed = self._config.protocol, self._seed
         return RunSummary(
             config=self._config,
-            tasks={name: summarise(name, task.rows, protocol, seed=seed) for name, task in self._tasks.items()},
+            tasks={
+                name: summarise(
+                    name, task.rows, protocol, seed=seed, native=self._native.get(name), places=self._points(task)
+                )
+                for name, task in self._tasks.items()
+            },
             costs={
                 name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s)
                 for name, task in self._tasks.items()
@@ -233,10 +259,15 @@ class RunSummariser:
 
 
 def summarise_records(
-    records: Iterable[Record], config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True
+    records: Iterable[Record],
+    config: ScoreConfig,
+    *,
+    seed: int = 0,
+    gold_is_checked: bool = True,
+    native: Mapping[str, NativeMetrics] | None = None,
 ) -> RunSummary:
     """Summarise records that were scored under `config`, as `RunSummariser` does."""
-    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked)
+    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked, native=native)
     for record in records:
         summariser.add(record)
     return summariser.result()
@@ -259,7 +290,15 @@ def _without_texts(sample: Sample) -> Sample:
         category=sample.category,
         l2_category=sample.l2_category,
         cluster=sample.cluster,
-        answers=sample.answers if facts_of(sample.task).reads_answers else None,
+        answers=sample.answers,
+        choices=_letters(tuple(sample.choices)) if sample.answer_rule == "choice" else sample.choices,
         boxes_image_px=sample.boxes_image_px,
+        image_size=sample.image_size,
         extra=sample.extra,
     )
+
+
+@lru_cache(maxsize=1024)
+def _letters(letters: tuple[str, ...]) -> Mapping[str, str]:
+    """Return options without their texts; the same object for all questions that have as many."""
+    return dict.fromkeys(letters, "")
