@@ -21,12 +21,16 @@ from tasks.json_rows import ChosenRows, JsonRows
 from tasks.local_data import DataError, DatasetOverride, open_task_data
 from tasks.prompts import messages
 from tasks.rows import HubRows
+from tasks.run_questions import Question
 from tasks.shown_pictures import Shown, named_in, shown_by
+from tasks.side_gold import with_side_gold
 from tasks.verify import verify_task_data
 
 SEVERAL = ["mmmu_val", "mmmu_pro", "mmmu_pro_4options", "mmmu_pro_vision"]
 NEW = [*SEVERAL, "mmbench_en_dev_v11", "mmbench_cn_dev_v11"]
 RED, BLUE = b"red", b"blue"
+NAMED = ("validation_Accounting_0", "validation_Art_Theory_1")
+"""A row with one picture, and one with two."""
 
 
 def satori(answer):
@@ -534,3 +538,16 @@ def test_several_pictures_that_nobody_declared_are_unreadable_as_before(own_task
 def test_whether_there_are_several_pictures_is_true_or_false(own_task, several_builder):
     with pytest.raises(ConfigError, match=r"satori\.several_images: true or false is needed, found 'maybe'"):
         resolve_tasks(str(own_task([in_a_list([b""])], several="maybe")))
+
+
+def test_boxes_of_a_file_are_given_to_no_question_about_several_pictures(local_data, tmp_path):
+    path = tmp_path / "boxes.jsonl"
+    lines = [{"task": "mmmu_val", "id": name, "boxes": [[4, 4, 40, 40]]} for name in NAMED]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    data = open_task_data(BENCHMARKS["mmmu_val"], local_data.parquet)
+    (question,), tally = with_side_gold(path, [Question(BENCHMARKS["mmmu_val"], data, len(data), limited=False)])
+
+    samples = [question.benchmark.adapter.sample_of(doc) for doc in data][:2]
+    assert [sample.boxes_image_px for sample in samples] == [((4.0, 4.0, 40.0, 40.0),), None]
+    assert tally.to_json()["faults"] == {"several_pictures": 1}
+    assert any("of which no box says which it lies in: they get none: mmmu_val" in line for line in tally.messages())
