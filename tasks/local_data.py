@@ -216,9 +216,9 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
     try:
-        files = {"data_files": {benchmark.hub_split: benchmark.hub_files}} if benchmark.hub_files else {}
+        files = {benchmark.hub_split: benchmark.hub_files} if benchmark.hub_files else None
         dataset = datasets.load_dataset(
-            path, benchmark.hub_config, split=benchmark.hub_split, revision=revision, **files
+            path, benchmark.hub_config, split=benchmark.hub_split, revision=revision, data_files=files
         )
     except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
