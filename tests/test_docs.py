@@ -16,6 +16,8 @@ from harness.runs.record_table import SCORE_COLUMNS
 from harness.runs.store import load_run
 from harness.scoring.box_dialects import dialect_words
 from harness.scoring.formats import MARKED, definition_of
+from harness.scoring.protocol_differences import OF_RULES, OF_TASKS
+from harness.scoring.protocols import PEER_VERSIONS
 from harness.values import GroundedFormat, Marks
 from harness.vocabulary import (
     BOX_FRAMES,
@@ -107,6 +109,19 @@ def test_protocols_rules_formats_and_frames_are_the_vocabulary():
     assert first_words(table(formats.split("`--box-frame` is short for")[1])) == list(BOX_FRAMES)
     assert first_words(table(formats.split("padded to a square |")[1])) == list(BOX_SYNTAXES)
     assert set(GOLD_FRAMES) - set(BOX_FRAMES) <= set(words([formats.split("*Gold* boxes")[1]]))
+
+
+def test_the_tables_of_differences_are_those_of_the_code():
+    for mark, table_of in (("by kind of answer", OF_RULES), ("by benchmark", OF_TASKS)):
+        rows = marked_table("protocols.md", f"differences: {mark}")
+
+        assert {(name.strip("`"), protocol.strip("`"), says, source) for name, protocol, says, source in rows} == {
+            (name, protocol, one.says, one.source)
+            for name, found in table_of.items()
+            for protocol, one in found.items()
+        }
+    versions = [row[1].strip("`") for row in table(page("protocols.md"))[1:]]
+    assert sorted(versions) == sorted(f"{name}@{version}" for name, version in PEER_VERSIONS.items())
 
 
 def marks_in_words(pairs: tuple[Marks, ...]) -> str:

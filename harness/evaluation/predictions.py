@@ -7,7 +7,7 @@ line with the fault `error`, and the reason goes to the caller.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from harness.values import (
     Box,
     Generation,
     Json,
+    Picture,
     Record,
     Sample,
     Score,
@@ -112,14 +113,24 @@ class ScoredPrediction:
         }
 
 
-def score_lines(lines: Iterable[str], config: ScoreConfig) -> Iterator[ScoredPrediction]:
-    """Score a predictions file line by line; blank lines are passed over, bad rows come back as errors."""
+def score_lines(
+    lines: Iterable[str], config: ScoreConfig, gold: Callable[[Sample], Sample] | None = None
+) -> Iterator[ScoredPrediction]:
+    """Score a predictions file line by line; blank lines are passed over, bad rows come back as errors.
+
+    Args:
+        lines: The file's.
+        config: How to score.
+        gold: Gives a sample other gold boxes than its row has; None keeps those.
+    """
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield _score_line(number, line, config)
+            yield _score_line(number, line, config, gold)
 
 
-def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction:
+def _score_line(
+    number: int, line: str, config: ScoreConfig, gold: Callable[[Sample], Sample] | None
+) -> ScoredPrediction:
     """Score one line."""
     row: dict[str, Any] = {}
     try:
@@ -135,6 +146,8 @@ def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction
             score_error(),
             str(fault),
         )
+    if gold is not None:
+        prediction = replace(prediction, sample=gold(prediction.sample))
     earned = score_prediction(prediction, config)
     return ScoredPrediction(number, prediction.sample.id, prediction.sample.task, prediction, earned)
 
@@ -201,6 +214,7 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
     if reply is not None and not isinstance(reply, str):
         raise RowError(f"judge_reply must be a string, found {type(reply).__name__}")
     extra = _extra(row)
+    pictures = _pictures(row)
     sample = Sample(
         id=_text(row, "id", required=True),
         task=task,
@@ -213,7 +227,8 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
         cluster=_cluster(row, task, extra),
         boxes_image_px=_boxes(row),
         caption=_text(row, "caption") if row.get("caption") is not None else None,
-        image_size=None if width is None or height is None else Size(width, height),
+        image_size=None if width is None or height is None or pictures else Size(width, height),
+        pictures=pictures,
         extra=extra,
     )
     return Prediction(
@@ -343,6 +358,21 @@ def _boxes(row: Mapping[str, Any]) -> tuple[Box, ...] | None:
             raise RowError(f"boxes[{place}] is inverted: {[x1, y1, x2, y2]} (gold boxes are x1, y1, x2, y2)")
         boxes.append((x1, y1, x2, y2))
     return tuple(boxes)
+
+
+def _pictures(row: Mapping[str, Any]) -> tuple[Picture, ...]:
+    """Return the pictures of a question that shows several, as a run's records name them; none for one or for absent.
+
+    No box is scored where there are several: it does not say which of them it lies in.
+    """
+    value = row.get("pictures")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in cast("list[Any]", value)):
+        raise RowError("pictures must be a list of objects, each with the width and height of one")
+    items = cast("list[dict[str, Any]]", value)
+    found = tuple(Picture(_text(item, "sha256"), _whole(item, "width"), _whole(item, "height")) for item in items)
+    return found if len(found) > 1 else ()
 
 
 def _extra(row: Mapping[str, Any]) -> dict[str, Json]:

@@ -28,6 +28,8 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "mmbench_dev_cn_v11": (_CN_V11,),
         "mmbench": (_EN, _CN),
         "mmbench_v11": (_EN_V11, _CN_V11),
+        "mmbench_test_en_v11": ("mmbench_en_test",),
+        "mmbench_test_cn_v11": ("mmbench_cn_test",),
         "mathvista_mini": ("mathvista",),
         "chartqa_test": ("chartqa",),
         "textvqa_val": ("textvqa",),
@@ -115,18 +117,12 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 
 OTHERS: MappingProxyType[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("mmbench_en_test", "mmbench_test_en", "mmbench_test_en_v11"),
-            f"its answers are not public, so nothing can score it here; the dev split is {_EN!r}",
-        ),
-        **dict.fromkeys(
-            ("mmbench_cn_test", "mmbench_test_cn", "mmbench_test_cn_v11"),
-            f"its answers are not public, so nothing can score it here; the dev split is {_CN!r}",
-        ),
-        "mathvista_test": "its answers are not public, so nothing can score it here; testmini is 'mathvista'",
         **{
-            f"{name}_test": f"its answers are not public, so nothing can score it here; validation is {name!r}"
-            for name in ("textvqa", "docvqa", "infovqa")
+            f"mmbench_test_{language}": (
+                "MMBench 1.0's test split, whose answers are not public; that of 1.1 is "
+                f"'mmbench_{language}_test', the dev split 'mmbench_{language}_dev'"
+            )
+            for language in ("en", "cn")
         },
         "mmmu_test": "its answers are not public, so nothing can score it here; validation is 'mmmu_val'",
         "blink_test": "its answers are not public, so nothing can score it here; validation is 'blink'",
@@ -139,6 +135,8 @@ OTHERS: MappingProxyType[str, str] = MappingProxyType(
             "every answer to it is graded by GPT-4, from 0 to 1, even a single number: neither its authors nor a peer "
             "score any part of it by rule, so nothing can score it here",
         ),
+        "mathvista_test": "its answers are not public, so nothing can score it here; testmini is 'mathvista'",
+        "textvqa_test": "its answers are not public, so nothing can score it here; validation is 'textvqa'",
         "ocrbench_v2": "another benchmark than 'ocrbench', and not known here",
         "mme_realworld": "another benchmark than 'mme', and not known here",
     }
