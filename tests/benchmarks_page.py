@@ -139,6 +139,8 @@ def _facts(names: Sequence[str], facts: TaskFacts, item: Benchmark) -> Iterable[
     yield f"- clusters: {_cluster(facts, item)}\n"
     if groups := _all_groups(item.name):
         yield f"- groups: {', '.join(f'`{group}`' for group in groups)}\n"
+    if facts.submission is not None:
+        yield "- no public answers: nothing is scored, `satori-bench submission RUN` writes the official file\n"
     if item.download:
         yield f"- {_plain(item.download)}\n"
     if item.max_new_tokens != _TOKENS:
