@@ -83,22 +83,14 @@ def perception_builder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def maths_builder() -> ModuleType:
-    """The module that draws benchmarks of mathematics and physics."""
-    return _load("maths_data")
-
-
-@pytest.fixture(scope="session")
-def local_data(
-    data_builder, place_builder, document_builder, several_builder, perception_builder, maths_builder, tmp_path_factory
-):
+def local_data(data_builder, place_builder, document_builder, several_builder, perception_builder, tmp_path_factory):
     """Drawn copies of all benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
     data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
     place_builder.write_places(data.parquet, data.tsv)
     document_builder.write_documents(data.parquet, data.tsv)
     several_builder.write_several(data.parquet, data.tsv)
     perception_builder.write_perception(data.parquet, data.tsv)
-    maths_builder.write_maths(data.parquet, data.tsv)
+    _load("maths_data").write_maths(data.parquet, data.tsv)
     return data
 
 

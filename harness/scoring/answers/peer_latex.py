@@ -22,7 +22,7 @@ from __future__ import annotations
 import cmath
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
 
@@ -31,8 +31,10 @@ Tree: TypeAlias = tuple["str | int | float | Fraction | Tree", ...]
 
 MAX_CHARACTERS: Final = 2_000
 """A longer text is not read; the peers compare no numbers in texts of more than 300."""
-MAX_DEPTH: Final = 80
-"""Levels of brackets and the like."""
+MAX_TOKENS: Final = 400
+"""So deep can a tree be at most, and so deep do comparisons of trees go."""
+MAX_DEPTH: Final = 25
+"""Levels of brackets and the like; each is a dozen calls deep."""
 MAX_STEPS: Final = 20_000
 """Tokens taken, those taken back among them: `f(f(f(` would be tried as calls and as products at every level."""
 
@@ -94,7 +96,7 @@ def read_latex(text: str) -> Tree:
         raise UnreadableLatexError
     try:
         return _Reader(text.strip()).relation()
-    except _ElseError as fault:
+    except (_ElseError, RecursionError) as fault:
         raise UnreadableLatexError from fault
 
 
@@ -117,6 +119,8 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
+        if len(self._tokens) > MAX_TOKENS:
+            raise UnreadableLatexError
         self._place = self._depth = self._steps = 0
         self._is_in_bars = False
 
@@ -459,17 +463,24 @@ def _negated_product(tree: Tree) -> Tree:
     return ("mul", front, *others)
 
 
+def _parts_of(tree: Tree) -> Iterator[Tree]:
+    """Return an expression and all expressions in it; a symbol's subscript is part of its name."""
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if part[0] != "symbol":
+            waiting += [inner for inner in part[1:] if isinstance(inner, tuple)]
+
+
 def variables(tree: Tree) -> frozenset[Tree]:
     """Return the symbols of an expression."""
-    if tree[0] == "symbol":
-        return frozenset({tree})
-    inner = (part for part in tree[1:] if isinstance(part, tuple))
-    return frozenset().union(*map(variables, inner))
+    return frozenset(part for part in _parts_of(tree) if part[0] == "symbol")
 
 
 def has_decimals(tree: Tree) -> bool:
     """Return whether an expression holds a decimal number."""
-    return tree[0] == "decimal" or any(isinstance(part, tuple) and has_decimals(part) for part in tree[1:])
+    return any(part[0] == "decimal" for part in _parts_of(tree))
 
 
 _CALLS: Final[Mapping[str, Callable[[complex], complex]]] = {
