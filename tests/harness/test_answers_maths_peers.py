@@ -138,9 +138,9 @@ def test_a_task_of_ones_own_is_scored_by_our_rule_under_every_protocol(rule):
         ("1/2", 0.5), ("2**10", 1024), ("2^3", 1), ("-3", -3), ("+-3", -3), ("1_000", 1000), ("1e1", 10.0), (".5", 0.5),
         ("5.", 5.0), ("0x10", 16), ("7//2", 3), ("-7//2", -4), ("7 % 4", 3), ("~5", -6), ("4|1", 5), ("1<<3", 8),
         ("(1+2)*3", 9), ("2**-1", 0.5), ("-2**2", -4), ("2**3**2", 512), ("12 # apples", 12), (" 5", 5), ("5\n", 5),
-        ("007", None), ("08", None), ("5 6", None), ("5,6", None), ("", None), ("five", None), ("3j", None), ("5!", None),
+        ("007", None), ("08", None), ("5 6", None), ("5,6", None), ("", None), ("five", None), ("3j", None),
         ("1/0", None), ("(5", None), ("9**9**9", None), ("9**99999", None), ("1<<99999999", None), ("(-8)**0.5", None),
-        ("[5]", None), ("abs(5)", None), ("__import__('os')", None), ("1e999", float("inf")),
+        ("5!", None), ("[5]", None), ("abs(5)", None), ("__import__('os')", None), ("1e999", float("inf")),
     ],
 )  # fmt: skip
 def test_arithmetic_as_python_reads_it(text, value):
