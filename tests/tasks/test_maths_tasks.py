@@ -1,11 +1,18 @@
 """MathVision, MathVerse, We-Math and OlympiadBench: rows in both layouts, right answers, what is asked."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from harness.comparison.verify_run import verify_run
+from harness.errors import ExitCode
+from harness.runs.store import load_run
 from harness.scoring.score import score
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from tasks import hooks, mathverse, mathvision, olympiadbench, wemath
+from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.local_data import limit_indices, open_task_data
@@ -206,3 +213,73 @@ def test_questions_about_the_same_pictures_are_one_cluster_and_text_alone_is_not
     assert {sample.l2_category for sample in samples} == {"en_maths", "zh_maths", "en_physics", "zh_physics"}
     assert [len(sample.pictures) for sample in samples[:6]] == [0, 0, 2, 3, 0, 2]
     assert samples[0].cluster == samples[1].cluster != samples[2].cluster
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_asked_all_of_them_and_rescored_under_every_protocol(command, tiny_qwen2_5_vl, local_data):
+    code, out, err = command(
+        "run", "--model", tiny_qwen2_5_vl, "--tasks", ",".join(MATHS), "--data-dir", local_data.parquet,
+        "--max-new-tokens", 4, "--device", "cpu", "--min-pixels", 784, "--max-pixels", 3136, "--json",
+    )  # fmt: skip
+
+    assert code == ExitCode.OK, err
+    run = load_run(Path(json.loads(out)["run"]))
+    assert verify_run(run.path) == []
+    scores = json.loads((run.path / "scores.json").read_text())["tasks"]
+    assert {name: found["rows"] for name, found in scores.items()} == {name: ROWS.get(name, 24) for name in MATHS}
+    assert not [name for name, found in scores.items() if found["unscored"]]
+    for protocol in ("vlmevalkit", "paper", "lmms-eval"):
+        code, out, err = command("rescore", run.path, "--protocol", protocol, "--json")
+        assert code == ExitCode.OK, err
+        assert verify_run(Path(json.loads(out)["run"])) == []
+
+
+@pytest.mark.slow
+def test_plain_lmms_eval_gives_the_same_scores(local_data, tmp_path, monkeypatch):
+    """What the hub's rows give through our YAML files is what the one scorer gives."""
+    from lmms_eval import evaluator
+    from lmms_eval.api.model import lmms
+    from lmms_eval.tasks import TaskManager
+
+    text = satori("B")
+
+    class Replay(lmms):
+        is_simple = False
+
+        def generate_until(self, requests):
+            return [text for _ in requests]
+
+        def generate_until_multi_round(self, requests):
+            raise NotImplementedError
+
+        def loglikelihood(self, requests):
+            raise NotImplementedError
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "yamls"
+    folder.mkdir()
+    (folder / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
+    whole = [name for name in MATHS if name not in {"mathverse", "mathvision_test"}]
+    for name in whole:
+        benchmark = BENCHMARKS[name]
+        pattern = "*MM_*.parquet" if name == "olympiadbench" else "*.parquet"
+        files = sorted(map(str, (local_data.parquet / name).rglob(pattern)))
+        lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
+        settings = ("dataset_path", "dataset_kwargs", "  data_files", "    train:")
+        lines = [line for line in lines if not line.startswith(settings)]
+        lines += ["dataset_path: parquet", f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {files}}}}}"]
+        (folder / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    results = evaluator.simple_evaluate(
+        model=Replay(),
+        tasks=[BENCHMARKS[name].yaml_name for name in whole],
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+        bootstrap_iters=0,
+        log_samples=False,
+    )["results"]
+
+    for name in whole:
+        samples = samples_of(name, local_data.parquet)
+        ours = summarise(name, [ScoredRow(one, score(one, text, PLAIN_CONFIG)) for one in samples], "strict")
+        for metric in METRICS[name]:
+            theirs = results[BENCHMARKS[name].yaml_name][f"{metric},none"]
+            assert theirs == pytest.approx(ours.metrics[metric].value), (name, metric)
