@@ -20,7 +20,8 @@ How the benchmarks aggregate (VLMEvalKit and lmms-eval, read in source):
 - POPE asks whether a thing is in a picture, in three samplings of things, and measures the answers "yes" as finds:
   precision, recall, F1 and how often "yes" was said. A question of two samplings counts in both, as in the authors'
   files and in VLMEvalKit, whose `Overall` is F1. An answer that is neither yes nor no finds nothing; lmms-eval leaves
-  it out of recall, takes each row once, and gives as yes ratio that of the gold answers;
+  it out of recall, takes each row once, and gives as yes ratio that of the gold answers. Where yes is never right, both
+  give 0, and we nothing;
 - BLINK is the mean of its subtasks' means in the authors' `eval/evaluate.py`, and in lmms-eval, whose group does not
   weigh by size; VLMEvalKit takes the mean over questions;
 - CV-Bench is the mean of its two halves, of which the first, 2D, is the mean of the means of its two sources
@@ -70,14 +71,19 @@ said: 1 for yes, 0 for no, one half for neither."""
 
 Combination: TypeAlias = Literal[
     "mean", "count", "mean_of_categories", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio",
-    "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose", "insufficient_knowledge",
-    "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict", "rote_loose",
+    "recall_or_0", "f1_or_0", "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose",
+    "insufficient_knowledge", "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict",
+    "rote_loose",
 ]  # fmt: skip
 """How units become a number: their mean; how many are right; the mean of the means of categories, or of l2 categories
 (of those that `parts` names, or of the means that `adds` names); the sum of the categories' means, whose units are
 drawn within their category, as the benchmark fixes how many each has; or a ratio of sums over what was said (`RATES` in
-`harness/summary/measures.py`), where `of_said` leaves out what was neither, or over what became of problems
-(`OUTCOME_RATES` there)."""
+`harness/summary/measures.py`), where `or_0` is 0 where yes is never right and `of_said` leaves out what was neither, or
+over what became of problems (`OUTCOME_RATES` there)."""
+
+SubmissionFile: TypeAlias = Literal["mmbench", "rrc"]
+"""The file that a benchmark's authors take for a split whose labels they keep: MMBench's table, or the list of the
+Robust Reading Competition (DocVQA, InfographicVQA); `harness/evaluation/submission.py` writes both."""
 
 PartRule: TypeAlias = Literal["these_alone", "these", "these_if_there", "all_others"]
 """Which categories a sum takes: the named ones, where none is missing and (`these_alone`) no unknown one is there;
@@ -187,6 +193,9 @@ class TaskFacts:
     shown: tuple[str, ...] = ()
     """Metrics that get a line in a closing table; empty for the headline alone."""
 
+    submission: SubmissionFile | None = None
+    """The official file for its answers, where nobody but its authors has the labels; None where it has labels."""
+
     @property
     def headline(self) -> str:
         """The metric that stands for the benchmark."""
@@ -244,6 +253,12 @@ _POPE = (
     replace(_SAID, name="recall", combine="recall"),
     replace(_SAID, name="yes_ratio", combine="yes_ratio"),
 )
+_POPE_VLMEVALKIT = (
+    replace(_SAID, combine="f1_or_0"),
+    *_POPE[1:3],
+    replace(_SAID, name="recall", combine="recall_or_0"),
+    _POPE[-1],
+)
 _SAID_ONCE = replace(_SAID, unit="said", combine="f1_of_said")
 _POPE_LMMS_EVAL = (
     _SAID_ONCE,
@@ -261,19 +276,17 @@ _CV_BENCH = (
 )
 _CV_BENCH_LMMS_EVAL = (_ACCURACY, *(replace(metric, combine="mean", part_rule="these") for metric in _CV_BENCH[1:]))
 
-_WEMATH_RATES = tuple(
-    AnswerMetric(name, "problem", combine)
-    for name, combine in (
-        ("score_strict", "score_strict"),
-        ("score_loose", "score_loose"),
-        ("IK", "insufficient_knowledge"),
-        ("IG", "inadequate_generalization"),
-        ("CM_strict", "mastery_strict"),
-        ("CM_loose", "mastery_loose"),
-        ("RM_strict", "rote_strict"),
-        ("RM_loose", "rote_loose"),
-    )
+_WEMATH_RATE_NAMES: tuple[tuple[str, Combination], ...] = (
+    ("score_strict", "score_strict"),
+    ("score_loose", "score_loose"),
+    ("IK", "insufficient_knowledge"),
+    ("IG", "inadequate_generalization"),
+    ("CM_strict", "mastery_strict"),
+    ("CM_loose", "mastery_loose"),
+    ("RM_strict", "rote_strict"),
+    ("RM_loose", "rote_loose"),
 )
+_WEMATH_RATES = tuple(AnswerMetric(name, "problem", combine) for name, combine in _WEMATH_RATE_NAMES)
 _WEMATH_ACCURACIES = (*(AnswerMetric(name, parts=(name,)) for name in WEMATH_STEPS), _ACCURACY)
 _WEMATH_OF_525 = tuple(replace(metric, of_units=WEMATH_PROBLEMS) for metric in _WEMATH_RATES) + _WEMATH_ACCURACIES
 
@@ -351,10 +364,33 @@ FACTS: Mapping[str, TaskFacts] = {
         categories=("answer_type",),
         l2_categories=("operation/reasoning",),
     ),
+    **dict.fromkeys(
+        ("mmbench_en_test", "mmbench_cn_test"), replace(_MMBENCH, file="unlabelled", judged=False, submission="mmbench")
+    ),
+    "docvqa_test": TaskFacts(
+        "anls",
+        file="unlabelled",
+        metrics=(AnswerMetric("anls"),),
+        categories=("question_types",),
+        l2_categories=(),
+        submission="rrc",
+    ),
+    "infovqa_test": TaskFacts(
+        "anls",
+        file="unlabelled",
+        metrics=(AnswerMetric("anls"),),
+        categories=("answer_type",),
+        l2_categories=("operation/reasoning",),
+        submission="rrc",
+    ),
     "pope": TaskFacts(
         "yes_no",
         metrics=_POPE,
-        metrics_under={"lmms-eval": _POPE_LMMS_EVAL},
+        metrics_under={
+            "vlmevalkit": _POPE_VLMEVALKIT,
+            "paper": _POPE_VLMEVALKIT,
+            "lmms-eval": _POPE_LMMS_EVAL,
+        },
         l2_categories=(),
         shown=("f1", "accuracy"),
     ),
@@ -400,6 +436,7 @@ FACTS: Mapping[str, TaskFacts] = {
         (f"visual_cot_{source}" for source in VISUAL_COT_SOURCES),
         TaskFacts(file="visual_cot", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED),
     ),
+    **dict.fromkeys(("refcoco", "refcoco+", "refcocog"), TaskFacts("box", None, metrics=(AnswerMetric("acc@0.5"),))),
     "satori": TaskFacts(file=None),
 }
 """Every benchmark with rules of its own, by short name."""
@@ -415,6 +452,20 @@ def facts_of(task: str) -> TaskFacts:
     """Return what is known of a task; the plain facts of one that nothing is known of."""
     found = FACTS.get(task)
     return found or next((facts for begin, facts in _FAMILIES.items() if task.startswith(begin)), _PLAIN)
+
+
+NATIVE_PREFIX = "lmms:"
+"""Begins the name of a task of lmms-eval's own, in `--tasks` and wherever its numbers stand."""
+
+
+def is_native(task: str) -> bool:
+    """Tell whether a task is lmms-eval's own, whose numbers lmms-eval's own code makes."""
+    return task.startswith(NATIVE_PREFIX)
+
+
+def is_native_metric(name: str) -> bool:
+    """Tell whether a metric is one of lmms-eval's own, by its key `metric,filter`: no name of ours has a comma."""
+    return "," in name
 
 
 POINT_MAXIMA: Mapping[str, int] = {

@@ -17,6 +17,7 @@ from harness.vocabulary import (
     BOX_FRAMES,
     FAULTS,
     FORMATS,
+    NATIVE,
     PARSE_FAULTS,
     PROTOCOLS,
     STAGE_FORMATS,
@@ -36,6 +37,7 @@ __all__ = [
     "FORMATS",
     "MAX_COUNT",
     "MAX_SHARE",
+    "NATIVE",
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
@@ -268,6 +270,8 @@ class Score:
     """The steps of the text, in written order; empty where the format has none or the text none of them."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
+    native: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What the sample gave each metric of lmms-eval's own scorer, by lmms-eval's key; empty under our rules."""
     response: Response | None = field(default=None, compare=False, repr=False)
     """What the text says, as it was scored; None where there was no text, and in a score that was read from disk."""
 

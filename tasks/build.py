@@ -16,6 +16,7 @@ from lmms_eval.utils import load_yaml_config
 
 from harness.values import AnyFormat
 from tasks.benchmark import TEMPLATE_PATH, Benchmark
+from tasks.blind import BlindWay, without_pictures
 from tasks.cells import Doc
 from tasks.local_data import TaskData, without_image
 from tasks.place_prompts import place_question
@@ -40,6 +41,8 @@ class BuildOptions:
     """Replaces the defaults (greedy, the benchmark's own token budget) key by key."""
     model_type: str = ""
     """Of the checkpoint, where it is known: a place is asked for in its family's words where nothing else is said."""
+    blind: BlindWay | None = None
+    """What is shown in place of the pictures; None shows them."""
     repeats: int = 1
     """Answers per sample; more than one makes sense only when sampling."""
 
@@ -53,7 +56,8 @@ def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> C
     question_text = _question_text(benchmark, options)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
-        return messages(options.asked, question_text(doc), adapter.shown(doc))
+        turns = messages(options.asked, question_text(doc), adapter.shown(doc))
+        return turns if options.blind is None else without_pictures(turns, options.blind)
 
     config = _base_config(benchmark)
     config.update(

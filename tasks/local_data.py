@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.errors import did_you_mean
 from harness.git_lfs import POINTER_MEND, is_lfs_pointer
+from harness.vocabulary import PLACE_RULES
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
@@ -22,6 +23,9 @@ from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
+
+_ANSWER_COLUMNS = frozenset({"answer", "answers", "gt_answer"})
+"""Columns of embedded benchmarks that hold the right answer, which a split without labels does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ def open_task_data(
         DataError: Nothing is found, a file is broken, a column is missing, there are no rows, two rows share an id, or
             a cell holds something nested. The message says where it looked and how to mend it.
     """
+    if benchmark.native is not None:
+        raise DataError(f"{benchmark.name} is lmms-eval's own: its rows are read by its own code alone, in a run of it")
     rows = _find_rows(benchmark, data_dir, override)
     _check_columns(benchmark, rows)
     if benchmark.choose is not None:
@@ -109,8 +115,9 @@ def open_task_data(
 
 def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
     """Return where local data of a benchmark may lie, in search order; the first entry is a folder."""
-    names = [f"{benchmark.name}.parquet", f"{benchmark.name}.tsv", *benchmark.tsv_files, *benchmark.json_files]
-    return [data_dir / benchmark.name, *(data_dir / name for name in names)]
+    stem = benchmark.file_stem
+    names = [f"{stem}.parquet", f"{stem}.tsv", *benchmark.tsv_files, *benchmark.json_files]
+    return [data_dir / stem, *(data_dir / name for name in names)]
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
@@ -124,6 +131,45 @@ def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
         found = found[:1]
     patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
     return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
+
+
+def without_labels(benchmark: Benchmark, data: TaskData) -> bool:
+    """Tell whether no row has a right answer, as in a test split whose labels its authors keep."""
+    if benchmark.answer_rule in PLACE_RULES:  # the gold are boxes, which are looked at elsewhere
+        return False
+    adapter = benchmark.adapter
+    return not any(adapter.sample_of(without_image(adapter, doc)).answers for doc in data)
+
+
+def folder_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
+    """Return the local parquet files of a task of lmms-eval's own in a folder of local data.
+
+    Raises:
+        DataError: There are none: the hub is not asked where a folder is named.
+    """
+    files = [path for path in find_local_files(benchmark, data_dir) if path.suffix == ".parquet"]
+    if not files:
+        looked = ", ".join(str(path) for path in candidate_files(benchmark, data_dir)[:2])
+        raise DataError(f"no data for {benchmark.name} in {data_dir}. Looked for {looked} (the hub's columns)")
+    return files
+
+
+def named_files(benchmark: Benchmark, path: str) -> list[Path]:
+    """Return the parquet files that `--dataset` names for a task of lmms-eval's own; none for a hub dataset.
+
+    Raises:
+        DataError: A folder holds none, or a named file is not there.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if found := sorted(place.glob("*.parquet")):
+            return found
+        raise DataError(f"{place}: the folder named for {benchmark.name} holds no .parquet file")
+    if place.is_file() and place.suffix == ".parquet":
+        return [place]
+    if place.is_file() or place.is_absolute() or place.suffix in {".parquet", ".tsv", ".json", ".jsonl"}:
+        raise DataError(f"{place}: {benchmark.name} needs a .parquet file in the hub's columns, or a hub dataset")
+    return []
 
 
 def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
@@ -216,9 +262,9 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
     try:
-        files = {"data_files": {benchmark.hub_split: benchmark.hub_files}} if benchmark.hub_files else {}
+        files = {benchmark.hub_split: benchmark.hub_files} if benchmark.hub_files else None
         dataset = datasets.load_dataset(
-            path, benchmark.hub_config, split=benchmark.hub_split, revision=revision, **files
+            path, benchmark.hub_config, data_files=files, split=benchmark.hub_split, revision=revision
         )
     except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
@@ -246,6 +292,12 @@ def _check_columns(benchmark: Benchmark, rows: Rows) -> None:
     missing = missing_columns(benchmark, rows.columns)
     if not missing:
         return
+    if set(missing) <= _ANSWER_COLUMNS:
+        raise DataError(
+            f"{rows.source}: there is no column {', '.join(missing)}, so this may be a split without labels, such as a "
+            f"test split: nothing of it can be scored. {benchmark.name} is the split {benchmark.hub_split}; pass its "
+            f"file, or rename the column that holds the right answers. Found {', '.join(rows.columns)}"
+        )
     hints = "".join(did_you_mean(name, list(rows.columns)) for name in missing)
     mend = "Rename the column in the file, or download the benchmark again."
     if benchmark.own is not None:

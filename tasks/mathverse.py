@@ -130,7 +130,7 @@ BENCHMARKS = (
         licence="MIT (the dataset's card)",
         notes="mean_of_versions is ours: no program computes a number over the versions. Both peers ask a judge.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_of),
-        groups=("math",),
+        groups=("math", "paper"),
     ),
 )  # fmt: skip
 """Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

@@ -98,6 +98,6 @@ BENCHMARKS = (
         groups=("math",),
         notes="Part of mathvision_test; published figures are of test, unless they say MINI or testmini.",
     ),
-    _split("test", title="MathVision", tsv_files=("MathVision.tsv",), rows_expected=3040),
+    _split("test", title="MathVision", tsv_files=("MathVision.tsv",), rows_expected=3040, groups=("paper",)),
 )
 """Where their rows come from: hub path, splits and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

@@ -117,6 +117,7 @@ def _edition_1_1(language: str, title: str) -> Benchmark:
             f"https://opencompass.openxlab.space/utils/benchmarks/MMBench/{file} (VLMEvalKit's own address)."
         ),
         notes="Circular, as MMBench 1.0, of which it is a revision: scores of the two are not comparable.",
+        groups=("paper",) if language == "en" else (),
     )
 
 

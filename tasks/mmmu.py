@@ -187,6 +187,7 @@ BENCHMARKS = (
         licence="Apache-2.0 (the dataset's card)",
         notes="Pictures stand where the text names them. 53 questions are open: a number or a few words.",
         adapter=_adapter("mmmu_val"),
+        groups=("paper",),
     ),
     _pro(
         "mmmu_pro",

@@ -204,7 +204,7 @@ BENCHMARKS = (
         licence="Apache-2.0 (the dataset's card)",
         notes="VLMEvalKit's figure also counts questions without a picture.",
         adapter=ADAPTER,
-        groups=("math",),
+        groups=("math", "paper"),
     ),
 )
 """Where its rows come from: hub path and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

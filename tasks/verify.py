@@ -38,6 +38,12 @@ MOST_NAMED = 5
 MOST_SHOWN = 40
 """At most this many characters of a row's cell are shown."""
 
+NO_LABELS = (
+    "no row has a right answer, as in a test split whose labels its authors keep: nothing of it can be scored. Pass "
+    "the file of a split with labels"
+)
+"""What is said of data without any gold."""
+
 _GOLD_OF: Mapping[AnswerRule, str] = {
     "choice": "the letter or the text of one of the row's options",
     "yes_no": "Yes or No",
@@ -183,7 +189,7 @@ def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> 
     warnings = [_named(what, thin)] if thin else []
     if unshown:
         warnings.append(_named("rows with pictures that their text never names, which are not shown", unshown))
-    return _SeenImages(faults, warnings, opened)
+    return _SeenImages(faults, [*warnings, *_edge_warnings(benchmark, data, places)], opened)
 
 
 def gold_box_faults(benchmark: Benchmark, data: TaskData, most: int = 50) -> list[str]:
@@ -210,11 +216,15 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
     declared = benchmark.gold_box_frame
     evidence = FrameEvidence()
     outside: list[str] = []
+    ambiguous: list[str] = []
     plain: dict[str, list[str]] = {}  # fault of single rows, where it is not the whole file's
     for place in places:
         doc = data[place]
         quads = _quads_of(benchmark, doc)
         if not quads:
+            continue
+        if len(adapter.shown(doc).images) > 1:
+            ambiguous.append(adapter.id_of(doc))
             continue
         facts = _facts_of(adapter, doc)
         if facts is None:
@@ -226,14 +236,36 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
             except GoldBoxError as fault:
                 plain.setdefault(fault.name, []).append(f"{adapter.id_of(doc)} ({fault})")
         boxes = adapter.sample_of(doc).boxes_image_px or ()
-        if any(not cut_at_image([box], facts.size)[0] for box in boxes):
-            outside.append(f"{adapter.id_of(doc)} ({written_box(quads[0])} on an image of {written_size(facts.size)})")
+        gone = next((box for box in boxes if not cut_at_image([box], facts.size)[0]), None)
+        if gone is not None:
+            outside.append(f"{adapter.id_of(doc)} ({written_box(gone)} on an image of {written_size(facts.size)})")
     found = evidence.suspicion(declared=declared is not None)
     what = "rows whose gold boxes are no pixels of their image, unlike the others'"
     faults = [_named(f"{what} ({name})", rows) for name, rows in plain.items()]
     if found is not None:  # a sign of the file, not of its rows
         faults = [_frame_fault(found)]
-    return [*faults, *([_named("rows with a gold box outside of the image (box_outside)", outside)] if outside else [])]
+    kinds = {
+        "rows with a gold box outside of the image (box_outside)": outside,
+        "rows with gold boxes and several pictures, of which no box says which it lies in (no_source)": ambiguous,
+    }
+    return [*faults, *(_named(what, rows) for what, rows in kinds.items() if rows)]
+
+
+def _edge_warnings(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
+    """Name the rows whose gold boxes reach over the edge of their image, where scoring cuts them."""
+    adapter = benchmark.adapter
+    over: list[str] = []
+    for place in places:
+        doc = data[place]
+        if not _quads_of(benchmark, doc) or (facts := _facts_of(adapter, doc)) is None:
+            continue
+        for box in adapter.sample_of(doc).boxes_image_px or ():
+            kept, faults = cut_at_image([box], facts.size)
+            if kept and faults:
+                over.append(f"{adapter.id_of(doc)} ({written_box(box)} on an image of {written_size(facts.size)})")
+                break
+    what = "rows whose gold boxes reach over the edge of their image and are cut there (box_over_edge)"
+    return [_named(what, over)] if over else []
 
 
 def _size_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
@@ -295,6 +327,7 @@ def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     golds = ("answer", "answers") if benchmark.own is None else (benchmark.own.columns["answers"],)
     rows = _RowFindings()
     cells = CellChecks()
+    rights: dict[str, set[str]] = {}
     for full in data:
         doc = without_image(adapter, full)
         sample = adapter.sample_of(doc)
@@ -307,20 +340,35 @@ def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
             corners(quads, benchmark.gold_box_frame or "image_px")
         except GoldBoxError as fault:
             rows.broken_boxes.append(f"{sample.id} ({fault})")
-        rows.look_at(sample, gold, has_boxes=has_boxes)
+        if facts_of(benchmark.name).submission is None:
+            rows.look_at(sample, gold, has_boxes=has_boxes)
         categories[text_of(doc, "category")] += 1
         if check is not None:
             groups[check.group_of(full)] += 1
+            rights.setdefault(sample.cluster, set()).update(_right_option(sample))
     faults = [*rows.faults(benchmark.answer_rule), *(_named(what, found) for what, found in cells.found.items())]
     warnings = [*rows.warnings(), *(_named(what, found) for what, found in cells.doubtful.items())]
     groups_found = check.warn(groups, categories) if check is not None else []
+    odd = [name for name, texts in rights.items() if len(texts) > 1]
+    if odd:
+        groups_found.append(_named("questions whose passes have different right options, so that no answer fits", odd))
     return _Findings([*faults, *cells.over_all()], [*groups_found, *warnings])
+
+
+def _right_option(sample: Sample) -> list[str]:
+    """Return the text of the right option, which all passes of a circular question share; none without options."""
+    gold = (sample.answers or ("",))[0]
+    return [sample.choices[gold].strip().casefold()] if gold in sample.choices else []
+
+
+_NO_ANSWER = "rows without an accepted answer, which stay unscored"
 
 
 @dataclass(slots=True)
 class _RowFindings:
     """Rows whose gold cannot be scored, or won, or placed."""
 
+    seen: int = 0
     unscorable: list[str] = field(default_factory=list[str])
     unusable: list[str] = field(default_factory=list[str])
     never_won: list[str] = field(default_factory=list[str])
@@ -330,6 +378,7 @@ class _RowFindings:
 
     def look_at(self, sample: Sample, gold: object, *, has_boxes: bool) -> None:
         """Look at one row's gold: what its answers are, and whether it has gold boxes where these are the answer."""
+        self.seen += 1
         if sample.answer_rule in PLACE_RULES:
             if not has_boxes:
                 self.unplaced.append(sample.id)
@@ -347,14 +396,17 @@ class _RowFindings:
 
     def faults(self, rule: AnswerRule) -> list[str]:
         """Return what makes rows unscorable, in words."""
+        no_labels = [NO_LABELS] if self.seen and len(self.unscorable) == self.seen else []
         named = {
-            "rows without an accepted answer, which stay unscored": self.unscorable,
+            _NO_ANSWER: self.unscorable,
             "rows without a gold box, which is the answer here, so that they stay unscored": self.unplaced,
             f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer": self.unusable,
             "rows that no ordinary form of their right answer wins": self.never_won,
             "rows with broken gold boxes (four numbers, x1 < x2 and y1 < y2 are needed)": self.broken_boxes,
         }
-        return [_named(what, rows) for what, rows in named.items() if rows]
+        if no_labels:
+            del named[_NO_ANSWER]
+        return [*no_labels, *(_named(what, rows) for what, rows in named.items() if rows)]
 
     def warnings(self) -> list[str]:
         """Return what makes rows hard to win, in words."""

@@ -86,7 +86,7 @@ BENCHMARKS = (
         licence="CC BY-NC 4.0 (the authors' repository)",
         notes="A problem's score needs all of its steps: under --limit whole problems are asked.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_of, IMAGE_COLUMNS),
-        groups=("math",),
+        groups=("math", "paper"),
     ),
 )
 """Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

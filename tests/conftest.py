@@ -91,6 +91,7 @@ def local_data(data_builder, place_builder, document_builder, several_builder, p
     several_builder.write_several(data.parquet, data.tsv)
     perception_builder.write_perception(data.parquet, data.tsv)
     _load("maths_data").write_maths(data.parquet, data.tsv)
+    _load("unlabelled_data").write_unlabelled(data.parquet, data.tsv)
     return data
 
 
@@ -587,3 +588,20 @@ def invented() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def dressed_run(tmp_path_factory) -> Path:
+    """A run of 576 predictions of twelve benchmarks, which protocols score differently; not to be written to."""
+    from datetime import UTC, datetime
+
+    from harness.evaluation.predictions_file import score_file
+    from harness.evaluation.rescore import PredictionSource, save_predictions_run
+    from harness.values import ScoreConfig
+
+    folder = tmp_path_factory.mktemp("dressed")
+    config = ScoreConfig(format="plain")
+    scored = score_file(_load("dressed_predictions").write_predictions(folder / "rows.jsonl"), config, None)
+    source = PredictionSource("dressed", "0" * 64, {})
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    return save_predictions_run(folder / "runs", scored.rows, config, source, now=now)[0]

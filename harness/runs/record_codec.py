@@ -46,6 +46,10 @@ from harness.values import (
 Side: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)] | None
 """A coordinate; null stands for one that was not finite."""
 
+FiniteNumber: TypeAlias = Annotated[
+    float, msgspec.Meta(ge=-float_info.max, le=float_info.max, description="a finite number")
+]
+
 StoredBox: TypeAlias = tuple[Side, Side, Side, Side]
 Boxes: TypeAlias = Annotated[tuple[StoredBox, ...], msgspec.Meta(description="a list of boxes of four numbers")]
 KnownFault: TypeAlias = Annotated[Fault, msgspec.Meta(description="a fault that this satori-bench knows")]
@@ -69,6 +73,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     match: BoxMatch | None = None
     boxes_image_px: Boxes | None = None
     steps: tuple[StepScore, ...] | None = None
+    native: Mapping[str, FiniteNumber] | None = None
     text: str
     prompt: str | None = None
     truncated: bool
@@ -181,6 +186,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "match": None if score.match is None else _match_to_json(score.match),
         "boxes_image_px": _boxes_to_json(score.boxes_image_px),
         "steps": [_step_to_json(step) for step in score.steps] if score.steps else None,
+        "native": {text_key(name): value for name, value in score.native.items()} if score.native else None,
     }
 
 
@@ -283,6 +289,7 @@ def _record_of(stored: StoredRecord) -> Record:
             match=stored.match,
             boxes_image_px=_boxes_from(stored.boxes_image_px),
             steps=stored.steps or (),
+            native=stored.native or {},
             faults=stored.faults,
         ),
         repeat=stored.repeat,

@@ -25,6 +25,7 @@ from harness.scoring.captions.caption_score import caption_score
 from harness.scoring.formats import has_places, marked_format
 from harness.scoring.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
 from harness.scoring.places import score_place
+from harness.scoring.places_peers import peer_place
 from harness.scoring.read_text import read_text
 from harness.scoring.stages import STAGES, Selection
 from harness.scoring.steps import place_steps
@@ -197,7 +198,7 @@ def _answer_as_place(
 ) -> tuple[AnswerCheck, _Grounding]:
     """Score an answer that is a place; where the text looked in steps, they are kept and the answer alone counts."""
     looked = _ground_steps(sample, response, config, input_size) if response.steps else _Grounding()
-    place = score_place(
+    place = peer_place(sample, response.answer, config.protocol) or score_place(
         sample,
         replace(response, boxes_written=None) if response.steps else response,
         config.box_dialect,

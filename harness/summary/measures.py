@@ -53,6 +53,8 @@ RATES: Mapping[Combination, Callable[[Said], tuple[FloatArray, FloatArray]]] = {
     "recall": lambda said: (said.found, said.there),
     "f1": lambda said: (2 * said.found, said.found + said.invented + said.there),
     "yes_ratio": lambda said: (said.found + said.invented, said.asked),
+    "recall_or_0": lambda said: (said.found, said.there),
+    "f1_or_0": lambda said: (2 * said.found, said.found + said.invented + said.there),
     # lmms-eval's `pope/utils.py`: only a "no" is a miss, and the yes ratio is counted of the gold answers.
     "recall_of_said": lambda said: (said.found, said.found + said.denied),
     "f1_of_said": lambda said: (2 * said.found, 2 * said.found + said.invented + said.denied),
@@ -184,6 +186,16 @@ class Measure:
 
     def _factor(self, n: int) -> float:
         return float(self.metric.full_rows or n) if self.metric.combine == "count" else 1.0
+
+    def value(self, values: FloatArray, scored: CodeArray) -> float:
+        """Return the measure without its interval; nothing of it may be missing.
+
+        Args:
+            values: What the scored units earned.
+            scored: Their places.
+        """
+        sums = self.sums(values, scored)
+        return round(float(sums.combine(sums.rows.sum(axis=0, keepdims=True))[0]), _DECIMALS)
 
     # --- one run --------------------------------------------------------------------------------------------------
 

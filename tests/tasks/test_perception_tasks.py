@@ -1,9 +1,11 @@
 """RealWorldQA, HR-Bench, CV-Bench, BLINK and ZeroBench: rows in both layouts, right answers, how each is summed up."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from harness.comparison.verify_run import verify_run
 from harness.evaluation.predictions import score_lines
 from harness.scoring.score import score
 from harness.summary.means import ScoredRow
@@ -11,6 +13,7 @@ from harness.summary.task_summary import summarise
 from harness.task_facts import facts_of
 from harness.values import PROTOCOLS, ScoreConfig
 from tasks import blink, cv_bench, realworldqa, zerobench
+from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS, GROUPS
 from tasks.hooks import PLAIN_CONFIG
 from tasks.local_data import DataError, open_task_data
@@ -292,3 +295,67 @@ def test_blink_is_the_mean_of_its_subtasks(protocol):
 def test_they_are_groups():
     assert set(PERCEPTION) <= set(GROUPS["perception"])
     assert list(GROUPS["hr_bench"]) == ["hr_bench_4k", "hr_bench_8k"]
+
+
+@pytest.mark.slow
+def test_all_run_on_a_tiny_checkpoint(command, local_data, tiny_qwen2_5_vl):
+    code, out, err = command(
+        "run", "--model", tiny_qwen2_5_vl, "--tasks", "perception", "--data-dir", local_data.parquet,
+        "--format", "plain", "--max-new-tokens", 4, "--json", "--no-page",
+    )  # fmt: skip
+
+    assert code == 0, err
+    tasks = json.loads(out)["tasks"]
+    assert verify_run(Path(json.loads(out)["run"])) == []
+    assert {name: found["n"] for name, found in tasks.items()} == {name: ROWS.get(name, 24) for name in PERCEPTION}
+    assert all(found["metrics"][facts_of(name).headline]["value"] is not None for name, found in tasks.items())
+
+
+@pytest.mark.slow
+def test_plain_lmms_eval_gives_the_same_scores(local_data, tmp_path, monkeypatch):
+    """What the hub's rows give through our YAML files is what the one scorer gives, files of fourteen subtasks too."""
+    from lmms_eval import evaluator
+    from lmms_eval.api.model import lmms
+    from lmms_eval.tasks import TaskManager
+
+    class Replay(lmms):
+        is_simple = False
+
+        def generate_until(self, requests):
+            return [satori("A") for _ in requests]
+
+        def generate_until_multi_round(self, requests):
+            raise NotImplementedError
+
+        def loglikelihood(self, requests):
+            raise NotImplementedError
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "yamls"
+    folder.mkdir()
+    (folder / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
+    names = ["realworldqa", "cv_bench", "hr_bench_4k", "blink", "zerobench"]
+    for name in names:
+        benchmark = BENCHMARKS[name]
+        files = sorted(str(path) for path in (local_data.parquet / name).rglob("*.parquet"))
+        lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
+        lines = [line for line in lines if not line.startswith(("dataset_name", "dataset_path"))]
+        if benchmark.hub_files:  # the YAML's own pattern, in a copy of the hub's folder
+            lines += [f"dataset_path: {local_data.parquet / name}"]
+        else:
+            lines += ["dataset_path: parquet", f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {files}}}}}"]
+        (folder / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    results = evaluator.simple_evaluate(
+        model=Replay(),
+        tasks=[BENCHMARKS[name].yaml_name for name in names],
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+        bootstrap_iters=0,
+        log_samples=False,
+    )["results"]
+
+    for name in names:
+        samples = samples_of(name, local_data.parquet)
+        ours = summarise(
+            name, [ScoredRow(one, score(one, satori("A"), PLAIN_CONFIG)) for one in samples], "strict"
+        ).shown
+        assert results[BENCHMARKS[name].yaml_name]["accuracy,none"] == pytest.approx(ours.value)

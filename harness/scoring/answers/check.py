@@ -90,6 +90,11 @@ def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: s
     return AnswerCheck(None, check.extracted, ("no_gold",))
 
 
+def has_own_rule(rule: AnswerRule, protocol: Protocol) -> bool:
+    """Tell whether a protocol reads answers of a kind by a rule of its own; else they are read as under `strict`."""
+    return protocol == "strict" or _RULES[protocol].get(rule) is not _STRICT.get(rule)
+
+
 def _unwrapped(answer: str, rule: AnswerRule) -> str:
     """Return an answer without a pair of tags or a JSON object around it; a JSON truth says yes or no.
 

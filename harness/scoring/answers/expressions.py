@@ -10,6 +10,7 @@ of three letters or more that is no function's name: it is a word.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -43,6 +44,8 @@ MAX_CHARACTERS: Final = 400
 """A longer expression is none that a benchmark asks for."""
 MAX_DEPTH: Final = 24
 """Brackets, groups, exponents and signs within each other."""
+MAX_CHOSEN: Final = 6
+"""Of letters: such a binomial is multiplied out."""
 MAX_DIGITS: Final = 300
 """Of one number as written."""
 
@@ -73,6 +76,8 @@ _GREEK_LETTERS: Final = {
 }  # fmt: skip
 _ALIASES: Final[Mapping[str, str]] = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho"}
 _GREEK: Final = frozenset(_GREEK_LETTERS.values()) | _ALIASES.keys()
+_FOREIGN: Final = frozenset(("sum", "prod", "int", "lim", "begin", "det", "overline", "min", "max"))
+"""What sympy's grammar knows besides."""
 _BARS: Final = frozenset(("vert", "lvert", "rvert", "mid"))
 _ROUND: Final[Mapping[str, tuple[str, str]]] = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
 _CLOSING: Final[Mapping[str, str]] = {"(": ")", "[": "]", "{": "}"}
@@ -80,7 +85,7 @@ _DEGREE: Final = "°"
 
 
 class ForeignError(UnreadableError):
-    """An expression holds a command that is not known here, and may be to others."""
+    """An expression holds a command that sympy knows and we do not."""
 
 
 def read_expression(text: str) -> Quotient:
@@ -393,7 +398,9 @@ class _Reader:
             return atom(PI)
         if command == "infty":
             return atom(INFINITY)
-        raise ForeignError(f"\\{command}")
+        if command in _FOREIGN:
+            raise ForeignError(f"\\{command}")
+        raise UnreadableError(f"\\{command}")
 
     def _of_upright(self, named: re.Match[str]) -> Quotient:
         """Read a function's name, or one letter, that is set upright."""
@@ -461,18 +468,18 @@ class _Reader:
             return function("fact", of)
         if value.denominator != 1 or not 0 <= value <= MAX_FACTORIAL:
             raise UnreadableError("too large a factorial")
-        found = 1
-        for factor in range(2, int(value) + 1):
-            found *= factor
-        return number(found)
+        return number(math.factorial(int(value)))
 
     def _binomial(self, of: Quotient, chosen: Quotient) -> Quotient:
         first, second = rational(of), rational(chosen)
+        if first is None and second is not None and second.denominator == 1 and 0 <= second <= MAX_CHOSEN:
+            found = number(1)
+            for step in range(int(second)):
+                factor = divide(add(of, number(-step), self._effort), number(step + 1), self._effort)
+                found = multiply(found, factor, self._effort)
+            return found
         if first is None or second is None:
             raise ForeignError("a binomial of letters")
         if not (first.denominator == second.denominator == 1 and 0 <= second <= first <= MAX_CHOSEN_FROM):
             raise UnreadableError("too large a binomial")
-        found = Fraction(1)
-        for step in range(int(second)):
-            found = found * (int(first) - step) / (step + 1)
-        return number(found)
+        return number(math.comb(int(first), int(second)))

@@ -48,6 +48,7 @@ from harness.scoring.answers.maths_parts import (
     Value,
     bare,
     read_statement,
+    undressed,
 )
 from harness.scoring.answers.maths_stated import is_prose, stated_piece
 from harness.scoring.answers.number import Number, read_number
@@ -63,8 +64,9 @@ _SIGNIFICANT: Final = 3
 _ABOUT: Final = Fraction(1, 50)
 """What stands behind ≈ is as near as that."""
 _FLIPPED: Final = str.maketrans("<>≤≥", "><≥≤")
-_NAME: Final = re.compile(r"(?:[^\W\d]|_\{?\w+\}?|\\[A-Za-z]+|\^\{?\d\}?|[ '()°△∠+{}|,]|_\d+)+\Z")
+_NAME: Final = re.compile(r"(?:[^\W\d]|_\{?\w+\}?|\\[A-Za-z]+|\^\{?\d\}?|[ '()°△∠+{}|,]|_\d+|\(-?\d+\))+\Z")
 """What is given a value: x, S_1, \\angle ABC, f(x), AB + CD; a number before it would ask for something else."""
+_EMPTY: Final = "∅"
 _ANY_BRACKETS: Final = frozenset("([")
 
 
@@ -137,8 +139,9 @@ def _asked(golds: tuple[str, ...], error: str, unit: str, several: bool, answer_
 
 def _gold(text: str, unit: str, *, several: bool) -> _Gold:
     plain = text.strip()
-    number = None if several else read_number(plain)
     statement = read_statement(plain, several=several)
+    related = statement is not None and isinstance(statement.parts[0], Related)
+    number = None if several or related else read_number(plain)
     if not unit and statement is not None and len(statement.parts) == 1:
         found = split_unit(statement.text)
         unit = found[1] if found else ""
@@ -224,7 +227,7 @@ def _states(gold: _Gold, asked: _Asked, number: Number | None, statement: Statem
 
 def _scale(unit: str, answer: str) -> Fraction | None:
     """Return by what an answer is multiplied to be in the gold's unit; one without a unit is in the gold's."""
-    found = split_unit(answer) if unit else None
+    found = split_unit(undressed(answer)) if unit else None
     return Fraction(1) if found is None else scale_between(found[1], unit)
 
 
@@ -367,6 +370,8 @@ class _Comparison:
         """Return whether two values are equal in any of their readings."""
         if bare(gold) == bare(text):
             return True
+        if _EMPTY in {gold, text}:
+            return False
         faults: list[UnreadableError] = []
         for one in _readings(gold, faults):
             for other in _readings(text, faults):

@@ -41,13 +41,14 @@ _DEGREE: Final = re.compile(
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |,\\,|~)(?=\d{3}(?!\d))")
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _PLUS_MINUS: Final = re.compile("[±∓]")
-_ENDS: Final = " .。,;:!\n"
+_ENDS: Final = " .。,;:\n"
 _SIGNS: Final = "=≈≤≥<>≠"
 _OPENS: Final = f"([{{{SET_OPENS}"
 _CLOSES: Final = f")]}}{SET_CLOSES}"
 _NAME_BEFORE: Final = re.compile(r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()")
 """The name of a point before its place: A(1, 2)."""
-_MEMBER: Final = re.compile(r"\A[^∈]{1,40}∈ ?")
+_MEMBER: Final = re.compile(r"\A(?:[A-Za-z]|\\[a-z]{2,7})(?:_\{?\w{1,3}\}?|')? ?∈ ?(?=[(\[⦃∅])")
+"""What is said to lie in an interval or a set."""
 _BARE: Final = re.compile(r"[ \n~]|\\[ ,;:!]|\\left(?![A-Za-z])|\\right(?![A-Za-z])|(?<=\\)[dt](?=frac)")
 _BARE_GROUP: Final = re.compile(r"\{(\w)\}")
 

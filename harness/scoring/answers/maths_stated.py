@@ -16,6 +16,7 @@ from harness.scoring.answers.maths_parts import closing_brace
 from harness.scoring.answers.number import DENIED, TAKEN_BACK, read_number
 from harness.scoring.answers.retractions import RETRACTION
 from harness.scoring.answers.text import asks, fold, without_marks
+from harness.scoring.answers.unit_suffix import split_unit
 from harness.scoring.answers.units import KNOWN_UNITS, SPELLED_LENGTHS, words
 
 SEEN_CHARACTERS: Final = 16_384
@@ -40,12 +41,16 @@ _FORMULA: Final = re.compile(
     r"\$\$?([^$]{1,1000})\$\$?|\\\(((?:(?!\\\)).){1,1000})\\\)|\\\[((?:(?!\\\]).){1,1000})\\\]", re.DOTALL
 )
 _STATED_LAST: Final = re.compile(r"(?:\b(?:is|are|equals|be)\b|[是为为:：])[ \n]*(?=[^ \n])")
-_COMMANDS: Final = re.compile(r"\\[A-Za-z]+|\\(?:text|mathrm|rm|mbox)[a-z]* ?\{[^{}]*\}")
+_COMMANDS: Final = re.compile(r"\\(?:begin|end) ?\{[a-z]*\}|\\[A-Za-z]+")
 _WRAPPED: Final = re.compile(r"\\(?:text|mathrm|rm|mbox)[a-z]* ?\{([^{}]*)\}")
 _PROSE: Final = re.compile(r"[A-Za-z]{3,}|[\u2e80-\ud7ff]")
 _NO_PROSE: Final = words("sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log exp sqrt and abs")
 _TAKES_BACK: Final = re.compile(rf"{RETRACTION}|\b(?:wait|oops|scratch that|not sure|unsure)\b")
 """What undoes a statement from any later sentence."""
+_FIRST_WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-zμΩ]+(?!\{)")
+_MARKS_BEHIND: Final = " \n$.*)]_`"
+_JUDGED_WORDS: Final = 4
+"""More words behind a box are a sentence about it, in which anything may stand."""
 _PLACEHOLDER: Final = "7"
 
 
@@ -90,13 +95,32 @@ def _boxed(text: str) -> str | None:
     begins, ends = listed[0][0], listed[-1][2]
     before = _CLAUSE.split(text[max(0, begins - 120) : begins])[-1]
     after = text[ends:]
-    first = _SENTENCE_END.split(after.lower(), maxsplit=1)[0]
-    if DENIED.search(before.lower()) or TAKEN_BACK.search(first) or _TAKES_BACK.search(f".{after.lower()}"):
+    first = _SENTENCE_END.split(after, maxsplit=1)[0]
+    if DENIED.search(before.lower()) or TAKEN_BACK.search(first.lower()) or _TAKES_BACK.search(f".{after.lower()}"):
+        return None
+    if first.strip(_MARKS_BEHIND) and len(first.split()) <= _JUDGED_WORDS and not _leaves_value(first):
         return None
     if asks(text[:ends] + first) or asks(text):
         return None
     joined = " or " if any("or" in text[one[2] : two[0]] for one, two in pairwise(listed)) else ", "
-    return joined.join(text[start:end] for _, start, end in _contents(listed))
+    content = joined.join(text[start:end] for _, start, end in _contents(listed))
+    return content + _unit_behind(first) if len(listed) == 1 else content
+
+
+def _leaves_value(after: str) -> bool:
+    """Return whether a few words behind a box leave what is in it: "cm" and "is the answer" do, "dozen" does not."""
+    number = read_number(f"{_PLACEHOLDER} {after.replace('$', '').strip()}")
+    return number is not None and str(number) == _PLACEHOLDER
+
+
+def _unit_behind(after: str) -> str:
+    """Return the unit that stands behind a box; empty where what stands there is none."""
+    unit = after.replace("$", "").rstrip(" .*")
+    word = _FIRST_WORD.search(unit)
+    if word is None or not _is_mathematical(word.group()):
+        return ""
+    found = split_unit(f"{_PLACEHOLDER}{unit}")
+    return unit if found is not None and found[0] == _PLACEHOLDER else ""
 
 
 def _contents(boxes: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

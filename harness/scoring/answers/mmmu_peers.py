@@ -124,9 +124,9 @@ def is_in_open_answer(gold: str, response: str) -> bool:
     if len(response) > MAX_OPEN_CHARACTERS:
         return False
     golds = _normalised(gold)
+    texts = [one for one in golds if isinstance(one, str)]
     return any(
-        said in golds if isinstance(said, float) else any(isinstance(one, str) and one in said for one in golds)
-        for said in _said_in(response)
+        any(one in said for one in texts) if isinstance(said, str) else said in golds for said in _said_in(response)
     )
 
 

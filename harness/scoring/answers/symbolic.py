@@ -29,6 +29,7 @@ found nothing out in time."""
 MAX_CHARACTERS: Final = 200
 SECONDS: Final = 1.6
 """For one answer, after which the process is ended. It ends its own questions earlier, by computing time."""
+MOST_REMEMBERED: Final = 4_096
 START_SECONDS: Final = 60.0
 """For loading sympy, which waits for a busy disk."""
 
@@ -67,9 +68,18 @@ class _Process:
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._ready = False
+        self._known: dict[tuple[str, str], Verdict] = {}
 
     def ask(self, gold: str, answer: str) -> Verdict:
-        """Return the worker's verdict; `undecided` where it gives none in time."""
+        """Return the worker's verdict, remembered; `undecided`, which is not, where it gives none in time."""
+        verdict = self._known.get((gold, answer)) or self._asked(gold, answer)
+        if verdict != "undecided":
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[gold, answer] = verdict
+        return verdict
+
+    def _asked(self, gold: str, answer: str) -> Verdict:
         with self._lock:
             worker = self._started()
             assert worker.stdin is not None, "opened as a pipe"

@@ -16,14 +16,14 @@ import sys
 import warnings
 from typing import Any, Final
 
-CPU_SECONDS: Final = 0.9
+CPU_SECONDS: Final = 0.7
 MEMORY_BYTES: Final = 2 << 30
 DIGITS: Final = 40
 AGREEING: Final = 25
 """Of the digits so many must agree."""
 POINTS: Final = ("0.6180339887498948482", "2.4142135623730950488", "1.3247179572447460260")
 STEP: Final = "0.5671432904097838729"
-PI_FOR_SYMPY: Final = "\\varpi"
+PI_FOR_SYMPY: Final = "\\upsilon"
 """Sympy's lark grammar has no \\pi (1.14): it is written as a letter that it knows, and put back afterwards."""
 
 
@@ -82,11 +82,13 @@ def _verdict(gold: str, answer: str, sympy: Any, parse_latex: Any) -> str:
 
 def _read(text: str, sympy: Any, parse_latex: Any) -> Any | None:
     """Return the only meaning of a text; None where it has none, or several."""
+    if PI_FOR_SYMPY in text:
+        return None
     try:
         found = parse_latex(text.replace("\\pi", f"{PI_FOR_SYMPY} "), backend="lark")
     except Exception:  # noqa: BLE001 - the grammar's own errors, and sympy's on what cannot be built
         return None
-    letters = {sympy.Symbol("varpi"): sympy.pi, sympy.Symbol("e"): sympy.E}
+    letters = {sympy.Symbol("upsilon"): sympy.pi, sympy.Symbol("e"): sympy.E}
     if isinstance(found, sympy.MatrixBase):
         return found.subs(letters)
     return found.subs(letters) if isinstance(found, sympy.Expr) else None

@@ -40,7 +40,7 @@ def split_unit(text: str) -> tuple[str, str] | None:
         found = pattern.search(text)
         if found is None or not found.start() > 0 or len(found.group()) > MAX_CHARACTERS:
             continue
-        unit = " ".join(_PLAIN.sub(" ", found.group()).split())
+        unit = " ".join(_PLAIN.sub(" ", found.group()).split()).replace(" ^", "^")
         stem = text[: found.start()].strip()
         if pattern is _GLUED and re.sub(r"[\^{}\d]", "", unit) not in GLUED_UNITS:
             continue
