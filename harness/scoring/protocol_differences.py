@@ -60,6 +60,20 @@ _VLM_MATHVISTA = Difference(
     "and texts never are. What is left is a judge's; without one it is 0.",
     "utils/mathvista.py",
 )
+_VLM_MATHVISION = (
+    "An option is read as of any options, and a letter found is final. A free answer is right as a text, as what "
+    "Python's eval makes of it ('A' is the gold's own value there) or as a LaTeX number within 1e-6; roots and pi are "
+    "none. What is left is a judge's; without one it is 0."
+)
+_MATHS: Mapping[Protocol, Difference] = {
+    "vlmevalkit": Difference(f"{_VLM_MATHVISION} '3(4)' is 7 and '50\\%' nothing.", "utils/mathv.py"),
+    "paper": Difference(f"{_VLM_MATHVISION} 'x=5' is 5, '\\boxed{{5}}' nothing.", "utils/mathv.py at 7faa5b47"),
+    "lmms-eval": Difference(
+        "What stands in the last box, behind 'the answer is' or in the whole answer is compared with the letter and "
+        "with the option's text, numbers at two decimals; no judge.",
+        "mathvision/utils.py and mathvision/eval_utils.py",
+    ),
+}
 _RELAXED_QUIRKS = "'%' divides by 100 on either side, and '1,000' is no number"
 
 OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
@@ -83,6 +97,7 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "mathvista/mathvista_evals.py",
             ),
         },
+        "maths": _MATHS,
         "accepted": {
             "paper": Difference(
                 "The stripped answer must be one of the accepted ones letter for letter, as SATORI's reward has it.",
@@ -137,21 +152,6 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
 )
 """By the rule of the rows, for protocols that have one of their own."""
 
-_MATHVISION = ("mathvision", "mathvision_testmini", "mathvision_test")
-_VLM_MATHVISION = (
-    "An option is read as of any options, and a letter found is final. A free answer is right as a text, as what "
-    "Python's eval makes of it ('A' is the gold's own value there) or as a LaTeX number within 1e-6; roots and pi are "
-    "none. What is left is a judge's; without one it is 0."
-)
-_OF_MATHVISION: Mapping[Protocol, Difference] = {
-    "vlmevalkit": Difference(f"{_VLM_MATHVISION} '3(4)' is 7 and '50\\%' nothing.", "utils/mathv.py"),
-    "paper": Difference(f"{_VLM_MATHVISION} 'x=5' is 5, '\\boxed{{5}}' nothing.", "utils/mathv.py at 7faa5b47"),
-    "lmms-eval": Difference(
-        "What stands in the last box, behind 'the answer is' or in the whole answer is compared with the letter and "
-        "with the option's text, numbers at two decimals; no judge.",
-        "mathvision/utils.py and mathvision/eval_utils.py",
-    ),
-}
 _VLM_MATHVERSE = (
     "A judge takes the answer out and compares it. Without one an answer is right only if it is the gold letter for "
     "letter: no option is read, no number compared."
@@ -225,7 +225,6 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
                 "ai2d/utils.py",
             )
         },
-        **dict.fromkeys(_MATHVISION, _OF_MATHVISION),
         "mathverse": {
             "vlmevalkit": Difference(_VLM_MATHVERSE, "utils/mathverse.py"),
             "paper": Difference(_VLM_MATHVERSE, "utils/mathverse.py at 7faa5b47"),
@@ -280,10 +279,11 @@ def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Dif
     return tuple(found for found in (None if own_reader else of_rule, of_task) if found is not None)
 
 
+_PEERS: tuple[Protocol, ...] = ("vlmevalkit", "paper", "lmms-eval")
 _OWN_READERS = frozenset(
     {
         *((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa")),
-        *(("wemath", protocol) for protocol in ("vlmevalkit", "paper", "lmms-eval")),
+        *((task, peer) for task in ("mathverse", "olympiadbench", "wemath") for peer in _PEERS),
     }
 )
 """Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""
