@@ -314,10 +314,11 @@ class _Reader:
 
     def _log_base(self) -> Tree:
         r"""Return a base of digits; the last one in a row is the argument: of `\log_2 38` the base is 23."""
-        ahead = self._digits_ahead(0)
-        after = self._tokens[self._place + ahead :][:1]
-        is_all = bool(after) and (after[0][0] in ("letter", "command") or after[0][1] in _GROUPS)
-        return ("number", int("".join(self._take() for _ in range(ahead if is_all else max(1, ahead - 1)))))
+        before, count = self._place, self._digits_ahead(0)
+        self._place += count
+        has_argument = self._starts_part(functions=True)
+        self._place = before
+        return ("number", int("".join(self._take() for _ in range(count if has_argument else max(1, count - 1)))))
 
     def _argument(self) -> Tree:
         """Return a function's first argument: in parentheses, else a product up to the next function."""
@@ -520,6 +521,8 @@ def value_at(tree: Tree, at: Callable[[Tree], complex]) -> complex:
     if kind == "relation" or (kind == "call" and parts[0] not in {*_CALLS, "log", "factorial", "binomial"}):
         return at(tree)
     values = [value_at(part, at) for part in parts if isinstance(part, tuple)]
+    if kind == "call" and parts[0] in {"factorial", "binomial"} and any(abs(value.imag) > _REAL for value in values):
+        return at(tree)  # of variables: the same wherever it stands
     if kind == "add":
         return sum(values)
     if kind == "mul":
@@ -541,7 +544,9 @@ def _called_value(name: str, values: list[complex]) -> complex:
 
 
 def _gamma(value: complex) -> complex:
-    """Return the gamma function of a real number; raises ValueError elsewhere."""
-    if abs(value.imag) > 1e-12:
-        raise ValueError("a factorial of a number that is not real")
+    """Return the gamma function of a real number; raises ValueError where it has a pole."""
     return complex(math.gamma(value.real))
+
+
+_REAL: Final = 1e-12
+"""A smaller imaginary part is one of rounding."""
