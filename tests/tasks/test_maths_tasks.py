@@ -12,7 +12,6 @@ from harness.scoring.score import score
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from tasks import hooks, mathverse, mathvision, olympiadbench, wemath
-from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.local_data import limit_indices, open_task_data
@@ -235,51 +234,23 @@ def test_a_checkpoint_is_asked_all_of_them_and_rescored_under_every_protocol(com
 
 
 @pytest.mark.slow
-def test_plain_lmms_eval_gives_the_same_scores(local_data, tmp_path, monkeypatch):
+def test_plain_lmms_eval_gives_the_same_scores(local_data, through_plain_lmms_eval):
     """What the hub's rows give through our YAML files is what the one scorer gives."""
-    from lmms_eval import evaluator
-    from lmms_eval.api.model import lmms
-    from lmms_eval.tasks import TaskManager
+    names = ["mathvision_testmini", "wemath", "olympiadbench"]
+    results = through_plain_lmms_eval(names, satori("B"))
 
-    text = satori("B")
-
-    class Replay(lmms):
-        is_simple = False
-
-        def generate_until(self, requests):
-            return [text for _ in requests]
-
-        def generate_until_multi_round(self, requests):
-            raise NotImplementedError
-
-        def loglikelihood(self, requests):
-            raise NotImplementedError
-
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "yamls"
-    folder.mkdir()
-    (folder / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
-    whole = [name for name in MATHS if name not in {"mathverse", "mathvision_test"}]
-    for name in whole:
-        benchmark = BENCHMARKS[name]
-        pattern = "*MM_*.parquet" if name == "olympiadbench" else "*.parquet"
-        files = sorted(map(str, (local_data.parquet / name).rglob(pattern)))
-        lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
-        settings = ("dataset_path", "dataset_kwargs", "  data_files", "    train:")
-        lines = [line for line in lines if not line.startswith(settings)]
-        lines += ["dataset_path: parquet", f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {files}}}}}"]
-        (folder / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    results = evaluator.simple_evaluate(
-        model=Replay(),
-        tasks=[BENCHMARKS[name].yaml_name for name in whole],
-        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
-        bootstrap_iters=0,
-        log_samples=False,
-    )["results"]
-
-    for name in whole:
-        samples = samples_of(name, local_data.parquet)
-        ours = summarise(name, [ScoredRow(one, score(one, text, PLAIN_CONFIG)) for one in samples], "strict")
+    for name in names:
+        rows = [ScoredRow(one, score(one, satori("B"), PLAIN_CONFIG)) for one in samples_of(name, local_data.parquet)]
+        metrics = summarise(name, rows, "strict").metrics
         for metric in METRICS[name]:
-            theirs = results[BENCHMARKS[name].yaml_name][f"{metric},none"]
-            assert theirs == pytest.approx(ours.metrics[metric].value), (name, metric)
+            assert results[name][f"{metric},none"] == pytest.approx(metrics[metric].value), (name, metric)
+
+
+def test_mathvision_alone_is_scored_and_is_no_split_that_could_be_asked(command, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"id": "1", "task": "mathvision", "prediction": "12", "answers": ["12"]}) + "\n")
+
+    assert command("score", rows, "--format", "plain")[0] == ExitCode.OK
+    code, _, err = command("tasks", "show", "mathvision")
+    assert code == ExitCode.USAGE
+    assert "'mathvision_test' and 'mathvision_testmini'" in err
