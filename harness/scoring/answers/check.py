@@ -84,8 +84,9 @@ def _unwrapped(answer: str, rule: AnswerRule) -> str:
 
     A text that is compared letter for letter keeps its tags: nobody asked for them, and they may be part of it.
     """
-    said = json_answer(answer if rule == "accepted" else tagged_answer(answer))
-    return {"true": "Yes", "false": "No"}.get(said, said) if rule == "yes_no" and said != answer else said
+    inside = answer if rule == "accepted" else tagged_answer(answer)
+    said = json_answer(inside)
+    return {"true": "Yes", "false": "No"}.get(said, said) if rule == "yes_no" and said != inside.strip() else said
 
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:

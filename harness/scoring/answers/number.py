@@ -293,6 +293,7 @@ def _undressed(text: str) -> str | None:
         if _SUBSCRIPT_BASE.search(text):
             return None
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")
+    text = without_marks(text) if "*" in text or "_" in text else text
     text = _SPACED_GROUPS.sub(lambda found: _GROUP_SPACE.sub("", found.group()), text)
     if "\\" in text or "{,}" in text:
         text = undress_latex(text).replace("\\approx", " ").replace("\\sim", " ").replace("\\$", "$")
