@@ -50,7 +50,7 @@ from harness.scoring.answers.maths_parts import (
     read_statement,
     undressed,
 )
-from harness.scoring.answers.maths_stated import is_prose, stated_piece
+from harness.scoring.answers.maths_stated import is_prose, stated_piece, stated_words
 from harness.scoring.answers.number import Number, read_number
 from harness.scoring.answers.symbolic import compare
 from harness.scoring.answers.text import asks, text_key
@@ -189,10 +189,11 @@ class _UndecidedError(Exception):
 
 def _of_text(asked: _Asked, answer: str) -> AnswerCheck:
     """Score a text that states nothing mathematical: right where it is a gold's text, as where the gold is words."""
-    key = text_key(answer)
-    if key and not asks(answer) and any(key == gold.key for gold in asked.golds):
+    words = stated_words(answer)
+    keys = {text_key(answer), text_key(words), bare(undressed(words))} - {""}
+    if not asks(answer) and any({gold.key, bare(undressed(gold.text))} & keys for gold in asked.golds):
         return AnswerCheck(1.0, shown(answer))
-    if key and all(_is_words(gold) for gold in asked.golds):
+    if keys and all(_is_words(gold) for gold in asked.golds):
         return AnswerCheck(None, shown(answer), ("needs_judge",))
     return NO_MATCH
 
@@ -209,6 +210,8 @@ def _states(gold: _Gold, asked: _Asked, number: Number | None, statement: Statem
         UnreadableError: The answer can be read in no way, or in several.
     """
     if statement is not None and gold.statement is not None and bare(statement.text) == bare(gold.statement.text):
+        return True
+    if gold.key and text_key(answer) == gold.key:
         return True
     if number is not None and gold.number is not None:
         scale = _scale(gold.unit, answer)

@@ -43,7 +43,7 @@ _FORMULA: Final = re.compile(
 _STATED_LAST: Final = re.compile(r"(?:\b(?:is|are|equals|be)\b|[是为为:：])[ \n]*(?=[^ \n])")
 _COMMANDS: Final = re.compile(r"\\(?:begin|end) ?\{[a-z]*\}|\\[A-Za-z]+")
 _WRAPPED: Final = re.compile(r"\\(?:text|mathrm|rm|mbox)[a-z]* ?\{([^{}]*)\}")
-_PROSE: Final = re.compile(r"[A-Za-z]{3,}|[\u2e80-\ud7ff]")
+_PROSE: Final = re.compile(r"[A-Za-z]{3,}|(?!以及|(?<=以)及|[和或])[\u2e80-\ud7ff]")
 _NO_PROSE: Final = words("sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log exp sqrt and abs")
 _TAKES_BACK: Final = re.compile(rf"{RETRACTION}|\b(?:wait|oops|scratch that|not sure|unsure)\b")
 """What undoes a statement from any later sentence."""
@@ -140,8 +140,22 @@ def _complete_boxes(text: str) -> list[tuple[int, int, int]]:
     return found
 
 
+def stated_words(text: str) -> str:
+    """Return what a text states that answers in words: a box's content, what "the answer is", else all of it."""
+    text = text.strip()[-SEEN_CHARACTERS:]
+    if "\\" in text and _BOX.search(text):
+        return _boxed(text) or text
+    return _behind_lead(without_marks(fold(text)).strip()) or text
+
+
 def _led(text: str) -> str | None:
     """Return the mathematics behind the last "the answer is", if it stands to the end of its sentence."""
+    said = _behind_lead(text)
+    return said if said is None or not is_prose(said) else _of_sentence(said)
+
+
+def _behind_lead(text: str) -> str | None:
+    """Return what stands behind the last "the answer is", to the end of its sentence, if it is stated."""
     found = max(_LEAD.finditer(text), key=lambda lead: lead.start(), default=None)
     if found is None or not _BEFORE_LEAD.search(text[: found.start()]):
         return None
@@ -151,9 +165,7 @@ def _led(text: str) -> str | None:
     before = _SENTENCE_END.split(text[: found.start()])[-1]
     if not said or DENIED.search(before.lower()) or DENIED.search(said.lower()) or _TAKES_BACK.search(after.lower()):
         return None
-    if asks(said + after[:1]):
-        return None
-    return said if not is_prose(said) else _of_sentence(said)
+    return None if asks(said + after[:1]) else said
 
 
 def _of_sentence(text: str) -> str | None:
