@@ -211,7 +211,7 @@ def _states(gold: _Gold, asked: _Asked, number: Number | None, statement: Statem
     """
     if statement is not None and gold.statement is not None and bare(statement.text) == bare(gold.statement.text):
         return True
-    if gold.key and text_key(answer) == gold.key:
+    if _is_words(gold) and gold.key and text_key(answer) == gold.key:
         return True
     if number is not None and gold.number is not None:
         scale = _scale(gold.unit, answer)

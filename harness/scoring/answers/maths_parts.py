@@ -53,7 +53,10 @@ _NAME_BEFORE: Final = re.compile(r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()")
 """The name of a point before its place: A(1, 2)."""
 _MEMBER: Final = re.compile(r"\A(?:[A-Za-z]|\\[a-z]{2,7})(?:_\{?\w{1,3}\}?|')? ?∈ ?(?=[(\[⦃∅])")
 """What is said to lie in an interval or a set."""
-_BARE: Final = re.compile(r"[ \n~]|\\[ ,;:!]|\\left(?![A-Za-z])|\\right(?![A-Za-z])|(?<=\\)[dt](?=frac)")
+_BARE: Final = re.compile(
+    # a blank between letters or digits is none that can go: 1 2 is not 12
+    r"(?<![A-Za-z\d])[ \n~]|[ \n~](?![A-Za-z\d])|\\[ ,;:!]|\\left(?![A-Za-z])|\\right(?![A-Za-z])|(?<=\\)[dt](?=frac)"
+)
 _BARE_GROUP: Final = re.compile(r"\{(\w)\}")
 
 
@@ -144,7 +147,14 @@ def read_statement(text: str, *, several: bool = False) -> Statement | None:
 
 def undressed(text: str) -> str:
     """Return a text without the dress of LaTeX and Markdown, its relations, brackets and separators as single marks."""
-    text = without_marks(fold(text)).replace("$", "").replace("∘", "°").replace("⩽", "≤").replace("⩾", "≥")
+    text = (
+        without_marks(fold(text))
+        .replace("\\$", "")
+        .replace("$", "")
+        .replace("∘", "°")
+        .replace("⩽", "≤")
+        .replace("⩾", "≥")
+    )
     text = _SPOKEN.sub(lambda found: _OR if found[found.lastindex or 0] in {"or", "或"} else _AND, text)
     if "\\" in text:
         text = _SIZED.sub("", _THOUSANDS.sub("", _DEGREE.sub("°", text)))

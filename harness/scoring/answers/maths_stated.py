@@ -26,6 +26,8 @@ MOST_BOXES: Final = 64
 _BOX: Final = re.compile(r"\\f?box(?:ed)? ?\{")
 _BETWEEN_BOXES: Final = re.compile(r"(?:[ ,;$\n*]|\\[()\[\]]|and|or|\\text ?\{ ?(?:and|or) ?\}|[和或、，])*")
 _CLAUSE: Final = re.compile(r"[.,;:!?\n。，；：！？]")
+_CONTRASTS: Final = re.compile(r"\A\W*(?:but|yet|however)\b", re.IGNORECASE)
+"""What begins a clause that says the contrary of the one before it, and denies nothing itself."""
 _SENTENCE_END: Final = re.compile(r"[.!?](?=[ \n])|[\n。！？]")
 _LEAD: Final = re.compile(
     r"(?:\banswers?(?:\*\*)?(?: to (?:the|this) (?:question|problem))?(?: is| are|:| is:| are:|=)"
@@ -93,7 +95,7 @@ def _boxed(text: str) -> str | None:
             break
         listed.insert(0, box)
     begins, ends = listed[0][0], listed[-1][2]
-    before = _CLAUSE.split(text[max(0, begins - 120) : begins])[-1]
+    before = _CONTRASTS.sub("", _CLAUSE.split(text[max(0, begins - 120) : begins])[-1])
     after = text[ends:]
     first = _SENTENCE_END.split(after, maxsplit=1)[0]
     if DENIED.search(before.lower()) or TAKEN_BACK.search(first.lower()) or _TAKES_BACK.search(f".{after.lower()}"):
