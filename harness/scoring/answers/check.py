@@ -1,9 +1,9 @@
 """Decide what an answer text earns: one function for all answer rules and protocols.
 
-`strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
-`answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
-are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`). Documents and charts
-(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
+`strict` is ours and correct by construction; its rules live here, in `choice.py` (option letters), `yes_no.py`,
+`number.py`, `text.py` (equality of texts) and `maths.py` (expressions, sets, intervals, tuples, equations). The peers'
+rules, right or wrong, are in `vlmevalkit.py` (`vlmevalkit`, `paper`) and `lmms_eval_rules.py` (`lmms-eval`). Documents
+and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
 
 What a value means is the same everywhere: 1 or 0 when the answer could be read (`vqa` and `anls` also between), 0 with
 the fault `no_match` when the model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not
