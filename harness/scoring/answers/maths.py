@@ -115,10 +115,10 @@ def check_maths(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
         return compare_options(sample, answer, judge_reply, texts_first=False)
     extra = sample.extra
     asked = _asked(
-        tuple(sample.answers or ()),
+        golds_of(sample),
         str(extra.get("error") or ""),
         str(extra.get("unit") or ""),
-        str(extra.get("is_multiple_answer") or "").lower() in {"true", "1"},
+        _wants_several(sample),
         str(extra.get("answer_type") or "").lower(),
     )
     check = _check(asked, answer)
@@ -128,13 +128,20 @@ def check_maths(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
     return AnswerCheck(0.0, replied.extracted, ("no_match",)) if replied.value is None and asked.golds else replied
 
 
+def golds_of(sample: Sample) -> tuple[str, ...]:
+    """Return the texts any of which is a whole right answer: of several answers the one that lists them."""
+    texts = tuple(gold for gold in sample.answers or () if gold.strip())
+    return (", ".join(texts),) if len(texts) > 1 and _wants_several(sample) else texts
+
+
+def _wants_several(sample: Sample) -> bool:
+    return str(sample.extra.get("is_multiple_answer") or "").lower() in {"true", "1"}
+
+
 @lru_cache(maxsize=2048)
 def _asked(golds: tuple[str, ...], error: str, unit: str, several: bool, answer_type: str) -> _Asked:
     """Return what a row asks for, remembered: training scores the same one many times."""
-    texts = [gold for gold in golds if gold.strip()]
-    if several and len(texts) > 1:
-        texts = [", ".join(texts)]
-    return _Asked(tuple(_gold(text, unit, several=several) for text in texts), _tolerance(error), several, answer_type)
+    return _Asked(tuple(_gold(text, unit, several=several) for text in golds), _tolerance(error), several, answer_type)
 
 
 def _gold(text: str, unit: str, *, several: bool) -> _Gold:
