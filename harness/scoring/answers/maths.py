@@ -66,6 +66,9 @@ _ABOUT: Final = Fraction(1, 50)
 _FLIPPED: Final = str.maketrans("<>≤≥", "><≥≤")
 _NAME: Final = re.compile(r"(?:[^\W\d]|_\{?\w+\}?|\\[A-Za-z]+|\^\{?\d\}?|[ '()°△∠+{}|,]|_\d+|\(-?\d+\))+\Z")
 """What is given a value: x, S_1, \\angle ABC, f(x), AB + CD; a number before it would ask for something else."""
+_AROUND_LISTS: Final = ("()", "[]", "⦃⦄")
+_OF_A_FUNCTION: Final = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp)")
+"""The degrees or percent behind it are its argument's."""
 _EMPTY: Final = "∅"
 _ANY_BRACKETS: Final = frozenset("([")
 
@@ -269,8 +272,11 @@ class _Comparison:
             return (
                 only.opens == "(" and _in_order(parts) and not answer.alternatives and self.in_order(only.parts, parts)
             )
-        if len(parts) == 1 and isinstance(parts[0], Bracketed) and not any(isinstance(it, Bracketed) for it in golds):
-            parts = parts[0].parts
+        listed = parts[0] if len(parts) == 1 else None
+        if isinstance(listed, Bracketed) and not any(isinstance(it, Bracketed) for it in golds):
+            if listed.opens + listed.closes not in _AROUND_LISTS:
+                return False
+            parts = listed.parts
         if self.asked.several or gold.alternatives or all(isinstance(it, Related) for it in golds):
             return self.any_order(golds, parts)
         return self.in_order(golds, parts)
@@ -452,11 +458,11 @@ def _whole_and_parts(text: str) -> Iterator[_Reading]:
         stem, unit = split
         if (worth := _read(stem)) is not None:
             yield _Reading(worth, unit)
-    if stem[-1:] in {"%", "°"} and (worth := _read(stem[:-1])) is not None:
+    if stem[-1:] in {"%", "°"} and not _OF_A_FUNCTION.search(stem) and (worth := _read(stem[:-1])) is not None:
         yield _Reading(worth, unit)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _read(text: str) -> Quotient | None:
     try:
         return read_expression(text)
