@@ -5,6 +5,11 @@
 rules, right or wrong, are in `vlmevalkit.py` (`vlmevalkit`, `paper`) and `lmms_eval_rules.py` (`lmms-eval`). Documents
 and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
 
+What each rule asks is its benchmarks': one option (MMBench, Liu et al. 2023, arXiv 2307.06281; MMStar, Chen et al.
+2024, arXiv 2403.20330; AI2D; ScienceQA), yes or no (MME, Fu et al. 2023, arXiv 2306.13394; POPE, Li et al. 2023, arXiv
+2305.10355; HallusionBench, Guan et al. 2023, arXiv 2310.14566), a text in the answer (OCRBench, Liu et al. 2023, arXiv
+2305.07895), a typed answer (MathVista, Lu et al. 2023, arXiv 2310.02255). How it is read is ours.
+
 What a value means is the same everywhere: 1 or 0 when the answer could be read (`vqa` and `anls` also between), 0 with
 the fault `no_match` when the model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not
 the model's doing. Under a peer's protocol a missing judge scores what the peer scores.
