@@ -96,7 +96,7 @@ def score_place(sample: Sample, response: Response, dialect: BoxDialect | None, 
     if size is not None:
         placed, cut = cut_at_image(placed, size)
     iou = union_iou(placed, gold)
-    check = AnswerCheck(float(iou >= RIGHT_IOU), _shown(written), (*faults, *cut))
+    check = AnswerCheck(float(iou >= RIGHT_IOU), shown_places(written), (*faults, *cut))
     return PlaceScore(check, iou, match_boxes(placed, gold), placed)
 
 
@@ -129,7 +129,7 @@ def _score_points(
     if not placed:
         return PlaceScore(AnswerCheck(0.0, None, faults))
     inside = all(_lies_in(gold, x, y) for x, y, _, _ in placed)
-    return PlaceScore(AnswerCheck(float(inside), _shown([*points, *boxes]), faults if boxes else ()))
+    return PlaceScore(AnswerCheck(float(inside), shown_places([*points, *boxes]), faults if boxes else ()))
 
 
 def _lies_in(boxes: Sequence[Box], x: float, y: float) -> bool:
@@ -156,7 +156,7 @@ def read_points(text: str, dialect: BoxDialect) -> list[tuple[float, float]]:
     return found
 
 
-def _shown(places: Sequence[tuple[float, ...]]) -> str | None:
+def shown_places(places: Sequence[tuple[float, ...]]) -> str | None:
     """Return places for people, in the dialect's unit; None for none."""
     if not places:
         return None

@@ -3,7 +3,8 @@
 `strict` is ours and correct by construction; its rules live here, in `choice.py` (option letters), `yes_no.py`,
 `number.py`, `text.py` (equality of texts) and `maths.py` (expressions, sets, intervals, tuples, equations). The peers'
 rules, right or wrong, are in `vlmevalkit.py` (`vlmevalkit`, `paper`) and `lmms_eval_rules.py` (`lmms-eval`). Documents
-and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
+and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
+`open_answer.py` and `mmmu_peers.py`.
 
 What each rule asks is its benchmarks': one option (MMBench, Liu et al. 2023, arXiv 2307.06281; MMStar, Chen et al.
 2024, arXiv 2403.20330; AI2D; ScienceQA), yes or no (MME, Fu et al. 2023, arXiv 2306.13394; POPE, Li et al. 2023, arXiv
@@ -32,7 +33,17 @@ from harness.scoring.answers.document_answers_peers import (
 )
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
 from harness.scoring.answers.maths import check_maths
+from harness.scoring.answers.maths_peers import LMMS_EVAL_MATHS_RULES, PAPER_MATHS_RULES, VLMEVALKIT_MATHS_RULES
+from harness.scoring.answers.mmmu_peers import (
+    LMMS_EVAL_MMMU_RULES,
+    PAPER_MMMU_RULES,
+    VLMEVALKIT_MMMU_RULES,
+    is_open,
+)
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
+from harness.scoring.answers.open_answer import check_open
+from harness.scoring.answers.short import short_rule, without_braces
+from harness.scoring.answers.short_peers import LMMS_EVAL_SHORT, PAPER_SHORT, VLMEVALKIT_SHORT
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
@@ -82,6 +93,11 @@ def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: s
     if sample.answers or (sample.answers is not None and protocol == "paper" and sample.answer_rule == "accepted"):
         return check  # no accepted answer at all is simply never right in SATORI's reward
     return AnswerCheck(None, check.extracted, ("no_gold",))
+
+
+def has_own_rule(rule: AnswerRule, protocol: Protocol) -> bool:
+    """Tell whether a protocol reads answers of a kind by a rule of its own; else they are read as under `strict`."""
+    return protocol == "strict" or _RULES[protocol].get(rule) is not _STRICT.get(rule)
 
 
 def _unwrapped(answer: str, rule: AnswerRule) -> str:
@@ -182,6 +198,11 @@ def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> An
     return _check_free_text(sample, answer, judge_reply)
 
 
+def _check_mmmu(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score an option by the rule of options, an open question by `open_answer.py`, which no judge reads."""
+    return check_open(sample, answer) if is_open(sample) else _check_choice(sample, answer, judge_reply)
+
+
 def _mathvista_kind(sample: Sample) -> str:
     """Return `option`, `integer`, `float`, `list` or `text`, by the row's columns, else by its options and gold."""
     question_type, answer_type = sample.extra.get("question_type"), sample.extra.get("answer_type")
@@ -279,20 +300,58 @@ def _check_free_text(sample: Sample, answer: str, judge_reply: str | None) -> An
     return replied if replied.value else AnswerCheck(0.0, replied.extracted, ("no_match",))
 
 
+def _check_short(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score by the rule that the row's own options and gold ask for; what stands in the last braces is the answer."""
+    return _STRICT[short_rule(sample)](sample, without_braces(answer), judge_reply)
+
+
+def _short_as(by_task: Mapping[str, Rule], choice: Rule) -> Rule:
+    """Return a peer's rule for short answers: that of the task; elsewhere its rule for options, and ours without."""
+
+    def check(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+        rule = by_task.get(sample.task) or (choice if sample.choices else _check_short)
+        return rule(sample, answer, judge_reply)
+
+    return check
+
+
 _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "choice": _check_choice,
     "yes_no": _check_yes_no,
     "ocr": _check_ocr,
     "mathvista": _check_mathvista,
+    "mmmu": _check_mmmu,
     "accepted": _check_accepted,
     "number": _check_number,
     "maths": check_maths,
+    "short": _check_short,
     **DOCUMENT_RULES,
 }
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
     "strict": _STRICT,
-    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES},
-    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES},
-    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES},
+    "vlmevalkit": {
+        **_STRICT,
+        **VLMEVALKIT_RULES,
+        **VLMEVALKIT_DOCUMENT_RULES,
+        **VLMEVALKIT_MATHS_RULES,
+        **VLMEVALKIT_MMMU_RULES,
+        "short": _short_as(VLMEVALKIT_SHORT, VLMEVALKIT_RULES["choice"]),
+    },
+    "paper": {
+        **_STRICT,
+        **PAPER_RULES,
+        **PAPER_DOCUMENT_RULES,
+        **PAPER_MATHS_RULES,
+        **PAPER_MMMU_RULES,
+        "short": _short_as(PAPER_SHORT, PAPER_RULES["choice"]),
+    },
+    "lmms-eval": {
+        **_STRICT,
+        **LMMS_EVAL_RULES,
+        **LMMS_EVAL_DOCUMENT_RULES,
+        **LMMS_EVAL_MATHS_RULES,
+        **LMMS_EVAL_MMMU_RULES,
+        "short": _short_as(LMMS_EVAL_SHORT, LMMS_EVAL_RULES["choice"]),
+    },
 }
