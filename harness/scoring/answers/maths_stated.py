@@ -69,7 +69,7 @@ def stated_piece(text: str) -> str | None:
         return led
     text = _LEADS_AWAY.sub("", text).strip()
     if not is_prose(text):
-        return None if TAKEN_BACK.search(text) else text
+        return None if DENIED.search(text.lower()) else text
     return _of_sentence(text)
 
 
