@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from harness.scoring.answers.boxed import boxed
 from harness.scoring.answers.comparisons import NO_MATCH, compare_numbers, compare_options, decimals_of
 from harness.scoring.answers.document_answers import DOCUMENT_RULES
 from harness.scoring.answers.document_answers_peers import (
@@ -119,6 +120,8 @@ def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> Answe
     """Compare yes or no, as the answer states it, with the gold; no judge is needed."""
     del judge_reply
     label = read_yes_no(answer)
+    if label is None and (found := boxed(answer)) is not None:
+        label = read_yes_no(found.content)
     golds = {gold for gold in map(read_yes_no, sample.answers or ()) if gold}
     if not golds:
         return AnswerCheck(None, label, ("no_gold",))
