@@ -50,13 +50,13 @@ class BuildOptions:
 def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> ConfigurableMessagesTask:
     """Return lmms-eval's task object of a benchmark over the given rows.
 
-    The image in the chat turns is a `StoredImage`, to be opened by the model when its turn comes.
+    An image in the chat turns is a `StoredImage`, to be opened by the model when its turn comes.
     """
     adapter = benchmark.adapter
     question_text = _question_text(benchmark, options)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
-        turns = messages(options.asked, question_text(doc), adapter.image_value(doc))
+        turns = messages(options.asked, question_text(doc), adapter.shown(doc))
         return turns if options.blind is None else without_pictures(turns, options.blind)
 
     config = _base_config(benchmark)

@@ -48,6 +48,7 @@ _PART_DIFFERS = {
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
     BLIND: "what was shown in place of the pictures (--blind) differs",
+    "lmms_eval": "version of lmms-eval, whose own code scores, differs",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 
@@ -62,6 +63,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         model=manifest.model,
         weights=f"{weights}+{manifest.adapter_hash[:SHOWN_DIGITS]}" if manifest.adapter_hash else weights,
         protocol=protocol or manifest.protocol,
+        protocol_version=_as_scored(run, protocol).scored_by,
         rescored=protocol is not None,
         format=format_name(manifest.format),
         seed=manifest.seed,
@@ -133,9 +135,18 @@ def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
         dialect = run.manifest.box_dialect
     version = later.get("scorer_version")
     scorer = version if isinstance(version, int) else UNKNOWN_SCORER
+    words = later.get("protocol_version")
+    rules = words if isinstance(words, str) else ""
     given = {name: value for name, value in run.manifest.other.items() if name != SIDE_BOXES}
     given |= {SIDE_BOXES: later[SIDE_BOXES]} if SIDE_BOXES in later else {}
-    return replace(run.manifest, protocol=protocol, box_dialect=dialect, scorer_version=scorer, other=given)
+    return replace(
+        run.manifest,
+        protocol=protocol,
+        protocol_version=rules,
+        box_dialect=dialect,
+        scorer_version=scorer,
+        other=given,
+    )
 
 
 def _field(
@@ -189,7 +200,7 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("format", lambda m: format_name(m.format), False),
     ("box dialect", _dialect, False),
     ("seed", lambda m: str(m.seed), False),
-    ("protocol", lambda m: m.protocol, True),
+    ("protocol", lambda m: m.scored_by, True),
     ("pixel limits", _pixels, True),
     ("scorer version", lambda m: str(m.scorer_version), True),
     ("judge", lambda m: m.judge or "", True),
@@ -239,11 +250,14 @@ def _asked_otherwise(a: Manifest, b: Manifest) -> list[str]:
     parts = [comparable_parts(manifest) for manifest in (a, b)]
     if not (tells_per_task(a) and tells_per_task(b)):
         parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, (a, b), strict=True)]
-    return [
+    reasons = [
         f"{_PART_DIFFERS[name]}: {_difference_text(parts[0].get(name), parts[1].get(name))}"
         for name in parts[0] | parts[1]
         if parts[0].get(name) != parts[1].get(name) and not _not_recorded(name, a, b)
     ]
+    if (a.protocol, a.scorer_version) == (b.protocol, b.scorer_version) and a.scored_by != b.scored_by:
+        reasons.append(f"version of the protocol differs: {_difference_text(a.scored_by, b.scored_by)}")
+    return reasons
 
 
 def input_differences(stored: Manifest, now: Manifest) -> tuple[str, ...]:
@@ -252,7 +266,7 @@ def input_differences(stored: Manifest, now: Manifest) -> tuple[str, ...]:
     Left out is what leaves the stored answers right: the version of the scorer, by which they can be scored again; the
     address of a server; and what a run of before did not record.
     """
-    stored = replace(stored, scorer_version=now.scorer_version)
+    stored = replace(stored, scorer_version=now.scorer_version, protocol_version=now.protocol_version)
     before, after = _flat_key_parts(stored), _flat_key_parts(now)
     differing = [
         f"{words} differs: {_difference_text(before.get(name), after.get(name))}"

@@ -26,6 +26,7 @@ from harness.comparison.benchmark import (
 )
 from harness.comparison.columns import RunTable, picked, read_run_table
 from harness.comparison.comparability import provenance, run_facts, runs_comparability, task_comparability
+from harness.comparison.native import OF_SEVERAL_RUNS, compare_native
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.comparison.values import (
     DIRECTIONS,
@@ -44,11 +45,13 @@ from harness.comparison.visual_gain import GainSide, visual_gains
 from harness.errors import ConfigError
 from harness.runs.lookup import RUNS, find_scores
 from harness.runs.manifest import run_key
+from harness.runs.native_metrics import NativeMetrics, native_metrics_of
 from harness.runs.store import StoredRun, load_run
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import FEWEST_CLUSTERS, benjamini_hochberg, holm
 from harness.stats.resampling import FLIP_DRAWS
 from harness.summary.task_summary import ANSWER_RIGHT
+from harness.task_facts import is_native
 from harness.values import PROTOCOLS, Protocol
 
 SHOWN_IDS = 5
@@ -254,6 +257,7 @@ def _side_table(spec: SideSpec) -> RunTable:
         values=np.mean([table.values for table in tables], axis=0),
         ious=np.mean([table.ious for table in tables], axis=0),
         components={name: np.mean([table.components[name] for table in tables], axis=0) for name in first.components},
+        native={},
         seeds=tuple(tables),
     )
 
@@ -308,10 +312,12 @@ def _pair(
             left_out=left_out,
             seeds=(_own_seed(a_spec, seed), _own_seed(b_spec, seed)),
             a_protocol=a_spec.protocol or a_spec.runs[0].manifest.protocol,
+            native=(_native_metrics(a_spec, task), _native_metrics(b_spec, task)) if is_native(task) else (),
         )
         whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
-        benchmarks.append(compare_benchmark(shared, both, seed=seed, draws=draws, on_shared=on_shared))
+        compare = compare_native if is_native(task) else compare_benchmark
+        benchmarks.append(compare(shared, both, seed=seed, draws=draws, on_shared=on_shared))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
     has = [dict.fromkeys(table.tasks) for table in (a_table, b_table)]
@@ -326,6 +332,14 @@ def _pair(
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
         on_shared=on_shared,
     )
+
+
+def _native_metrics(spec: SideSpec, task: str) -> NativeMetrics:
+    """Return lmms-eval's own aggregates of a side; without values for one of several runs, which none of them is."""
+    found = native_metrics_of(spec.runs[0].manifest).get(task, {})
+    if len(spec.runs) == 1:
+        return found
+    return {key: replace(metric, value=None, reason=OF_SEVERAL_RUNS) for key, metric in found.items()}
 
 
 def _own_seed(spec: SideSpec, seed: int) -> int:

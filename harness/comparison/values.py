@@ -79,6 +79,8 @@ class RunFacts:
     """First 12 digits of the weights' (and adapter's) hash; empty where they cannot be seen."""
     protocol: Protocol
     """Rules of the scores that are compared."""
+    protocol_version: str
+    """The same with their version, such as `strict@6`."""
     rescored: bool
     """Whether these are the scores of a later `rescore`."""
     format: str

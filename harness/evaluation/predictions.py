@@ -37,7 +37,8 @@ MAX_SIDE_PX = 10**9
 """A wider or higher image is a mistake in the row. One without pixels can be read: nothing overlaps in it."""
 
 _EXTRA_FIELDS = (
-    "question_type", "answer_type", "precision", "error", "index", "question_types", "operation/reasoning"
+    "question_type", "answer_type", "precision", "error", "index", "question_types", "operation/reasoning",
+    "unit", "is_multiple_answer", "source", "key",
 )  # fmt: skip
 _PREDICTION_NAMES = (
     "response", "pred", "output", "model_output", "completion", "generated_text", "text", "filtered_resps", "resps",

@@ -13,6 +13,7 @@ from typing import TextIO
 from harness.errors import ConfigError
 from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, score_lines
 from harness.summary.run_summary import RunSummary, summarise_records
+from harness.task_facts import facts_of
 from harness.values import Fault, Record, Sample, Score, ScoreConfig
 
 SHOWN_BAD_ROWS = 3
@@ -54,6 +55,12 @@ class ScoredFile:
     def no_answer_scored(self) -> bool:
         """Whether there are rows, and the answer of none of them has a score."""
         return bool(self.rows) and all(row.score.value is None for row in self.rows)
+
+    @property
+    def wants_no_score(self) -> bool:
+        """Whether all rows are of splits without labels and some can be read, so that no score is no fault."""
+        read = [row.task for row in self.rows if row.prediction is not None]
+        return bool(read) and all(facts_of(str(task)).submission is not None for task in read)
 
     @property
     def why_nothing_scored(self) -> str:

@@ -20,9 +20,10 @@ from harness.evaluation.side_boxes import SHOWN, SideBoxes, SideTally, check_tas
 from harness.runs.journal import StoreError
 from harness.runs.manifest import SIDE_BOXES, Manifest, TaskManifest, config_of, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
+from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
-from harness.values import BoxDialect, Json, Protocol, Record, ScoreConfig
+from harness.values import NATIVE, BoxDialect, Json, Protocol, Record, ScoreConfig
 
 
 def rescore_run(
@@ -38,10 +39,16 @@ def rescore_run(
 
     Raises:
         IncompleteError: The run is not finished; resume it first.
+        ConfigError: The run is of tasks of lmms-eval's own.
         StoreError: The disk refuses.
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    if run.manifest.protocol == NATIVE:
+        raise ConfigError(
+            f"{run.path} is of tasks of lmms-eval's own, which no rule here scores: for other rules run the benchmark "
+            "by its name here, if it has one (satori-bench tasks list)"
+        )
     config = config_of(run.manifest, protocol, box_dialect)
     summariser = RunSummariser(config, seed=run.manifest.seed)
 
@@ -137,6 +144,7 @@ def save_predictions_run(
             backend="predictions",
             format=config.format,
             protocol=config.protocol,
+            protocol_version=versioned(config.protocol, SCORER_VERSION),
             box_dialect=config.box_dialect,
             box_dialect_reason="given with the predictions",
             pixel_limits=config.pixel_limits,
@@ -157,7 +165,7 @@ def save_predictions_run(
         )
     )
     seen: Counter[tuple[str, str]] = Counter()
-    with _staging(root) as staging, open_run(staging, manifest, now=now, resume=False) as run:
+    with staging(root) as hidden, open_run(hidden, manifest, now=now, resume=False) as run:
         for row in rows:
             record = record_of(row, 0)
             key = (record.sample.task, record.sample.id)
@@ -171,8 +179,12 @@ def save_predictions_run(
 
 
 @contextmanager
-def _staging(root: Path) -> Generator[Path]:
-    """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it."""
+def staging(root: Path) -> Generator[Path]:
+    """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".scoring-", dir=root, ignore_cleanup_errors=True) as folder:

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import cast
 
 from harness.runs.json_text import describe
-from harness.task_facts import POINT_MAXIMA, facts_of
+from harness.task_facts import POINT_MAXIMA, facts_of, is_native_metric
 from harness.values import MAX_COUNT, MAX_SHARE, Json
 
 SCORES_SCHEMA = 1
@@ -40,7 +40,8 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
     for group in ("metrics", "categories", "l2_categories"):
         for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
             most = None if group == "metrics" else category_most
-            _check_metric(metric, f"{at}.{group}.{name}", most or _most_of(name, category_most, fields, at))
+            most = most or _most_of(name, category_most, fields, at)
+            _check_metric(metric, f"{at}.{group}.{name}", None if is_native_metric(name) else most)
     for name, metric in _object(fields.get("boxes", {}), f"{at}.boxes").items():
         _check_metric(metric, f"{at}.boxes.{name}", MAX_COUNT if name == "boxes_per_text" else MAX_SHARE)
     for name, baseline in _object(fields.get("baselines", {}), f"{at}.baselines").items():
@@ -68,12 +69,13 @@ def _check_counts(fields: Mapping[str, Json], group: str, at: str) -> None:
         _check_count(count, f"{at}{group}.{name}")
 
 
-def _check_metric(value: Json, at: str, most: float) -> None:
+def _check_metric(value: Json, at: str, most: float | None) -> None:
+    """Check one number with its interval; `most` is None where it may be anything finite, as with lmms-eval's own."""
     fields = _object(value, at)
     _check_count(fields.get("n", 0), f"{at}.n")
     found = {name: _number(fields.get(name), f"{at}.{name}") for name in ("value", "ci_low", "ci_high")}
     number, low, high = found.values()
-    if number is not None and not 0 <= number <= most:
+    if most is not None and number is not None and not 0 <= number <= most:
         raise _wrong(f"{at}.value", f"from 0 to {most:g}", number)
     if low is not None and high is not None and low > high:
         raise _wrong(f"{at}.ci_low", f"below ci_high {high:g}", low)

@@ -27,7 +27,7 @@ class Metric:
     n: Count
     """Samples that the value counts (for MMBench's accuracy questions, each with all its passes)."""
     reason: str | None = None
-    """Why there is no value; None where there is one."""
+    """Why there is no value, or beside one of lmms-eval's own why it has no interval; None where there is both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class TaskSummary:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why metrics are null, by metric name."""
+        """Why metrics are null, or lmms-eval's own without interval, by metric name."""
         return {name: metric.reason for name, metric in self.metrics.items() if metric.reason is not None}
 
 

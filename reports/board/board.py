@@ -26,7 +26,7 @@ from harness.scoring.formats import format_name
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
 from harness.summary.task_summary import TaskSummary
-from harness.task_facts import POINT_MAXIMA
+from harness.task_facts import POINT_MAXIMA, is_native_metric
 from harness.values import Json
 from reports.texts.contamination import contamination
 
@@ -82,6 +82,8 @@ class Entry:
     """The stages that were asked for."""
     protocol: str
     """How answers became scores."""
+    protocol_version: str
+    """The same with the version of those rules."""
     min_pixels: int | None
     """Resolution: least pixels; None when not known."""
     max_pixels: int | None
@@ -263,6 +265,7 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         weights=manifest.weights_hash,
         format=format_name(manifest.format),
         protocol=manifest.protocol,
+        protocol_version=manifest.scored_by,
         min_pixels=None if limits is None else limits.min_pixels,
         max_pixels=None if limits is None else limits.max_pixels,
         max_new_tokens=_token_budget(manifest),
@@ -295,7 +298,7 @@ def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
         ci_low=metric.ci_low,
         ci_high=metric.ci_high,
         n=metric.n,
-        points=name in POINT_MAXIMA,
+        points=name in POINT_MAXIMA or is_native_metric(name),
         reason=None if metric.value is not None else metric.reason or "no score",
         incomparable=(),
         contamination=contaminated,
@@ -369,6 +372,7 @@ def _entry_json(entry: Entry) -> Json:
         "weights": entry.weights,
         "format": entry.format,
         "protocol": entry.protocol,
+        "protocol_version": entry.protocol_version,
         "min_pixels": entry.min_pixels,
         "max_pixels": entry.max_pixels,
         "max_new_tokens": entry.max_new_tokens,

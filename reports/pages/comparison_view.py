@@ -447,7 +447,9 @@ def _side_view(comparison: Comparison, place: int) -> SideView:
         letter=LETTERS[place % len(LETTERS)],
         colour=place % len(COLOURS),
         label=cut(side.label),
-        about=" · ".join(filter(None, [f"format {first.format}", f"protocol {first.protocol}", weights, seeds])),
+        about=" · ".join(
+            filter(None, [f"format {first.format}", f"protocol {cut(first.protocol_version)}", weights, seeds])
+        ),
         badges=tuple(name for name, there in badges.items() if there),
     )
 

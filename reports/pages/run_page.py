@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, side_boxes_sha256
+from harness.runs.native_metrics import native_metrics_of
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
@@ -23,7 +24,7 @@ from harness.summary.counted_units import ANSWER_RIGHT
 from harness.summary.means import Metric
 from harness.summary.stored_scores import stored_summaries, stored_warnings
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
-from harness.task_facts import POINT_MAXIMA, facts_of
+from harness.task_facts import POINT_MAXIMA, facts_of, is_native_metric
 from harness.values import FAULTS, Json, Record
 from reports.board.reproduction import reproduction_of
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
@@ -243,7 +244,8 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     # a page of stored scores, as at the end of every run, loads nothing that scores
     from harness.summary.run_summary import RunSummariser  # noqa: PLC0415
 
-    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
+    gathered, manifest = _Gathered(), run.manifest
+    summariser = RunSummariser(config_of(manifest), seed=manifest.seed, native=native_metrics_of(manifest))
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
@@ -302,7 +304,7 @@ def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     limits = manifest.pixel_limits
     return (
         ("format", format_name(manifest.format)),
-        ("protocol", manifest.protocol),
+        ("protocol", manifest.scored_by),
         ("box dialect", optional_words(manifest.box_dialect) or "not known: boxes are unscored"),
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
         ("weights", short_hash(manifest.weights_hash)),
@@ -415,7 +417,9 @@ def _headline_chart(tasks: Mapping[str, TaskSummary]) -> Markup | None:
     drawn = [
         (f"{task.task} {task.headline}", task.metrics[task.headline])
         for task in tasks.values()
-        if task.headline not in POINT_MAXIMA and task.metrics[task.headline].value is not None
+        if task.headline not in POINT_MAXIMA
+        and not is_native_metric(task.headline)
+        and task.metrics[task.headline].value is not None
     ]
     return _chart(drawn, "Headline scores with 95 % intervals", "percent")
 
@@ -473,7 +477,7 @@ def provenance_lines(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("model type", manifest.model_type or DASH),
         ("backend", manifest.backend),
         ("format", format_name(manifest.format)),
-        ("protocol", manifest.protocol),
+        ("protocol", manifest.scored_by),
         ("box dialect", f"{optional_words(manifest.box_dialect) or DASH} ({manifest.box_dialect_reason})"),
         (
             "pixel limits",

@@ -24,7 +24,7 @@ FAULTS_EXPLAINED: Final[Mapping[Fault, str]] = {
     "other_dialect": "Boxes are written as the family writes them, not as the format asks; their place counts.",
     "point": "Points are written where boxes were wanted; they earn nothing.",
     "quad": "Four corners are written where boxes were wanted; they earn nothing.",
-    "no_source": "A step lies in a picture that no step before it made; it has no place.",
+    "no_source": "A box lies in a crop that no step before it made, or the question shows several pictures.",
     "no_match": "No single answer could be read from the text; it scores 0.",
     "no_gold": "The sample has nothing to score against; it counts in no number.",
     "needs_judge": "Only a judge could score this answer, and there was none; it counts in no number.",
@@ -37,6 +37,8 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "accuracy": "Mean score of the answers, in percent, as the benchmark aggregates it: MMBench counts a question as "
     "right when every rotation of its options is.",
     "vanilla_accuracy": "Mean score of MMBench's rows, each rotation for itself, in percent.",
+    "accuracy_2d": "CV-Bench: mean of the accuracies on ADE20K and on COCO, in percent.",
+    "accuracy_3d": "CV-Bench: accuracy on Omni3D, in percent.",
     "perception": "MME: sum of ten subtasks, at most 2,000 points.",
     "cognition": "MME: sum of four subtasks, at most 800 points.",
     "total": "MME: perception and cognition together, at most 2,800 points.",

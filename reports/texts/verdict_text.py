@@ -11,6 +11,7 @@ from collections.abc import Callable
 from harness.comparison.values import Comparison, Pair, ScoreRow
 from harness.gate.verdict import BenchmarkVerdict, Verdict, verdict_bars
 from harness.summary.means import Metric
+from harness.task_facts import is_native_metric
 from reports.texts.numbers_shown import DASH, count, metric_scale, number, p_text, signed
 
 STATE_WORDS = {
@@ -47,7 +48,7 @@ def cut(text: str, most: int = MOST_NAME_CHARACTERS) -> str:
 
 def _scale(row: ScoreRow) -> tuple[float, int]:
     """Return what a row's numbers are multiplied by, and with how many digits they are shown."""
-    return (1.0, 1) if row.scale == "points" else metric_scale(row.metric)
+    return (1.0, 1) if row.scale == "points" and not is_native_metric(row.metric) else metric_scale(row.metric)
 
 
 def value_text(row: ScoreRow, value: float | None) -> str:

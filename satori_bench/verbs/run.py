@@ -88,6 +88,7 @@ SHOWN_FAILURES = 3
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
 @click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
+@click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
@@ -174,6 +175,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     from harness.scoring.own_format import format_given
     from tasks.prompts import given_words
     from tasks.run_spec import RunSpec, parse_dataset_overrides
+    from tasks.shards import shard_of
 
     faults: list[str] = []
     if not options["model"]:
@@ -226,6 +228,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         max_new_tokens=options["max_new_tokens"],
         temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
         limit=options["limit"],
+        shard=None if options["shard"] is None else shard_of(options["shard"]),
         seed=options["seed"],
         batch_size=options["batch_size"],
         device=options["device"],
@@ -274,7 +277,7 @@ def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
         say_json({**result.summary.to_json(), "run": str(result.folder)}, sys.stdout)
     else:
         config = result.summary.config
-        title = f"{result.model} · format {format_name(config.format)} · protocol {config.protocol}"
+        title = f"{result.model} · format {format_name(config.format)} · protocol {result.summary.protocol_version}"
         write(run_table(list(result.summary.tasks.values()), result.wall_s, title), sys.stdout)
         show_reasons(result.summary.tasks)
         say(f"run: {result.folder}", sys.stdout)

@@ -12,6 +12,7 @@ from harness.errors import ExitCode
 from harness.vocabulary import BOX_FRAMES, PROTOCOLS, BoxFrame
 from reports.terminal.printing import say
 from satori_bench.options import (
+    ProtocolName,
     box_dialect_option,
     boxes_option,
     json_option,
@@ -66,7 +67,7 @@ def score(
     scored = score_file(file, config, lines_to, None if gold is None else gold.with_boxes)
     for line in bad_row_lines(scored.bad_rows):
         say(line, sys.stderr)
-    if scored.nothing_scored:
+    if scored.nothing_scored and not scored.wants_no_score:
         found = (scored.rows and file_shape(file)) or scored.why_nothing_scored
         say(f"error: no row of {file} can be scored: {found}", sys.stderr)
         return ExitCode.INCOMPLETE
@@ -75,7 +76,7 @@ def score(
     if scored.repeated:
         say(f"{scored.repeated} rows repeat a task and id; only the first of each counts in a mean", sys.stderr)
     show_reasons(scored.summary.tasks)
-    if scored.no_answer_scored:
+    if scored.no_answer_scored and not scored.wants_no_score:
         say(f"no answer can be scored: {scored.why_nothing_scored}", sys.stderr)
     folder = None
     if run_root is not None:
@@ -104,7 +105,7 @@ def _show_gold(gold: SideTally, scored: ScoredFile) -> None:
 
 @click.command(cls=Verb)
 @click.argument("run_name", metavar="RUN")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the run's own.")
+@click.option("--protocol", type=ProtocolName(PROTOCOLS), help="Default: the run's own.")
 @box_dialect_option
 @click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame.")
 @boxes_option
