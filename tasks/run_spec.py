@@ -29,6 +29,7 @@ from harness.runs.store import (
     check_run_name,
 )
 from harness.scoring.formats import check_protocol
+from harness.task_facts import is_native
 from harness.values import AnyFormat, BoxDialect, Json, Protocol
 from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
@@ -259,7 +260,16 @@ def check_spec(spec: RunSpec) -> None:
 
 
 def check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
-    """Refuse data for a task that is not run: the person meant something that would not happen."""
+    """Refuse what would not happen though a person asks for it: data for a task that is not run, blindness of others.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
+    shown = [benchmark.name for benchmark in benchmarks if is_native(benchmark.name)]
+    if spec.blind is not None and shown:
+        raise ConfigError(
+            f"--blind leaves pictures out of our own questions; {', '.join(shown)} asks as lmms-eval does, with them"
+        )
     unknown = sorted(set(spec.datasets) - {benchmark.name for benchmark in benchmarks})
     if unknown:
         hint = task_hint(unknown[0], [benchmark.name for benchmark in benchmarks])
