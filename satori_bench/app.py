@@ -27,10 +27,13 @@ from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
 from satori_bench.verbs.loop import demo, loop
+from satori_bench.verbs.parity import parity
+from satori_bench.verbs.presets import presets
 from satori_bench.verbs.probe import variance_probe
 from satori_bench.verbs.run import run
 from satori_bench.verbs.runs import runs
 from satori_bench.verbs.score import rescore, score
+from satori_bench.verbs.submission import submission
 from satori_bench.verbs.tasks import doctor, tasks
 from satori_bench.verbs.train import train
 
@@ -128,8 +131,11 @@ _VERBS = (
     compare,
     gate,
     noise,
+    parity,
+    submission,
     leaderboard,
     view,
+    presets,
     tasks,
     doctor,
     runs,

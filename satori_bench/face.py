@@ -33,6 +33,7 @@ from harness.runs.store import load_run as open_stored
 from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.formats import check_protocol, format_dialect, format_name
 from harness.scoring.own_format import format_given
+from harness.scoring.protocols import protocol_named
 from harness.values import SATORI_LIST, BoxFrame, Protocol, ScoreConfig
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Run:
             IncompleteError: The run is not finished.
         """
         dialect = declared_dialect(box_dialect, box_frame, self.stored.manifest.model_type)
+        protocol = protocol_named(protocol)
         rescore_run(self.stored, protocol, box_dialect=dialect)
         return Run(open_stored(self.path), protocol)
 
@@ -358,7 +360,7 @@ def score(
     Returns:
         A row each, in order: score, extracted, components, iou, faults; `reason` says why a bad row is bad.
     """
-    form = format_given(format)
+    form, protocol = format_given(format), protocol_named(protocol)
     check_protocol(form, protocol)
     dialect = declared_dialect(box_dialect, box_frame) or format_dialect(form) or SATORI_LIST
     config = ScoreConfig(protocol=protocol, format=form, box_dialect=dialect)

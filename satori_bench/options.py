@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from harness.values import ScoreConfig
 
 
+class ProtocolName(click.Choice[str]):
+    """A protocol by its short word; with a version it must be the one that is followed here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the short word."""
+        if not isinstance(value, str) or "@" not in value:
+            return super().convert(value, param, ctx)
+        from harness.scoring.protocols import protocol_named
+
+        try:
+            return protocol_named(value, self.choices)  # type: ignore[arg-type]  # as the option was declared
+        except ConfigError as fault:
+            self.fail(str(fault), param, ctx)
+
+
 format_option = click.option(
     "--format", "form", default="satori", show_default=True, metavar="NAME|FILE.toml",
     help="Where a text holds answer, thought and boxes: satori, satori-think, freeform, plain, a published one "
@@ -36,7 +51,7 @@ def score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that decide how texts are scored."""
     for option in reversed(
         [
-            click.option("--protocol", type=click.Choice(PROTOCOLS), default="strict", show_default=True),
+            click.option("--protocol", type=ProtocolName(PROTOCOLS), default="strict", show_default=True),
             format_option,
             box_dialect_option,
             click.option(
@@ -131,6 +146,12 @@ dataset_option = click.option(
 data_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder with local benchmark data (parquet or TSV)."
 )
+
+
+boxes_option = click.option(
+    "--boxes", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.jsonl",
+    help="Gold boxes by task and sample id, for any task, in place of those of the data (docs/side_boxes.md).",
+)  # fmt: skip
 
 
 def score_config(

@@ -51,7 +51,7 @@ OPTION_WORDS: MappingProxyType[str, str] = MappingProxyType(
 )  # fmt: skip
 """Options by what other programs call them."""
 
-_BY_COMMAS = ("--tasks", "--kinds", "--benchmarks", "--reward-sets")
+_BY_COMMAS = ("--tasks", "--protocols", "--kinds", "--benchmarks", "--reward-sets")
 """Options that take several names as one word."""
 
 

@@ -132,7 +132,7 @@ BENCHMARKS = (
         rows_expected=1000,
         notes="Free-form answers that no rule can read are the fault `needs_judge`.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of, IMAGE_COLUMNS), IMAGE_COLUMNS),
-        groups=("core",),
+        groups=("core", "paper", "math"),
     ),
 )
 """Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

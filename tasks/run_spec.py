@@ -32,8 +32,10 @@ from harness.scoring.formats import check_protocol
 from harness.values import AnyFormat, BoxDialect, Json, Protocol
 from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
+from tasks.blind import BlindWay
 from tasks.local_data import DatasetOverride
 from tasks.prompts import PromptName, Wording, wording
+from tasks.shards import Shard
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
@@ -60,6 +62,8 @@ class RunSpec:
 
     model: str
     """Checkpoint folder, hub id or adapter folder."""
+    preset: str | None = None
+    """Published number that the run is to repeat; None for none. It asks nothing by itself."""
     tasks: str = "core"
     """Tasks, groups and YAML files, by commas."""
     backend: str = "hf"
@@ -104,6 +108,8 @@ class RunSpec:
     """0 is greedy; above, sampled."""
     limit: int | None = None
     """About so many samples a task, in whole clusters; None for all."""
+    shard: Shard | None = None
+    """The part of the samples to ask; None for all."""
     seed: int = 0
     """Of sampling and intervals."""
     batch_size: str = "auto"
@@ -118,6 +124,10 @@ class RunSpec:
     """Other data, by task."""
     data_dir: Path | None = None
     """Folder with local data."""
+    boxes: Path | None = None
+    """File of gold boxes in place of those of the data (`harness/evaluation/side_boxes.py`); None keeps those."""
+    blind: BlindWay | None = None
+    """What is shown in place of the pictures; None shows them."""
     out: Path = Path("runs")
     """Folder of run folders."""
     name: str | None = None

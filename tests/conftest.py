@@ -71,11 +71,27 @@ def document_builder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def local_data(data_builder, place_builder, document_builder, tmp_path_factory):
+def several_builder() -> ModuleType:
+    """The module that draws benchmarks whose questions show several pictures."""
+    return _load("several_data")
+
+
+@pytest.fixture(scope="session")
+def perception_builder() -> ModuleType:
+    """The module that draws benchmarks of what is seen."""
+    return _load("perception_data")
+
+
+@pytest.fixture(scope="session")
+def local_data(data_builder, place_builder, document_builder, several_builder, perception_builder, tmp_path_factory):
     """Drawn copies of all benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
     data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
     place_builder.write_places(data.parquet, data.tsv)
     document_builder.write_documents(data.parquet, data.tsv)
+    several_builder.write_several(data.parquet, data.tsv)
+    perception_builder.write_perception(data.parquet, data.tsv)
+    _load("maths_data").write_maths(data.parquet, data.tsv)
+    _load("unlabelled_data").write_unlabelled(data.parquet, data.tsv)
     return data
 
 
@@ -572,3 +588,20 @@ def invented() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def dressed_run(tmp_path_factory) -> Path:
+    """A run of 576 predictions of twelve benchmarks, which protocols score differently; not to be written to."""
+    from datetime import UTC, datetime
+
+    from harness.evaluation.predictions_file import score_file
+    from harness.evaluation.rescore import PredictionSource, save_predictions_run
+    from harness.values import ScoreConfig
+
+    folder = tmp_path_factory.mktemp("dressed")
+    config = ScoreConfig(format="plain")
+    scored = score_file(_load("dressed_predictions").write_predictions(folder / "rows.jsonl"), config, None)
+    source = PredictionSource("dressed", "0" * 64, {})
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    return save_predictions_run(folder / "runs", scored.rows, config, source, now=now)[0]

@@ -16,6 +16,8 @@ from harness.runs.record_table import SCORE_COLUMNS
 from harness.runs.store import load_run
 from harness.scoring.box_dialects import dialect_words
 from harness.scoring.formats import MARKED, definition_of
+from harness.scoring.protocol_differences import OF_RULES, OF_TASKS
+from harness.scoring.protocols import PEER_VERSIONS
 from harness.values import GroundedFormat, Marks
 from harness.vocabulary import (
     BOX_FRAMES,
@@ -109,6 +111,19 @@ def test_protocols_rules_formats_and_frames_are_the_vocabulary():
     assert set(GOLD_FRAMES) - set(BOX_FRAMES) <= set(words([formats.split("*Gold* boxes")[1]]))
 
 
+def test_the_tables_of_differences_are_those_of_the_code():
+    for mark, table_of in (("by kind of answer", OF_RULES), ("by benchmark", OF_TASKS)):
+        rows = marked_table("protocols.md", f"differences: {mark}")
+
+        assert {(name.strip("`"), protocol.strip("`"), says, source) for name, protocol, says, source in rows} == {
+            (name, protocol, one.says, one.source)
+            for name, found in table_of.items()
+            for protocol, one in found.items()
+        }
+    versions = [row[1].strip("`") for row in table(page("protocols.md"))[1:]]
+    assert sorted(versions) == sorted(f"{name}@{version}" for name, version in PEER_VERSIONS.items())
+
+
 def marks_in_words(pairs: tuple[Marks, ...]) -> str:
     ends = {"\n": "to the end of the line", "": "to the end"}
     return ", ".join(f"`{opening}` {ends.get(closing, f'`{closing}`')}" for opening, closing in pairs)
@@ -189,6 +204,12 @@ def test_every_metric_of_a_run_is_explained(run):
     }
 
     assert {*load_run(run).scores["tasks"]["shapes"]["metrics"]} <= named
+
+
+def test_the_page_of_benchmarks_is_that_of_the_facts():
+    from benchmarks_page import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python tests/benchmarks_page.py"
 
 
 def test_the_readme_links_to_every_page():

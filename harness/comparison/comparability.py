@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
-from harness.comparison.values import Comparability, ProvenanceField, RunFacts
+from harness.comparison.values import BesideScore, Comparability, ProvenanceField, RunFacts
 from harness.errors import ConfigError
 from harness.runs.manifest import (
+    BLIND,
+    SIDE_BOXES,
     Manifest,
     TaskManifest,
+    blind_of,
     comparable_parts,
     run_key_parts,
+    side_boxes_sha256,
     task_hash,
     tells_per_task,
     whole_run_parts,
@@ -27,6 +31,7 @@ from harness.runs.manifest import (
 from harness.runs.store import StoredRun
 from harness.scoring.box_dialects import dialect_named, optional_words
 from harness.scoring.formats import format_name
+from harness.summary.summary_values import Baseline, Metric
 from harness.values import Json, Protocol
 
 SHOWN_DIGITS = 12
@@ -42,6 +47,8 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
+    "lmms_eval": "version of lmms-eval, whose own code scores, differs",
+    BLIND: "one is blind (--blind), or blind in another way: what was shown in place of the pictures",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 
@@ -56,6 +63,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         model=manifest.model,
         weights=f"{weights}+{manifest.adapter_hash[:SHOWN_DIGITS]}" if manifest.adapter_hash else weights,
         protocol=protocol or manifest.protocol,
+        protocol_version=_as_scored(run, protocol).scored_by,
         rescored=protocol is not None,
         format=format_name(manifest.format),
         seed=manifest.seed,
@@ -63,18 +71,38 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         predictions_only=manifest.predictions_only,
         created_utc=manifest.created_utc,
         task_rows={name: task.rows for name, task in manifest.tasks.items()},
-        mean_ious=_mean_ious(run, protocol),
+        mean_ious=_mean_ious(_stored_tasks(run, protocol)),
+        beside={task: _beside(fields) for task, fields in _stored_tasks(run, protocol).items()},
+        blind=blind_of(manifest),
     )
 
 
-def _mean_ious(run: StoredRun, protocol: Protocol | None) -> dict[str, float | None]:
-    """Return the mean IoU in a run's `scores.json` (or a rescore's) by task, where the task has gold boxes."""
+_StoredTask: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+
+
+def _stored_tasks(run: StoredRun, protocol: Protocol | None) -> Mapping[str, _StoredTask]:
+    """Return the tasks in a run's `scores.json` (or a rescore's)."""
     scores = run.scores if protocol is None else run.rescored.get(protocol)
-    tasks = cast(
-        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks") or {}
-    )
+    return cast("Mapping[str, _StoredTask]", (scores or {}).get("tasks") or {})
+
+
+def _mean_ious(tasks: Mapping[str, _StoredTask]) -> dict[str, float | None]:
+    """Return the mean IoU by task, where the task has gold boxes."""
     found = {task: (summary.get("metrics") or {}).get("mean_iou") for task, summary in tasks.items()}
     return {task: metric.get("value") for task, metric in found.items() if metric is not None}
+
+
+def _beside(fields: _StoredTask) -> BesideScore:
+    """Return a task's headline and baselines as they are stored; what runs of before do not have is not known."""
+    metrics = fields.get("metrics") or {}
+    name = str(fields.get("headline") or next(iter(metrics), "accuracy"))
+    stored = metrics.get(name) or {}
+    score = Metric(stored.get("value"), stored.get("ci_low"), stored.get("ci_high"), int(stored.get("n") or 0))
+    baselines = {
+        what: Baseline(found.get("value"), int(found.get("n") or 0), str(found.get("answer") or ""))
+        for what, found in (fields.get("baselines") or {}).items()
+    }
+    return BesideScore(name, score, baselines)
 
 
 def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[ProvenanceField, ...]:
@@ -107,7 +135,18 @@ def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
         dialect = run.manifest.box_dialect
     version = later.get("scorer_version")
     scorer = version if isinstance(version, int) else UNKNOWN_SCORER
-    return replace(run.manifest, protocol=protocol, box_dialect=dialect, scorer_version=scorer)
+    words = later.get("protocol_version")
+    rules = words if isinstance(words, str) else ""
+    given = {name: value for name, value in run.manifest.other.items() if name != SIDE_BOXES}
+    given |= {SIDE_BOXES: later[SIDE_BOXES]} if SIDE_BOXES in later else {}
+    return replace(
+        run.manifest,
+        protocol=protocol,
+        protocol_version=rules,
+        box_dialect=dialect,
+        scorer_version=scorer,
+        other=given,
+    )
 
 
 def _field(
@@ -161,10 +200,12 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("format", lambda m: format_name(m.format), False),
     ("box dialect", _dialect, False),
     ("seed", lambda m: str(m.seed), False),
-    ("protocol", lambda m: m.protocol, True),
+    ("protocol", lambda m: m.scored_by, True),
     ("pixel limits", _pixels, True),
     ("scorer version", lambda m: str(m.scorer_version), True),
     ("judge", lambda m: m.judge or "", True),
+    ("gold boxes (--boxes)", lambda m: side_boxes_sha256(m.other)[:SHOWN_DIGITS], False),
+    ("blind (--blind)", lambda m: blind_of(m) or "no", True),
     ("partial (--limit)", lambda m: "yes" if m.partial else "no", False),
     ("predictions only", lambda m: "yes" if m.predictions_only else "no", False),
     ("began", lambda m: m.created_utc, False),
@@ -209,11 +250,14 @@ def _asked_otherwise(a: Manifest, b: Manifest) -> list[str]:
     parts = [comparable_parts(manifest) for manifest in (a, b)]
     if not (tells_per_task(a) and tells_per_task(b)):
         parts = [part | whole_run_parts(manifest) for part, manifest in zip(parts, (a, b), strict=True)]
-    return [
+    reasons = [
         f"{_PART_DIFFERS[name]}: {_difference_text(parts[0].get(name), parts[1].get(name))}"
         for name in parts[0] | parts[1]
         if parts[0].get(name) != parts[1].get(name) and not _not_recorded(name, a, b)
     ]
+    if (a.protocol, a.scorer_version) == (b.protocol, b.scorer_version) and a.scored_by != b.scored_by:
+        reasons.append(f"version of the protocol differs: {_difference_text(a.scored_by, b.scored_by)}")
+    return reasons
 
 
 def input_differences(stored: Manifest, now: Manifest) -> tuple[str, ...]:
@@ -222,7 +266,7 @@ def input_differences(stored: Manifest, now: Manifest) -> tuple[str, ...]:
     Left out is what leaves the stored answers right: the version of the scorer, by which they can be scored again; the
     address of a server; and what a run of before did not record.
     """
-    stored = replace(stored, scorer_version=now.scorer_version)
+    stored = replace(stored, scorer_version=now.scorer_version, protocol_version=now.protocol_version)
     before, after = _flat_key_parts(stored), _flat_key_parts(now)
     differing = [
         f"{words} differs: {_difference_text(before.get(name), after.get(name))}"
@@ -255,6 +299,7 @@ _INPUT_WORDS = {
     "dtype": "number format",
     "attn_implementation": "attention",
     "served_name": "name at the server",
+    SIDE_BOXES: "file of gold boxes (--boxes)",
 }
 """What people call the parts of a run key that `_asked_otherwise` and the tasks do not name."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import ConfigError, did_you_mean
 from harness.runs.store import JOURNAL_NAME, LATEST, PARTIAL_SUFFIX, RunInfo, list_runs
+from harness.scoring.protocols import protocol_named
 from harness.values import PROTOCOLS, Protocol
 
 RUNS = Path("runs")
@@ -58,16 +59,19 @@ def find_run(text: str, root: Path) -> Path:
 def find_scores(text: str, root: Path) -> tuple[Path, Protocol | None]:
     """Return the run that a text means, as `find_run` does, and the protocol of `RUN@PROTOCOL`; None without one.
 
+    The protocol may be given with its version, as in `RUN@vlmevalkit@e8e78f05`.
+
     Raises:
-        ConfigError: As `find_run`; or what stands behind `@` is no protocol.
+        ConfigError: As `find_run`; or what stands behind `@` is no protocol, or another version of one.
         StoreError: The folder cannot be read.
     """
     if _exists(text):
         return Path(text), None
     before, at, ending = text.rpartition("@")
-    protocol: Protocol | None = next((known for known in PROTOCOLS if known == ending), None)
-    if at and protocol is not None:
-        return find_run(before, root), protocol
+    if name := next((known for known in PROTOCOLS if before.endswith(f"@{known}")), None):
+        before, ending = before.removesuffix(f"@{name}"), f"{name}@{ending}"  # RUN@vlmevalkit@e8e78f05
+    if at and ending.partition("@")[0] in PROTOCOLS:
+        return find_run(before, root), protocol_named(ending)
     try:
         return find_run(text, root), None
     except ConfigError as fault:

@@ -24,9 +24,11 @@ from harness.runs.json_text import describe, json_safe, parse_object
 from harness.scoring.box_dialects import dialect_named, dialect_of_frame, frame_of_dialect, optional_words
 from harness.scoring.formats import MARKED, check_protocol, definition_hash, definition_of, format_name
 from harness.scoring.own_format import format_of_definition
+from harness.scoring.protocols import versioned
 from harness.values import (
     BOX_FRAMES,
     FORMATS,
+    NATIVE,
     AnyFormat,
     BoxDialect,
     Count,
@@ -51,6 +53,12 @@ _STORED_OTHERWISE = ("schema_version", "format", "format_definition", "box_diale
 
 NUMBER_FORMAT = "number_format"
 """Key of a manifest that names the number format which `--dtype auto` came to."""
+
+SIDE_BOXES = "side_boxes"
+"""Key of a manifest, and of later scores, that says which file gave the gold boxes, and what became of its lines."""
+
+BLIND = "blind"
+"""Key of a manifest that says what was shown in place of the pictures; it is there for a blind run alone."""
 
 
 class ManifestError(UserError, ValueError):
@@ -119,6 +127,8 @@ class Manifest:
     """Where a text holds what is scored: a built-in format's name, or a person's own as a whole."""
     protocol: Protocol
     """The rules of `scores.json`."""
+    protocol_version: str = ""
+    """The same with the version of those rules, such as `vlmevalkit@e8e78f05`; empty in runs of before."""
     box_dialect: BoxDialect | None
     """How boxes are read; None when not known. Stored in words, beside the frame that older versions read."""
     box_dialect_reason: str
@@ -147,12 +157,19 @@ class Manifest:
     """Name of the judge model; None without one."""
     name: str | None = None
     """What a person called the run (`run --name`); None: its folder is named after the model."""
+    shard: str | None = None
+    """Which part of the samples it holds, such as `2/8` (`run --shard`); None: all that were to be asked."""
     protocol_hash: str = ""
     """See `stamp_hashes`."""
     run_key: str = ""
     """See `stamp_hashes`."""
     other: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Keys that this version does not know."""
+
+    @property
+    def scored_by(self) -> str:
+        """The protocol with the version of its rules, also where a run of before does not say."""
+        return self.protocol_version or versioned(self.protocol, self.scorer_version)
 
 
 def utc_text(moment: datetime) -> str:
@@ -199,9 +216,26 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    if manifest.protocol == NATIVE:
+        parts["lmms_eval"] = manifest.packages.get("lmms-eval")
     if isinstance(manifest.format, GroundedFormat):
         parts["format_definition"] = definition_hash(manifest.format)
+    if (shown := blind_of(manifest)) is not None:
+        parts[BLIND] = shown
     return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)
+
+
+def blind_of(manifest: Manifest) -> str | None:
+    """Return what a run was shown in place of its pictures; None for one that saw them."""
+    shown = manifest.other.get(BLIND)
+    return shown if isinstance(shown, str) else None
+
+
+def side_boxes_sha256(stored: Mapping[str, Json]) -> str:
+    """Return the digest of the file of gold boxes that a manifest's or later scores' `SIDE_BOXES` names; else empty."""
+    side = stored.get(SIDE_BOXES)
+    digest = side.get("sha256") if isinstance(side, dict) else None
+    return digest if isinstance(digest, str) else ""
 
 
 def tells_per_task(manifest: Manifest) -> bool:
@@ -259,6 +293,10 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         parts["format_definition"] = definition_hash(MARKED[manifest.format])  # its words may change one day
     if served := _served(manifest):
         parts["served"] = served
+    if manifest.shard is not None:
+        parts["shard"] = manifest.shard
+    if digest := side_boxes_sha256(manifest.other):
+        parts[SIDE_BOXES] = digest
     return parts
 
 

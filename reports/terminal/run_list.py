@@ -127,7 +127,7 @@ def _cells(run: ListedRun) -> tuple[str, ...]:
         "\n".join(_score_text(task, stored) for task, stored in run.tasks.items()) or DASH,
         "\n".join(filter(None, (_samples_text(manifest), run.decoding))),
         format_name(manifest.format),
-        manifest.protocol,
+        one_line(manifest.scored_by),
         one_line(manifest.model) if manifest.name else DASH,  # else the run is called after it
         one_line(run.problem or DASH),
     )
@@ -172,6 +172,7 @@ def _run_json(run: ListedRun) -> Json:
         "finished_utc": manifest.finished_utc,
         "format": format_name(manifest.format),
         "protocol": manifest.protocol,
+        "protocol_version": manifest.scored_by,
         "decoding": run.decoding or None,
         "samples": sum(task.samples for task in manifest.tasks.values()),
         "rows": sum(task.rows for task in manifest.tasks.values()),

@@ -78,6 +78,7 @@ def _properties(benchmark: BenchmarkVerdict, verdict: Verdict) -> dict[str, str]
         "baseline_run": ", ".join(run.name for run in verdict.baseline.runs),
         "candidate_run": ", ".join(run.name for run in verdict.candidate.runs),
         "protocol": verdict.candidate.runs[0].protocol,
+        "protocol_version": verdict.candidate.runs[0].protocol_version,
         "state": benchmark.state,
         "reason": benchmark.reason,
         "tolerance": repr(benchmark.tolerance),

@@ -10,14 +10,25 @@ import re
 from collections.abc import Sequence
 
 from harness.comparison.values import Comparison, Pair, ScoreRow
+from harness.evaluation.parity import RunParity
 from harness.gate.verdict import BenchmarkVerdict, Verdict, verdict_bars
 from reports.texts.numbers_shown import count, p_text, percent
+from reports.texts.parity_text import (
+    AGREEMENT_HEADINGS,
+    SCORE_HEADINGS,
+    agreement_rows,
+    difference_lines,
+    disagreement_sentence,
+    reason_lines,
+    score_rows,
+)
 from reports.texts.verdict_text import (
     MOST_NAME_CHARACTERS,
     VERDICT_HEADINGS,
     change_text,
     cut,
     flips_text,
+    gain_lines,
     mde_text,
     score_text,
     sentence_of,
@@ -75,7 +86,33 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines: list[str] = []
     for pair in comparison.pairs:
         lines += [*_pair_lines(comparison, pair), ""]
+    gains = [f"- {neutral(line, 400)}" for line in gain_lines(comparison)]
+    lines += [*gains, ""] if gains else []
     return _capped([*lines, _method(comparison.seed, comparison.draws)])
+
+
+def parity_markdown(parity: RunParity) -> str:
+    """Return a run's scores under several protocols: scores, agreement, ids that were scored differently, reasons."""
+    versions = parity.versions
+    names = ", ".join(versions.values())
+    lines = [f"**{neutral(parity.run)}: the same texts under {neutral(names, 200)}**", ""]
+    lines += [f"- left out: {neutral(name)}: {neutral(reason, 400)}" for name, reason in parity.left_out.items()]
+    scores = [row for task in parity.tasks for row in score_rows(task)]
+    lines += [f"- {neutral(line, 400)}" for task in parity.tasks for line in reason_lines(task)]
+    agreements = [row for task in parity.tasks for row in agreement_rows(task)]
+    for headings, rows in ((SCORE_HEADINGS, scores), (AGREEMENT_HEADINGS, agreements)):
+        lines += ["", *_table(headings, [[neutral(cell, 200) for cell in row] for row in rows])] if rows else []
+    lines.append("")
+    for task in parity.tasks:
+        ids = ", ".join(neutral(sample.id) for sample in task.shown)
+        lines.append(f"- {neutral(disagreement_sentence(task), 400)}{f': {ids}' if ids else ''}")
+    reasons = [
+        f"- {neutral(task.task)}: {neutral(line, 600)}"
+        for task in parity.tasks
+        if task.disagreeing
+        for line in difference_lines(task, versions)
+    ]
+    return _capped([*lines, *(_details("Why they part", reasons) if reasons else [])])
 
 
 def _pair_lines(comparison: Comparison, pair: Pair) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from harness.errors import ExitCode
 from harness.vocabulary import BOX_FRAMES, STAGE_FORMATS
 from reports.terminal.printing import say, say_json
-from satori_bench.options import json_option
+from satori_bench.options import ProtocolName, json_option
 from satori_bench.surroundings import TRAIN_PARTS, quiet_libraries
 from satori_bench.verb import Verb
 
@@ -30,7 +30,7 @@ from satori_bench.verb import Verb
 )
 @click.option("--scale-rewards", type=click.Choice(["group", "none"]), default="group", show_default=True)
 @click.option("--loss-type", type=click.Choice(["grpo", "dapo"]), default="grpo", show_default=True)
-@click.option("--protocol", type=click.Choice(["strict", "paper"]), default="strict", show_default=True)
+@click.option("--protocol", type=ProtocolName(["strict", "paper"]), default="strict", show_default=True)
 @click.option("--format", "form", type=click.Choice(STAGE_FORMATS), default="satori", show_default=True)
 @click.option("--box-frame", type=click.Choice(BOX_FRAMES), help="Default: the model family's.")
 @click.option("--min-pixels", type=click.IntRange(1), help="Least pixels of the model's input image.")

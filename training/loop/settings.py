@@ -44,10 +44,11 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
-from harness.values import BoxFrame, Protocol, StageFormat
+from harness.values import BoxFrame, StageFormat
 from training.stages.profiles import PROFILES
 from training.stages.settings import (
     GrpoSettings,
+    ProtocolWord,
     SftSettings,
     Stage,
     TrainSettings,
@@ -123,7 +124,7 @@ class LoopBenchmark:
     """As `run --max-new-tokens`."""
     batch_size: str = "auto"
     """As `run --batch-size`."""
-    protocol: Protocol = "strict"
+    protocol: ProtocolWord = "strict"
     """As `run --protocol`."""
     device: str = "auto"
     """As `run --device`."""

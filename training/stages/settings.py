@@ -15,11 +15,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from harness.errors import ConfigError, did_you_mean
 from harness.scoring.box_dialects import declared_dialect
+from harness.scoring.protocols import protocol_named
 from harness.values import BoxDialect, BoxFrame, Protocol, StageFormat
 from training.stages.profiles import PROFILES, ProfileName
 from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, reward_faults
@@ -28,6 +29,15 @@ Stage: TypeAlias = Literal["sft", "grpo"]
 """Which trainer."""
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _without_version(words: object) -> object:
+    """Return the short word of a protocol that is given with its version; anything else is for pydantic to judge."""
+    return protocol_named(words) if isinstance(words, str) and "@" in words else words
+
+
+ProtocolWord: TypeAlias = Annotated[Protocol, BeforeValidator(_without_version)]
+"""A protocol in a file: its short word, or that with the version that is followed here."""
 # numbers are strict: TOML tells them from texts and truth values, and `steps = true` is a slip, not one step
 _Positive: TypeAlias = Annotated[float, Field(gt=0, strict=True)]
 _NotNegative: TypeAlias = Annotated[float, Field(ge=0, strict=True)]
@@ -132,7 +142,7 @@ class Rewards:
         default_factory=lambda: dict[RewardName, float].fromkeys(SATORI_REWARDS, 1.0)
     )
     """Weight of each reward; naming some replaces all of the default."""
-    protocol: Protocol = "strict"
+    protocol: ProtocolWord = "strict"
     """`strict` (ours) or `paper` (the reference's functions)."""
 
     @property

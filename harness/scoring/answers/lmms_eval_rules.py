@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.scoring.answers.edit_distance import edit_distance
+from harness.scoring.answers.perception_letters import LMMS_EVAL_LETTERS
 from harness.scoring.answers.vlmevalkit import (
     FAILED,
     HANDWRITTEN_MATHS,
@@ -186,13 +187,15 @@ _CHOICE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "ai2d": _ai2d_letter,
     "scienceqa": _scienceqa_letter,
 }
-"""By task; MMStar's extractor for all others but MMBench."""
+"""By task; those of `perception_letters.py` look at the options too. MMStar's extractor for all others but MMBench."""
 
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer: MMBench's rule for its tasks, those of `_CHOICE_RULES`, else MMStar's."""
     if sample.task in _CHOICE_RULES:
         letter = _CHOICE_RULES[sample.task](answer)
+    elif sample.task in LMMS_EVAL_LETTERS:
+        letter = LMMS_EVAL_LETTERS[sample.task](sample, answer)
     elif facts_of(sample.task).judge_reads_options:
         letter = _read_mmbench(sample, answer.strip(), judge_reply)
     else:

@@ -165,15 +165,16 @@ def python_float(text: str) -> float | None:
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer by today's rule; a judge's reply is read by the same rule."""
-    return _check_option(sample, answer, judge_reply, paper=False)
+    return check_option(sample, answer, judge_reply, paper=False)
 
 
 def _check_choice_paper(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer by the rule of March 2025."""
-    return _check_option(sample, answer, judge_reply, paper=True)
+    return check_option(sample, answer, judge_reply, paper=True)
 
 
-def _check_option(sample: Sample, answer: str, judge_reply: str | None, *, paper: bool) -> AnswerCheck:
+def check_option(sample: Sample, answer: str, judge_reply: str | None, *, paper: bool) -> AnswerCheck:
+    """Score a multiple-choice answer; a judge's reply is read where the answer says nothing."""
     letter = infer_option(answer, sample.choices, paper=paper)
     if letter is None and judge_reply is not None and FAILED not in judge_reply:
         letter = infer_option(judge_reply, sample.choices, paper=paper)

@@ -1,0 +1,225 @@
+"""Say in a sentence how another program's rules part from `strict`, and where that was seen.
+
+The rules themselves are code, each with its quirks in its own docstring (`harness/scoring/answers/`). Here is what a
+person needs who sees two scores of the same texts: `parity` and the pages show it beside them, and
+`docs/protocols.md` has all of it, held equal by a test.
+
+Sources are files of the versions that `PEER_VERSIONS` names: of VLMEvalKit below `vlmeval/dataset/` (`utils/` there),
+of lmms-eval below `lmms_eval/tasks/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from harness.values import AnswerRule, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which a protocol parts from `strict`."""
+
+    says: str
+    """A sentence."""
+    source: str
+    """The file of the other program in which it was read."""
+
+
+_VLM_CHOICE = Difference(
+    "A letter counts only among the last four words; without one, an option whose text is any part of a short answer "
+    "does ('hotdog' is dog), and 'A dog' is A.",
+    "vlmeval/utils/matching_util.py",
+)
+_PAPER_CHOICE = Difference(
+    "A lone capital letter counts anywhere in the answer, else the only option whose text is any part of it, however "
+    "long the answer is.",
+    "vlmeval/utils/matching_util.py at 7faa5b47",
+)
+_LMMS_CHOICE = Difference(
+    "Only letters are read, never option texts, and the best-dressed or last one is taken where several stand: 'A or "
+    "B' is A, 'DOG' is D.",
+    "_task_utils/mcq_extract.py",
+)
+_VLM_YES_NO = Difference(
+    "Yes or no counts as a word anywhere in the answer, a negation notwithstanding ('not yes' is yes); both or neither "
+    "is wrong.",
+    "utils/yorn.py",
+)
+_LMMS_MME = Difference(
+    "Only the first four characters are looked at: 'The answer is yes' is neither, 'None' is no.", "mme/utils.py"
+)
+_VLM_OCR = Difference(
+    "An accepted answer within the answer counts, as under strict, but an empty one is part of every answer, and of "
+    "handwritten formulas only blanks and line breaks are dropped.",
+    "image_vqa.py (OCRBench)",
+)
+_VLM_MATHVISTA = Difference(
+    "A number is what Python's int or float takes, equal without any precision, and 0 is never right at once; lists "
+    "and texts never are. What is left is a judge's; without one it is 0.",
+    "utils/mathvista.py",
+)
+_RELAXED_QUIRKS = "'%' divides by 100 on either side, and '1,000' is no number"
+
+OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
+    {
+        "choice": {"vlmevalkit": _VLM_CHOICE, "paper": _PAPER_CHOICE, "lmms-eval": _LMMS_CHOICE},
+        "yes_no": {"vlmevalkit": _VLM_YES_NO, "paper": _VLM_YES_NO, "lmms-eval": _LMMS_MME},
+        "ocr": {
+            "vlmevalkit": _VLM_OCR,
+            "paper": _VLM_OCR,
+            "lmms-eval": Difference(
+                "An accepted answer within the answer counts, with full-width letters taken for ASCII ones.",
+                "ocrbench/utils.py",
+            ),
+        },
+        "mathvista": {
+            "vlmevalkit": _VLM_MATHVISTA,
+            "paper": _VLM_MATHVISTA,
+            "lmms-eval": Difference(
+                "Numbers are rounded to the row's precision and compared as texts; an answer that is no option's text "
+                "is a judge's, and what the judge says becomes the option that is nearest by letters.",
+                "mathvista/mathvista_evals.py",
+            ),
+        },
+        "accepted": {
+            "paper": Difference(
+                "The stripped answer must be one of the accepted ones letter for letter, as SATORI's reward has it.",
+                "SATORI-R1's plugin.py",
+            )
+        },
+        "relaxed": {
+            "vlmevalkit": Difference(
+                f"Within 5 % of the gold, by Python's float: {_RELAXED_QUIRKS}; the best of several golds.",
+                "utils/vqa_eval.py",
+            ),
+            "paper": Difference(
+                f"Gold and answer are swapped, so the 5 % are those of the answer; {_RELAXED_QUIRKS}.",
+                "utils/vqa_eval.py at 7faa5b47",
+            ),
+            "lmms-eval": Difference(
+                f"The answer as it came, blanks and all, within 5 % of the gold; {_RELAXED_QUIRKS}.", "chartqa/utils.py"
+            ),
+        },
+        "vqa": {
+            "vlmevalkit": Difference(
+                "The same measure, where articles, contractions and punctuation are taken away by patterns with slips: "
+                "'the' equals 'a', and a comma between digits makes all other marks vanish.",
+                "utils/vqa_eval.py and vlmeval/smp/misc.py",
+            ),
+            "paper": Difference(
+                "As VLMEvalKit today, but a point behind a digit is dropped too: '5.' is 5.",
+                "utils/vqa_eval.py at 7faa5b47",
+            ),
+            "lmms-eval": Difference(
+                "The same measure, where commas and question marks are dropped first and 's is set apart.",
+                "_task_utils/vqa_eval_metric.py",
+            ),
+        },
+        "anls": {
+            "vlmevalkit": Difference(
+                "The edit distance is of stripped texts, the length that it is divided by of unstripped ones, so "
+                "blanks around an answer make it more alike; a likeness of just 0.5 counts.",
+                "utils/vqa_eval.py",
+            ),
+            "paper": Difference(
+                "As VLMEvalKit today: unstripped lengths, and a likeness of just 0.5 counts.",
+                "utils/vqa_eval.py at 7faa5b47",
+            ),
+            "lmms-eval": Difference(
+                "A likeness of just 0.5 counts, and blanks within the golds change the length that the distance is "
+                "divided by.",
+                "lmms_eval/api/metrics.py (anls)",
+            ),
+        },
+    }
+)
+"""By the rule of the rows, for protocols that have one of their own."""
+
+_MMBENCH = ("mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11")
+_LMMS_MMBENCH = Difference(
+    "A letter A to E as a word is read first, without taking brackets, stars or braces away, then the only option text "
+    "within the answer; what is left goes through MMStar's reader.",
+    "mmbench/mmbench_evals.py",
+)
+
+OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
+    {
+        **{name: {"lmms-eval": _LMMS_MMBENCH} for name in _MMBENCH},
+        "mmstar": {
+            "lmms-eval": Difference(
+                "The score is the mean of the 18 second-level categories' means, not the mean over questions.",
+                "mmstar/utils.py",
+            )
+        },
+        "mme": {
+            "vlmevalkit": Difference(
+                "Subtasks that it does not know are passed over, and an image may have more than two questions.",
+                "utils/yorn.py",
+            ),
+            "paper": Difference(
+                "Subtasks that it does not know are passed over, and an image may have more than two questions.",
+                "utils/yorn.py at 7faa5b47",
+            ),
+            "lmms-eval": Difference(
+                "The subtasks that are there are added up, whichever they are; every one that is not perception counts "
+                "as cognition.",
+                "mme/utils.py",
+            ),
+        },
+        "ocrbench": {
+            **dict.fromkeys(
+                ("vlmevalkit", "paper"),
+                Difference("The right answers of any number of rows are counted.", "image_vqa.py (OCRBench)"),
+            ),
+            "lmms-eval": Difference("The right answers of any number of rows are counted.", "ocrbench/utils.py"),
+        },
+        "pope": {
+            **dict.fromkeys(
+                ("vlmevalkit", "paper"),
+                Difference("An answer that is neither counts as no in F1 and as wrong in accuracy.", "utils/yorn.py"),
+            ),
+            "lmms-eval": Difference(
+                "The whole answer in lower case must be yes or no ('Yes.' is wrong); only a no is a miss, each row "
+                "counts once, and the yes ratio is that of the gold.",
+                "pope/utils.py",
+            ),
+        },
+        "hallusion_bench": {
+            "lmms-eval": Difference(
+                "An answer that contains yes is yes, any other is no: 'I do not know' is no.",
+                "hallusion_bench/evaluate_hb.py",
+            )
+        },
+        "ai2d": {
+            "lmms-eval": Difference(
+                "A capital letter with a point at the start, else the whole answer, must be the letter: 'The answer is "
+                "B' is nothing.",
+                "ai2d/utils.py",
+            )
+        },
+        "scienceqa": {
+            "lmms-eval": Difference(
+                "The answer must be the letter alone, or a capital letter with a point at the start.",
+                "scienceqa/utils.py",
+            )
+        },
+    }
+)
+"""By benchmark: how it is read where its kind of answer does not say it all, and how its answers are put together."""
+
+
+def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Difference, ...]:
+    """Return how a protocol parts from `strict` on a benchmark: how it reads, then what is the benchmark's own.
+
+    A benchmark's own reader stands in place of its kind's.
+    """
+    of_task = OF_TASKS.get(task, {}).get(protocol)
+    of_rule = OF_RULES.get(rule, {}).get(protocol)
+    own_reader = (task, protocol) in _OWN_READERS
+    return tuple(found for found in (None if own_reader else of_rule, of_task) if found is not None)
+
+
+_OWN_READERS = frozenset((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa"))
+"""Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""
