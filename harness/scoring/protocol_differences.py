@@ -222,7 +222,10 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
         "pope": {
             **dict.fromkeys(
                 ("vlmevalkit", "paper"),
-                Difference("An answer that is neither counts as no in F1 and as wrong in accuracy.", "utils/yorn.py"),
+                Difference(
+                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is never right.",
+                    "utils/yorn.py",
+                ),
             ),
             "lmms-eval": Difference(
                 "The whole answer in lower case must be yes or no ('Yes.' is wrong); only a no is a miss, each row "
