@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from harness.scoring.answers.check import check_answer
+from harness.scoring.answers.maths import golds_of
 from harness.scoring.answers.mmmu_peers import is_open
 from harness.scoring.answers.options import gold_names, options_of
 from harness.scoring.answers.short import short_rule
@@ -225,7 +226,8 @@ def try_dresses(sample: Sample) -> Dresses:
 
 def _best_gold(sample: Sample) -> tuple[str | None, float]:
     """Return the right answer, and what it earns: less than 1 where people disagree."""
-    golds = [gold.strip() for gold in sample.answers or () if gold.strip()]
+    texts = golds_of(sample) if sample.answer_rule == "maths" else sample.answers or ()
+    golds = [gold.strip() for gold in texts if gold.strip()]
     if sample.answer_rule != "vqa" or not golds:
         return next(iter(golds), None), 1.0
     earned = {gold: check_answer(sample, gold, "strict").value or 0.0 for gold in dict.fromkeys(golds)}

@@ -35,7 +35,10 @@ _OTHER_NAMES = {"sample_id": "id", "bbox": "boxes", "bboxes": "boxes", "box": "b
                 "box_dialect": "dialect"}  # fmt: skip
 """What people call a field elsewhere."""
 
-SideFault: TypeAlias = Literal["unknown_id", "outside", "over_edge", "size_unknown", "other_size", "box_norm_1"]
+SideFault: TypeAlias = Literal[
+    "unknown_id", "outside", "over_edge", "size_unknown", "other_size", "box_norm_1", "box_norm_1000",
+    "several_pictures",
+]  # fmt: skip
 """What is wrong between a line and its sample."""
 
 MEANING_OF_FAULT: Mapping[SideFault, str] = {
@@ -46,6 +49,8 @@ MEANING_OF_FAULT: Mapping[SideFault, str] = {
     "for input_px): they get none",
     "other_size": "samples whose line was drawn on a picture of another size: they get none; declare frame input_px",
     "box_norm_1": "samples whose boxes are plainly fractions of the image: they get none; declare frame norm_1",
+    "box_norm_1000": "samples whose boxes are plainly thousandths of the image: they get none; declare frame norm_1000",
+    "several_pictures": "samples that show several pictures, of which no box says which it lies in: they get none",
 }
 """Each fault in words, with the mend."""
 
@@ -107,6 +112,8 @@ class SideTally:
         if line is None:
             return sample
         boxes, faults = boxes_of(line, sample.image_size)
+        if sample.pictures and line.boxes:
+            boxes, faults = None, ("several_pictures",)
         if line.line not in self._met:
             self._met.add(line.line)
             self._count(sample, line, boxes, faults)

@@ -191,6 +191,17 @@ def test_every_picture_of_a_turn_is_left_out_and_every_text_stays():
     assert grey["content"][1]["url"].open().size == (3, 5)
 
 
+def test_tasks_of_lmms_evals_own_are_not_asked_blind(spec):
+    from tasks.run_spec import check_overrides
+
+    class Stock:
+        name = "lmms:mmstar"
+
+    check_overrides(spec, [Stock()])
+    with pytest.raises(ConfigError, match="lmms:mmstar asks as lmms-eval does"):
+        check_overrides(replace(spec, blind="none"), [Stock()])
+
+
 # --- gold boxes of a file -------------------------------------------------------------------------------------------
 
 
