@@ -120,7 +120,7 @@ def _box_rates(matches: FloatArray, clusters: CodeArray) -> dict[str, Metric]:
     """Return precision and recall of boxes: counts of all samples together, divided once."""
     there = np.isfinite(matches[:, 0])
     codes = np.unique(clusters[there], return_inverse=True)[1]
-    predicted, gold, _, hits = (np.bincount(codes, weights=column) for column in matches[there].T)
+    predicted, gold, _, hits = (np.bincount(codes, weights=column).astype(np.float64) for column in matches[there].T)
     precision, recall = (
         metric_of(float(hits.sum()) / float(boxes.sum()), ratio_interval(hits, boxes), int(there.sum()))
         if boxes.any()

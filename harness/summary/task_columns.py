@@ -77,7 +77,7 @@ class TaskColumns:
         """
         facts = facts_of(task)
         self.task = task
-        self._protocol = protocol
+        self._protocol: Protocol = protocol
         self._reads_answers, self._reads_extra = facts.reads_answers, facts.reads_extra
         self._shared: dict[str, str] = {}
         self._ids: list[str] = []
