@@ -163,6 +163,8 @@ def _configs(
             if protocols is not None:
                 raise
             left_out[protocol] = str(fault)
+    if not configs:
+        raise ConfigError("; ".join(dict.fromkeys(left_out.values())))
     return configs, left_out
 
 
