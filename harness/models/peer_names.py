@@ -103,6 +103,7 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "cvbench": ("cv_bench",),
         "zero_bench": ("zerobench",),
         "we_math": ("wemath",),
+        "mathvision": ("mathvision_test", "mathvision_testmini"),
         "math_vision": ("mathvision_test", "mathvision_testmini"),
         "math_verse": ("mathverse",),
         "olympiad_bench": ("olympiadbench",),

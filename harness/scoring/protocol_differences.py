@@ -60,6 +60,20 @@ _VLM_MATHVISTA = Difference(
     "and texts never are. What is left is a judge's; without one it is 0.",
     "utils/mathvista.py",
 )
+_VLM_MATHVISION = (
+    "An option is read as of any options, and a letter found is final. A free answer is right as a text, as what "
+    "Python's eval makes of it ('A' is the gold's own value there) or as a LaTeX number within 1e-6; roots and pi are "
+    "none. What is left is a judge's; without one it is 0."
+)
+_MATHS: Mapping[Protocol, Difference] = {
+    "vlmevalkit": Difference(f"{_VLM_MATHVISION} '3(4)' is 7 and '50\\%' nothing.", "utils/mathv.py"),
+    "paper": Difference(f"{_VLM_MATHVISION} 'x=5' is 5, '\\boxed{{5}}' nothing.", "utils/mathv.py at 7faa5b47"),
+    "lmms-eval": Difference(
+        "What stands in the last box, behind 'the answer is' or in the whole answer is compared with the letter and "
+        "with the option's text, numbers at two decimals; no judge.",
+        "mathvision/utils.py and mathvision/eval_utils.py",
+    ),
+}
 _RELAXED_QUIRKS = "'%' divides by 100 on either side, and '1,000' is no number"
 
 OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
@@ -83,6 +97,7 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "mathvista/mathvista_evals.py",
             ),
         },
+        "maths": _MATHS,
         "accepted": {
             "paper": Difference(
                 "The stripped answer must be one of the accepted ones letter for letter, as SATORI's reward has it.",
@@ -136,6 +151,17 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
     }
 )
 """By the rule of the rows, for protocols that have one of their own."""
+
+_VLM_MATHVERSE = (
+    "A judge takes the answer out and compares it. Without one an answer is right only if it is the gold letter for "
+    "letter: no option is read, no number compared."
+)
+_VLM_OLYMPIADBENCH = (
+    "Expressions are equal only if they are built alike (0.5 is no \\frac{1}{2}), since a call to a function that was "
+    "commented out ends the comparison of values; a hundredth and a hundredfold are right (0.5 for 50); intervals are "
+    "compared up to the shorter."
+)
+_WEMATH_525 = "Rates and scores are divided by 525 problems, so one that was not asked counts as mastered."
 
 _MMBENCH = ("mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11")
 _LMMS_MMBENCH = Difference(
@@ -199,6 +225,38 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
                 "ai2d/utils.py",
             )
         },
+        "mathverse": {
+            "vlmevalkit": Difference(_VLM_MATHVERSE, "utils/mathverse.py"),
+            "paper": Difference(_VLM_MATHVERSE, "utils/mathverse.py at 7faa5b47"),
+            "lmms-eval": Difference(
+                "A judge compares the whole answer with the gold; without one every answer is wrong.",
+                "mathverse/mathverse_evals.py",
+            ),
+        },
+        "olympiadbench": {
+            "vlmevalkit": Difference(_VLM_OLYMPIADBENCH, "utils/olympiadbench.py"),
+            "paper": Difference(_VLM_OLYMPIADBENCH, "utils/olympiadbench.py at 7faa5b47"),
+            "lmms-eval": Difference(
+                "Values are compared, exactly where the row allows no error; an allowed error is handed over as a text "
+                "and fails every comparison. A hundredth and a hundredfold are right.",
+                "olympiadbench/olympiadbench_evals.py",
+            ),
+        },
+        "wemath": {
+            **dict.fromkeys(
+                ("vlmevalkit", "paper"),
+                Difference(
+                    "The letter that begins what follows the last 'Answer' ('Banana' is B, '(B)' nothing); with a "
+                    f"judge options are read as elsewhere. {_WEMATH_525}",
+                    "utils/wemath.py",
+                ),
+            ),
+            "lmms-eval": Difference(
+                "The best-dressed letter A to H of what stands in <answer> or the last box: one at the start before "
+                f"one at the end. {_WEMATH_525}",
+                "_task_utils/reasoning_utils.py and wemath/wemath_utils.py",
+            ),
+        },
         "scienceqa": {
             "lmms-eval": Difference(
                 "The answer must be the letter alone, or a capital letter with a point at the start.",
@@ -221,5 +279,11 @@ def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Dif
     return tuple(found for found in (None if own_reader else of_rule, of_task) if found is not None)
 
 
-_OWN_READERS = frozenset((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa"))
+_PEERS: tuple[Protocol, ...] = ("vlmevalkit", "paper", "lmms-eval")
+_OWN_READERS = frozenset(
+    {
+        *((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa")),
+        *((task, peer) for task in ("mathverse", "olympiadbench", "wemath") for peer in _PEERS),
+    }
+)
 """Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""

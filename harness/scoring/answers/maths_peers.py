@@ -10,9 +10,10 @@ function, where the gold's value is called `a`. A free answer "A" is therefore r
 `2^3` is 1 to `eval`, and 8 to LaTeX: either is right.
 
 Departures, all on purpose: no key for a judge is needed (both MathVision and MathVerse assert one: what a judge would
-have to read scores 0 with `needs_judge`); a text of more than 1,000 characters is no number; OlympiadBench in
-lmms-eval is judged by its own evaluator, as `en_utils.py`, `cn_utils.py` and the tasks of `olympiadbench_mimo` have it
-(the two tasks that are named in YAML ask a judge about everything).
+have to read scores 0 with `needs_judge`); a text of more than 1,000 characters is no number; every answer is read
+alone, where latex2sympy2 reads no letter any more once a text had a differential (`dx`, also of "add") in it; answers
+to OlympiadBench in lmms-eval are judged by its own evaluator, as `en_utils.py`, `cn_utils.py` and the tasks of
+`olympiadbench_mimo` have it (the two tasks that are named in YAML ask a judge about everything).
 """
 
 from __future__ import annotations
