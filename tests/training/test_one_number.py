@@ -74,9 +74,16 @@ def spots(task: str, full: bool) -> list[dict]:
         ]
     if task == "wemath":
         return [
-            {"category": f"c{number % 2}", "group": f"p{number}", "extra": {"key": f"2steps_{part}"}}
+            {
+                "category": f"c{number % 2}",
+                "l2_category": f"S{steps}" if part == "multi" else "S1",
+                "group": f"p{number}",
+                "extra": {"key": f"{steps}steps_{part}"},
+            }
             for number in range(40)
-            for part in ("1", "2", "multi")
+            for steps in (2 + number % 2,)
+            for part in ("1", "2", "3", "multi")
+            if not (steps == 2 and part == "3")
         ]
     if task == "cv_bench":
         sources = ("ADE20K", "COCO", "Omni3D", "Omni3D")
