@@ -153,7 +153,7 @@ class _Columns:
 
 def _extra(doc: Doc) -> dict[str, Json]:
     """Return the official columns that answer rules read, and the scene of a drawn row."""
-    names = ("question_type", "answer_type", "precision", "scene")
+    names = ("question_type", "answer_type", "precision", "error", "unit", "is_multiple_answer", "scene")
     found = {name: doc.get(name) for name in names}
     return {
         name: cast("Json", value) for name, value in found.items() if isinstance(value, str | int | float) and value

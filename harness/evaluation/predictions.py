@@ -386,7 +386,7 @@ def _extra(row: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> str:
-    """Return the cluster: the row's own, for MMBench its index modulo a million, else none (the row stands alone).
+    """Return the cluster: the row's own, for MMBench its index modulo a million, for We-Math its problem, else none.
 
     `group` is the field's earlier name. A cluster that goes unread makes every interval too narrow.
     """
@@ -397,6 +397,11 @@ def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> st
         return cluster or group
     index = extra.get("index")
     index = _whole_of(index) if isinstance(index, float) else index
-    if facts_of(task).cluster == "question" and isinstance(index, int):
+    facts = facts_of(task)
+    if facts.cluster == "question" and isinstance(index, int):
         return str(index % 1_000_000)
+    problem, key = extra.get("ID"), extra.get("key")
+    if any(metric.unit == "problem" for metric in facts.metrics) and problem is not None and isinstance(key, str):
+        # The numbers of problems of two and of three steps may be the same.
+        return f"{key.partition('_')[0]}_{problem}"
     return ""
