@@ -6,7 +6,8 @@ below `lmms_eval/tasks/`: `mathvision/`, `mathverse/`, `olympiadbench/`, `wemath
 Their tasks are told apart by the sample's; to any other task of the rule `maths` they have none, and ours holds.
 
 Quirks of MathVision in VLMEvalKit that are kept: an answer is handed to Python's `eval` in the scope of the comparing
-function, where the gold's value is called `a`. A free answer "A" is therefore right for every gold that is a number.
+function, where the gold's value is called `a`. A free answer "A", or \boxed{A}, is therefore right for every gold that
+is a number.
 `2^3` is 1 to `eval`, and 8 to LaTeX: either is right.
 
 Departures, all on purpose: no key for a judge is needed (both MathVision and MathVerse assert one: what a judge would
@@ -75,9 +76,7 @@ def equal_in_vlmevalkit(answer: str, gold: str, *, paper: bool) -> bool:
     if value is not None and close(value, python_value(answer, {_GOLD_NAME: value}), _WITHIN):
         return True
     value = latex_value(gold, _LIBRARIES[paper])
-    if value is None:
-        return False
-    return answer == _GOLD_NAME or close(value, latex_value(answer, _LIBRARIES[paper]), _WITHIN)
+    return value is not None and close(value, latex_value(answer, _LIBRARIES[paper], {_GOLD_NAME: value}), _WITHIN)
 
 
 # --- MathVision in lmms-eval ---------------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ _BLANKS: Final[Mapping[Library, re.Pattern[str]]] = {
     "latex2sympy2_extended": re.compile(r"\s|\\[,:;!]|\\q?quad(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])|\$"),
     "latex2sympy2": re.compile(r"\s|\\,|\\q?quad(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])|[$~]"),
 }
-_LATEX_TOKEN: Final = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[%{}]|\\\\|[-+*/:^=(){}\[\].]")
+_LATEX_TOKEN: Final = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[%{}]|\\\\|[-+*/:^=(){}\[\].a-z]")
 _FRACTIONS: Final = frozenset({"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"})
 _TIMES: Final = frozenset({"*", "\\times", "\\cdot"})
 _OVER: Final = frozenset({"/", ":", "\\div"})
@@ -276,7 +276,7 @@ _UNREADABLE: Final = "?"
 """The token of what neither library knows."""
 _WRAPPERS: Final = re.compile(r"\\(?:math(?:rm|it|bf)|text(?:bf|it|rm|normal)?)\s*\{([^{}:]*)\}")
 _LEFT_RIGHT: Final = re.compile(r"\\(?:left|right)(?=[(){}\[\]|\\])")
-_COMMA_NUMBER: Final = re.compile(r"\s*-?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*\Z")
+_COMMA_NUMBER: Final = re.compile(r"[\s$]*-?\d{1,3}(?:,\d{3})+(?:\.\d+)?[\s$]*\Z")
 _ASSIGNED: Final = re.compile(r"[\s$~]*(?:[a-df-z]|\\[a-z]+)(?:_(?:\w|\{\w+\}))?\s*=")
 _REWRITTEN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\\[$()]|[\"']|\^\s*(?:\\circ\b|\{\s*\\circ\s*\})"), ""),
@@ -299,17 +299,18 @@ class _Value:
     """Whether it is a number of its own, and no operation still to be done."""
 
 
-def latex_value(text: str, library: Library) -> Plain | None:
+def latex_value(text: str, library: Library, names: Mapping[str, Plain] | None = None) -> Plain | None:
     """Return the number that a text is when `eval` reads what sympy prints of it; None where that is none.
 
     Args:
         text: LaTeX, in lower case as the peers have it.
         library: Whose reading.
+        names: What a letter stands for, where `eval` knows it.
     """
     if len(text) > MAX_CHARACTERS:
         return None
     try:
-        value = _Latex(_rewritten(text, library), library).value()
+        value = _Latex(_rewritten(text, library), library, names or {}).value()
     except (_NoNumberError, ZeroDivisionError, OverflowError, ValueError):
         return None
     if isinstance(value, Fraction):
@@ -344,6 +345,8 @@ def _boxed(text: str) -> str:
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             if depth == 0:
                 break
+        else:
+            return text[box.end() :]  # never closed: what follows begins with a brace, and is nothing
         content = text[box.end() + 1 : end].strip()
         if not found or found[-1] != content:
             found.append(content)
@@ -353,8 +356,9 @@ def _boxed(text: str) -> str:
 class _Latex:
     """A reader of LaTeX arithmetic: sums of products of signed, side by side written powers."""
 
-    def __init__(self, text: str, library: Library) -> None:
+    def __init__(self, text: str, library: Library, names: Mapping[str, Plain]) -> None:
         self._is_extended = library == "latex2sympy2_extended"
+        self._names = names
         self._tokens = _latex_tokens(text, _BLANKS[library])
         if any("," in token for token in self._tokens) and not _COMMA_NUMBER.match(text) and self._is_extended:
             raise _NoNumberError  # 1,234 + 1 is a set there
@@ -427,7 +431,8 @@ class _Latex:
 
     def _starts_operand(self) -> bool:
         word = self._peek()
-        return word[:1].isdigit() or word[1:2].isdigit() or word in {*_BRACKETS, *_FRACTIONS, "\\sqrt", "\\binom"}
+        begins = {*_BRACKETS, *_FRACTIONS, "\\sqrt", "\\binom", *self._names}
+        return word[:1].isdigit() or word[1:2].isdigit() or word in begins
 
     def _power(self) -> _Value:
         base = self._atom()
@@ -458,6 +463,9 @@ class _Latex:
             above, below = self._bracketed("{").number, self._bracketed("{").number
             return _Value(_choose(above, below), is_atom=True)
         self._take()
+        if word in self._names:
+            value = self._names[word]
+            return _Value(Fraction(value) if isinstance(value, int) else value)
         return _Value(_written_number(word, is_extended=self._is_extended), is_atom=True)
 
     def _bracketed(self, opening: str) -> _Value:
