@@ -96,8 +96,12 @@ def test_no_dress_changes_what_a_formula_earns(dress):
         (["5"], "5.4", {"error": 0.5}, 1),
         (["5"], "5.4", {"error": "none"}, 0),
         (["5"], "5.4", {"error": None}, 0),
-        (["1.5, 2.5"], "2.46, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 1),
-        (["1.5, 2.5"], "2.42, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 0),
+        (["1.5, 2.5"], "2.42, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 1),
+        (["1.5, 2.5"], "2.38, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 0),
+        (["1.5, 2.5"], "2.5, 1.58", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 0),
+        (["(1.5, 2.5)"], "(1.5, 2.58)", {"error": "5e-2,1e-1"}, 1),
+        (["5"], "5.4", {"error": "1e999999999"}, 0),
+        (["5"], "5.4", {"error": float("nan")}, 0),
     ],
 )
 def test_the_columns_of_a_row_decide(golds, answer, extra, value):
