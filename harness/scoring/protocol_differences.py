@@ -60,6 +60,20 @@ _VLM_MATHVISTA = Difference(
     "and texts never are. What is left is a judge's; without one it is 0.",
     "utils/mathvista.py",
 )
+_VLM_MATHVISION = (
+    "An option is read as of any options, and a letter found is final. A free answer is right as a text, as what "
+    "Python's eval makes of it ('A' is the gold's own value there) or as a LaTeX number within 1e-6; roots and pi are "
+    "none. What is left is a judge's; without one it is 0."
+)
+_MATHS: Mapping[Protocol, Difference] = {
+    "vlmevalkit": Difference(f"{_VLM_MATHVISION} '3(4)' is 7 and '50\\%' nothing.", "utils/mathv.py"),
+    "paper": Difference(f"{_VLM_MATHVISION} 'x=5' is 5, '\\boxed{{5}}' nothing.", "utils/mathv.py at 7faa5b47"),
+    "lmms-eval": Difference(
+        "What stands in the last box, behind 'the answer is' or in the whole answer is compared with the letter and "
+        "with the option's text, numbers at two decimals; no judge.",
+        "mathvision/utils.py and mathvision/eval_utils.py",
+    ),
+}
 _RELAXED_QUIRKS = "'%' divides by 100 on either side, and '1,000' is no number"
 
 OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
@@ -83,11 +97,30 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "mathvista/mathvista_evals.py",
             ),
         },
+        "maths": _MATHS,
         "accepted": {
             "paper": Difference(
                 "The stripped answer must be one of the accepted ones letter for letter, as SATORI's reward has it.",
                 "SATORI-R1's plugin.py",
             )
+        },
+        "mmmu": {
+            "vlmevalkit": Difference(
+                "Options as for `choice`; an open question has two, A its answer and B 'Other Answers', so 'A' is "
+                "right and so is any short answer that contains the gold: 15 for 5.",
+                "utils/multiple_choice.py (MMMU_preproc)",
+            ),
+            "paper": Difference(
+                "Options as for `choice`; an open question has two, A its answer and B 'Other Answers', so 'A' is "
+                "right and so is any answer that contains the gold: 15 for 5.",
+                "utils/multiple_choice.py at 7faa5b47 (MMMU_preproc)",
+            ),
+            "lmms-eval": Difference(
+                "A letter in brackets, before a blank or before a point, the last of several; an answer without one is "
+                "wrong here and a random option there. A gold text within an open answer counts ('not acidic' for "
+                "acidic), numbers at two decimals; of several accepted answers none does.",
+                "_task_utils/mmmu_mcq_utils.py and mmmu/utils.py",
+            ),
         },
         "relaxed": {
             "vlmevalkit": Difference(
@@ -137,6 +170,17 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
 )
 """By the rule of the rows, for protocols that have one of their own."""
 
+_VLM_MATHVERSE = (
+    "A judge takes the answer out and compares it. Without one an answer is right only if it is the gold letter for "
+    "letter: no option is read, no number compared."
+)
+_VLM_OLYMPIADBENCH = (
+    "Expressions are equal only if they are built alike (0.5 is no \\frac{1}{2}), since a call to a function that was "
+    "commented out ends the comparison of values; a hundredth and a hundredfold are right (0.5 for 50); intervals are "
+    "compared up to the shorter."
+)
+_WEMATH_525 = "Rates and scores are divided by 525 problems, so one that was not asked counts as mastered."
+
 _MMBENCH = ("mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11")
 _LMMS_MMBENCH = Difference(
     "A letter A to E as a word is read first, without taking brackets, stars or braces away, then the only option text "
@@ -178,7 +222,10 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
         "pope": {
             **dict.fromkeys(
                 ("vlmevalkit", "paper"),
-                Difference("An answer that is neither counts as no in F1 and as wrong in accuracy.", "utils/yorn.py"),
+                Difference(
+                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is never right.",
+                    "utils/yorn.py",
+                ),
             ),
             "lmms-eval": Difference(
                 "The whole answer in lower case must be yes or no ('Yes.' is wrong); only a no is a miss, each row "
@@ -198,6 +245,41 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
                 "B' is nothing.",
                 "ai2d/utils.py",
             )
+        },
+        "mmmu_pro_vision": {
+            "lmms-eval": Difference("The whole answer must be the letter: 'B.' is wrong.", "mmmu_pro/utils.py")
+        },
+        "mathverse": {
+            "vlmevalkit": Difference(_VLM_MATHVERSE, "utils/mathverse.py"),
+            "paper": Difference(_VLM_MATHVERSE, "utils/mathverse.py at 7faa5b47"),
+            "lmms-eval": Difference(
+                "A judge compares the whole answer with the gold; without one every answer is wrong.",
+                "mathverse/mathverse_evals.py",
+            ),
+        },
+        "olympiadbench": {
+            "vlmevalkit": Difference(_VLM_OLYMPIADBENCH, "utils/olympiadbench.py"),
+            "paper": Difference(_VLM_OLYMPIADBENCH, "utils/olympiadbench.py at 7faa5b47"),
+            "lmms-eval": Difference(
+                "Values are compared, exactly where the row allows no error; an allowed error is handed over as a text "
+                "and fails every comparison. A hundredth and a hundredfold are right.",
+                "olympiadbench/olympiadbench_evals.py",
+            ),
+        },
+        "wemath": {
+            **dict.fromkeys(
+                ("vlmevalkit", "paper"),
+                Difference(
+                    "The letter that begins what follows the last 'Answer' ('Banana' is B, '(B)' nothing); with a "
+                    f"judge options are read as elsewhere. {_WEMATH_525}",
+                    "utils/wemath.py",
+                ),
+            ),
+            "lmms-eval": Difference(
+                "The best-dressed letter A to H of what stands in <answer> or the last box: one at the start before "
+                f"one at the end. {_WEMATH_525}",
+                "_task_utils/reasoning_utils.py and wemath/wemath_utils.py",
+            ),
         },
         "scienceqa": {
             "lmms-eval": Difference(
@@ -221,5 +303,14 @@ def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Dif
     return tuple(found for found in (None if own_reader else of_rule, of_task) if found is not None)
 
 
-_OWN_READERS = frozenset((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa"))
+_PEERS: tuple[Protocol, ...] = ("vlmevalkit", "paper", "lmms-eval")
+_OWN_READERS = frozenset(
+    {
+        *(
+            (task, "lmms-eval")
+            for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "mmmu_pro_vision")
+        ),
+        *((task, peer) for task in ("mathverse", "olympiadbench", "wemath") for peer in _PEERS),
+    }
+)
 """Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""
