@@ -104,6 +104,24 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "SATORI-R1's plugin.py",
             )
         },
+        "mmmu": {
+            "vlmevalkit": Difference(
+                "Options as for `choice`; an open question has two, A its answer and B 'Other Answers', so 'A' is "
+                "right and so is any short answer that contains the gold: 15 for 5.",
+                "utils/multiple_choice.py (MMMU_preproc)",
+            ),
+            "paper": Difference(
+                "Options as for `choice`; an open question has two, A its answer and B 'Other Answers', so 'A' is "
+                "right and so is any answer that contains the gold: 15 for 5.",
+                "utils/multiple_choice.py at 7faa5b47 (MMMU_preproc)",
+            ),
+            "lmms-eval": Difference(
+                "A letter in brackets, before a blank or before a point, the last of several; an answer without one is "
+                "wrong here and a random option there. A gold text within an open answer counts ('not acidic' for "
+                "acidic), numbers at two decimals; of several accepted answers none does.",
+                "_task_utils/mmmu_mcq_utils.py and mmmu/utils.py",
+            ),
+        },
         "relaxed": {
             "vlmevalkit": Difference(
                 f"Within 5 % of the gold, by Python's float: {_RELAXED_QUIRKS}; the best of several golds.",
@@ -229,6 +247,9 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
                 "ai2d/utils.py",
             )
         },
+        "mmmu_pro_vision": {
+            "lmms-eval": Difference("The whole answer must be the letter: 'B.' is wrong.", "mmmu_pro/utils.py")
+        },
         "mathverse": {
             "vlmevalkit": Difference(_VLM_MATHVERSE, "utils/mathverse.py"),
             "paper": Difference(_VLM_MATHVERSE, "utils/mathverse.py at 7faa5b47"),
@@ -286,7 +307,10 @@ def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Dif
 _PEERS: tuple[Protocol, ...] = ("vlmevalkit", "paper", "lmms-eval")
 _OWN_READERS = frozenset(
     {
-        *((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa")),
+        *(
+            (task, "lmms-eval")
+            for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "mmmu_pro_vision")
+        ),
         *((task, peer) for task in ("mathverse", "olympiadbench", "wemath") for peer in _PEERS),
     }
 )

@@ -1,6 +1,7 @@
 """RealWorldQA, HR-Bench, CV-Bench, BLINK and ZeroBench: rows in both layouts, right answers, how each is summed up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,18 @@ def test_the_files_of_blinks_test_split_are_not_read(local_data, tmp_path):
     assert row.answers is None
     with pytest.raises(DataError, match="no data for blink"):
         open_task_data(BENCHMARKS["blink"], tmp_path)
+
+
+def test_the_hubs_files_of_all_subtasks_are_one_split(local_data, tmp_path, monkeypatch):
+    """As `datasets` finds them in a copy of the hub's folder."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = local_data.parquet / "blink"
+    hub = open_task_data(replace(BENCHMARKS["blink"], hub_path=str(folder)))
+    local = open_task_data(BENCHMARKS["blink"], local_data.parquet)
+
+    assert [blink.sample_of(doc) for doc in hub] == [blink.sample_of(doc) for doc in local]
 
 
 def test_the_pictures_of_a_question_stand_before_it(local_data):
