@@ -85,7 +85,7 @@ def other_rules(comparison: Comparison, pair: Pair, *, most: int = MOST_SAMPLES)
         sample is shared.
     """
     a, b = comparison.sides[pair.a], comparison.sides[pair.b]
-    if a.shares_a_run(b) or len(a.runs) > 1 or len(b.runs) > 1 or a.runs[0].protocol != b.runs[0].protocol:
+    if a.shares_a_run(b) or len(a.runs) != 1 or len(b.runs) != 1 or a.runs[0].protocol != b.runs[0].protocol:
         return None
     own = a.runs[0].protocol
     taken = _small_enough(pair, most)
