@@ -154,6 +154,8 @@ def _run(
     subject = find_subject(spec)
     _check_writable(spec.out)
     questions = [open_question(spec, benchmark) for benchmark in benchmarks]
+    if spec.shard is not None and not any(len(question.data) for question in questions):
+        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
     _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
     manifest = manifest_of(spec, environment, subject, questions)
@@ -290,6 +292,8 @@ def _ask_all(
     timings: dict[str, TaskTiming] = {}
     try:
         for question in questions:
+            if not len(question.data):
+                continue  # a shard may hold no cluster of a small benchmark
             task = prepared_task(question, recorder, spec, run.manifest.model_type)
             timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
     finally:

@@ -57,6 +57,7 @@ def manifest_of(
             partial=any(len(question.data) < question.rows for question in questions),
             judge=spec.judge.model if spec.judge is not None else None,
             name=spec.name,
+            shard=None if spec.shard is None else str(spec.shard),
             other={"arguments": spec.to_json()} | ({} if number_format is None else {NUMBER_FORMAT: number_format}),
         )
     )
@@ -86,7 +87,7 @@ def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
         fingerprint=question.data.fingerprint,
         rows=question.rows,
         samples=len(question.data),
-        limit=spec.limit if len(question.data) < question.rows else None,
+        limit=spec.limit if question.limited else None,
         prompt_hash=prompts_hash(spec.form, spec.wording, question.benchmark),
         generation={
             "temperature": spec.temperature,

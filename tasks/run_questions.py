@@ -20,6 +20,7 @@ from tasks.cells import Doc
 from tasks.images import image_facts_of
 from tasks.local_data import TaskData, limit_indices, open_task_data
 from tasks.run_spec import RunSpec
+from tasks.shards import shard_indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,11 @@ class Question:
 
     benchmark: Benchmark
     data: TaskData
+    """What is asked of it."""
     rows: int
+    """Rows of the whole split."""
+    limited: bool
+    """Whether `--limit` shortened it."""
 
 
 def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bool:
@@ -41,12 +46,15 @@ def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bo
 
 
 def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
-    """Open a benchmark's rows, cut down to the limit."""
+    """Open a benchmark's rows, cut down to the limit, and to the shard."""
     data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
     rows = len(data)
     if spec.limit is not None and spec.limit < rows:
         data = data.subset(limit_indices(benchmark, data, spec.limit))
-    return Question(benchmark, data, rows)
+    limited = len(data) < rows
+    if spec.shard is not None:
+        data = data.subset(shard_indices(benchmark.name, map(benchmark.adapter.cluster_of, data), spec.shard))
+    return Question(benchmark, data, rows, limited)
 
 
 def keys_of_no_row(done: Iterable[Key], questions: Sequence[Question]) -> set[Key]:

@@ -34,6 +34,7 @@ from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
 from tasks.local_data import DatasetOverride
 from tasks.prompts import PromptName, Wording, wording
+from tasks.shards import Shard
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
@@ -104,6 +105,8 @@ class RunSpec:
     """0 is greedy; above, sampled."""
     limit: int | None = None
     """About so many samples a task, in whole clusters; None for all."""
+    shard: Shard | None = None
+    """The part of the samples to ask; None for all."""
     seed: int = 0
     """Of sampling and intervals."""
     batch_size: str = "auto"

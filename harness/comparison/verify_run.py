@@ -15,11 +15,12 @@ from typing import cast
 from harness.comparison.columns import read_run_table
 from harness.comparison.sample_texts import SHOWN_COLUMNS
 from harness.errors import UserError
+from harness.evaluation.predictions import rescore_record
 from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
 from harness.runs.journal import LOCK_NAME, StoreError, index_journal
 from harness.runs.manifest import ManifestError, config_of, read_manifest
-from harness.runs.record_codec import CorruptRecordError
-from harness.runs.record_table import TableError, first_difference, read_rows, utf8_text
+from harness.runs.record_codec import CorruptRecordError, record_to_json
+from harness.runs.record_table import SCORE_COLUMNS, TableError, first_difference, read_rows, utf8_text
 from harness.runs.store import (
     JOURNAL_NAME,
     MANIFEST_NAME,
@@ -39,7 +40,7 @@ from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.means import Metric
 from harness.summary.run_summary import RunSummary, summarise_records
-from harness.values import Json, Protocol
+from harness.values import Json, Protocol, Record
 
 _SAME = 1e-6
 """Two values of a metric that differ by no more of the larger one are the same."""
@@ -55,9 +56,10 @@ def verify_run(path: Path) -> list[str]:
 
     Checked: manifest and schema, name against status, links and special files, every line of the journal. In a
     finished run also the checksums, missing and extra files, that the table says what the journal says, row by row,
-    that no value is out of its range, and that the scores, later ones too, are those of the records. In an unfinished
-    run a torn last line is no fault: it is cut off when the run is resumed. Nor is, in a finished one, what a killed
-    writer left of later scores or a page: it is no part of the run. Nothing that is no plain file is opened.
+    that no value is out of its range, that scores of this scorer version are those of their texts, and that the
+    numbers of `scores.json`, later ones too, are those of the records. In an unfinished run a torn last line is no
+    fault: it is cut off when the run is resumed. Nor is, in a finished one, what a killed writer left of later scores
+    or a page: it is no part of the run. Nothing that is no plain file is opened.
     """
     if not path.is_dir():
         return [f"{path} is not a folder"]
@@ -171,6 +173,7 @@ def _contradictions(path: Path) -> Iterator[str]:
     run = found[0]
     yield from _said(lambda: read_run_table(run))
     yield from _verify_table(run)
+    yield from _verify_texts(run)
     yield from _verify_scores(run, None, run.scores or {}, SCORES_NAME)
     for protocol, scores in run.rescored.items():
         yield from _said(lambda protocol=protocol: read_run_table(run, protocol))
@@ -187,6 +190,39 @@ def _verify_table(run: StoredRun) -> Iterator[str]:
         return
     if difference:
         yield f"{PARQUET_NAME} does not say what {JOURNAL_NAME} says: {difference}"
+
+
+def _verify_texts(run: StoredRun) -> Iterator[str]:
+    """Yield how many scores are not what their texts earn; another version's scores cannot be made here."""
+    if run.manifest.scorer_version != SCORER_VERSION:
+        return
+    config = config_of(run.manifest)
+    differing = [
+        (record.key, earned)
+        for record in run.records()
+        if (earned := _score_row(rescore_record(record, config))) != _score_row(record)
+    ]
+    if differing:
+        (task, sample_id, _), earned = differing[0]
+        yield (
+            f"{JOURNAL_NAME} has {len(differing)} samples whose scores are not those of their texts by scorer version "
+            f"{SCORER_VERSION}, such as {task} {sample_id}, whose text earns {earned['score']}"
+        )
+
+
+def _score_row(record: Record) -> dict[str, Json]:
+    """Return what scoring made of a record; numbers to twelve decimals, as another machine's last digits may differ."""
+    row = record_to_json(record)
+    return {name: _rounded(row[name]) for name in SCORE_COLUMNS}
+
+
+def _rounded(value: Json) -> Json:
+    """Return a value with the floats in it rounded."""
+    if isinstance(value, float):
+        return round(value, 12)
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def _said(check: Callable[[], object]) -> list[str]:

@@ -124,7 +124,7 @@ def save_predictions_run(
         )
     )
     seen: Counter[tuple[str, str]] = Counter()
-    with _staging(root) as staging, open_run(staging, manifest, now=now, resume=False) as run:
+    with staging(root) as hidden, open_run(hidden, manifest, now=now, resume=False) as run:
         for row in rows:
             record = record_of(row, 0)
             key = (record.sample.task, record.sample.id)
@@ -138,8 +138,12 @@ def save_predictions_run(
 
 
 @contextmanager
-def _staging(root: Path) -> Generator[Path]:
-    """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it."""
+def staging(root: Path) -> Generator[Path]:
+    """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".scoring-", dir=root, ignore_cleanup_errors=True) as folder:

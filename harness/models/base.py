@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from harness.errors import ConfigError
 from harness.images.grid import fit_to_grid, to_rgb
-from harness.images.pictures import read_picture
+from harness.images.pictures import UnreadablePictureError, read_picture
 from harness.models.decoding import Decoding, read_decoding
 from harness.models.device_options import read_batch_size
 from harness.models.recorder import Recorder
@@ -45,13 +45,17 @@ _OPENERS = min(4, os.cpu_count() or 1)
 """Threads that open images while the model works; Pillow decodes without holding the interpreter."""
 _SMALLEST_WINDOW = 64
 """Requests that are looked at together to make batches of similar size."""
+_SAME_PICTURE_WINDOW = 4096
+"""Requests among which those about one picture are brought together: MMBench's passes over it lie 1,164 rows apart. The
+pictures' hashes, which say what is the same, each record wants anyway."""
 
 
 @runtime_checkable
 class ImageHandle(Protocol):
     """An image that is not opened yet; a task's messages carry these so that memory stays flat.
 
-    It may also have a `size` (a `Size`, a tuple or None) that is known without opening: better batches at no cost.
+    It may also have a `size` (a `Size`, a tuple or None) that is known without opening, for better batches at no cost,
+    and a `sha256`, for what is asked of one picture to be asked together.
     """
 
     def open(self) -> Image.Image:
@@ -124,6 +128,13 @@ class Prompt:
     """The chat; every part is text or an opened RGB image."""
     decoding: Decoding
     """How to generate; the same for all prompts of a batch."""
+    row: int | None = None
+    """Row number in the whole of the data, where the split is a part of it; None: `doc_id`."""
+
+    @property
+    def drawn_by(self) -> int:
+        """The row that randomness goes by: a sample is drawn alike in a part of the data and in all of it."""
+        return self.doc_id if self.row is None else self.row
 
     @property
     def images(self) -> tuple[Image.Image, ...]:
@@ -278,6 +289,33 @@ class RecordingModel(lmms, abc.ABC):
 
     def _batches(self, todo: Sequence[Ask]) -> Iterator[list[_LookedAt]]:
         """Yield batches of similar size, window by window; nothing is opened yet."""
+        for first in range(0, len(todo), _SAME_PICTURE_WINDOW):
+            yield from self._batches_of_one_size(
+                self._same_pictures_together(todo[first : first + _SAME_PICTURE_WINDOW])
+            )
+
+    def _same_pictures_together(self, asks: Sequence[Ask]) -> Sequence[Ask]:
+        """Return asks so that those about the same pictures follow each other: a backend may know a picture still.
+
+        Where the pictures come decoded, asks stay as they are: nobody decodes a benchmark twice for its order.
+        """
+        if not self._pictures_of(asks[0]):
+            return asks
+        groups: dict[object, list[Ask]] = {}
+        for ask in asks:
+            groups.setdefault((self._pictures_of(ask) or ask.position, str(ask.decoding)), []).append(ask)
+        return [ask for group in groups.values() for ask in group]
+
+    def _pictures_of(self, ask: Ask) -> tuple[str, ...]:
+        """Return the hashes of the pictures that an ask shows; nothing where any is not known."""
+        parts = [part for turn in self._turns(ask) for part in turn.parts if not isinstance(part, str)]
+        try:
+            hashes = [cast("str | None", getattr(part, "sha256", None)) for part in parts]
+        except UnreadablePictureError:
+            return ()  # told when it is opened
+        return tuple(sha256 for sha256 in hashes if sha256) if all(hashes) else ()
+
+    def _batches_of_one_size(self, todo: Sequence[Ask]) -> Iterator[list[_LookedAt]]:
         start = 0
         while start < len(todo):
             window = _window(todo, start, self.batch_size)
@@ -295,7 +333,9 @@ class RecordingModel(lmms, abc.ABC):
             opened = tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
         except Exception as error:  # noqa: BLE001 - decoders raise anything on a damaged file
             return _Opened(ask, None, f"unreadable image: {type(error).__name__}: {error}")
-        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding))
+        rows = cast("Sequence[int] | None", getattr(self.task_dict[ask.task][ask.split], "indices", None))
+        row = None if rows is None else rows[ask.doc_id]
+        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding, row))
 
     def _looked_at(self, ask: Ask) -> _LookedAt:
         """Find out how much work an ask is. A chat is kept only if it holds no decoded image."""

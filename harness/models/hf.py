@@ -48,6 +48,7 @@ from harness.models.decoding import Decoding, cut_at_stop, sample_seed
 from harness.models.device_options import DTYPES, check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
 from harness.models.input_sizes import ImageProcessor, Tensors, fills_up, told_sizes
+from harness.models.picture_features import PictureFeatures
 from harness.models.processor_files import assemble
 from harness.models.token_roles import AddedToken, dropped_ids
 from harness.values import Generation, Json, PixelLimits, Size
@@ -351,6 +352,7 @@ class SatoriHF(RecordingModel):
             attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
+        self._features = PictureFeatures(self.module)
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
         # With what a decoder beside an encoder begins; it has no prompt of its own.
@@ -404,7 +406,8 @@ class SatoriHF(RecordingModel):
         input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
         watch = LogitWatch()
         started = time.perf_counter()
-        with torch.inference_mode():
+        pictures = [image for prompt in prompts for image in prompt.images]
+        with torch.inference_mode(), self._features.asked_about(pictures):
             on_device = inputs.to(self.device, self._model.dtype)
             sequences = self._model.generate(
                 **{name: on_device[name] for name in on_device.keys() if self._is_taken(name)},  # noqa: SIM118
@@ -437,6 +440,7 @@ class SatoriHF(RecordingModel):
     def release_memory(self) -> None:
         """Give cached GPU memory back before a smaller batch is tried."""
         super().release_memory()
+        self._features.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -502,7 +506,7 @@ class SatoriHF(RecordingModel):
             steps.append(TopPLogitsWarper(decoding.top_p))
         if decoding.min_p:
             steps.append(MinPLogitsWarper(decoding.min_p))
-        seeds = [sample_seed(self._seed, prompt.task, prompt.doc_id, prompt.repeat) for prompt in prompts]
+        seeds = [sample_seed(self._seed, prompt.task, prompt.drawn_by, prompt.repeat) for prompt in prompts]
         steps.append(SeededSampling(seeds, self.device))
         return LogitsProcessorList(steps)
 

@@ -193,7 +193,7 @@ class SatoriServed(RecordingModel):
             body["stop"] = list(decoding.until)
         if decoding.sampled:
             # 31 bits: some servers keep seeds in a C int
-            body["seed"] = sample_seed(self._seed, prompt.task, prompt.doc_id, prompt.repeat) % 2**31
+            body["seed"] = sample_seed(self._seed, prompt.task, prompt.drawn_by, prompt.repeat) % 2**31
             body["top_p"] = decoding.top_p
             body["top_k"] = decoding.top_k or NEUTRAL["top_k"]
             body["min_p"] = decoding.min_p

@@ -150,6 +150,8 @@ class Manifest:
     """Name of the judge model; None without one."""
     name: str | None = None
     """What a person called the run (`run --name`); None: its folder is named after the model."""
+    shard: str | None = None
+    """Which part of the samples it holds, such as `2/8` (`run --shard`); None: all that were to be asked."""
     protocol_hash: str = ""
     """See `stamp_hashes`."""
     run_key: str = ""
@@ -267,6 +269,8 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         parts["format_definition"] = definition_hash(MARKED[manifest.format])  # its words may change one day
     if served := _served(manifest):
         parts["served"] = served
+    if manifest.shard is not None:
+        parts["shard"] = manifest.shard
     return parts
 
 

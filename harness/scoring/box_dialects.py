@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import inf
 from typing import Final
 
@@ -63,37 +64,37 @@ def _field(axis: str, end: str) -> str:
 
 
 # a pattern of many branches first asks whether a character begins any of them: most of a text's begin none
-SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
-    "list": re.compile(
+SYNTAX: Final[Mapping[BoxSyntax, str]] = {
+    "list": (
         rf"(?=[\"'\[(<{{])(?:{_LABEL}"
         # [a, b, c, d], also as a value of bbox_2d, box_2d, bbox, box; GLM-V's README: "bracket style may vary"
         rf"|[\[(<{{]{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N},?+\s*+[\])>}}]"
         rf"|([\[(<{{]{_ANY}(?:{_BETWEEN}{_ANY})*+,?+\s*+[\])>}}])"  # numbers of another count: a point, a quad, a slip
         r")"
     ),
-    "corners": re.compile(
+    "corners": (
         rf"(?=[\"'\[(<])(?:{_LABEL}"
         # (a,b),(c,d), also without the comma between, with square brackets, or all four in one pair of them
         rf"|[\[(]{_N},{_N}(?:,|[\])]\s*+[,;]?+\s*+[\[(]){_N},{_N}[\])]"
         # Qwen2-VL's four corners; and a lone point
         rf"|(<\|quad_start\|>[^<]{{0,2000}}+|[\[(]{_ANY}(?:,{_ANY})*+[\])]))"
     ),
-    "box_tag": re.compile(
+    "box_tag": (
         # <box>a b c d</box>, with commas or brackets, also without the end of the tag; a fifth number is a slip
         rf"<box>[\s\[(]*+{_N}(?:[,;)(\]\[\s]++|(?<=\s)){_N}(?:[,;)(\]\[\s]++|(?<=\s)){_N}"
         rf"(?:[,;)(\]\[\s]++|(?<=\s)){_N}(?![\s,;]*+[-+.0-9])"
         r"|(<box>|<quad>[^<]{0,2000}+)"
     ),
-    "loc": re.compile(
+    "loc": (
         # <loc0001>, <loc_1> or <|LOC_1|>, four times; but eight of the last are PaddleOCR-VL's four corners
         rf"(?!(?:<\|LOC_[0-9]++\|>\s*+){{8}}){_LOC}{_LOC}{_LOC}{_LOC}"
         r"|((?:<\|LOC_[0-9]++\|>\s*+){8}|<\|?+[lL][oO][cC]_?+[0-9]++\|?+>)"
     ),
-    "xy": re.compile(
+    "xy": (
         rf"<x_({NUMBER})>\s*+<y_({NUMBER})>\s*+<x_({NUMBER})>\s*+<y_({NUMBER})>"  # Kosmos-2.5's tokens
         rf"|(<[xy]_{NUMBER}>)"
     ),
-    "named": re.compile(
+    "named": (
         rf"(?=[\"'<xylrtb])(?:{_LABEL}"
         # "x_min": a, "y_min": b, "x_max": c, "y_max": d, with a comma or blanks between, in the usual order
         rf"|\b{_field('x', 'min')}{_NEXT_FIELD}{_field('y', 'min')}"
@@ -102,7 +103,7 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
         r"|\b(?:(x_?+min|x1|left)|(y_?+min|y1|top)|(x_?+max|x2|right)|(y_?+max|y2|bottom))"
         rf"[\"']?+\s*+[:=]\s*+[\"']?+({NUMBER}))"
     ),
-    "patch": re.compile(
+    "patch": (
         r"<patch_index_([0-9]++)>\s*+<patch_index_([0-9]++)>"  # Kosmos-2: cell of the first and of the last corner
         r"|(<patch_index_[0-9]++>)"
     ),
@@ -110,9 +111,9 @@ SYNTAX: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
 """One way of writing a box a row: groups for its numbers in written order; the last group is a piece that is no box."""
 
 _FOUR: Final = rf"{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}{_BETWEEN}{_N}"
-_BARE: Final[Mapping[BoxSyntax, re.Pattern[str]]] = {
-    "box_tag": re.compile(rf"(?:[^0-9.+-]|[.+-](?![0-9.]))*+{_FOUR}"),  # a name without digits may stand before
-    "list": re.compile(rf"(?:<[^<>]{{0,40}}+>\s*+)*+{_FOUR}(?:<[^<>]{{0,40}}+>\s*+)*+"),
+_BARE: Final[Mapping[BoxSyntax, str]] = {
+    "box_tag": rf"(?:[^0-9.+-]|[.+-](?![0-9.]))*+{_FOUR}",  # a name without digits may stand before
+    "list": rf"(?:<[^<>]{{0,40}}+>\s*+)*+{_FOUR}(?:<[^<>]{{0,40}}+>\s*+)*+",
 }
 """Four numbers that are all there is, where the brackets were left out or decoding dropped the tags."""
 NAMES_ITS_NUMBERS: Final[frozenset[BoxSyntax]] = frozenset({"named", "xy", "patch"})
@@ -122,12 +123,12 @@ PATCHES_A_SIDE: Final = 32
 
 _NOTHING: Final = re.compile(r"(?:```[a-zA-Z]{0,10})?+\s*+(?:\[\s*+\]|\{\s*+\})?+\s*+(?:```)?+")
 """An empty list or object, in a fence or not."""
-_QUAD: Final = re.compile(
+_QUAD: Final = (
     r"<\|quad_start\|>|<quad>|(?:<\|LOC_[0-9]++\|>\s*+){8}"
     rf"|[\[(<{{]{_ANY}(?:{_BETWEEN}{_ANY}){{7}}+,?+\s*+[\])>}}]"  # eight numbers in one list
     rf"|(?:[\[(]{_ANY},{_ANY}[\])],?+\s*+){{4}}+"  # four points in a row
 )
-_POINT: Final = re.compile(
+_POINT: Final = (
     r"<points?\s|\b(?:point(?:_2d|s)?|coords|start_box)[\"']?+\s*+[:=]"  # Molmo, Qwen's point_2d, UI-TARS
     rf"|[\[(<{{]{_ANY}{_BETWEEN}{_ANY},?+\s*+[\])>}}]"  # two numbers in brackets
     rf"|\b[cC]lick\({_ANY},{_ANY}"
@@ -456,11 +457,17 @@ def _read_native(text: str, dialect: BoxDialect) -> BoxReading:
     return BoxReading(boxes, order_faults(faults))
 
 
+@cache
+def _pattern(written: str) -> re.Pattern[str]:
+    """Compile a row of the tables at its first text: commands that only name dialects start without."""
+    return re.compile(written)
+
+
 def _kind_of_piece(text: str) -> Fault:
     """Name what is written where a box was wanted."""
-    if _QUAD.search(text) is not None:
+    if _pattern(_QUAD).search(text) is not None:
         return "quad"
-    return "point" if _POINT.search(text) is not None else "malformed"
+    return "point" if _pattern(_POINT).search(text) is not None else "malformed"
 
 
 def _found(text: str, syntax: BoxSyntax, cells: int, *, bare: bool = True) -> tuple[Sequence[Box], list[str]]:
@@ -470,13 +477,13 @@ def _found(text: str, syntax: BoxSyntax, cells: int, *, bare: bool = True) -> tu
     """
     if syntax == "named":
         return _named_boxes(text), []
-    rows = SYNTAX[syntax].findall(text)
+    rows = _pattern(SYNTAX[syntax]).findall(text)
     others: list[str] = [row[-1] for row in rows if row[-1]]
     if syntax == "patch":
         return [_cells(float(row[0]), float(row[1]), cells) for row in rows if row[0]], others
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d, _ in rows if a]
     if bare and not boxes and not others and syntax in _BARE:
-        numbers = _BARE[syntax].fullmatch(text.strip())
+        numbers = _pattern(_BARE[syntax]).fullmatch(text.strip())
         if numbers is not None:
             a, b, c, d = map(float, numbers.groups())
             return [(a, b, c, d)], []
@@ -502,7 +509,7 @@ def _named_boxes(text: str) -> list[Box]:
     """Return the boxes of named fields, in any order: four different names in a row are a box."""
     boxes: list[Box] = []
     fields: dict[int, str] = {}
-    for a, b, c, d, *names, number in SYNTAX["named"].findall(text):
+    for a, b, c, d, *names, number in _pattern(SYNTAX["named"]).findall(text):
         if a:
             boxes.append((float(a), float(b), float(c), float(d)))
         elif number:  # else the name of a thing

@@ -7,12 +7,17 @@ y1, x1, y2, x2; x, y, width, height), on the boxes that any syntax finds, and a 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappush, heappushpop
+from math import fsum
+from operator import itemgetter
 from typing import Final, Literal, TypeAlias
 
 from harness.images.frames import cut_at_image
+from harness.runs.journal import Key
 from harness.scoring.box_dialects import (
     NAMES_ITS_NUMBERS,
     PATCHES_A_SIDE,
@@ -42,7 +47,7 @@ point nowhere win by it too, but not so much."""
 NEARLY_EQUAL_IOU: Final = 0.02
 """Readings whose means lie this near to the best one cannot be told from it: all are named, and none is advised."""
 AUDITED_RECORDS: Final = 500
-"""Records with gold and written boxes that are looked at, the first of a run: a wrong frame shows in far fewer."""
+"""Records with gold and written boxes that are looked at: a wrong frame shows in far fewer."""
 
 AuditUnit: TypeAlias = BoxUnit | Literal["other_px"]
 """What the numbers count; `other_px` are pixels of the image at a size that nobody told, which nothing is scored in."""
@@ -172,58 +177,33 @@ class FrameAudit:
 
 
 class FrameAuditor:
-    """Adds up, record by record, the IoU under each reading."""
+    """Picks records, and adds up the IoU that they have under each reading.
+
+    Those with the smallest hashes of their names are picked, so that neither the order of the records nor how they are
+    cut into shards changes anything.
+    """
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
         row = marked_format(config.format)
         # numbers that lie in crops, or count in one of two units, are no evidence for one frame
         plain = row is None or not (row.source_key or row.unit_above_one)
-        active = has_places(config.format) and plain and config.protocol != "paper"
-        self._left = AUDITED_RECORDS if active else 0
-        self._totals = [0.0] * len(READINGS)
-        self._rows = [0] * len(READINGS)
-        self._scored: list[float] = []
-        self._syntaxes: Counter[BoxSyntax] = Counter()
+        self._active = has_places(config.format) and plain and config.protocol != "paper"
+        self._picked: list[tuple[int, Key, Record]] = []
+        """A heap; the largest hash, as the smallest negative number, is on top."""
 
     def add(self, record: Record) -> None:
-        """Count one record; without gold boxes or written numbers it says nothing about frames."""
-        sample = record.sample
-        if not self._left or not sample.boxes_image_px:
+        """Look at one record; without gold boxes or written numbers it says nothing about frames."""
+        if not self._active or not record.sample.boxes_image_px:
             return
-        text = text_of_boxes(record.generation.text, self._config.format)
-        found = written_quadruples(text)
-        if found is None:
+        name = "\0".join(map(str, record.key)).encode(errors="surrogatepass")
+        rank = -int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
+        full = len(self._picked) >= AUDITED_RECORDS
+        if full and rank < self._picked[0][0]:
             return
-        self._left -= 1
-        syntax, written = found
-        strict = read_boxes(text)
-        self._syntaxes["satori" if strict.boxes or strict.faults != ("malformed",) else syntax] += 1
-        if record.score.iou is not None:
-            self._scored.append(record.score.iou)
-        gold = sample.boxes_image_px
-        if sample.image_size is not None:
-            gold = cut_at_image(gold, sample.image_size)[0]
-        for order in BOX_ORDERS[: 1 if syntax in NAMES_ITS_NUMBERS else None]:
-            boxes = [box for box in corners(written, order) if box[0] < box[2] and box[1] < box[3]]
-            for place, dialect in _READ_AS[order, syntax == "patch"]:
-                self._count(record, place, dialect, boxes, gold)
-
-    def _count(
-        self, record: Record, place: int, dialect: BoxDialect | None, boxes: Sequence[Box], gold: Sequence[Box]
-    ) -> None:
-        """Add the IoU that boxes have under the reading at a place of `READINGS`."""
-        if dialect is None:
-            placed = _fitted(boxes, gold)
-        else:
-            sample, limits = record.sample, self._config.pixel_limits
-            placed = placed_image_px(boxes, sample, dialect, record.generation.input_size, limits)
-            if placed is not None and sample.image_size is not None:
-                placed = cut_at_image(placed, sample.image_size)[0]
-        if placed is not None:
-            if placed and gold and not _lie_apart(placed, gold):  # else it is 0, as it is for most wrong readings
-                self._totals[place] += union_iou(placed, gold)
-            self._rows[place] += 1
+        if written_quadruples(self._text(record)) is None:
+            return
+        (heappushpop if full else heappush)(self._picked, (rank, record.key, record))
 
     def result(self) -> FrameAudit | None:
         """Return the audit.
@@ -231,19 +211,61 @@ class FrameAuditor:
         None where nothing could be audited: no record with gold and written numbers, a format without boxes, or the
         protocol `paper`, which fixes its frame.
         """
-        if not any(self._rows):
+        found: dict[int, list[float]] = {place: [] for place in range(len(READINGS))}
+        syntaxes: Counter[BoxSyntax] = Counter()
+        for _, _, record in sorted(self._picked, key=itemgetter(0, 1)):
+            text = self._text(record)
+            written = written_quadruples(text)
+            assert written is not None, "others are not picked"
+            strict = read_boxes(text)
+            syntaxes["satori" if strict.boxes or strict.faults != ("malformed",) else written[0]] += 1
+            for place, iou in self._read_every_way(record, *written):
+                found[place].append(iou)
+        if not any(found.values()):
             return None
         names = [reading.name for reading in READINGS]
-        means = {
-            name: total / count if count else None
-            for name, total, count in zip(names, self._totals, self._rows, strict=True)
-        }
-        rows = dict(zip(names, self._rows, strict=True))
-        declared, scored = self._config.box_dialect, self._scored
-        syntax = self._syntaxes.most_common(1)[0][0]
+        means = {name: _mean(found[place]) for place, name in enumerate(names)}
+        rows = {name: len(found[place]) for place, name in enumerate(names)}
+        declared = self._config.box_dialect
+        syntax = syntaxes.most_common(1)[0][0]
         if syntax == "satori" and declared is not None:  # whatever the dialect, it reads the format's list first
             syntax = declared.syntax
-        return FrameAudit(declared, sum(scored) / len(scored) if scored else None, syntax, means, rows)
+        scored = [record.score.iou for _, _, record in self._picked if record.score.iou is not None]
+        return FrameAudit(declared, _mean(scored), syntax, means, rows)
+
+    def _text(self, record: Record) -> str:
+        return text_of_boxes(record.generation.text, self._config.format)
+
+    def _read_every_way(self, record: Record, syntax: BoxSyntax, written: Sequence[Box]) -> Iterator[tuple[int, float]]:
+        """Yield places in `READINGS` and the IoU that the boxes have under each, where they can be read so."""
+        gold = record.sample.boxes_image_px or ()
+        if record.sample.image_size is not None:
+            gold = cut_at_image(gold, record.sample.image_size)[0]
+        for order in BOX_ORDERS[: 1 if syntax in NAMES_ITS_NUMBERS else None]:
+            boxes = [box for box in corners(written, order) if box[0] < box[2] and box[1] < box[3]]
+            for place, dialect in _READ_AS[order, syntax == "patch"]:
+                placed = self._placed(record, dialect, boxes, gold)
+                if placed is not None:
+                    # those that lie apart have 0, as most wrong readings do
+                    far = not placed or not gold or _lie_apart(placed, gold)
+                    yield place, 0.0 if far else union_iou(placed, gold)
+
+    def _placed(
+        self, record: Record, dialect: BoxDialect | None, boxes: Sequence[Box], gold: Sequence[Box]
+    ) -> Sequence[Box] | None:
+        """Return boxes in pixels of the image under a reading; None where it needs a size that is not known."""
+        if dialect is None:
+            return _fitted(boxes, gold)
+        sample, limits = record.sample, self._config.pixel_limits
+        placed = placed_image_px(boxes, sample, dialect, record.generation.input_size, limits)
+        if placed is not None and sample.image_size is not None:
+            placed = cut_at_image(placed, sample.image_size)[0]
+        return placed
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Return the mean, whatever the order of the values; None of nothing."""
+    return fsum(values) / len(values) if values else None
 
 
 _READ_AS: Final = {

@@ -85,6 +85,7 @@ SHOWN_FAILURES = 3
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
 @click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
+@click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
 @click.option("--device", default="auto", show_default=True)
@@ -161,6 +162,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     from harness.scoring.own_format import format_given
     from tasks.prompts import given_words
     from tasks.run_spec import RunSpec, parse_dataset_overrides
+    from tasks.shards import shard_of
 
     faults: list[str] = []
     if not options["model"]:
@@ -212,6 +214,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         max_new_tokens=options["max_new_tokens"],
         temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
         limit=options["limit"],
+        shard=None if options["shard"] is None else shard_of(options["shard"]),
         seed=options["seed"],
         batch_size=options["batch_size"],
         device=options["device"],

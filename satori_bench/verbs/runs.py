@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,8 +11,9 @@ from click.core import ParameterSource
 
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
-from satori_bench.options import json_option, lookup_option, out_option
-from satori_bench.showing import show_table
+from satori_bench.options import json_option, lookup_option, out_option, page_option
+from satori_bench.showing import show_reasons, show_scores, show_table, warn
+from satori_bench.surroundings import write_page
 from satori_bench.verb import Verbs
 from satori_bench.verbs.run import SHOWN_FAILURES
 
@@ -122,3 +124,25 @@ def runs_verify(run_name: str, out: Path) -> int:
     if not problems:
         say(f"{run_folder}: ok", sys.stdout)
     return ExitCode.INCOMPLETE if problems else ExitCode.OK
+
+
+@runs.command("merge")
+@click.argument("shards", nargs=-1, required=True, metavar="RUN...")
+@page_option
+@out_option
+@json_option
+def runs_merge(shards: tuple[str, ...], page: bool, out: Path, as_json: bool) -> int:
+    """Make one run of all shards of a run (`run --shard`); the shards stay.
+
+    The shards are looked up in --out, where the run goes too.
+    """
+    from harness.evaluation.merge import merge_shards
+    from harness.runs.lookup import find_run
+
+    folder, summary = merge_shards([find_run(name, out) for name in shards], out, now=datetime.now(UTC))
+    show_reasons(summary.tasks)
+    show_scores(summary, title=folder.name, as_json=as_json, run=folder, table_to_stdout=True)
+    warn(summary)
+    if page:
+        write_page(folder)
+    return ExitCode.OK

@@ -2,6 +2,7 @@ import hashlib
 import json
 import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from harness.errors import ConfigError, IncompleteError
+from harness.images.pictures import UnreadablePictureError
 from harness.models.base import (
     ImageAtPath,
     Prompt,
@@ -659,6 +661,46 @@ def test_auto_batches_halve_when_memory_runs_out_and_stay_small(three, recorder)
     assert {2} == {len(batch) for batch in model.batches}
     assert model.batch_size == 2
     assert len(recorder.kept) == 20
+
+
+@dataclass
+class Hashed:
+    """An image handle that knows its hash, or cannot be read."""
+
+    sha256_or_fault: str | Exception
+
+    @property
+    def sha256(self) -> str:
+        if isinstance(self.sha256_or_fault, Exception):
+            raise self.sha256_or_fault
+        return self.sha256_or_fault
+
+    def open(self) -> Image.Image:
+        if isinstance(self.sha256_or_fault, Exception):
+            raise self.sha256_or_fault
+        return Image.new("RGB", (8, 8))
+
+
+def test_questions_about_one_picture_are_asked_one_after_the_other(three, recorder):
+    model = Fake(batch_size=2)
+    model.recorder = recorder
+    pictures = [f"picture {n % 100}" for n in range(200)]
+    pictures[199] = UnreadablePictureError("the image cannot be read")
+    three.images = [Hashed(picture) for picture in pictures]
+    three.questions = ["?"] * 200
+
+    results = three.ask(model)
+
+    assert [result.text for result in results] == [*(f"answer {n}" for n in range(199)), ""]
+    assert model.batches == [*([n, n + 100] for n in range(99)), [99]]
+
+
+def test_decoded_pictures_are_asked_in_their_order(three):
+    model = Fake(batch_size=4)
+
+    asked_of(three, [(8, 8)] * 9).ask(model)
+
+    assert model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
 
 
 def test_a_single_sample_that_does_not_fit_says_what_to_do(three):

@@ -270,6 +270,26 @@ class TestVerify:
         assert "'gone' is a symbolic link" in out
         assert "'etc' is a symbolic link" in out
 
+    def test_a_text_that_did_not_earn_its_score_is_found(self, run, command, renew_sums):
+        lines = [json.loads(line) for line in (run / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+        place = next(number for number, line in enumerate(lines) if line["score"] == 1)
+        lines[place]["text"] = "nothing of the kind"
+        (run / "samples.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        table = pq.read_table(pa.BufferReader((run / "samples.parquet").read_bytes()))
+        row = table.column("id").to_pylist().index(lines[place]["id"])
+        texts = table.column("text").to_pylist()
+        texts[row] = "nothing of the kind"
+        column = table.schema.get_field_index("text")
+        (run / "samples.parquet").unlink()
+        pq.write_table(table.set_column(column, "text", pa.array(texts)), run / "samples.parquet")
+        renew_sums(run)
+
+        code, out, _ = command("runs", "verify", run)
+
+        assert code == ExitCode.INCOMPLETE
+        assert "1 samples whose scores are not those of their texts" in " ".join(out.split())
+        assert lines[place]["id"] in out
+
     def test_a_sound_run_is_ok_and_so_is_one_scored_again(self, sound):
         assert [verify_run(path) for path in sound.values()] == [[], []]
 
