@@ -20,7 +20,24 @@ How the benchmarks aggregate (VLMEvalKit and lmms-eval, read in source):
 - POPE asks whether a thing is in a picture, in three samplings of things, and measures the answers "yes" as finds:
   precision, recall, F1 and how often "yes" was said. A question of two samplings counts in both, as in the authors'
   files and in VLMEvalKit, whose `Overall` is F1. An answer that is neither yes nor no finds nothing; lmms-eval leaves
-  it out of recall, takes each row once, and gives as yes ratio that of the gold answers;
+  it out of recall, takes each row once, and gives as yes ratio that of the gold answers. Where yes is never right, both
+  give 0, and we nothing;
+- BLINK is the mean of its subtasks' means in the authors' `eval/evaluate.py`, and in lmms-eval, whose group does not
+  weigh by size; VLMEvalKit takes the mean over questions;
+- CV-Bench is the mean of its two halves, of which the first, 2D, is the mean of the means of its two sources
+  (Cambrian-1, appendix C). VLMEvalKit gives the halves alone; lmms-eval, whose `cv_bench_default_aggregate_results` no
+  YAML names, the mean over questions;
+- HR-Bench asks every question in four cycles of its options, and is the mean of the cycles' means, in both peers;
+- MathVerse has per problem version the mean over its rows, in VLMEvalKit too (`MathVerse_acc`); no program computes a
+  mean of these means, and `mean_of_versions` is ours. `accuracy`, the mean over all rows, is lmms-eval's
+  `gpt_eval_score` of `mathverse_testmini`;
+- We-Math takes a problem's steps, asked alone, and the whole problem together (`utils/wemath.py` in VLMEvalKit,
+  `wemath/wemath_utils.py` in lmms-eval). IK, insufficient knowledge: a step and the whole are wrong; IG, inadequate
+  generalization: all steps are right, the whole is wrong; CM, complete mastery: all are right (strict), or a step and
+  the whole (loose); RM, rote memorization: the whole is right though a step is wrong (strict), or all are (loose). The
+  score is 1 - (0.5 IG + RM + IK) / problems; RM is given of those whose whole is right. Both peers divide by 525, the
+  number of the benchmark's problems, and so count one that was not asked as mastered; `strict` divides by those that
+  are there with all their steps. S1, S2 and S3 are the means over steps, and over wholes of two and of three steps;
 - HallusionBench counts questions (aAcc), figures with all their questions right (fAcc), and questions right on all
   figures of their set (qAcc).
 """
@@ -39,11 +56,12 @@ Scale: TypeAlias = Literal["fraction", "points"]
 """`fraction`: from 0 to 1, shown in percent; `points`: the benchmark's own, such as MME's 2800."""
 
 UnitKind: TypeAlias = Literal[
-    "sample", "question", "image_of_two", "image_of_more", "figure", "question_of_set", "sample_in_category", "said",
-    "said_in_category",
+    "sample", "question", "image_of_two", "image_of_more", "figure", "question_of_set", "problem", "sample_in_category",
+    "said", "said_in_category",
 ]  # fmt: skip
 """What a metric counts: samples; MMBench questions with their passes; MME images with their two (or more) questions;
-HallusionBench's figures, and its questions over all figures of a set; a sample once for each of its categories, which
+HallusionBench's figures, and its questions over all figures of a set; what became of a We-Math problem, of which all
+steps and the whole are there; a sample once for each of its categories, which
 commas join; whether yes and whether no was said to a sample, or to a sample in each of its categories."""
 
 Earned: TypeAlias = Literal["answer", "answer_and_place", "said"]
@@ -52,12 +70,15 @@ else 0, and nothing where either of the two could not be scored (the quadrant `r
 said: 1 for yes, 0 for no, one half for neither."""
 
 Combination: TypeAlias = Literal[
-    "mean", "count", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio", "recall_of_said",
-    "f1_of_said", "gold_yes_ratio",
+    "mean", "count", "mean_of_categories", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio",
+    "recall_or_0", "f1_or_0", "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose",
+    "insufficient_knowledge", "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict", "rote_loose",
 ]  # fmt: skip
-"""How units become a number: their mean; how many are right; the mean of the l2 categories' means; the sum of the
-categories' means, whose units are drawn within their category, as the benchmark fixes how many each has; or a ratio of
-sums over what was said (`RATES` in `harness/summary/measures.py`), where `of_said` leaves out what was neither."""
+"""How units become a number: their mean; how many are right; the mean of the means of categories, or of l2 categories
+(of those that `parts` names, or of the means that `adds` names); the sum of the categories' means, whose units are
+drawn within their category, as the benchmark fixes how many each has; or a ratio of sums over what was said (`RATES` in
+`harness/summary/measures.py`), where `or_0` is 0 where yes is never right and `of_said` leaves out what was neither, or
+over what became of problems (`OUTCOME_RATES` there)."""
 
 SubmissionFile: TypeAlias = Literal["mmbench", "rrc"]
 """The file that a benchmark's authors take for a split whose labels they keep: MMBench's table, or the list of the
@@ -77,6 +98,12 @@ MME_COGNITION = ("code_reasoning", "commonsense_reasoning", "numerical_calculati
 
 IMAGE_POINTS = 200
 """Most that an MME image, and so a subtask, can earn."""
+
+WEMATH_PROBLEMS = 525
+"""Problems of We-Math, each with its steps."""
+
+WEMATH_STEPS = ("S1", "S2", "S3")
+"""We-Math's questions: one step alone, and whole problems of two and of three."""
 
 OCRBENCH_ROWS = 1000
 """Rows of the full OCRBench, so that its score reaches 1000."""
@@ -111,13 +138,15 @@ class AnswerMetric:
     most: int | None = None
     """Greatest value where it counts the benchmark's own points; None for a fraction."""
     parts: tuple[str, ...] = ()
-    """Categories that `part_rule` speaks of."""
+    """Categories that `part_rule` speaks of; for means l2 categories."""
     part_rule: PartRule = "these"
-    """Which categories a sum takes."""
+    """Which categories a sum or a mean of parts takes."""
     adds: tuple[str, ...] = ()
-    """Names of the metrics whose categories it takes together, in place of `parts`."""
+    """Names of the metrics whose categories it takes together, in place of `parts`; a mean weighs them alike."""
     full_rows: int | None = None
     """A count needs so many samples, and is given on their scale; None counts those of any set."""
+    of_units: int | None = None
+    """What a rate of problems is divided by, whatever number of them is there; None for that number."""
     earned: Earned = "answer"
     """What a sample gives it."""
 
@@ -187,7 +216,7 @@ class TaskFacts:
         return (
             self.cluster != "own"
             or bool({*self.categories, *self.l2_categories} - {"category", "l2_category"})
-            or any(metric.unit in {"figure", "question_of_set"} for metric in self.metrics)
+            or any(metric.unit in {"figure", "question_of_set", "problem"} for metric in self.metrics)
         )
 
     @property
@@ -223,6 +252,12 @@ _POPE = (
     replace(_SAID, name="recall", combine="recall"),
     replace(_SAID, name="yes_ratio", combine="yes_ratio"),
 )
+_POPE_VLMEVALKIT = (
+    replace(_SAID, combine="f1_or_0"),
+    *_POPE[1:3],
+    replace(_SAID, name="recall", combine="recall_or_0"),
+    _POPE[-1],
+)
 _SAID_ONCE = replace(_SAID, unit="said", combine="f1_of_said")
 _POPE_LMMS_EVAL = (
     _SAID_ONCE,
@@ -231,6 +266,32 @@ _POPE_LMMS_EVAL = (
     replace(_SAID_ONCE, name="recall", combine="recall_of_said"),
     replace(_SAID_ONCE, name="yes_ratio", combine="gold_yes_ratio"),
 )
+
+_CV_BENCH_2D, _CV_BENCH_3D = ("ADE20K", "COCO"), ("Omni3D",)
+_CV_BENCH = (
+    replace(_ACCURACY, combine="mean_of_l2", adds=("accuracy_2d", "accuracy_3d")),
+    AnswerMetric("accuracy_2d", combine="mean_of_l2", parts=_CV_BENCH_2D, part_rule="these_alone"),
+    AnswerMetric("accuracy_3d", combine="mean_of_l2", parts=_CV_BENCH_3D, part_rule="these_alone"),
+)
+_CV_BENCH_LMMS_EVAL = (_ACCURACY, *(replace(metric, combine="mean", part_rule="these") for metric in _CV_BENCH[1:]))
+
+_WEMATH_RATES = tuple(
+    AnswerMetric(name, "problem", combine)
+    for name, combine in (
+        ("score_strict", "score_strict"),
+        ("score_loose", "score_loose"),
+        ("IK", "insufficient_knowledge"),
+        ("IG", "inadequate_generalization"),
+        ("CM_strict", "mastery_strict"),
+        ("CM_loose", "mastery_loose"),
+        ("RM_strict", "rote_strict"),
+        ("RM_loose", "rote_loose"),
+    )
+)
+_WEMATH_ACCURACIES = (*(AnswerMetric(name, parts=(name,)) for name in WEMATH_STEPS), _ACCURACY)
+_WEMATH_OF_525 = tuple(replace(metric, of_units=WEMATH_PROBLEMS) for metric in _WEMATH_RATES) + _WEMATH_ACCURACIES
+
+_MATHVISION = TaskFacts("maths", file="mathvision", judged=True)
 
 _MMBENCH = TaskFacts(
     "choice",
@@ -248,6 +309,8 @@ _PLACED_CHOICE = TaskFacts("choice", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLA
 FACTS: Mapping[str, TaskFacts] = {
     "mmbench_en_dev": _MMBENCH,
     "mmbench_cn_dev": _MMBENCH,
+    "mmbench_en_dev_v11": _MMBENCH,
+    "mmbench_cn_dev_v11": _MMBENCH,
     "mmstar": TaskFacts("choice", metrics_under={"lmms-eval": (replace(_ACCURACY, combine="mean_of_l2"),)}),
     "mme": TaskFacts(
         "yes_no",
@@ -273,6 +336,25 @@ FACTS: Mapping[str, TaskFacts] = {
     "mathvista": TaskFacts(
         "mathvista", categories=("task", "category"), l2_categories=("skills", "l2_category"), judged=True
     ),
+    **dict.fromkeys(("mmmu_val", "mmmu_pro", "mmmu_pro_4options", "mmmu_pro_vision"), TaskFacts("mmmu", file="mmmu")),
+    # Alone it names no split: answers to it are scored, and the splits are asked.
+    "mathvision": replace(_MATHVISION, file=None),
+    **dict.fromkeys(("mathvision_testmini", "mathvision_test"), _MATHVISION),
+    "mathverse": TaskFacts(
+        "maths",
+        metrics=(AnswerMetric("mean_of_versions", combine="mean_of_categories"), _ACCURACY),
+        l2_categories=("subjects", "l2_category"),
+        judged=True,
+        shown=("mean_of_versions", "accuracy"),
+    ),
+    "wemath": TaskFacts(
+        "choice",
+        metrics=(*_WEMATH_RATES, *_WEMATH_ACCURACIES),
+        metrics_under=dict.fromkeys(("vlmevalkit", "paper", "lmms-eval"), _WEMATH_OF_525),
+        judged=True,
+        shown=("score_strict", "score_loose"),
+    ),
+    "olympiadbench": TaskFacts("maths"),
     "chartqa": TaskFacts("relaxed", l2_categories=()),
     "textvqa": TaskFacts("vqa", l2_categories=()),
     "docvqa": TaskFacts("anls", metrics=(AnswerMetric("anls"),), categories=("question_types",), l2_categories=()),
@@ -305,7 +387,11 @@ FACTS: Mapping[str, TaskFacts] = {
     "pope": TaskFacts(
         "yes_no",
         metrics=_POPE,
-        metrics_under={"lmms-eval": _POPE_LMMS_EVAL},
+        metrics_under={
+            "vlmevalkit": _POPE_VLMEVALKIT,
+            "paper": _POPE_VLMEVALKIT,
+            "lmms-eval": _POPE_LMMS_EVAL,
+        },
         l2_categories=(),
         shown=("f1", "accuracy"),
     ),
@@ -315,6 +401,24 @@ FACTS: Mapping[str, TaskFacts] = {
         shown=("aAcc", "fAcc", "qAcc"),
     ),
     **dict.fromkeys(("ai2d", "scienceqa"), TaskFacts("choice", file="numbered_choice")),
+    "realworldqa": TaskFacts("short", l2_categories=()),
+    **dict.fromkeys(
+        ("hr_bench_4k", "hr_bench_8k"),
+        TaskFacts("choice", file="hr_bench", metrics=(replace(_ACCURACY, combine="mean_of_l2"),)),
+    ),
+    "blink": TaskFacts(
+        "choice",
+        metrics=(replace(_ACCURACY, combine="mean_of_categories"),),
+        metrics_under=dict.fromkeys(("vlmevalkit", "paper"), (_ACCURACY,)),
+        l2_categories=(),
+    ),
+    **dict.fromkeys(("zerobench", "zerobench_subquestions"), TaskFacts("short", file="zerobench", l2_categories=())),
+    "cv_bench": TaskFacts(
+        "choice",
+        metrics=_CV_BENCH,
+        metrics_under={"lmms-eval": _CV_BENCH_LMMS_EVAL},
+        shown=("accuracy", "accuracy_2d", "accuracy_3d"),
+    ),
     "shapes": TaskFacts(file="grounded", captioned=True),
     **dict.fromkeys(
         (
@@ -333,6 +437,7 @@ FACTS: Mapping[str, TaskFacts] = {
         (f"visual_cot_{source}" for source in VISUAL_COT_SOURCES),
         TaskFacts(file="visual_cot", metrics=_ANSWER_AND_PLACE, shown=_SHOWN_PLACED),
     ),
+    **dict.fromkeys(("refcoco", "refcoco+", "refcocog"), TaskFacts("box", None, metrics=(AnswerMetric("acc@0.5"),))),
     "satori": TaskFacts(file=None),
 }
 """Every benchmark with rules of its own, by short name."""
@@ -348,6 +453,20 @@ def facts_of(task: str) -> TaskFacts:
     """Return what is known of a task; the plain facts of one that nothing is known of."""
     found = FACTS.get(task)
     return found or next((facts for begin, facts in _FAMILIES.items() if task.startswith(begin)), _PLAIN)
+
+
+NATIVE_PREFIX = "lmms:"
+"""Begins the name of a task of lmms-eval's own, in `--tasks` and wherever its numbers stand."""
+
+
+def is_native(task: str) -> bool:
+    """Tell whether a task is lmms-eval's own, whose numbers lmms-eval's own code makes."""
+    return task.startswith(NATIVE_PREFIX)
+
+
+def is_native_metric(name: str) -> bool:
+    """Tell whether a metric is one of lmms-eval's own, by its key `metric,filter`: no name of ours has a comma."""
+    return "," in name
 
 
 POINT_MAXIMA: Mapping[str, int] = {

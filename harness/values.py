@@ -17,6 +17,7 @@ from harness.vocabulary import (
     BOX_FRAMES,
     FAULTS,
     FORMATS,
+    NATIVE,
     PARSE_FAULTS,
     PROTOCOLS,
     STAGE_FORMATS,
@@ -36,6 +37,7 @@ __all__ = [
     "FORMATS",
     "MAX_COUNT",
     "MAX_SHARE",
+    "NATIVE",
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
@@ -61,6 +63,7 @@ __all__ = [
     "GroundedFormat",
     "Json",
     "Marks",
+    "Picture",
     "PixelLimits",
     "Protocol",
     "Record",
@@ -110,8 +113,20 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """One of several pictures that a question shows."""
+
+    sha256: str
+    """Hex digest of the image file as stored; empty when it cannot be read."""
+    width: Count | None = None
+    """Pixels across; None when not known."""
+    height: Count | None = None
+    """Pixels down; None when not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One question about one image, with everything that scoring its answer needs."""
+    """One question about one image or several, with everything that scoring its answer needs."""
 
     id: str
     """Unique within the task."""
@@ -136,9 +151,13 @@ class Sample:
     caption: str | None = None
     """Reference caption; None when the row has none."""
     image_size: Size | None = None
-    """Size of the original image; None when not known."""
+    """Size of the original image; None when not known, and where there are several."""
     image_sha256: str = ""
-    """Hex digest of the image file as stored; empty when not known."""
+    """Hex digest of the image file as stored, of several that of their digests; empty when not known."""
+    pictures: tuple[Picture, ...] = ()
+    """The pictures where there are several, each once, in the order shown; empty where there is one.
+
+    A box does not say which of them it lies in, so none is placed or scored (`no_source`)."""
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Further official columns under their hub names, such as `question_type`, `precision` or `index`."""
 
@@ -251,6 +270,8 @@ class Score:
     """The steps of the text, in written order; empty where the format has none or the text none of them."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
+    native: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What the sample gave each metric of lmms-eval's own scorer, by lmms-eval's key; empty under our rules."""
     response: Response | None = field(default=None, compare=False, repr=False)
     """What the text says, as it was scored; None where there was no text, and in a score that was read from disk."""
 

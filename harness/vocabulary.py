@@ -5,10 +5,11 @@ Apart from `harness.values`, which offers them too, so that the command can list
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
-Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval"]
-"""How a raw answer becomes a score; see `harness/scoring/score.py`."""
+Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval", "lmms-eval native"]
+"""How a raw answer becomes a score; see `harness/scoring/score.py`. The last is no rule of ours: a task of lmms-eval's
+own (`run --tasks lmms:NAME`), scored by lmms-eval's own code."""
 
 StageFormat: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
 """SATORI's stages, and the bare text: the formats that `harness/scoring/stages.py` reads and training writes."""
@@ -48,15 +49,20 @@ image, left, top, width, height (`xywh`) or top, left, bottom, right (`yxyx`). `
 size that the row's columns width and height say."""
 
 AnswerRule: TypeAlias = Literal[
-    "choice", "yes_no", "ocr", "mathvista", "accepted", "number", "relaxed", "vqa", "anls", "box", "point"
-]
+    "choice", "yes_no", "ocr", "mathvista", "maths", "mmmu", "accepted", "number", "short", "relaxed", "vqa", "anls",
+    "box", "point", "native",
+]  # fmt: skip
 """What kind of answer a sample wants; decides the rule of `harness/scoring/answers/check.py`.
 
 `choice`: one option letter. `yes_no`: yes or no. `ocr`: OCRBench's containment. `mathvista`: MathVista's typed answers.
+`maths`: an expression, set, interval, tuple or equation of the gold's value, or an option where there are some.
+`mmmu`: MMMU's, an option letter where the row has options, else a number or a short text.
 `accepted`: equality with any accepted answer (Shapes, VQA-Verify, the bare SATORI rewards). `number`: one number.
+`short`: by the row, an option where it has any, else yes or no, a number, or a text (RealWorldQA, ZeroBench).
 `relaxed`: ChartQA's relaxed accuracy. `vqa`: agreement with people's answers (TextVQA). `anls`: likeness of texts by
 edit distance (DocVQA, InfographicVQA).
 `box`: the region itself, right at an IoU of 0.5 with the gold boxes. `point`: a point in one of the gold boxes.
+`native`: none of ours; the sample belongs to a task of lmms-eval's own, whose code alone scores it.
 """
 
 Fault: TypeAlias = Literal[
@@ -89,7 +95,10 @@ Fault: TypeAlias = Literal[
 
 PLACE_RULES: frozenset[AnswerRule] = frozenset({"box", "point"})
 """Rules whose gold are the sample's boxes."""
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+NATIVE: Final = "lmms-eval native"
+"""The protocol of tasks of lmms-eval's own."""
+PROTOCOLS: tuple[Protocol, ...] = tuple(name for name in get_args(Protocol) if name != NATIVE)
+"""Those with rules here, which any stored text can be scored by."""
 STAGE_FORMATS: tuple[StageFormat, ...] = get_args(StageFormat)
 MARKED_FORMATS: tuple[MarkedFormat, ...] = get_args(MarkedFormat)
 FORMATS: tuple[Format, ...] = (*STAGE_FORMATS, *MARKED_FORMATS)

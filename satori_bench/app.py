@@ -28,6 +28,7 @@ from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
 from satori_bench.verbs.loop import demo, loop
 from satori_bench.verbs.parity import parity
+from satori_bench.verbs.presets import presets
 from satori_bench.verbs.probe import variance_probe
 from satori_bench.verbs.run import run
 from satori_bench.verbs.runs import runs
@@ -134,6 +135,7 @@ _VERBS = (
     submission,
     leaderboard,
     view,
+    presets,
     tasks,
     doctor,
     runs,

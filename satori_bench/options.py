@@ -148,6 +148,12 @@ data_option = click.option(
 )
 
 
+boxes_option = click.option(
+    "--boxes", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.jsonl",
+    help="Gold boxes by task and sample id, for any task, in place of those of the data (docs/side_boxes.md).",
+)  # fmt: skip
+
+
 def score_config(
     protocol: str,
     form: str,

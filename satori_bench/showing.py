@@ -52,18 +52,19 @@ def warn(summary: RunSummary) -> None:
 
 
 def show_reasons(tasks: Mapping[str, TaskSummary]) -> None:
-    """Say on stderr why a metric is null, once for all metrics of a task that share the reason."""
+    """Say on stderr why a metric is null, or has no interval, once for all metrics of a task that share the reason."""
     from harness.task_facts import facts_of
 
     for task, summary in tasks.items():
         if facts_of(task).submission is not None:
             say(f"{task}: no score, its labels are not public: satori-bench submission writes its file", sys.stderr)
             continue
-        metrics: dict[str, list[str]] = {}
+        metrics: dict[tuple[str, str], list[str]] = {}
         for metric, reason in summary.reasons.items():
-            metrics.setdefault(reason, []).append(metric)
-        for reason, names in metrics.items():
-            say(f"{task}: no {', '.join(names)}: {reason}", sys.stderr)
+            lacking = "no " if summary.metrics[metric].value is None else ""
+            metrics.setdefault((lacking, reason), []).append(metric)
+        for (lacking, reason), names in metrics.items():
+            say(f"{task}: {lacking}{', '.join(names)}: {reason}", sys.stderr)
 
 
 def show_scores(summary: RunSummary, *, title: str, as_json: bool, run: Path | None, table_to_stdout: bool) -> None:
@@ -99,9 +100,11 @@ def show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
     from reports.terminal.tables import write, write_line
     from reports.terminal.verdict_tables import comparison_table
-    from reports.texts.verdict_text import pair_lines
+    from reports.texts.verdict_text import gain_lines, pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
         for line in pair_lines(comparison, pair):
             write_line(line, sys.stdout)
+    for line in gain_lines(comparison):
+        write_line(line, sys.stdout)

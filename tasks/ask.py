@@ -74,7 +74,7 @@ def asked_turns(spec: AskSpec) -> Asked:
         raise ConfigError(
             f"{benchmark.name} has no row {spec.row!r}.{did_you_mean(spec.row, ids)} Its ids: {shown}, ..."
         )
-    turns = messages(spec.wording, adapter.question_text(doc), adapter.image_value(doc))
+    turns = messages(spec.wording, adapter.question_text(doc), adapter.shown(doc))
     return {
         "task": benchmark.name,
         "id": adapter.id_of(doc),

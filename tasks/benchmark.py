@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # reads pictures; listing benchmarks needs none of it
 TASKS_DIR = Path(__file__).parent
 """The folder of the YAML files; `lmms-eval --include_path` takes it."""
 
+LOCAL_BUILDERS = frozenset({"parquet", "json", "csv", "text", "arrow", "pandas"})
+"""Names that a `dataset_path` of lmms-eval gives to local files instead of a hub dataset."""
+
 TEMPLATE_PATH = TASKS_DIR / "_satori_template"
 """The settings that every task has: our YAML files include it, and a user's own task is built on it."""
 
@@ -33,6 +36,22 @@ class OwnTask:
     """Part (`id`, `question`, `image`, `answers`, `choices`, `category`, `boxes`, `caption`) to column name."""
     data_file: Path | None = None
     """Local parquet or TSV file, absolute; None when the rows come from the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeSource:
+    """What a task of lmms-eval's own adds: where it stands, and its name there."""
+
+    name: str
+    """As lmms-eval calls it."""
+    yaml_path: Path
+    """Its YAML file."""
+    code_hash: str
+    """Hex digest of its configuration and of the code that it names."""
+    metric: str
+    """The first metric that it declares."""
+    found: Any = field(repr=False, compare=False)
+    """The `tasks.native_names.FoundTask`, whose functions are lmms-eval's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +72,16 @@ class Benchmark:
     """Configuration of that dataset; None for its only one."""
     hub_split: str = "test"
     """Split that is evaluated."""
+    hub_files: str = ""
+    """Pattern of the split's files there, where every configuration is a part of it; empty where one holds all."""
     hub_columns: tuple[str, ...] = ()
     """Columns without which a hub row cannot be asked or scored."""
     image_columns: tuple[str, ...] = ("image",)
-    """Where the image may be, best first."""
+    """Where the image may be, best first; where there may be several, all of them: see `Adapter.several_images`."""
     tsv_files: tuple[str, ...] = ()
     """File names that VLMEvalKit gives the benchmark, best first."""
+    tsv_parts: bool = False
+    """Whether these files are its parts, all of which are read, and not names of one file."""
     json_files: tuple[str, ...] = ()
     """JSON files below the folder of local data, best first: names, or patterns of several files (`*`)."""
     made: RowMaker | None = None
@@ -89,20 +112,31 @@ class Benchmark:
     """Whether its rows are drawn by the generator of Shapes where no file holds them."""
     own: OwnTask | None = field(default=None)
     """Set for a benchmark that a user's own YAML describes."""
+    native: NativeSource | None = field(default=None)
+    """Set for a task of lmms-eval's own."""
 
     @property
     def headline(self) -> str:
         """The metric that stands for the benchmark."""
-        return facts_of(self.name).headline
+        return facts_of(self.name).headline if self.native is None else self.native.metric
+
+    @property
+    def file_stem(self) -> str:
+        """What its local files are called without ending: its name, for a task of lmms-eval's own as it is there."""
+        return self.name if self.native is None else self.native.name
 
     @property
     def yaml_name(self) -> str:
         """Name of the lmms-eval task; prefixed, because lmms-eval's own tasks win a clash of names in silence."""
+        if self.native is not None:
+            return self.native.name
         return self.name if self.own is not None else f"satori_{self.name}"
 
     @property
     def yaml_path(self) -> Path:
         """The YAML file of the lmms-eval task."""
+        if self.native is not None:
+            return self.native.yaml_path
         return self.own.yaml_path if self.own is not None else TASKS_DIR / f"{self.yaml_name}.yaml"
 
 

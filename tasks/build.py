@@ -16,6 +16,7 @@ from lmms_eval.utils import load_yaml_config
 
 from harness.values import AnyFormat
 from tasks.benchmark import TEMPLATE_PATH, Benchmark
+from tasks.blind import BlindWay, without_pictures
 from tasks.cells import Doc
 from tasks.local_data import TaskData, without_image
 from tasks.place_prompts import place_question
@@ -40,6 +41,8 @@ class BuildOptions:
     """Replaces the defaults (greedy, the benchmark's own token budget) key by key."""
     model_type: str = ""
     """Of the checkpoint, where it is known: a place is asked for in its family's words where nothing else is said."""
+    blind: BlindWay | None = None
+    """What is shown in place of the pictures; None shows them."""
     repeats: int = 1
     """Answers per sample; more than one makes sense only when sampling."""
 
@@ -47,13 +50,14 @@ class BuildOptions:
 def build_task(benchmark: Benchmark, data: TaskData, options: BuildOptions) -> ConfigurableMessagesTask:
     """Return lmms-eval's task object of a benchmark over the given rows.
 
-    The image in the chat turns is a `StoredImage`, to be opened by the model when its turn comes.
+    An image in the chat turns is a `StoredImage`, to be opened by the model when its turn comes.
     """
     adapter = benchmark.adapter
     question_text = _question_text(benchmark, options)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
-        return messages(options.asked, question_text(doc), adapter.image_value(doc))
+        turns = messages(options.asked, question_text(doc), adapter.shown(doc))
+        return turns if options.blind is None else without_pictures(turns, options.blind)
 
     config = _base_config(benchmark)
     config.update(

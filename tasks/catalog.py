@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 from harness.errors import ConfigError
 from harness.models.peer_names import task_hint
-from harness.task_facts import FACTS
+from harness.task_facts import FACTS, is_native
 from tasks.benchmark import Benchmark
-from tasks.own import load_own_task
+from tasks.native_benchmarks import is_native_file, native_benchmarks, native_file
+from tasks.own import load_own_task, read_yaml, satori_section
 
 
 class UnknownTaskError(ConfigError):
@@ -51,6 +52,26 @@ GROUPS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 """Group name to task names; splits without labels give no score, so they are in no group but their own."""
 
+GROUP_NOTES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "core": "asked where nothing else is said",
+        "paper": "the eight columns of the published table. Two are stand-ins: mmbench_en_dev_v11 for its MMBench, "
+        "a split that is not public, and mmmu_val for its MMMU, whose split it does not name",
+        "math": "mathematics and physics; of MathVision the part testmini",
+        "doc": "charts, documents and text in pictures",
+        "hallucination": "what is not in the picture",
+        "perception": "what is to be seen: small things, places, several pictures",
+        "grounding": "where it is to be seen: rows with gold boxes",
+        "hr_bench": "both sizes",
+        "refcoco": "all splits",
+        "refcoco+": "all splits",
+        "refcocog": "all splits",
+        "visual_cot": "all sources",
+        "all": "every benchmark",
+    }
+)
+"""What a group is for; a test holds that every group has a word."""
+
 _YAML_ENDINGS = (".yaml", ".yml")
 
 
@@ -58,7 +79,8 @@ def resolve_tasks(names: str) -> list[Benchmark]:
     """Return the benchmarks that a text such as `mmstar,core,my_task.yaml` names.
 
     Each is listed once, at its first mention. A word may be a task, a group, a task's lmms-eval name
-    (`satori_mmstar`) or the path of a YAML file of one's own.
+    (`satori_mmstar`), the path of a YAML file of one's own or of lmms-eval's kind, or `lmms:` before a task, group or
+    tag of lmms-eval's own.
 
     Raises:
         UnknownTaskError: Nothing is named, or some word is unknown; all unknown words are reported together.
@@ -67,17 +89,28 @@ def resolve_tasks(names: str) -> list[Benchmark]:
     words = [word.strip() for word in names.split(",") if word.strip()]
     if not words:
         raise UnknownTaskError(f"no task is named. Known tasks: {_known()}")
-    unknown = [word for word in words if not _is_path(word) and not _members(word)]
+    unknown = [word for word in words if not _is_path(word) and not is_native(word) and not _members(word)]
     if unknown:
         raise UnknownTaskError(" ".join(_unknown(word) for word in unknown) + f" Known tasks: {_known()}")
     found: dict[str, Benchmark] = {}
     for word in words:
-        for item in [load_own_task(Path(word))] if _is_path(word) else _members(word):
+        for item in _of_file(Path(word)) if _is_path(word) else _named(word):
             taken = item.own is not None and (item.name in BENCHMARKS or found.get(item.name, item) != item)
             if taken:
                 raise ConfigError(f"{word}: the task name {item.name!r} is taken. Give `task:` another name.")
             found.setdefault(item.name, item)
     return list(found.values())
+
+
+def _of_file(path: Path) -> list[Benchmark]:
+    """Return what a YAML file describes: a benchmark of one's own, or a task of lmms-eval's kind."""
+    config = read_yaml(path)
+    return [load_own_task(path)] if satori_section(config) or not is_native_file(config) else native_file(path)
+
+
+def _named(word: str) -> list[Benchmark]:
+    """Return the benchmarks that a known word stands for."""
+    return native_benchmarks(word) if is_native(word) else _members(word)
 
 
 def _is_path(word: str) -> bool:
@@ -102,4 +135,7 @@ def _unknown(word: str) -> str:
 
 def _known() -> str:
     """List what could have been said."""
-    return f"{', '.join(BENCHMARKS)}; groups: {', '.join(GROUPS)}; or the path of a YAML file"
+    return (
+        f"{', '.join(BENCHMARKS)}; groups: {', '.join(GROUPS)}; lmms:NAME for a task of lmms-eval's own; or the path "
+        "of a YAML file"
+    )

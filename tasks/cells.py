@@ -236,7 +236,7 @@ def options_in(value: object) -> dict[str, str]:
 
 def lettered_columns(doc: Doc, missing: frozenset[str] = frozenset({""})) -> dict[str, str]:
     """Return the option columns A, B, C... that a row fills; `missing` names the texts that mean an empty cell."""
-    found = {letter: as_text(doc.get(letter)) for letter in "ABCDEFGHI"}
+    found = {letter: as_text(doc.get(letter)) for letter in "ABCDEFGHIJ"}
     return {letter: text for letter, text in found.items() if text.strip() not in missing}
 
 

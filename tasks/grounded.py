@@ -85,7 +85,7 @@ class _Columns:
         A column `options`, as MMMU and many others call it, is read in tables that have nothing else: beside columns
         that are known to hold the options it may be anything, such as their number or another order of them.
         """
-        if self.rule not in {"choice", "mathvista"}:
+        if self.rule not in {"choice", "mathvista", "maths", "short"}:
             return {}
         column = self.parts["choices"]
         if self.layout.names_choices or column in doc or "options" not in doc or {"A", "B"} <= doc.keys():

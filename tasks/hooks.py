@@ -72,14 +72,14 @@ def hooks_of(name: str, dialect: str = "") -> Hooks:
     config = replace(PLAIN_CONFIG, box_dialect=dialect_named(dialect) if dialect else None)
 
     def doc_to_messages(doc: Doc) -> list[Message]:
-        return messages("satori", adapter.question_text(doc), open_image(adapter.image_value(doc)))
+        return messages("satori", adapter.question_text(doc), adapter.shown(doc).each(open_image))
 
     def doc_to_text(doc: Doc) -> str:
         words = wording("satori")
         return f"{words.system}\n{user_text(words, adapter.question_text(doc))}"
 
     def doc_to_visual(doc: Doc) -> list[Image.Image]:
-        return [open_image(adapter.image_value(doc))]
+        return [open_image(image) for image in adapter.shown(doc).images]
 
     def doc_to_target(doc: Doc) -> str:
         return (adapter.sample_of(doc).answers or ("",))[0]

@@ -34,6 +34,12 @@ from tasks.image_files import ImageFiles, looks_like_a_path
 _DATA_URI = re.compile(r"data:[^,]{0,100},")
 """What stands before the base64 text of a data URI, its media type and parameters."""
 
+_NUMBERED = re.compile(r"_(\d{1,2})\Z")
+"""How the name of a column ends that holds the picture of that number, such as MMMU's `image_3`."""
+
+_LISTED_TEXT = re.compile(r"""\s{0,9}(?:'(?P<single>[^'\\\]]*)'|"(?P<double>[^"\\\]]*)"|None)\s{0,9}(?:,|(?=\]\Z))""")
+"""One text of a list, in quotes of its own, and the comma or the end behind it."""
+
 UnreadableImageError = UnreadablePictureError
 """An image is missing or broken: its sample becomes an unscored record, the run goes on."""
 
@@ -41,12 +47,16 @@ UnreadableImageError = UnreadablePictureError
 class ImageSource(Protocol):
     """Whatever can hand out the bytes of a row's image."""
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row as stored; raises UnreadableImageError."""
+    def image_bytes(self, row: int, number: int = 1) -> bytes:
+        """Return the image file of a row as stored, its `number`-th from 1; raises UnreadableImageError."""
         ...
 
-    def image_facts(self, row: int) -> ImageFacts:
+    def image_facts(self, row: int, number: int = 1) -> ImageFacts:
         """Return hash and size of a row's image; raises UnreadableImageError."""
+        ...
+
+    def image_numbers(self, row: int) -> tuple[int, ...]:
+        """Return the numbers of the images that a row holds, from 1; raises UnreadableImageError."""
         ...
 
 
@@ -60,6 +70,10 @@ class ImageFacts:
     """Width and height of the upright picture, in pixels."""
 
 
+PICTURES = "_pictures"
+"""Column of a row that may show several pictures: a `StoredImages`, in place of the columns that hold them."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredImage:
     """A row's image that is read only when somebody looks at it."""
@@ -68,28 +82,51 @@ class StoredImage:
     """Where the bytes are."""
     row: int
     """Row number in the source."""
+    number: int = 1
+    """Which of the row's images, from 1."""
 
     @property
     def bytes(self) -> bytes:
         """The image file as stored; read anew each time, raises UnreadableImageError."""
-        return self.source.image_bytes(self.row)
+        return self.source.image_bytes(self.row, self.number)
 
     @property
     def sha256(self) -> str:
         """Hex digest of the image file; raises UnreadableImageError."""
-        return self.source.image_facts(self.row).sha256
+        return self.source.image_facts(self.row, self.number).sha256
 
     @property
     def size(self) -> Size | None:
         """Width and height in pixels, without decoding the pixels; None when the image is unreadable."""
         try:
-            return self.source.image_facts(self.row).size
+            return self.source.image_facts(self.row, self.number).size
         except UnreadableImageError:
             return None
 
     def open(self) -> Image.Image:
         """Decode the image to RGB, upright; raises UnreadableImageError."""
         return decode_rgb(self.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImages:
+    """A row's images, each read only when somebody looks at it."""
+
+    source: ImageSource
+    """Where the bytes are."""
+    row: int
+    """Row number in the source."""
+
+    def at(self, number: int) -> StoredImage:
+        """Return the image of a number, from 1; one that the row does not hold is unreadable."""
+        return StoredImage(self.source, self.row, number)
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return the numbers of the images that the row holds; of a row that cannot be read 1 alone."""
+        try:
+            return self.source.image_numbers(self.row)
+        except UnreadableImageError:
+            return (1,)
 
 
 def facts_of(data: bytes) -> ImageFacts:
@@ -159,7 +196,7 @@ def image_facts_of(value: object) -> ImageFacts | None:
     """
     if isinstance(value, StoredImage):
         try:
-            return value.source.image_facts(value.row)
+            return value.source.image_facts(value.row, value.number)
         except UnreadableImageError:
             return None
     try:
@@ -200,6 +237,64 @@ def image_bytes_of(value: object, files: ImageFiles | None = None) -> bytes:
     raise UnreadableImageError("the row has no image" if value is None else f"{type(value).__name__} is no image")
 
 
+def by_number(columns: Sequence[str], values: Sequence[object]) -> list[object]:
+    """Return pictures by their number from 1, None where one is missing.
+
+    Args:
+        columns: Where they were: columns that end in their number, or one that holds them all.
+        values: What stands there.
+
+    Raises:
+        UnreadableImageError: A text begins like a list and is none.
+    """
+    if len(columns) == 1 and _NUMBERED.search(columns[0]) is None:
+        return [held if held != "" else None for held in pictures_in(values[0])]
+    numbered: dict[int, object] = {}
+    for place, (name, value) in enumerate(zip(columns, values, strict=True), start=1):
+        found = _NUMBERED.search(name)
+        numbered.setdefault(int(found[1]) if found else place, value if value != "" else None)
+    return [numbered.get(number) for number in range(1, max(numbered) + 1)]
+
+
+def pictures_in(value: object) -> list[object]:
+    """Return the images of a cell that may hold several: a list, or one written as text; all else is one image.
+
+    A missing one is None, so that the others keep their numbers.
+
+    Raises:
+        UnreadableImageError: A text begins like a list and is none.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        return list(_texts_in_list(value.strip()))
+    if hasattr(value, "tolist"):
+        value = cast("Any", value).tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
+        return list(cast("Sequence[object]", value))
+    return [value]
+
+
+def _texts_in_list(text: str) -> list[str | None]:
+    """Read a list that is written as text; raises UnreadableImageError.
+
+    VLMEvalKit writes all pictures of a row so, as base64. They are cut out at their quotes: a reader of Python's or
+    JSON's grammar takes seconds for the megabytes of one row.
+    """
+    items: list[str | None] = []
+    place, end = 1, len(text) - 1
+    while place < end and (found := _LISTED_TEXT.match(text, place)) is not None:
+        items.append(found["single"] if found["single"] is not None else found["double"])
+        place = found.end()
+    if place == end and text.endswith("]"):
+        return items
+    try:
+        listed = list_of(text)
+    except CellError as fault:
+        raise UnreadableImageError(f"the image is {fault}") from fault
+    if listed == [text] or any(item.lstrip().startswith("[") for item in listed):
+        raise UnreadableImageError("the image is a list that cannot be read, or a list of lists")
+    return [item or None for item in listed]
+
+
 def _the_only_one(images: Sequence[object]) -> object:
     """Return the image of a list of one; raises UnreadableImageError for several."""
     present = [image for image in images if image is not None]
@@ -222,23 +317,15 @@ def _from_text(text: str, files: ImageFiles | None) -> bytes:
     """Read a cell of text: base64, a list in which one image stands, or a path."""
     text = text.strip()
     if text.startswith("["):
-        return _from_text(_listed(text), files)
+        item = _the_only_one(_texts_in_list(text))
+        if not isinstance(item, str):
+            raise UnreadableImageError("the row has no image")
+        return _from_text(item, files)
     if looks_like_a_path(text) or (files is not None and files.holds(text)):
         if files is None:
             raise UnreadableImageError(f"the image is a path, {text[:100]!r}, and there is no folder to look it up in")
         return files.read(text)
     return _from_base64(text)
-
-
-def _listed(text: str) -> str:
-    """Return the only image of a list that is written as text; raises UnreadableImageError."""
-    try:
-        item = _the_only_one(list_of(text))
-    except CellError as fault:
-        raise UnreadableImageError(f"the image is {fault}") from fault
-    if not isinstance(item, str) or item.lstrip().startswith("["):
-        raise UnreadableImageError("the image is a list that cannot be read, or a list of lists")
-    return item
 
 
 def _from_base64(text: str) -> bytes:

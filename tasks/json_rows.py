@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tasks.image_files import ImageFiles
-from tasks.images import ImageFacts, UnreadableImageError, image_bytes_of
+from tasks.images import ImageFacts, UnreadableImageError, by_number
 from tasks.rows import DataError, Rows
 
 FILE = "_file"
@@ -30,14 +30,20 @@ class JsonRows(Rows):
     """Rows of `.json` files (a list of objects, or one object) and `.jsonl` files (an object a line)."""
 
     def __init__(
-        self, paths: Sequence[Path], image_columns: tuple[str, ...], *, root: Path, made: RowMaker | None = None
+        self,
+        paths: Sequence[Path],
+        image_columns: tuple[str, ...],
+        *,
+        root: Path,
+        made: RowMaker | None = None,
+        several: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(several=several)
         self._rows = [_flat(item, path, root, made) for path in paths for item in _objects(path)]
         names = dict.fromkeys(name for row in self._rows for name in row)
-        self._picture_column = self._name_columns(tuple(names), image_columns)
+        self._picture_columns = self._name_columns(tuple(names), image_columns)
         folders = [place for path in paths for place in (path.parent, path.parent / "images")]
-        self._files = ImageFiles(list(dict.fromkeys([*folders, root, root / "images"])))
+        self.files = ImageFiles(list(dict.fromkeys([*folders, root, root / "images"])))
         self.source = str(paths[0]) if len(paths) == 1 else f"{root}/**/{paths[0].name} and {len(paths) - 1} more files"
         digest = hashlib.sha256()
         for path in paths:
@@ -49,13 +55,15 @@ class JsonRows(Rows):
 
     def cells(self, row: int) -> dict[str, Any]:
         """Return all cells of a row but the image's."""
-        return {name: cell for name, cell in self._rows[row].items() if name != self.image_column}
+        left_out = self._picture_columns if self.several else (self.image_column,)
+        return {name: cell for name, cell in self._rows[row].items() if name not in left_out}
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
-        if self._picture_column is None:
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures."""
+        if not self._picture_columns:
             raise UnreadableImageError(f"there is no column {self.image_column!r}")
-        return image_bytes_of(self._rows[row].get(self._picture_column), self._files)
+        values = [self._rows[row].get(name) for name in self._picture_columns]
+        return by_number(self._picture_columns, values) if self.several else values
 
     def fingerprint(self) -> str:
         """Return a hex digest of the annotations."""
@@ -66,8 +74,8 @@ class ChosenRows(Rows):
     """Some rows of another source, each as often as it has questions."""
 
     def __init__(self, rows: Rows, chosen: Sequence[tuple[int, int]]) -> None:
-        super().__init__()
-        self._inner, self._chosen = rows, tuple(chosen)
+        super().__init__(several=rows.several)
+        self._inner, self._chosen, self.files = rows, tuple(chosen), rows.files
         self.columns, self.image_column, self.source = (*rows.columns, ITEM), rows.image_column, rows.source
 
     def __len__(self) -> int:
@@ -78,13 +86,13 @@ class ChosenRows(Rows):
         inner, item = self._chosen[row]
         return {**self._inner.cells(inner), ITEM: item}
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
-        return self._inner.image_bytes(self._chosen[row][0])
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures."""
+        return self._inner.pictures(self._chosen[row][0])
 
-    def image_facts(self, row: int) -> ImageFacts:
+    def image_facts(self, row: int, number: int = 1) -> ImageFacts:
         """Return hash and size of a row's image, which is hashed once for all of its questions."""
-        return self._inner.image_facts(self._chosen[row][0])
+        return self._inner.image_facts(self._chosen[row][0], number)
 
     def fingerprint(self) -> str:
         """Return a hex digest that changes when the data or the choice of it does."""

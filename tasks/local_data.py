@@ -14,13 +14,18 @@ from typing import Any
 
 from harness.errors import did_you_mean
 from harness.git_lfs import POINTER_MEND, is_lfs_pointer
+from harness.vocabulary import PLACE_RULES
 from tasks.adapter import Adapter
 from tasks.benchmark import Benchmark
 from tasks.cells import ROW, CellError, Doc, as_text, list_of, options_in
-from tasks.images import StoredImage
+from tasks.images import PICTURES, StoredImage, StoredImages
+from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
+
+_ANSWER_COLUMNS = frozenset({"answer", "answers", "gt_answer"})
+"""Columns of embedded benchmarks that hold the right answer, which a split without labels does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class DatasetOverride:
 
 
 class TaskData(Sequence[dict[str, Any]]):
-    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column.
+    """A lazy sequence of rows (`doc`s), each a new dict with a `StoredImage` in its image column, or `StoredImages`.
 
     It has what lmms-eval asks of a split: length, items, iteration and `features`.
     """
@@ -51,7 +56,10 @@ class TaskData(Sequence[dict[str, Any]]):
             return [self[place] for place in range(*index.indices(len(self)))]
         row = self.indices[index]
         doc = self.rows.cells(row)
-        doc[self.rows.image_column] = StoredImage(self.rows, row)
+        if self.rows.several:
+            doc[PICTURES] = StoredImages(self.rows, row)
+        else:
+            doc[self.rows.image_column] = StoredImage(self.rows, row)
         doc[ROW] = row
         return doc
 
@@ -92,6 +100,8 @@ def open_task_data(
         DataError: Nothing is found, a file is broken, a column is missing, there are no rows, two rows share an id, or
             a cell holds something nested. The message says where it looked and how to mend it.
     """
+    if benchmark.native is not None:
+        raise DataError(f"{benchmark.name} is lmms-eval's own: its rows are read by its own code alone, in a run of it")
     rows = _find_rows(benchmark, data_dir, override)
     _check_columns(benchmark, rows)
     if benchmark.choose is not None:
@@ -105,17 +115,61 @@ def open_task_data(
 
 def candidate_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
     """Return where local data of a benchmark may lie, in search order; the first entry is a folder."""
-    names = [f"{benchmark.name}.parquet", f"{benchmark.name}.tsv", *benchmark.tsv_files, *benchmark.json_files]
-    return [data_dir / benchmark.name, *(data_dir / name for name in names)]
+    stem = benchmark.file_stem
+    names = [f"{stem}.parquet", f"{stem}.tsv", *benchmark.tsv_files, *benchmark.json_files]
+    return [data_dir / stem, *(data_dir / name for name in names)]
 
 
 def find_local_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
-    """Return the local files of a benchmark (several only where parquet or JSON has them); none gives an empty list."""
+    """Return the local files of a benchmark, several where it has shards or parts; none gives an empty list."""
     folder, *files = candidate_files(benchmark, data_dir)
     shards = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    found = shards or [path for path in files if path.is_file()][:1]
+    if not shards and benchmark.hub_files:
+        shards = sorted(folder.glob(benchmark.hub_files))
+    found = shards or [path for path in files if path.is_file()]
+    if not shards and not (benchmark.tsv_parts and all(path.name in benchmark.tsv_files for path in found)):
+        found = found[:1]
     patterns = (pattern for pattern in benchmark.json_files if "*" in pattern)
     return found or next((several for pattern in patterns if (several := sorted(data_dir.glob(pattern)))), [])
+
+
+def without_labels(benchmark: Benchmark, data: TaskData) -> bool:
+    """Tell whether no row has a right answer, as in a test split whose labels its authors keep."""
+    if benchmark.answer_rule in PLACE_RULES:  # the gold are boxes, which are looked at elsewhere
+        return False
+    adapter = benchmark.adapter
+    return not any(adapter.sample_of(without_image(adapter, doc)).answers for doc in data)
+
+
+def folder_files(benchmark: Benchmark, data_dir: Path) -> list[Path]:
+    """Return the local parquet files of a task of lmms-eval's own in a folder of local data.
+
+    Raises:
+        DataError: There are none: the hub is not asked where a folder is named.
+    """
+    files = [path for path in find_local_files(benchmark, data_dir) if path.suffix == ".parquet"]
+    if not files:
+        looked = ", ".join(str(path) for path in candidate_files(benchmark, data_dir)[:2])
+        raise DataError(f"no data for {benchmark.name} in {data_dir}. Looked for {looked} (the hub's columns)")
+    return files
+
+
+def named_files(benchmark: Benchmark, path: str) -> list[Path]:
+    """Return the parquet files that `--dataset` names for a task of lmms-eval's own; none for a hub dataset.
+
+    Raises:
+        DataError: A folder holds none, or a named file is not there.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if found := sorted(place.glob("*.parquet")):
+            return found
+        raise DataError(f"{place}: the folder named for {benchmark.name} holds no .parquet file")
+    if place.is_file() and place.suffix == ".parquet":
+        return [place]
+    if place.is_file() or place.is_absolute() or place.suffix in {".parquet", ".tsv", ".json", ".jsonl"}:
+        raise DataError(f"{place}: {benchmark.name} needs a .parquet file in the hub's columns, or a hub dataset")
+    return []
 
 
 def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
@@ -169,7 +223,7 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
         return ShapesRows("tiny" if override.path == "tiny" else "full")
     path = Path(override.path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet")) or sorted(path.glob("*.tsv"))[:1] or find_local_files(benchmark, path)
+        files = sorted(path.glob("*.parquet")) or _tables_in(benchmark, path) or find_local_files(benchmark, path)
         if not files:
             raise DataError(f"{path}: the folder named for {benchmark.name} holds no .parquet or .tsv file of it")
         return _open_files(benchmark, files, path)
@@ -180,16 +234,24 @@ def _overridden(benchmark: Benchmark, override: DatasetOverride) -> Rows:
     return _from_hub(benchmark, override.path, override.revision)
 
 
+def _tables_in(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """Return the TSV file of a folder that was named for a benchmark, or all of them where it has parts."""
+    tables = sorted(folder.glob("*.tsv"))
+    return tables if benchmark.tsv_parts else tables[:1]
+
+
 def _open_files(benchmark: Benchmark, files: Sequence[Path], root: Path | None = None) -> Rows:
     """Open local files by their ending; `root` is the folder in which they were looked for."""
     for path in files:
         if is_lfs_pointer(path):
             raise DataError(f"{path} is {POINTER_MEND} there")
+    columns, several = benchmark.image_columns, benchmark.adapter.several_images
     if files[0].suffix == ".tsv":
-        return TsvRows(files[0], benchmark.image_columns)
+        tables = [TsvRows(path, columns, several=several) for path in files]
+        return tables[0] if len(tables) == 1 else JoinedRows(tables)
     if files[0].suffix in {".json", ".jsonl"}:
-        return JsonRows(files, benchmark.image_columns, root=root or files[0].parent, made=benchmark.made)
-    return ParquetRows(files, benchmark.image_columns)
+        return JsonRows(files, columns, root=root or files[0].parent, made=benchmark.made, several=several)
+    return ParquetRows(files, columns, several=several)
 
 
 def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
@@ -200,13 +262,16 @@ def _from_hub(benchmark: Benchmark, path: str, revision: str | None) -> Rows:
 
     source = f"{path}@{revision or 'newest'}, {benchmark.hub_config or 'default'}, {benchmark.hub_split}"
     try:
-        dataset = datasets.load_dataset(path, benchmark.hub_config, split=benchmark.hub_split, revision=revision)
+        files = {benchmark.hub_split: benchmark.hub_files} if benchmark.hub_files else None
+        dataset = datasets.load_dataset(
+            path, benchmark.hub_config, data_files=files, split=benchmark.hub_split, revision=revision
+        )
     except Exception as fault:  # the hub's client raises a dozen kinds of its libraries' errors
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:300]
         raise DataError(
             f"the dataset {path} of {benchmark.name} cannot be loaded from the hub: {reason}. {_how_to_mend(benchmark)}"
         ) from fault
-    return HubRows(dataset, benchmark.image_columns, source)
+    return HubRows(dataset, benchmark.image_columns, source, several=benchmark.adapter.several_images)
 
 
 def _how_to_mend(benchmark: Benchmark) -> str:
@@ -227,6 +292,12 @@ def _check_columns(benchmark: Benchmark, rows: Rows) -> None:
     missing = missing_columns(benchmark, rows.columns)
     if not missing:
         return
+    if set(missing) <= _ANSWER_COLUMNS:
+        raise DataError(
+            f"{rows.source}: there is no column {', '.join(missing)}, so this may be a split without labels, such as a "
+            f"test split: nothing of it can be scored. {benchmark.name} is the split {benchmark.hub_split}; pass its "
+            f"file, or rename the column that holds the right answers. Found {', '.join(rows.columns)}"
+        )
     hints = "".join(did_you_mean(name, list(rows.columns)) for name in missing)
     mend = "Rename the column in the file, or download the benchmark again."
     if benchmark.own is not None:
@@ -271,8 +342,9 @@ def _check_rows(benchmark: Benchmark, data: TaskData) -> None:
 
 
 def without_image(adapter: Adapter, doc: Doc) -> Doc:
-    """Return a row without its image, which then stays unread."""
-    return {name: cell for name, cell in doc.items() if name not in adapter.image_columns}
+    """Return a row without its images, which then stay unread."""
+    left_out = (*adapter.image_columns, PICTURES)
+    return {name: cell for name, cell in doc.items() if name not in left_out}
 
 
 def _column_of(doc: Doc, fault: CellError) -> str:

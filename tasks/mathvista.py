@@ -98,7 +98,6 @@ def sample_of(doc: Doc) -> Sample:
 
 def _extra(doc: Doc, task: str, skills: list[str]) -> dict[str, Json]:
     """Return the official columns that scoring and tables need."""
-    precision = number_of(doc, "precision")
     extra: dict[str, Json] = {
         "question_type": text_of(doc, "question_type"),
         "answer_type": text_of(doc, "answer_type"),
@@ -106,9 +105,17 @@ def _extra(doc: Doc, task: str, skills: list[str]) -> dict[str, Json]:
         "task": task,
         "skills": list[Json](skills),
         "answer_option": text_of(doc, "answer_option"),
-        "precision": int(precision) if precision is not None and precision == int(precision) else precision,
+        "precision": _precision_of(doc),
     }
     return {name: value for name, value in extra.items() if value not in ("", None, [])}
+
+
+def _precision_of(doc: Doc) -> float | None:
+    """Return the decimals that count: a float where the hub's column holds one, as lmms-eval scores it otherwise."""
+    precision = number_of(doc, "precision")
+    if precision is None or isinstance(doc.get("precision"), float) or precision != int(precision):
+        return precision
+    return int(precision)
 
 
 BENCHMARKS = (
@@ -125,7 +132,7 @@ BENCHMARKS = (
         rows_expected=1000,
         notes="Free-form answers that no rule can read are the fault `needs_judge`.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of, IMAGE_COLUMNS), IMAGE_COLUMNS),
-        groups=("core",),
+        groups=("core", "paper", "math"),
     ),
 )
 """Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

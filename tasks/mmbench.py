@@ -1,12 +1,14 @@
-"""MMBench dev, English and Chinese: multiple choice, asked once per rotation of the options.
+"""MMBench dev, 1.0 and 1.1, English and Chinese: multiple choice, asked once per rotation of the options.
 
-A row's index is its question's number plus a multiple of 1,000,000 for each rotation; the rows of one question are one
-cluster. The hub writes empty option cells as the text "nan", the TSV leaves them empty.
+A row's index is its question's number plus a multiple of 1,000,000 for each rotation, unless a column `g_index` says
+the number; the rows of one question are one cluster. The hub writes empty option cells as the text "nan", the TSV
+leaves them empty.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from harness.values import Sample
 from tasks.adapter import Adapter, image_facts_of, image_value, row_id
@@ -31,9 +33,12 @@ def id_of(doc: Doc) -> str:
 
 
 def cluster_of(doc: Doc) -> str:
-    """Return the question's number, which all rotations share."""
+    """Return the question's number, which all rotations share: `g_index` where a file says it."""
+    question = whole_of(doc, "g_index")
     index = whole_of(doc, "index")
-    return id_of(doc) if index is None else str(index % CIRCULAR_STEP)
+    if question is None and index is not None:
+        question = index % CIRCULAR_STEP
+    return id_of(doc) if question is None else str(question)
 
 
 def question_text(doc: Doc) -> str:
@@ -47,7 +52,7 @@ def sample_of(doc: Doc, task: str) -> Sample:
     """Return the sample of a row."""
     facts = image_facts_of(image_value(doc))
     answer = text_of(doc, "answer").strip()
-    index = whole_of(doc, "index")
+    numbers = {name: whole_of(doc, name) for name in ("index", "g_index")}
     return Sample(
         id=id_of(doc),
         task=task,
@@ -60,7 +65,7 @@ def sample_of(doc: Doc, task: str) -> Sample:
         cluster=cluster_of(doc),
         image_size=facts.size if facts else None,
         image_sha256=facts.sha256 if facts else "",
-        extra={} if index is None else {"index": index},
+        extra={name: number for name, number in numbers.items() if number is not None},
     )
 
 
@@ -69,28 +74,57 @@ def _missing(doc: Doc) -> frozenset[str]:
     return _HUB_MISSING if "L2-category" in doc else _TSV_MISSING
 
 
-def _dev_split(language: str, title: str, tsv_files: tuple[str, ...]) -> Benchmark:
+def _dev_split(language: str, name: str, title: str, tsv_file: str, **fields: Any) -> Benchmark:
     """Return the development split in one language."""
-    name = f"mmbench_{language}_dev"
     return embedded(
         name,
         title=title,
-        hub_path="lmms-lab-encoder/MMBench",
         hub_config=language,
         hub_split="dev",
         hub_columns=("index", "image", "question", "A", "B", "answer"),
-        tsv_files=tsv_files,
+        tsv_files=(tsv_file,),
         tsv_columns=("index", "image", "question", "A", "B", "answer"),
         optional_columns=("hint", "C", "D", "category", "L2-category|l2-category|l2_category"),
+        adapter=Adapter(partial(sample_of, task=name), question_text, id_of, cluster_of),
+        **fields,
+    )
+
+
+def _first_edition(language: str, title: str) -> Benchmark:
+    """Return the split of MMBench 1.0, which the hub has too."""
+    return _dev_split(
+        language,
+        f"mmbench_{language}_dev",
+        title,
+        f"MMBench_DEV_{language.upper()}.tsv",
+        hub_path="lmms-lab-encoder/MMBench",
         rows_expected=4329,
         notes="Circular: the rows of one question (index modulo 1,000,000) count as right only together.",
-        adapter=Adapter(partial(sample_of, task=name), question_text, id_of, cluster_of),
         groups=("core",),
     )
 
 
+def _edition_1_1(language: str, title: str) -> Benchmark:
+    """Return the split of MMBench 1.1: other questions, and a file of VLMEvalKit's alone."""
+    file = f"MMBench_DEV_{language.upper()}_V11.tsv"
+    return _dev_split(
+        language,
+        f"mmbench_{language}_dev_v11",
+        title,
+        file,
+        download=(
+            f"It is no data set of the hub's: get {file} from "
+            f"https://opencompass.openxlab.space/utils/benchmarks/MMBench/{file} (VLMEvalKit's own address)."
+        ),
+        notes="Circular, as MMBench 1.0, of which it is a revision: scores of the two are not comparable.",
+        groups=("paper",) if language == "en" else (),
+    )
+
+
 BENCHMARKS = (
-    _dev_split("en", "MMBench dev (English)", ("MMBench_DEV_EN.tsv", "MMBench_DEV_EN_V11.tsv")),
-    _dev_split("cn", "MMBench dev (Chinese)", ("MMBench_DEV_CN.tsv", "MMBench_DEV_CN_V11.tsv")),
+    _first_edition("en", "MMBench dev (English)"),
+    _first_edition("cn", "MMBench dev (Chinese)"),
+    _edition_1_1("en", "MMBench 1.1 dev (English)"),
+    _edition_1_1("cn", "MMBench 1.1 dev (Chinese)"),
 )
 """Where their rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

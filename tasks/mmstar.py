@@ -99,7 +99,7 @@ BENCHMARKS = (
         rows_expected=1500,
         notes="The hub's questions carry their options inside the question text.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
-        groups=("core",),
+        groups=("core", "paper"),
     ),
 )
 """Where its rows come from: hub path, split and columns of lmms-eval 0.7.3, files and columns of VLMEvalKit."""

@@ -88,6 +88,7 @@ BENCHMARKS = (
         licence="Apache-2.0 (the dataset's card)",
         notes="Right where the answer is right and the IoU at least 0.5. Gold boxes are x, y, width, height.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
+        groups=("grounding",),
     ),
 )
 """Where its rows come from."""

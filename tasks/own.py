@@ -6,7 +6,8 @@ dataset_path: someone/my-data      # a hub dataset; or leave it out and name a f
 dataset_name: default              # optional: its configuration
 test_split: test
 satori:                            # or under `metadata:`, which plain lmms-eval accepts too
-  answer_rule: choice              # choice, yes_no, ocr, mathvista, accepted, number, relaxed, vqa, anls, box or point
+  answer_rule: choice              # choice, yes_no, ocr, mathvista, maths, accepted, number, relaxed, vqa, anls,
+                                   # box or point
   data: rows.parquet               # parquet or TSV file, relative to this file; instead of dataset_path
   columns: {id: pid, question: text, image: picture, answers: gold, choices: options}
   gold_box_frame: norm_1           # what the numbers of the gold boxes are; left out: pixels of the upright image
@@ -33,7 +34,7 @@ from typing import Any, cast, get_args
 from harness.errors import ConfigError, did_you_mean
 from harness.values import AnswerRule
 from harness.vocabulary import GOLD_FRAMES, PLACE_RULES, GoldFrame
-from tasks.benchmark import Benchmark, OwnTask
+from tasks.benchmark import LOCAL_BUILDERS, Benchmark, OwnTask
 from tasks.grounded import Layout, adapter_for
 
 PARTS = ("id", "question", "image", "answers", "choices", "category", "boxes", "caption")
@@ -49,7 +50,7 @@ PLACE_PARTS = ("question", "image", "boxes")
 """The same where the place is the answer (`box`, `point`)."""
 
 _SECTION_FIELDS = ("answer_rule", "columns", "data", "gold_box_frame", "title")
-_RULES: tuple[str, ...] = get_args(AnswerRule)
+_RULES: tuple[str, ...] = tuple(rule for rule in get_args(AnswerRule) if rule != "native")
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
@@ -59,8 +60,8 @@ def load_own_task(path: Path) -> Benchmark:
     Raises:
         ConfigError: The file cannot be read or says something wrong; all faults are reported together, by field.
     """
-    config = _read(path)
-    section = _section(config)
+    config = read_yaml(path)
+    section = satori_section(config)
     columns = _mapping(section.get("columns"))
     data = section.get("data")
     data_file = (path.parent / str(data)).resolve() if data else None
@@ -96,7 +97,7 @@ def load_own_task(path: Path) -> Benchmark:
     )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_yaml(path: Path) -> Mapping[str, Any]:
     """Parse the YAML without running its `!function` references, which belong to lmms-eval."""
     import yaml  # noqa: PLC0415 - only a task of one's own needs it
 
@@ -119,7 +120,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", config)
 
 
-def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def satori_section(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the `satori` section, from the top or from `metadata`."""
     return _mapping(config.get("satori")) or _mapping(_mapping(config.get("metadata")).get("satori"))
 
@@ -178,7 +179,7 @@ def _data_faults(config: Mapping[str, Any], data: object, data_file: Path | None
     """Name what is wrong with where the rows come from."""
     if data_file is None:
         hub = config.get("dataset_path")
-        if isinstance(hub, str) and hub and hub not in {"parquet", "json", "csv", "text", "arrow"}:
+        if isinstance(hub, str) and hub and hub not in LOCAL_BUILDERS:
             return []
         return ["satori.data: a parquet or TSV file is needed here, or a hub dataset as dataset_path"]
     if data_file.suffix not in {".parquet", ".tsv"}:

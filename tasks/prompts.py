@@ -19,6 +19,7 @@ from harness.values import STAGE_FORMATS, AnyFormat, StageFormat
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
 from tasks.place_prompts import PROMPTS
+from tasks.shown_pictures import Shown
 
 Message: TypeAlias = dict[str, Any]
 """One chat turn in lmms-eval's form: role and a list of typed contents."""
@@ -196,13 +197,12 @@ def messages(asked: AnyFormat | Wording, question_text: str, image: object) -> l
     Args:
         asked: The words around the question; a format stands for our own words for it.
         question_text: What the benchmark asks.
-        image: Goes into the image content as it is; lmms-eval's models take a PIL image.
+        image: Goes into the image content as it is; lmms-eval's models take a PIL image. `Shown` puts several pictures
+            where the text names them.
     """
     words = asked if isinstance(asked, Wording) else wording(asked)
-    user = {
-        "role": "user",
-        "content": [{"type": "image", "url": image}, {"type": "text", "text": user_text(words, question_text)}],
-    }
+    shown = image if isinstance(image, Shown) else Shown((image,))
+    user = {"role": "user", "content": shown.content(user_text(words, question_text))}
     if not words.system:
         return [user]
     return [{"role": "system", "content": [{"type": "text", "text": words.system}]}, user]

@@ -75,7 +75,7 @@ def _split(name: str, hub: str, split: str) -> Benchmark:
             partial(sample_of, task=task), question_text, id_of, cluster_by_image(id_of), place_of=expression_of
         ),
         choose=every_expression,
-        groups=(name,),
+        groups=("grounding", name),
     )
 
 

@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harness.scoring.answers.check import check_answer
+from harness.scoring.answers.mmmu_peers import is_open
 from harness.scoring.answers.options import gold_names, options_of
+from harness.scoring.answers.short import short_rule
 from harness.scoring.score import score
 from harness.values import Sample, ScoreConfig
 from tasks.cells import Doc, as_text, list_of
 
 _STAGED: Final = ScoreConfig(protocol="strict", format="satori", box_dialect=None)
+_OPTION_RULES: Final = frozenset({"choice", "mmmu"})
+"""Rules whose answer is one of the row's options, where it has any."""
 _MISSING: Final = frozenset({"nan", "<na>", "nat"})
 """Texts that a missing value leaves behind, in lower case; "None", "N/A" and "null" are also what people mean."""
 _PRINTED: Final = re.compile(
@@ -76,13 +80,14 @@ class CellChecks:
             _note(self.found, "rows without a question", sample)
         if isinstance(gold, bool) and sample.answer_rule != "yes_no":
             _note(self.doubtful, "answers are truth values, compared as the texts True and False", sample)
-        if sample.answer_rule == "choice" and not sample.choices and not _is_lettered(sample.question):
+        wants_option = sample.answer_rule in _OPTION_RULES and not is_open(sample)
+        if wants_option and not sample.choices and not _is_lettered(sample.question):
             _note(self.found, "rows without options, whose answer is one of them: name their column as choices", sample)
         if sample.choices:
             texts = [text.strip().casefold() for text in sample.choices.values()]
             if len(set(texts)) < len(texts):
                 _note(self.doubtful, "rows with the same option twice", sample)
-            if len(texts) == 1 and sample.answer_rule == "choice":
+            if len(texts) == 1 and sample.answer_rule in _OPTION_RULES:
                 _note(self.doubtful, "rows with one option only", sample)
             self._look_at_position(sample)
         if sample.answer_rule in {"accepted", "ocr"}:
@@ -115,7 +120,7 @@ class CellChecks:
     def _look_at_position(self, sample: Sample) -> None:
         """Count golds that may be the position of an option instead of its letter."""
         self._most_options = max(self._most_options, len(sample.choices))
-        if sample.answer_rule == "choice" and len(sample.answers or ()) > 1:
+        if sample.answer_rule in _OPTION_RULES and len(sample.answers or ()) > 1:
             _note(self.doubtful, "rows with several right options, of which any one counts", sample)
         for gold in sample.answers or ():
             if gold.strip().isascii() and gold.strip().isdecimal():
@@ -211,20 +216,21 @@ def _wins(sample: Sample, text: str, most: float) -> bool:
 
 def _dresses_of(sample: Sample, gold: str) -> tuple[list[str], list[str]]:
     """Return how people and models usually write the right answer: plainly, and with or as an option's text."""
-    if sample.choices and sample.answer_rule in {"choice", "mathvista"}:
+    rule = short_rule(sample) if sample.answer_rule == "short" else sample.answer_rule
+    if sample.choices and rule in {*_OPTION_RULES, "mathvista", "maths"}:
         pairs = tuple(sample.choices.items())
-        names = gold_names((gold,), options_of(pairs), texts_first=sample.answer_rule == "mathvista")
+        names = gold_names((gold,), options_of(pairs), texts_first=rule == "mathvista")
         if not names:
             return [], []
         name = min(names)
         return _of_letter(name), [f"{name}. {sample.choices[name]}", sample.choices[name]]
-    if sample.answer_rule == "choice":
+    if rule in _OPTION_RULES and not is_open(sample):
         return _of_letter(gold), []
     dresses = [gold, f"{gold}."]
-    if sample.answer_rule == "yes_no":
+    if rule == "yes_no":
         explained = f"{gold}, it is not." if gold.lower() == "no" else f"{gold}, it is."
         dresses += [gold.lower(), explained, rf"\boxed{{{gold}}}", f"The answer is {gold}."]
-    if sample.answer_rule == "number" or sample.extra.get("answer_type") in ("integer", "float"):
+    if rule in {"number", "maths"} or sample.extra.get("answer_type") in ("integer", "float"):
         dresses += [rf"\boxed{{{gold}}}", f"${gold}$", f"The answer is {gold}."]
     return dresses, []
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.errors import UserError
 from tasks.image_files import ImageFiles, looks_like_a_path
-from tasks.images import ImageFacts, UnreadableImageError, facts_of, image_bytes_of
+from tasks.images import ImageFacts, UnreadableImageError, by_number, facts_of, image_bytes_of, pictures_in
 from tasks.shapes import BENCHMARK_ROWS, BENCHMARK_SEED, GENERATOR_VERSION, Profile, generate
 from tasks.tsv import TsvEncodingError, TsvError, TsvFile, index_tsv
 
@@ -45,58 +45,86 @@ class Rows(ABC):
     columns: tuple[str, ...]
     """Column names; the picture's is among them also where another column stands in for it."""
     image_column: str
-    """The column that the picture is known by."""
+    """The column that the picture is known by; the first of several."""
+    several: bool
+    """Whether a row may show several pictures: in numbered columns, or in one that holds a list."""
     source: str
     """Where the rows come from, for manifests and messages."""
+    files: ImageFiles | None = None
+    """Where paths of pictures may lead to; None where there are none."""
 
-    def __init__(self) -> None:
-        self._facts: dict[int, ImageFacts] = {}
+    def __init__(self, *, several: bool = False) -> None:
+        self.several = several
+        self._facts: dict[tuple[int, int], ImageFacts] = {}
 
-    def _name_columns(self, columns: Sequence[str], image_columns: Sequence[str]) -> str | None:
-        """Set the names; return the column that pictures are read from, None where there is none."""
-        own = next((name for name in image_columns if name in columns), None)
-        stand_in = next((name for name in _stand_ins(image_columns) if name in columns), None) if own is None else None
-        self.image_column = own or image_columns[0]
-        self.columns = tuple(columns) if stand_in is None else (*columns, self.image_column)
-        return own or stand_in
+    def _name_columns(self, columns: Sequence[str], image_columns: Sequence[str]) -> tuple[str, ...]:
+        """Set the names; return the columns that pictures are read from, none where there is none."""
+        own = tuple(name for name in image_columns if name in columns)
+        own = own if self.several else own[:1]
+        stand_ins = () if own else tuple(name for name in _stand_ins(image_columns) if name in columns)[:1]
+        self.image_column = own[0] if own else image_columns[0]
+        self.columns = (*columns, self.image_column) if stand_ins else tuple(columns)
+        return own or stand_ins
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def cells(self, row: int) -> dict[str, Any]:
-        """Return all cells of a row but the image's."""
+        """Return all cells of a row but the images'."""
 
     @abstractmethod
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures, by number from 1, None where one is missing.
+
+        Raises:
+            UnreadableImageError: What holds them cannot be read.
+        """
+
+    def image_bytes(self, row: int, number: int = 1) -> bytes:
+        """Return the image file of a row, its `number`-th; raises UnreadableImageError."""
+        held = self.pictures(row)
+        value = held[number - 1] if number <= len(held) else None
+        if self.several and value is None:
+            raise UnreadableImageError(f"the row has no picture {number}")
+        return image_bytes_of(value, self.files)
 
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a hex digest that changes when the data does."""
 
-    def image_facts(self, row: int) -> ImageFacts:
-        """Return hash and size of a row's image, remembered (some 200 bytes a row)."""
-        facts = self._facts.get(row)
+    def image_facts(self, row: int, number: int = 1) -> ImageFacts:
+        """Return hash and size of a row's image, remembered (some 200 bytes an image)."""
+        facts = self._facts.get((row, number))
         if facts is None:
-            facts = self._facts[row] = facts_of(self.image_bytes(row))
+            facts = self._facts[row, number] = facts_of(self.image_bytes(row, number))
         return facts
+
+    def image_numbers(self, row: int) -> tuple[int, ...]:
+        """Return the numbers of the images that a row holds, from 1; raises UnreadableImageError."""
+        return tuple(number for number, held in enumerate(self.pictures(row), start=1) if held is not None)
 
 
 class TsvRows(Rows):
     """Rows of one of VLMEvalKit's TSV files."""
 
-    def __init__(self, path: Path, image_columns: tuple[str, ...]) -> None:
-        super().__init__()
+    def __init__(self, path: Path, image_columns: tuple[str, ...], *, several: bool = False) -> None:
+        super().__init__(several=several)
         try:
             self._file: TsvFile = index_tsv(path, (*image_columns, *_stand_ins(image_columns)))
         except TsvEncodingError as fault:
             raise DataError(f"{path}: {fault}") from fault
         except (TsvError, OSError) as fault:
             raise DataError(f"{path}: {fault}. Download or write the file again.") from fault
-        found = self._name_columns(self._file.columns, image_columns)
+        pictures = self._name_columns(self._file.columns, image_columns)
+        if len(pictures) > 1:
+            raise DataError(
+                f"{path}: its pictures stand in {', '.join(pictures)}; in a TSV file they are one column 'image' "
+                "that holds a list, as VLMEvalKit writes them. Write it so, or as parquet"
+            )
+        found = self._file.image_column
         self._holds_paths = found is not None and found.endswith(_OF_PATHS)
-        self._files = ImageFiles.beside(path)
+        self.files = self._beside = ImageFiles.beside(path)
         self.source = str(path)
         self._rows_by_index: dict[str, int] | None = None
         self._lock = threading.Lock()
@@ -111,13 +139,15 @@ class TsvRows(Rows):
             cells[str(self._file.image_column)] = self._file.image_text(row)  # MME's ids are made of it
         return cells
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
-        return image_bytes_of(self._file.image_text(self._home_of(row)), self._files)
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures; a list of them is written as text."""
+        text = self._file.image_text(self._home_of(row))
+        return pictures_in(text) if self.several else [text]
 
-    def image_facts(self, row: int) -> ImageFacts:
+    def image_facts(self, row: int, number: int = 1) -> ImageFacts:
         """Return hash and size of a row's image."""
-        return super().image_facts(self._home_of(row))  # rows that reuse an image share its facts: it is hashed once
+        # rows that reuse an image share its facts: it is hashed once
+        return super().image_facts(self._home_of(row), number)
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
@@ -134,7 +164,7 @@ class TsvRows(Rows):
             raise UnreadableImageError("the row has no image")
         home = self._by_index().get(text)
         if home is None:
-            if text.startswith("[") or looks_like_a_path(text) or self._files.holds(text):
+            if text.startswith("[") or looks_like_a_path(text) or self._beside.holds(text):
                 return row
             raise UnreadableImageError(
                 f"the image cell is {text!r}, which is neither a row's index nor a file beside the table"
@@ -156,8 +186,8 @@ class TsvRows(Rows):
 class ParquetRows(Rows):
     """Rows of one or several parquet files, read group by group; images in small batches."""
 
-    def __init__(self, paths: Sequence[Path], image_columns: tuple[str, ...]) -> None:
-        super().__init__()
+    def __init__(self, paths: Sequence[Path], image_columns: tuple[str, ...], *, several: bool = False) -> None:
+        super().__init__(several=several)
         import pyarrow.parquet as pq  # noqa: PLC0415 - heavy, and not needed for TSV files and Shapes
 
         self._paths = tuple(paths)
@@ -178,10 +208,10 @@ class ParquetRows(Rows):
                 self._groups.append((path, group, first, rows))
                 first += rows
         self._length = first
-        found = self._picture_column = self._name_columns(first_names, image_columns)
-        keeps_paths = found is not None and found != self.image_column and found.endswith(_OF_PATHS)
-        self._text_columns = [name for name in first_names if name != self._picture_column or keeps_paths]
-        self._files = ImageFiles([place for path in self._paths for place in (path.parent, path.parent / "images")])
+        found = self._picture_columns = self._name_columns(first_names, image_columns)
+        keeps_paths = _are_paths_in_their_place(found, self.image_column)
+        self._text_columns = [name for name in first_names if name not in found or keeps_paths]
+        self.files = ImageFiles([place for path in self._paths for place in (path.parent, path.parent / "images")])
         self.source = str(self._paths[0]) if len(self._paths) == 1 else f"{self._paths[0].parent}/*.parquet"
         self._texts: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
         self._images: OrderedDict[int, tuple[int, list[Any]]] = OrderedDict()  # first row: bytes, images
@@ -208,17 +238,17 @@ class ParquetRows(Rows):
                 self._texts.move_to_end(place)
             return dict(group[row - self._groups[place][2]])
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
-        if self._picture_column is None:
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures."""
+        if not self._picture_columns:
             raise UnreadableImageError(f"there is no column {self.image_column!r}")
         with self._lock:
             first = self._batch_start(row)
             if first not in self._images:
                 self._read_until(row)
             self._images.move_to_end(first)
-            value = self._images[first][1][row - first]
-        return image_bytes_of(value, self._files)
+            values = self._images[first][1][row - first]
+        return by_number(self._picture_columns, values) if self.several else values
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
@@ -267,10 +297,11 @@ class ParquetRows(Rows):
         place = self._group_of(row)
         path, number, first, _ = self._groups[place]
         cursor, self._cursor = self._cursor, None  # stays forgotten when reading fails: the batches end there
-        with _parquet_faults(path, f"column {self._picture_column!r} is damaged in row group {number}"):
+        named = f"column{'s' if len(self._picture_columns) > 1 else ''} {', '.join(map(repr, self._picture_columns))}"
+        with _parquet_faults(path, f"{named} is damaged in row group {number}"):
             if cursor is None or cursor[0] != place or cursor[1] > row:
                 batches = self._file(path).iter_batches(
-                    batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=[str(self._picture_column)]
+                    batch_size=_IMAGE_BATCH_ROWS, row_groups=[number], columns=list(self._picture_columns)
                 )
                 cursor = (place, first, iter(batches))
             _, at, batches = cursor
@@ -278,9 +309,9 @@ class ParquetRows(Rows):
                 batch = next(batches, None)
                 if batch is None:
                     raise DataError(f"{path}: row group {number} ends before its last row. Download the file again.")
-                column = batch.column(0)
-                self._keep(at, column.nbytes, column.to_pylist())
-                at += len(column)
+                held = [batch.column(name).to_pylist() for name in self._picture_columns]
+                self._keep(at, batch.nbytes, list(zip(*held, strict=True)))
+                at += len(batch)
             self._cursor = (place, at, batches)
 
     def _keep(self, first: int, size: int, images: list[Any]) -> None:
@@ -302,20 +333,19 @@ class ParquetRows(Rows):
 class HubRows(Rows):
     """Rows of a dataset of the hub, as the `datasets` library keeps them on disk."""
 
-    def __init__(self, dataset: Any, image_columns: tuple[str, ...], source: str) -> None:
-        super().__init__()
+    def __init__(self, dataset: Any, image_columns: tuple[str, ...], source: str, *, several: bool = False) -> None:
+        super().__init__(several=several)
         from datasets import config  # noqa: PLC0415 - slow to import, and only the hub needs it
 
-        found = self._picture_column = self._name_columns(dataset.column_names, image_columns)
+        found = self._picture_columns = self._name_columns(dataset.column_names, image_columns)
         self._fingerprint = str(dataset._fingerprint)  # noqa: SLF001 - the library's only identity of a dataset
         self._texts, self._images = dataset, None
-        if found is not None:
-            images = undecoded(dataset.select_columns([found]))
-            self._texts, self._images = dataset.remove_columns([found]), images
-            if found != self.image_column and found.endswith(_OF_PATHS):
-                self._texts = dataset
+        if found:
+            self._images = undecoded(dataset.select_columns(list(found)))
+            if not _are_paths_in_their_place(found, self.image_column):
+                self._texts = dataset.remove_columns(list(found))
         # files that the library has downloaded and unpacked lie in its own folders
-        self._files = ImageFiles([Path(config.HF_CACHE_HOME), Path(config.HF_DATASETS_CACHE)])
+        self.files = ImageFiles([Path(config.HF_CACHE_HOME), Path(config.HF_DATASETS_CACHE)])
         self.source = source
 
     def __len__(self) -> int:
@@ -325,11 +355,13 @@ class HubRows(Rows):
         """Return all cells of a row but the image's."""
         return dict(self._texts[row])
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return what a row holds as its pictures."""
         if self._images is None:
             raise UnreadableImageError(f"there is no column {self.image_column!r}")
-        return image_bytes_of(self._images[row][str(self._picture_column)], self._files)
+        held = self._images[row]
+        values = [held[name] for name in self._picture_columns]
+        return by_number(self._picture_columns, values) if self.several else values
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
@@ -370,13 +402,21 @@ class ShapesRows(Rows):
         """Return all cells of a row but the image's."""
         return self._example(row).cells()
 
-    def image_bytes(self, row: int) -> bytes:
-        """Return the image file of a row; raises UnreadableImageError."""
-        return self._example(row).png()
+    def pictures(self, row: int) -> Sequence[object]:
+        """Return the picture of a row, as PNG."""
+        return [self._example(row).png()]
 
     def fingerprint(self) -> str:
         """Return a hex digest of the data."""
         return hashlib.sha256(f"{self.source}, seed {BENCHMARK_SEED}, {self._rows} rows".encode()).hexdigest()
+
+
+def _are_paths_in_their_place(found: Sequence[str], image_column: str) -> bool:
+    """Tell whether the pictures are read from a column of paths that stands in for the one that was asked for.
+
+    Such a column is a text as well: ids are made of it.
+    """
+    return len(found) == 1 and found[0] != image_column and found[0].endswith(_OF_PATHS)
 
 
 def _stand_ins(image_columns: Sequence[str]) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
 from harness.installation import require_imports
 from harness.runs.journal import read_records
-from harness.runs.manifest import Manifest, config_of
+from harness.runs.manifest import SIDE_BOXES, Manifest, config_of
+from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
 from harness.runs.store import (
     RETRIED,
     OpenRun,
@@ -37,10 +38,14 @@ from harness.runs.store import (
 from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary, summarise_records
-from harness.values import ScoreConfig
+from harness.values import Json, ScoreConfig
 from harness.web_address import shown_url
+from tasks.benchmark import Benchmark
+from tasks.blind import SHOWN_IN_PLACE
 from tasks.catalog import resolve_tasks
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
+from tasks.local_data import without_labels
+from tasks.native_benchmarks import native_spec
 from tasks.prompts import wording
 from tasks.run_manifest import manifest_of
 from tasks.run_questions import (
@@ -53,7 +58,8 @@ from tasks.run_questions import (
 )
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
-from tasks.verify import gold_box_faults
+from tasks.side_gold import with_side_gold
+from tasks.verify import NO_LABELS, gold_box_faults
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
@@ -150,15 +156,16 @@ def _run(
     """Check, load, ask, judge, publish; a retry begins with the answers of the run that it asks again."""
     check_spec(spec)
     benchmarks = resolve_tasks(spec.tasks)
+    spec = native_spec(spec, benchmarks)
     check_overrides(spec, benchmarks)
     subject = find_subject(spec)
     _check_writable(spec.out)
-    questions = [open_question(spec, benchmark) for benchmark in benchmarks]
+    questions, gold = _open_questions(spec, benchmarks, environment.say)
     if spec.shard is not None and not any(len(question.data) for question in questions):
         raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
     _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
-    manifest = manifest_of(spec, environment, subject, questions)
+    manifest = manifest_of(spec, environment, subject, questions, gold)
     start_from = None
     if retry_of is not None:
         manifest, start_from = _as_retry(manifest, retry_of)
@@ -176,9 +183,10 @@ def _run(
         if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
             _score_again(run, config)
         timings = _ask_all(model, questions, run, config, spec, environment)
+        _note_native(run, timings, environment.say)
         if spec.judge is not None:
             _judge(spec.judge, run, config, environment)
-        summariser = RunSummariser(config, seed=spec.seed)
+        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
         run.tabulate(summariser.add)
         summary = summariser.result()
         if spec.judge is None:
@@ -190,13 +198,30 @@ def _run(
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
 
 
+def _open_questions(
+    spec: RunSpec, benchmarks: Sequence[Benchmark], say: Callable[[str], None]
+) -> tuple[list[Question], dict[str, Json]]:
+    """Return what is asked, and what the manifest is to say of gold boxes that a file gives; nothing without one."""
+    questions = [open_question(spec, benchmark) for benchmark in benchmarks]
+    if spec.boxes is None:
+        return questions, {}
+    questions, gold = with_side_gold(spec.boxes, questions)
+    for line in gold.messages():
+        say(line)
+    return questions, {SIDE_BOXES: gold.to_json()}
+
+
 def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question], say: Callable[[str], None]) -> None:
     """Say what was decided about the model, its prompts and the data, and what looks doubtful."""
     for question in questions:
         for doubt in gold_box_faults(question.benchmark, question.data):
             say(f"warning: {question.benchmark.name}: {doubt}. A right answer would earn no IoU as it is.")
+        if without_labels(question.benchmark, question.data):
+            say(f"warning: {question.benchmark.name}: {NO_LABELS}")
     for line in subject.reasons:
         say(line)
+    if spec.blind is not None:
+        say(f"blind: the questions are asked with {SHOWN_IN_PLACE[spec.blind]} in place of their pictures")
     if spec.wording != wording(spec.form):
         name = format_name(spec.form)
         say(f"asking in other words than format {name}'s own; see them with: satori-bench tasks prompt")
@@ -245,7 +270,8 @@ def _already_finished(equal: Path, spec: RunSpec, subject: Subject) -> str:
 def _stored_result(stored: StoredRun) -> RunResult:
     """Return a finished run as if it had been made just now; it took no time."""
     manifest = stored.manifest
-    summary = summarise_records(stored.records(), config_of(manifest), seed=manifest.seed)
+    native = native_metrics_of(manifest)
+    summary = summarise_records(stored.records(), config_of(manifest), seed=manifest.seed, native=native)
     return RunResult(stored.path, manifest.model, summary, {})
 
 
@@ -300,6 +326,15 @@ def _ask_all(
         if facts := model.facts():
             run.note("server", facts)
     return timings
+
+
+def _note_native(run: OpenRun, timings: Mapping[str, TaskTiming], say: Callable[[str], None]) -> None:
+    """Keep lmms-eval's own aggregates in the manifest, and say on how many samples its scorers failed."""
+    if native := {task: timing.native for task, timing in timings.items() if timing.native}:
+        run.note(NATIVE_KEY, native_metrics_json(native))
+    for task, timing in timings.items():
+        if failures := timing.scorer_failures:
+            say(f"warning: {task}: lmms-eval's scorer failed on {len(failures)} samples, first with {failures[0]}")
 
 
 def _judge(judge: Judge, run: OpenRun, config: ScoreConfig, environment: RunEnvironment) -> None:

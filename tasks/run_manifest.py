@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from harness.runs.manifest import NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
+from harness.runs.manifest import BLIND, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json
 from tasks.benchmark import TEMPLATE_PATH
+from tasks.blind import SHOWN_IN_PLACE
 from tasks.prompts import prompts_hash
 from tasks.run_questions import Question
 from tasks.run_spec import RunEnvironment, RunSpec
 from tasks.run_subject import Subject, number_format_of
+
+if TYPE_CHECKING:
+    from tasks.native import NativeTask
 
 
 def manifest_of(
@@ -22,8 +26,9 @@ def manifest_of(
     environment: RunEnvironment,
     subject: Subject,
     questions: Sequence[Question],
+    gold: Mapping[str, Json],
 ) -> Manifest:
-    """Return what the run is."""
+    """Return what the run is; `gold` is what it says of gold boxes that a file gives."""
     number_format = number_format_of(spec, environment)
     tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
     return stamp_hashes(
@@ -58,7 +63,10 @@ def manifest_of(
             judge=spec.judge.model if spec.judge is not None else None,
             name=spec.name,
             shard=None if spec.shard is None else str(spec.shard),
-            other={"arguments": spec.to_json()} | ({} if number_format is None else {NUMBER_FORMAT: number_format}),
+            other={"arguments": spec.to_json()}
+            | ({} if number_format is None else {NUMBER_FORMAT: number_format})
+            | ({BLIND: SHOWN_IN_PLACE[spec.blind]} if spec.blind is not None else {})
+            | dict(gold),
         )
     )
 
@@ -79,6 +87,8 @@ def _limits_of_processor(spec: RunSpec, subject: Subject) -> dict[str, Json]:
 
 def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
     """Return what one task asks, and of which data."""
+    if question.native is not None:
+        return _native_manifest(spec, question, question.native)
     override = spec.datasets.get(question.benchmark.name)
     return TaskManifest(
         yaml_hash=hashlib.sha256(question.benchmark.yaml_path.read_bytes()).hexdigest(),
@@ -95,6 +105,23 @@ def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
             **_additions(spec),
         },
         template_hash=hashlib.sha256(TEMPLATE_PATH.read_bytes()).hexdigest(),
+    )
+
+
+def _native_manifest(spec: RunSpec, question: Question, task: NativeTask) -> TaskManifest:
+    """Return the same of a task of lmms-eval's own: its words and its scorer are its code, under one hash."""
+    source, override = question.benchmark.native, spec.datasets.get(question.benchmark.name)
+    assert source is not None, "a native question is of a native benchmark"
+    return TaskManifest(
+        yaml_hash=source.code_hash,
+        dataset_path=question.data.source,
+        dataset_revision=override.revision if override is not None else None,
+        fingerprint=question.data.fingerprint,
+        rows=question.rows,
+        samples=len(question.data),
+        limit=spec.limit if len(question.data) < question.rows else None,
+        prompt_hash=source.code_hash,
+        generation={**cast("dict[str, Json]", dict(task.config.generation_kwargs or {})), **_additions(spec)},
     )
 
 

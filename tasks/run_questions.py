@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from harness.errors import ConfigError
 from harness.evaluation.ask import (
     PreparedTask,
     RunRecorder,
@@ -15,12 +17,15 @@ from harness.runs.store import (
     StoredRun,
 )
 from harness.values import Generation, Record, Sample
-from tasks.benchmark import Benchmark
+from tasks.adapter import seen_pictures
+from tasks.benchmark import LOCAL_BUILDERS, Benchmark, NativeSource
 from tasks.cells import Doc
-from tasks.images import image_facts_of
-from tasks.local_data import TaskData, limit_indices, open_task_data
+from tasks.local_data import TaskData, folder_files, limit_indices, named_files, open_task_data
 from tasks.run_spec import RunSpec
 from tasks.shards import shard_indices
+
+if TYPE_CHECKING:
+    from tasks.native import NativeTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,15 @@ class Question:
     """One benchmark with its rows."""
 
     benchmark: Benchmark
+    """The benchmark."""
     data: TaskData
     """What is asked of it."""
     rows: int
     """Rows of the whole split."""
     limited: bool
     """Whether `--limit` shortened it."""
+    native: NativeTask | None = None
+    """lmms-eval's task object, for a task that is its own."""
 
 
 def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bool:
@@ -47,6 +55,8 @@ def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bo
 
 def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
     """Open a benchmark's rows, cut down to the limit, and to the shard."""
+    if benchmark.native is not None:
+        return _open_native(spec, benchmark, benchmark.native)
     data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
     rows = len(data)
     if spec.limit is not None and spec.limit < rows:
@@ -55,6 +65,36 @@ def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
     if spec.shard is not None:
         data = data.subset(shard_indices(benchmark.name, map(benchmark.adapter.cluster_of, data), spec.shard))
     return Question(benchmark, data, rows, limited)
+
+
+def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Question:
+    """Open the rows of a task of lmms-eval's own; a limit takes its first rows, as lmms-eval's does.
+
+    Raises:
+        DataError: They cannot be loaded, or a folder of local data has none.
+        ConfigError: No model here can be asked so.
+    """
+    from tasks.native import Changes, adapter_of, check_native, open_native  # noqa: PLC0415 - imports lmms-eval
+
+    if spec.shard is not None:
+        raise ConfigError(f"{benchmark.name} is summed up by lmms-eval over all its rows: no --shard cuts it")
+    check_native(source.found)
+    override, generation = spec.datasets.get(benchmark.name), dict[str, Any]()
+    if spec.max_new_tokens is not None:
+        generation["max_new_tokens"] = spec.max_new_tokens
+    if spec.temperature > 0:  # else the task's own, which may sample
+        generation |= {"temperature": spec.temperature, "do_sample": True}
+    files: Sequence[Path] = ()
+    if override is not None:
+        files = named_files(benchmark, override.path)
+    elif spec.data_dir is not None and benchmark.hub_path not in LOCAL_BUILDERS:
+        files = folder_files(benchmark, spec.data_dir)
+    hub_path = override.path if override is not None and not files else None
+    revision = None if override is None else override.revision
+    task, rows = open_native(source.found, Changes(tuple(files), hub_path, revision, generation), spec.limit)
+    columns = (rows.image_column,)
+    opened = replace(benchmark, adapter=adapter_of(task, benchmark.name, columns), image_columns=columns)
+    return Question(opened, TaskData(rows), task.whole, len(rows) < task.whole, task)
 
 
 def keys_of_no_row(done: Iterable[Key], questions: Sequence[Question]) -> set[Key]:
@@ -98,13 +138,13 @@ def _pictures_now(
         for doc in question.data:
             key = (question.benchmark.name, adapter.id_of(doc))
             if wanted is None or key in wanted:
-                facts = image_facts_of(adapter.image_value(doc))
-                yield key, "" if facts is None else facts.sha256
+                yield key, seen_pictures(adapter.shown(doc).images).image_sha256
 
 
 def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec, model_type: str) -> PreparedTask:
     """Build lmms-eval's task object around our rows and our scorer; `model_type` is empty where it is not known."""
     from tasks.build import BuildOptions, build_task  # noqa: PLC0415 - imports lmms-eval, which takes seconds
+    from tasks.native import NativeTaskScorer  # noqa: PLC0415 - the same
 
     benchmark, data = question.benchmark, question.data
     adapter = benchmark.adapter
@@ -112,13 +152,23 @@ def prepared_task(question: Question, recorder: RunRecorder, spec: RunSpec, mode
     def sample_at(doc_id: int) -> Sample:
         return adapter.sample_of(data[doc_id])
 
+    if question.native is not None:
+        return PreparedTask(
+            name=benchmark.name,
+            lmms_name=benchmark.yaml_name,
+            lmms_task=question.native,
+            sample_ids=tuple(adapter.id_of(doc) for doc in data),
+            sample_at=sample_at,
+            native=NativeTaskScorer(question.native),
+        )
+
     def hook(doc: Doc, _text: str) -> float | None:
         return recorder.hook_value(benchmark.name, adapter.id_of(doc), lambda: adapter.sample_of(doc))
 
     arguments: dict[str, Any] = {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
     if spec.max_new_tokens is not None:
         arguments["max_new_tokens"] = spec.max_new_tokens
-    options = BuildOptions(spec.wording, hook, arguments, model_type)
+    options = BuildOptions(spec.wording, hook, arguments, model_type, spec.blind)
     return PreparedTask(
         name=benchmark.name,
         lmms_name=benchmark.yaml_name,

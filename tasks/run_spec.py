@@ -32,6 +32,7 @@ from harness.scoring.formats import check_protocol
 from harness.values import AnyFormat, BoxDialect, Json, Protocol
 from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
+from tasks.blind import BlindWay
 from tasks.local_data import DatasetOverride
 from tasks.prompts import PromptName, Wording, wording
 from tasks.shards import Shard
@@ -61,6 +62,8 @@ class RunSpec:
 
     model: str
     """Checkpoint folder, hub id or adapter folder."""
+    preset: str | None = None
+    """Published number that the run is to repeat; None for none. It asks nothing by itself."""
     tasks: str = "core"
     """Tasks, groups and YAML files, by commas."""
     backend: str = "hf"
@@ -121,6 +124,10 @@ class RunSpec:
     """Other data, by task."""
     data_dir: Path | None = None
     """Folder with local data."""
+    boxes: Path | None = None
+    """File of gold boxes in place of those of the data (`harness/evaluation/side_boxes.py`); None keeps those."""
+    blind: BlindWay | None = None
+    """What is shown in place of the pictures; None shows them."""
     out: Path = Path("runs")
     """Folder of run folders."""
     name: str | None = None

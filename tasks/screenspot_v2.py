@@ -74,6 +74,7 @@ BENCHMARKS = (
         rows_expected=1272,
         notes="A point in the gold box is right; a box counts by its centre.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of), place_of=instruction_of),
+        groups=("grounding",),
     ),
 )
 """Where its rows come from."""

@@ -73,6 +73,7 @@ BENCHMARKS = (
         licence="Apache-2.0 (the dataset's card)",
         notes="Right where the answer is right and the union IoU with all target boxes at least 0.5.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
+        groups=("grounding",),
     ),
 )
 """Where its rows come from."""

@@ -19,6 +19,7 @@ from harness.scoring.gold_boxes import (
     written_box,
     written_size,
 )
+from harness.summary.clusters import is_base_pass
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION, facts_of
 from harness.values import AnswerRule, Box, Sample, Size
 from harness.vocabulary import PLACE_RULES
@@ -30,19 +31,29 @@ from tasks.grounded import declared_size
 from tasks.images import ImageFacts, UnreadableImageError, image_facts_of, open_image
 from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data, without_image
 from tasks.row_checks import CellChecks, gold_cell, shown_cell, try_dresses
+from tasks.shown_pictures import held_by
 
 MOST_NAMED = 5
 """A finding names at most this many rows."""
 MOST_SHOWN = 40
 """At most this many characters of a row's cell are shown."""
 
+NO_LABELS = (
+    "no row has a right answer, as in a test split whose labels its authors keep: nothing of it can be scored. Pass "
+    "the file of a split with labels"
+)
+"""What is said of data without any gold."""
+
 _GOLD_OF: Mapping[AnswerRule, str] = {
     "choice": "the letter or the text of one of the row's options",
     "yes_no": "Yes or No",
     "ocr": "a text",
     "mathvista": "one of the row's options, or what its answer_type says (a number, a list, a text)",
+    "maths": "one of the row's options, or a number, an expression, a set, an interval, a tuple or an equation",
+    "mmmu": "the letter of one of the row's options, or without options a number or a text",
     "accepted": "a text",
     "number": "one number",
+    "short": "the letter or the text of one of the row's options, and where it has none a text",
     "relaxed": "a text or a number",
     "vqa": "a text of each of at least four people",
     "anls": "a text",
@@ -111,7 +122,7 @@ def verify_task_data(
         source=data.source,
         rows=len(data),
         rows_expected=benchmark.rows_expected,
-        images_checked=len(places),
+        images_checked=seen.opened,
         faults=tuple(faults),
         warnings=tuple(warnings),
         fingerprint=data.fingerprint,
@@ -128,6 +139,14 @@ class _Findings:
     """Incomplete groups, and images that some models cannot take."""
 
 
+@dataclass(frozen=True, slots=True)
+class _SeenImages(_Findings):
+    """What the rows' images show, and how many were opened."""
+
+    opened: int
+    """A row may show several."""
+
+
 def _spread(rows: int, images: int | None) -> list[int]:
     """Return the rows whose images are decoded: all, or some at even distances with both ends among them."""
     if images is None or images >= rows:
@@ -137,29 +156,40 @@ def _spread(rows: int, images: int | None) -> list[int]:
     return sorted({place * (rows - 1) // (images - 1) for place in range(images)})
 
 
-def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _Findings:
+def _look_at_images(benchmark: Benchmark, data: TaskData, places: list[int]) -> _SeenImages:
     """Decode images; name those that cannot be, those too thin for a model's grid, and gold boxes that do not fit."""
     adapter = benchmark.adapter
     broken: list[str] = []
     thin: list[str] = []
+    unshown: list[str] = []
+    opened = 0
     damaged: dict[str, None] = {}  # whole parts of a file, each named once
     for place in places:
         doc = data[place]
         try:
-            with open_image(adapter.image_value(doc)) as image:
-                size = Size(*image.size)
-        except UnreadableImageError as fault:
-            broken.append(f"{adapter.id_of(doc)} ({fault})")
-            continue
+            shown = adapter.shown(doc)
+            unnamed = set(held_by(doc)) - set(shown.numbers) if shown.numbers else set[int]()
+            if unnamed:
+                unshown.append(f"{adapter.id_of(doc)} ({', '.join(map(str, sorted(unnamed)))})")
+            for image in shown.images:
+                opened += 1
+                try:
+                    with open_image(image) as picture:
+                        size = Size(*picture.size)
+                except UnreadableImageError as fault:
+                    broken.append(f"{adapter.id_of(doc)} ({fault})")
+                    continue
+                if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
+                    thin.append(f"{adapter.id_of(doc)} ({written_size(size)})")
         except DataError as fault:
             damaged[str(fault)] = None
-            continue
-        if max(size.width, size.height) > MAX_ASPECT_RATIO * min(size.width, size.height):
-            thin.append(f"{adapter.id_of(doc)} ({written_size(size)})")
     faults = [*damaged, *([_named("unreadable images", broken)] if broken else [])]
     faults.extend(_box_faults(benchmark, data, places))
     what = f"images with a side over {MAX_ASPECT_RATIO} times the other, which models with a pixel grid cannot take"
-    return _Findings(faults, [_named(what, thin)] if thin else [])
+    warnings = [_named(what, thin)] if thin else []
+    if unshown:
+        warnings.append(_named("rows with pictures that their text never names, which are not shown", unshown))
+    return _SeenImages(faults, [*warnings, *_edge_warnings(benchmark, data, places)], opened)
 
 
 def gold_box_faults(benchmark: Benchmark, data: TaskData, most: int = 50) -> list[str]:
@@ -186,11 +216,15 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
     declared = benchmark.gold_box_frame
     evidence = FrameEvidence()
     outside: list[str] = []
+    ambiguous: list[str] = []
     plain: dict[str, list[str]] = {}  # fault of single rows, where it is not the whole file's
     for place in places:
         doc = data[place]
         quads = _quads_of(benchmark, doc)
         if not quads:
+            continue
+        if len(adapter.shown(doc).images) > 1:
+            ambiguous.append(adapter.id_of(doc))
             continue
         facts = _facts_of(adapter, doc)
         if facts is None:
@@ -202,14 +236,36 @@ def _frame_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> li
             except GoldBoxError as fault:
                 plain.setdefault(fault.name, []).append(f"{adapter.id_of(doc)} ({fault})")
         boxes = adapter.sample_of(doc).boxes_image_px or ()
-        if any(not cut_at_image([box], facts.size)[0] for box in boxes):
-            outside.append(f"{adapter.id_of(doc)} ({written_box(quads[0])} on an image of {written_size(facts.size)})")
+        gone = next((box for box in boxes if not cut_at_image([box], facts.size)[0]), None)
+        if gone is not None:
+            outside.append(f"{adapter.id_of(doc)} ({written_box(gone)} on an image of {written_size(facts.size)})")
     found = evidence.suspicion(declared=declared is not None)
     what = "rows whose gold boxes are no pixels of their image, unlike the others'"
     faults = [_named(f"{what} ({name})", rows) for name, rows in plain.items()]
     if found is not None:  # a sign of the file, not of its rows
         faults = [_frame_fault(found)]
-    return [*faults, *([_named("rows with a gold box outside of the image (box_outside)", outside)] if outside else [])]
+    kinds = {
+        "rows with a gold box outside of the image (box_outside)": outside,
+        "rows with gold boxes and several pictures, of which no box says which it lies in (no_source)": ambiguous,
+    }
+    return [*faults, *(_named(what, rows) for what, rows in kinds.items() if rows)]
+
+
+def _edge_warnings(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
+    """Name the rows whose gold boxes reach over the edge of their image, where scoring cuts them."""
+    adapter = benchmark.adapter
+    over: list[str] = []
+    for place in places:
+        doc = data[place]
+        if not _quads_of(benchmark, doc) or (facts := _facts_of(adapter, doc)) is None:
+            continue
+        for box in adapter.sample_of(doc).boxes_image_px or ():
+            kept, faults = cut_at_image([box], facts.size)
+            if kept and faults:
+                over.append(f"{adapter.id_of(doc)} ({written_box(box)} on an image of {written_size(facts.size)})")
+                break
+    what = "rows whose gold boxes reach over the edge of their image and are cut there (box_over_edge)"
+    return [_named(what, over)] if over else []
 
 
 def _size_faults(benchmark: Benchmark, data: TaskData, places: list[int]) -> list[str]:
@@ -271,6 +327,7 @@ def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
     golds = ("answer", "answers") if benchmark.own is None else (benchmark.own.columns["answers"],)
     rows = _RowFindings()
     cells = CellChecks()
+    rights: dict[str, set[str]] = {}
     for full in data:
         doc = without_image(adapter, full)
         sample = adapter.sample_of(doc)
@@ -288,16 +345,30 @@ def _look_through(benchmark: Benchmark, data: TaskData) -> _Findings:
         categories[text_of(doc, "category")] += 1
         if check is not None:
             groups[check.group_of(full)] += 1
+            rights.setdefault(sample.cluster, set()).update(_right_option(sample))
     faults = [*rows.faults(benchmark.answer_rule), *(_named(what, found) for what, found in cells.found.items())]
     warnings = [*rows.warnings(), *(_named(what, found) for what, found in cells.doubtful.items())]
     groups_found = check.warn(groups, categories) if check is not None else []
+    odd = [name for name, texts in rights.items() if len(texts) > 1]
+    if odd:
+        groups_found.append(_named("questions whose passes have different right options, so that no answer fits", odd))
     return _Findings([*faults, *cells.over_all()], [*groups_found, *warnings])
+
+
+def _right_option(sample: Sample) -> list[str]:
+    """Return the text of the right option, which all passes of a circular question share; none without options."""
+    gold = (sample.answers or ("",))[0]
+    return [sample.choices[gold].strip().casefold()] if gold in sample.choices else []
+
+
+_NO_ANSWER = "rows without an accepted answer, which stay unscored"
 
 
 @dataclass(slots=True)
 class _RowFindings:
     """Rows whose gold cannot be scored, or won, or placed."""
 
+    seen: int = 0
     unscorable: list[str] = field(default_factory=list[str])
     unusable: list[str] = field(default_factory=list[str])
     never_won: list[str] = field(default_factory=list[str])
@@ -307,6 +378,7 @@ class _RowFindings:
 
     def look_at(self, sample: Sample, gold: object, *, has_boxes: bool) -> None:
         """Look at one row's gold: what its answers are, and whether it has gold boxes where these are the answer."""
+        self.seen += 1
         if sample.answer_rule in PLACE_RULES:
             if not has_boxes:
                 self.unplaced.append(sample.id)
@@ -324,14 +396,17 @@ class _RowFindings:
 
     def faults(self, rule: AnswerRule) -> list[str]:
         """Return what makes rows unscorable, in words."""
+        no_labels = [NO_LABELS] if self.seen and len(self.unscorable) == self.seen else []
         named = {
-            "rows without an accepted answer, which stay unscored": self.unscorable,
+            _NO_ANSWER: self.unscorable,
             "rows without a gold box, which is the answer here, so that they stay unscored": self.unplaced,
             f"rows stay unscored: the rule {rule} needs {_GOLD_OF[rule]} as their answer": self.unusable,
             "rows that no ordinary form of their right answer wins": self.never_won,
             "rows with broken gold boxes (four numbers, x1 < x2 and y1 < y2 are needed)": self.broken_boxes,
         }
-        return [_named(what, rows) for what, rows in named.items() if rows]
+        if no_labels:
+            del named[_NO_ANSWER]
+        return [*no_labels, *(_named(what, rows) for what, rows in named.items() if rows)]
 
     def warnings(self) -> list[str]:
         """Return what makes rows hard to win, in words."""
@@ -374,8 +449,9 @@ _FIRST = " first"
 
 def _mmbench_group(doc: Doc) -> str:
     """Return the question, and whether the row is its first pass."""
-    index = whole_of(doc, "index")
-    return mmbench.cluster_of(doc) + (_FIRST if index is not None and index < mmbench.CIRCULAR_STEP else "")
+    numbers = {name: whole_of(doc, name) for name in ("index", "g_index")}
+    is_first = numbers["index"] is not None and is_base_pass(numbers)
+    return mmbench.cluster_of(doc) + (_FIRST if is_first else "")
 
 
 _CHECKS: Mapping[str, _GroupCheck] = {

@@ -79,7 +79,7 @@ def _source(source: str, rows: int) -> Benchmark:
         rows_expected=rows,
         notes="Right where the answer equals the gold and the IoU is at least 0.5; the authors judge by GPT-3.5.",
         adapter=Adapter(partial(sample_of, task=task), question_text, id_of, cluster_by_image(id_of)),
-        groups=("visual_cot",),
+        groups=("grounding", "visual_cot"),
     )
 
 

@@ -95,6 +95,7 @@ BENCHMARKS = (
         optional_columns=("image_caption", "width", "height"),
         notes="One picture in twenty, by its hash; training data leaves these out.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of, IMAGE_COLUMNS), IMAGE_COLUMNS),
+        groups=("grounding",),
         choose=held_out_rows,
     ),
 )

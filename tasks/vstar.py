@@ -97,6 +97,7 @@ BENCHMARKS = (
         rows_expected=191,
         notes="Options are shuffled by a stored seed: in the files the right one is always first.",
         adapter=Adapter(sample_of, question_text, id_of, cluster_by_image(id_of)),
+        groups=("grounding",),
     ),
 )
 """Where its rows come from."""

@@ -71,11 +71,26 @@ def document_builder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def local_data(data_builder, place_builder, document_builder, tmp_path_factory):
+def several_builder() -> ModuleType:
+    """The module that draws benchmarks whose questions show several pictures."""
+    return _load("several_data")
+
+
+@pytest.fixture(scope="session")
+def perception_builder() -> ModuleType:
+    """The module that draws benchmarks of what is seen."""
+    return _load("perception_data")
+
+
+@pytest.fixture(scope="session")
+def local_data(data_builder, place_builder, document_builder, several_builder, perception_builder, tmp_path_factory):
     """Drawn copies of all benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
     data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
     place_builder.write_places(data.parquet, data.tsv)
     document_builder.write_documents(data.parquet, data.tsv)
+    several_builder.write_several(data.parquet, data.tsv)
+    perception_builder.write_perception(data.parquet, data.tsv)
+    _load("maths_data").write_maths(data.parquet, data.tsv)
     _load("unlabelled_data").write_unlabelled(data.parquet, data.tsv)
     return data
 

@@ -206,6 +206,12 @@ def test_every_metric_of_a_run_is_explained(run):
     assert {*load_run(run).scores["tasks"]["shapes"]["metrics"]} <= named
 
 
+def test_the_page_of_benchmarks_is_that_of_the_facts():
+    from benchmarks_page import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python tests/benchmarks_page.py"
+
+
 def test_the_readme_links_to_every_page():
     linked = re.findall(r"\]\((docs/[\w.]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
 

@@ -27,6 +27,7 @@ NEVER_IMPORTED = {
     "sacrebleu": "bounded for lmms-eval, which imports it",
     "tenacity": "bounded for lmms-eval, which imports it",
     "math-verify": "bounded for lmms-eval, which imports it",
+    "lark": "sympy's LaTeX parser imports it",
     "vllm": "TRL imports it",
 }
 """Packages that we ask for and do not import, each with its reason."""

@@ -25,6 +25,7 @@ from harness.comparison.values import (
     ScoreRow,
     SideFaults,
 )
+from harness.runs.native_metrics import NativeMetrics
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.summary.counted_units import Units, earned_of, make_units
 from harness.summary.means import NOTHING_SCORED
@@ -38,7 +39,7 @@ from harness.summary.measures import (
     task_measures,
 )
 from harness.summary.summary_values import MOST_UNEXPLAINED
-from harness.task_facts import Earned, facts_of
+from harness.task_facts import Earned, facts_of, is_native
 from harness.values import Fault, Protocol
 
 PLACE_METRICS = ("mean_iou", "acc@0.5")
@@ -83,6 +84,8 @@ class SharedSamples:
     """Fix the draws of each side's own intervals, as those of its `scores.json`; None: the comparison's seed."""
     a_protocol: Protocol | None = None
     """How the first side's numbers are made where another protocol scored it; None: as the second's."""
+    native: tuple[NativeMetrics, ...] = ()
+    """lmms-eval's own aggregates of the first and of the second side, for a task that is its own."""
 
 
 def compare_benchmark(
@@ -98,7 +101,7 @@ def compare_benchmark(
         on_shared: Whether to subtract on the samples that both have alike even where others are left out.
     """
     if not on_shared:
-        comparability = replace(comparability, reasons=(*comparability.reasons, *_incomplete(shared)))
+        comparability = replace(comparability, reasons=(*comparability.reasons, *incomplete(shared)))
     maker = _RowMaker(shared, comparability, seed, draws, on_shared=on_shared)
     headline, *others = task_measures(
         shared.sample.samples(shared.task), facts_of(shared.task).metrics_of(shared.protocol)
@@ -133,7 +136,7 @@ def headline_row(
     return maker.answer_row(headline_measure(shared.sample.samples(shared.task), metrics))
 
 
-def _incomplete(shared: SharedSamples) -> list[str]:
+def incomplete(shared: SharedSamples) -> list[str]:
     """Say why the shared samples cannot stand for the benchmark: what is missing, other, or failed."""
     left_out, reasons = shared.left_out, list[str]()
     if left_out.only_a:
@@ -230,11 +233,15 @@ class HeadlineSums:
 def headline_sums(task: str, protocol: Protocol, runs: Sequence[RunTable]) -> HeadlineSums | str:
     """Return a task's headline in several runs on the units that all of them could score, or why there is none.
 
+    There is none of a task of lmms-eval's own, whose aggregates are never made again on part of the samples.
+
     Args:
         task: Short task name.
         protocol: How the benchmark aggregates.
         runs: At least one, each the same samples of this task in the same order.
     """
+    if is_native(task):
+        return "lmms-eval's own scores are not ranked"
     sample = with_known_clusters(runs[0], runs[1:])
     measure = headline_measure(sample.samples(task), facts_of(task).metrics_of(protocol))
     if len(sample.ids) != measure.metric.full_rows:

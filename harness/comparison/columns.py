@@ -5,8 +5,9 @@ Only the first answer to each sample is read (`repeat` 0), as everywhere where s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -16,13 +17,13 @@ from harness.comparison.table_values import check_samples, check_scores, floats,
 from harness.errors import IncompleteError
 from harness.files import DamagedRunError
 from harness.runs.json_text import parse_object
-from harness.runs.record_table import TableError, read_columns, reading_table
+from harness.runs.record_table import GOLD_COLUMN, TableError, read_columns, reading_table, table_columns
 from harness.runs.store import PARQUET_NAME, StoredRun, rescored_name
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.summary.clusters import TaskSamples, cluster_of
 from harness.summary.counted_units import NEITHER, said_of
 from harness.task_facts import facts_of
-from harness.values import FAULTS, Json, Protocol
+from harness.values import FAULTS, NATIVE, Json, Protocol
 
 _Item = TypeVar("_Item")
 
@@ -78,6 +79,8 @@ class RunTable:
     """The texts of `ASKED_TEXTS` as numbers that are equal where the texts are, in this process; 0 where empty."""
     official: tuple[str, ...]
     """`extra` as JSON text."""
+    native: Mapping[str, FloatArray] = field(default_factory=dict[str, FloatArray])
+    """What samples gave the metrics of lmms-eval's own scorer, by its key; NaN where nothing."""
     seeds: tuple[RunTable, ...] = ()
     """The tables of single seeds whose scores were averaged into this one, in its order; empty for one run."""
 
@@ -123,6 +126,7 @@ class RunTable:
             extras={new: self.extras[old] for new, old in enumerate(places.tolist()) if old in self.extras},
             asked={name: column[places] for name, column in self.asked.items()},
             official=picked(self.official, places),
+            native={key: column[places] for key, column in self.native.items()},
             seeds=tuple(seed.take(places) for seed in self.seeds),
         )
 
@@ -142,12 +146,14 @@ def read_run_table(run: StoredRun, protocol: Protocol | None = None) -> RunTable
     name = PARQUET_NAME
     try:
         with reading_table():
-            samples = _read(run, name, [*_SAMPLE_COLUMNS, *_SIZE_COLUMNS, *(() if protocol else _SCORE_COLUMNS)])
+            own = () if protocol else (*_SCORE_COLUMNS, *(["native"] if run.manifest.protocol == NATIVE else []))
+            samples = _read(run, name, [*_SAMPLE_COLUMNS, *_SIZE_COLUMNS, *own])
             check_samples(samples)
             scores = samples
             if protocol is not None:
                 name = rescored_name("samples", protocol, "parquet")
                 scores = _rescored(run, protocol, name, samples)
+                samples = _with_later_gold(samples, scores)
             check_scores(scores)
             first = np.flatnonzero(integers(samples.column("repeat")) == 0)
             if len(first) < samples.num_rows:
@@ -184,6 +190,7 @@ def _run_table(samples: Any, scores: Any, first: CodeArray) -> RunTable:
         extras=extras,
         asked={name: _numbered(samples, name) for name in ASKED_TEXTS},
         official=official,
+        native=_native(scores.column("native")) if "native" in scores.column_names else {},
     )
 
 
@@ -206,10 +213,20 @@ def _rescored(run: StoredRun, protocol: Protocol, name: str, samples: Any) -> An
             f"--protocol {protocol}"
         )
     keys = ["task", "id", "repeat"]
-    scores = _read(run, name, [*keys, *_SCORE_COLUMNS])
+    with run.files.open(name) as file:
+        later_gold = [GOLD_COLUMN] if GOLD_COLUMN in table_columns(file) else []
+    scores = _read(run, name, [*keys, *_SCORE_COLUMNS, *later_gold])
     if not scores.select(keys).equals(samples.select(keys)):
         raise TableError(f"the scores under {protocol!r} do not belong to the same samples; rescore the run again")
     return scores
+
+
+def _with_later_gold(samples: Any, scores: Any) -> Any:
+    """Return the samples with the gold boxes of later scores, where those hold others than the run's own."""
+    if GOLD_COLUMN not in scores.column_names:
+        return samples
+    place = samples.column_names.index(GOLD_COLUMN)
+    return samples.set_column(place, GOLD_COLUMN, scores.column(GOLD_COLUMN))
 
 
 def _extras(tasks: Sequence[str], official: Sequence[str]) -> dict[int, Mapping[str, Json]]:
@@ -234,6 +251,18 @@ def _clusters(
     for place, extra in extras.items():
         found[place] = cluster_of(tasks[place], ids[place], groups[place], extra)
     return tuple(found)
+
+
+def _native(column: Any) -> dict[str, FloatArray]:
+    """Read what samples gave lmms-eval's own metrics; what is no finite number is an error of the file."""
+    given = [parse_object(text) if text else {} for text in cast("list[str | None]", column.to_pylist())]
+    columns = {key: np.full(len(given), np.nan) for key in dict.fromkeys(key for one in given for key in one)}
+    for row, one in enumerate(given):
+        for key, value in one.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise TableError(f"its column 'native' holds no finite number for {key[:60]!r} in row {row + 1}")
+            columns[key][row] = value
+    return columns
 
 
 def _texts(table: Any, name: str) -> tuple[str, ...]:

@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
-from harness.comparison.values import Comparability, ProvenanceField, RunFacts
+from harness.comparison.values import BesideScore, Comparability, ProvenanceField, RunFacts
 from harness.errors import ConfigError
 from harness.runs.manifest import (
+    BLIND,
+    SIDE_BOXES,
     Manifest,
     TaskManifest,
+    blind_of,
     comparable_parts,
     run_key_parts,
+    side_boxes_sha256,
     task_hash,
     tells_per_task,
     whole_run_parts,
@@ -27,6 +31,7 @@ from harness.runs.manifest import (
 from harness.runs.store import StoredRun
 from harness.scoring.box_dialects import dialect_named, optional_words
 from harness.scoring.formats import format_name
+from harness.summary.summary_values import Baseline, Metric
 from harness.values import Json, Protocol
 
 SHOWN_DIGITS = 12
@@ -42,6 +47,8 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
+    "lmms_eval": "version of lmms-eval, whose own code scores, differs",
+    BLIND: "one is blind (--blind), or blind in another way: what was shown in place of the pictures",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 
@@ -64,18 +71,38 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         predictions_only=manifest.predictions_only,
         created_utc=manifest.created_utc,
         task_rows={name: task.rows for name, task in manifest.tasks.items()},
-        mean_ious=_mean_ious(run, protocol),
+        mean_ious=_mean_ious(_stored_tasks(run, protocol)),
+        beside={task: _beside(fields) for task, fields in _stored_tasks(run, protocol).items()},
+        blind=blind_of(manifest),
     )
 
 
-def _mean_ious(run: StoredRun, protocol: Protocol | None) -> dict[str, float | None]:
-    """Return the mean IoU in a run's `scores.json` (or a rescore's) by task, where the task has gold boxes."""
+_StoredTask: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+
+
+def _stored_tasks(run: StoredRun, protocol: Protocol | None) -> Mapping[str, _StoredTask]:
+    """Return the tasks in a run's `scores.json` (or a rescore's)."""
     scores = run.scores if protocol is None else run.rescored.get(protocol)
-    tasks = cast(
-        "Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]", (scores or {}).get("tasks") or {}
-    )
+    return cast("Mapping[str, _StoredTask]", (scores or {}).get("tasks") or {})
+
+
+def _mean_ious(tasks: Mapping[str, _StoredTask]) -> dict[str, float | None]:
+    """Return the mean IoU by task, where the task has gold boxes."""
     found = {task: (summary.get("metrics") or {}).get("mean_iou") for task, summary in tasks.items()}
     return {task: metric.get("value") for task, metric in found.items() if metric is not None}
+
+
+def _beside(fields: _StoredTask) -> BesideScore:
+    """Return a task's headline and baselines as they are stored; what runs of before do not have is not known."""
+    metrics = fields.get("metrics") or {}
+    name = str(fields.get("headline") or next(iter(metrics), "accuracy"))
+    stored = metrics.get(name) or {}
+    score = Metric(stored.get("value"), stored.get("ci_low"), stored.get("ci_high"), int(stored.get("n") or 0))
+    baselines = {
+        what: Baseline(found.get("value"), int(found.get("n") or 0), str(found.get("answer") or ""))
+        for what, found in (fields.get("baselines") or {}).items()
+    }
+    return BesideScore(name, score, baselines)
 
 
 def provenance(runs: Sequence[tuple[StoredRun, Protocol | None]]) -> tuple[ProvenanceField, ...]:
@@ -110,7 +137,16 @@ def _as_scored(run: StoredRun, protocol: Protocol | None) -> Manifest:
     scorer = version if isinstance(version, int) else UNKNOWN_SCORER
     words = later.get("protocol_version")
     rules = words if isinstance(words, str) else ""
-    return replace(run.manifest, protocol=protocol, protocol_version=rules, box_dialect=dialect, scorer_version=scorer)
+    given = {name: value for name, value in run.manifest.other.items() if name != SIDE_BOXES}
+    given |= {SIDE_BOXES: later[SIDE_BOXES]} if SIDE_BOXES in later else {}
+    return replace(
+        run.manifest,
+        protocol=protocol,
+        protocol_version=rules,
+        box_dialect=dialect,
+        scorer_version=scorer,
+        other=given,
+    )
 
 
 def _field(
@@ -168,6 +204,8 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("pixel limits", _pixels, True),
     ("scorer version", lambda m: str(m.scorer_version), True),
     ("judge", lambda m: m.judge or "", True),
+    ("gold boxes (--boxes)", lambda m: side_boxes_sha256(m.other)[:SHOWN_DIGITS], False),
+    ("blind (--blind)", lambda m: blind_of(m) or "no", True),
     ("partial (--limit)", lambda m: "yes" if m.partial else "no", False),
     ("predictions only", lambda m: "yes" if m.predictions_only else "no", False),
     ("began", lambda m: m.created_utc, False),
@@ -261,6 +299,7 @@ _INPUT_WORDS = {
     "dtype": "number format",
     "attn_implementation": "attention",
     "served_name": "name at the server",
+    SIDE_BOXES: "file of gold boxes (--boxes)",
 }
 """What people call the parts of a run key that `_asked_otherwise` and the tasks do not name."""
 

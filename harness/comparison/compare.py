@@ -26,6 +26,7 @@ from harness.comparison.benchmark import (
 )
 from harness.comparison.columns import RunTable, picked, read_run_table
 from harness.comparison.comparability import provenance, run_facts, runs_comparability, task_comparability
+from harness.comparison.native import OF_SEVERAL_RUNS, compare_native
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.comparison.values import (
     DIRECTIONS,
@@ -40,14 +41,17 @@ from harness.comparison.values import (
     SeedSpread,
     Side,
 )
+from harness.comparison.visual_gain import GainSide, visual_gains
 from harness.errors import ConfigError
 from harness.runs.lookup import RUNS, find_scores
 from harness.runs.manifest import run_key
+from harness.runs.native_metrics import NativeMetrics, native_metrics_of
 from harness.runs.store import StoredRun, load_run
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import FEWEST_CLUSTERS, benjamini_hochberg, holm
 from harness.stats.resampling import FLIP_DRAWS
 from harness.summary.task_summary import ANSWER_RIGHT
+from harness.task_facts import is_native
 from harness.values import PROTOCOLS, Protocol
 
 SHOWN_IDS = 5
@@ -149,7 +153,8 @@ def compare_runs(
 
     Args:
         specs: At least two sides, the baseline first.
-        pairs: Places of the sides to compare, the baseline of each pair first; None for the first side with each other.
+        pairs: Places of the sides to compare, the baseline of each pair first; None for the first side with each other,
+            but for blind sides, which tell the visual gain of theirs.
         seed: Fixes the draws.
         draws: Sign flips for each p.
         on_shared: Whether to subtract on the samples that both runs have alike where some are left out; no verdict
@@ -161,9 +166,14 @@ def compare_runs(
     """
     if len(specs) < 2 or len({spec.label for spec in specs}) < len(specs):
         raise ConfigError("a comparison needs at least two sides with different names")
-    tables = [_side_table(spec) for spec in specs]
-    wanted = [(0, place) for place in range(1, len(specs))] if pairs is None else pairs
-    found = [_pair(specs, tables, pair, seed=seed, draws=draws, on_shared=on_shared) for pair in wanted]
+    opened = [(spec, _side_table(spec)) for spec in specs]
+    seen = [GainSide(spec.runs, spec.protocol) for spec in specs]
+
+    def compared(a: int, b: int, comparability: Comparability | None = None) -> Pair:
+        return _pair(opened, (a, b), comparability, seed=seed, draws=draws, on_shared=on_shared)
+
+    wanted = _default_pairs(seen) if pairs is None else pairs
+    found = [compared(*pair) for pair in wanted]
     return Comparison(
         sides=tuple(_side(spec) for spec in specs),
         provenance=provenance([(run, spec.protocol) for spec in specs for run in spec.runs]),
@@ -171,7 +181,15 @@ def compare_runs(
         parity=_parity([run for spec in specs for run in spec.runs]),
         seed=seed,
         draws=draws,
+        visual_gains=visual_gains(seen, compared),
     )
+
+
+def _default_pairs(sides: Sequence[GainSide]) -> list[tuple[int, int]]:
+    """Return the first side with each other one; blind sides are left out where others can be compared."""
+    seeing = [place for place, side in enumerate(sides) if not side.is_blind]
+    first, *others = seeing if len(seeing) > 1 else range(len(sides))
+    return [(first, place) for place in others]
 
 
 def _side(spec: SideSpec) -> Side:
@@ -239,6 +257,7 @@ def _side_table(spec: SideSpec) -> RunTable:
         values=np.mean([table.values for table in tables], axis=0),
         ious=np.mean([table.ious for table in tables], axis=0),
         components={name: np.mean([table.components[name] for table in tables], axis=0) for name in first.components},
+        native={},
         seeds=tuple(tables),
     )
 
@@ -252,18 +271,17 @@ def _matched(a: RunTable, b: RunTable) -> tuple[CodeArray, CodeArray]:
 
 
 def _pair(
-    specs: Sequence[SideSpec],
-    tables: Sequence[RunTable],
+    opened: Sequence[tuple[SideSpec, RunTable]],
     places: tuple[int, int],
+    comparability: Comparability | None = None,
     *,
     seed: int,
     draws: int,
     on_shared: bool,
 ) -> Pair:
-    """Compare one side with another."""
-    a_spec, b_spec = (specs[place] for place in places)
-    a_table, b_table = (tables[place] for place in places)
-    comparability = _sides_comparability(a_spec, b_spec)
+    """Compare one side with another, as comparable as it is told; None finds it out."""
+    (a_spec, a_table), (b_spec, b_table) = (opened[place] for place in places)
+    comparability = comparability or _sides_comparability(a_spec, b_spec)
     a_places, b_places = _matched(a_table, b_table)
     a, b = a_table.take(a_places), b_table.take(b_places)
     benchmarks: list[Benchmark] = []
@@ -294,10 +312,12 @@ def _pair(
             left_out=left_out,
             seeds=(_own_seed(a_spec, seed), _own_seed(b_spec, seed)),
             a_protocol=a_spec.protocol or a_spec.runs[0].manifest.protocol,
+            native=(_native_metrics(a_spec, task), _native_metrics(b_spec, task)) if is_native(task) else (),
         )
         whole = _task_comparability(a_spec, b_spec, shared)
         both = Comparability(comparability.reasons + whole.reasons, whole.notes)
-        benchmarks.append(compare_benchmark(shared, both, seed=seed, draws=draws, on_shared=on_shared))
+        compare = compare_native if is_native(task) else compare_benchmark
+        benchmarks.append(compare(shared, both, seed=seed, draws=draws, on_shared=on_shared))
         kept.append(members)
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
     has = [dict.fromkeys(table.tasks) for table in (a_table, b_table)]
@@ -312,6 +332,14 @@ def _pair(
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
         on_shared=on_shared,
     )
+
+
+def _native_metrics(spec: SideSpec, task: str) -> NativeMetrics:
+    """Return lmms-eval's own aggregates of a side; without values for one of several runs, which none of them is."""
+    found = native_metrics_of(spec.runs[0].manifest).get(task, {})
+    if len(spec.runs) == 1:
+        return found
+    return {key: replace(metric, value=None, reason=OF_SEVERAL_RUNS) for key, metric in found.items()}
 
 
 def _own_seed(spec: SideSpec, seed: int) -> int:

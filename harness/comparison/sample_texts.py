@@ -19,7 +19,7 @@ from harness.runs.declared import value_from
 from harness.runs.json_text import parse_object
 from harness.runs.record_table import TableError, open_table, reading_table
 from harness.runs.store import PARQUET_NAME, rescored_name
-from harness.values import Box, Components, Generation, Record, Sample, Score, Size, StepScore
+from harness.values import Box, Components, Generation, Picture, Record, Sample, Score, Size, StepScore
 
 _GROUPS_KEPT = 3
 _CHUNK_ROWS = 256
@@ -145,6 +145,7 @@ def _sample(a: Mapping[str, Any], b: Mapping[str, Any]) -> Sample:
         caption=a["caption"] if a["caption"] is not None else b["caption"],
         image_size=None if sized["width"] is None else Size(sized["width"], sized["height"]),
         image_sha256=a["image_sha256"] or b["image_sha256"],
+        pictures=tuple(value_from(Picture, one) for one in a.get("pictures") or b.get("pictures") or ()),
     )
 
 

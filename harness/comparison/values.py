@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import PairedDifference
 from harness.summary.means import Metric
+from harness.summary.summary_values import Baseline
 from harness.summary.task_summary import ANSWER_RIGHT
 from harness.task_facts import Scale
 from harness.values import FAULTS, PARSE_FAULTS, Fault, Protocol
@@ -53,6 +54,18 @@ PARSE_FAULT_BITS = sum(FAULT_BITS[fault] for fault in PARSE_FAULTS)
 
 
 @dataclass(frozen=True, slots=True)
+class BesideScore:
+    """A run's headline of one benchmark as its own scores have it, with what it is to be read beside."""
+
+    metric: str
+    """Name of the headline."""
+    score: Metric
+    """Its value over all its samples, shared or not."""
+    baselines: Mapping[str, Baseline]
+    """`chance` and `majority`; empty in runs of before."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What a page says of one run."""
 
@@ -85,6 +98,10 @@ class RunFacts:
     mean_ious: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     """Mean union IoU by task as its own scores say it, over all its samples, shared or not; None where the frame of its
     boxes is not known. A task without gold boxes is not in it."""
+    beside: Mapping[str, BesideScore] = field(default_factory=dict[str, BesideScore])
+    """Headline and baselines by task, as the run's own scores have them."""
+    blind: str | None = None
+    """What was shown in place of the pictures; None where they were shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +404,20 @@ class ParityRow:
 
 
 @dataclass(frozen=True, slots=True)
+class VisualGain:
+    """What one side's scores owe to seeing: they less those of the same model's blind run."""
+
+    side: int
+    """The side that saw the pictures, as its place among the sides."""
+    blind: int
+    """The side that did not."""
+    shown: str
+    """What the blind side was shown in their place."""
+    rows: tuple[ScoreRow, ...]
+    """Per benchmark the headline: A the blind side, B the one that saw; the difference is the gain."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two or more sides, compared two by two."""
 
@@ -402,6 +433,8 @@ class Comparison:
     """Fixed the draws of intervals and tests."""
     draws: int
     """Sign flips drawn for each p."""
+    visual_gains: tuple[VisualGain, ...] = ()
+    """One per side whose model is there blind too."""
 
     @property
     def runs(self) -> tuple[RunFacts, ...]:

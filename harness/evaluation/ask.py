@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
-from harness.images.thumbnails import write_thumbnail
+from harness.images.thumbnails import LONG_EDGE_PX, SHEET_EDGE_PX, side_by_side, write_thumbnail
 from harness.models.evaluator import run_lmms_eval
+from harness.runs.native_metrics import NativeMetric, NativeMetrics
 from harness.scoring.read_text import read_text
-from harness.scoring.score import score_generation, selection_for
-from harness.values import Generation, Record, Sample, ScoreConfig
+from harness.scoring.score import score_error, score_generation, selection_for
+from harness.values import Components, Fault, Generation, Record, Sample, Score, ScoreConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,6 +52,38 @@ class RunListener(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class NativeSample:
+    """What lmms-eval's own scorer said of one sample."""
+
+    values: dict[str, float] = field(default_factory=dict[str, float])
+    """Numbers by lmms-eval's key of the metric, in the task's order."""
+    taken: str | None = None
+    """The text that the scorer was given; None where it was never called."""
+    failure: str | None = None
+    """What the scorer raised; None where it did not."""
+
+
+class NativeScorer(Protocol):
+    """The scorer of a task of lmms-eval's own, beside the task object that lmms-eval's evaluator is given."""
+
+    def begin(self, failed: Callable[[int], bool]) -> None:
+        """Take how to tell whether a document got no answer, and so is left out."""
+        ...
+
+    def arguments(self) -> AbstractContextManager[object]:
+        """Return what lmms-eval's command line hands to its tasks, for the time of the evaluation."""
+        ...
+
+    def samples(self) -> Sequence[NativeSample]:
+        """Return what was said of each document, once all are evaluated."""
+        ...
+
+    def metrics(self, results: Mapping[str, Any]) -> NativeMetrics:
+        """Return lmms-eval's aggregates, of what its evaluator returned."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedTask:
     """One task, ready to be asked."""
@@ -64,6 +98,8 @@ class PreparedTask:
     """Sample ids by document number."""
     sample_at: Callable[[int], Sample]
     """Document number to sample."""
+    native: NativeScorer | None = None
+    """Set for a task of lmms-eval's own, whose answers its own code scores when all are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +112,10 @@ class TaskTiming:
     """Samples that this process asked; the rest came from the journal."""
     lmms_mean: float | None
     """lmms-eval's own mean over the scored samples; None where it computed none."""
+    native: NativeMetrics = field(default_factory=dict[str, NativeMetric])
+    """lmms-eval's own aggregates, of a task that is its own."""
+    scorer_failures: tuple[str, ...] = ()
+    """What lmms-eval's own scorer raised, once a sample."""
 
 
 class RunRecorder:
@@ -115,14 +155,18 @@ class RunRecorder:
         current = self._current(task)
         return self._answered.get((current.name, current.sample_ids[doc_id]))
 
-    def record(self, task: str, doc_id: int, generation: Generation, image: Image | None = None) -> None:
+    def record(self, task: str, doc_id: int, generation: Generation, images: Sequence[Image] = ()) -> None:
         """Score one answer, journal it, keep a thumbnail, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
-        record = Record(sample, generation, score_generation(sample, generation, self._config))
+        earned = (
+            score_generation(sample, generation, self._config) if current.native is None else native_score(generation)
+        )
+        record = Record(sample, generation, earned)
         self._sink.append(record)
-        if image is not None and self._media_folder is not None and sample.image_sha256:
-            write_thumbnail(self._media_folder, image, sample.image_sha256)
+        if images and self._media_folder is not None and sample.image_sha256:
+            long_edge_px = LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
+            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256, long_edge_px=long_edge_px)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1
@@ -138,6 +182,20 @@ class RunRecorder:
         if key not in self._values:
             self._values[key] = score_generation(sample(), self._answered[key], self._config).value
         return self._values[key]
+
+    def is_unanswered(self, doc_id: int) -> bool:
+        """Tell whether a document of the current task got no answer."""
+        return self._answer(doc_id).error is not None
+
+    def record_native(self, doc_id: int, said: NativeSample) -> None:
+        """Journal a document of the current task once more, with what lmms-eval's own scorer said of it."""
+        assert self._task is not None, "begin() names the task first"
+        generation = self._answer(doc_id)
+        self._sink.append(Record(self._task.sample_at(doc_id), generation, native_score(generation, said)))
+
+    def _answer(self, doc_id: int) -> Generation:
+        assert self._task is not None, "begin() names the task first"
+        return self._answered[self._task.name, self._task.sample_ids[doc_id]]
 
     def finish(self) -> None:
         """End the current task."""
@@ -166,6 +224,8 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
     """
     recorder.begin(task)
     started = time.monotonic()
+    if task.native is not None:
+        return _evaluate_native(model, task, task.native, recorder, seed=seed)
     results = run_lmms_eval(model, task.lmms_task, seed=seed)
     recorder.finish()
     mean = None if results is None else results["results"][task.lmms_name].get("score,none")
@@ -174,6 +234,45 @@ def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, s
         asked=recorder.asked,
         lmms_mean=float(mean) if isinstance(mean, int | float) and not math.isnan(mean) else None,
     )
+
+
+def _evaluate_native(
+    model: object, task: PreparedTask, scorer: NativeScorer, recorder: RunRecorder, *, seed: int
+) -> TaskTiming:
+    """Ask a model a task of lmms-eval's own, let lmms-eval score it, and journal what it says of each sample."""
+    started = time.monotonic()
+    scorer.begin(recorder.is_unanswered)
+    with scorer.arguments() as arguments:
+        results = run_lmms_eval(model, task.lmms_task, seed=seed, arguments=arguments)
+    said = scorer.samples()
+    for doc_id, sample in enumerate(said):
+        recorder.record_native(doc_id, sample)
+    recorder.finish()
+    return TaskTiming(
+        wall_s=time.monotonic() - started,
+        asked=recorder.asked,
+        lmms_mean=None,
+        native={} if results is None else scorer.metrics(results),
+        scorer_failures=tuple(sample.failure for sample in said if sample.failure is not None),
+    )
+
+
+def native_score(generation: Generation, said: NativeSample | None = None) -> Score:
+    """Return the score of an answer to a task of lmms-eval's own.
+
+    Its value, for lists of right and wrong answers, is the first share of 1 that the sample gives a metric.
+
+    Args:
+        generation: The answer.
+        said: What lmms-eval's scorer said of it; None where it has not been called yet: null, without a fault.
+    """
+    if generation.error is not None or (said is not None and said.failure is not None):
+        return score_error()
+    values: Mapping[str, float] = {} if said is None else said.values
+    value = next((one for one in values.values() if 0 <= one <= 1), None)
+    taken = None if said is None or said.taken == generation.text else said.taken
+    faults: tuple[Fault, ...] = ("truncated",) if generation.truncated else ()
+    return Score(value, taken, Components(answer=value), faults=faults, native=dict(values))
 
 
 def check_mean(timing: TaskTiming, task: str, values: Sequence[float]) -> None:

@@ -7,7 +7,7 @@ line with the fault `error`, and the reason goes to the caller.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -37,7 +37,8 @@ MAX_SIDE_PX = 10**9
 """A wider or higher image is a mistake in the row. One without pixels can be read: nothing overlaps in it."""
 
 _EXTRA_FIELDS = (
-    "question_type", "answer_type", "precision", "error", "index", "question_types", "operation/reasoning"
+    "question_type", "answer_type", "precision", "error", "index", "question_types", "operation/reasoning",
+    "unit", "is_multiple_answer", "source", "key",
 )  # fmt: skip
 _PREDICTION_NAMES = (
     "response", "pred", "output", "model_output", "completion", "generated_text", "text", "filtered_resps", "resps",
@@ -111,14 +112,24 @@ class ScoredPrediction:
         }
 
 
-def score_lines(lines: Iterable[str], config: ScoreConfig) -> Iterator[ScoredPrediction]:
-    """Score a predictions file line by line; blank lines are passed over, bad rows come back as errors."""
+def score_lines(
+    lines: Iterable[str], config: ScoreConfig, gold: Callable[[Sample], Sample] | None = None
+) -> Iterator[ScoredPrediction]:
+    """Score a predictions file line by line; blank lines are passed over, bad rows come back as errors.
+
+    Args:
+        lines: The file's.
+        config: How to score.
+        gold: Gives a sample other gold boxes than its row has; None keeps those.
+    """
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield _score_line(number, line, config)
+            yield _score_line(number, line, config, gold)
 
 
-def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction:
+def _score_line(
+    number: int, line: str, config: ScoreConfig, gold: Callable[[Sample], Sample] | None
+) -> ScoredPrediction:
     """Score one line."""
     row: dict[str, Any] = {}
     try:
@@ -134,6 +145,8 @@ def _score_line(number: int, line: str, config: ScoreConfig) -> ScoredPrediction
             score_error(),
             str(fault),
         )
+    if gold is not None:
+        prediction = replace(prediction, sample=gold(prediction.sample))
     earned = score_prediction(prediction, config)
     return ScoredPrediction(number, prediction.sample.id, prediction.sample.task, prediction, earned)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from harness.errors import ConfigError
 from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, score_lines
 from harness.summary.run_summary import RunSummary, summarise_records
 from harness.task_facts import facts_of
-from harness.values import Fault, Record, Score, ScoreConfig
+from harness.values import Fault, Record, Sample, Score, ScoreConfig
 
 SHOWN_BAD_ROWS = 3
 """Bad rows of one reason that are shown a line each."""
@@ -121,13 +121,16 @@ def file_shape(path: Path) -> str | None:
     return None
 
 
-def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> ScoredFile:
+def score_file(
+    path: Path, config: ScoreConfig, lines_to: Path | None, gold: Callable[[Sample], Sample] | None = None
+) -> ScoredFile:
     """Score a file.
 
     Args:
         path: JSON lines in UTF-8; a byte order mark at the start is passed over.
         config: How to score.
         lines_to: Where the output lines go; `-` is standard output, None nowhere.
+        gold: Gives a sample other gold boxes than its row has; None keeps those.
 
     Raises:
         ConfigError: The file cannot be read, or the output cannot be written or would overwrite it.
@@ -139,7 +142,7 @@ def score_file(path: Path, config: ScoreConfig, lines_to: Path | None) -> Scored
     if lines_to is not None and lines_to.exists() and path.exists() and lines_to.samefile(path):
         raise ConfigError(f"--output {lines_to} is the predictions file itself; name another file")
     with _lines(path) as source, _sink(lines_to) as sink:
-        for row in score_lines(source, config):
+        for row in score_lines(source, config, gold):
             rows.append(row)
             if sink is not None:
                 line = json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False)

@@ -16,33 +16,72 @@ from pathlib import Path
 
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
+from harness.evaluation.side_boxes import SHOWN, SideBoxes, SideTally, check_tasks
 from harness.runs.journal import StoreError
-from harness.runs.manifest import Manifest, TaskManifest, config_of, stamp_hashes
+from harness.runs.manifest import SIDE_BOXES, Manifest, TaskManifest, config_of, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
-from harness.values import BoxDialect, Protocol, Record, ScoreConfig
+from harness.values import NATIVE, BoxDialect, Json, Protocol, Record, ScoreConfig
 
 
-def rescore_run(run: StoredRun, protocol: Protocol, *, box_dialect: BoxDialect | None = None) -> RunSummary:
+def rescore_run(
+    run: StoredRun, protocol: Protocol, *, box_dialect: BoxDialect | None = None, gold: SideTally | None = None
+) -> RunSummary:
     """Score a finished run's raw texts under a protocol and store the new scores beside the old ones.
+
+    Args:
+        run: The run.
+        protocol: The rules of the new scores.
+        box_dialect: How boxes are read; None: as the run's scores do.
+        gold: Gives samples other gold boxes than the run's own, as `side_tally` has checked; None keeps those.
 
     Raises:
         IncompleteError: The run is not finished; resume it first.
+        ConfigError: The run is of tasks of lmms-eval's own.
         StoreError: The disk refuses.
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    if run.manifest.protocol == NATIVE:
+        raise ConfigError(
+            f"{run.path} is of tasks of lmms-eval's own, which no rule here scores: for other rules run the benchmark "
+            "by its name here, if it has one (satori-bench tasks list)"
+        )
     config = config_of(run.manifest, protocol, box_dialect)
     summariser = RunSummariser(config, seed=run.manifest.seed)
-    add_scores(run.path, protocol, lambda: summariser.result().to_json(), _rescored(run, config, summariser))
+
+    def scores() -> dict[str, Json]:
+        return {**summariser.result().to_json(), **({} if gold is None else {SIDE_BOXES: gold.to_json()})}
+
+    add_scores(run.path, protocol, scores, _rescored(run, config, summariser, gold), other_gold=gold is not None)
     return summariser.result()
 
 
-def _rescored(run: StoredRun, config: ScoreConfig, summariser: RunSummariser) -> Iterator[Record]:
+def side_tally(run: StoredRun, side: SideBoxes) -> SideTally:
+    """Return what a file of gold boxes is to a run's samples.
+
+    Raises:
+        ConfigError: No line is about a sample of the run, or lines name no task and the run has several.
+    """
+    check_tasks(side, run.manifest.tasks)
+    tally, ids = SideTally(side), list[str]()
+    for record in run.records():
+        tally.with_boxes(record.sample)
+        ids += [f"{record.sample.task} {record.sample.id}"] if len(ids) < SHOWN else []
+    tally.check_any(ids)
+    tally.close()
+    return tally
+
+
+def _rescored(
+    run: StoredRun, config: ScoreConfig, summariser: RunSummariser, gold: SideTally | None
+) -> Iterator[Record]:
     """Yield the run's records with new scores, one at a time, and let the summariser see each."""
     for record in run.records():
+        if gold is not None:
+            record = replace(record, sample=gold.with_boxes(record.sample))  # noqa: PLW2901 - the same with other gold
         again = rescore_record(record, config)
         summariser.add(again)
         yield again
@@ -80,11 +119,12 @@ def save_predictions_run(
     source: PredictionSource,
     *,
     now: datetime,
+    gold: SideTally | None = None,
 ) -> tuple[Path, RunSummary]:
     """Make a finished run of scored predictions, marked "predictions only"; rows of no known task are left out of it.
 
     A row whose task and id were met before becomes a further repeat of that sample, which no summary
-    counts.
+    counts. `gold` is what gave samples other gold boxes than their rows have; None where nothing did.
 
     Raises:
         StoreError: The disk refuses.
@@ -121,6 +161,7 @@ def save_predictions_run(
             scorer_version=SCORER_VERSION,
             created_utc="",
             predictions_only=True,
+            other={} if gold is None else {SIDE_BOXES: gold.to_json()},
         )
     )
     seen: Counter[tuple[str, str]] = Counter()

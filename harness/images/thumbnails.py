@@ -6,7 +6,9 @@ Thumbnails are a convenience: whatever is wrong with an image, the run goes on w
 from __future__ import annotations
 
 import io
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +24,47 @@ WEBP_QUALITY = 50
 """WebP's quality, 0 to 100."""
 
 MAX_BYTES = 256 * 1024
-"""More than the pixels of a thumbnail take when they are not compressed at all."""
+"""More than the pixels of a thumbnail take when they are not compressed at all, and those of a sheet compressed."""
+
+SHEET_EDGE_PX = 512
+"""Longest side of a thumbnail that shows several pictures."""
+
+_GAP_PX = 8
+"""White between pictures that stand side by side."""
+
+_MOST_IN_A_LINE = 3
+"""More pictures than this stand in several lines."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"media/([0-9a-f]{64})\.webp")
 
 
-def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
+def side_by_side(images: Sequence[Image]) -> Image:
+    """Return one picture of several, line by line from left to right; one alone is returned as it is.
+
+    Pictures that are shown twice stand there twice. Each is made small first, so that memory stays that of thumbnails.
+    """
+    if len(images) == 1:
+        return images[0]
+    from PIL import Image as pictures  # noqa: N813, PLC0415 - as below; the name is a module's there
+
+    small = [_shrink(image, LONG_EDGE_PX) for image in images]
+    columns = len(small) if len(small) <= _MOST_IN_A_LINE else math.ceil(math.sqrt(len(small)))
+    lines = [small[first : first + columns] for first in range(0, len(small), columns)]
+    width = max(sum(image.width for image in line) + _GAP_PX * (len(line) - 1) for line in lines)
+    heights = [max(image.height for image in line) for line in lines]
+    sheet = pictures.new("RGB", (width, sum(heights) + _GAP_PX * (len(lines) - 1)), "white")
+    top = 0
+    for line, height in zip(lines, heights, strict=True):
+        left = 0
+        for image in line:
+            sheet.paste(image, (left, top))
+            left += image.width + _GAP_PX
+        top += height + _GAP_PX
+    return sheet
+
+
+def write_thumbnail(media_dir: Path, image: Image, sha256: str, *, long_edge_px: int = LONG_EDGE_PX) -> bool:
     """Write `media_dir/<sha256>.webp` unless it is there already; return whether it is there now.
 
     The image is not changed. The picture shows what `harness.images.grid.to_rgb` makes of it, as the model sees it.
@@ -37,6 +73,7 @@ def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
         media_dir: The run's media folder; made when missing.
         image: Any image of Pillow's.
         sha256: Hex digest of the image file; anything else (such as the empty text of an unknown one) gives False.
+        long_edge_px: Longest side; a sheet of several pictures may have `SHEET_EDGE_PX`.
 
     Returns:
         False when the picture could not be made or written; never an error.
@@ -50,7 +87,7 @@ def write_thumbnail(media_dir: Path, image: Image, sha256: str) -> bool:
         from harness.images.grid import to_rgb  # noqa: PLC0415 - Pillow is loaded only where images are
 
         content = io.BytesIO()
-        _shrink(to_rgb(image)).save(content, format="WEBP", quality=WEBP_QUALITY)
+        _shrink(to_rgb(image), long_edge_px).save(content, format="WEBP", quality=WEBP_QUALITY)
         media_dir.parent.mkdir(parents=True, exist_ok=True)
         make_folder(media_dir)
         put_file(path, content.getvalue())
@@ -100,10 +137,10 @@ def copy_thumbnails(files: RunFiles, media_dir: Path) -> None:
                 put_file(media_dir / f"{found[1]}.webp", content)
 
 
-def _shrink(image: Image) -> Image:
+def _shrink(image: Image, long_edge_px: int) -> Image:
     from PIL.Image import Resampling  # noqa: PLC0415 - as above
 
-    scale = LONG_EDGE_PX / max(image.size)
+    scale = long_edge_px / max(image.size)
     if scale >= 1:
         return image
     width, height = (max(1, round(side * scale)) for side in image.size)

@@ -370,7 +370,7 @@ class RecordingModel(lmms, abc.ABC):
                     self._recorded(
                         ask,
                         replace(generation, prompt=self.sent_text(prompt)),
-                        prompt.images[0] if prompt.images else None,
+                        prompt.images,
                     )
                     for (ask, prompt), generation in zip(piece, generations, strict=True)
                 ]
@@ -437,10 +437,10 @@ class RecordingModel(lmms, abc.ABC):
         image.load()
         return fit_to_grid(to_rgb(image), self.pixel_limits)
 
-    def _recorded(self, ask: Ask, generation: Generation, image: Image.Image | None = None) -> tuple[Ask, Generation]:
+    def _recorded(self, ask: Ask, generation: Generation, images: Sequence[Image.Image] = ()) -> tuple[Ask, Generation]:
         """Hand a generation to the recorder. Repeats are not recorded: the seam has one answer per document."""
         if self.recorder is not None and not ask.repeat:
-            self.recorder.record(ask.task, ask.doc_id, generation, image)
+            self.recorder.record(ask.task, ask.doc_id, generation, images)
         return ask, generation
 
 

@@ -6,14 +6,19 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+_PROGRAM_SEED = 1234
+"""What lmms-eval's command line seeds numpy, torch and few-shot draws with."""
 
-def run_lmms_eval(model: object, lmms_task: object, *, seed: int) -> Mapping[str, Any] | None:
+
+def run_lmms_eval(model: object, lmms_task: object, *, seed: int, arguments: object = None) -> Mapping[str, Any] | None:
     """Let lmms-eval ask a model all of one task.
 
     Args:
         model: An lmms-eval model.
         lmms_task: A task object of lmms-eval, its data set in place.
-        seed: For lmms-eval's own random states.
+        seed: For Python's random states, which lmms-eval sets.
+        arguments: What its command line would hand to the task; None: nothing, as in a call from Python. numpy and
+            torch begin with the command line's own 1234 where it is given.
 
     Returns:
         Its results; None in a process that is not the first of several.
@@ -34,10 +39,11 @@ def run_lmms_eval(model: object, lmms_task: object, *, seed: int) -> Mapping[str
                 bootstrap_iters=0,
                 log_samples=False,
                 random_seed=seed,
-                numpy_random_seed=seed,
-                torch_random_seed=seed,
-                fewshot_random_seed=seed,
+                numpy_random_seed=seed if arguments is None else _PROGRAM_SEED,
+                torch_random_seed=seed if arguments is None else _PROGRAM_SEED,
+                fewshot_random_seed=seed if arguments is None else _PROGRAM_SEED,
                 process_docs_parallel=1,
+                cli_args=cast("Any", arguments),
             ),
         )
 

@@ -6,6 +6,7 @@ loses at most the batch in flight. The store lies behind this protocol; a model 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from harness.values import Generation
@@ -22,9 +23,9 @@ class Recorder(Protocol):
         """Return the generation recorded for this document, or None when it is still to be asked."""
         ...
 
-    def record(self, task: str, doc_id: int, generation: Generation, image: Image | None) -> None:
+    def record(self, task: str, doc_id: int, generation: Generation, images: Sequence[Image]) -> None:
         """Keep the generation; called once per document, in the order in which batches end.
 
-        `image` is the first image as the model saw it, for a thumbnail; None when there is none.
+        `images` are those of the question as the model saw them, in order, for a thumbnail; none where there are none.
         """
         ...

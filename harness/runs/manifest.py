@@ -28,6 +28,7 @@ from harness.scoring.protocols import versioned
 from harness.values import (
     BOX_FRAMES,
     FORMATS,
+    NATIVE,
     AnyFormat,
     BoxDialect,
     Count,
@@ -52,6 +53,12 @@ _STORED_OTHERWISE = ("schema_version", "format", "format_definition", "box_diale
 
 NUMBER_FORMAT = "number_format"
 """Key of a manifest that names the number format which `--dtype auto` came to."""
+
+SIDE_BOXES = "side_boxes"
+"""Key of a manifest, and of later scores, that says which file gave the gold boxes, and what became of its lines."""
+
+BLIND = "blind"
+"""Key of a manifest that says what was shown in place of the pictures; it is there for a blind run alone."""
 
 
 class ManifestError(UserError, ValueError):
@@ -209,9 +216,26 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
         "scorer_version": manifest.scorer_version,
         "judge": manifest.judge,
     }
+    if manifest.protocol == NATIVE:
+        parts["lmms_eval"] = manifest.packages.get("lmms-eval")
     if isinstance(manifest.format, GroundedFormat):
         parts["format_definition"] = definition_hash(manifest.format)
+    if (shown := blind_of(manifest)) is not None:
+        parts[BLIND] = shown
     return parts if tells_per_task(manifest) else parts | whole_run_parts(manifest)
+
+
+def blind_of(manifest: Manifest) -> str | None:
+    """Return what a run was shown in place of its pictures; None for one that saw them."""
+    shown = manifest.other.get(BLIND)
+    return shown if isinstance(shown, str) else None
+
+
+def side_boxes_sha256(stored: Mapping[str, Json]) -> str:
+    """Return the digest of the file of gold boxes that a manifest's or later scores' `SIDE_BOXES` names; else empty."""
+    side = stored.get(SIDE_BOXES)
+    digest = side.get("sha256") if isinstance(side, dict) else None
+    return digest if isinstance(digest, str) else ""
 
 
 def tells_per_task(manifest: Manifest) -> bool:
@@ -271,6 +295,8 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         parts["served"] = served
     if manifest.shard is not None:
         parts["shard"] = manifest.shard
+    if digest := side_boxes_sha256(manifest.other):
+        parts[SIDE_BOXES] = digest
     return parts
 
 

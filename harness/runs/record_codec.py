@@ -34,6 +34,7 @@ from harness.values import (
     Fault,
     Generation,
     Json,
+    Picture,
     Record,
     Sample,
     Score,
@@ -44,6 +45,10 @@ from harness.values import (
 
 Side: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)] | None
 """A coordinate; null stands for one that was not finite."""
+
+FiniteNumber: TypeAlias = Annotated[
+    float, msgspec.Meta(ge=-float_info.max, le=float_info.max, description="a finite number")
+]
 
 StoredBox: TypeAlias = tuple[Side, Side, Side, Side]
 Boxes: TypeAlias = Annotated[tuple[StoredBox, ...], msgspec.Meta(description="a list of boxes of four numbers")]
@@ -68,6 +73,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     match: BoxMatch | None = None
     boxes_image_px: Boxes | None = None
     steps: tuple[StepScore, ...] | None = None
+    native: Mapping[str, FiniteNumber] | None = None
     text: str
     prompt: str | None = None
     truncated: bool
@@ -92,6 +98,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     width: Count | None = None
     height: Count | None = None
     image_sha256: str
+    pictures: tuple[Picture, ...] | None = None
     extra: Mapping[str, Any]
 
 
@@ -154,6 +161,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "width": None if size is None else size.width,
         "height": None if size is None else size.height,
         "image_sha256": sample.image_sha256,
+        "pictures": [_picture_to_json(picture) for picture in sample.pictures] if sample.pictures else None,
         "extra": _extra_to_json(sample),
     }
 
@@ -178,6 +186,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "match": None if score.match is None else _match_to_json(score.match),
         "boxes_image_px": _boxes_to_json(score.boxes_image_px),
         "steps": [_step_to_json(step) for step in score.steps] if score.steps else None,
+        "native": {text_key(name): value for name, value in score.native.items()} if score.native else None,
     }
 
 
@@ -201,6 +210,10 @@ def _step_to_json(step: StepScore) -> Json:
         "change": step.change,
         "faults": list[Json](step.faults),
     }
+
+
+def _picture_to_json(picture: Picture) -> Json:
+    return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}
 
 
 def _boxes_to_json(boxes: tuple[Box, ...] | None) -> Json:
@@ -254,6 +267,7 @@ def _record_of(stored: StoredRecord) -> Record:
             caption=stored.caption,
             image_size=_size_from(stored.width, stored.height),
             image_sha256=stored.image_sha256,
+            pictures=stored.pictures or (),
             extra=stored.extra,
         ),
         Generation(
@@ -275,6 +289,7 @@ def _record_of(stored: StoredRecord) -> Record:
             match=stored.match,
             boxes_image_px=_boxes_from(stored.boxes_image_px),
             steps=stored.steps or (),
+            native=stored.native or {},
             faults=stored.faults,
         ),
         repeat=stored.repeat,

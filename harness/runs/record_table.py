@@ -1,8 +1,8 @@
 r"""Write records as a Parquet table for analysis, and read its rows back; the journal stays the source of truth.
 
 Columns are the journal's fields under the same names; `components` and `match` are structs, boxes lists of lists,
-`choices` and `extra` JSON text. Parquet's strings are UTF-8, which has no lone surrogates: one stands there as six
-characters such as `\ud800`. Tables of later scores hold the columns `SCORE_COLUMNS` alone.
+`choices`, `extra` and `native` JSON text. Parquet's strings are UTF-8, which has no lone surrogates: one stands there
+as six characters such as `\ud800`. Tables of later scores hold the columns `SCORE_COLUMNS` alone.
 """
 
 from __future__ import annotations
@@ -44,8 +44,13 @@ SCORE_COLUMNS = (
 )
 """The key of a record and what scoring adds to it."""
 
+GOLD_COLUMN = "boxes"
+"""The gold boxes of a record, which later scores hold too where they are not the run's own."""
+
 JSON_COLUMNS = ("choices", "extra")
 """Objects of free keys, which stand in the table as JSON text."""
+_MAYBE_JSON_COLUMNS = ("native",)
+"""The same, null where there is none."""
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -101,13 +106,13 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
     """Yield the columns of one row group after the other, each bounded in rows and in characters."""
     group: dict[str, list[Json]] = {name: [] for name in columns}
     scores_only = set(columns).issubset(SCORE_COLUMNS)
-    json_columns = [name for name in columns if name in JSON_COLUMNS]
+    json_columns = [name for name in columns if name in (*JSON_COLUMNS, *_MAYBE_JSON_COLUMNS)]
     rows = characters = 0
     for record in records:
         row = _score_row(record) if scores_only else record_to_json(record)
         for name in json_columns:
-            row[name] = text = _ENCODER.encode(row[name])
-            characters += len(text)
+            row[name] = text = _json_text(row[name])
+            characters += len(text or "")
         for name in columns:
             group[name].append(row[name])
         rows += 1
@@ -118,6 +123,10 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
             rows = characters = 0
     if rows:
         yield group
+
+
+def _json_text(value: Json) -> str | None:
+    return None if value is None else _ENCODER.encode(value)
 
 
 def _score_row(record: Record) -> dict[str, Json]:
@@ -255,7 +264,7 @@ def first_difference(source: BinaryIO, records: Iterable[Record], columns: Seque
             return f"it has {'fewer' if row is None else 'more'} rows than there are records"
         wanted = record_to_json(record)
         for name in kept:
-            value = _ENCODER.encode(wanted[name]) if name in JSON_COLUMNS else wanted[name]
+            value = _json_text(wanted[name]) if name in (*JSON_COLUMNS, *_MAYBE_JSON_COLUMNS) else wanted[name]
             if row[name] not in (value, _arrow_safe(value)):
                 return f"its column {name!r} differs in row {number}"
     return None

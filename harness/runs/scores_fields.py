@@ -10,7 +10,7 @@ from math import isfinite
 from typing import cast
 
 from harness.runs.json_text import describe
-from harness.task_facts import POINT_MAXIMA, facts_of
+from harness.task_facts import POINT_MAXIMA, facts_of, is_native_metric
 from harness.values import MAX_COUNT, MAX_SHARE, Json
 
 SCORES_SCHEMA = 1
@@ -39,11 +39,14 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
         _check_count(fields.get(name, 0), f"{at}.{name}")
     for group in ("metrics", "categories", "l2_categories"):
         for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
-            most = (None if group == "metrics" else category_most) or POINT_MAXIMA.get(name, MAX_SHARE)
-            if category_most and group == "metrics" and name in POINT_MAXIMA:
-                # lmms-eval adds up whatever subtasks are there
-                most = max(most, category_most * len(_object(fields.get("categories", {}), f"{at}.categories")))
-            _check_metric(metric, f"{at}.{group}.{name}", most)
+            most = None if group == "metrics" else category_most
+            most = most or _most_of(name, category_most, fields, at)
+            _check_metric(metric, f"{at}.{group}.{name}", None if is_native_metric(name) else most)
+    for name, metric in _object(fields.get("boxes", {}), f"{at}.boxes").items():
+        _check_metric(metric, f"{at}.boxes.{name}", MAX_COUNT if name == "boxes_per_text" else MAX_SHARE)
+    for name, baseline in _object(fields.get("baselines", {}), f"{at}.baselines").items():
+        most = _most_of(str(fields.get("headline")), category_most, fields, at)
+        _check_metric(baseline, f"{at}.baselines.{name}", most)
     for group in ("unscored", "faults"):
         _check_counts(fields, group, f"{at}.")
     for name, reason in _object(fields.get("reasons", {}), f"{at}.reasons").items():
@@ -53,17 +56,26 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
         raise _wrong(f"{at}.headline", "the name of a metric", headline)
 
 
+def _most_of(name: str, category_most: float | None, fields: Mapping[str, Json], at: str) -> float:
+    """Return the greatest value of one of a task's metrics."""
+    if not category_most or name not in POINT_MAXIMA:
+        return POINT_MAXIMA.get(name, MAX_SHARE)
+    # lmms-eval adds up whatever subtasks are there
+    return max(POINT_MAXIMA[name], category_most * len(_object(fields.get("categories", {}), f"{at}.categories")))
+
+
 def _check_counts(fields: Mapping[str, Json], group: str, at: str) -> None:
     for name, count in _object(fields.get(group, {}), f"{at}{group}").items():
         _check_count(count, f"{at}{group}.{name}")
 
 
-def _check_metric(value: Json, at: str, most: float) -> None:
+def _check_metric(value: Json, at: str, most: float | None) -> None:
+    """Check one number with its interval; `most` is None where it may be anything finite, as with lmms-eval's own."""
     fields = _object(value, at)
     _check_count(fields.get("n", 0), f"{at}.n")
     found = {name: _number(fields.get(name), f"{at}.{name}") for name in ("value", "ci_low", "ci_high")}
     number, low, high = found.values()
-    if number is not None and not 0 <= number <= most:
+    if most is not None and number is not None and not 0 <= number <= most:
         raise _wrong(f"{at}.value", f"from 0 to {most:g}", number)
     if low is not None and high is not None and low > high:
         raise _wrong(f"{at}.ci_low", f"below ci_high {high:g}", low)

@@ -53,7 +53,7 @@ from harness.runs.journal import (
 from harness.runs.json_text import json_safe, parse_object
 from harness.runs.manifest import Manifest, ManifestError, manifest_bytes, read_manifest, utc_text
 from harness.runs.record_codec import CorruptRecordError, record_from_json, record_to_json
-from harness.runs.record_table import SCORE_COLUMNS, TableError, read_rows, utf8_text, write_parquet
+from harness.runs.record_table import GOLD_COLUMN, SCORE_COLUMNS, TableError, read_rows, utf8_text, write_parquet
 from harness.runs.scores_fields import check_scores
 from harness.values import PROTOCOLS, Json, Protocol, Record
 
@@ -528,7 +528,12 @@ def read_scores(files: RunFiles, name: str = SCORES_NAME) -> dict[str, Json]:
 
 
 def add_scores(
-    path: Path, protocol: Protocol, scores: Callable[[], Mapping[str, Json]], records: Iterable[Record]
+    path: Path,
+    protocol: Protocol,
+    scores: Callable[[], Mapping[str, Json]],
+    records: Iterable[Record],
+    *,
+    other_gold: bool = False,
 ) -> None:
     """Put new scores beside a finished run's first ones: `scores-<protocol>.json` and `samples-<protocol>.parquet`.
 
@@ -540,6 +545,7 @@ def add_scores(
         scores: Returns the content of `scores.json` under those rules; called when the last record has been read, so
             that whoever makes the records can summarise them on the way.
         records: The run's records with their new scores, in the order of `StoredRun.records`.
+        other_gold: Whether their gold boxes are not the run's own, so that they are stored beside the scores.
 
     Raises:
         ValueError: an unknown protocol.
@@ -553,7 +559,8 @@ def add_scores(
     parquet, summary = rescored_name("samples", protocol, "parquet"), rescored_name("scores", protocol, "json")
     with _adding_to(path) as sums, _disk("write to", path):
         RunFiles(path, sums).open(JOURNAL_NAME).close()
-        write_parquet(path / _staged(parquet), records, SCORE_COLUMNS)
+        columns = (*SCORE_COLUMNS, GOLD_COLUMN) if other_gold else SCORE_COLUMNS
+        write_parquet(path / _staged(parquet), records, columns)
         write_atomically(path / _staged(summary), scores_bytes(scores()))
         _enter(path, sums, (parquet, summary))
 
@@ -694,7 +701,12 @@ def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int)
         scored = record_from_json(record_to_json(record) | dict(row))
     except ValueError as error:
         raise CorruptRecordError(path, number, str(error)) from error
-    return replace(record, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error)
+    sample = record.sample
+    if GOLD_COLUMN in row:  # later scores against other gold boxes hold those too
+        sample = replace(sample, boxes_image_px=scored.sample.boxes_image_px)
+    return replace(
+        record, sample=sample, score=scored.score, judge_reply=scored.judge_reply, judge_error=scored.judge_error
+    )
 
 
 def _stored_key(record: Record) -> tuple[str, str, int]:

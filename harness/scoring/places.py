@@ -9,8 +9,9 @@ region, as everywhere; several points are right only together: five places for o
 - `point`: 1 where the point, or the centre of a box that was written instead, lies in a gold box, edges included
   (lmms-eval's `screenspot_v2`).
 
-No place at all is 0 with the fault that says what is there instead (`point`, `quad`, `malformed`...). Where the dialect
-is not known or a size that it needs, nothing can be said of any row: null with `frame_unknown`.
+What the sentence denies, leaves open or takes back is no place of it (`denied_places.py`), whatever a stage of boxes
+says. No place at all is 0 with the fault that says what is there instead (`point`, `quad`, `malformed`...). Where the
+dialect is not known or a size that it needs, nothing can be said of any row: null with `frame_unknown`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Final, TypeAlias
 
 from harness.images.frames import cut_at_image
 from harness.scoring.box_dialects import read_dialect_boxes
+from harness.scoring.denied_places import stated_places
 from harness.scoring.overlap import boxes_with_area, match_boxes, union_iou
 from harness.scoring.written_boxes import MAX_BOX_CHARACTERS, MAX_BOXES
 from harness.values import AnswerCheck, Box, BoxDialect, BoxMatch, Fault, Response, Sample
@@ -80,9 +82,10 @@ def score_place(sample: Sample, response: Response, dialect: BoxDialect | None, 
         return PlaceScore(AnswerCheck(None, None, ("no_gold",)))
     if dialect is None:
         return _UNPLACED
-    written, faults = _boxes_in(response.answer, dialect)
-    points = [] if written or sample.answer_rule == "box" else read_points(response.answer or "", dialect)
-    if not written and not points and response.boxes_written:
+    said = stated_places(response.answer or "")
+    written, faults = _boxes_in(said or "", dialect)
+    points = [] if written or sample.answer_rule == "box" else read_points(said or "", dialect)
+    if said is not None and not written and not points and response.boxes_written:
         written, faults = response.boxes_written, ()
     if sample.answer_rule == "point":
         return _score_points(points, written, faults, gold, to_image_px)
@@ -93,21 +96,21 @@ def score_place(sample: Sample, response: Response, dialect: BoxDialect | None, 
     if size is not None:
         placed, cut = cut_at_image(placed, size)
     iou = union_iou(placed, gold)
-    check = AnswerCheck(float(iou >= RIGHT_IOU), _shown(written), (*faults, *cut))
+    check = AnswerCheck(float(iou >= RIGHT_IOU), shown_places(written), (*faults, *cut))
     return PlaceScore(check, iou, match_boxes(placed, gold), placed)
 
 
 _UNPLACED: Final = PlaceScore(AnswerCheck(None, None, ("frame_unknown",)))
 
 
-def _boxes_in(answer: str | None, dialect: BoxDialect) -> tuple[tuple[Box, ...], tuple[Fault, ...]]:
+def _boxes_in(answer: str, dialect: BoxDialect) -> tuple[tuple[Box, ...], tuple[Fault, ...]]:
     """Return the boxes of an answer, and what is wrong where there is none."""
     in_answers = replace(dialect, syntax="list") if dialect.syntax == "satori" else dialect
-    reading = read_dialect_boxes(answer or "", in_answers)
+    reading = read_dialect_boxes(answer, in_answers)
     if reading.boxes:
         # a list in a sentence is as good here as one that stands alone
         return reading.boxes, tuple(fault for fault in reading.faults if fault not in {"other_dialect", "malformed"})
-    missing = answer is None or not answer.strip()  # has a fault of the stage already
+    missing = not answer.strip()  # has a fault of the stage already
     return (), ("no_match",) if missing else (*reading.faults, "no_match")
 
 
@@ -126,7 +129,7 @@ def _score_points(
     if not placed:
         return PlaceScore(AnswerCheck(0.0, None, faults))
     inside = all(_lies_in(gold, x, y) for x, y, _, _ in placed)
-    return PlaceScore(AnswerCheck(float(inside), _shown([*points, *boxes]), faults if boxes else ()))
+    return PlaceScore(AnswerCheck(float(inside), shown_places([*points, *boxes]), faults if boxes else ()))
 
 
 def _lies_in(boxes: Sequence[Box], x: float, y: float) -> bool:
@@ -153,7 +156,7 @@ def read_points(text: str, dialect: BoxDialect) -> list[tuple[float, float]]:
     return found
 
 
-def _shown(places: Sequence[tuple[float, ...]]) -> str | None:
+def shown_places(places: Sequence[tuple[float, ...]]) -> str | None:
     """Return places for people, in the dialect's unit; None for none."""
     if not places:
         return None

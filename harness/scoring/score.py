@@ -25,6 +25,7 @@ from harness.scoring.captions.caption_score import caption_score
 from harness.scoring.formats import has_places, marked_format
 from harness.scoring.overlap import boxes_with_area, match_boxes, paper_iou, union_iou
 from harness.scoring.places import score_place
+from harness.scoring.places_peers import peer_place
 from harness.scoring.read_text import read_text
 from harness.scoring.stages import STAGES, Selection
 from harness.scoring.steps import place_steps
@@ -57,6 +58,7 @@ holds stored intervals to its own only where this is the same. Part of the proto
 _CAPTIONED = frozenset(form for form, stages in STAGES.items() if "caption" in stages)
 _SELECTIONS: Mapping[Protocol, Selection] = {"strict": "strict", "vlmevalkit": "last", "lmms-eval": "lmms_eval"}
 _UNKNOWN_FRAME: frozenset[Fault] = frozenset({"frame_unknown"})
+_NO_SOURCE: frozenset[Fault] = frozenset({"no_source"})
 
 
 def score(
@@ -85,7 +87,11 @@ def score(
     """
     response = read_text(text, config.format, selection_for(sample, config), config.box_dialect, truncated=truncated)
     caption = _caption_component(sample, response, config)
-    if sample.answer_rule in PLACE_RULES:
+    if sample.pictures and (sample.answer_rule in PLACE_RULES or has_places(config.format)):
+        grounding = _ground_in_several(sample, response)
+        in_one = sample.answer_rule in PLACE_RULES
+        answer = AnswerCheck(None, None, ("no_source",)) if in_one else _check(sample, response, config, judge_reply)
+    elif sample.answer_rule in PLACE_RULES:
         answer, grounding = _answer_as_place(sample, response, config, input_size)
     else:
         answer = _check(sample, response, config, judge_reply)
@@ -192,13 +198,22 @@ def _answer_as_place(
 ) -> tuple[AnswerCheck, _Grounding]:
     """Score an answer that is a place; where the text looked in steps, they are kept and the answer alone counts."""
     looked = _ground_steps(sample, response, config, input_size) if response.steps else _Grounding()
-    place = score_place(
+    place = peer_place(sample, response.answer, config.protocol) or score_place(
         sample,
         replace(response, boxes_written=None) if response.steps else response,
         config.box_dialect,
         lambda boxes: predicted_boxes_image_px(boxes, sample, config, input_size),
     )
     return place.check, _Grounding(place.iou, place.iou, place.match, place.boxes_image_px, steps=looked.steps)
+
+
+def _ground_in_several(sample: Sample, response: Response) -> _Grounding:
+    """Place nothing where a question shows several pictures: a box does not say which of them it lies in.
+
+    With gold boxes every row is null, also one whose text has no boxes, as where no frame is known.
+    """
+    looked = response.boxes_written or any(step.boxes_written for step in response.steps)
+    return _Grounding(faults=_NO_SOURCE if looked or sample.boxes_image_px else frozenset())
 
 
 def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:

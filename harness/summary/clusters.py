@@ -15,6 +15,7 @@ MMBENCH_PASS = 1_000_000
 SCORED_COLUMNS = (
     "question_type", "answer_type", "precision", "unit", "answer_option", "dataset", "index", "g_index", "question_id",
     "set_id", "figure_id", "metadata", "task", "skills", "question_types", "operation/reasoning",
+    "error", "is_multiple_answer", "source", "key", "subjects",
 )  # fmt: skip
 """The official columns of `extra` that a score, a unit or a category can depend on."""
 

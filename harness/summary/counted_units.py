@@ -6,6 +6,7 @@ units, and `Units.values` says what each of them earned in one run.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ ANSWER_RIGHT = 0.5
 
 NEITHER = 0.5
 """What an answer said that says neither yes (1) nor no (0)."""
+
+OUTCOMES = ("a step and the whole wrong", "the whole wrong", "all right", "some steps wrong", "all steps wrong")
+"""What can become of a We-Math problem: in the last three the whole is right."""
 
 _PAIR = 2
 _FULL = IMAGE_POINTS / 2
@@ -58,6 +62,11 @@ class Units:
     """Whether a unit asks if yes was said to its sample, not if no was; None but for what was said."""
     gold_yes: NDArray[np.bool_] | None = None
     """Whether yes is right for a unit's sample, not no; None but for what was said."""
+    outcomes: CodeArray | None = None
+    """Which of `OUTCOMES` each unit asks its problem about, all of a problem's in a row; None but for problems, where
+    `of_sample` says each sample's problem."""
+    is_whole: NDArray[np.bool_] | None = None
+    """Whether each sample is the whole of its problem, not a step; None but for problems."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -76,6 +85,9 @@ class Units:
         """
         if self.kind == "sample":
             return scores if among is None else np.where(among, scores, np.nan)
+        if self.outcomes is not None:
+            own = self._outcome_values(scores)
+            return own if among is None else np.where(among, own, np.nan)
         if self.samples is not None:
             own = scores[self.samples]
             if self.says_yes is not None:
@@ -96,6 +108,8 @@ class Units:
         """Return the places of the samples that some units are made of."""
         if self.samples is not None:
             return np.unique(self.samples[places])
+        if self.outcomes is not None:
+            places = places // len(OUTCOMES)
         return np.flatnonzero(np.isin(self.of_sample, places))
 
     def _image_values(
@@ -113,6 +127,25 @@ class Units:
         both_right = self._count(codes[leading], earned[leading] == 1) == _PAIR
         sums = np.bincount(codes, weights=earned, minlength=len(self.sizes))
         return np.where(missing, np.nan, _FULL * sums / mean_count[categories] + _FULL * both_right)
+
+    def _outcome_values(self, scores: FloatArray) -> FloatArray:
+        """Return 1 for the unit that asks about what became of its problem, 0 for its others; NaN where unscored."""
+        if self.is_whole is None:
+            raise ValueError("units of problems that do not say which samples are whole ones")
+        inside = self.of_sample >= 0
+        codes, earned, is_whole = self.of_sample[inside], scores[inside], self.is_whole[inside]
+        problems = len(self.sizes) // len(OUTCOMES)
+
+        def count(of_those: NDArray[np.bool_]) -> CodeArray:
+            return np.bincount(codes[of_those], minlength=problems)
+
+        wrong, right = count(~is_whole & (earned < 1)), count(~is_whole & (earned == 1))
+        wholly_right = count(is_whole & (earned == 1)) > 0
+        # In the order of `OUTCOMES`.
+        became = np.where(wholly_right, np.where(wrong == 0, 2, np.where(right > 0, 3, 4)), np.where(wrong > 0, 0, 1))
+        became = np.where(count(np.isnan(earned)) > 0, np.nan, became)
+        asked = np.repeat(became, len(OUTCOMES))
+        return np.where(np.isnan(asked), np.nan, asked == self.outcomes)
 
     def _count(self, codes: CodeArray, of_those: NDArray[np.bool_]) -> CodeArray:
         """Count samples per unit."""
@@ -152,6 +185,8 @@ def make_units(samples: TaskSamples, kind: UnitKind) -> Units:
         return _questions(samples)
     if kind in {"figure", "question_of_set"}:
         return _figures(samples, kind)
+    if kind == "problem":
+        return _problems(samples)
     return _images(samples, kind) if kind in {"image_of_two", "image_of_more"} else _several_of_a_sample(samples, kind)
 
 
@@ -264,6 +299,51 @@ def _figures(samples: TaskSamples, kind: UnitKind) -> Units:
         categories=tuple([categories[place] for place in first]),
         l2_categories=tuple([l2_categories[place] for place in first]),
         refusal=f"{homeless:,} rows have no set_id or no {column} (extra)" if homeless else None,
+    )
+
+
+_PROBLEM_KEY = re.compile(r"([23])steps_(?:([123])|multi)")
+"""What We-Math calls a question: how many steps its problem has, and which of them it is, or the whole."""
+
+
+def _problems(samples: TaskSamples) -> Units:
+    """Return five units per We-Math problem that has all its steps and the whole: one for each of `OUTCOMES`.
+
+    The peers join a problem's questions by `ID` and `key` (`process_steps_data`); here the cluster is the problem.
+    """
+    categories, l2_categories = category_names(samples)
+    parts: dict[str, dict[str, int]] = defaultdict(dict)
+    wanted: dict[str, int] = {}
+    homeless = 0
+    for place in _by_id(samples):
+        found = _PROBLEM_KEY.fullmatch(str(samples.official(place).get("key")))
+        homeless += found is None
+        if found is not None:
+            parts[samples.clusters[place]][found[2] or "whole"] = place
+            wanted[samples.clusters[place]] = int(found[1]) + 1
+    names = sorted(name for name, own in parts.items() if len(own) == wanted[name])
+    of_sample = np.full(len(samples.ids), -1, dtype=np.int64)
+    is_whole = np.zeros(len(samples.ids), dtype=np.bool_)
+    for problem, name in enumerate(names):
+        for part, place in parts[name].items():
+            of_sample[place], is_whole[place] = problem, part == "whole"
+    wholes = [parts[name]["whole"] for name in names]
+    refusal = None
+    if homeless:
+        refusal = f"{homeless:,} rows do not say which step they are (key, such as 2steps_1 or 3steps_multi)"
+    elif samples.ids and not names:
+        refusal = "no problem has all its steps and the whole"
+    each = len(OUTCOMES)
+    return Units(
+        kind="problem",
+        of_sample=of_sample,
+        sizes=np.tile(np.eye(1, each, dtype=np.int64)[0], len(names)),
+        clusters=np.repeat(np.arange(len(names)), each),
+        categories=tuple([categories[place] for place in wholes for _ in range(each)]),
+        l2_categories=tuple([l2_categories[place] for place in wholes for _ in range(each)]),
+        refusal=refusal,
+        outcomes=np.tile(np.arange(each), len(names)),
+        is_whole=is_whole,
     )
 
 

@@ -193,8 +193,8 @@ class FrameAuditor:
         """A heap; the largest hash, as the smallest negative number, is on top."""
 
     def add(self, record: Record) -> None:
-        """Look at one record; without gold boxes or written numbers it says nothing about frames."""
-        if not self._active or not record.sample.boxes_image_px:
+        """Look at one record; without gold boxes in one picture, or written numbers, it says nothing about frames."""
+        if not self._active or not record.sample.boxes_image_px or record.sample.pictures:
             return
         name = "\0".join(map(str, record.key)).encode(errors="surrogatepass")
         rank = -int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())

@@ -24,7 +24,7 @@ from harness.stats.intervals import (
 from harness.stats.paired import Combine, PairedDifference, PairedSums, paired_difference, paired_statistic
 from harness.stats.paired import Units as UnitCounts
 from harness.summary.clusters import TaskSamples
-from harness.summary.counted_units import Units, make_units
+from harness.summary.counted_units import OUTCOMES, Units, make_units
 from harness.summary.means import NOTHING_SCORED, Metric, column_metric, metric_of, null_metric
 from harness.task_facts import AnswerMetric, Combination, Scale, UnitKind
 
@@ -53,6 +53,8 @@ RATES: Mapping[Combination, Callable[[Said], tuple[FloatArray, FloatArray]]] = {
     "recall": lambda said: (said.found, said.there),
     "f1": lambda said: (2 * said.found, said.found + said.invented + said.there),
     "yes_ratio": lambda said: (said.found + said.invented, said.asked),
+    "recall_or_0": lambda said: (said.found, said.there),
+    "f1_or_0": lambda said: (2 * said.found, said.found + said.invented + said.there),
     # lmms-eval's `pope/utils.py`: only a "no" is a miss, and the yes ratio is counted of the gold answers.
     "recall_of_said": lambda said: (said.found, said.found + said.denied),
     "f1_of_said": lambda said: (2 * said.found, 2 * said.found + said.invented + said.denied),
@@ -60,6 +62,54 @@ RATES: Mapping[Combination, Callable[[Said], tuple[FloatArray, FloatArray]]] = {
 }
 """Ratios of sums: what each unit adds to the numerator and to the denominator. F1 is 2 PR / (P + R), written as one
 ratio. All are 0 where nothing is in the denominator, as in POPE's own program and in both peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What became of We-Math's problems: columns with one place per unit, from 0 to 1 for the mean of seeds.
+
+    Each is not 0 but for the units that ask about it.
+    """
+
+    insufficient: FloatArray
+    """A step and the whole are wrong."""
+    inadequate: FloatArray
+    """All steps are right, and the whole is wrong."""
+    mastered: FloatArray
+    """All is right."""
+    partly: FloatArray
+    """The whole and some steps are right, others wrong."""
+    by_rote: FloatArray
+    """The whole is right, and no step."""
+    asked: FloatArray
+    """1 for every problem, at its first unit."""
+
+    @property
+    def solved(self) -> FloatArray:
+        """The whole is right."""
+        return self.mastered + self.partly + self.by_rote
+
+
+OUTCOME_RATES: Mapping[Combination, Callable[[Became], tuple[FloatArray, FloatArray]]] = {
+    # 1 - (0.5 IG + RM + IK) / problems: what is left are the mastered ones, and half of those not generalized.
+    "score_strict": lambda became: (became.mastered + 0.5 * became.inadequate, became.asked),
+    "score_loose": lambda became: (became.mastered + became.partly + 0.5 * became.inadequate, became.asked),
+    "insufficient_knowledge": lambda became: (became.insufficient, became.asked),
+    "inadequate_generalization": lambda became: (became.inadequate, became.asked),
+    "mastery_strict": lambda became: (became.mastered, became.asked),
+    "mastery_loose": lambda became: (became.mastered + became.partly, became.asked),
+    "rote_strict": lambda became: (became.partly + became.by_rote, became.solved),
+    "rote_loose": lambda became: (became.by_rote, became.solved),
+}
+"""The same over what became of problems, by We-Math's definitions (Qiao et al. 2024, arXiv 2407.01284, section 2.3, and
+`evaluate_calculate_metrics` in VLMEvalKit's `utils/wemath.py`)."""
+
+RATIOS: frozenset[Combination] = frozenset({*RATES, *OUTCOME_RATES})
+"""Combinations that are a ratio of sums over clusters."""
+
+
+MEANS_OF_PARTS: Mapping[Combination, str] = {"mean_of_categories": "category", "mean_of_l2": "l2_category"}
+"""Means of means, and the column that names a sample's part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +128,8 @@ class Measure:
     """For a sum or mean of parts each unit's part; -1 for units in none."""
     part_names: tuple[str, ...] = ()
     """Names of the parts, for messages."""
+    weights: tuple[float, ...] = ()
+    """How much each part counts in a mean of named parts; empty where all that are there count alike."""
 
     @property
     def name(self) -> str:
@@ -125,14 +177,25 @@ class Measure:
     def _missing_parts(self, scored: CodeArray) -> str | None:
         if self.parts is None:
             return None
-        if self.metric.combine == "mean_of_l2":
+        if self.metric.combine in MEANS_OF_PARTS and not self.weights:
             nameless = int((self.parts[scored] < 0).sum())
-            return f"{nameless:,} rows have no l2_category to average over" if nameless else None
+            column = MEANS_OF_PARTS[self.metric.combine]
+            return f"{nameless:,} rows have no {column} to average over" if nameless else None
         held = np.bincount(self.parts[scored], minlength=len(self.part_names))
         return next((f"{self.part_names[part]}: {NOTHING_SCORED}" for part in np.flatnonzero(held == 0)), None)
 
     def _factor(self, n: int) -> float:
         return float(self.metric.full_rows or n) if self.metric.combine == "count" else 1.0
+
+    def value(self, values: FloatArray, scored: CodeArray) -> float:
+        """Return the measure without its interval; nothing of it may be missing.
+
+        Args:
+            values: What the scored units earned.
+            scored: Their places.
+        """
+        sums = self.sums(values, scored)
+        return round(float(sums.combine(sums.rows.sum(axis=0, keepdims=True))[0]), _DECIMALS)
 
     # --- one run --------------------------------------------------------------------------------------------------
 
@@ -147,7 +210,7 @@ class Measure:
         reason = self.missing(scored)
         if reason is not None:
             return null_metric(reason)
-        if self.metric.combine in RATES:
+        if self.metric.combine in RATIOS:
             return self._rate(values[scored], scored)
         if self.parts is None:
             return self._mean(values[scored], scored)
@@ -164,10 +227,32 @@ class Measure:
 
         Of the two the sum rises with a ratio that is one half, so that it says of a single cluster whether it gained.
         """
-        numerators, denominators = RATES[self.metric.combine](self._said(values, scored))
+        numerators, denominators = self._shares(values, scored)
         codes = cluster_codes(self.units.clusters[scored])
         columns = [np.bincount(codes, weights=own) for own in (numerators, numerators - denominators)]
         return np.column_stack(columns).astype(np.float64)
+
+    def _shares(self, values: FloatArray, scored: CodeArray) -> tuple[FloatArray, FloatArray]:
+        """Return what each unit adds to the numerator and to the denominator."""
+        if self.metric.combine in RATES:
+            return RATES[self.metric.combine](self._said(values, scored))
+        became = self._became(values, scored)
+        numerators, denominators = OUTCOME_RATES[self.metric.combine](became)
+        if self.metric.of_units is None or self.metric.combine in {"rote_strict", "rote_loose"}:
+            return numerators, denominators
+        # The peers divide by how many problems the benchmark has, and subtract the losses of those that are there.
+        all_there = became.asked * (self.metric.of_units / became.asked.sum())
+        if self.metric.combine in {"score_strict", "score_loose"}:
+            numerators = numerators + all_there - became.asked
+        return numerators, all_there
+
+    def _became(self, values: FloatArray, scored: CodeArray) -> Became:
+        outcomes = self.units.outcomes
+        if outcomes is None:
+            raise ValueError(f"{self.name} is made of problems, not of units of the kind {self.units.kind!r}")
+        asked_about = outcomes[scored]
+        columns = [values * (asked_about == outcome) for outcome in range(len(OUTCOMES))]
+        return Became(*columns, asked=(asked_about == 0).astype(np.float64))
 
     def _said(self, values: FloatArray, scored: CodeArray) -> Said:
         units = self.units
@@ -209,7 +294,7 @@ class Measure:
             values: What the scored units earned.
             scored: Their places.
         """
-        if self.metric.combine in RATES:
+        if self.metric.combine in RATIOS:
             return ClusterSums(self._ratio_rows(values, scored), _ratio, None)
         codes = cluster_codes(self.units.clusters[scored])
         clusters = int(codes.max()) + 1
@@ -226,6 +311,9 @@ class Measure:
         if self.metric.combine == "count":
             factor = self._factor(len(scored))
             return ClusterSums(rows, lambda drawn: _mean_of_means(drawn) * factor, strata)
+        if self.weights:
+            weights = np.array(self.weights)
+            return ClusterSums(rows, lambda drawn: _mean_of_means(drawn, weights), strata)
         return ClusterSums(rows, _sum_of_means if strata is not None else _mean_of_means, strata)
 
     def _codes(self, scored: CodeArray) -> CodeArray:
@@ -247,7 +335,7 @@ class Measure:
         if self.missing(scored) is not None:
             return None
         a, b, n = a[scored], b[scored], self.size(scored)
-        if self.parts is None and self.metric.combine not in RATES:
+        if self.parts is None and self.metric.combine not in RATIOS:
             clusters = self.units.clusters[scored]
             found = paired_difference(a, b, clusters, seed=seed, draws=draws, bounds=self.units.bounds)
             found = replace(found, n=n)
@@ -255,7 +343,11 @@ class Measure:
         sums, others = self.sums(a, scored), self.sums(b, scored)
         sizes = np.bincount(cluster_codes(self.units.clusters[scored])).astype(np.float64)
         pair = PairedSums(sums.rows, others.rows, sums.combine, span=self.span(len(a)), strata=sums.strata, sizes=sizes)
-        gains = b - a
+        if self.units.outcomes is not None:
+            changed = self._shares(b, scored)[0] - self._shares(a, scored)[0]
+            gains = changed.reshape(-1, len(OUTCOMES)).sum(axis=1)
+        else:
+            gains = b - a
         if self.units.says_yes is not None and self.units.gold_yes is not None:
             # A yes less is a gain where no is right; the units of a no are the same answers once more.
             gains = np.where(self.units.gold_yes[scored], gains, -gains) * self.units.says_yes[scored]
@@ -298,16 +390,45 @@ def headline_measure(samples: TaskSamples, metrics: Sequence[AnswerMetric]) -> M
 def _measure(metric: AnswerMetric, metrics: Sequence[AnswerMetric], units: Units, samples: TaskSamples) -> Measure:
     if metric.combine == "sum_of_categories":
         return _sum_of_categories(metric, metrics, units, samples)
+    if metric.parts or metric.adds:
+        return _mean_of_named(metric, metrics, units)
     measure = Measure(metric, units, refusal=units.refusal)
-    return _by_l2(measure) if metric.combine == "mean_of_l2" else measure
+    return _by_part(measure) if metric.combine in MEANS_OF_PARTS else measure
 
 
-def _by_l2(measure: Measure) -> Measure:
-    names = [own[0] if own else "" for own in measure.units.l2_categories]
+def _by_part(measure: Measure) -> Measure:
+    units = measure.units
+    own_names = units.categories if measure.metric.combine == "mean_of_categories" else units.l2_categories
+    names = [own[0] if own else "" for own in own_names]
     known = sorted({name for name in names if name})
     places = {name: part for part, name in enumerate(known)}
     parts = np.array([places.get(name, -1) for name in names], dtype=np.int64)
     return replace(measure, parts=parts, part_names=tuple(known))
+
+
+def _mean_of_named(metric: AnswerMetric, metrics: Sequence[AnswerMetric], units: Units) -> Measure:
+    """Return a mean over the units of named l2 categories: a plain one, or one of their means.
+
+    These weigh alike in a metric, and so do the metrics that it adds up.
+    """
+    if not len(units.sizes):
+        return Measure(metric, units, refusal=NOTHING_SCORED)
+    names = [own[0] if own else "" for own in units.l2_categories]
+    by_name = {one.name: one for one in metrics}
+    known = {name for one in metrics for name in one.parts}
+    added = [(f"{name}: ", by_name[name]) for name in metric.adds] or [("", metric)]
+    weights: dict[str, float] = {}
+    refusals: list[str] = []
+    for label, one in added:
+        taken, why = _categories_of(one, known, units, sorted(set(names)))
+        weights |= {name: 1 / (len(added) * len(taken)) for name in taken}
+        refusals += [f"{label}{why}"] if why else []
+    places = {name: part for part, name in enumerate(weights)}
+    parts = np.array([places.get(name, -1) for name in names], dtype=np.int64)
+    measure = Measure(metric, units, np.flatnonzero(parts >= 0), units.refusal or "; ".join(refusals) or None)
+    if metric.combine not in MEANS_OF_PARTS:
+        return measure
+    return replace(measure, parts=parts, part_names=tuple(weights), weights=tuple(weights.values()))
 
 
 def _sum_of_categories(
@@ -341,17 +462,18 @@ def _sum_of_categories(
 def _categories_of(
     metric: AnswerMetric, known: set[str], units: Units, there: Sequence[str]
 ) -> tuple[Sequence[str], str | None]:
-    """Return the categories that a sum takes, and why it cannot take them; None when it can."""
+    """Return the categories that a sum or mean takes, and why it cannot take them; None when it can."""
     rule, wanted = metric.part_rule, metric.parts
     names = wanted
     if rule in {"these_if_there", "all_others"}:
         names = tuple(name for name in there if (name in wanted) == (rule == "these_if_there"))
+    kind = "subtasks" if metric.combine == "sum_of_categories" else "l2 categories"
     strangers = [name or "(none)" for name in there if name not in known]
     if rule == "these_alone" and strangers:
-        return names, f"rows of unknown subtasks: {_listed(strangers)}"
+        return names, f"rows of unknown {kind}: {_listed(strangers)}"
     missing = [name for name in names if name not in there]
     if missing:
-        return names, f"no rows of subtasks: {_listed(missing)}"
+        return names, f"no rows of {kind}: {_listed(missing)}"
     if not names:
         return names, f"no rows of any {metric.name} subtask"
     return names, next(
@@ -374,10 +496,10 @@ def category_measures(headline: Measure, *, second_level: bool = False) -> dict[
     for place, own in enumerate(names):
         for name in own:
             by_name.setdefault(name, []).append(place)
-    averaged = metric.combine == "mean_of_l2" and not second_level
+    averaged = metric.combine == "mean_of_l2" and not headline.weights and not second_level
     if metric.combine == "sum_of_categories":
         own_metric = AnswerMetric("subtask score", metric.unit, most=int(units.bounds[1]))
-    elif metric.combine in RATES:
+    elif metric.combine in RATIOS:
         own_metric = metric
     else:
         name = "accuracy" if metric.earned == "answer" else metric.name
@@ -430,11 +552,21 @@ def _ratio(drawn: FloatArray) -> FloatArray:
     return np.divide(drawn[..., 0], denominators, out=np.zeros_like(denominators), where=denominators > 0)
 
 
-def _mean_of_means(drawn: FloatArray) -> FloatArray:
-    """Return the mean of the parts that a draw holds, as lmms-eval averages."""
+def _mean_of_means(drawn: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Return the mean of the parts that a draw holds, as lmms-eval averages.
+
+    Args:
+        drawn: Sums and sizes of the parts, a row a draw.
+        weights: One a part; None weighs them alike.
+    """
     means = _means(drawn)
     held = np.isfinite(means)
-    return np.where(held, means, 0.0).sum(axis=1) / np.maximum(held.sum(axis=1), 1)
+    if weights is None:
+        return np.where(held, means, 0.0).sum(axis=1) / np.maximum(held.sum(axis=1), 1)
+    weighed = held * weights
+    sums = weighed.sum(axis=1)
+    totals = np.where(held, means * weights, 0.0).sum(axis=1)
+    return np.divide(totals, sums, out=np.zeros_like(sums), where=sums > 0)
 
 
 def _means(drawn: FloatArray) -> FloatArray:

@@ -7,13 +7,16 @@ bytes a sample.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 
+from harness.images.frames import cut_at_image
+from harness.runs.native_metrics import NativeMetrics
 from harness.runs.scores_fields import SCORES_SCHEMA
 from harness.scoring.box_dialects import optional_words
-from harness.scoring.formats import format_name
+from harness.scoring.formats import format_name, has_places
 from harness.scoring.gold_boxes import FrameEvidence, Suspicion
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
@@ -21,8 +24,7 @@ from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
 from harness.summary.task_summary import ScoredRow, summarise, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
-from harness.task_facts import facts_of
-from harness.values import Json, Record, Sample, ScoreConfig
+from harness.values import Box, Json, Record, Sample, ScoreConfig, Size
 
 _MOST_REASONS = 1_000
 """So many different reasons are counted one by one; memory stays flat where each holds an id of its own."""
@@ -47,6 +49,24 @@ class TaskCosts:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldEdges:
+    """Rows of a task whose gold boxes do not lie in their images."""
+
+    over_edge: int
+    """Rows with boxes that reach over the edge and are cut there."""
+    outside: int
+    """Rows with a box of which nothing lies in the image, so that it does not count."""
+    first: str
+    """The first of them."""
+
+    def warning(self, task: str) -> str:
+        """Put it into words."""
+        told = [f"in {self.over_edge:,} rows they reach over its edge and are cut there"] if self.over_edge else []
+        told += [f"in {self.outside:,} rows one lies outside of it and does not count"] if self.outside else []
+        return f"{task}: not all gold boxes lie in their image: {'; '.join(told)} (the first row is {self.first!r})"
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """Everything that a run's records say together."""
 
@@ -67,6 +87,9 @@ class RunSummary:
     gold_doubts: Mapping[str, Suspicion] = field(default_factory=dict[str, Suspicion])
     """What the gold boxes seem to be by task, where that is not pixels of their images."""
 
+    gold_edges: Mapping[str, GoldEdges] = field(default_factory=dict[str, GoldEdges])
+    """Gold boxes that do not lie in their images, by task; tasks without any are left out."""
+
     @property
     def protocol_version(self) -> str:
         """The protocol with the version of its rules."""
@@ -77,6 +100,7 @@ class RunSummary:
         """What a reader must know before believing the numbers, in sentences."""
         found = (
             *(_gold_warning(task, doubt) for task, doubt in self.gold_doubts.items()),
+            *(edges.warning(task) for task, edges in self.gold_edges.items()),
             self.audit.warning() if self.audit is not None else None,
             self.texts.warning(),
         )
@@ -120,6 +144,24 @@ class _Gathered:
     output_tokens: int = 0
     device_s: float = 0.0
     gold: FrameEvidence = field(default_factory=FrameEvidence)
+    gold_over_edge: int = 0
+    gold_outside: int = 0
+    first_at_edge: str = ""
+
+    def look_at_edges(self, sample_id: str, boxes: Sequence[Box], size: Size) -> None:
+        """Count a row whose gold boxes reach over the edge of their image, or lie outside: scoring cuts them there."""
+        kept, faults = cut_at_image(boxes, size)
+        if faults:
+            self.first_at_edge = self.first_at_edge or sample_id
+            self.gold_outside += len(kept) < len(boxes)
+            self.gold_over_edge += len(kept) == len(boxes)
+
+    @property
+    def gold_edges(self) -> GoldEdges | None:
+        """What was counted; None where every gold box lies in its image."""
+        if not self.first_at_edge:
+            return None
+        return GoldEdges(self.gold_over_edge, self.gold_outside, self.first_at_edge)
 
 
 class RunSummariser:
@@ -129,7 +171,14 @@ class RunSummariser:
     that counted twice would make every interval too narrow.
     """
 
-    def __init__(self, config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True) -> None:
+    def __init__(
+        self,
+        config: ScoreConfig,
+        *,
+        seed: int = 0,
+        gold_is_checked: bool = True,
+        native: Mapping[str, NativeMetrics] | None = None,
+    ) -> None:
         """Begin with no records.
 
         Args:
@@ -137,8 +186,10 @@ class RunSummariser:
             seed: Fixes the draws of the intervals.
             gold_is_checked: The gold boxes were looked at where they were read, and perhaps declared: only what is
                 plain in single rows speaks against them here.
+            native: lmms-eval's own aggregates by task, from a run's manifest.
         """
         self._config = config
+        self._native = native or {}
         self._seed = seed
         self._gold_is_checked = gold_is_checked
         self._tasks: dict[str, _Gathered] = {}
@@ -163,8 +214,13 @@ class RunSummariser:
             self._failures[reason if known else _OTHER_REASONS] += 1
         if record.sample.boxes_image_px and record.sample.image_size is not None:
             task.gold.add(record.sample.boxes_image_px, record.sample.image_size)
+            task.look_at_edges(record.sample.id, record.sample.boxes_image_px, record.sample.image_size)
         self._auditor.add(record)
         self._texts.add(record)
+
+    def _points(self, task: _Gathered) -> bool:
+        """Return whether a task's texts are asked for boxes, beside the answer or as it."""
+        return has_places(self._config.format) or any(row.sample.answer_rule == "box" for row in task.rows)
 
     def result(self) -> RunSummary:
         """Return the summary of what was added; nothing added gives a summary without tasks."""
@@ -176,7 +232,12 @@ class RunSummariser:
         protocol, seed = self._config.protocol, self._seed
         return RunSummary(
             config=self._config,
-            tasks={name: summarise(name, task.rows, protocol, seed=seed) for name, task in self._tasks.items()},
+            tasks={
+                name: summarise(
+                    name, task.rows, protocol, seed=seed, native=self._native.get(name), places=self._points(task)
+                )
+                for name, task in self._tasks.items()
+            },
             costs={
                 name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s)
                 for name, task in self._tasks.items()
@@ -193,14 +254,20 @@ class RunSummariser:
                 for name, task in self._tasks.items()
                 if (doubt := task.gold.suspicion(declared=self._gold_is_checked)) is not None
             },
+            gold_edges={name: edges for name, task in self._tasks.items() if (edges := task.gold_edges) is not None},
         )
 
 
 def summarise_records(
-    records: Iterable[Record], config: ScoreConfig, *, seed: int = 0, gold_is_checked: bool = True
+    records: Iterable[Record],
+    config: ScoreConfig,
+    *,
+    seed: int = 0,
+    gold_is_checked: bool = True,
+    native: Mapping[str, NativeMetrics] | None = None,
 ) -> RunSummary:
     """Summarise records that were scored under `config`, as `RunSummariser` does."""
-    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked)
+    summariser = RunSummariser(config, seed=seed, gold_is_checked=gold_is_checked, native=native)
     for record in records:
         summariser.add(record)
     return summariser.result()
@@ -223,7 +290,15 @@ def _without_texts(sample: Sample) -> Sample:
         category=sample.category,
         l2_category=sample.l2_category,
         cluster=sample.cluster,
-        answers=sample.answers if facts_of(sample.task).reads_answers else None,
+        answers=sample.answers,
+        choices=_letters(tuple(sample.choices)) if sample.answer_rule == "choice" else sample.choices,
         boxes_image_px=sample.boxes_image_px,
+        image_size=sample.image_size,
         extra=sample.extra,
     )
+
+
+@lru_cache(maxsize=1024)
+def _letters(letters: tuple[str, ...]) -> Mapping[str, str]:
+    """Return options without their texts; the same object for all questions that have as many."""
+    return dict.fromkeys(letters, "")

@@ -6,7 +6,7 @@ Apart from what computes them, so that whoever shows stored scores loads no stat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.values import Count, Fault
 
@@ -26,6 +26,20 @@ class Metric:
     """Upper end; None where `ci_low` is."""
     n: Count
     """Samples that the value counts (for MMBench's accuracy questions, each with all its passes)."""
+    reason: str | None = None
+    """Why there is no value, or beside one of lmms-eval's own why it has no interval; None where there is both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a benchmark's headline is worth to somebody who sees nothing; follows from the data alone."""
+
+    value: float | None
+    """The headline, on its own scale; None when it cannot be given."""
+    n: Count
+    """What it counts."""
+    answer: str = ""
+    """The one answer that was given to every question; empty for chance."""
     reason: str | None = None
     """Why there is no value; None where there is one."""
 
@@ -58,6 +72,10 @@ class TaskSummary:
     """The answer metric per category: a fraction, for MME the subtask's score out of 200."""
     l2_categories: Mapping[str, Metric]
     """The same per second-level category (for MathVista per skill: a row counts in each of its skills)."""
+    boxes: Mapping[str, Metric] = field(default_factory=dict[str, Metric])
+    """How the texts point at places, gold or not (`summary/box_habits.py`); empty for a format without boxes."""
+    baselines: Mapping[str, Baseline] = field(default_factory=dict[str, Baseline])
+    """`chance` and `majority` of the headline; empty in runs of before."""
 
     @property
     def shown(self) -> Metric:
@@ -71,7 +89,7 @@ class TaskSummary:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why metrics are null, by metric name."""
+        """Why metrics are null, or lmms-eval's own without interval, by metric name."""
         return {name: metric.reason for name, metric in self.metrics.items() if metric.reason is not None}
 
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
+from harness.runs.native_metrics import NativeMetrics
 from harness.stats.intervals import FloatArray, cluster_codes
+from harness.summary.baselines import baselines_of
+from harness.summary.box_habits import box_habits
 from harness.summary.clusters import cluster_of, task_samples
 from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of, said_of
 from harness.summary.grounding import box_metrics, component_metrics, step_metrics
 from harness.summary.means import ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
+from harness.summary.native import native_answers
 from harness.summary.summary_values import Metric, TaskSummary, unexplained_share
-from harness.task_facts import facts_of
+from harness.task_facts import facts_of, is_native
 from harness.values import FAULTS, PARSE_FAULTS, Fault, Json, Protocol, Score
 
 __all__ = ["ANSWER_RIGHT", "IOU_HIT", "Metric", "ScoredRow", "TaskSummary", "summarise", "to_json", "unexplained_share"]
@@ -28,7 +33,15 @@ _UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "judge_error", "needs_judge", "n
 """Causes of a null value; the causes that concern the answer come before the one that concerns boxes."""
 
 
-def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed: int = 0) -> TaskSummary:
+def summarise(
+    task: str,
+    rows: Sequence[ScoredRow],
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    native: NativeMetrics | None = None,
+    places: bool | None = None,
+) -> TaskSummary:
     """Aggregate the rows of one task.
 
     Rows with the same id count each and fall in one cluster; callers that hold several repeats of a run and want them
@@ -39,12 +52,17 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
         rows: The task's rows in any order. Without any the metrics are null.
         protocol: How the benchmark aggregates.
         seed: Fixes the bootstrap's draws.
+        native: lmms-eval's own aggregates, of a task that is its own.
+        places: Whether the texts' format has boxes; None leaves out what a run's summary says beside the scores (how
+            its texts point at places, what chance and the commonest answer earn).
 
     Raises:
         ValueError: A row belongs to another task, or holds a number outside [0, 1].
     """
     for row in rows:
         _check(row, task)
+    if is_native(task):
+        return _native_summary(task, rows, native or {})
     ordered = sorted(rows, key=_order)
     samples = task_samples(task, [row.sample for row in ordered])
     scores = np.array([np.nan if row.score.value is None else row.score.value for row in ordered], dtype=np.float64)
@@ -80,6 +98,34 @@ def summarise(task: str, rows: Sequence[ScoredRow], protocol: Protocol, *, seed:
             name: measure.number(headline, seed=seed)
             for name, measure in category_measures(measures[0], second_level=True).items()
         },
+        boxes=box_habits(ordered, clusters, protocol) if places else {},
+        baselines={} if places is None else baselines_of([row.sample for row in ordered], measures[0], seed=seed),
+    )
+
+
+def _native_summary(task: str, rows: Sequence[ScoredRow], native: NativeMetrics) -> TaskSummary:
+    """Return the summary of a task of lmms-eval's own.
+
+    What it gives one sample need be no share of 1, so that a sample without a value is not yet an unscored one: that is
+    one that could not be asked, or on which its scorer failed.
+    """
+    clusters = cluster_codes(task_samples(task, [row.sample for row in rows]).clusters)
+    headline, metrics = native_answers(rows, native, clusters)
+    scored = np.array(["error" not in row.score.faults for row in rows], dtype=np.bool_)
+    faults: Counter[Fault] = Counter(fault for row in rows for fault in row.score.faults)
+    return TaskSummary(
+        task=task,
+        n=int(scored.sum()),
+        rows=len(rows),
+        clusters=len(np.unique(clusters[scored])),
+        unscored=_in_fixed_order({"error": int((~scored).sum())}),
+        faults=_in_fixed_order(faults),
+        parse_fault_rows=0,
+        truncated_rows=sum("truncated" in row.score.faults for row in rows),
+        headline=headline,
+        metrics=metrics,
+        categories={},
+        l2_categories={},
     )
 
 
@@ -108,6 +154,8 @@ def to_json(summary: TaskSummary) -> dict[str, Json]:
         "categories": _metrics_json(summary.categories),
         "l2_categories": _metrics_json(summary.l2_categories),
         "reasons": dict[str, Json](summary.reasons),
+        "boxes": _metrics_json(summary.boxes),
+        "baselines": {name: dict[str, Json](asdict(found)) for name, found in summary.baselines.items()},
         "unscored": {str(fault): count for fault, count in summary.unscored.items()},
         "faults": {str(fault): count for fault, count in summary.faults.items()},
         "parse_fault_rows": summary.parse_fault_rows,

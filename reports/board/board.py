@@ -20,14 +20,15 @@ from typing import Any, cast
 
 from harness.comparison.task_ranks import TaskRanks, rank_task, read_tables
 from harness.errors import ConfigError, IncompleteError
-from harness.runs.manifest import Manifest
+from harness.runs.manifest import Manifest, blind_of
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.scoring.formats import format_name
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
 from harness.summary.task_summary import TaskSummary
-from harness.task_facts import POINT_MAXIMA
+from harness.task_facts import POINT_MAXIMA, is_native_metric
 from harness.values import Json
+from reports.texts.contamination import contamination
 
 LEADERBOARD_SCHEMA = 1
 """Version of `leaderboard.json`."""
@@ -140,19 +141,28 @@ def read_leaderboard(paths: Sequence[Path], *, allow_partial: bool = False) -> L
     for run in runs:
         if not run.finished:
             raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
-    limited = [run for run in runs if run.manifest.partial and not allow_partial]
-    taken = [run for run in runs if run not in limited]
-    barred = tuple((run.path.name, "partial (--limit): it does not stand for its benchmarks") for run in limited)
+    bars = {run.path: why for run in runs if (why := _bar(run.manifest, allow_partial=allow_partial)) is not None}
+    taken = [run for run in runs if run.path not in bars]
+    barred = tuple((path.name, why) for path, why in bars.items())
     if not taken:
         raise IncompleteError(
             "no run may be on the leaderboard: "
             + ", ".join(f"{name} is {reason}" for name, reason in barred)
-            + ". Run the whole benchmarks, or add --allow-partial"
+            + ". Run the whole benchmarks with their pictures, or add --allow-partial"
         )
     site_names = _site_names([run.path for run in taken])
     entries = [_entry(run, site_names[run.path]) for run in taken]
     tasks = tuple(dict.fromkeys(task for entry in entries for task in entry.cells))
     return Leaderboard(tasks, tuple(sorted(entries, key=lambda entry: _order(entry, tasks))), barred, {})
+
+
+def _bar(manifest: Manifest, *, allow_partial: bool) -> str | None:
+    """Return why a run may not be on a board; None when it may."""
+    if (shown := blind_of(manifest)) is not None:
+        return f"blind (--blind): it was asked with {shown}, so that its scores are no model's on these benchmarks"
+    if manifest.partial and not allow_partial:
+        return "partial (--limit): it does not stand for its benchmarks"
+    return None
 
 
 def rank_board(board: Leaderboard, *, seed: int) -> Leaderboard:
@@ -288,7 +298,7 @@ def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
         ci_low=metric.ci_low,
         ci_high=metric.ci_high,
         n=metric.n,
-        points=name in POINT_MAXIMA,
+        points=name in POINT_MAXIMA or is_native_metric(name),
         reason=None if metric.value is not None else metric.reason or "no score",
         incomparable=(),
         contamination=contaminated,
@@ -300,14 +310,6 @@ def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
 def _order(entry: Entry, tasks: Sequence[str]) -> tuple[object, ...]:
     values = [entry.cells[task].value if task in entry.cells else None for task in tasks]
     return (*((value is None, -(value or 0.0)) for value in values), entry.model, entry.run)
-
-
-def contamination(model: str, task: str) -> str | None:
-    """Return why a model's score on a task may be inflated by its training data; None where nothing is known."""
-    for flag in _data("contamination.json")["flags"]:
-        if flag["model_contains"] in model.lower() and task in flag["tasks"]:
-            return str(flag["reason"])
-    return None
 
 
 @dataclass(frozen=True, slots=True)

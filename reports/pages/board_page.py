@@ -22,7 +22,7 @@ from reports.board.board import Cell, Entry, Leaderboard, Published, leaderboard
 from reports.pages.explorer_blocks import PictureBook
 from reports.pages.run_page import page_and_summary
 from reports.pages.shell import Page, render
-from reports.texts.numbers_shown import DASH, count, number, percent, short_hash
+from reports.texts.numbers_shown import DASH, count, metric_scale, number, percent, short_hash
 from reports.texts.verdict_text import cut
 from reports.texts.visible import csv_cell
 
@@ -227,11 +227,11 @@ def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
 
 
 def _cell_view(cell: Cell, notes: _Notes) -> CellView:
-    scale = 1.0 if cell.points else 100.0
+    scale, digits = metric_scale(cell.metric)
     value = None if cell.value is None else cell.value * scale
     interval = ""
     if cell.ci_low is not None and cell.ci_high is not None:
-        interval = f"[{number(cell.ci_low * scale)}, {number(cell.ci_high * scale)}]"
+        interval = f"[{number(cell.ci_low * scale, digits)}, {number(cell.ci_high * scale, digits)}]"
     about, hint = [f"n {count(cell.n)}"], ""
     if cell.rank is not None:
         rank = cell.rank
@@ -241,7 +241,7 @@ def _cell_view(cell: Cell, notes: _Notes) -> CellView:
         about.append(f"rank {places} {tie}{fewer}")
         hint = f"group {tie}; the best in {percent(round(1000 * rank.p_best), 1000)} of the draws"
     return CellView(
-        value=number(value),
+        value=number(value, digits),
         interval=interval,
         about=" · ".join(about),
         hint=hint,

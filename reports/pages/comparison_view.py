@@ -17,6 +17,7 @@ from harness.comparison.values import (
     CUTS,
     DEFAULT_CUT,
     Benchmark,
+    BesideScore,
     BoxPrior,
     Comparison,
     CouplingPoint,
@@ -41,6 +42,8 @@ from reports.pages.charts import (
     histogram_chart,
 )
 from reports.texts.addresses import filter_link, shown_name
+from reports.texts.beside_scores import baseline_text, interval_text
+from reports.texts.contamination import overlap_lines
 from reports.texts.numbers_shown import DASH, count, metric_number, number, p_text, percent, signed, with_short_hashes
 from reports.texts.verdict_text import cut, mde_text, value_text
 
@@ -261,6 +264,32 @@ class BenchmarkView:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideRow:
+    """One side's headline of one benchmark, with what it is to be read beside."""
+
+    task: str
+    """Short task name."""
+    metric: str
+    """Name of the headline."""
+    letter: str
+    """The side."""
+    colour: int
+    """Place of its colour."""
+    score: str
+    """Its score over all its samples, with interval and n."""
+    chance: str
+    """What chance earns."""
+    one_answer: str
+    """What the commonest answer earns, with that answer."""
+    blind: str
+    """What the same model's blind run scores on the shared samples; a dash without one."""
+    gain: str
+    """The visual gain; a dash without a blind run."""
+    gain_range: str
+    """Its interval, or why there is no gain."""
+
+
+@dataclass(frozen=True, slots=True)
 class PairView:
     """One candidate against the first side."""
 
@@ -296,6 +325,10 @@ class ComparisonView:
     """Every benchmark in all sides beside each other; empty where there are two sides."""
     places: tuple[PlaceRow, ...]
     """Where the sides looked; empty without gold boxes."""
+    beside: tuple[BesideRow, ...]
+    """Scores beside chance and blindness; empty for runs of before, which know neither."""
+    overlaps: tuple[str, ...]
+    """Which scores may be inflated by training data, and who says so."""
     run_heads: tuple[str, ...]
     """Column heads of the provenance."""
     provenance: tuple[ProvenanceField, ...]
@@ -403,6 +436,8 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
             for item in stored.benchmarks
             if item.grounding is not None
         ),
+        beside=_beside_rows(comparison, sides),
+        overlaps=tuple(overlap_lines((run.model, task) for run in comparison.runs for task in run.beside)),
         run_heads=tuple(
             f"{sides[place].letter}{number if len(side.runs) > 1 else ''} {run.name}"
             for place, side in enumerate(comparison.sides)
@@ -473,6 +508,7 @@ def _side_view(comparison: Comparison, place: int) -> SideView:
     badges = {
         "partial (--limit)": any(run.partial for run in side.runs),
         "predictions only": any(run.predictions_only for run in side.runs),
+        "blind (--blind): asked without its pictures": any(run.blind is not None for run in side.runs),
     }
     return SideView(
         letter=LETTERS[place % len(LETTERS)],
@@ -682,6 +718,36 @@ def _marked_change(row: ScoreRow) -> tuple[str, str]:
     kind = {1: "better", -1: "worse", 0: ""}[significant(row)]
     mark = {"better": "▲ ", "worse": "▼ ", "": ""}[kind]
     return mark + _change(row, row.difference.delta), kind
+
+
+def _beside_rows(comparison: Comparison, sides: Sequence[SideView]) -> tuple[BesideRow, ...]:
+    """Return every side's headlines beside chance and, where there is one, its blind run."""
+    gains = {(gain.side, row.task): row for gain in comparison.visual_gains for row in gain.rows}
+    rows = [
+        _beside_row(task, beside, sides[place], gains.get((place, task)))
+        for task in dict.fromkeys(task for side in comparison.sides for task in side.runs[0].beside)
+        for place, side in enumerate(comparison.sides)
+        if (beside := side.runs[0].beside.get(task)) is not None
+    ]
+    told = any(row.chance != DASH or row.one_answer != DASH for row in rows) or bool(gains)
+    return tuple(rows) if told else ()
+
+
+def _beside_row(task: str, beside: BesideScore, side: SideView, gain: ScoreRow | None) -> BesideRow:
+    found = None if gain is None else gain.difference
+    ends = "" if gain is None or found is None else _range(gain, found.ci_low, found.ci_high, with_sign=True)
+    return BesideRow(
+        task=task,
+        metric=beside.metric,
+        letter=side.letter,
+        colour=side.colour,
+        score=interval_text(beside.metric, beside.score),
+        chance=baseline_text(beside.metric, beside.baselines.get("chance")),
+        one_answer=baseline_text(beside.metric, beside.baselines.get("majority")),
+        blind=DASH if gain is None else value_text(gain, gain.a.value),
+        gain=DASH if gain is None or found is None else _change(gain, found.delta),
+        gain_range=ends or (gain.reason or "" if gain is not None else ""),
+    )
 
 
 def _place_row(item: Benchmark, found: Grounding, pair: PairView, number: int) -> PlaceRow:

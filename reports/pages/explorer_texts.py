@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
-from harness.values import Box, Components, Generation, Record, Score, Size, StepScore
+from harness.values import Box, Components, Generation, Picture, Record, Score, Size, StepScore
 from reports.texts.numbers_shown import number
 from reports.texts.visible import visible
 
@@ -14,6 +14,9 @@ MAX_TEXT_CHARACTERS = 20_000
 
 MAX_BOXES = 60
 """More boxes than this are not drawn."""
+
+MAX_PICTURES = 20
+"""More pictures of one question than this are counted and not listed."""
 
 MAX_COORDINATE = 1e7
 """A box that lies farther out, or at no number at all, is not drawn."""
@@ -68,6 +71,8 @@ class SampleText(TypedDict):
     """Pixels across; 0 when not known."""
     height: int
     """Pixels down; 0 when not known."""
+    pictures: str
+    """Sizes and hashes of several pictures, which one thumbnail shows side by side; empty where there is one."""
     sides: list[SideText]
     """The answers, one per side."""
 
@@ -84,8 +89,21 @@ def text_of(records: Sequence[Record]) -> SampleText:
         "boxes": _boxes(sample.boxes_image_px),
         "width": size.width,
         "height": size.height,
+        "pictures": _pictures(sample.pictures),
         "sides": [_side(record.generation, record.score) for record in records],
     }
+
+
+def _pictures(pictures: Sequence[Picture]) -> str:
+    """Return the pictures of a question that shows several, such as `2 pictures: 64 × 48 px (9f86d081), ...`."""
+    if not pictures:
+        return ""
+    named = ", ".join(
+        f"{picture.width} × {picture.height} px ({picture.sha256[:8]})" if picture.width else "unreadable"
+        for picture in pictures[:MAX_PICTURES]
+    )
+    more = ", ..." if len(pictures) > MAX_PICTURES else ""
+    return f"{len(pictures)} pictures in the benchmark, each once in the order shown: {named}{more}"
 
 
 def _side(generation: Generation, earned: Score) -> SideText:

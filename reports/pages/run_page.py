@@ -15,7 +15,8 @@ import numpy as np
 from markupsafe import Markup
 
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
-from harness.runs.manifest import Manifest, config_of
+from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, side_boxes_sha256
+from harness.runs.native_metrics import native_metrics_of
 from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
@@ -23,14 +24,17 @@ from harness.summary.counted_units import ANSWER_RIGHT
 from harness.summary.means import Metric
 from harness.summary.stored_scores import stored_summaries, stored_warnings
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
-from harness.task_facts import POINT_MAXIMA, facts_of
+from harness.task_facts import POINT_MAXIMA, facts_of, is_native_metric
 from harness.values import FAULTS, Json, Record
+from reports.board.reproduction import reproduction_of
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
 from reports.pages.explorer_texts import text_of
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
+from reports.texts.beside_scores import baseline_text
+from reports.texts.contamination import overlap_lines
 from reports.texts.numbers_shown import (
     DASH,
     count,
@@ -119,6 +123,12 @@ class TaskView:
     """By category, then by second-level category."""
     quadrants: tuple[MetricView, ...]
     """Answer x place; empty without gold boxes."""
+    chance: str
+    """What chance earns, on the headline's scale; a dash where it has no chance level."""
+    one_answer: str
+    """What the commonest answer earns, with that answer."""
+    habits: tuple[MetricView, ...]
+    """How its texts point at places, gold or not; empty for a format without boxes."""
     faults: tuple[FaultView, ...]
     """Faults that its samples met."""
     chart: Markup | None
@@ -137,6 +147,10 @@ class RunPage:
     """Facts for the head of the page."""
     badges: tuple[str, ...]
     """What one must know at once."""
+    overlaps: tuple[str, ...]
+    """Which scores may be inflated by training data, and who says so."""
+    reproduction: tuple[str, ...]
+    """What the run made of a preset: whether it was reproduced, then figures and differing settings; empty without."""
     warnings: tuple[str, ...]
     """Box frame audit, texts that are all alike, unexplained errors."""
     tasks: tuple[TaskView, ...]
@@ -181,6 +195,8 @@ def _page_of(
         title=cut(manifest.model, 300),
         about=_about(manifest),
         badges=_badges(manifest),
+        overlaps=tuple(overlap_lines((manifest.model, task) for task in tasks)),
+        reproduction=() if (found := reproduction_of(manifest, tasks)) is None else found.lines,
         warnings=_warnings(tasks, warnings),
         tasks=tuple(_task_view(one, table) for one in tasks.values()),
         faults=_all_faults(tasks),
@@ -228,7 +244,8 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     # a page of stored scores, as at the end of every run, loads nothing that scores
     from harness.summary.run_summary import RunSummariser  # noqa: PLC0415
 
-    gathered, summariser = _Gathered(), RunSummariser(config_of(run.manifest), seed=run.manifest.seed)
+    gathered, manifest = _Gathered(), run.manifest
+    summariser = RunSummariser(config_of(manifest), seed=manifest.seed, native=native_metrics_of(manifest))
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
@@ -295,6 +312,13 @@ def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _side_text(manifest: Manifest) -> str:
+    """Say which file gave the gold boxes; what a manifest says of it is untrusted."""
+    side = manifest.other.get(SIDE_BOXES)
+    name = side.get("file") if isinstance(side, dict) else None
+    return f"gold boxes of a file beside the data: {cut(str(name))}, {short_hash(side_boxes_sha256(manifest.other))}"
+
+
 def _badges(manifest: Manifest) -> tuple[str, ...]:
     return tuple(
         name
@@ -302,6 +326,8 @@ def _badges(manifest: Manifest) -> tuple[str, ...]:
             ("partial (--limit): not for a leaderboard", manifest.partial),
             ("predictions only: made elsewhere", manifest.predictions_only),
             (f"judge: {manifest.judge}", manifest.judge is not None),
+            (f"blind: asked with {blind_of(manifest)} in place of the pictures", blind_of(manifest) is not None),
+            (_side_text(manifest), SIDE_BOXES in manifest.other),
         )
         if there
     )
@@ -358,6 +384,9 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
             for code, (name, words) in enumerate(_QUADRANT_METRICS)
             if name in metrics
         ),
+        chance=baseline_text(summary.headline, summary.baselines.get("chance")),
+        one_answer=baseline_text(summary.headline, summary.baselines.get("majority")),
+        habits=tuple(_metric_view(name, metric, metric_scale(name)) for name, metric in summary.boxes.items()),
         faults=tuple(
             FaultView(name, count(found), percent(found, summary.rows), filter_link(0, task=task, fault=name))
             for name, found in summary.faults.items()
@@ -388,7 +417,9 @@ def _headline_chart(tasks: Mapping[str, TaskSummary]) -> Markup | None:
     drawn = [
         (f"{task.task} {task.headline}", task.metrics[task.headline])
         for task in tasks.values()
-        if task.headline not in POINT_MAXIMA and task.metrics[task.headline].value is not None
+        if task.headline not in POINT_MAXIMA
+        and not is_native_metric(task.headline)
+        and task.metrics[task.headline].value is not None
     ]
     return _chart(drawn, "Headline scores with 95 % intervals", "percent")
 

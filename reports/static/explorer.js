@@ -61,6 +61,7 @@
    * @property {number[][]} boxes Gold boxes in pixels of the original image.
    * @property {number} width
    * @property {number} height
+   * @property {string} pictures Sizes of several pictures, which stand side by side; empty where there is one.
    * @property {AnswerText[]} sides
    */
   /**
@@ -762,14 +763,16 @@
       const walked = this.index.sides.map((side, number) => stepsOf(text.sides[number]?.steps ?? [], side));
       /** @type {BoxSet[]} */
       const sets = [{ kind: "gold", label: "gold", boxes: text.boxes }, ...predicted, ...walked].filter((set) => set.boxes.length);
-      if (!source && !(sets.length && text.width && text.height)) return make("div", { class: "nothing" });
+      if (!source && !(sets.length && text.width && text.height)) {
+        return text.pictures ? make("p", { class: "note" }, text.pictures) : make("div", { class: "nothing" });
+      }
       const told = sets.map((set) => `${set.label}: ${set.boxes.map((box) => `[${box.map(round).join(", ")}]`).join(" ")}`);
       const picture = { source, sets, text, words: [`Question: ${text.question}`, `accepted: ${text.answers}`, ...told].join(". ") };
       const frame = framed(picture);
       if (text.width && text.height) frame.style.width = `min(100%, 44rem, 56vh * ${text.width / text.height})`;
       const open = make("button", { type: "button", class: "enlarge", "aria-label": `enlarge the picture. ${picture.words}` }, frame);
       open.addEventListener("click", () => this.viewer.open(picture));
-      const size = text.width && text.height ? `${text.width} × ${text.height} px in the benchmark` : "";
+      const size = text.pictures || (text.width && text.height ? `${text.width} × ${text.height} px in the benchmark` : "");
       const note = make("p", { class: "note" }, source ? size : `No picture in this page; boxes are drawn on an empty frame. ${size}`);
       const image = frame.querySelector("img");
       image?.addEventListener("load", () => {

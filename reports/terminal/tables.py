@@ -21,8 +21,12 @@ from rich.text import Text
 from harness.summary.summary_values import Metric, TaskSummary
 from harness.task_facts import facts_of
 from reports.terminal.printing import line_of, say
+from reports.texts.beside_scores import HABIT_WORDS, baseline_text, habit_texts
 from reports.texts.numbers_shown import DASH, metric_scale, percent
 from reports.texts.visible import one_line
+
+BASELINES = ("chance", "majority")
+"""What a score is shown beside."""
 
 _NARROW = 80
 """Columns of a terminal that nothing is known of."""
@@ -147,6 +151,8 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
         title: What the run is.
     """
     boxed = any("mean_iou" in summary.metrics for summary in summaries)
+    guessed = any(found.value is not None for summary in summaries for found in summary.baselines.values())
+    pointing = any(summary.boxes for summary in summaries)
     columns = (
         Column("task"),
         Column("score [95 %]", right=True, worth=9),
@@ -156,6 +162,8 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
         Column("cut off", right=True, worth=4),
         *([Column("mean IoU", right=True, worth=6)] if boxed else []),
         Column("seconds", right=True, worth=3),
+        *([Column("chance", right=True, worth=2), Column("one answer", right=True, worth=2)] if guessed else []),
+        *([Column(words, right=True, worth=1) for words in HABIT_WORDS.values()] if pointing else []),
     )
     rows: list[tuple[str, ...]] = []
     for summary in summaries:
@@ -167,6 +175,8 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
             percent(summary.truncated_rows, summary.rows),
             *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
             f"{spent_s:.1f}" if spent_s else "",
+            *([baseline_text(summary.headline, summary.baselines.get(name)) for name in BASELINES] if guessed else []),
+            *(habit_texts(summary.boxes) if pointing else []),
         ]
         for place, name in enumerate(facts_of(summary.task).shown or (summary.headline,)):
             score = metric_text(name, summary.metrics.get(name))

@@ -24,7 +24,7 @@ FAULTS_EXPLAINED: Final[Mapping[Fault, str]] = {
     "other_dialect": "Boxes are written as the family writes them, not as the format asks; their place counts.",
     "point": "Points are written where boxes were wanted; they earn nothing.",
     "quad": "Four corners are written where boxes were wanted; they earn nothing.",
-    "no_source": "A step lies in a picture that no step before it made; it has no place.",
+    "no_source": "A box lies in a crop that no step before it made, or the question shows several pictures.",
     "no_match": "No single answer could be read from the text; it scores 0.",
     "no_gold": "The sample has nothing to score against; it counts in no number.",
     "needs_judge": "Only a judge could score this answer, and there was none; it counts in no number.",
@@ -37,6 +37,8 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "accuracy": "Mean score of the answers, in percent, as the benchmark aggregates it: MMBench counts a question as "
     "right when every rotation of its options is.",
     "vanilla_accuracy": "Mean score of MMBench's rows, each rotation for itself, in percent.",
+    "accuracy_2d": "CV-Bench: mean of the accuracies on ADE20K and on COCO, in percent.",
+    "accuracy_3d": "CV-Bench: accuracy on Omni3D, in percent.",
     "perception": "MME: sum of ten subtasks, at most 2,000 points.",
     "cognition": "MME: sum of four subtasks, at most 800 points.",
     "total": "MME: perception and cognition together, at most 2,800 points.",
@@ -54,6 +56,11 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "format": "Share of texts that keep to the format wholly, in percent.",
     "caption": "Mean likeness of the caption to the reference caption, in percent.",
     "bbox": "Mean reward of the boxes, in percent.",
+    "parse_rate": "Share of texts with a box that could be read, in percent; no gold is needed to say it.",
+    "boxes_per_text": "Mean number of boxes in a text that lie in the image at least in part.",
+    "area_share": "Mean share of the image that a text's boxes cover together, in percent; one that is near 100 looks "
+    "nowhere.",
+    "outside_share": "Share of the texts with boxes of which a box reaches out of the image, in percent.",
     "mean_iou": "Mean overlap of the model's boxes with the gold boxes, as areas of unions, from 0 to 1; a sample "
     "without a usable box counts as 0.",
     "acc@0.5": "Share of samples with an IoU of at least 0.5, in percent.",
@@ -89,6 +96,12 @@ WORDS_EXPLAINED: Final[Mapping[str, str]] = {
     "rank": "Where a model may stand when all models of a column are resampled together; models of one group cannot be "
     "told from its best.",
     "protocol": "The rules by which a raw answer becomes a score.",
+    "chance": "What one of the options at random, or a coin for yes and no, earns on the same questions, aggregated as "
+    "the benchmark is; a dash where questions have no options.",
+    "one answer": "What giving the one answer that is right most often earns on every question, with that answer.",
+    "visual gain": "The score less that of the same model's blind run (`run --blind`), which was asked the same "
+    "questions without their pictures: what the score owes to seeing. Paired on the samples that both have.",
+    "known overlap": "Why a score may be inflated by what the model was trained on, with the source of the claim.",
 }
 """Words in the heads of columns."""
 

@@ -28,6 +28,7 @@ from reports.texts.verdict_text import (
     change_text,
     cut,
     flips_text,
+    gain_lines,
     mde_text,
     score_text,
     sentence_of,
@@ -85,6 +86,8 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines: list[str] = []
     for pair in comparison.pairs:
         lines += [*_pair_lines(comparison, pair), ""]
+    gains = [f"- {neutral(line, 400)}" for line in gain_lines(comparison)]
+    lines += [*gains, ""] if gains else []
     return _capped([*lines, _method(comparison.seed, comparison.draws)])
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-from harness.task_facts import POINT_MAXIMA
+from harness.task_facts import POINT_MAXIMA, is_native_metric
 
 DASH = "–"
 """Stands where there is no number."""
@@ -39,8 +39,12 @@ def signed(value: float | None, digits: int = 1) -> str:
 
 def metric_scale(name: str) -> tuple[float, int]:
     """Return what a metric's values are multiplied by wherever a page shows them, and with how many digits."""
+    if is_native_metric(name):
+        return 1.0, 4  # as lmms-eval prints it
     if name in POINT_MAXIMA:
         return 1.0, 1
+    if name == "boxes_per_text":
+        return 1.0, 2
     return (1.0, 3) if name in OVERLAP_METRICS else (100.0, 1)
 
 

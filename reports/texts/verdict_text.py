@@ -11,6 +11,7 @@ from collections.abc import Callable
 from harness.comparison.values import Comparison, Pair, ScoreRow
 from harness.gate.verdict import BenchmarkVerdict, Verdict, verdict_bars
 from harness.summary.means import Metric
+from harness.task_facts import is_native_metric
 from reports.texts.numbers_shown import DASH, count, metric_scale, number, p_text, signed
 
 STATE_WORDS = {
@@ -47,7 +48,7 @@ def cut(text: str, most: int = MOST_NAME_CHARACTERS) -> str:
 
 def _scale(row: ScoreRow) -> tuple[float, int]:
     """Return what a row's numbers are multiplied by, and with how many digits they are shown."""
-    return (1.0, 1) if row.scale == "points" else metric_scale(row.metric)
+    return (1.0, 1) if row.scale == "points" and not is_native_metric(row.metric) else metric_scale(row.metric)
 
 
 def value_text(row: ScoreRow, value: float | None) -> str:
@@ -135,6 +136,25 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         f"{cut(benchmark.task)}: {benchmark.reason}" for benchmark in verdict.benchmarks if benchmark.state != "ok"
     ]
     return lines + [f"note: {note}" for note in verdict.notes]
+
+
+def gain_lines(comparison: Comparison) -> list[str]:
+    """Return what each side's scores owe to seeing, a line a benchmark, beside what chance earns."""
+    lines: list[str] = []
+    for gain in comparison.visual_gains:
+        side = comparison.sides[gain.side]
+        for row in gain.rows:
+            beside = side.runs[0].beside.get(row.task)
+            chance = None if beside is None else beside.baselines.get("chance")
+            told = (
+                f"{change_text(row)}, n {count(row.a.n)}" if row.difference is not None else f"not known: {row.reason}"
+            )
+            lines.append(
+                f"visual gain of {cut(side.label)} on {cut(row.task)}: {told}; {row.metric} "
+                f"{value_text(row, row.b.value)} seeing, {value_text(row, row.a.value)} with {gain.shown}, chance "
+                f"{value_text(row, None if chance is None else chance.value)}"
+            )
+    return lines
 
 
 def pair_lines(comparison: Comparison, pair: Pair) -> list[str]:

@@ -14,6 +14,7 @@ from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import (
     SampleCount,
+    boxes_option,
     data_option,
     dataset_option,
     json_option,
@@ -25,6 +26,7 @@ from satori_bench.options import (
 from satori_bench.showing import name_page, show_reasons, warn
 from satori_bench.surroundings import quiet_libraries, run_environment
 from satori_bench.verb import Verb
+from satori_bench.verbs.presets import with_preset
 
 if TYPE_CHECKING:
     from harness.evaluation.llm_judge import Judge
@@ -45,6 +47,7 @@ SHOWN_FAILURES = 3
 
 @click.command(cls=Verb)
 @click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
+@click.option("--preset", metavar="NAME", help="Settings of a published number to repeat (presets list).")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @score_options
 @prompt_options
@@ -93,6 +96,15 @@ SHOWN_FAILURES = 3
 @click.option("--attn-implementation", metavar="NAME", help="Such as sdpa or eager; default: left to transformers.")
 @dataset_option
 @data_option
+@boxes_option
+@click.option(
+    "--blind",
+    type=click.Choice(["none", "grey"]),
+    is_flag=False,
+    flag_value="none",
+    help="Ask without the pictures, to see what a score owes to words alone; `grey` shows an even grey picture, for "
+    "families that take no question without one.",
+)
 @out_option
 @click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
@@ -130,8 +142,9 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
 
             result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
         else:
+            options = with_preset(ctx, options)
             result = run_benchmarks(_run_spec(options), environment, again=again)
-    return _show_run(result, as_json=as_json)
+    return _show_run(result, as_json=as_json, preset=options["preset"])
 
 
 def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
@@ -192,6 +205,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     check_template_kwargs(template_kwargs)
     return RunSpec(
         model=options["model"],
+        preset=options["preset"],
         tasks=options["tasks"],
         backend=options["backend"],
         base_url=options["base_url"],
@@ -222,6 +236,8 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         attn_implementation=options["attn_implementation"],
         datasets=parse_dataset_overrides(options["datasets"]),
         data_dir=options["data_dir"],
+        boxes=options["boxes"],
+        blind=options["blind"],
         out=options["out"],
         name=options["name"],
         resume=options["resume"],
@@ -252,8 +268,8 @@ def _judge(options: dict[str, Any]) -> Judge | None:
     )
 
 
-def _show_run(result: RunResult, *, as_json: bool) -> int:
-    """Print a run's result; return the exit code."""
+def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
+    """Print a run's result, and what it made of a preset; return the exit code."""
     from harness.scoring.formats import format_name
     from reports.terminal.tables import run_table, write
 
@@ -265,6 +281,8 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         write(run_table(list(result.summary.tasks.values()), result.wall_s, title), sys.stdout)
         show_reasons(result.summary.tasks)
         say(f"run: {result.folder}", sys.stdout)
+    if preset is not None:
+        _show_reproduction(result, preset, to_stderr=as_json)
     name_page(result.folder, to_stderr=as_json)
     warn(result.summary)
     if not result.summary.is_complete:
@@ -277,6 +295,17 @@ def _show_run(result: RunResult, *, as_json: bool) -> int:
         )
         return ExitCode.INCOMPLETE
     return ExitCode.OK
+
+
+def _show_reproduction(result: RunResult, preset: str, *, to_stderr: bool) -> None:
+    """Say whether a published number was reproduced, and where the run differs from what gave it."""
+    from harness.runs.store import load_run
+    from reports.board.reproduction import preset_named, reproduction
+    from reports.terminal.tables import write_line
+
+    manifest = load_run(result.folder).manifest
+    for line in reproduction(preset_named(preset), manifest, result.summary.tasks).lines:
+        write_line(line, sys.stderr if to_stderr else sys.stdout)
 
 
 def _failures_text(summary: RunSummary) -> str:

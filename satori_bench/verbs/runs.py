@@ -84,9 +84,11 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
         tasks, failures = stored_summaries(stored), stored_failures(stored)
     else:  # what scores is loaded only where there are no scores yet: half a second
         from harness.runs.manifest import config_of
+        from harness.runs.native_metrics import native_metrics_of
         from harness.summary.run_summary import summarise_records
 
-        summary = summarise_records(stored.records(), config_of(stored.manifest), seed=stored.manifest.seed)
+        config, native = config_of(stored.manifest), native_metrics_of(stored.manifest)
+        summary = summarise_records(stored.records(), config, seed=stored.manifest.seed, native=native)
         tasks, failures = summary.tasks, summary.failures
     show_table(tasks, title=str(run_folder), protocol=stored.manifest.scored_by, stream=sys.stdout)
     for reason, count in list(failures.items())[:SHOWN_FAILURES]:

@@ -25,7 +25,7 @@ def tasks() -> None:
 def tasks_list(as_json: bool) -> int:
     """List tasks and groups."""
     from reports.terminal.tables import write_line
-    from tasks.catalog import BENCHMARKS, GROUPS
+    from tasks.catalog import BENCHMARKS, GROUP_NOTES, GROUPS
 
     if as_json:
         found = {name: {"title": item.title, "headline": item.headline} for name, item in BENCHMARKS.items()}
@@ -35,7 +35,7 @@ def tasks_list(as_json: bool) -> int:
     for name, item in BENCHMARKS.items():
         write_line(f"{name:<{width}}  {item.title}  ({item.headline})", sys.stdout)
     for name, members in GROUPS.items():
-        write_line(f"{name:<{width}}  group: {', '.join(members)}", sys.stdout)
+        write_line(f"{name:<{width}}  group: {', '.join(members)} ({GROUP_NOTES[name]})", sys.stdout)
     return ExitCode.OK
 
 

@@ -106,7 +106,7 @@ def two_runs(rng: np.random.Generator, setting: Setting, drop: float) -> tuple[F
 
 def comparison_of(benchmarks, seed: int) -> Comparison:
     """Return a comparison of two nameless runs."""
-    facts = RunFacts("run", Path("run"), "model", "", "strict", False, "plain", 0, False, False, "")
+    facts = RunFacts("run", Path("run"), "model", "", "strict", "strict@0", False, "plain", 0, False, False, "")
     empty = np.zeros(0)
     side = SampleSide(empty, empty, np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.int64))
     none = np.zeros(0, dtype=np.int64)

@@ -40,7 +40,7 @@ class MemoryRecorder:
         self.looked_up.append((task, doc_id))
         return self.kept.get((task, doc_id))
 
-    def record(self, task: str, doc_id: int, generation: Generation, image=None) -> None:
+    def record(self, task: str, doc_id: int, generation: Generation, images=()) -> None:
         assert (task, doc_id) not in self.kept, "recorded twice"
         self.kept[task, doc_id] = generation
 

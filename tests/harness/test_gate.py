@@ -59,7 +59,7 @@ def comparison(*benchmarks, only_a=(), partial=False, reasons=(), mean_ious=((),
     """Return a comparison of two nameless runs; `mean_ious` is each run's own, by task."""
     from pathlib import Path
 
-    facts = RunFacts("run", Path("run"), "model", "", "strict", False, "plain", 0, partial, False, "")
+    facts = RunFacts("run", Path("run"), "model", "", "strict", "strict@0", False, "plain", 0, partial, False, "")
     base, new = (
         replace(facts, path=Path(name), mean_ious=dict(own))
         for name, own in zip(("base", "new"), mean_ious, strict=True)

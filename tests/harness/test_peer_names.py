@@ -9,9 +9,10 @@ import pytest
 
 from harness.evaluation.predictions import ANSWER_RULES, RowError, prediction_of
 from harness.models.peer_names import PEER_NAMES, task_hint
+from harness.task_facts import FACTS
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "peer_tasks.json").read_text(encoding="utf-8"))
-KNOWN = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista", "shapes"]
+KNOWN = [name for name, facts in FACTS.items() if facts.file is not None]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["word"] for case in CASES])

@@ -38,7 +38,7 @@ def test_a_place_is_scored_as_a_careful_person_would(case):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("rule", ["box", "point"])
-def test_every_protocol_scores_a_place_by_the_same_rule(rule, protocol):
+def test_every_protocol_scores_a_place_by_the_same_rule_where_no_peer_has_one(rule, protocol):
     answer = "<caption>a box</caption><bbox>[[20,20,80,60]]</bbox>\n<answer>[20, 20, 80, 60]</answer>"
 
     assert score(sample(rule), answer, ScoreConfig(protocol=protocol)).value == 1
@@ -78,3 +78,52 @@ def test_the_order_of_a_point_is_the_dialects(x, y):
             for a, b, order in ((x, y, "xyxy"), (y, x, "yxyx"))]  # fmt: skip
 
     assert read == [[(x, y)], [(x, y)]]
+
+
+PEER_CASES = json.loads((Path(__file__).parents[1] / "cases" / "places_peers.json").read_text(encoding="utf-8"))["rows"]
+
+
+PEER_SIZE = Size(640, 480)
+
+
+def refcoco(boxes=((100.0, 50.0, 300.0, 250.0),), size=PEER_SIZE) -> Sample:
+    return Sample("1", "refcoco_val", "box", boxes_image_px=boxes, image_size=size)
+
+
+@pytest.mark.parametrize("case", PEER_CASES, ids=lambda case: f"{case['protocol']}: {case['text']!r}")
+def test_peers_read_the_box_of_refcoco_as_their_own_functions_do(case):
+    for dialect in (None, dialect_named("list:xyxy:1000")):
+        earned = score(refcoco(), case["text"], ScoreConfig(case["protocol"], format="plain", box_dialect=dialect))
+        assert (earned.value, earned.iou) == (float(case["iou"] >= 0.5), pytest.approx(case["iou"], abs=1e-9))
+
+
+@pytest.mark.parametrize("protocol", ["vlmevalkit", "lmms-eval"])
+def test_a_peers_reading_names_what_it_cannot_say(protocol):
+    config, answer = ScoreConfig(protocol), "<answer>[0.15, 0.10, 0.47, 0.52]</answer>"
+    unknown_size = score(refcoco(size=None), answer, config)
+    no_gold = score(refcoco(boxes=()), answer, config)
+    no_box = score(refcoco(), "<answer>there</answer>", config)
+    no_answer = score(refcoco(), "<bbox>[[100, 50, 300, 250]]</bbox>", config)
+
+    assert (unknown_size.value, unknown_size.faults) == (None, ("missing", "frame_unknown"))
+    assert (no_gold.value, no_gold.faults) == (None, ("missing", "no_gold"))
+    assert (no_box.value, no_box.iou, "no_match" in no_box.faults) == (0.0, 0.0, True)
+    assert (no_answer.value, "missing" in no_answer.faults) == (0.0, True)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_protocols_without_a_rule_of_their_own_read_the_runs_dialect(protocol):
+    config = ScoreConfig(protocol, format="plain", box_dialect=dialect_named("list:xyxy:image_px"))
+
+    assert score(refcoco(), "[100, 50, 300, 250]", config).value == 1.0
+
+
+@pytest.mark.parametrize("protocol", ["vlmevalkit", "lmms-eval"])
+@pytest.mark.parametrize("unit", ["1", "[1", "[1 ", "[ ", "1 , ", "1e", "-", ".", "[1,1,1,", "9" * 400 + ","])
+def test_a_hostile_text_costs_peers_milliseconds(protocol, unit):
+    started = time.process_time()
+    earned = score(refcoco(), "[" + unit * (1_000_000 // len(unit)), ScoreConfig(protocol, format="plain"))
+
+    assert time.process_time() - started < 2
+    assert earned.iou is not None
+    assert 0.0 <= earned.iou <= 1.0

@@ -64,6 +64,14 @@ def test_what_was_found_under_strict(spec, expected):
         assert found.reasons["f1"] == "no scored rows whose answer is yes"
 
 
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "strict"])
+def test_where_nothing_is_there_the_peers_give_0(protocol):
+    found = values(summary(pope("Ny Nn"), protocol))
+
+    assert (found["f1"], found["recall"], found["accuracy"]) == (0.0, 0.0, 0.5)
+    assert summary(pope("Ny Nn"), protocol).headline == "f1"
+
+
 def test_what_is_said_is_no_place():
     assert not facts_of("pope").placed
     assert METRICS["pope"] == ("f1", "accuracy", "precision", "recall", "yes_ratio", "format")

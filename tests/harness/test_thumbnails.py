@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from harness.images.thumbnails import write_thumbnail
+from harness.images.thumbnails import MAX_BYTES, SHEET_EDGE_PX, side_by_side, write_thumbnail
 
 SHA = hashlib.sha256(b"image").hexdigest()
 
@@ -133,3 +133,28 @@ def test_folder_that_cannot_be_made_is_false(tmp_path):
     (tmp_path / "media").touch()
 
     assert write_thumbnail(tmp_path / "media", gradient("RGB"), SHA) is False
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sheet"),
+    [
+        ([(30, 20)], (30, 20)),
+        ([(30, 20), (10, 40)], (48, 40)),
+        ([(30, 20)] * 3, (106, 20)),
+        ([(30, 20)] * 4, (68, 48)),
+        ([(30, 20)] * 7, (106, 76)),
+        ([(2560, 10), (10, 2560)], (256 + 8 + 1, 256)),
+    ],
+)
+def test_several_pictures_stand_side_by_side_in_few_lines(sizes, sheet):
+    assert side_by_side([Image.new("RGB", size, "red") for size in sizes]).size == sheet
+
+
+def test_a_sheet_of_many_pictures_is_small_enough_to_be_read_again(tmp_path):
+    rng = np.random.default_rng(5)
+    noise = [Image.fromarray(rng.integers(0, 256, (600, 600, 3), np.uint8)) for _ in range(9)]
+
+    assert write_thumbnail(tmp_path, side_by_side(noise), SHA, long_edge_px=SHEET_EDGE_PX)
+    path = tmp_path / f"{SHA}.webp"
+    assert Image.open(path).size == (SHEET_EDGE_PX, SHEET_EDGE_PX)
+    assert path.stat().st_size <= MAX_BYTES

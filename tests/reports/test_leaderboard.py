@@ -18,8 +18,9 @@ from harness.errors import ConfigError, IncompleteError
 from harness.scoring.score import SCORER_VERSION
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import Sample, Size
-from reports.board.board import contamination, leaderboard_json, published, rank_board, read_leaderboard
+from reports.board.board import leaderboard_json, published, rank_board, read_leaderboard
 from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
+from reports.texts.contamination import contamination
 from satori_bench.app import cli
 
 

@@ -116,6 +116,15 @@ def test_a_ready_made_mathvista_query_gives_back_question_and_unit():
     assert mathvista.question_text(doc) == "How much is it?\nThe unit is $.\nGive a number with 2 decimal places."
 
 
+@pytest.mark.parametrize(
+    ("stored", "kept"), [(1.0, "1.0"), ("1.0", "1"), ("2", "2"), (2, "2"), (float("nan"), "None"), ("", "None")]
+)
+def test_the_hubs_precision_stays_the_float_that_lmms_eval_cannot_round_to(stored, kept):
+    sample = mathvista.sample_of({"question": "q", "answer": "1.2", "answer_type": "float", "precision": stored})
+
+    assert str(sample.extra.get("precision")) == kept
+
+
 def test_a_mathvista_question_with_options_lists_them_once():
     doc = {
         "question": "Hint: Please give the letter at the end.\nQuestion: Which?\nChoices:\n(A) 1\n(B) 2",

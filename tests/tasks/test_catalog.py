@@ -1,9 +1,11 @@
 """Tests of the table of benchmarks and of the words after `--tasks`."""
 
+import json
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,7 +14,7 @@ from harness.errors import ConfigError
 from harness.task_facts import TaskFacts, facts_of
 from tasks import catalog
 from tasks.benchmark import TASKS_DIR
-from tasks.catalog import BENCHMARKS, GROUPS, UnknownTaskError, resolve_tasks
+from tasks.catalog import BENCHMARKS, GROUP_NOTES, GROUPS, UnknownTaskError, resolve_tasks
 
 CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
 
@@ -55,6 +57,26 @@ def test_the_groups_are_those_that_benchmarks_name():
     assert list(GROUPS["core"]) == CORE
     assert [*GROUPS][-1] == "all"
     assert all(name in GROUPS[group] for name, item in BENCHMARKS.items() for group in item.groups)
+
+
+def test_every_group_has_a_word():
+    assert set(GROUP_NOTES) == set(GROUPS)
+
+
+def test_the_group_of_the_paper_has_its_columns_or_what_stands_in():
+    published = json.loads((Path(__file__).parents[2] / "reports" / "published.json").read_text(encoding="utf-8"))
+    stand_ins = {"MMBench (internal split)": "mmbench_en_dev_v11", "MMMU": "mmmu_val", "MathVision": "mathvision_test"}
+    columns = [stand_ins.get(column["name"], column["task"]) for column in published["columns"]]
+
+    assert set(GROUPS["paper"]) == {name for name in columns if name in BENCHMARKS}
+    assert [name for name in stand_ins.values() if "paper" in GROUP_NOTES and name in GROUP_NOTES["paper"]] == [
+        "mmbench_en_dev_v11",
+        "mmmu_val",
+    ]
+
+
+def test_the_group_of_grounding_is_that_of_gold_boxes():
+    assert set(GROUPS["grounding"]) == {name for name in BENCHMARKS if facts_of(name).placed}
 
 
 def test_the_group_of_plain_lmms_eval_has_the_same_members():

@@ -40,10 +40,10 @@ class OneImage:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def image_bytes(self, row: int) -> bytes:
+    def image_bytes(self, row: int, number: int = 1) -> bytes:
         return self.data
 
-    def image_facts(self, row: int):
+    def image_facts(self, row: int, number: int = 1):
         return facts_of(self.data)
 
 

@@ -66,6 +66,9 @@ def spots(task: str, full: bool) -> list[dict]:
             }
             for own, figure, asked in numbers
         ]
+    if task == "cv_bench":
+        sources = ("ADE20K", "COCO", "Omni3D", "Omni3D")
+        return [{"category": f"c{place % 2}", "l2_category": sources[place // 2 % 4]} for place in range(120)]
     if task == "pope":
         samplings = ("adversarial", "popular", "random", "adversarial,random")
         return [{"category": samplings[place // 2 % 4], "group": f"g{place // 6}"} for place in range(120)]

@@ -140,8 +140,8 @@ def benchmark_images(
             digests = {digest for profile in PROFILES for digest in _digests_of_rows(ShapesRows(profile))}
         else:
             data = open_task_data(benchmark, data_dir, (overrides or {}).get(benchmark.name))
-            image_value = benchmark.adapter.image_value
-            facts = (image_facts_of(image_value(doc)) for doc in data)
+            shown = benchmark.adapter.shown
+            facts = (image_facts_of(image) for doc in data for image in shown(doc).images)
             digests = {fact.sha256 for fact in facts if fact is not None}
         counts[benchmark.name] = len(digests)
         for digest in digests:

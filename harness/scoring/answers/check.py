@@ -3,7 +3,8 @@
 `strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
 `answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
 are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`). Documents and charts
-(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`.
+(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
+`open_answer.py` and `mmmu_peers.py`.
 
 What a value means is the same everywhere: 1 or 0 when the answer could be read (`vqa` and `anls` also between), 0 with
 the fault `no_match` when the model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from harness.scoring.answers.choice import read_choice
+from harness.scoring.answers.comparisons import NO_MATCH, compare_numbers, compare_options, decimals_of
 from harness.scoring.answers.document_answers import DOCUMENT_RULES
 from harness.scoring.answers.document_answers_peers import (
     LMMS_EVAL_DOCUMENT_RULES,
@@ -26,15 +27,24 @@ from harness.scoring.answers.document_answers_peers import (
     VLMEVALKIT_DOCUMENT_RULES,
 )
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
+from harness.scoring.answers.maths import check_maths
+from harness.scoring.answers.maths_peers import LMMS_EVAL_MATHS_RULES, PAPER_MATHS_RULES, VLMEVALKIT_MATHS_RULES
+from harness.scoring.answers.mmmu_peers import (
+    LMMS_EVAL_MMMU_RULES,
+    PAPER_MMMU_RULES,
+    VLMEVALKIT_MMMU_RULES,
+    is_open,
+)
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
-from harness.scoring.answers.options import gold_names, options_of
+from harness.scoring.answers.open_answer import check_open
+from harness.scoring.answers.short import short_rule, without_braces
+from harness.scoring.answers.short_peers import LMMS_EVAL_SHORT, PAPER_SHORT, VLMEVALKIT_SHORT
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
 from harness.scoring.answers.vlmevalkit import (
     HANDWRITTEN_MATHS,
     PAPER_RULES,
     VLMEVALKIT_RULES,
     Rule,
-    python_float,
     shown,
 )
 from harness.scoring.answers.yes_no import read_yes_no
@@ -42,10 +52,6 @@ from harness.values import AnswerCheck, AnswerRule, Protocol, Sample
 
 MAX_LIST_ELEMENTS: Final = 100
 """A longer list is none that a benchmark asks for."""
-MAX_DECIMALS: Final = 50
-"""Numbers are compared at this many decimals at most."""
-
-_NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -100,27 +106,7 @@ def _unwrapped(answer: str, rule: AnswerRule) -> str:
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Compare the option that the answer (else the judge's reply) states with the gold option."""
-    return _compare_options(sample, answer, judge_reply, texts_first=False)
-
-
-def _compare_options(sample: Sample, answer: str, judge_reply: str | None, *, texts_first: bool) -> AnswerCheck:
-    pairs = tuple(sample.choices.items())
-    options = options_of(pairs)
-    name = read_choice(answer, options)
-    if name is None and judge_reply is not None:
-        name = read_choice(judge_reply, options)
-    golds = _gold_names(sample.answers or (), pairs, texts_first=texts_first)
-    if not golds:
-        return AnswerCheck(None, name, ("no_gold",))  # a gold that is no option: nobody can be right
-    if name is None:
-        return _NO_MATCH
-    return AnswerCheck(float(name in golds), name)
-
-
-@lru_cache(maxsize=2048)
-def _gold_names(golds: tuple[str, ...], pairs: tuple[tuple[str, str], ...], *, texts_first: bool) -> frozenset[str]:
-    """Return the gold options' names; remembered, as training scores the same sample many times."""
-    return gold_names(golds, options_of(pairs), texts_first=texts_first)
+    return compare_options(sample, answer, judge_reply, texts_first=False)
 
 
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -131,7 +117,7 @@ def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> Answe
     if not golds:
         return AnswerCheck(None, label, ("no_gold",))
     if label is None:
-        return _NO_MATCH
+        return NO_MATCH
     return AnswerCheck(float(label in golds), label)
 
 
@@ -146,7 +132,7 @@ def _check_ocr(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCh
     if not golds:
         return AnswerCheck(None, shown(answer), ("no_gold",))
     if not written:
-        return _NO_MATCH
+        return NO_MATCH
     return AnswerCheck(float(any(gold in written for gold in golds)), shown(answer))
 
 
@@ -170,9 +156,9 @@ def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> Ans
         return AnswerCheck(None, shown(answer), ("no_gold",))
     key = text_key(answer)
     if not key:
-        return _NO_MATCH
+        return NO_MATCH
     if key in golds and asks(answer) and not any(map(asks, sample.answers or ())):
-        return _NO_MATCH
+        return NO_MATCH
     return AnswerCheck(float(key in golds), shown(answer))
 
 
@@ -184,36 +170,7 @@ def _keys(texts: tuple[str, ...]) -> frozenset[str]:
 
 def _check_number(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Compare numbers by value, or at `extra["precision"]` decimals where the row has them."""
-    return _compare_numbers(sample, answer, judge_reply, _decimals(sample))
-
-
-def _compare_numbers(sample: Sample, answer: str, judge_reply: str | None, decimals: int | None) -> AnswerCheck:
-    golds = _numbers(sample.answers or ())
-    number = read_number(answer)
-    if number is None and judge_reply is not None:
-        number = read_number(judge_reply)
-    extracted = None if number is None else str(number)
-    if not golds:
-        return AnswerCheck(None, extracted, ("no_gold",))
-    if number is None:
-        return _NO_MATCH
-    return AnswerCheck(float(any(equal_numbers(number, gold, decimals) for gold in golds)), extracted)
-
-
-@lru_cache(maxsize=2048)
-def _numbers(golds: tuple[str, ...]) -> tuple[Number, ...]:
-    """Return the gold numbers, without golds that are none."""
-    return tuple(number for number in map(read_number, golds) if number is not None)
-
-
-def _decimals(sample: Sample) -> int | None:
-    """Return the row's precision; None where it has none (the hub stores 1.0, a table "1.0", some rows NaN)."""
-    stored = sample.extra.get("precision")
-    if isinstance(stored, str):
-        stored = python_float(stored)
-    if isinstance(stored, bool) or not isinstance(stored, int | float) or not stored >= 0:  # NaN too
-        return None
-    return int(min(stored, MAX_DECIMALS))
+    return compare_numbers(sample, answer, judge_reply, decimals_of(sample))
 
 
 def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -223,16 +180,21 @@ def _check_mathvista(sample: Sample, answer: str, judge_reply: str | None) -> An
     """
     kind = _mathvista_kind(sample)
     if kind == "option":
-        return _compare_options(sample, answer, judge_reply, texts_first=True)
+        return compare_options(sample, answer, judge_reply, texts_first=True)
     if kind == "integer":
-        return _compare_numbers(sample, answer, judge_reply, None)
+        return compare_numbers(sample, answer, judge_reply, None)
     if kind == "float":
-        decimals = _decimals(sample)
+        decimals = decimals_of(sample)
         written = [len(found[1]) for found in map(_DECIMALS.search, sample.answers or ()) if found]
-        return _compare_numbers(sample, answer, judge_reply, max(written, default=0) if decimals is None else decimals)
+        return compare_numbers(sample, answer, judge_reply, max(written, default=0) if decimals is None else decimals)
     if kind == "list":
         return _check_list(sample, answer, judge_reply)
     return _check_free_text(sample, answer, judge_reply)
+
+
+def _check_mmmu(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score an option by the rule of options, an open question by `open_answer.py`, which no judge reads."""
+    return check_open(sample, answer) if is_open(sample) else _check_choice(sample, answer, judge_reply)
 
 
 def _mathvista_kind(sample: Sample) -> str:
@@ -272,8 +234,8 @@ def _check_list(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
     if not golds:
         return AnswerCheck(None, extracted, ("no_gold",))
     if elements is None:
-        return _NO_MATCH
-    decimals = _decimals(sample)
+        return NO_MATCH
+    decimals = decimals_of(sample)
     return AnswerCheck(float(any(_equal_lists(elements, gold, decimals) for gold in golds)), extracted)
 
 
@@ -332,19 +294,58 @@ def _check_free_text(sample: Sample, answer: str, judge_reply: str | None) -> An
     return replied if replied.value else AnswerCheck(0.0, replied.extracted, ("no_match",))
 
 
+def _check_short(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+    """Score by the rule that the row's own options and gold ask for; what stands in the last braces is the answer."""
+    return _STRICT[short_rule(sample)](sample, without_braces(answer), judge_reply)
+
+
+def _short_as(by_task: Mapping[str, Rule], choice: Rule) -> Rule:
+    """Return a peer's rule for short answers: that of the task; elsewhere its rule for options, and ours without."""
+
+    def check(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
+        rule = by_task.get(sample.task) or (choice if sample.choices else _check_short)
+        return rule(sample, answer, judge_reply)
+
+    return check
+
+
 _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "choice": _check_choice,
     "yes_no": _check_yes_no,
     "ocr": _check_ocr,
     "mathvista": _check_mathvista,
+    "mmmu": _check_mmmu,
     "accepted": _check_accepted,
     "number": _check_number,
+    "maths": check_maths,
+    "short": _check_short,
     **DOCUMENT_RULES,
 }
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.
     "strict": _STRICT,
-    "vlmevalkit": {**_STRICT, **VLMEVALKIT_RULES, **VLMEVALKIT_DOCUMENT_RULES},
-    "paper": {**_STRICT, **PAPER_RULES, **PAPER_DOCUMENT_RULES},
-    "lmms-eval": {**_STRICT, **LMMS_EVAL_RULES, **LMMS_EVAL_DOCUMENT_RULES},
+    "vlmevalkit": {
+        **_STRICT,
+        **VLMEVALKIT_RULES,
+        **VLMEVALKIT_DOCUMENT_RULES,
+        **VLMEVALKIT_MATHS_RULES,
+        **VLMEVALKIT_MMMU_RULES,
+        "short": _short_as(VLMEVALKIT_SHORT, VLMEVALKIT_RULES["choice"]),
+    },
+    "paper": {
+        **_STRICT,
+        **PAPER_RULES,
+        **PAPER_DOCUMENT_RULES,
+        **PAPER_MATHS_RULES,
+        **PAPER_MMMU_RULES,
+        "short": _short_as(PAPER_SHORT, PAPER_RULES["choice"]),
+    },
+    "lmms-eval": {
+        **_STRICT,
+        **LMMS_EVAL_RULES,
+        **LMMS_EVAL_DOCUMENT_RULES,
+        **LMMS_EVAL_MATHS_RULES,
+        **LMMS_EVAL_MMMU_RULES,
+        "short": _short_as(LMMS_EVAL_SHORT, LMMS_EVAL_RULES["choice"]),
+    },
 }

@@ -40,6 +40,7 @@ from harness.scoring.answers.option_words import (
     NEGATED_RIGHT,
     NEW_SENTENCE,
     ON_THE_OTHERS,
+    OTHERS_OUT,
     PREAMBLE,
     RETRACTS,
     RULED_OUT,
@@ -221,7 +222,8 @@ def _begins_statement(text: str, found: re.Match[str], retracted: list[int], opt
     A bare "so B" concludes only from other options: "I have no idea, so B" is a guess.
     """
     if found["remains"]:
-        return next(named_by_letter(text[: found.start()], options), None) is not None
+        before = text[: found.start()]
+        return OTHERS_OUT.search(before) is not None or next(named_by_letter(before, options), None) is not None
     if found["opened"] or found["concluded"] is not None:
         return True
     behind = text[: found.start()].rstrip(" ")[-1:]

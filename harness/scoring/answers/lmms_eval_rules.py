@@ -7,8 +7,13 @@ ones; `harness/scoring/answers/check.py` has ours. Sources, below `lmms_eval/tas
 
 MMBench follows the variant that needs no judge, `static`: first its own option rule, then MMStar's extractor. With a
 judge's reply it follows the other variant (own rule on the answer, then on the reply), except that a reply which fits
-no option stays wrong (there: a random letter). Options are those of the row; lmms-eval reads A to D and meets the text
-"nan" where its data has no option.
+no option stays wrong (there: a random letter). It reads the options A to D, and where a row has fewer, the hub's file
+holds the text "nan", which an answer may contain ("Unanswerable"). MMStar's letters are the row's, which there are
+always A to D.
+
+MathVista's float answers are rounded to the row's `precision`, which has to be a whole number: the hub's column is
+`float64`, `round(1.2, 1.0)` raises a TypeError that is swallowed (`normalize_extracted_answer`), and no float answer to
+the hub's rows is ever right. A row whose precision is 1 is scored as intended.
 """
 
 from __future__ import annotations
@@ -20,7 +25,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.scoring.answers.edit_distance import edit_distance
-from harness.scoring.answers.vlmevalkit import HANDWRITTEN_MATHS, Rule, contains_gold, python_float, python_int, shown
+from harness.scoring.answers.perception_letters import LMMS_EVAL_LETTERS
+from harness.scoring.answers.vlmevalkit import (
+    FAILED,
+    HANDWRITTEN_MATHS,
+    Rule,
+    contains_gold,
+    python_float,
+    python_int,
+    shown,
+)
 from harness.task_facts import facts_of
 from harness.values import AnswerCheck, AnswerRule, Fault, Sample
 
@@ -52,6 +66,8 @@ _MMBENCH_DRESSES: Final = (
     (":", ")"),
     (":", ")."),
 )
+_NO_OPTION: Final = "nan"
+"""What MMBench's file holds in the place of an option that a question does not have."""
 _ARTICLE_WORDS: Final = 3
 """In an answer of more words than this, a lone "A" is taken for an article."""
 
@@ -125,7 +141,7 @@ def infer_mmbench(answer: str, choices: Mapping[str, str]) -> str | None:
     words = answer.split() if any(letter in answer for letter in _MMBENCH_LETTERS) else []
     present = set(words)
     plain = [letter for letter in _MMBENCH_LETTERS if letter in present]
-    if "Failed to obtain answer via API" not in answer:
+    if FAILED not in answer:
         if len(plain) == 1 and not (plain[0] == "A" and len(words) > _ARTICLE_WORDS):
             return plain[0]
         for before, after in _MMBENCH_DRESSES:
@@ -133,13 +149,8 @@ def infer_mmbench(answer: str, choices: Mapping[str, str]) -> str | None:
             if len(found) == 1:
                 return found[0]
     lowered = answer.lower()
-    named = [letter for letter, text in _mmbench_options(choices).items() if text.lower() in lowered]
+    named = [letter for letter in _DEFAULT_LETTERS if choices.get(letter, _NO_OPTION).lower() in lowered]
     return named[0] if len(named) == 1 else None
-
-
-def _mmbench_options(choices: Mapping[str, str]) -> dict[str, str]:
-    """Return the options A to D; MMBench's reader knows no others."""
-    return {letter: text for letter, text in choices.items() if letter in _DEFAULT_LETTERS}
 
 
 def infer_yes_no(answer: str) -> str | None:
@@ -176,13 +187,15 @@ _CHOICE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "ai2d": _ai2d_letter,
     "scienceqa": _scienceqa_letter,
 }
-"""By task; MMStar's extractor for all others but MMBench."""
+"""By task; those of `perception_letters.py` look at the options too. MMStar's extractor for all others but MMBench."""
 
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer: MMBench's rule for its tasks, those of `_CHOICE_RULES`, else MMStar's."""
     if sample.task in _CHOICE_RULES:
         letter = _CHOICE_RULES[sample.task](answer)
+    elif sample.task in LMMS_EVAL_LETTERS:
+        letter = LMMS_EVAL_LETTERS[sample.task](sample, answer)
     elif facts_of(sample.task).judge_reads_options:
         letter = _read_mmbench(sample, answer.strip(), judge_reply)
     else:
@@ -199,8 +212,8 @@ def _read_mmbench(sample: Sample, answer: str, judge_reply: str | None) -> str |
     if letter is not None:
         return letter
     if judge_reply is not None:
-        return infer_mmbench(judge_reply.strip(), sample.choices)
-    return extract_letter(answer, sorted(_mmbench_options(sample.choices)) or _DEFAULT_LETTERS)
+        return None if FAILED in judge_reply else infer_mmbench(judge_reply.strip(), sample.choices)
+    return extract_letter(answer, _DEFAULT_LETTERS)
 
 
 def _exact_yes_no(answer: str) -> str | None:
@@ -294,7 +307,7 @@ def _normalised(sample: Sample, extraction: str) -> str | None:
     number = python_float(extraction)
     if number is None or (kind == "integer" and not math.isfinite(number)):
         return None
-    return str(int(number)) if kind == "integer" else str(round(number, _precision(sample)))
+    return str(int(number)) if kind == "integer" else _rounded(number, sample.extra.get("precision", 0))
 
 
 def _nearest_option(extraction: str, options: tuple[str, ...]) -> str | None:
@@ -314,13 +327,11 @@ def _is_multi_choice(sample: Sample) -> bool:
     return sample.extra.get("question_type") == "multi_choice"
 
 
-def _precision(sample: Sample) -> int:
-    """Return the number of decimals, 0 when the row has none (the hub stores 1.0; lmms-eval needs 1)."""
-    stored = sample.extra.get("precision")
-    number = python_float(stored) if isinstance(stored, str) else stored
-    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:  # noqa: PLR0124 - NaN; isnan() refuses big integers
-        return 0
-    return int(max(-_MOST_DECIMALS, min(_MOST_DECIMALS, number)))
+def _rounded(number: float, precision: object) -> str | None:
+    """Return the number at so many decimals, or None where `round` refuses them: the hub's 1.0, a text."""
+    if not isinstance(precision, int):
+        return None
+    return str(round(number, max(-_MOST_DECIMALS, min(_MOST_DECIMALS, precision))))
 
 
 LMMS_EVAL_RULES: Final[Mapping[AnswerRule, Rule]] = {

@@ -170,8 +170,12 @@ _UNSURE: Final = (
     r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
     r"|but|almost|nearly|barely|non|n/a|half"
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
+    # A question without its mark ("is it 8"), and two directions at once ("8 kg heavier or lighter").
+    r"|\A\W*(?:is|are|was|were) (?:it|they|there|that|this|these|those)\b|\b[a-z]{2,}er or [a-z]{2,}er\b"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
+DENIED: Final = re.compile(f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}")
+"""Words, in lower case, that take back whatever they stand with, or leave it open."""
 _NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
 _OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
 """What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""

@@ -80,8 +80,11 @@ _GOES_ON: Final = re.compile(
     re.IGNORECASE,
 )
 """Short words that are no abbreviation together with the next one."""
-_SHARED_OUT: Final = re.compile(r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b")
-"""Of one share among several: "5 each", "5 apples each", "5 a piece"."""
+_SHARED_OUT: Final = re.compile(
+    r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b"
+    r"| ?(?:[a-z]+ ){0,2}?(?:for|to) (?:each|every|either)\b"
+)
+"""Of one share among several: "5 each", "5 apples each", "5 a piece", "5 for each child"."""
 _CHANGED_UNIT: Final = re.compile(
     r" ?[a-zμ°%]+ (?:or so )?(?:less|more|fewer|extra|additional|over|under|off|short|shy|plus|too (?:many|few"
     r"|much|high|low))"
@@ -218,6 +221,8 @@ def may_precede(said: str, plain: str, end: int, written: Fraction) -> bool:
         return per is not None and (per[1] in KNOWN_UNITS or per[1].lower() in RATE_UNITS)
     if mark == "." and _VERSION.match(bare):
         return False
+    if bare.startswith(")("):
+        return False  # a factor
     if mark in _RIGHT_END:
         return not bare[1:2].isalnum() or (mark not in ",;)'\"" and not bare[1:2].isdigit())
     return mark == "°"

@@ -208,6 +208,17 @@ ON_THE_OTHERS: Final = re.compile(
     re.IGNORECASE,
 )
 """The heading under which a text goes through the other options."""
+OTHERS_OUT: Final = re.compile(
+    # "All the other options are wrong, so B.": what a bare letter behind it concludes from.
+    r"(?<!not )(?<!all of )(?<!all )\b(?:all|every one|each|both|the)(?: of)?(?: the)? "
+    r"(?:others|(?:other|remaining) (?:options|choices|answers"
+    r"|letters|ones|two|three))"
+    r" (?:are|were|can be) (?:all |clearly |definitely )?(?:wrong|incorrect|false|impossible|ruled out|eliminated"
+    r"|excluded|not (?:correct|right|possible))\b"
+    r"|\b(?:none|neither) of the (?:others?|(?:other|remaining) (?:options|choices|answers|ones|two|three))"
+    r" (?:fits?|match(?:es)?|is (?:right|correct|possible)|are (?:right|correct|possible)|works?)\b",
+    re.IGNORECASE,
+)
 NEW_SENTENCE: Final = re.compile(r" (?:[A-Z][a-z]|[*•] )")
 SENTENCE_END: Final = re.compile(r"(?<=[.!?;])(?= |[A-Z]?[^\x00-\x7f])|\n")
 CLAUSE_END: Final = re.compile(r"(?<=[.!?;:,])(?= |[A-Z]?[^\x00-\x7f])|\n")

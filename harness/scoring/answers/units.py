@@ -100,7 +100,7 @@ COLLECTIVES: Final = words("""
     others too maximum minimum max tops upwards upward onwards onward up down off shy short odd something point half
     halves thirds quarters quarter choose sin cos tan cot log exp theta alpha beta gamma delta factorial mod modulo
     binary hexadecimal hex octal ordinal nor to through thru till until by versus vs permille basis past til
-    originally initially previously formerly nil love kay gees mega giga milli micro centi hecto deca
+    originally initially previously formerly nil love kay gees ball mega giga milli micro centi hecto deca
 """)
 """Words that, right after a number, make another quantity of it: pairs, grand, doubled, fewer, too many, maximum."""
 

@@ -28,7 +28,8 @@ HANDWRITTEN_MATHS: Final = "Handwritten Mathematical Expression Recognition"
 MAX_EXTRACTED_CHARACTERS: Final = 500
 """So much of an answer is stored as what was extracted; the raw text is stored whole, elsewhere."""
 
-_FAILED: Final = "Failed to obtain answer via API"
+FAILED: Final = "Failed to obtain answer via API"
+"""What both programs put in the place of a reply that never came."""
 _REFUSALS: Final = (
     "Sorry, I can't help with images of people yet.",
     "I can't process this file.",
@@ -61,7 +62,7 @@ def infer_option(answer: str, choices: Mapping[str, str], *, paper: bool) -> str
 
 def _infer_letter(answer: str, choices: Mapping[str, str], *, paper: bool) -> str | None:
     """Return the letter that stands alone as a word; case matters."""
-    if _FAILED in answer:
+    if FAILED in answer:
         return None
     if any(refusal in answer for refusal in _REFUSALS):
         return "Z"
@@ -164,17 +165,18 @@ def python_float(text: str) -> float | None:
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer by today's rule; a judge's reply is read by the same rule."""
-    return _check_option(sample, answer, judge_reply, paper=False)
+    return check_option(sample, answer, judge_reply, paper=False)
 
 
 def _check_choice_paper(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
     """Score a multiple-choice answer by the rule of March 2025."""
-    return _check_option(sample, answer, judge_reply, paper=True)
+    return check_option(sample, answer, judge_reply, paper=True)
 
 
-def _check_option(sample: Sample, answer: str, judge_reply: str | None, *, paper: bool) -> AnswerCheck:
+def check_option(sample: Sample, answer: str, judge_reply: str | None, *, paper: bool) -> AnswerCheck:
+    """Score a multiple-choice answer; a judge's reply is read where the answer says nothing."""
     letter = infer_option(answer, sample.choices, paper=paper)
-    if letter is None and judge_reply is not None:
+    if letter is None and judge_reply is not None and FAILED not in judge_reply:
         letter = infer_option(judge_reply, sample.choices, paper=paper)
     if letter is None or letter not in sample.choices:
         return AnswerCheck(0.0, letter, ("no_match",))  # `Z`: a refusal
@@ -182,9 +184,10 @@ def _check_option(sample: Sample, answer: str, judge_reply: str | None, *, paper
 
 
 def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
-    """Score a yes/no answer; no judge is ever asked."""
-    del judge_reply
+    """Score a yes/no answer; a judge's reply is read by the same rule (`YOrN_auxeval`)."""
     label = infer_yes_no(answer)
+    if label is None and judge_reply is not None:
+        label = infer_yes_no(judge_reply)
     if label is None:
         return AnswerCheck(0.0, None, ("no_match",))
     golds = {gold.lower() for gold in _golds(sample)}
@@ -217,7 +220,7 @@ def _check_mathvista_paper(sample: Sample, answer: str, judge_reply: str | None)
 
 
 def _check_maths(sample: Sample, answer: str, judge_reply: str | None, *, paper: bool) -> AnswerCheck:
-    if judge_reply is not None and _FAILED in judge_reply:
+    if judge_reply is not None and FAILED in judge_reply:
         judge_reply = ""
     if sample.extra.get("question_type") == "multi_choice":
         return _check_maths_option(sample, answer, judge_reply, paper=paper)

@@ -1,0 +1,76 @@
+"""Our rule (`strict`) for a short answer without options, as MMMU's open questions want it: a number or a few words.
+
+MMMU (Yue et al. 2024, arXiv 2311.16502; `eval/eval_utils.py`) compares numbers at two decimals, and takes a text that
+is part of the answer for right, which "not acidic" is for "acidic" too. Here numbers are read as everywhere under
+`strict`, so that one that is hedged, denied or one of several is none, and a text is equal or it is not.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from harness.scoring.answers.number import Number, equal_numbers, read_number
+from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, text_key, undress
+from harness.scoring.answers.vlmevalkit import shown
+from harness.values import AnswerCheck, Sample
+
+LEAST_DECIMALS: Final = 2
+"""Numbers are compared at the decimals that the gold is written with, and at no fewer than MMMU's two."""
+
+_NUMERIC: Final = re.compile(
+    # A gold that is nothing but a number: 1,000; -0.25; 24/7; $5; 12%. With a unit behind it, it is a text: 5 km is
+    # no 5 m.
+    r"[-+]?\$?\d{1,30}(?:,\d{3}){0,9}(?:\.(?P<decimals>\d{1,30}))?(?:/\d{1,30})?%?"
+)
+_LEAD: Final = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?(?:the |my )?(?:final |correct |right )?answer(?: is|:| is:) ?", re.IGNORECASE
+)
+
+
+def check_open(sample: Sample, answer: str) -> AnswerCheck:
+    """Score an answer to a question without options: equal to any accepted one, as a number or as a text."""
+    golds = [gold for gold in sample.answers or () if text_key(gold)]
+    if not golds:
+        return AnswerCheck(None, shown(answer), ("no_gold",))
+    stated = stated_text(answer)
+    number = read_number(answer)
+    if stated is None and number is None:
+        return AnswerCheck(0.0, None, ("no_match",))
+    right = any(_is_equal(gold, stated, number) for gold in golds)
+    extracted = str(number) if number is not None and any(map(_NUMERIC.fullmatch, golds)) else stated
+    return AnswerCheck(float(right), extracted if extracted is None else shown(extracted))
+
+
+def stated_text(answer: str) -> str | None:
+    """Return the text that an answer gives, without what leads to it; None where it is blank, too long or asks back.
+
+    Of several lines the last one counts, if it says that it is the answer.
+    """
+    if not answer.strip() or len(answer) > MAX_CHARACTERS or asks(answer):
+        return None
+    lines = [line.strip() for line in undress(fold(answer)).split("\n") if line.strip()]
+    if not lines:
+        return None
+    lead = _LEAD.match(lines[-1])
+    said = lines[-1][lead.end() :] if lead is not None else "\n".join(lines)
+    return said if text_key(said) else None
+
+
+def _is_equal(gold: str, stated: str | None, number: Number | None) -> bool:
+    """Tell whether an answer is equal to one gold."""
+    if stated is not None and text_key(stated) == text_key(gold):
+        return True
+    written = _NUMERIC.fullmatch(gold.strip())
+    if written is None or number is None:
+        return False
+    wanted = _number(gold)
+    decimals = max(LEAST_DECIMALS, len(written["decimals"] or ""))
+    return wanted is not None and equal_numbers(number, wanted, decimals)
+
+
+@lru_cache(maxsize=2048)
+def _number(gold: str) -> Number | None:
+    """Return a gold's number; remembered, as the same sample is scored many times."""
+    return read_number(gold)
