@@ -67,7 +67,8 @@ GROUP_NOTES: MappingProxyType[str, str] = MappingProxyType(
         "refcoco+": "all splits",
         "refcocog": "all splits",
         "visual_cot": "all sources",
-        "all": "every benchmark",
+        "submission": "splits without labels, whose answers are handed in; in no other group",
+        "all": "every benchmark with labels",
     }
 )
 """What a group is for; a test holds that every group has a word."""

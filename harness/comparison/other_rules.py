@@ -21,12 +21,12 @@ from harness.errors import ConfigError
 from harness.evaluation.predictions import rescore_record
 from harness.runs.manifest import config_of
 from harness.runs.store import StoredRun, load_run
-from harness.scoring.answers.check import has_own_rule
+from harness.scoring.own_rules import has_own_rule
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.stats.intervals import FloatArray
 from harness.summary.counted_units import said_of
-from harness.values import PROTOCOLS, Protocol, ScoreConfig
+from harness.values import NATIVE, PROTOCOLS, Protocol, ScoreConfig
 
 MOST_SAMPLES = 12_000
 """So many shared samples of a page are scored again at most: some seconds."""
@@ -81,13 +81,15 @@ def other_rules(comparison: Comparison, pair: Pair, *, most: int = MOST_SAMPLES)
         most: So many samples at most; the smallest benchmarks come first.
 
     Returns:
-        None where there is nothing to say: both sides hold the same texts, several seeds, or two protocols, or no
-        sample is shared.
+        None where there is nothing to say: both sides hold the same texts, several seeds, two protocols or
+        lmms-eval's own scores, or no sample is shared.
     """
     a, b = comparison.sides[pair.a], comparison.sides[pair.b]
     if a.shares_a_run(b) or len(a.runs) != 1 or len(b.runs) != 1 or a.runs[0].protocol != b.runs[0].protocol:
         return None
     own = a.runs[0].protocol
+    if own == NATIVE:
+        return None
     taken = _small_enough(pair, most)
     left_out = tuple(item.task for item in pair.benchmarks if item.shared and item not in taken)
     versions: dict[Protocol, str] = {own: a.runs[0].protocol_version}
@@ -167,7 +169,7 @@ class _Run:
                 continue
             bare = replace(record, sample=replace(record.sample, caption=None))
             for name in protocols:
-                ruled[name][place] = has_own_rule(record.sample.answer_rule, name)
+                ruled[name][place] = has_own_rule(record.sample, name)
                 score = rescore_record(bare, self.configs[name]).score
                 found = columns[name]
                 found.values[place] = np.nan if score.value is None else score.value

@@ -78,8 +78,9 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
             "vlmevalkit": _VLM_MATHVISTA,
             "paper": _VLM_MATHVISTA,
             "lmms-eval": Difference(
-                "Numbers are rounded to the row's precision and compared as texts; an answer that is no option's text "
-                "is a judge's, and what the judge says becomes the option that is nearest by letters.",
+                "Numbers are compared as texts, rounded to a precision that must be a whole number: the hub's 1.0 "
+                "makes every float answer wrong. An answer that is no option's text is a judge's, and what the judge "
+                "says becomes the option that is nearest by letters.",
                 "mathvista/mathvista_evals.py",
             ),
         },
@@ -133,20 +134,154 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "lmms_eval/api/metrics.py (anls)",
             ),
         },
+        "mmmu": {
+            **dict.fromkeys(
+                ("vlmevalkit", "paper"),
+                Difference(
+                    "Options are read as in every benchmark of options; an open question is one of two, its gold and "
+                    "'Other Answers', so the gold as any part of a short answer is right ('15' for 5).",
+                    "utils/multiple_choice.py",
+                ),
+            ),
+            "lmms-eval": Difference(
+                "A letter in brackets comes before one with a blank behind it ('a MAGMA rock' is A), before one with a "
+                "point, before option texts in long answers; of an open answer what stands behind words such as 'is' "
+                "counts, a gold within it too.",
+                "_task_utils/mmmu_mcq_utils.py and mmmu/utils.py",
+            ),
+        },
+        "box": {
+            "vlmevalkit": Difference(
+                "The first four numbers are the box whatever its dialect: up to 1.5 fractions of the sides, up to 1000 "
+                "thousandths, above that pixels; it is cut at the image and its corners are ordered.",
+                "refcoco.py",
+            ),
+            "lmms-eval": Difference(
+                "The first four numbers in brackets are fractions of the sides, whatever their size.",
+                "refcoco/utils_rec.py",
+            ),
+        },
     }
 )
-"""By the rule of the rows, for protocols that have one of their own."""
+"""By the rule of the rows, for protocols that have one of their own; `maths` and `short` go by benchmark."""
 
-_MMBENCH = ("mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11")
 _LMMS_MMBENCH = Difference(
     "A letter A to E as a word is read first, without taking brackets, stars or braces away, then the only option text "
-    "within the answer; what is left goes through MMStar's reader.",
+    "within the answer, where a missing option is the text 'nan'; what is left goes through MMStar's reader.",
     "mmbench/mmbench_evals.py",
 )
+_LMMS_HR_BENCH = Difference(
+    "Letters and option texts are read as VLMEvalKit did in March 2025: a lone letter anywhere, else the only text.",
+    "hrbench/hrbench_evals.py",
+)
+_VLM_MATHVISION = Difference(
+    "Any letter found is final; a free answer is right where its text is the gold's, or where Python or LaTeX makes "
+    "the same number of both ('2^3' is 1 and 8, and 'a' is right for every number). What is left is a judge's; "
+    "without one it is 0.",
+    "utils/mathv.py",
+)
+_LMMS_MATHVISION = Difference(
+    "No judge: a letter at an end, the content of a box or what follows 'the answer is' must be the letter or the "
+    "option's text; numbers are equal at two decimals.",
+    "mathvision/eval_utils.py",
+)
+_VLM_MATHVERSE = Difference(
+    "A judge reads the answer and compares; without one only the gold letter for letter is right.", "utils/mathverse.py"
+)
+_VLM_OLYMPIAD = Difference(
+    "What follows the last 'So the final answer is' is compared as intervals, numbers, expressions or equations, "
+    "numbers within the row's error; an error that is swallowed makes 0.5 wrong for 1/2.",
+    "utils/olympiadbench.py",
+)
+_VLM_WEMATH = Difference(
+    "Without a judge the first character behind the last 'Answer' is the letter: 'Banana' is B, '(B)' is nothing. The "
+    "scores are of 525 problems, however many were asked.",
+    "utils/wemath.py",
+)
+_VLM_REALWORLDQA = Difference(
+    "It is a benchmark of options alone: a row without any earns nothing.", "image_mcq.py (RealWorldQA)"
+)
+_VLM_BLINK = Difference("The score is the mean over questions, not over the subtasks' means.", "image_mcq.py (BLINK)")
+_VLM_ZEROBENCH = Difference(
+    "The gold must be a part of the last pair of braces: '{15}' is right for 5, and without braces nothing is.",
+    "image_vqa.py (ZEROBench)",
+)
+_LMMS_ZEROBENCH = Difference(
+    "The whole answer must be the gold, decimals by value: '5 cm' is no number, and braces are a part of it.",
+    "zerobench/utils.py",
+)
+_MMBENCH = (
+    "mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11", "mmbench_en_test",
+    "mmbench_cn_test",
+)  # fmt: skip
+_MATHVISION = ("mathvision", "mathvision_testmini", "mathvision_test")
 
 OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
     {
         **{name: {"lmms-eval": _LMMS_MMBENCH} for name in _MMBENCH},
+        **{
+            name: {"vlmevalkit": _VLM_MATHVISION, "paper": _VLM_MATHVISION, "lmms-eval": _LMMS_MATHVISION}
+            for name in _MATHVISION
+        },
+        "mathverse": {
+            "vlmevalkit": _VLM_MATHVERSE,
+            "paper": _VLM_MATHVERSE,
+            "lmms-eval": Difference(
+                "A judge compares the whole answer with the gold; without one every answer is 0.",
+                "mathverse/mathverse_evals.py",
+            ),
+        },
+        "olympiadbench": {
+            "vlmevalkit": _VLM_OLYMPIAD,
+            "paper": _VLM_OLYMPIAD,
+            "lmms-eval": Difference(
+                "What follows the last 'final answer is', without any blanks, is compared with the first accepted "
+                "answer; a row's error is a text, which no distance is within.",
+                "olympiadbench/en_utils.py and cn_utils.py",
+            ),
+        },
+        "wemath": {
+            "vlmevalkit": _VLM_WEMATH,
+            "paper": _VLM_WEMATH,
+            "lmms-eval": Difference(
+                "The letter is that of the best-believed dress within the answer tags or the last box, else the first "
+                "capital A to H anywhere. The scores are of 525 problems, however many were asked.",
+                "wemath/wemath_utils.py",
+            ),
+        },
+        "mmmu_pro_vision": {
+            "lmms-eval": Difference("The whole answer must be the letter.", "mmmu_pro/utils.py"),
+        },
+        "realworldqa": {
+            "vlmevalkit": _VLM_REALWORLDQA,
+            "paper": _VLM_REALWORLDQA,
+            "lmms-eval": Difference(
+                "A gold A to D is looked for by MMStar's reader; any other is compared whole, case and closing points "
+                "aside: 'three' is not 3.",
+                "realworldqa/utils.py",
+            ),
+        },
+        **{
+            name: {"vlmevalkit": _VLM_ZEROBENCH, "lmms-eval": _LMMS_ZEROBENCH}
+            for name in ("zerobench", "zerobench_subquestions")
+        },
+        **{name: {"lmms-eval": _LMMS_HR_BENCH} for name in ("hr_bench_4k", "hr_bench_8k")},
+        "cv_bench": {
+            "lmms-eval": Difference(
+                "The first letter of the text is the answer, in any case: 'The answer is B' is T. The score is the "
+                "mean over questions, not over the parts' means.",
+                "cv_bench/utils.py",
+            )
+        },
+        "blink": {
+            "vlmevalkit": _VLM_BLINK,
+            "paper": _VLM_BLINK,
+            "lmms-eval": Difference(
+                "A short first line, else the last letter behind 'answer', else the last capital in brackets, else the "
+                "first letter of the text is taken: 'By the look of it' is B.",
+                "blink/utils.py",
+            ),
+        },
         "mmstar": {
             "lmms-eval": Difference(
                 "The score is the mean of the 18 second-level categories' means, not the mean over questions.",
@@ -221,5 +356,17 @@ def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Dif
     return tuple(found for found in (None if own_reader else of_rule, of_task) if found is not None)
 
 
-_OWN_READERS = frozenset((task, "lmms-eval") for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa"))
+_OWN_READERS: frozenset[tuple[str, Protocol]] = frozenset(
+    {
+        *(
+            (task, "lmms-eval")
+            for task in (
+                *_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "wemath", "mmmu_pro_vision", "hr_bench_4k",
+                "hr_bench_8k", "cv_bench", "blink",
+            )
+        ),
+        ("wemath", "vlmevalkit"),
+        ("wemath", "paper"),
+    }
+)  # fmt: skip
 """Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""
