@@ -72,7 +72,8 @@ said: 1 for yes, 0 for no, one half for neither."""
 Combination: TypeAlias = Literal[
     "mean", "count", "mean_of_categories", "mean_of_l2", "sum_of_categories", "precision", "recall", "f1", "yes_ratio",
     "recall_or_0", "f1_or_0", "recall_of_said", "f1_of_said", "gold_yes_ratio", "score_strict", "score_loose",
-    "insufficient_knowledge", "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict", "rote_loose",
+    "insufficient_knowledge", "inadequate_generalization", "mastery_strict", "mastery_loose", "rote_strict",
+    "rote_loose",
 ]  # fmt: skip
 """How units become a number: their mean; how many are right; the mean of the means of categories, or of l2 categories
 (of those that `parts` names, or of the means that `adds` names); the sum of the categories' means, whose units are
@@ -275,19 +276,17 @@ _CV_BENCH = (
 )
 _CV_BENCH_LMMS_EVAL = (_ACCURACY, *(replace(metric, combine="mean", part_rule="these") for metric in _CV_BENCH[1:]))
 
-_WEMATH_RATES = tuple(
-    AnswerMetric(name, "problem", combine)
-    for name, combine in (
-        ("score_strict", "score_strict"),
-        ("score_loose", "score_loose"),
-        ("IK", "insufficient_knowledge"),
-        ("IG", "inadequate_generalization"),
-        ("CM_strict", "mastery_strict"),
-        ("CM_loose", "mastery_loose"),
-        ("RM_strict", "rote_strict"),
-        ("RM_loose", "rote_loose"),
-    )
+_WEMATH_RATE_NAMES: tuple[tuple[str, Combination], ...] = (
+    ("score_strict", "score_strict"),
+    ("score_loose", "score_loose"),
+    ("IK", "insufficient_knowledge"),
+    ("IG", "inadequate_generalization"),
+    ("CM_strict", "mastery_strict"),
+    ("CM_loose", "mastery_loose"),
+    ("RM_strict", "rote_strict"),
+    ("RM_loose", "rote_loose"),
 )
+_WEMATH_RATES = tuple(AnswerMetric(name, "problem", combine) for name, combine in _WEMATH_RATE_NAMES)
 _WEMATH_ACCURACIES = (*(AnswerMetric(name, parts=(name,)) for name in WEMATH_STEPS), _ACCURACY)
 _WEMATH_OF_525 = tuple(replace(metric, of_units=WEMATH_PROBLEMS) for metric in _WEMATH_RATES) + _WEMATH_ACCURACIES
 
