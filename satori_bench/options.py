@@ -150,7 +150,7 @@ data_option = click.option(
 
 boxes_option = click.option(
     "--boxes", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.jsonl",
-    help="Gold boxes by task and sample id, for any task, in place of those of the data (docs/side_boxes.md).",
+    help="Gold boxes by task and sample id, for any task, in place of those of the data (docs/beside_scores.md).",
 )  # fmt: skip
 
 

@@ -74,19 +74,23 @@ def asked_turns(spec: AskSpec) -> Asked:
         raise ConfigError(
             f"{benchmark.name} has no row {spec.row!r}.{did_you_mean(spec.row, ids)} Its ids: {shown}, ..."
         )
-    turns = messages(spec.wording, adapter.question_text(doc), adapter.shown(doc))
+    shown = adapter.shown(doc)
+    turns = messages(spec.wording, adapter.question_text(doc), shown)
+    end = "" if shown.numbers else "\n"  # a picture within the text stands in its line
     return {
         "task": benchmark.name,
         "id": adapter.id_of(doc),
-        "turns": [{"role": turn["role"], "text": "".join(map(_part_text, turn["content"]))} for turn in turns],
+        "turns": [
+            {"role": turn["role"], "text": "".join(_part_text(part, end) for part in turn["content"])} for turn in turns
+        ],
     }
 
 
-def _part_text(part: Mapping[str, Any]) -> str:
-    """Return one part of a turn as text."""
+def _part_text(part: Mapping[str, Any], end: str) -> str:
+    """Return one part of a turn as text, a picture with `end` behind it."""
     if part["type"] == "text":
         return part["text"]
     facts = image_facts_of(part["url"])
     if facts is None:
-        return "<image: none that can be read>\n"
-    return f"<image {facts.size.width}x{facts.size.height}>\n"
+        return f"<image: none that can be read>{end}"
+    return f"<image {facts.size.width}x{facts.size.height}>{end}"

@@ -67,8 +67,8 @@ GROUP_NOTES: MappingProxyType[str, str] = MappingProxyType(
         "refcoco+": "all splits",
         "refcocog": "all splits",
         "visual_cot": "all sources",
-        "submission": "splits without labels, whose answers are handed in; in no other group",
-        "all": "every benchmark with labels",
+        "submission": "splits without public answers: nothing is scored, `submission RUN` writes the official file",
+        "all": "every benchmark that is scored",
     }
 )
 """What a group is for; a test holds that every group has a word."""

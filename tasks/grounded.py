@@ -9,7 +9,7 @@ from typing import cast
 from harness.task_facts import facts_of
 from harness.values import AnswerRule, Box, Json, Sample, Size
 from harness.vocabulary import GoldFrame
-from tasks.adapter import Adapter, image_cluster, image_facts_of, image_value, row_id
+from tasks.adapter import Adapter, SeenPictures, image_value, row_id, seen_pictures
 from tasks.benchmark import embedded
 from tasks.cells import (
     CellError,
@@ -24,6 +24,10 @@ from tasks.cells import (
     whole_of,
 )
 from tasks.gold_places import gold_boxes
+from tasks.shown_pictures import shown_by
+
+MOST_NUMBERED = 20
+"""Columns of pictures are looked for up to this number."""
 
 SHAPES_COLUMNS: Mapping[str, str] = {
     "id": "id",
@@ -48,6 +52,8 @@ class Layout:
     """What the numbers of the gold boxes are; None where nobody says it: pixels of the image."""
     names_choices: bool = False
     """Whether somebody said which column holds the options."""
+    several_images: bool = False
+    """Whether a row may show several pictures: a list in its column, or columns of that name with `_1`, `_2`..."""
     scene_column: str = ""
     """The column that says which rows belong together, before the image; empty where there is none."""
 
@@ -68,6 +74,19 @@ class _Columns:
         """Part to column name."""
         return self.layout.parts
 
+    @property
+    def image_columns(self) -> tuple[str, ...]:
+        """Where the pictures may be."""
+        name = self.parts["image"]
+        numbered = [f"{name}_{number}" for number in range(1, MOST_NUMBERED + 1)] if self.layout.several_images else []
+        return (name, *numbered)
+
+    def seen(self, doc: Doc) -> SeenPictures:
+        """Return what a sample says of the pictures that the row's question shows."""
+        if self.layout.several_images:
+            return seen_pictures(shown_by(self.question_text(doc), doc, self.image_columns).images)
+        return seen_pictures((image_value(doc, self.image_columns),))
+
     def id_of(self, doc: Doc) -> str:
         """Return the id column, else the row's number."""
         return row_id(doc, self.parts["id"])
@@ -77,7 +96,7 @@ class _Columns:
         scene = text_of(doc, self.layout.scene_column) if self.layout.scene_column else ""
         if scene:
             return scene
-        return image_cluster(image_facts_of(image_value(doc, (self.parts["image"],))), self.id_of(doc))
+        return self.seen(doc).image_sha256 or self.id_of(doc)
 
     def choices_of(self, doc: Doc) -> dict[str, str]:
         """Return the options: an object, a list, or columns A, B, C...; none for other answer rules.
@@ -85,7 +104,7 @@ class _Columns:
         A column `options`, as MMMU and many others call it, is read in tables that have nothing else: beside columns
         that are known to hold the options it may be anything, such as their number or another order of them.
         """
-        if self.rule not in {"choice", "mathvista", "maths", "short"}:
+        if self.rule not in {"choice", "mathvista", "maths", "mmmu", "short"}:
             return {}
         column = self.parts["choices"]
         if self.layout.names_choices or column in doc or "options" not in doc or {"A", "B"} <= doc.keys():
@@ -111,7 +130,7 @@ class _Columns:
 
     def sample_of(self, doc: Doc) -> Sample:
         """Return the sample of a row."""
-        facts = image_facts_of(image_value(doc, (self.parts["image"],)))
+        seen = self.seen(doc)
         answers = self.answers_of(doc)
         caption = text_of(doc, self.parts["caption"])
         return Sample(
@@ -123,17 +142,18 @@ class _Columns:
             choices=self.choices_of(doc),
             category=", ".join(list_of(doc.get(self.parts["category"]))),
             cluster=self.cluster_of(doc),
-            boxes_image_px=self.boxes_of(doc, facts.size if facts else None),
+            boxes_image_px=self.boxes_of(doc, seen.image_size),
             caption=caption or None,
-            image_size=facts.size if facts else None,
-            image_sha256=facts.sha256 if facts else "",
+            image_size=seen.image_size,
+            image_sha256=seen.image_sha256,
+            pictures=seen.pictures,
             extra=_extra(doc),
         )
 
 
 def _extra(doc: Doc) -> dict[str, Json]:
     """Return the official columns that answer rules read, and the scene of a drawn row."""
-    names = ("question_type", "answer_type", "precision", "scene")
+    names = ("question_type", "answer_type", "precision", "error", "unit", "is_multiple_answer", "scene")
     found = {name: doc.get(name) for name in names}
     return {
         name: cast("Json", value) for name, value in found.items() if isinstance(value, str | int | float) and value
@@ -157,7 +177,8 @@ def adapter_for(name: str, rule: AnswerRule, layout: Layout) -> Adapter:
         columns.question_text,
         columns.id_of,
         columns.cluster_of,
-        image_columns=(layout.parts["image"],),
+        image_columns=columns.image_columns,
+        several_images=layout.several_images,
     )
 
 

@@ -299,7 +299,9 @@ def _the_only_one(images: Sequence[object]) -> object:
     """Return the image of a list of one; raises UnreadableImageError for several."""
     present = [image for image in images if image is not None]
     if len(present) > 1:
-        raise UnreadableImageError(f"the row has {len(present)} images, and one is asked about: join or split them")
+        raise UnreadableImageError(
+            f"the row has {len(present)} images, and one is asked about: say several_images: true, or split the row"
+        )
     return present[0] if present else None
 
 

@@ -6,11 +6,11 @@ dataset_path: someone/my-data      # a hub dataset; or leave it out and name a f
 dataset_name: default              # optional: its configuration
 test_split: test
 satori:                            # or under `metadata:`, which plain lmms-eval accepts too
-  answer_rule: choice              # choice, yes_no, ocr, mathvista, maths, accepted, number, relaxed, vqa, anls,
-                                   # box or point
+  answer_rule: choice              # one of `harness.vocabulary.AnswerRule`
   data: rows.parquet               # parquet or TSV file, relative to this file; instead of dataset_path
   columns: {id: pid, question: text, image: picture, answers: gold, choices: options}
   gold_box_frame: norm_1           # what the numbers of the gold boxes are; left out: pixels of the upright image
+  several_images: true             # a row may show several pictures; left out: each shows one
 generation_kwargs: {max_new_tokens: 1024}
 ```
 
@@ -22,6 +22,10 @@ image_px, norm_1, norm_1000, percent, input_px for pixels of an image of the row
 pixels, xywh for left, top, width, height and yxyx for y before x), `caption`. An image is bytes, base64 text, a path
 beside the data file, or a list of one of these; where there is no column `image` and no other is named, `images` and
 `image_path` are looked for.
+
+With `several_images` a row's pictures are a list in its column, or stand in columns `image_1`, `image_2`... (of the
+name that `image` has in `columns`). A text names them as `<image 1>`, where each then stands; without such a mark they
+stand before the text. A box does not say which of several pictures it lies in: none is scored there.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ NEEDED_PARTS = ("question", "image", "answers")
 PLACE_PARTS = ("question", "image", "boxes")
 """The same where the place is the answer (`box`, `point`)."""
 
-_SECTION_FIELDS = ("answer_rule", "columns", "data", "gold_box_frame", "title")
+_SECTION_FIELDS = ("answer_rule", "columns", "data", "gold_box_frame", "several_images", "title")
 _RULES: tuple[str, ...] = tuple(rule for rule in get_args(AnswerRule) if rule != "native")
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
@@ -73,18 +77,22 @@ def load_own_task(path: Path) -> Benchmark:
     rule = cast("AnswerRule", section["answer_rule"])
     needed = tuple(parts[part] for part in (PLACE_PARTS if rule in PLACE_RULES else NEEDED_PARTS))
     frame = cast("GoldFrame | None", section.get("gold_box_frame"))
-    layout = Layout(parts, frame, names_choices="choices" in columns)
+    several = section.get("several_images") is True
+    layout = Layout(parts, frame, names_choices="choices" in columns, several_images=several)
+    adapter = adapter_for(name, rule, layout)
+    if several:  # which may stand in numbered columns alone
+        needed = tuple(column for column in needed if column != parts["image"])
     return Benchmark(
         name=name,
         title=str(section.get("title") or config.get("task_alias") or name),
         answer_rule=rule,
-        adapter=adapter_for(name, rule, layout),
+        adapter=adapter,
         hub_path="" if data_file else str(config["dataset_path"]),
         hub_config=None if config.get("dataset_name") is None else str(config["dataset_name"]),
         hub_split=str(config.get("test_split") or config.get("validation_split") or "test"),
         hub_columns=needed,
         tsv_columns=needed,
-        image_columns=(parts["image"],),
+        image_columns=adapter.image_columns,
         optional_columns=tuple(column for part, column in parts.items() if part in columns and column not in needed),
         max_new_tokens=int(_mapping(config.get("generation_kwargs")).get("max_new_tokens", 2048)),
         boxes_column=parts["boxes"],
@@ -153,6 +161,8 @@ def _task_faults(config: Mapping[str, Any], section: Mapping[str, Any]) -> list[
         for field in section
         if field not in _SECTION_FIELDS
     )
+    if not isinstance(section.get("several_images", False), bool):
+        faults.append(f"satori.several_images: true or false is needed, found {section['several_images']!r}")
     budget = _mapping(config.get("generation_kwargs")).get("max_new_tokens", 2048)
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         faults.append(f"generation_kwargs.max_new_tokens: a whole number above 0 is needed, found {budget!r}")

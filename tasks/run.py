@@ -146,6 +146,52 @@ def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A run of which everything is known that can be without the model."""
+
+    spec: RunSpec
+    """What is asked, with what follows from its tasks."""
+    subject: Subject
+    """The model."""
+    questions: Sequence[Question]
+    """The benchmarks with their rows."""
+    config: ScoreConfig
+    """How answers are scored."""
+    manifest: Manifest
+    """What the run is."""
+
+
+def prepare_run(spec: RunSpec, environment: RunEnvironment) -> PreparedRun:
+    """Check everything that can be wrong before a model is loaded, and say what was decided.
+
+    Raises:
+        UserError: Something is configured wrongly.
+    """
+    check_spec(spec)
+    benchmarks = resolve_tasks(spec.tasks)
+    spec = native_spec(spec, benchmarks)
+    check_overrides(spec, benchmarks)
+    subject = find_subject(spec)
+    _check_writable(spec.out)
+    questions, gold = _open_questions(spec, benchmarks, environment.say)
+    _say_decisions(spec, subject, questions, environment.say)
+    config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
+    manifest = manifest_of(spec, environment, subject, questions, gold)
+    return PreparedRun(spec, subject, questions, config, manifest)
+
+
+def finished_run(run: PreparedRun, environment: RunEnvironment) -> RunResult | None:
+    """Return the finished run of equal input, with its page; None where there is none."""
+    equal = _equal_run(run.spec.out, run.manifest, run.questions)
+    if equal is None:
+        return None
+    environment.say(_already_finished(equal.path, run.spec, run.subject))
+    if environment.write_page is not None and not equal.has_page:  # its writer may have been killed
+        environment.write_page(equal.path)
+    return _stored_result(equal)
+
+
 def _run(
     spec: RunSpec,
     environment: RunEnvironment,
@@ -154,26 +200,13 @@ def _run(
     retry_of: StoredRun | None = None,
 ) -> RunResult:
     """Check, load, ask, judge, publish; a retry begins with the answers of the run that it asks again."""
-    check_spec(spec)
-    benchmarks = resolve_tasks(spec.tasks)
-    spec = native_spec(spec, benchmarks)
-    check_overrides(spec, benchmarks)
-    subject = find_subject(spec)
-    _check_writable(spec.out)
-    questions, gold = _open_questions(spec, benchmarks, environment.say)
-    if spec.shard is not None and not any(len(question.data) for question in questions):
-        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
-    _say_decisions(spec, subject, questions, environment.say)
-    config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
-    manifest = manifest_of(spec, environment, subject, questions, gold)
-    start_from = None
+    prepared = prepare_run(spec, environment)
+    spec, subject, questions, config = prepared.spec, prepared.subject, prepared.questions, prepared.config
+    manifest, start_from = prepared.manifest, None
     if retry_of is not None:
         manifest, start_from = _as_retry(manifest, retry_of)
-    elif not again and (equal := _equal_run(spec.out, manifest, questions)) is not None:
-        environment.say(_already_finished(equal.path, spec, subject))
-        if environment.write_page is not None and not equal.has_page:  # its writer may have been killed
-            environment.write_page(equal.path)
-        return _stored_result(equal)
+    elif not again and (finished := finished_run(prepared, environment)) is not None:
+        return finished
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = (
         environment.load_model(spec) if environment.load_model is not None else load_model(spec, environment, subject)
@@ -203,6 +236,8 @@ def _open_questions(
 ) -> tuple[list[Question], dict[str, Json]]:
     """Return what is asked, and what the manifest is to say of gold boxes that a file gives; nothing without one."""
     questions = [open_question(spec, benchmark) for benchmark in benchmarks]
+    if spec.shard is not None and not any(len(question.data) for question in questions):
+        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
     if spec.boxes is None:
         return questions, {}
     questions, gold = with_side_gold(spec.boxes, questions)

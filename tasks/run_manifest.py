@@ -119,7 +119,7 @@ def _native_manifest(spec: RunSpec, question: Question, task: NativeTask) -> Tas
         fingerprint=question.data.fingerprint,
         rows=question.rows,
         samples=len(question.data),
-        limit=spec.limit if len(question.data) < question.rows else None,
+        limit=spec.limit if question.limited else None,
         prompt_hash=source.code_hash,
         generation={**cast("dict[str, Json]", dict(task.config.generation_kwargs or {})), **_additions(spec)},
     )

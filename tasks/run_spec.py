@@ -29,6 +29,7 @@ from harness.runs.store import (
     check_run_name,
 )
 from harness.scoring.formats import check_protocol
+from harness.task_facts import is_native
 from harness.values import AnyFormat, BoxDialect, Json, Protocol
 from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
@@ -110,6 +111,8 @@ class RunSpec:
     """About so many samples a task, in whole clusters; None for all."""
     shard: Shard | None = None
     """The part of the samples to ask; None for all."""
+    processes: int = 1
+    """So many processes of this machine ask a shard each."""
     seed: int = 0
     """Of sampling and intervals."""
     batch_size: str = "auto"
@@ -246,7 +249,9 @@ def check_spec(spec: RunSpec) -> None:
     if spec.name is not None:
         check_run_name(spec.name)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("several processes cannot write one run yet: start one process without a launcher")
+        raise ConfigError("several processes cannot write one run: start one without a launcher, with --num-processes")
+    if spec.processes > 1 and spec.shard is not None:
+        raise ConfigError("--num-processes cuts the run itself: leave --shard out")
     check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
     check_extra_body(spec.extra_body)
     check_template_kwargs(spec.chat_template_kwargs)
@@ -255,7 +260,16 @@ def check_spec(spec: RunSpec) -> None:
 
 
 def check_overrides(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> None:
-    """Refuse data for a task that is not run: the person meant something that would not happen."""
+    """Refuse what would not happen though a person asks for it: data for a task that is not run, blindness of others.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
+    shown = [benchmark.name for benchmark in benchmarks if is_native(benchmark.name)]
+    if spec.blind is not None and shown:
+        raise ConfigError(
+            f"--blind leaves pictures out of our own questions; {', '.join(shown)} asks as lmms-eval does, with them"
+        )
     unknown = sorted(set(spec.datasets) - {benchmark.name for benchmark in benchmarks})
     if unknown:
         hint = task_hint(unknown[0], [benchmark.name for benchmark in benchmarks])

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.images.frames import MAX_ASPECT_RATIO, cut_at_image
-from harness.scoring.answers.check import check_answer
 from harness.scoring.gold_boxes import (
     FrameEvidence,
     GoldBoxError,
@@ -30,7 +29,7 @@ from tasks.cells import Doc, text_of, whole_of
 from tasks.grounded import declared_size
 from tasks.images import ImageFacts, UnreadableImageError, image_facts_of, open_image
 from tasks.local_data import DataError, DatasetOverride, TaskData, open_task_data, without_image
-from tasks.row_checks import CellChecks, gold_cell, shown_cell, try_dresses
+from tasks.row_checks import CellChecks, DressTrials, gold_cell, shown_cell
 from tasks.shown_pictures import held_by
 
 MOST_NAMED = 5
@@ -375,6 +374,7 @@ class _RowFindings:
     half_won: list[str] = field(default_factory=list[str])
     unplaced: list[str] = field(default_factory=list[str])
     broken_boxes: list[str] = field(default_factory=list[str])
+    _trials: DressTrials = field(default_factory=DressTrials)
 
     def look_at(self, sample: Sample, gold: object, *, has_boxes: bool) -> None:
         """Look at one row's gold: what its answers are, and whether it has gold boxes where these are the answer."""
@@ -386,10 +386,10 @@ class _RowFindings:
         if not sample.answers:
             self.unscorable.append(sample.id)
             return
-        if "no_gold" in check_answer(sample, sample.answers[0], "strict").faults:
+        dresses = self._trials.of(sample)
+        if dresses is None:
             self.unusable.append(f"{sample.id} ({shown_cell(gold)!r})")
             return
-        dresses = try_dresses(sample)
         if dresses.lost:
             shown = ", ".join(ascii(text[:MOST_SHOWN])[1:-1] for text in dresses.lost[:MOST_NAMED])
             (self.half_won if dresses.is_winnable else self.never_won).append(f"{sample.id} ({shown})")

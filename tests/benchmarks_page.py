@@ -31,7 +31,7 @@ holds local data against it.
   takes others.
 - **Rows**: of the whole split, as its authors count them. Another number is told by `tasks verify`, not refused.
 - **Answer rule**: see [Answer rules](scores.md#answer-rules). Peers read answers to some benchmarks by rules of their
-  own, whose quirks the modules in `harness/scoring/answers/` name.
+  own: see [below](#how-peers-read-answers).
 - **Numbers**: the headline first; where a protocol makes others of the same answers, they stand behind it. All have
   intervals over the clusters.
 
@@ -53,6 +53,16 @@ _PARTS = {
     "these_if_there": "those of {} subtasks that are there".format,
     "all_others": "all other subtasks".format,
 }
+_PEERS = (
+    "harness.scoring.answers.vlmevalkit",
+    "harness.scoring.answers.lmms_eval_rules",
+    "harness.scoring.answers.document_answers_peers",
+    "harness.scoring.answers.mmmu_peers",
+    "harness.scoring.answers.maths_peers",
+    "harness.scoring.answers.short_peers",
+    "harness.scoring.answers.perception_letters",
+    "harness.scoring.places_peers",
+)
 _TOKENS = next(field.default for field in fields(Benchmark) if field.name == "max_new_tokens")
 
 
@@ -61,7 +71,7 @@ def page() -> str:
     parts = [_HEAD, *_groups(), *_overview()]
     for file, names in _by_file().items():
         parts += _section(file, names)
-    return re.sub(r"\n{3,}", "\n\n", "".join([*parts, *_not_here()]))
+    return re.sub(r"\n{3,}", "\n\n", "".join([*parts, *_peers(), *_not_here()]))
 
 
 def _by_file() -> dict[str, list[str]]:
@@ -129,6 +139,8 @@ def _facts(names: Sequence[str], facts: TaskFacts, item: Benchmark) -> Iterable[
     yield f"- clusters: {_cluster(facts, item)}\n"
     if groups := _all_groups(item.name):
         yield f"- groups: {', '.join(f'`{group}`' for group in groups)}\n"
+    if facts.submission is not None:
+        yield "- no public answers: nothing is scored, `satori-bench submission RUN` writes the official file\n"
     if item.download:
         yield f"- {_plain(item.download)}\n"
     if item.max_new_tokens != _TOKENS:
@@ -177,8 +189,8 @@ def _how(metric: AnswerMetric) -> str:
         return "right answers" + (f" of the full {metric.full_rows:,} alone" if metric.full_rows else " of those there")
     if metric.combine == "mean" and units is not None:
         return f"mean over {units}" + (f" of {' and '.join(metric.parts)}" if metric.parts else "")
-    told = METRICS_EXPLAINED.get(metric.name, "see [Metrics](metrics.md)").rstrip(".")
-    return re.sub(r"^[\w-]+: ", "", told)
+    told = re.sub(r"^[\w-]+: ", "", METRICS_EXPLAINED.get(metric.name, "see [Metrics](metrics.md)").rstrip("."))
+    return f"{told}, of {metric.of_units} whatever is there" if metric.of_units else told
 
 
 def _cluster(facts: TaskFacts, item: Benchmark) -> str:
@@ -188,7 +200,7 @@ def _cluster(facts: TaskFacts, item: Benchmark) -> str:
     if "cluster_by_image" in cluster_of.__qualname__:
         return "the questions about a picture"
     told = (cluster_of.__doc__ or "").strip().splitlines()
-    return told[0].removeprefix("Return ").rstrip(".") if told else "see above"
+    return told[0].removeprefix("Return ").rstrip(".") if told else "the questions about the same pictures"
 
 
 def _columns(names: Sequence[str]) -> str:
@@ -200,6 +212,15 @@ def _source(item: Benchmark) -> str:
         return "drawn here" if item.drawn else "files: see below"
     place = ", ".join(f"`{one}`" for one in (item.hub_config, item.hub_files or item.hub_split) if one)
     return f"`{item.hub_path}`, {place}"
+
+
+def _peers() -> Iterable[str]:
+    """Yield what the modules of peers' rules say of themselves: sources, quirks, departures."""
+    yield "\n## How peers read answers\n\n"
+    yield "Rules of other programs are kept with their faults. What is known of them, from the files that hold them:\n"
+    for module in _PEERS:
+        about = (import_module(module).__doc__ or "").strip()
+        yield f"\n### `{module.replace('.', '/')}.py`\n\n{_plain(about)}\n"
 
 
 def _not_here() -> Iterable[str]:

@@ -96,6 +96,61 @@ def local_data(data_builder, place_builder, document_builder, several_builder, p
 
 
 @pytest.fixture
+def through_plain_lmms_eval(local_data, tmp_path, monkeypatch):
+    """Give one text for every row of benchmarks to plain lmms-eval, through our YAML files; returns results by name."""
+    from lmms_eval import evaluator
+    from lmms_eval.api.model import lmms
+    from lmms_eval.tasks import TaskManager
+
+    from tasks.benchmark import TEMPLATE_PATH
+    from tasks.catalog import BENCHMARKS
+
+    class Replay(lmms):
+        is_simple = False
+        text = ""
+
+        def generate_until(self, requests):
+            return [self.text for _ in requests]
+
+        def generate_until_multi_round(self, requests):
+            raise NotImplementedError
+
+        def loglikelihood(self, requests):
+            raise NotImplementedError
+
+    def run(names: list[str], text: str) -> dict[str, dict]:
+        monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+        folder = tmp_path / "yamls"
+        folder.mkdir()
+        (folder / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
+        for name in names:
+            benchmark = BENCHMARKS[name]
+            lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
+            lines = [line for line in lines if not line.startswith(("dataset_name", "dataset_path"))]
+            if benchmark.hub_files:  # the YAML's own pattern, in a copy of the hub's folder
+                lines += [f"dataset_path: {local_data.parquet / name}"]
+            else:
+                files = sorted(map(str, (local_data.parquet / name).rglob("*.parquet")))
+                lines += [
+                    "dataset_path: parquet",
+                    f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {files}}}}}",
+                ]
+            (folder / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        model = Replay()
+        model.text = text
+        results = evaluator.simple_evaluate(
+            model=model,
+            tasks=[BENCHMARKS[name].yaml_name for name in names],
+            task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+            bootstrap_iters=0,
+            log_samples=False,
+        )["results"]
+        return {name: results[BENCHMARKS[name].yaml_name] for name in names}
+
+    return run
+
+
+@pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
     """Run the command in this process, in an empty folder; returns exit code, stdout and stderr."""
     import satori_bench

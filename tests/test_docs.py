@@ -24,6 +24,7 @@ from harness.vocabulary import (
     BOX_SYNTAXES,
     FAULTS,
     GOLD_FRAMES,
+    NATIVE,
     PARSE_FAULTS,
     PROTOCOLS,
     STAGE_FORMATS,
@@ -103,7 +104,7 @@ def test_the_table_of_faults_is_the_vocabulary():
 def test_protocols_rules_formats_and_frames_are_the_vocabulary():
     scores, formats = page("scores.md"), page("formats.md")
 
-    assert sorted(first_words(table(scores.split("## Protocols")[1]))) == sorted(PROTOCOLS)
+    assert sorted(first_words(table(scores.split("## Protocols")[1]))) == sorted([*PROTOCOLS, NATIVE])
     assert first_words(table(scores.split("## Answer rules")[1])) == list(AnswerRule.__args__)
     assert first_words(table(formats.split("## Formats")[1])) == list(STAGE_FORMATS)
     assert first_words(table(formats.split("`--box-frame` is short for")[1])) == list(BOX_FRAMES)

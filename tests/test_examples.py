@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,8 @@ def test_there_is_an_example_of_each_kind():
         "grpo_3b_lora.toml",
         "loop_3b_lora.toml",
         "gate.toml",
+        "easy_vqa/make_table.py",
+        "easy_vqa/task.yaml",
         "own_task/task.yaml",
         "own_task/rows.tsv",
         "tour.ipynb",
@@ -131,3 +136,58 @@ def test_examples_go_with_the_source_distribution():
     sdist = project.split("[tool.hatch.build.targets.sdist]")[1].split("[", 2)[1]
 
     assert '"examples"' in sdist
+
+
+def small_package(root: Path) -> Path:
+    """Lay six questions about three drawn pictures out as the package easy-vqa has them."""
+    from PIL import Image
+
+    images = root / "test" / "images"
+    images.mkdir(parents=True)
+    for place, colour in enumerate(("red", "teal", "gray")):
+        Image.new("RGB", (64, 64), colour).save(images / f"{place}.png")
+    questions = [
+        ["what is the red shape?", "circle", 0],
+        ["is there a blue shape in the image?", "no", 0],
+        ["what color is the triangle?", "teal", 1],
+        ["is a teal shape present?", "yes", 1],
+        ["what is the color of the rectangle?", "gray", 2],
+        ["is there not a red shape?", "yes", 2],
+    ]
+    (root / "test" / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+    return root
+
+
+def make_easy_vqa(examples: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = examples / "easy_vqa" / "make_table.py"
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_table_of_easy_vqa_is_made_and_verified(command, examples, tmp_path):
+    data = small_package(tmp_path / "data")
+
+    made = make_easy_vqa(examples, "--data", str(data))
+    code, out, _ = command("tasks", "verify", examples / "easy_vqa" / "task.yaml")
+
+    assert (made.returncode, code) == (0, 0)
+    assert "easy_vqa: ok, 6 rows" in out
+
+
+def test_whoever_lacks_easy_vqa_is_told_how_to_get_it(examples):
+    if find_spec("easy_vqa"):
+        pytest.skip("easy-vqa is installed here")
+
+    made = make_easy_vqa(examples)
+
+    assert made.returncode == 1
+    assert "pip install easy-vqa==1.0" in made.stderr
+
+
+def test_the_package_has_all_its_test_questions(command, examples):
+    pytest.importorskip("easy_vqa", reason="easy-vqa is none of ours: pip install easy-vqa==1.0 runs this")
+
+    made = make_easy_vqa(examples)
+    code, out, _ = command("tasks", "verify", examples / "easy_vqa" / "task.yaml")
+
+    assert (made.returncode, code) == (0, 0)
+    assert "easy_vqa: ok, 9673 rows" in out

@@ -47,8 +47,8 @@ _PART_DIFFERS = {
     "pixel_limits": "pixel limits differ",
     "scorer_version": "scorer version differs",
     "judge": "judge differs",
+    BLIND: "what was shown in place of the pictures (--blind) differs",
     "lmms_eval": "version of lmms-eval, whose own code scores, differs",
-    BLIND: "one is blind (--blind), or blind in another way: what was shown in place of the pictures",
     "format_definition": "a format of a person's own differs (its definition's digest)",
 }
 

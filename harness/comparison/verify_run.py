@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from harness.comparison.columns import read_run_table
 from harness.comparison.sample_texts import SHOWN_COLUMNS
 from harness.errors import UserError
@@ -40,8 +42,9 @@ from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.means import Metric
+from harness.summary.native import native_columns
 from harness.summary.run_summary import RunSummary, summarise_records
-from harness.values import Json, Protocol, Record
+from harness.values import NATIVE, Json, Protocol, Record
 
 _SAME = 1e-6
 """Two values of a metric that differ by no more of the larger one are the same."""
@@ -194,8 +197,12 @@ def _verify_table(run: StoredRun) -> Iterator[str]:
 
 
 def _verify_texts(run: StoredRun) -> Iterator[str]:
-    """Yield how many scores are not what their texts earn; another version's scores cannot be made here."""
-    if run.manifest.scorer_version != SCORER_VERSION:
+    """Yield how many scores are not what their texts earn; scores of another version or program cannot be made here."""
+    if run.manifest.protocol == NATIVE:
+        found: list[str] = []
+        yield from _said(lambda: found.extend(_verify_native(run)))
+        yield from found
+    if run.manifest.protocol == NATIVE or run.manifest.scorer_version != SCORER_VERSION:
         return
     config = config_of(run.manifest)
     differing = [
@@ -209,6 +216,22 @@ def _verify_texts(run: StoredRun) -> Iterator[str]:
             f"{JOURNAL_NAME} has {len(differing)} samples whose scores are not those of their texts by scorer version "
             f"{SCORER_VERSION}, such as {task} {sample_id}, whose text earns {earned['score']}"
         )
+
+
+def _verify_native(run: StoredRun) -> Iterator[str]:
+    """Yield lmms-eval's means that are not those of the run's records; of its other aggregates nobody can tell."""
+    table = read_run_table(run)
+    for task, metrics in native_metrics_of(run.manifest).items():
+        places = np.array([place for place, name in enumerate(table.tasks) if name == task], dtype=np.int64)
+        given = {key: column[places] for key, column in table.native.items()}
+        for key, column in native_columns(given, metrics, len(places)).items():
+            if column.metric.is_mean and column.metric.value is not None and not column.fits:
+                known = column.values[np.isfinite(column.values)]
+                mean = f"{known.mean():.6g} of {len(known)}" if len(known) else "none"
+                yield (
+                    f"{MANIFEST_NAME} has {column.metric.value:.6g} of {column.metric.n} as lmms-eval's mean {key} of "
+                    f"{task}, and the records' is {mean}"
+                )
 
 
 def _score_row(record: Record) -> dict[str, Json]:

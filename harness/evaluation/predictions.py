@@ -20,6 +20,7 @@ from harness.values import (
     Box,
     Generation,
     Json,
+    Picture,
     Record,
     Sample,
     Score,
@@ -213,6 +214,7 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
     if reply is not None and not isinstance(reply, str):
         raise RowError(f"judge_reply must be a string, found {type(reply).__name__}")
     extra = _extra(row)
+    pictures = _pictures(row)
     sample = Sample(
         id=_text(row, "id", required=True),
         task=task,
@@ -225,7 +227,8 @@ def prediction_of(row: Mapping[str, Any]) -> Prediction:
         cluster=_cluster(row, task, extra),
         boxes_image_px=_boxes(row),
         caption=_text(row, "caption") if row.get("caption") is not None else None,
-        image_size=None if width is None or height is None else Size(width, height),
+        image_size=None if width is None or height is None or pictures else Size(width, height),
+        pictures=pictures,
         extra=extra,
     )
     return Prediction(
@@ -357,6 +360,21 @@ def _boxes(row: Mapping[str, Any]) -> tuple[Box, ...] | None:
     return tuple(boxes)
 
 
+def _pictures(row: Mapping[str, Any]) -> tuple[Picture, ...]:
+    """Return the pictures of a question that shows several, as a run's records name them; none for one or for absent.
+
+    No box is scored where there are several: it does not say which of them it lies in.
+    """
+    value = row.get("pictures")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in cast("list[Any]", value)):
+        raise RowError("pictures must be a list of objects, each with the width and height of one")
+    items = cast("list[dict[str, Any]]", value)
+    found = tuple(Picture(_text(item, "sha256"), _whole(item, "width"), _whole(item, "height")) for item in items)
+    return found if len(found) > 1 else ()
+
+
 def _extra(row: Mapping[str, Any]) -> dict[str, Json]:
     """Return further official columns: those that the row format names, and what `extra` holds."""
     value = row.get("extra")
@@ -368,7 +386,7 @@ def _extra(row: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> str:
-    """Return the cluster: the row's own, for MMBench its index modulo a million, else none (the row stands alone).
+    """Return the cluster: the row's own, for MMBench its index modulo a million, for We-Math its problem, else none.
 
     `group` is the field's earlier name. A cluster that goes unread makes every interval too narrow.
     """
@@ -379,6 +397,11 @@ def _cluster(row: Mapping[str, Any], task: str, extra: Mapping[str, Json]) -> st
         return cluster or group
     index = extra.get("index")
     index = _whole_of(index) if isinstance(index, float) else index
-    if facts_of(task).cluster == "question" and isinstance(index, int):
+    facts = facts_of(task)
+    if facts.cluster == "question" and isinstance(index, int):
         return str(index % 1_000_000)
+    problem, key = extra.get("ID"), extra.get("key")
+    if any(metric.unit == "problem" for metric in facts.metrics) and problem is not None and isinstance(key, str):
+        # The numbers of problems of two and of three steps may be the same.
+        return f"{key.partition('_')[0]}_{problem}"
     return ""

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 from harness.errors import ConfigError, did_you_mean
 from harness.images.frames import cut_at_image
 from harness.scoring.box_dialects import dialect_named
-from harness.scoring.gold_boxes import FrameEvidence, GoldBoxError, corners, parse_quads, placed, refuse_other_frame
+from harness.scoring.gold_boxes import FrameEvidence, GoldBoxError, are_fractions, corners, parse_quads, placed
 from harness.values import Box, BoxDialect, Json, Sample, Size
 from harness.vocabulary import GOLD_FRAMES, GoldFrame
 
@@ -36,8 +36,9 @@ _OTHER_NAMES = {"sample_id": "id", "bbox": "boxes", "bboxes": "boxes", "box": "b
 """What people call a field elsewhere."""
 
 SideFault: TypeAlias = Literal[
-    "unknown_id", "outside", "over_edge", "size_unknown", "other_size", "box_norm_1", "box_norm_1000"
-]
+    "unknown_id", "outside", "over_edge", "size_unknown", "other_size", "box_norm_1", "box_norm_1000",
+    "several_pictures",
+]  # fmt: skip
 """What is wrong between a line and its sample."""
 
 MEANING_OF_FAULT: Mapping[SideFault, str] = {
@@ -49,6 +50,7 @@ MEANING_OF_FAULT: Mapping[SideFault, str] = {
     "other_size": "samples whose line was drawn on a picture of another size: they get none; declare frame input_px",
     "box_norm_1": "samples whose boxes are plainly fractions of the image: they get none; declare frame norm_1",
     "box_norm_1000": "samples whose boxes are plainly thousandths of the image: they get none; declare frame norm_1000",
+    "several_pictures": "samples that show several pictures, of which no box says which it lies in: they get none",
 }
 """Each fault in words, with the mend."""
 
@@ -110,6 +112,8 @@ class SideTally:
         if line is None:
             return sample
         boxes, faults = boxes_of(line, sample.image_size)
+        if sample.pictures and line.boxes:
+            boxes, faults = None, ("several_pictures",)
         if line.line not in self._met:
             self._met.add(line.line)
             self._count(sample, line, boxes, faults)
@@ -212,11 +216,9 @@ def boxes_of(line: SideLine, image_size: Size | None) -> tuple[tuple[Box, ...] |
         return None, ("size_unknown",)
     if size is None:
         return boxes, ()
-    if not line.declared:
-        try:
-            refuse_other_frame(boxes, size)
-        except GoldBoxError as fault:
-            return None, (cast("SideFault", fault.name),)
+    if not line.declared and are_fractions(boxes, size):
+        return None, ("box_norm_1",)
+    # numbers beyond the image may be thousandths or a slip: one row cannot tell, the whole file is doubted instead
     return boxes, _place_faults(boxes, size)
 
 
@@ -271,7 +273,7 @@ def read_side_boxes(path: Path) -> SideBoxes:
             twice.append(f"{' '.join(key).strip()} in lines {lines[key].line} and {number}")
         lines.setdefault(key, line)
     twice += [
-        f"{sample_id} in line {line.line} without a task and in line {lines['', sample_id].line} of {task}"
+        f"{sample_id} in line {lines['', sample_id].line} without a task and in line {line.line} of {task}"
         for (task, sample_id), line in lines.items()
         if task and ("", sample_id) in lines
     ]

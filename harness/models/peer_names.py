@@ -103,6 +103,7 @@ PEER_NAMES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "cvbench": ("cv_bench",),
         "zero_bench": ("zerobench",),
         "we_math": ("wemath",),
+        "mathvision": ("mathvision_test", "mathvision_testmini"),
         "math_vision": ("mathvision_test", "mathvision_testmini"),
         "math_verse": ("mathverse",),
         "olympiad_bench": ("olympiadbench",),
@@ -133,7 +134,8 @@ OTHERS: MappingProxyType[str, str] = MappingProxyType(
         **dict.fromkeys(
             ("mmvet", "mm_vet", "mmvet_hard", "mmvetv2", "mmvet_v2", "mm_vet_v2", "mmvetv2_group_img"),
             "every answer to it is graded by GPT-4, from 0 to 1, even a single number: neither its authors nor a peer "
-            "score any part of it by rule, so nothing can score it here",
+            "score any part of it by rule, so nothing can score it here; `lmms:mmvetv2` is lmms-eval's own, for which "
+            "that program asks GPT-4",
         ),
         "mathvista_test": "its answers are not public, so nothing can score it here; testmini is 'mathvista'",
         "textvqa_test": "its answers are not public, so nothing can score it here; validation is 'textvqa'",

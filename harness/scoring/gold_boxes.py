@@ -189,10 +189,16 @@ def refuse_other_frame(boxes: Sequence[Box], image_size: Size) -> None:
     """Raise GoldBoxError for boxes of one row that are plainly fractions or thousandths of the image."""
     least, most = min(min(box) for box in boxes), max(max(box) for box in boxes)
     detail = f"{written_box(boxes[0])} on an image of {written_size(image_size)}"
-    if _are_fractions(least, most, image_size):
+    if are_fractions(boxes, image_size):
         raise GoldBoxError("box_norm_1", detail)
     if least >= 0 and most <= 1000 and _reach_beyond(boxes, image_size, OVERSHOOT):
         raise GoldBoxError("box_norm_1000", detail)
+
+
+def are_fractions(boxes: Sequence[Box], image_size: Size) -> bool:
+    """Return whether all numbers of some boxes lie in 0 to 1 though the image has pixels enough."""
+    least, most = min(min(box) for box in boxes), max(max(box) for box in boxes)
+    return _are_fractions(least, most, image_size)
 
 
 def _are_fractions(least: float, most: float, image_size: Size) -> bool:
@@ -283,8 +289,8 @@ class FrameEvidence:
             self._counts[sign] += 1
             if sign not in self._examples:
                 self._examples[sign] = f"{written_box(quads[0])} on an image of {written_size(size)}"
-        self._least = min(self._least, *(min(quad) for quad in quads))
         for box in quads:
+            self._least = min(self._least, *box)
             self._add_box(box, size)
 
     def _add_box(self, box: Box, size: Size) -> None:

@@ -60,6 +60,20 @@ _VLM_MATHVISTA = Difference(
     "and texts never are. What is left is a judge's; without one it is 0.",
     "utils/mathvista.py",
 )
+_VLM_MATHVISION = (
+    "An option is read as of any options, and a letter found is final. A free answer is right as a text, as what "
+    "Python's eval makes of it ('A' is the gold's own value there) or as a LaTeX number within 1e-6; roots and pi are "
+    "none. What is left is a judge's; without one it is 0."
+)
+_MATHS: Mapping[Protocol, Difference] = {
+    "vlmevalkit": Difference(f"{_VLM_MATHVISION} '3(4)' is 7 and '50\\%' nothing.", "utils/mathv.py"),
+    "paper": Difference(f"{_VLM_MATHVISION} 'x=5' is 5, '\\boxed{{5}}' nothing.", "utils/mathv.py at 7faa5b47"),
+    "lmms-eval": Difference(
+        "What stands in the last box, behind 'the answer is' or in the whole answer is compared with the letter and "
+        "with the option's text, numbers at two decimals; no judge.",
+        "mathvision/utils.py and mathvision/eval_utils.py",
+    ),
+}
 _RELAXED_QUIRKS = "'%' divides by 100 on either side, and '1,000' is no number"
 
 OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
@@ -84,11 +98,30 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "mathvista/mathvista_evals.py",
             ),
         },
+        "maths": _MATHS,
         "accepted": {
             "paper": Difference(
                 "The stripped answer must be one of the accepted ones letter for letter, as SATORI's reward has it.",
                 "SATORI-R1's plugin.py",
             )
+        },
+        "mmmu": {
+            "vlmevalkit": Difference(
+                "Options as for `choice`; an open question has two, A its answer and B 'Other Answers', so 'A' is "
+                "right and so is any short answer that contains the gold: 15 for 5.",
+                "utils/multiple_choice.py (MMMU_preproc)",
+            ),
+            "paper": Difference(
+                "Options as for `choice`; an open question has two, A its answer and B 'Other Answers', so 'A' is "
+                "right and so is any answer that contains the gold: 15 for 5.",
+                "utils/multiple_choice.py at 7faa5b47 (MMMU_preproc)",
+            ),
+            "lmms-eval": Difference(
+                "A letter in brackets, before a blank or before a point, the last of several; an answer without one is "
+                "wrong here and a random option there. A gold text within an open answer counts ('not acidic' for "
+                "acidic), numbers at two decimals; of several accepted answers none does.",
+                "_task_utils/mmmu_mcq_utils.py and mmmu/utils.py",
+            ),
         },
         "relaxed": {
             "vlmevalkit": Difference(
@@ -134,22 +167,6 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "lmms_eval/api/metrics.py (anls)",
             ),
         },
-        "mmmu": {
-            **dict.fromkeys(
-                ("vlmevalkit", "paper"),
-                Difference(
-                    "Options are read as in every benchmark of options; an open question is one of two, its gold and "
-                    "'Other Answers', so the gold as any part of a short answer is right ('15' for 5).",
-                    "utils/multiple_choice.py",
-                ),
-            ),
-            "lmms-eval": Difference(
-                "A letter in brackets comes before one with a blank behind it ('a MAGMA rock' is A), before one with a "
-                "point, before option texts in long answers; of an open answer what stands behind words such as 'is' "
-                "counts, a gold within it too.",
-                "_task_utils/mmmu_mcq_utils.py and mmmu/utils.py",
-            ),
-        },
         "box": {
             "vlmevalkit": Difference(
                 "The first four numbers are the box whatever its dialect: up to 1.5 fractions of the sides, up to 1000 "
@@ -163,8 +180,23 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
         },
     }
 )
-"""By the rule of the rows, for protocols that have one of their own; `maths` and `short` go by benchmark."""
+"""By the rule of the rows, for protocols that have one of their own; `short` goes by benchmark alone."""
 
+_VLM_MATHVERSE = (
+    "A judge takes the answer out and compares it. Without one an answer is right only if it is the gold letter for "
+    "letter: no option is read, no number compared."
+)
+_VLM_OLYMPIADBENCH = (
+    "Expressions are equal only if they are built alike (0.5 is no \\frac{1}{2}), since a call to a function that was "
+    "commented out ends the comparison of values; a hundredth and a hundredfold are right (0.5 for 50); intervals are "
+    "compared up to the shorter."
+)
+_WEMATH_525 = "Rates and scores are divided by 525 problems, so one that was not asked counts as mastered."
+
+_MMBENCH = (
+    "mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11", "mmbench_en_test",
+    "mmbench_cn_test",
+)  # fmt: skip
 _LMMS_MMBENCH = Difference(
     "A letter A to E as a word is read first, without taking brackets, stars or braces away, then the only option text "
     "within the answer, where a missing option is the text 'nan'; what is left goes through MMStar's reader.",
@@ -173,30 +205,6 @@ _LMMS_MMBENCH = Difference(
 _LMMS_HR_BENCH = Difference(
     "Letters and option texts are read as VLMEvalKit did in March 2025: a lone letter anywhere, else the only text.",
     "hrbench/hrbench_evals.py",
-)
-_VLM_MATHVISION = Difference(
-    "Any letter found is final; a free answer is right where its text is the gold's, or where Python or LaTeX makes "
-    "the same number of both ('2^3' is 1 and 8, and 'a' is right for every number). What is left is a judge's; "
-    "without one it is 0.",
-    "utils/mathv.py",
-)
-_LMMS_MATHVISION = Difference(
-    "No judge: a letter at an end, the content of a box or what follows 'the answer is' must be the letter or the "
-    "option's text; numbers are equal at two decimals.",
-    "mathvision/eval_utils.py",
-)
-_VLM_MATHVERSE = Difference(
-    "A judge reads the answer and compares; without one only the gold letter for letter is right.", "utils/mathverse.py"
-)
-_VLM_OLYMPIAD = Difference(
-    "What follows the last 'So the final answer is' is compared as intervals, numbers, expressions or equations, "
-    "numbers within the row's error; an error that is swallowed makes 0.5 wrong for 1/2.",
-    "utils/olympiadbench.py",
-)
-_VLM_WEMATH = Difference(
-    "Without a judge the first character behind the last 'Answer' is the letter: 'Banana' is B, '(B)' is nothing. The "
-    "scores are of 525 problems, however many were asked.",
-    "utils/wemath.py",
 )
 _VLM_REALWORLDQA = Difference(
     "It is a benchmark of options alone: a row without any earns nothing.", "image_mcq.py (RealWorldQA)"
@@ -210,78 +218,10 @@ _LMMS_ZEROBENCH = Difference(
     "The whole answer must be the gold, decimals by value: '5 cm' is no number, and braces are a part of it.",
     "zerobench/utils.py",
 )
-_MMBENCH = (
-    "mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11", "mmbench_en_test",
-    "mmbench_cn_test",
-)  # fmt: skip
-_MATHVISION = ("mathvision", "mathvision_testmini", "mathvision_test")
 
 OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
     {
         **{name: {"lmms-eval": _LMMS_MMBENCH} for name in _MMBENCH},
-        **{
-            name: {"vlmevalkit": _VLM_MATHVISION, "paper": _VLM_MATHVISION, "lmms-eval": _LMMS_MATHVISION}
-            for name in _MATHVISION
-        },
-        "mathverse": {
-            "vlmevalkit": _VLM_MATHVERSE,
-            "paper": _VLM_MATHVERSE,
-            "lmms-eval": Difference(
-                "A judge compares the whole answer with the gold; without one every answer is 0.",
-                "mathverse/mathverse_evals.py",
-            ),
-        },
-        "olympiadbench": {
-            "vlmevalkit": _VLM_OLYMPIAD,
-            "paper": _VLM_OLYMPIAD,
-            "lmms-eval": Difference(
-                "What follows the last 'final answer is', without any blanks, is compared with the first accepted "
-                "answer; a row's error is a text, which no distance is within.",
-                "olympiadbench/en_utils.py and cn_utils.py",
-            ),
-        },
-        "wemath": {
-            "vlmevalkit": _VLM_WEMATH,
-            "paper": _VLM_WEMATH,
-            "lmms-eval": Difference(
-                "The letter is that of the best-believed dress within the answer tags or the last box, else the first "
-                "capital A to H anywhere. The scores are of 525 problems, however many were asked.",
-                "wemath/wemath_utils.py",
-            ),
-        },
-        "mmmu_pro_vision": {
-            "lmms-eval": Difference("The whole answer must be the letter.", "mmmu_pro/utils.py"),
-        },
-        "realworldqa": {
-            "vlmevalkit": _VLM_REALWORLDQA,
-            "paper": _VLM_REALWORLDQA,
-            "lmms-eval": Difference(
-                "A gold A to D is looked for by MMStar's reader; any other is compared whole, case and closing points "
-                "aside: 'three' is not 3.",
-                "realworldqa/utils.py",
-            ),
-        },
-        **{
-            name: {"vlmevalkit": _VLM_ZEROBENCH, "lmms-eval": _LMMS_ZEROBENCH}
-            for name in ("zerobench", "zerobench_subquestions")
-        },
-        **{name: {"lmms-eval": _LMMS_HR_BENCH} for name in ("hr_bench_4k", "hr_bench_8k")},
-        "cv_bench": {
-            "lmms-eval": Difference(
-                "The first letter of the text is the answer, in any case: 'The answer is B' is T. The score is the "
-                "mean over questions, not over the parts' means.",
-                "cv_bench/utils.py",
-            )
-        },
-        "blink": {
-            "vlmevalkit": _VLM_BLINK,
-            "paper": _VLM_BLINK,
-            "lmms-eval": Difference(
-                "A short first line, else the last letter behind 'answer', else the last capital in brackets, else the "
-                "first letter of the text is taken: 'By the look of it' is B.",
-                "blink/utils.py",
-            ),
-        },
         "mmstar": {
             "lmms-eval": Difference(
                 "The score is the mean of the 18 second-level categories' means, not the mean over questions.",
@@ -313,7 +253,11 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
         "pope": {
             **dict.fromkeys(
                 ("vlmevalkit", "paper"),
-                Difference("An answer that is neither counts as no in F1 and as wrong in accuracy.", "utils/yorn.py"),
+                Difference(
+                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is "
+                    "never right.",
+                    "utils/yorn.py",
+                ),
             ),
             "lmms-eval": Difference(
                 "The whole answer in lower case must be yes or no ('Yes.' is wrong); only a no is a miss, each row "
@@ -333,6 +277,71 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
                 "B' is nothing.",
                 "ai2d/utils.py",
             )
+        },
+        "mmmu_pro_vision": {
+            "lmms-eval": Difference("The whole answer must be the letter: 'B.' is wrong.", "mmmu_pro/utils.py")
+        },
+        "mathverse": {
+            "vlmevalkit": Difference(_VLM_MATHVERSE, "utils/mathverse.py"),
+            "paper": Difference(_VLM_MATHVERSE, "utils/mathverse.py at 7faa5b47"),
+            "lmms-eval": Difference(
+                "A judge compares the whole answer with the gold; without one every answer is wrong.",
+                "mathverse/mathverse_evals.py",
+            ),
+        },
+        "olympiadbench": {
+            "vlmevalkit": Difference(_VLM_OLYMPIADBENCH, "utils/olympiadbench.py"),
+            "paper": Difference(_VLM_OLYMPIADBENCH, "utils/olympiadbench.py at 7faa5b47"),
+            "lmms-eval": Difference(
+                "Values are compared, exactly where the row allows no error; an allowed error is handed over as a text "
+                "and fails every comparison. A hundredth and a hundredfold are right.",
+                "olympiadbench/olympiadbench_evals.py",
+            ),
+        },
+        "wemath": {
+            **dict.fromkeys(
+                ("vlmevalkit", "paper"),
+                Difference(
+                    "The letter that begins what follows the last 'Answer' ('Banana' is B, '(B)' nothing); with a "
+                    f"judge options are read as elsewhere. {_WEMATH_525}",
+                    "utils/wemath.py",
+                ),
+            ),
+            "lmms-eval": Difference(
+                "The best-dressed letter A to H of what stands in <answer> or the last box: one at the start before "
+                f"one at the end. {_WEMATH_525}",
+                "_task_utils/reasoning_utils.py and wemath/wemath_utils.py",
+            ),
+        },
+        "realworldqa": {
+            "vlmevalkit": _VLM_REALWORLDQA,
+            "paper": _VLM_REALWORLDQA,
+            "lmms-eval": Difference(
+                "A gold A to D is looked for by MMStar's reader; any other is compared whole, case and closing points "
+                "aside: 'three' is not 3.",
+                "realworldqa/utils.py",
+            ),
+        },
+        **{
+            name: {"vlmevalkit": _VLM_ZEROBENCH, "lmms-eval": _LMMS_ZEROBENCH}
+            for name in ("zerobench", "zerobench_subquestions")
+        },
+        **{name: {"lmms-eval": _LMMS_HR_BENCH} for name in ("hr_bench_4k", "hr_bench_8k")},
+        "cv_bench": {
+            "lmms-eval": Difference(
+                "The first letter of the text is the answer, in any case: 'The answer is B' is T. The score is the "
+                "mean over questions, not over the parts' means.",
+                "cv_bench/utils.py",
+            )
+        },
+        "blink": {
+            "vlmevalkit": _VLM_BLINK,
+            "paper": _VLM_BLINK,
+            "lmms-eval": Difference(
+                "A short first line, else the last letter behind 'answer', else the last capital in brackets, else the "
+                "first letter of the text is taken: 'By the look of it' is B.",
+                "blink/utils.py",
+            ),
         },
         "scienceqa": {
             "lmms-eval": Difference(
@@ -356,17 +365,17 @@ def differences_of(task: str, rule: AnswerRule, protocol: Protocol) -> tuple[Dif
     return tuple(found for found in (None if own_reader else of_rule, of_task) if found is not None)
 
 
-_OWN_READERS: frozenset[tuple[str, Protocol]] = frozenset(
+_PEERS: tuple[Protocol, ...] = ("vlmevalkit", "paper", "lmms-eval")
+_OWN_READERS = frozenset(
     {
         *(
             (task, "lmms-eval")
             for task in (
-                *_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "wemath", "mmmu_pro_vision", "hr_bench_4k",
+                *_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "mmmu_pro_vision", "hr_bench_4k",
                 "hr_bench_8k", "cv_bench", "blink",
             )
         ),
-        ("wemath", "vlmevalkit"),
-        ("wemath", "paper"),
+        *((task, peer) for task in ("mathverse", "olympiadbench", "wemath") for peer in _PEERS),
     }
 )  # fmt: skip
 """Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""

@@ -266,7 +266,7 @@ def cluster_codes(clusters: Sequence[str] | CodeArray) -> CodeArray:
         return np.unique(clusters, return_inverse=True)[1].astype(np.int64)
     # A dict, not np.unique: an array of names is as wide as the longest of them, and one could have a megabyte.
     numbers = {name: number for number, name in enumerate(sorted(set(clusters)))}
-    return np.fromiter((numbers[name] for name in clusters), dtype=np.int64, count=len(clusters))
+    return np.fromiter(map(numbers.__getitem__, clusters), dtype=np.int64, count=len(clusters))
 
 
 def resampled_counts(clusters: int, rng: np.random.Generator, draws: int) -> Iterator[FloatArray]:

@@ -11,6 +11,7 @@ an MMBench question counts only when chance is right in every pass, MME's points
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,60 +44,89 @@ _ALL_DIFFERENT = "no answer is right more than once"
 
 
 @dataclass(frozen=True, slots=True)
-class _Golds:
+class Golds:
     """The gold of a task's samples: equal gold once, however many samples have it."""
 
     different: tuple[Sample, ...]
-    """One sample of each."""
+    """One sample of each, without its texts."""
     codes: CodeArray
     """Each sample's place among those; -1 for a sample without gold."""
+    placed: bool
+    """Whether a place is the answer to any of them."""
 
     def spread(self, worths: Sequence[float]) -> FloatArray:
         """Return for each sample what its gold is worth; NaN for those without."""
         return np.array([*worths, np.nan], dtype=np.float64)[self.codes]
 
 
-def baselines_of(samples: Sequence[Sample], measure: Measure, *, seed: int = 0) -> dict[str, Baseline]:
+class GoldCounter:
+    """Takes samples one by one and keeps what is right once, however often it is."""
+
+    def __init__(self) -> None:
+        """Begin with no samples."""
+        self._codes = array("q")
+        self._places: dict[object, int] = {}
+        self._different: list[Sample] = []
+        self._placed = False
+
+    def add(self, sample: Sample) -> None:
+        """Take one sample."""
+        self._placed = self._placed or sample.answer_rule in PLACE_RULES
+        if not sample.answers:
+            self._codes.append(-1)
+            return
+        key = _gold_of(sample)
+        code = self._places.get(key)
+        if code is None:
+            code = self._places[key] = len(self._different)
+            self._different.append(_without_texts(sample))
+        self._codes.append(code)
+
+    def result(self, order: CodeArray) -> Golds:
+        """Return the golds of the samples, these in the given order."""
+        return Golds(tuple(self._different), np.array(self._codes, dtype=np.int64)[order], self._placed)
+
+
+def baselines_of(golds: Golds, measure: Measure, *, seed: int = 0) -> dict[str, Baseline]:
     """Return `chance` and `majority` of a task's headline.
 
     Args:
-        samples: All samples of the task, in an order that follows from them alone; those without an accepted answer
-            count in nothing.
+        golds: What is right for all samples of the task, in an order that follows from them alone; those without an
+            accepted answer count in nothing.
         measure: The headline, made of these samples.
         seed: Fixes the draws.
     """
-    placed = measure.metric.earned == "answer_and_place" or any(one.answer_rule in PLACE_RULES for one in samples)
-    golds = _golds_of(samples)
+    placed = measure.metric.earned == "answer_and_place" or golds.placed
     reason = _NO_PLACE if placed else None if golds.different else _NO_GOLD
     if reason is not None:
         return dict.fromkeys(("chance", "majority"), Baseline(None, 0, reason=reason))
     return {"chance": _chance(golds, measure, seed), "majority": _majority(golds, measure)}
 
 
-def _golds_of(samples: Sequence[Sample]) -> _Golds:
-    places: dict[object, int] = {}
-    different: list[Sample] = []
-    codes = np.full(len(samples), -1, dtype=np.int64)
-    for place, sample in enumerate(samples):
-        if not sample.answers:
-            continue
-        key = _gold_of(sample)
-        if key not in places:
-            places[key] = len(different)
-            different.append(sample)
-        codes[place] = places[key]
-    return _Golds(tuple(different), codes)
-
-
 def _gold_of(sample: Sample) -> object:
     """Return everything that decides what an answer is worth."""
     if sample.answer_rule in _CLOSED:
         return sample.answer_rule, sample.answers, tuple(sample.choices)
+    if not sample.extra:
+        return sample.answer_rule, sample.answers, tuple(sample.choices.items())
     official = tuple([str(sample.extra[name]) for name in SCORED_COLUMNS if name in sample.extra])
     return sample.answer_rule, sample.answers, tuple(sample.choices.items()), official
 
 
-def _chance(golds: _Golds, measure: Measure, seed: int) -> Baseline:
+def _without_texts(sample: Sample) -> Sample:
+    """Return the sample with only what decides what an answer is worth."""
+    return Sample(
+        id=sample.id,
+        task=sample.task,
+        answer_rule=sample.answer_rule,
+        category=sample.category,
+        answers=sample.answers,
+        choices=sample.choices,
+        extra=sample.extra,
+    )
+
+
+def _chance(golds: Golds, measure: Measure, seed: int) -> Baseline:
     likely = golds.spread([_chance_of(sample) for sample in golds.different])
     there = golds.codes >= 0
     if np.isnan(likely[there]).any():
@@ -132,7 +162,7 @@ def _chance_of(sample: Sample) -> float:
     return float("nan") if sample.answer_rule == "choice" else 0.0
 
 
-def _majority(golds: _Golds, measure: Measure) -> Baseline:
+def _majority(golds: Golds, measure: Measure) -> Baseline:
     """Return what the answer earns that is right most often."""
     times = np.bincount(golds.codes[golds.codes >= 0])
     counts: Counter[str] = Counter()
@@ -146,7 +176,7 @@ def _majority(golds: _Golds, measure: Measure) -> Baseline:
     return max(tried, key=lambda found: -1.0 if found.value is None else found.value)
 
 
-def _always(golds: _Golds, measure: Measure, answer: str) -> Baseline:
+def _always(golds: Golds, measure: Measure, answer: str) -> Baseline:
     """Return the headline of answering every question alike, by the rules of `strict`."""
     values = golds.spread([_worth(sample, answer) for sample in golds.different])
     found = _given(measure, values, np.where(np.isnan(values), np.nan, said_of(answer)))

@@ -17,9 +17,9 @@ import numpy as np
 
 from harness.images.frames import cut_at_image
 from harness.scoring.overlap import union_iou
-from harness.stats.intervals import CodeArray
-from harness.summary.means import Metric, ScoredRow, column_metric
-from harness.values import Box, Protocol, Size
+from harness.stats.intervals import CodeArray, FloatArray
+from harness.summary.means import Metric, column_metric
+from harness.values import Box, Protocol, Sample, Score, Size
 
 BOX_HABITS = ("parse_rate", "boxes_per_text", "area_share", "outside_share")
 """Every number of this file, in the order in which it is shown."""
@@ -27,26 +27,29 @@ BOX_HABITS = ("parse_rate", "boxes_per_text", "area_share", "outside_share")
 _NOT_TOLD = float("nan")
 
 
-def box_habits(rows: Sequence[ScoredRow], clusters: CodeArray, protocol: Protocol) -> dict[str, Metric]:
+def box_habits(habits: FloatArray, clusters: CodeArray) -> dict[str, Metric]:
     """Return the numbers by name; null with a reason where no row says them.
 
     Args:
-        rows: A task's rows, asked in a format that has boxes.
+        habits: What each row of a task says of each number (rows x `BOX_HABITS`), from `habits_of`.
         clusters: A code per row.
-        protocol: Whose rules read them.
     """
-    columns = np.array([_habits(row, protocol) for row in rows], dtype=np.float64).reshape(-1, len(BOX_HABITS))
-    most = np.nanmax(columns[:, 1], initial=1.0)
+    most = np.nanmax(habits[:, 1], initial=1.0)
     found: dict[str, Metric] = {}
     for place, name in enumerate(BOX_HABITS):
         bounds = (0.0, float(most)) if name == "boxes_per_text" else (0.0, 1.0)
-        found[name] = column_metric(columns[:, place], clusters, bounds)
+        found[name] = column_metric(habits[:, place], clusters, bounds)
     return found
 
 
-def _habits(row: ScoredRow, protocol: Protocol) -> tuple[float, float, float, float]:
-    """Return what one row says of each number; NaN where it says nothing."""
-    score, sample = row.score, row.sample
+def habits_of(sample: Sample, score: Score, protocol: Protocol) -> tuple[float, float, float, float]:
+    """Return what one row, asked in a format that has boxes, says of each number; NaN where it says nothing.
+
+    Args:
+        sample: The sample.
+        score: What its text earned.
+        protocol: Whose rules read the boxes.
+    """
     unplaced = "frame_unknown" in score.faults
     if "error" in score.faults or (protocol == "paper" and not sample.boxes_image_px):
         return _NOT_TOLD, _NOT_TOLD, _NOT_TOLD, _NOT_TOLD

@@ -57,12 +57,19 @@ def task_samples(task: str, samples: Sequence[Sample]) -> TaskSamples:
         task=task,
         ids=tuple([sample.id for sample in samples]),
         groups=tuple([sample.cluster for sample in samples]),
-        clusters=tuple([cluster_of(task, sample.id, sample.cluster, sample.extra) for sample in samples]),
+        clusters=tuple(clusters_of(task, samples)),
         categories=tuple([sample.category for sample in samples]),
         l2_categories=tuple([sample.l2_category for sample in samples]),
         extras={place: sample.extra for place, sample in enumerate(samples) if sample.extra},
         answers=tuple([sample.answers for sample in samples]),
     )
+
+
+def clusters_of(task: str, samples: Sequence[Sample]) -> list[str]:
+    """Return what makes each of a task's samples dependent, as `cluster_of` has it."""
+    if facts_of(task).cluster == "own":  # most tasks: a summary goes through every row
+        return [sample.cluster or sample.id for sample in samples]
+    return [cluster_of(task, sample.id, sample.cluster, sample.extra) for sample in samples]
 
 
 def cluster_of(task: str, sample_id: str, group: str, extra: Mapping[str, Json]) -> str:

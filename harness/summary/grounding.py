@@ -12,9 +12,9 @@ from harness.stats.intervals import (
     ratio_interval,
 )
 from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT
-from harness.summary.means import Metric, ScoredRow, column_metric, metric_of, null_metric
+from harness.summary.means import Metric, column_metric, metric_of, null_metric
+from harness.summary.task_columns import TaskRows
 from harness.values import BoxMatch
-from harness.vocabulary import PLACE_RULES
 
 _QUADRANTS = (
     "right_answer_right_place",
@@ -26,18 +26,14 @@ _QUADRANTS = (
 _BOX_METRICS = ("mean_iou", "acc@0.5", "matched_iou", "box_precision@0.5", "box_recall@0.5", *_QUADRANTS)
 
 
-def component_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
+def component_metrics(rows: TaskRows, clusters: CodeArray) -> dict[str, Metric]:
     """Return the mean of each stage's component where any row has it; `clusters` holds a code per row."""
-    parts = [row.score.components for row in rows]
-    columns = {
-        "format": _column([part.format for part in parts]),
-        "caption": _column([part.caption for part in parts]),
-        "bbox": _column([part.bbox for part in parts]),
+    return {
+        name: column_metric(column, clusters) for name, column in rows.components.items() if not np.isnan(column).all()
     }
-    return {name: column_metric(column, clusters) for name, column in columns.items() if not np.isnan(column).all()}
 
 
-def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
+def box_metrics(rows: TaskRows, clusters: CodeArray) -> dict[str, Metric]:
     """Return the box metrics where any row has gold boxes to score against.
 
     - `mean_iou`: mean of the union IoU; `acc@0.5`: share of samples where it is at least 0.5;
@@ -46,15 +42,14 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Met
     - `box_precision@0.5`, `box_recall@0.5`: matched pairs with IoU of at least 0.5 / all predicted, all gold boxes;
     - the answer x place quadrants, as shares of the samples that have both an answer value and an IoU.
     """
-    there = [place for place, row in enumerate(rows) if row.score.iou is not None]
-    if not there:
+    there = np.flatnonzero(np.isfinite(rows.ious))
+    if not len(there):
         return _unplaced_box_metrics(rows)
-    placed, clusters = [rows[place] for place in there], clusters[there]
-    ious = _column([row.score.iou for row in placed])
-    matches = [row.score.match for row in placed]
+    ious, clusters = rows.ious[there], clusters[there]
+    matches = [rows.matches.get(place) for place in there.tolist()]
     quadrants: dict[str, Metric] = {}
-    if any(row.sample.answer_rule not in PLACE_RULES for row in placed):  # else the place is the answer
-        quadrants = _quadrants(_column([row.score.value for row in placed]), ious, clusters)
+    if not rows.is_place[there].all():  # else the place is the answer
+        quadrants = _quadrants(rows.scores[there], ious, clusters)
     return {
         "mean_iou": column_metric(ious, clusters),
         "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters),
@@ -64,7 +59,7 @@ def box_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Met
     }
 
 
-def step_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Metric]:
+def step_metrics(rows: TaskRows, clusters: CodeArray) -> dict[str, Metric]:
     """Return how the steps of thoughts go, as far as any row says it; `clusters` holds a code per row.
 
     - `valid_steps`: steps that look at a place in the image / all steps;
@@ -72,10 +67,9 @@ def step_metrics(rows: Sequence[ScoredRow], clusters: CodeArray) -> dict[str, Me
       gold, where the sample has gold boxes and its frame is known;
     - `narrowing_steps`: steps that narrow the one before them / all that have a place and such a one before.
     """
-    there = [place for place, row in enumerate(rows) if row.score.steps]
-    if not there:
+    if not rows.steps:
         return {}
-    thoughts, clusters = [rows[place].score.steps for place in there], clusters[there]
+    thoughts, clusters = list(rows.steps.values()), clusters[np.fromiter(rows.steps, dtype=np.int64)]
     valid = _step_rate([sum(step.is_valid for step in steps) for steps in thoughts], list(map(len, thoughts)), clusters)
     narrowing = _step_rate(
         [sum(step.change == "narrows" for step in steps) for steps in thoughts],
@@ -109,9 +103,9 @@ def _column(values: Sequence[float | None]) -> FloatArray:
     return np.array(values, dtype=np.float64)
 
 
-def _unplaced_box_metrics(rows: Sequence[ScoredRow]) -> dict[str, Metric]:
+def _unplaced_box_metrics(rows: TaskRows) -> dict[str, Metric]:
     """Return null box metrics when gold boxes exist and only the frame is missing, so that the gap is seen."""
-    lost = sum(bool(row.sample.boxes_image_px) and "frame_unknown" in row.score.faults for row in rows)
+    lost = sum("frame_unknown" in rows.faults[place] for place in np.flatnonzero(rows.has_boxes).tolist())
     why = f"the frame of the predicted boxes is not known in {lost:,} rows (declare --box-dialect)"
     return dict.fromkeys(_BOX_METRICS, null_metric(why)) if lost else {}
 

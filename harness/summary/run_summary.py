@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 
 from harness.images.frames import cut_at_image
@@ -22,8 +21,10 @@ from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.frame_audit import FrameAudit, FrameAuditor
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
-from harness.summary.task_summary import ScoredRow, summarise, to_json
+from harness.summary.task_columns import TaskColumns
+from harness.summary.task_summary import ScoredRow, native_summary, summarise_columns, to_json
 from harness.summary.text_variety import TextVariety, TextVarietyCounter
+from harness.task_facts import is_native
 from harness.values import Box, Json, Record, Sample, ScoreConfig, Size
 
 _MOST_REASONS = 1_000
@@ -139,7 +140,10 @@ class RunSummary:
 class _Gathered:
     """What is kept of one task while its records stream by."""
 
-    rows: list[ScoredRow] = field(default_factory=list[ScoredRow])
+    columns: TaskColumns
+    """Its rows."""
+    native: list[ScoredRow] = field(default_factory=list[ScoredRow])
+    """Its rows instead, where lmms-eval's own code scores it."""
     input_tokens: int = 0
     output_tokens: int = 0
     device_s: float = 0.0
@@ -203,24 +207,37 @@ class RunSummariser:
         if record.repeat:
             return
         self._result = None
-        task = self._tasks.setdefault(record.sample.task, _Gathered())
-        task.rows.append(ScoredRow(_without_texts(record.sample), record.score))
-        task.input_tokens += record.generation.input_tokens or 0
-        task.output_tokens += record.generation.output_tokens or 0
-        task.device_s += record.generation.device_s or 0.0
-        reason = record.generation.error or record.judge_error
+        sample, generation = record.sample, record.generation
+        task = self._tasks.get(sample.task)
+        if task is None:
+            task = self._tasks[sample.task] = _Gathered(self._columns(sample))
+        if sample.answer_rule == "native":
+            task.native.append(ScoredRow(_without_texts(sample), record.score))
+        else:
+            task.columns.add(sample, record.score)
+        task.input_tokens += generation.input_tokens or 0
+        task.output_tokens += generation.output_tokens or 0
+        task.device_s += generation.device_s or 0.0
+        reason = generation.error or record.judge_error
         if reason is not None and record.score.value is None:
             known = reason in self._failures or len(self._failures) < _MOST_REASONS
             self._failures[reason if known else _OTHER_REASONS] += 1
-        if record.sample.boxes_image_px and record.sample.image_size is not None:
-            task.gold.add(record.sample.boxes_image_px, record.sample.image_size)
-            task.look_at_edges(record.sample.id, record.sample.boxes_image_px, record.sample.image_size)
+        if sample.boxes_image_px and sample.image_size is not None:
+            task.gold.add(sample.boxes_image_px, sample.image_size)
+            task.look_at_edges(sample.id, sample.boxes_image_px, sample.image_size)
         self._auditor.add(record)
         self._texts.add(record)
 
-    def _points(self, task: _Gathered) -> bool:
-        """Return whether a task's texts are asked for boxes, beside the answer or as it."""
-        return has_places(self._config.format) or any(row.sample.answer_rule == "box" for row in task.rows)
+    def _columns(self, first: Sample) -> TaskColumns:
+        """Return the columns of a task that begins; its texts are asked for boxes beside the answer, or as it."""
+        points = has_places(self._config.format) or first.answer_rule == "box"
+        return TaskColumns(first.task, self._config.protocol, baselines=True, habits=points)
+
+    def _summary(self, name: str, task: _Gathered) -> TaskSummary:
+        protocol, seed = self._config.protocol, self._seed
+        if is_native(name):
+            return native_summary(name, task.native, self._native.get(name, {}))
+        return summarise_columns(task.columns, protocol, seed=seed)
 
     def result(self) -> RunSummary:
         """Return the summary of what was added; nothing added gives a summary without tasks."""
@@ -229,23 +246,14 @@ class RunSummariser:
         return self._result
 
     def _summarised(self) -> RunSummary:
-        protocol, seed = self._config.protocol, self._seed
         return RunSummary(
             config=self._config,
-            tasks={
-                name: summarise(
-                    name, task.rows, protocol, seed=seed, native=self._native.get(name), places=self._points(task)
-                )
-                for name, task in self._tasks.items()
-            },
+            tasks={name: self._summary(name, task) for name, task in self._tasks.items()},
             costs={
                 name: TaskCosts(task.input_tokens, task.output_tokens, task.device_s)
                 for name, task in self._tasks.items()
             },
-            values={
-                name: tuple(row.score.value for row in task.rows if row.score.value is not None)
-                for name, task in self._tasks.items()
-            },
+            values={name: task.columns.scored_values for name, task in self._tasks.items()},
             audit=self._auditor.result(),
             texts=self._texts.result(),
             failures=dict(self._failures.most_common()),
@@ -282,23 +290,5 @@ def _gold_warning(task: str, doubt: Suspicion) -> str:
 
 
 def _without_texts(sample: Sample) -> Sample:
-    """Return the sample with only what aggregation reads."""
-    return Sample(
-        id=sample.id,
-        task=sample.task,
-        answer_rule=sample.answer_rule,
-        category=sample.category,
-        l2_category=sample.l2_category,
-        cluster=sample.cluster,
-        answers=sample.answers,
-        choices=_letters(tuple(sample.choices)) if sample.answer_rule == "choice" else sample.choices,
-        boxes_image_px=sample.boxes_image_px,
-        image_size=sample.image_size,
-        extra=sample.extra,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _letters(letters: tuple[str, ...]) -> Mapping[str, str]:
-    """Return options without their texts; the same object for all questions that have as many."""
-    return dict.fromkeys(letters, "")
+    """Return the sample with only what is read of one of lmms-eval's own."""
+    return Sample(id=sample.id, task=sample.task, answer_rule=sample.answer_rule, cluster=sample.cluster)

@@ -17,15 +17,16 @@ from harness.runs.native_metrics import NativeMetrics
 from harness.stats.intervals import FloatArray, cluster_codes
 from harness.summary.baselines import baselines_of
 from harness.summary.box_habits import box_habits
-from harness.summary.clusters import cluster_of, task_samples
-from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of, said_of
+from harness.summary.clusters import task_samples
+from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of
 from harness.summary.grounding import box_metrics, component_metrics, step_metrics
 from harness.summary.means import ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
 from harness.summary.native import native_answers
 from harness.summary.summary_values import Metric, TaskSummary, unexplained_share
+from harness.summary.task_columns import TaskColumns
 from harness.task_facts import facts_of, is_native
-from harness.values import FAULTS, PARSE_FAULTS, Fault, Json, Protocol, Score
+from harness.values import FAULTS, PARSE_FAULTS, Fault, Json, Protocol
 
 __all__ = ["ANSWER_RIGHT", "IOU_HIT", "Metric", "ScoredRow", "TaskSummary", "summarise", "to_json", "unexplained_share"]
 
@@ -59,36 +60,48 @@ def summarise(
     Raises:
         ValueError: A row belongs to another task, or holds a number outside [0, 1].
     """
-    for row in rows:
-        _check(row, task)
     if is_native(task):
-        return _native_summary(task, rows, native or {})
-    ordered = sorted(rows, key=_order)
-    samples = task_samples(task, [row.sample for row in ordered])
-    scores = np.array([np.nan if row.score.value is None else row.score.value for row in ordered], dtype=np.float64)
-    ious = np.array([np.nan if row.score.iou is None else row.score.iou for row in ordered], dtype=np.float64)
-    measures = task_measures(samples, facts_of(task).metrics_of(protocol))
-    said = np.where(np.isnan(scores), np.nan, [said_of(row.score.extracted) for row in ordered])
-    earned = [measure.units.values(earned_of(measure.metric.earned, scores, ious, said)) for measure in measures]
+        return native_summary(task, rows, native or {})
+    columns = TaskColumns(task, protocol, baselines=places is not None, habits=bool(places))
+    for row in rows:
+        columns.add(row.sample, row.score)
+    return summarise_columns(columns, protocol, seed=seed)
+
+
+def summarise_columns(columns: TaskColumns, protocol: Protocol, *, seed: int = 0) -> TaskSummary:
+    """Aggregate one task's rows, as `summarise` does.
+
+    Args:
+        columns: The rows, with what is to be said beside the scores where that was asked for.
+        protocol: How the benchmark aggregates.
+        seed: Fixes the bootstrap's draws.
+
+    Raises:
+        ValueError: A row holds a number outside [0, 1].
+    """
+    rows, task = columns.rows(), columns.task
+    measures = task_measures(rows.samples, facts_of(task).metrics_of(protocol))
+    earned = [
+        measure.units.values(earned_of(measure.metric.earned, rows.scores, rows.ious, rows.said))
+        for measure in measures
+    ]
     headline = earned[0]
     answers = {measure.name: measure.number(own, seed=seed) for measure, own in zip(measures, earned, strict=True)}
-    faults: Counter[Fault] = Counter(fault for row in ordered for fault in row.score.faults)
-    unscored: Counter[Fault] = Counter(_unscored_cause(row.score) for row in ordered if row.score.value is None)
-    clusters = cluster_codes(samples.clusters)
-    others = {
-        **component_metrics(ordered, clusters),
-        **box_metrics(ordered, clusters),
-        **step_metrics(ordered, clusters),
-    }
+    together = Counter(rows.faults)  # few kinds of them, however many rows
+    faults = _each_fault(together)
+    unscored = Counter(_unscored_cause(rows.faults[place]) for place in np.flatnonzero(np.isnan(rows.scores)).tolist())
+    of_samples = next((measure.units for measure in measures if measure.units.kind == "sample"), None)
+    clusters = cluster_codes(rows.samples.clusters) if of_samples is None else of_samples.clusters
+    others = {**component_metrics(rows, clusters), **box_metrics(rows, clusters), **step_metrics(rows, clusters)}
     return TaskSummary(
         task=task,
-        n=_counted(measures, scores),
-        rows=len(ordered),
-        clusters=len(np.unique(clusters[np.isfinite(scores)])),
+        n=_counted(measures, rows.scores),
+        rows=len(rows.faults),
+        clusters=len(np.unique(clusters[np.isfinite(rows.scores)])),
         unscored=_in_fixed_order(unscored),
         faults=_in_fixed_order(faults),
-        parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in ordered),
-        truncated_rows=sum("truncated" in row.score.faults for row in ordered),
+        parse_fault_rows=sum(found for own, found in together.items() if not PARSE_FAULTS.isdisjoint(own)),
+        truncated_rows=faults["truncated"],
         headline=measures[0].name,
         metrics=_together(answers, others),
         categories={
@@ -98,12 +111,12 @@ def summarise(
             name: measure.number(headline, seed=seed)
             for name, measure in category_measures(measures[0], second_level=True).items()
         },
-        boxes=box_habits(ordered, clusters, protocol) if places else {},
-        baselines={} if places is None else baselines_of([row.sample for row in ordered], measures[0], seed=seed),
+        boxes={} if rows.habits is None else box_habits(rows.habits, clusters),
+        baselines={} if rows.golds is None else baselines_of(rows.golds, measures[0], seed=seed),
     )
 
 
-def _native_summary(task: str, rows: Sequence[ScoredRow], native: NativeMetrics) -> TaskSummary:
+def native_summary(task: str, rows: Sequence[ScoredRow], native: NativeMetrics) -> TaskSummary:
     """Return the summary of a task of lmms-eval's own.
 
     What it gives one sample need be no share of 1, so that a sample without a value is not yet an unscored one: that is
@@ -171,32 +184,17 @@ def _metrics_json(metrics: Mapping[str, Metric]) -> dict[str, Json]:
     }
 
 
-def _check(row: ScoredRow, task: str) -> None:
-    """Refuse a row of another task or with a number that no scorer gives."""
-    sample, score = row.sample, row.score
-    if sample.task != task:
-        raise ValueError(f"row {sample.id!r} is of task {sample.task!r}, not {task!r}: summarise one task at a time")
-    parts = score.components
-    for number in (score.value, score.iou, parts.format, parts.caption, parts.bbox):
-        if number is not None and not 0 <= number <= 1 + 1e-9:
-            raise ValueError(f"row {sample.id!r} of task {task!r} holds the score {number}, which is not in [0, 1]")
+def _unscored_cause(faults: tuple[Fault, ...]) -> Fault:
+    """Return why a row with these faults has no value; without any stated cause it is an error."""
+    return next((fault for fault in _UNSCORED_FAULTS if fault in faults), "error")
 
 
-def _order(row: ScoredRow) -> tuple[object, ...]:
-    """Return a sort key that puts rows in one order, also rows with the same id."""
-    sample, score = row.sample, row.score
-    parts = score.components
-    numbers = (score.value, score.iou, parts.format, parts.caption, parts.bbox)
-    cluster = cluster_of(sample.task, sample.id, sample.cluster, sample.extra)
-    return (cluster, sample.id, sample.category, *(-1.0 if number is None else number for number in numbers))
-
-
-def _unscored_cause(score: Score) -> Fault:
-    """Return why a row has no value; without any stated cause it is an error."""
-    for fault in _UNSCORED_FAULTS:
-        if fault in score.faults:
-            return fault
-    return "error"
+def _each_fault(together: Mapping[tuple[Fault, ...], int]) -> Counter[Fault]:
+    """Count rows by each of their faults, from those by all of them together."""
+    counts: Counter[Fault] = Counter()
+    for faults, rows in together.items():
+        counts.update(dict.fromkeys(faults, rows))
+    return counts
 
 
 def _in_fixed_order(counts: Mapping[Fault, int]) -> dict[Fault, int]:

@@ -62,10 +62,11 @@ class TextVarietyCounter:
             return
         text = record.generation.text.strip()
         self._answered += 1
-        self._empty += not text
-        if self._first is None:
-            self._first = text
-        self._differ = self._differ or text != self._first
+        if not text:
+            self._empty += 1
+        if not self._differ:
+            self._first = text if self._first is None else self._first
+            self._differ = text != self._first
 
     def result(self) -> TextVariety:
         """Return what was seen."""

@@ -53,6 +53,24 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "aAcc": "HallusionBench: share of right answers, in percent.",
     "fAcc": "HallusionBench: share of figures with all their questions right, in percent.",
     "qAcc": "HallusionBench: share of questions that are right on all figures of their set, in percent.",
+    "mean_of_versions": "MathVerse: mean of the accuracies on the versions of its problems, in percent; no other "
+    "program computes it.",
+    "score_strict": "We-Math: problems whose steps and whole are right, and half of those whose whole alone is wrong, "
+    "in percent.",
+    "score_loose": "We-Math: problems of which the whole and a step are right, and half of those whose whole alone is "
+    "wrong, in percent.",
+    "IK": "We-Math, insufficient knowledge: share of problems of which a step and the whole are wrong, in percent.",
+    "IG": "We-Math, inadequate generalization: share of problems whose steps are right and whose whole is wrong, in "
+    "percent.",
+    "CM_strict": "We-Math, complete mastery: share of problems whose steps and whole are right, in percent.",
+    "CM_loose": "We-Math, complete mastery: share of problems of which the whole and a step are right, in percent.",
+    "RM_strict": "We-Math, rote memorization: of the problems whose whole is right, share with a wrong step, in "
+    "percent.",
+    "RM_loose": "We-Math, rote memorization: of the problems whose whole is right, share with every step wrong, in "
+    "percent.",
+    "S1": "We-Math: accuracy on single steps, in percent.",
+    "S2": "We-Math: accuracy on whole problems of two steps, in percent.",
+    "S3": "We-Math: accuracy on whole problems of three steps, in percent.",
     "format": "Share of texts that keep to the format wholly, in percent.",
     "caption": "Mean likeness of the caption to the reference caption, in percent.",
     "bbox": "Mean reward of the boxes, in percent.",

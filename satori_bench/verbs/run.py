@@ -88,6 +88,13 @@ SHOWN_FAILURES = 3
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
 @click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
+@click.option(
+    "--num-processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Ask in so many processes of this machine, each with a device of its own, and make one run of it.",
+)
 @click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
@@ -127,6 +134,7 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
 
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
+    from tasks.processes import run_by_processes
     from tasks.run import retry_run, run_benchmarks
 
     with Interruption() as interruption, RunProgress(sys.stderr) as progress:
@@ -143,7 +151,9 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
             result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
         else:
             options = with_preset(ctx, options)
-            result = run_benchmarks(_run_spec(options), environment, again=again)
+            spec = _run_spec(options)
+            ask = run_benchmarks if spec.processes == 1 else run_by_processes
+            result = ask(spec, environment, again=again)
     return _show_run(result, as_json=as_json, preset=options["preset"])
 
 
@@ -228,6 +238,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         max_new_tokens=options["max_new_tokens"],
         temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
         limit=options["limit"],
+        processes=options["num_processes"],
         shard=None if options["shard"] is None else shard_of(options["shard"]),
         seed=options["seed"],
         batch_size=options["batch_size"],

@@ -35,8 +35,8 @@ def rows(name: str) -> list[dict]:
     return table(name)["rows"]
 
 
-TEXT_RULES = [rule for rule in get_args(AnswerRule) if rule not in PLACE_RULES]
-"""Answers that are places have tables of their own, tests/cases/places.json."""
+TEXT_RULES = [rule for rule in get_args(AnswerRule) if rule not in {*PLACE_RULES, "native"}]
+"""Answers that are places have tables of their own, tests/cases/places.json; native ones are lmms-eval's to score."""
 
 
 def sample(rule: AnswerRule, answers: list[str] | None, **more) -> Sample:

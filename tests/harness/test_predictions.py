@@ -42,6 +42,17 @@ def test_line(case):
     json.dumps(found, allow_nan=False)
 
 
+def test_we_maths_questions_are_put_together_by_their_official_columns():
+    keys = ("2steps_1", "2steps_2", "2steps_multi", "3steps_1")
+    rows = [
+        {"id": key, "task": "wemath", "prediction": "A", "extra": {"ID": problem, "key": key}}
+        for key, problem in zip(keys, (7, 7, 7, "7"), strict=True)
+    ]
+    found = [row.prediction.sample.cluster for row in score_lines([json.dumps(row) for row in rows], PLAIN)]
+
+    assert found == ["2steps_7"] * 3 + ["3steps_7"]
+
+
 @pytest.mark.parametrize("field", ["cluster", "group"])
 def test_rows_of_one_cluster_count_as_one_piece_of_evidence(field):
     rows = [{**ROW, "id": str(number), field: f"picture {number // 3}"} for number in range(6)]

@@ -6,7 +6,6 @@ from harness.scoring.score import score
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from tasks import chartqa, docvqa, hooks, textvqa
-from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS, GROUPS
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.local_data import open_task_data
@@ -158,45 +157,12 @@ def test_a_split_without_labels_has_no_gold(row):
 
 
 @pytest.mark.slow
-def test_plain_lmms_eval_gives_the_same_scores(local_data, tmp_path, monkeypatch):
+def test_plain_lmms_eval_gives_the_same_scores(local_data, through_plain_lmms_eval):
     """All four at once: what the hub's rows give through our YAML files is what the one scorer gives."""
-    from lmms_eval import evaluator
-    from lmms_eval.api.model import lmms
-    from lmms_eval.tasks import TaskManager
-
-    class Replay(lmms):
-        is_simple = False
-
-        def generate_until(self, requests):
-            return [satori("14, university of california") for _ in requests]
-
-        def generate_until_multi_round(self, requests):
-            raise NotImplementedError
-
-        def loglikelihood(self, requests):
-            raise NotImplementedError
-
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "yamls"
-    folder.mkdir()
-    (folder / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
-    for name in DOCUMENTS:
-        benchmark = BENCHMARKS[name]
-        (file,) = (local_data.parquet / name).glob("*.parquet")
-        lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
-        lines = [line for line in lines if not line.startswith(("dataset_name", "dataset_path"))]
-        lines += ["dataset_path: parquet", f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {file}}}}}"]
-        (folder / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    results = evaluator.simple_evaluate(
-        model=Replay(),
-        tasks=[BENCHMARKS[name].yaml_name for name in DOCUMENTS],
-        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
-        bootstrap_iters=0,
-        log_samples=False,
-    )["results"]
+    text = satori("14, university of california")
+    results = through_plain_lmms_eval(DOCUMENTS, text)
 
     for name in DOCUMENTS:
         samples = samples_of(name, local_data.parquet)
-        text = satori("14, university of california")
         ours = summarise(name, [ScoredRow(one, score(one, text, PLAIN_CONFIG)) for one in samples], "strict").shown
-        assert results[BENCHMARKS[name].yaml_name][f"{BENCHMARKS[name].headline},none"] == pytest.approx(ours.value)
+        assert results[name][f"{BENCHMARKS[name].headline},none"] == pytest.approx(ours.value)

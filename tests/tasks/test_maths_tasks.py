@@ -1,7 +1,13 @@
 """MathVision, MathVerse, We-Math and OlympiadBench: rows in both layouts, right answers, what is asked."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from harness.comparison.verify_run import verify_run
+from harness.errors import ExitCode
+from harness.runs.store import load_run
 from harness.scoring.score import score
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
@@ -206,3 +212,45 @@ def test_questions_about_the_same_pictures_are_one_cluster_and_text_alone_is_not
     assert {sample.l2_category for sample in samples} == {"en_maths", "zh_maths", "en_physics", "zh_physics"}
     assert [len(sample.pictures) for sample in samples[:6]] == [0, 0, 2, 3, 0, 2]
     assert samples[0].cluster == samples[1].cluster != samples[2].cluster
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_asked_all_of_them_and_rescored_under_every_protocol(command, tiny_qwen2_5_vl, local_data):
+    code, out, err = command(
+        "run", "--model", tiny_qwen2_5_vl, "--tasks", ",".join(MATHS), "--data-dir", local_data.parquet,
+        "--max-new-tokens", 4, "--device", "cpu", "--min-pixels", 784, "--max-pixels", 3136, "--json",
+    )  # fmt: skip
+
+    assert code == ExitCode.OK, err
+    run = load_run(Path(json.loads(out)["run"]))
+    assert verify_run(run.path) == []
+    scores = json.loads((run.path / "scores.json").read_text())["tasks"]
+    assert {name: found["rows"] for name, found in scores.items()} == {name: ROWS.get(name, 24) for name in MATHS}
+    assert not [name for name, found in scores.items() if found["unscored"]]
+    for protocol in ("vlmevalkit", "paper", "lmms-eval"):
+        code, out, err = command("rescore", run.path, "--protocol", protocol, "--json")
+        assert code == ExitCode.OK, err
+        assert verify_run(Path(json.loads(out)["run"])) == []
+
+
+@pytest.mark.slow
+def test_plain_lmms_eval_gives_the_same_scores(local_data, through_plain_lmms_eval):
+    """What the hub's rows give through our YAML files is what the one scorer gives."""
+    names = ["mathvision_testmini", "wemath", "olympiadbench"]
+    results = through_plain_lmms_eval(names, satori("B"))
+
+    for name in names:
+        rows = [ScoredRow(one, score(one, satori("B"), PLAIN_CONFIG)) for one in samples_of(name, local_data.parquet)]
+        metrics = summarise(name, rows, "strict").metrics
+        for metric in METRICS[name]:
+            assert results[name][f"{metric},none"] == pytest.approx(metrics[metric].value), (name, metric)
+
+
+def test_mathvision_alone_is_scored_and_is_no_split_that_could_be_asked(command, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"id": "1", "task": "mathvision", "prediction": "12", "answers": ["12"]}) + "\n")
+
+    assert command("score", rows, "--format", "plain")[0] == ExitCode.OK
+    code, _, err = command("tasks", "show", "mathvision")
+    assert code == ExitCode.USAGE
+    assert "'mathvision_test' and 'mathvision_testmini'" in err

@@ -186,7 +186,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("left_over", LEFT_OVER, ids=str)
 @pytest.mark.parametrize("known", KNOWN)
-@pytest.mark.parametrize("rule", ["choice", "mathvista"])
+@pytest.mark.parametrize("rule", ["choice", "mathvista", "maths"])
 def test_a_column_called_options_is_not_read_beside_known_options(tmp_path, known, left_over, rule):
     columns, cells = KNOWN[known]
     benchmark = of_columns(tmp_path, columns, rule, **cells, options=left_over)
@@ -195,6 +195,27 @@ def test_a_column_called_options_is_not_read_beside_known_options(tmp_path, know
 
     assert benchmark.adapter.question_text(data[0]) == "Which?\nA. blue\nB. red"
     assert check_answer(benchmark.adapter.sample_of(data[0]), "B", "strict").value == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "answer"),
+    [
+        ({"answers": "$2\\sqrt{3}$"}, "\\sqrt{12}"),
+        ({"answers": ["1", "2"], "is_multiple_answer": True}, "2 and 1"),
+        ({"answers": "1.5", "error": "1e-1"}, "1.58"),
+        ({"answers": "1.5", "error": 0.1}, "1.58"),
+        ({"answers": "5", "unit": "km"}, "5000 m"),
+        ({"answers": "y=2x", "answer_type": "Equation"}, "2x - y = 0"),
+    ],
+    ids=str,
+)
+def test_a_table_of_mathematics_says_how_an_answer_is_compared(tmp_path, cells, answer):
+    benchmark = of_columns(tmp_path, "", "maths", **cells)
+    data = open_task_data(benchmark)
+
+    assert verify_task_data(benchmark, data).ok
+    assert check_answer(benchmark.adapter.sample_of(data[0]), answer, "strict").value == 1
+    assert check_answer(benchmark.adapter.sample_of(data[0]), "8", "strict").value == 0
 
 
 @pytest.mark.parametrize(

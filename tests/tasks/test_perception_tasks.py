@@ -1,6 +1,7 @@
 """RealWorldQA, HR-Bench, CV-Bench, BLINK and ZeroBench: rows in both layouts, right answers, how each is summed up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from harness.summary.task_summary import summarise
 from harness.task_facts import facts_of
 from harness.values import PROTOCOLS, ScoreConfig
 from tasks import blink, cv_bench, realworldqa, zerobench
-from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS, GROUPS
 from tasks.hooks import PLAIN_CONFIG
 from tasks.local_data import DataError, open_task_data
@@ -95,6 +95,18 @@ def test_the_files_of_blinks_test_split_are_not_read(local_data, tmp_path):
     assert row.answers is None
     with pytest.raises(DataError, match="no data for blink"):
         open_task_data(BENCHMARKS["blink"], tmp_path)
+
+
+def test_the_hubs_files_of_all_subtasks_are_one_split(local_data, tmp_path, monkeypatch):
+    """As `datasets` finds them in a copy of the hub's folder."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = local_data.parquet / "blink"
+    hub = open_task_data(replace(BENCHMARKS["blink"], hub_path=str(folder)))
+    local = open_task_data(BENCHMARKS["blink"], local_data.parquet)
+
+    assert [blink.sample_of(doc) for doc in hub] == [blink.sample_of(doc) for doc in local]
 
 
 def test_the_pictures_of_a_question_stand_before_it(local_data):
@@ -312,50 +324,11 @@ def test_all_run_on_a_tiny_checkpoint(command, local_data, tiny_qwen2_5_vl):
 
 
 @pytest.mark.slow
-def test_plain_lmms_eval_gives_the_same_scores(local_data, tmp_path, monkeypatch):
+def test_plain_lmms_eval_gives_the_same_scores(local_data, through_plain_lmms_eval):
     """What the hub's rows give through our YAML files is what the one scorer gives, files of fourteen subtasks too."""
-    from lmms_eval import evaluator
-    from lmms_eval.api.model import lmms
-    from lmms_eval.tasks import TaskManager
-
-    class Replay(lmms):
-        is_simple = False
-
-        def generate_until(self, requests):
-            return [satori("A") for _ in requests]
-
-        def generate_until_multi_round(self, requests):
-            raise NotImplementedError
-
-        def loglikelihood(self, requests):
-            raise NotImplementedError
-
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "yamls"
-    folder.mkdir()
-    (folder / TEMPLATE_PATH.name).write_bytes(TEMPLATE_PATH.read_bytes())
     names = ["realworldqa", "cv_bench", "hr_bench_4k", "blink", "zerobench"]
-    for name in names:
-        benchmark = BENCHMARKS[name]
-        files = sorted(str(path) for path in (local_data.parquet / name).rglob("*.parquet"))
-        lines = benchmark.yaml_path.read_text(encoding="utf-8").splitlines()
-        lines = [line for line in lines if not line.startswith(("dataset_name", "dataset_path"))]
-        if benchmark.hub_files:  # the YAML's own pattern, in a copy of the hub's folder
-            lines += [f"dataset_path: {local_data.parquet / name}"]
-        else:
-            lines += ["dataset_path: parquet", f"dataset_kwargs: {{data_files: {{{benchmark.hub_split}: {files}}}}}"]
-        (folder / benchmark.yaml_path.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    results = evaluator.simple_evaluate(
-        model=Replay(),
-        tasks=[BENCHMARKS[name].yaml_name for name in names],
-        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
-        bootstrap_iters=0,
-        log_samples=False,
-    )["results"]
+    results = through_plain_lmms_eval(names, satori("A"))
 
     for name in names:
-        samples = samples_of(name, local_data.parquet)
-        ours = summarise(
-            name, [ScoredRow(one, score(one, satori("A"), PLAIN_CONFIG)) for one in samples], "strict"
-        ).shown
-        assert results[BENCHMARKS[name].yaml_name]["accuracy,none"] == pytest.approx(ours.value)
+        rows = [ScoredRow(one, score(one, satori("A"), PLAIN_CONFIG)) for one in samples_of(name, local_data.parquet)]
+        assert results[name]["accuracy,none"] == pytest.approx(summarise(name, rows, "strict").shown.value)

@@ -1,28 +1,36 @@
 """MMMU, MMMU-Pro and MMBench 1.1: rows in both layouts, several pictures a question, what is missing among them."""
 
 import hashlib
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.errors import ConfigError
 from harness.scoring.score import score
 from harness.summary.means import ScoredRow
 from harness.summary.task_summary import summarise
 from harness.values import ScoreConfig, Size
 from tasks import hooks, mmbench, mmmu
 from tasks.benchmark import TEMPLATE_PATH
-from tasks.catalog import BENCHMARKS
+from tasks.catalog import BENCHMARKS, resolve_tasks
 from tasks.hooks import METRICS, PLAIN_CONFIG
 from tasks.images import UnreadableImageError, pictures_in
+from tasks.json_rows import ChosenRows, JsonRows
 from tasks.local_data import DataError, DatasetOverride, open_task_data
 from tasks.prompts import messages
+from tasks.rows import HubRows
+from tasks.run_questions import Question
 from tasks.shown_pictures import Shown, named_in, shown_by
+from tasks.side_gold import with_side_gold
 from tasks.verify import verify_task_data
 
 SEVERAL = ["mmmu_val", "mmmu_pro", "mmmu_pro_4options", "mmmu_pro_vision"]
 NEW = [*SEVERAL, "mmbench_en_dev_v11", "mmbench_cn_dev_v11"]
 RED, BLUE = b"red", b"blue"
+NAMED = ("validation_Accounting_0", "validation_Art_Theory_1")
+"""A row with one picture, and one with two."""
 
 
 def satori(answer):
@@ -165,6 +173,33 @@ def test_a_cell_of_pictures_is_a_list_or_one(cell, found):
 def test_a_text_that_is_no_list_of_pictures_is_unreadable(cell):
     with pytest.raises(UnreadableImageError, match=r"list|printed"):
         pictures_in(cell)
+
+
+def test_every_source_of_rows_holds_several_pictures(mmmu_file, several_builder, tmp_path, monkeypatch):
+    """The hub's library, and JSON files whose pictures lie beside them."""
+    import datasets
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    typed = tmp_path / "typed.parquet"
+    _with_image_features(mmmu_file, typed)
+    dataset = datasets.Dataset.from_parquet(str(typed), cache_dir=str(tmp_path / "cache"))
+    cards = [several_builder.card(5, 1, number) for number in (1, 2)]
+    for place, card in enumerate(cards):
+        (tmp_path / f"{place}.png").write_bytes(card)
+    listed = tmp_path / "rows.json"
+    listed.write_text(json.dumps([{"image": ["0.png", None, "1.png"]}, {"image": "0.png"}, {"image": []}]))
+    hub = HubRows(dataset, mmmu.IMAGE_COLUMNS, "hub", several=True)
+    made = JsonRows([listed], ("image",), root=tmp_path, several=True)
+
+    assert "image_1" not in hub.cells(1)
+    assert (hub.image_numbers(1), hub.image_numbers(2)) == ((1, 2), (1, 2, 3, 4))
+    assert [hub.image_bytes(1, number) for number in (1, 2)] == cards
+    assert [made.image_numbers(row) for row in range(3)] == [(1, 3), (1,), ()]
+    assert [made.image_bytes(0, number) for number in (1, 3)] == cards
+    with pytest.raises(UnreadableImageError, match="the row has no picture 2"):
+        made.image_bytes(0, 2)
+    chosen = ChosenRows(hub, [(1, 0), (1, 1)])
+    assert (chosen.several, chosen.image_bytes(1, 2), chosen.image_facts(0, 2).size) == (True, cards[1], Size(140, 112))
 
 
 def rewritten(source, folder, change):
@@ -433,3 +468,86 @@ def _with_image_features(source, target):
         if column.startswith("image"):
             rows = rows.cast_column(column, datasets.Image())
     rows.to_parquet(str(target))
+
+
+OWN = """
+task: pairs
+satori:
+  answer_rule: {rule}
+  data: rows.parquet
+  several_images: {several}
+  columns: {{image: view, answers: answer}}
+"""
+
+
+@pytest.fixture
+def own_task(tmp_path, several_builder):
+    """Write a task of one's own whose rows show two pictures, in a list or in numbered columns; returns its YAML."""
+
+    def write(rows, *, rule="choice", several="true"):
+        path = tmp_path / "pairs.yaml"
+        path.write_text(OWN.format(rule=rule, several=several), encoding="utf-8")
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+        return path
+
+    return write
+
+
+def in_a_list(card, **cells):
+    return {"question": "Is <image 2> <image 1>?", "A": "yes", "B": "no", "answer": "A", "view": card, **cells}
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_task_of_ones_own_may_show_several_pictures(own_task, several_builder, command, numbered):
+    cards = [several_builder.card(1, 2, number) for number in (1, 2)]
+    held = {"view": cards} if not numbered else {f"view_{place}": card for place, card in enumerate(cards, start=1)}
+    row = {name: cell for name, cell in in_a_list(None).items() if name != "view"} | held
+    path = own_task([row, row | {"question": "And both?"}])
+    (benchmark,) = resolve_tasks(str(path))
+    first, second = (benchmark.adapter.sample_of(doc) for doc in open_task_data(benchmark))
+
+    assert [picture.width for picture in first.pictures] == [140, 112]
+    assert [picture.width for picture in second.pictures] == [112, 140], "those that nobody names come in their order"
+    assert verify_task_data(benchmark, images=None).faults == ()
+    code, out, _ = command("tasks", "prompt", path, "--format", "plain")
+    assert (code, "Is <image 140x112> <image 112x112>?\nA. yes\nB. no" in out) == (0, True)
+
+
+def test_gold_boxes_beside_several_pictures_are_a_fault_and_score_nothing(own_task, several_builder):
+    cards = [several_builder.card(1, 2, number) for number in (1, 2)]
+    (benchmark,) = resolve_tasks(str(own_task([in_a_list(cards, boxes=[[4, 4, 40, 40]])], rule="box")))
+    (doc,) = open_task_data(benchmark)
+    report = verify_task_data(benchmark, images=None)
+    earned = score(benchmark.adapter.sample_of(doc), "[4, 4, 40, 40]", ScoreConfig(format="plain"))
+
+    assert (
+        "1 rows with gold boxes and several pictures, of which no box says which it lies in (no_source): 0"
+        in report.faults
+    )
+    assert (earned.value, earned.iou, earned.faults) == (None, None, ("no_source",))
+
+
+def test_several_pictures_that_nobody_declared_are_unreadable_as_before(own_task, several_builder):
+    cards = [several_builder.card(1, 2, number) for number in (1, 2)]
+    (benchmark,) = resolve_tasks(str(own_task([in_a_list(cards)], several="false")))
+
+    (fault,) = verify_task_data(benchmark, images=None).faults
+    assert "the row has 2 images, and one is asked about" in fault
+
+
+def test_whether_there_are_several_pictures_is_true_or_false(own_task, several_builder):
+    with pytest.raises(ConfigError, match=r"satori\.several_images: true or false is needed, found 'maybe'"):
+        resolve_tasks(str(own_task([in_a_list([b""])], several="maybe")))
+
+
+def test_boxes_of_a_file_are_given_to_no_question_about_several_pictures(local_data, tmp_path):
+    path = tmp_path / "boxes.jsonl"
+    lines = [{"task": "mmmu_val", "id": name, "boxes": [[4, 4, 40, 40]]} for name in NAMED]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    data = open_task_data(BENCHMARKS["mmmu_val"], local_data.parquet)
+    (question,), tally = with_side_gold(path, [Question(BENCHMARKS["mmmu_val"], data, len(data), limited=False)])
+
+    samples = [question.benchmark.adapter.sample_of(doc) for doc in data][:2]
+    assert [sample.boxes_image_px for sample in samples] == [((4.0, 4.0, 40.0, 40.0),), None]
+    assert tally.to_json()["faults"] == {"several_pictures": 1}
+    assert any("of which no box says which it lies in: they get none: mmmu_val" in line for line in tally.messages())

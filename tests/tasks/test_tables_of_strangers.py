@@ -313,7 +313,7 @@ def test_several_pictures_and_none_are_refused_by_name(command, tmp_path, pictur
     code, out, _ = command("tasks", "verify", of_pictures(tmp_path, "images", [[one], [one, one], [one] * 3, [], None]))
 
     assert code == ExitCode.USAGE
-    assert "4 unreadable images: r1 (the row has 2 images, and one is asked about: join or split them)" in out
+    assert "4 unreadable images: r1 (the row has 2 images, and one is asked about: say several_images: true, " in out
     assert "r2 (the row has 3 images" in out
     assert "r3 (the row has no image), r4 (the row has no image)" in out
 

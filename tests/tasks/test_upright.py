@@ -150,7 +150,7 @@ def test_a_resumed_run_asks_again_about_pictures_that_were_shown_lying(own_task)
         old = replace(sample, image_sha256=before)
         records.append(Record(sample=old, generation=Generation("text"), score=Score(None, None, None)))
 
-    answered = journalled(records, [Question(benchmark, data, len(data))])
+    answered = journalled(records, [Question(benchmark, data, len(data), limited=False)])
 
     assert list(answered) == [("own", "r1")]
     assert len(list(load_rows(SourceSpec(str(own_task.with_name("rows.parquet")))))) == 8

@@ -261,3 +261,38 @@ def test_score_doubts_the_gold_boxes_of_a_predictions_file(command, boxes_image_
         return
     assert ("satori: the gold boxes look like" in err) == (reading != "image_px"), err
     assert reading == "image_px" or f"look like {reading} ({MEANING_OF_READING[reading]})" in err
+
+
+@pytest.mark.parametrize(
+    ("boxes", "says"),
+    [
+        ([[0, 0, 100, 100]], None),
+        ([[50, 50, 104, 90]], "in 1 rows they reach over its edge and are cut there"),
+        ([[10, 10, 40, 40], [300, 300, 310, 310]], "in 1 rows one lies outside of it and does not count"),
+        ([[300, 300, 310, 310]], "in 1 rows one lies outside of it and does not count"),
+    ],
+)
+def test_score_counts_gold_boxes_that_do_not_lie_in_their_image(command, tmp_path, boxes, says):
+    row = {"task": "satori", "prediction": "<bbox>[[1, 2, 30, 40]]</bbox><answer>a</answer>", "answers": ["a"]}
+    good = [{**row, "id": str(n), "boxes": [[n, n, 20 + n, 30 + n]], "width": 100, "height": 100} for n in range(20)]
+    lines = [*good, {**row, "id": "odd", "boxes": boxes, "width": 100, "height": 100}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    _, _, err = command("score", tmp_path / "rows.jsonl", "--output", "out.jsonl")
+
+    assert ("not all gold boxes lie in their image" in err) == (says is not None), err
+    assert says is None or f"satori: not all gold boxes lie in their image: {says} (the first row is 'odd')" in err
+
+
+def test_a_row_of_predictions_with_several_pictures_has_no_box_scored(command, tmp_path):
+    row = {"id": "1", "task": "mmmu_val", "prediction": "<bbox>[[1, 2, 30, 40]]</bbox><answer>A</answer>",
+           "answers": ["A"], "choices": {"A": "a", "B": "b"}, "boxes": [[1, 2, 30, 40]], "width": 100, "height": 100,
+           "pictures": [{"width": 100, "height": 100}, {"width": 64, "height": 48}]}  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(row | {'id': '2', 'pictures': 3})}\n")
+
+    _, _, err = command("score", tmp_path / "rows.jsonl", "--output", "out.jsonl")
+
+    first, second = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    assert (first["score"], first["iou"], first["faults"]) == (1.0, None, ["missing", "no_source"])
+    assert second["faults"] == ["error"]
+    assert "pictures must be a list of objects" in err

@@ -39,6 +39,8 @@ DIGITS: Final = 50
 """Numbers are computed with so many digits where functions are compared..."""
 AGREEING: Final = 40
 """... and must agree in so many."""
+MOST_DECADES: Final = 30
+"""A larger value is none that a function has where it is defined."""
 MOST_MAGNITUDE: Final = 1_000
 """A power of larger exponents is not computed."""
 
@@ -439,24 +441,33 @@ def _agree(first: Quotient, second: Quotient, *, up_to_factor: bool = False) -> 
     """Return whether two expressions have the same values, or a constant quotient of them, at all fixed points."""
     context = _mpmath()
     names = sorted(letters_of(first) | letters_of(second))
-    quotients: list[Any] = []
-    for start in _POINTS:
+    met = 0
+    factor: Any = None
+    for start in _POINTS if names else _POINTS[:1]:
         point = {name: context.mpf(start) + order * context.mpf(_STEP) for order, name in enumerate(names)}
         try:
-            one, other = _value(_written(first), point), _value(_written(second), point)
+            one, other = (_moderate_value(side, point) for side in (first, second))
             if up_to_factor:
-                quotients.append(one / other)
-                one, other = quotients[-1], quotients[0]
-            if abs(one - other) > 10**-AGREEING * max(1, abs(one), abs(other)):
-                return False
+                one /= other
+                other = factor = one if factor is None else factor
         except _NO_VALUE:
-            if not names:
-                return False
             continue
-        quotients.append(one)
-        if not names and not up_to_factor:
-            return True
-    return len(quotients) > 1
+        if abs(one - other) > 10**-AGREEING * max(1, abs(one), abs(other)):
+            return False
+        met += 1
+    return met >= min(2, len(names) + 1)
+
+
+def _moderate_value(it: Quotient, point: Mapping[str, Any]) -> Any:
+    """Return the value at a point.
+
+    Raises:
+        UnreadableError: It is not finite, or so large that it stands for infinity: tan(π/2) is 10^50 in 50 digits.
+    """
+    found = _value(_written(it), point)
+    if not _mpmath().isfinite(found) or abs(found) > 10**MOST_DECADES:
+        raise UnreadableError("no finite value")
+    return found
 
 
 def _value(it: Written, point: Mapping[str, Any]) -> Any:

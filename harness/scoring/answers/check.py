@@ -1,10 +1,15 @@
 """Decide what an answer text earns: one function for all answer rules and protocols.
 
-`strict` is ours and correct by construction; its rules live here, in `answers_choice.py` (option letters),
-`answers_yes_no.py`, `answers_numbers.py` and `answers_text.py` (equality of texts). The peers' rules, right or wrong,
-are in `answers_vlmevalkit.py` (`vlmevalkit`, `paper`) and `answers_lmms_eval.py` (`lmms-eval`). Documents and charts
-(`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
+`strict` is ours and correct by construction; its rules live here, in `choice.py` (option letters), `yes_no.py`,
+`number.py`, `text.py` (equality of texts) and `maths.py` (expressions, sets, intervals, tuples, equations). The peers'
+rules, right or wrong, are in `vlmevalkit.py` (`vlmevalkit`, `paper`) and `lmms_eval_rules.py` (`lmms-eval`). Documents
+and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
 `open_answer.py` and `mmmu_peers.py`.
+
+What each rule asks is its benchmarks': one option (MMBench, Liu et al. 2023, arXiv 2307.06281; MMStar, Chen et al.
+2024, arXiv 2403.20330; AI2D; ScienceQA), yes or no (MME, Fu et al. 2023, arXiv 2306.13394; POPE, Li et al. 2023, arXiv
+2305.10355; HallusionBench, Guan et al. 2023, arXiv 2310.14566), a text in the answer (OCRBench, Liu et al. 2023, arXiv
+2305.07895), a typed answer (MathVista, Lu et al. 2023, arXiv 2310.02255). How it is read is ours.
 
 What a value means is the same everywhere: 1 or 0 when the answer could be read (`vqa` and `anls` also between), 0 with
 the fault `no_match` when the model said nothing that can be read, None with `no_gold` or `needs_judge` when it is not
@@ -19,6 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from harness.scoring.answers.boxed import boxed
 from harness.scoring.answers.comparisons import NO_MATCH, compare_numbers, compare_options, decimals_of
 from harness.scoring.answers.document_answers import DOCUMENT_RULES
 from harness.scoring.answers.document_answers_peers import (
@@ -109,8 +115,9 @@ def _unwrapped(answer: str, rule: AnswerRule) -> str:
 
     A text that is compared letter for letter keeps its tags: nobody asked for them, and they may be part of it.
     """
-    said = json_answer(answer if rule == "accepted" else tagged_answer(answer))
-    return {"true": "Yes", "false": "No"}.get(said, said) if rule == "yes_no" and said != answer else said
+    inside = answer if rule == "accepted" else tagged_answer(answer)
+    said = json_answer(inside)
+    return {"true": "Yes", "false": "No"}.get(said, said) if rule == "yes_no" and said != inside.strip() else said
 
 
 def _check_choice(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCheck:
@@ -122,6 +129,8 @@ def _check_yes_no(sample: Sample, answer: str, judge_reply: str | None) -> Answe
     """Compare yes or no, as the answer states it, with the gold; no judge is needed."""
     del judge_reply
     label = read_yes_no(answer)
+    if label is None and (found := boxed(answer)) is not None:
+        label = read_yes_no(found.content)
     golds = {gold for gold in map(read_yes_no, sample.answers or ()) if gold}
     if not golds:
         return AnswerCheck(None, label, ("no_gold",))

@@ -62,7 +62,7 @@ from harness.scoring.answers.options import (
     names_other_letter,
     statement_of,
 )
-from harness.scoring.answers.text import MAX_CHARACTERS, fold, lines, plain_key, undress
+from harness.scoring.answers.text import MAX_CHARACTERS, UNSEEN, fold, lines, plain_key, undress, without_marks
 
 _MOST_STATEMENTS: Final = 64
 """A text with more statements than this has no last one worth believing."""
@@ -84,7 +84,7 @@ def read_choice(answer: str, options: Options) -> str | None:
         return plain
     if not answer or len(answer) > MAX_CHARACTERS:
         return None
-    exact = options.by_exact_text.get(answer)
+    exact = options.by_exact_text.get(answer) or options.by_exact_text.get(without_marks(answer).strip(UNSEEN))
     text = _BULLET.sub("", lines(undress(fold(answer))))
     if exact is None:
         text = _without_contrast(_without_exception(PREAMBLE.sub("", text)), options)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from harness.scoring.answers.boxed import boxed
 from harness.scoring.answers.choice import read_choice
 from harness.scoring.answers.number import Number, equal_numbers, read_number
-from harness.scoring.answers.options import gold_names, options_of
+from harness.scoring.answers.option_words import CONDITION
+from harness.scoring.answers.options import Options, gold_names, names_other_letter, options_of
 from harness.scoring.answers.vlmevalkit import python_float
 from harness.values import AnswerCheck, Sample
 
@@ -32,15 +34,25 @@ def compare_options(sample: Sample, answer: str, judge_reply: str | None, *, tex
     """
     pairs = tuple(sample.choices.items())
     options = options_of(pairs)
-    name = read_choice(answer, options)
+    name = _option_in(answer, options)
     if name is None and judge_reply is not None:
-        name = read_choice(judge_reply, options)
+        name = _option_in(judge_reply, options)
     golds = _gold_names(sample.answers or (), pairs, texts_first=texts_first)
     if not golds:
         return AnswerCheck(None, name, ("no_gold",))  # a gold that is no option: nobody can be right
     if name is None:
         return NO_MATCH
     return AnswerCheck(float(name in golds), name)
+
+
+def _option_in(text: str, options: Options) -> str | None:
+    """Return the option that a text states: as a whole, else in its last box, behind which no other one may stand."""
+    name = read_choice(text, options)
+    if name is not None or (found := boxed(text)) is None:
+        return name
+    name = read_choice(found.content, options)
+    open_yet = CONDITION.search(found.sentence) or (name and names_other_letter(found.after, name, options))
+    return None if open_yet else name
 
 
 @lru_cache(maxsize=2048)
@@ -59,15 +71,21 @@ def compare_numbers(sample: Sample, answer: str, judge_reply: str | None, decima
         decimals: Compare at so many decimals; None compares values.
     """
     golds = _numbers(sample.answers or ())
-    number = read_number(answer)
+    number = number_in(answer)
     if number is None and judge_reply is not None:
-        number = read_number(judge_reply)
+        number = number_in(judge_reply)
     extracted = None if number is None else str(number)
     if not golds:
         return AnswerCheck(None, extracted, ("no_gold",))
     if number is None:
         return NO_MATCH
     return AnswerCheck(float(any(equal_numbers(number, gold, decimals) for gold in golds)), extracted)
+
+
+def number_in(text: str) -> Number | None:
+    """Return the number that a text states: as a whole, else in its last box."""
+    number = read_number(text)
+    return number if number is not None or (found := boxed(text)) is None else read_number(found.content)
 
 
 @lru_cache(maxsize=2048)

@@ -2,8 +2,8 @@
 
 Facts about other programs, right or wrong; `harness/scoring/answers/document_answers.py` has ours. Sources: VLMEvalKit
 at e8e78f05 (`vlmevalkit`) and 7faa5b47 (`paper`), `vlmeval/dataset/utils/vqa_eval.py` and `process_punctuation` in
-`vlmeval/smp/misc.py`; lmms-eval 0.7.3, `lmms_eval/tasks/chartqa/utils.py`, `tasks/textvqa/utils.py`,
-`tasks/_task_utils/vqa_eval_metric.py`, `api/metrics.py` (`anls`) and `api/task.py`.
+`vlmeval/smp/misc.py`; lmms-eval 0.7.3, below `lmms_eval/`: `api/metrics.py` (`anls`), `api/task.py`, and below its
+`tasks`: `chartqa/utils.py`, `textvqa/utils.py`, `_task_utils/vqa_eval_metric.py`.
 
 Quirks, each where it was seen:
 

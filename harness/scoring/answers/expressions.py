@@ -339,7 +339,7 @@ class _Reader:
         if word and len(word.group()) > len("ab"):
             if word.group() == "sqrt":
                 self._at = word.end()
-                if self._next() not in {"(", "{"}:
+                if self._next() not in {"(", "{"} and not self._next().isdigit():
                     raise UnreadableError("a root of what?")
                 return power(self._thing(), number(Fraction(1, 2)), self._effort)
             raise UnreadableError("a word")

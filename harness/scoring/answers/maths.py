@@ -50,7 +50,7 @@ from harness.scoring.answers.maths_parts import (
     read_statement,
     undressed,
 )
-from harness.scoring.answers.maths_stated import is_prose, stated_piece
+from harness.scoring.answers.maths_stated import is_prose, stated_piece, stated_words
 from harness.scoring.answers.number import Number, read_number
 from harness.scoring.answers.symbolic import compare
 from harness.scoring.answers.text import asks, text_key
@@ -66,6 +66,9 @@ _ABOUT: Final = Fraction(1, 50)
 _FLIPPED: Final = str.maketrans("<>≤≥", "><≥≤")
 _NAME: Final = re.compile(r"(?:[^\W\d]|_\{?\w+\}?|\\[A-Za-z]+|\^\{?\d\}?|[ '()°△∠+{}|,]|_\d+|\(-?\d+\))+\Z")
 """What is given a value: x, S_1, \\angle ABC, f(x), AB + CD; a number before it would ask for something else."""
+_AROUND_LISTS: Final = ("()", "[]", "⦃⦄")
+_OF_A_FUNCTION: Final = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp)")
+"""The degrees or percent behind it are its argument's."""
 _EMPTY: Final = "∅"
 _ANY_BRACKETS: Final = frozenset("([")
 
@@ -115,10 +118,10 @@ def check_maths(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
         return compare_options(sample, answer, judge_reply, texts_first=False)
     extra = sample.extra
     asked = _asked(
-        tuple(sample.answers or ()),
+        golds_of(sample),
         str(extra.get("error") or ""),
         str(extra.get("unit") or ""),
-        str(extra.get("is_multiple_answer") or "").lower() in {"true", "1"},
+        _wants_several(sample),
         str(extra.get("answer_type") or "").lower(),
     )
     check = _check(asked, answer)
@@ -128,13 +131,20 @@ def check_maths(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
     return AnswerCheck(0.0, replied.extracted, ("no_match",)) if replied.value is None and asked.golds else replied
 
 
+def golds_of(sample: Sample) -> tuple[str, ...]:
+    """Return the texts any of which is a whole right answer: of several answers the one that lists them."""
+    texts = tuple(gold for gold in sample.answers or () if gold.strip())
+    return (", ".join(texts),) if len(texts) > 1 and _wants_several(sample) else texts
+
+
+def _wants_several(sample: Sample) -> bool:
+    return str(sample.extra.get("is_multiple_answer") or "").lower() in {"true", "1"}
+
+
 @lru_cache(maxsize=2048)
 def _asked(golds: tuple[str, ...], error: str, unit: str, several: bool, answer_type: str) -> _Asked:
     """Return what a row asks for, remembered: training scores the same one many times."""
-    texts = [gold for gold in golds if gold.strip()]
-    if several and len(texts) > 1:
-        texts = [", ".join(texts)]
-    return _Asked(tuple(_gold(text, unit, several=several) for text in texts), _tolerance(error), several, answer_type)
+    return _Asked(tuple(_gold(text, unit, several=several) for text in golds), _tolerance(error), several, answer_type)
 
 
 def _gold(text: str, unit: str, *, several: bool) -> _Gold:
@@ -189,10 +199,11 @@ class _UndecidedError(Exception):
 
 def _of_text(asked: _Asked, answer: str) -> AnswerCheck:
     """Score a text that states nothing mathematical: right where it is a gold's text, as where the gold is words."""
-    key = text_key(answer)
-    if key and not asks(answer) and any(key == gold.key for gold in asked.golds):
+    words = stated_words(answer)
+    keys = {text_key(answer), text_key(words), bare(undressed(words))} - {""}
+    if not asks(answer) and any({gold.key, bare(undressed(gold.text))} & keys for gold in asked.golds):
         return AnswerCheck(1.0, shown(answer))
-    if key and all(_is_words(gold) for gold in asked.golds):
+    if keys and all(_is_words(gold) for gold in asked.golds):
         return AnswerCheck(None, shown(answer), ("needs_judge",))
     return NO_MATCH
 
@@ -209,6 +220,8 @@ def _states(gold: _Gold, asked: _Asked, number: Number | None, statement: Statem
         UnreadableError: The answer can be read in no way, or in several.
     """
     if statement is not None and gold.statement is not None and bare(statement.text) == bare(gold.statement.text):
+        return True
+    if _is_words(gold) and gold.key and text_key(answer) == gold.key:
         return True
     if number is not None and gold.number is not None:
         scale = _scale(gold.unit, answer)
@@ -259,8 +272,11 @@ class _Comparison:
             return (
                 only.opens == "(" and _in_order(parts) and not answer.alternatives and self.in_order(only.parts, parts)
             )
-        if len(parts) == 1 and isinstance(parts[0], Bracketed) and not any(isinstance(it, Bracketed) for it in golds):
-            parts = parts[0].parts
+        listed = parts[0] if len(parts) == 1 else None
+        if isinstance(listed, Bracketed) and not any(isinstance(it, Bracketed) for it in golds):
+            if listed.opens + listed.closes not in _AROUND_LISTS:
+                return False
+            parts = listed.parts
         if self.asked.several or gold.alternatives or all(isinstance(it, Related) for it in golds):
             return self.any_order(golds, parts)
         return self.in_order(golds, parts)
@@ -442,11 +458,11 @@ def _whole_and_parts(text: str) -> Iterator[_Reading]:
         stem, unit = split
         if (worth := _read(stem)) is not None:
             yield _Reading(worth, unit)
-    if stem[-1:] in {"%", "°"} and (worth := _read(stem[:-1])) is not None:
+    if stem[-1:] in {"%", "°"} and not _OF_A_FUNCTION.search(stem) and (worth := _read(stem[:-1])) is not None:
         yield _Reading(worth, unit)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _read(text: str) -> Quotient | None:
     try:
         return read_expression(text)

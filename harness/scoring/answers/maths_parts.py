@@ -31,10 +31,14 @@ _COMMANDS: Final = {
 }  # fmt: skip
 _COMMAND: Final = re.compile(r"\\([A-Za-z]+|[{}%$()\[\]!])")
 _SIZED: Final = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z]) ?\.?")
+_SEPARATORS: Final = ",;\ue001\ue002"
 _WRAPPER: Final = re.compile(r"\\(?:boxed|fbox|mathbf|boldsymbol|bm|mathit|textbf|textit|underline|ensuremath) ?\{")
 _SPOKEN: Final = re.compile(
-    r"\\(?:text|textrm|mathrm|mbox) ?\{[ ~]*(and|or|和|或)[ ~]*\}|(?<![A-Za-z\\])(and|or)(?![A-Za-z])"
+    r"\\(?:text|textrm|mathrm|mbox) ?\{[ ~]*(and|or|和|或)[ ~]*\}|(?<![A-Za-z\\])(and|or)(?![A-Za-z])|(以及|[和或])"
 )
+_AND: Final = "\ue001"
+_OR: Final = "\ue002"
+"""What stands for a word between parts, in a plane of Unicode that no writing uses."""
 _DEGREE: Final = re.compile(
     r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z])|\{ ?°? ?\}|°|∘|\{∘\})|\\degree(?![A-Za-z])|\\circ(?![A-Za-z])"
 )
@@ -49,7 +53,10 @@ _NAME_BEFORE: Final = re.compile(r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()")
 """The name of a point before its place: A(1, 2)."""
 _MEMBER: Final = re.compile(r"\A(?:[A-Za-z]|\\[a-z]{2,7})(?:_\{?\w{1,3}\}?|')? ?∈ ?(?=[(\[⦃∅])")
 """What is said to lie in an interval or a set."""
-_BARE: Final = re.compile(r"[ \n~]|\\[ ,;:!]|\\left(?![A-Za-z])|\\right(?![A-Za-z])|(?<=\\)[dt](?=frac)")
+_BARE: Final = re.compile(
+    # a blank between letters or digits is none that can go: 1 2 is not 12
+    r"(?<![A-Za-z\d])[ \n~]|[ \n~](?![A-Za-z\d])|\\[ ,;:!]|\\left(?![A-Za-z])|\\right(?![A-Za-z])|(?<=\\)[dt](?=frac)"
+)
 _BARE_GROUP: Final = re.compile(r"\{(\w)\}")
 
 
@@ -118,12 +125,12 @@ def read_statement(text: str, *, several: bool = False) -> Statement | None:
     plain = undressed(text)
     if not several and "," in plain and not any(mark in plain for mark in "([⦃"):
         plain = _GROUPED.sub(lambda found: found.group().replace(",", ""), plain)
-    pieces = _split(plain, ",;\ue001\ue002")
+    pieces = _split(plain, _SEPARATORS)
     if pieces is None:
         return None
     texts, marks = pieces
     parts: list[Part] = []
-    alternatives = "\ue002" in marks
+    alternatives = _OR in marks
     for piece in texts:
         if not piece.strip(_ENDS):
             continue
@@ -134,13 +141,21 @@ def read_statement(text: str, *, several: bool = False) -> Statement | None:
             if part is None or len(parts) >= MAX_PARTS:
                 return None
             parts.append(part)
-    return Statement(tuple(parts), alternatives, plain) if parts else None
+    shown = " ".join(plain.replace(_AND, " and ").replace(_OR, " or ").split())
+    return Statement(tuple(parts), alternatives, shown) if parts else None
 
 
 def undressed(text: str) -> str:
     """Return a text without the dress of LaTeX and Markdown, its relations, brackets and separators as single marks."""
-    text = without_marks(fold(text)).replace("$", "").replace("∘", "°").replace("⩽", "≤").replace("⩾", "≥")
-    text = _SPOKEN.sub(lambda found: "\ue001" if (found[1] or found[2]) in {"and", "和"} else "\ue002", text)
+    text = (
+        without_marks(fold(text))
+        .replace("\\$", "")
+        .replace("$", "")
+        .replace("∘", "°")
+        .replace("⩽", "≤")
+        .replace("⩾", "≥")
+    )
+    text = _SPOKEN.sub(lambda found: _OR if found[found.lastindex or 0] in {"or", "或"} else _AND, text)
     if "\\" in text:
         text = _SIZED.sub("", _THOUSANDS.sub("", _DEGREE.sub("°", text)))
         text = _COMMAND.sub(lambda found: _COMMANDS.get(found[1], found.group()), text)
@@ -234,7 +249,7 @@ def _bracketed(text: str, depth: int) -> Part | None:
         return None
     if text[0] == SET_OPENS and (described := _described(text[1:-1], depth)):
         return described
-    pieces = _split(text[1:-1], ",;\ue001\ue002")
+    pieces = _split(text[1:-1], _SEPARATORS)
     if pieces is None or (len(pieces[0]) == 1 and text[0] != SET_OPENS):
         return None
     inner = [_part(one.strip(), depth + 1) for piece in pieces[0] if piece.strip() for one in _both_signs(piece)]

@@ -6,13 +6,15 @@ below `lmms_eval/tasks/`: `mathvision/`, `mathverse/`, `olympiadbench/`, `wemath
 Their tasks are told apart by the sample's; to any other task of the rule `maths` they have none, and ours holds.
 
 Quirks of MathVision in VLMEvalKit that are kept: an answer is handed to Python's `eval` in the scope of the comparing
-function, where the gold's value is called `a`. A free answer "A" is therefore right for every gold that is a number.
+function, where the gold's value is called `a`. A free answer "A", or \boxed{A}, is therefore right for every gold that
+is a number.
 `2^3` is 1 to `eval`, and 8 to LaTeX: either is right.
 
 Departures, all on purpose: no key for a judge is needed (both MathVision and MathVerse assert one: what a judge would
-have to read scores 0 with `needs_judge`); a text of more than 1,000 characters is no number; OlympiadBench in
-lmms-eval is judged by its own evaluator, as `en_utils.py`, `cn_utils.py` and the tasks of `olympiadbench_mimo` have it
-(the two tasks that are named in YAML ask a judge about everything).
+have to read scores 0 with `needs_judge`); a text of more than 1,000 characters is no number; every answer is read
+alone, where latex2sympy2 reads no letter any more once a text had a differential (`dx`, also of "add") in it; answers
+to OlympiadBench in lmms-eval are judged by its own evaluator, as `en_utils.py`, `cn_utils.py` and the tasks of
+`olympiadbench_mimo` have it (the two tasks that are named in YAML ask a judge about everything).
 """
 
 from __future__ import annotations
@@ -74,9 +76,7 @@ def equal_in_vlmevalkit(answer: str, gold: str, *, paper: bool) -> bool:
     if value is not None and close(value, python_value(answer, {_GOLD_NAME: value}), _WITHIN):
         return True
     value = latex_value(gold, _LIBRARIES[paper])
-    if value is None:
-        return False
-    return answer == _GOLD_NAME or close(value, latex_value(answer, _LIBRARIES[paper]), _WITHIN)
+    return value is not None and close(value, latex_value(answer, _LIBRARIES[paper], {_GOLD_NAME: value}), _WITHIN)
 
 
 # --- MathVision in lmms-eval ---------------------------------------------------------------------------------------

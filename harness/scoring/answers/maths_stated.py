@@ -12,21 +12,19 @@ import re
 from itertools import pairwise
 from typing import Final
 
-from harness.scoring.answers.maths_parts import closing_brace
-from harness.scoring.answers.number import DENIED, TAKEN_BACK, read_number
-from harness.scoring.answers.retractions import RETRACTION
+from harness.scoring.answers.boxed import (
+    BETWEEN,
+    SEEN_CHARACTERS,
+    SENTENCE_END,
+    TAKES_BACK,
+    behind_boxes,
+    boxed,
+    has_box,
+)
+from harness.scoring.answers.number import DENIED, read_number
 from harness.scoring.answers.text import asks, fold, without_marks
-from harness.scoring.answers.unit_suffix import split_unit
 from harness.scoring.answers.units import KNOWN_UNITS, SPELLED_LENGTHS, words
 
-SEEN_CHARACTERS: Final = 16_384
-"""So much of a text's end is looked at; what a text states last stands there."""
-MOST_BOXES: Final = 64
-
-_BOX: Final = re.compile(r"\\f?box(?:ed)? ?\{")
-_BETWEEN_BOXES: Final = re.compile(r"(?:[ ,;$\n*]|\\[()\[\]]|and|or|\\text ?\{ ?(?:and|or) ?\}|[和或、，])*")
-_CLAUSE: Final = re.compile(r"[.,;:!?\n。，；：！？]")
-_SENTENCE_END: Final = re.compile(r"[.!?](?=[ \n])|[\n。！？]")
 _LEAD: Final = re.compile(
     r"(?:\banswers?(?:\*\*)?(?: to (?:the|this) (?:question|problem))?(?: is| are|:| is:| are:|=)"
     r"|答案(?:是|为|:|：|应为))"
@@ -43,22 +41,17 @@ _FORMULA: Final = re.compile(
 _STATED_LAST: Final = re.compile(r"(?:\b(?:is|are|equals|be)\b|[是为为:：])[ \n]*(?=[^ \n])")
 _COMMANDS: Final = re.compile(r"\\(?:begin|end) ?\{[a-z]*\}|\\[A-Za-z]+")
 _WRAPPED: Final = re.compile(r"\\(?:text|mathrm|rm|mbox)[a-z]* ?\{([^{}]*)\}")
-_PROSE: Final = re.compile(r"[A-Za-z]{3,}|[\u2e80-\ud7ff]")
+_PROSE: Final = re.compile(r"[A-Za-z]{3,}|(?!以及|(?<=以)及|[和或])[\u2e80-\ud7ff]")
 _NO_PROSE: Final = words("sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log exp sqrt and abs")
-_TAKES_BACK: Final = re.compile(rf"{RETRACTION}|\b(?:wait|oops|scratch that|not sure|unsure)\b")
-"""What undoes a statement from any later sentence."""
-_FIRST_WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-zμΩ]+(?!\{)")
-_MARKS_BEHIND: Final = " \n$.*)]_`"
-_JUDGED_WORDS: Final = 4
-"""More words behind a box are a sentence about it, in which anything may stand."""
 _PLACEHOLDER: Final = "7"
 
 
 def stated_piece(text: str) -> str | None:
     """Return what a text states, or None where it states nothing that can be read, or takes it back."""
     text = text.strip()[-SEEN_CHARACTERS:]
-    if "\\" in text and _BOX.search(text):
-        return _boxed(text)
+    if has_box(text):
+        found = boxed(text)
+        return _led(without_marks(fold(behind_boxes(text)))) if found is None else found.content
     if asks(text):
         return None
     text = without_marks(fold(text)).strip()
@@ -67,7 +60,7 @@ def stated_piece(text: str) -> str | None:
         return led
     text = _LEADS_AWAY.sub("", text).strip()
     if not is_prose(text):
-        return None if TAKEN_BACK.search(text) else text
+        return None if DENIED.search(text.lower()) else text
     return _of_sentence(text)
 
 
@@ -82,78 +75,32 @@ def _is_mathematical(word: str) -> bool:
     return figure or word.lower() in _NO_PROSE or word in KNOWN_UNITS or word.lower() in SPELLED_LENGTHS
 
 
-def _boxed(text: str) -> str | None:
-    """Return what the last complete box holds, with those before it that are listed with it."""
-    complete = _complete_boxes(text)
-    if not complete:
-        return None
-    listed = [complete[-1]]
-    for box in reversed(complete[:-1]):
-        if not _BETWEEN_BOXES.fullmatch(text, box[2], listed[0][0]):
-            break
-        listed.insert(0, box)
-    begins, ends = listed[0][0], listed[-1][2]
-    before = _CLAUSE.split(text[max(0, begins - 120) : begins])[-1]
-    after = text[ends:]
-    first = _SENTENCE_END.split(after, maxsplit=1)[0]
-    if DENIED.search(before.lower()) or TAKEN_BACK.search(first.lower()) or _TAKES_BACK.search(f".{after.lower()}"):
-        return None
-    if first.strip(_MARKS_BEHIND) and len(first.split()) <= _JUDGED_WORDS and not _leaves_value(first):
-        return None
-    if asks(text[:ends] + first) or asks(text):
-        return None
-    joined = " or " if any("or" in text[one[2] : two[0]] for one, two in pairwise(listed)) else ", "
-    content = joined.join(text[start:end] for _, start, end in _contents(listed))
-    return content + _unit_behind(first) if len(listed) == 1 else content
-
-
-def _leaves_value(after: str) -> bool:
-    """Return whether a few words behind a box leave what is in it: "cm" and "is the answer" do, "dozen" does not."""
-    number = read_number(f"{_PLACEHOLDER} {after.replace('$', '').strip()}")
-    return number is not None and str(number) == _PLACEHOLDER
-
-
-def _unit_behind(after: str) -> str:
-    """Return the unit that stands behind a box; empty where what stands there is none."""
-    unit = after.replace("$", "").rstrip(" .*")
-    word = _FIRST_WORD.search(unit)
-    if word is None or not _is_mathematical(word.group()):
-        return ""
-    found = split_unit(f"{_PLACEHOLDER}{unit}")
-    return unit if found is not None and found[0] == _PLACEHOLDER else ""
-
-
-def _contents(boxes: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    return [(begins, start, after - 1) for begins, start, after in boxes]
-
-
-def _complete_boxes(text: str) -> list[tuple[int, int, int]]:
-    """Return of the last boxes that close where each begins, where its content begins, and where it is over."""
-    openings = [(found.start(), found.end()) for found in _BOX.finditer(text)][-MOST_BOXES:]
-    found: list[tuple[int, int, int]] = []
-    for begins, start in openings:
-        if found and begins < found[-1][2]:
-            continue  # within the one before
-        end = closing_brace(text, start)
-        if end is not None:
-            found.append((begins, start, end + 1))
-    return found
+def stated_words(text: str) -> str:
+    """Return what a text states that answers in words: a box's content, what "the answer is", else all of it."""
+    text = text.strip()[-SEEN_CHARACTERS:]
+    if (found := boxed(text)) is not None:
+        return found.content
+    return _behind_lead(without_marks(fold(text)).strip()) or text
 
 
 def _led(text: str) -> str | None:
     """Return the mathematics behind the last "the answer is", if it stands to the end of its sentence."""
+    said = _behind_lead(text)
+    return said if said is None or not is_prose(said) else _of_sentence(said)
+
+
+def _behind_lead(text: str) -> str | None:
+    """Return what stands behind the last "the answer is", to the end of its sentence, if it is stated."""
     found = max(_LEAD.finditer(text), key=lambda lead: lead.start(), default=None)
     if found is None or not _BEFORE_LEAD.search(text[: found.start()]):
         return None
     rest = text[found.end() :].strip()
-    cut = _SENTENCE_END.search(rest)
+    cut = SENTENCE_END.search(rest)
     said, after = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
-    before = _SENTENCE_END.split(text[: found.start()])[-1]
-    if not said or DENIED.search(before.lower()) or DENIED.search(said.lower()) or _TAKES_BACK.search(after.lower()):
+    before = SENTENCE_END.split(text[: found.start()])[-1]
+    if not said or DENIED.search(before.lower()) or DENIED.search(said.lower()) or TAKES_BACK.search(after.lower()):
         return None
-    if asks(said + after[:1]):
-        return None
-    return said if not is_prose(said) else _of_sentence(said)
+    return None if asks(said + after[:1]) else said
 
 
 def _of_sentence(text: str) -> str | None:
@@ -162,7 +109,7 @@ def _of_sentence(text: str) -> str | None:
     if formulas:
         start, end = formulas[0].start(), formulas[-1].end()
         between = [text[one.end() : two.start()] for one, two in pairwise(formulas)]
-        if not all(_BETWEEN_BOXES.fullmatch(piece) for piece in between):
+        if not all(BETWEEN.fullmatch(piece) for piece in between):
             return None
         said = ", ".join(next(filter(None, found.groups())) for found in formulas)
         if any("or" in piece for piece in between):

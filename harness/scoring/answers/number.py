@@ -171,7 +171,8 @@ _UNSURE: Final = (
     r"|but|almost|nearly|barely|non|n/a|half"
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
     # A question without its mark ("is it 8"), and two directions at once ("8 kg heavier or lighter").
-    r"|\A\W*(?:is|are|was|were) (?:it|they|there|that|this|these|those)\b|\b[a-z]{2,}er or [a-z]{2,}er\b"
+    r"|\A\W*(?:(?:is|are|was|were|do|does|did|has|have|had|can|could|would|should|will) (?:it|they|there|that|this"
+    r"|these|those|you|we|he|she)|who|why)\b|\b[a-z]{2,}er or [a-z]{2,}er\b"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
 DENIED: Final = re.compile(f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}")
@@ -293,6 +294,7 @@ def _undressed(text: str) -> str | None:
         if _SUBSCRIPT_BASE.search(text):
             return None
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in fold(text)).replace("·", "×")
+    text = without_marks(text) if "*" in text or "_" in text else text
     text = _SPACED_GROUPS.sub(lambda found: _GROUP_SPACE.sub("", found.group()), text)
     if "\\" in text or "{,}" in text:
         text = undress_latex(text).replace("\\approx", " ").replace("\\sim", " ").replace("\\$", "$")

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from harness.scoring.answers.boxed import boxed
 from harness.scoring.answers.number import Number, equal_numbers, read_number
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, text_key, undress
 from harness.scoring.answers.vlmevalkit import shown
@@ -34,6 +35,8 @@ def check_open(sample: Sample, answer: str) -> AnswerCheck:
     golds = [gold for gold in sample.answers or () if text_key(gold)]
     if not golds:
         return AnswerCheck(None, shown(answer), ("no_gold",))
+    if read_number(answer) is None and (found := boxed(answer)) is not None:
+        answer = found.content
     stated = stated_text(answer)
     number = read_number(answer)
     if stated is None and number is None:

@@ -24,6 +24,7 @@ text                  latex2sympy2_extended   latex2sympy2
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ _PYTHON_TOKEN: Final = re.compile(
     # Python reads 1_000 and 1e-3, but no 007; 1. and .5 are floats.
     r"|(?P<float>(?:\d+(?:_\d+)*)?\.\d+(?:_\d+)*(?:[eE][+-]?\d+)?|\d+(?:_\d+)*(?:\.(?:[eE][+-]?\d+)?|[eE][+-]?\d+))"
     r"|(?P<int>0(?:_?0)*(?!\d)|[1-9]\d*(?:_\d+)*)"
-    r"|(?P<name>[A-Za-z_]\w*)|(?P<op>\*\*|//|<<|>>|[-+*/%()~&|^])|(?P<end>(?:#[^\n]*)?[ \t\f\n]*\Z))"
+    r"|(?P<name>[A-Za-z_]\w*)|(?P<op>\*\*|//|<<|>>|<=|>=|==|!=|[-+*/%()~&|^<>])|(?P<end>(?:#[^\n]*)?[ \t\f\n]*\Z))"
 )
 _BINARY: Final[Mapping[str, int]] = {
     "|": 1, "^": 2, "&": 3, "<<": 4, ">>": 4, "+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6, "**": 8,
@@ -77,7 +78,7 @@ def python_value(text: str, names: Mapping[str, Plain] | None = None) -> Plain |
     """Return the number that Python's `eval` would make of a text; None where it would fail or make anything else.
 
     Args:
-        text: Anything; an expression of Python is read as one, with comments.
+        text: Anything; arithmetic of Python is read, with `or`, `and`, `not`, comparisons and comments.
         names: What a name stands for.
     """
     if len(text) > MAX_CHARACTERS:
@@ -98,10 +99,55 @@ class _Python:
         self._next()
 
     def value(self) -> Plain:
-        found = self._expression(0)
+        found = self._either()
         if self._kind != "end":
             raise _NoNumberError
         return found
+
+    def _either(self) -> Plain:
+        """Return the first of "3 or 4" that is not 0, as `or` has it; "3 and 4" is 4."""
+        self._deeper()
+        found = self._both()
+        while self._word == "or":
+            self._next()
+            other = self._both()
+            found = found or other
+        self._depth -= 1
+        return found
+
+    def _both(self) -> Plain:
+        found = self._denied()
+        while self._word == "and":
+            self._next()
+            other = self._denied()
+            found = found and other
+        return found
+
+    def _denied(self) -> Plain:
+        if self._word != "not":
+            return self._compared()
+        self._deeper()
+        self._next()
+        found = not self._denied()
+        self._depth -= 1
+        return int(found)
+
+    def _compared(self) -> Plain:
+        """Return 1 or 0 for a comparison: True is a number to Python."""
+        left = self._expression(0)
+        if self._word not in _COMPARISONS:
+            return left
+        is_so = True
+        while self._word in _COMPARISONS:
+            holds = _COMPARISONS[self._take()]
+            right = self._expression(0)
+            is_so, left = is_so and holds(left, right), right
+        return int(is_so)
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _NoNumberError
 
     def _next(self) -> None:
         match = _PYTHON_TOKEN.match(self._text, self._place)
@@ -115,15 +161,13 @@ class _Python:
         return word
 
     def _expression(self, least: int) -> Plain:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise _NoNumberError
+        self._deeper()
         left = self._operand()
         while self._kind == "op" and _BINARY.get(self._word, -1) >= least:
-            operator = self._take()
+            sign = self._take()
             # Powers bind to the right, and a sign may follow: 2**-1.
-            right = self._expression(_SIGN if operator == "**" else _BINARY[operator] + 1)
-            left = _apply(operator, left, right)
+            right = self._expression(_SIGN if sign == "**" else _BINARY[sign] + 1)
+            left = _apply(sign, left, right)
         self._depth -= 1
         return left
 
@@ -134,7 +178,7 @@ class _Python:
             inner = self._expression(_SIGN)
             return _signed(word, inner)
         if kind == "op" and word == "(":
-            inner = self._expression(0)
+            inner = self._either()
             if self._word != ")":
                 raise _NoNumberError
             self._next()
@@ -142,6 +186,11 @@ class _Python:
         if kind == "name" and word in self._names:
             return self._names[word]
         return _python_literal(kind, word)
+
+
+_COMPARISONS: Final[Mapping[str, Callable[[Plain, Plain], bool]]] = {
+    "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 
 
 def _python_literal(kind: str, word: str) -> Plain:
@@ -180,12 +229,12 @@ _OPERATIONS: Final[Mapping[str, Callable[[Plain, Plain], Plain]]] = {
 }
 
 
-def _apply(operator: str, left: Plain, right: Plain) -> Plain:
-    if operator == "**":
+def _apply(sign: str, left: Plain, right: Plain) -> Plain:
+    if sign == "**":
         return power(left, right)
-    if operator == "<<":
+    if sign == "<<":
         return power(2, min(_whole(right), MAX_BITS)) * _whole(left) if _whole(right) >= 0 else _no_number()
-    return _bounded(_OPERATIONS[operator](left, right))
+    return _bounded(_OPERATIONS[sign](left, right))
 
 
 def _no_number() -> int:
@@ -216,7 +265,7 @@ _BLANKS: Final[Mapping[Library, re.Pattern[str]]] = {
     "latex2sympy2_extended": re.compile(r"\s|\\[,:;!]|\\q?quad(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])|\$"),
     "latex2sympy2": re.compile(r"\s|\\,|\\q?quad(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])|[$~]"),
 }
-_LATEX_TOKEN: Final = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[%{}]|\\\\|[-+*/:^=(){}\[\].]")
+_LATEX_TOKEN: Final = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[%{}]|\\\\|[-+*/:^=(){}\[\].a-z]")
 _FRACTIONS: Final = frozenset({"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"})
 _TIMES: Final = frozenset({"*", "\\times", "\\cdot"})
 _OVER: Final = frozenset({"/", ":", "\\div"})
@@ -225,10 +274,10 @@ _STOPS: Final = frozenset({".", "}", "\\\\", ")", "]"})
 """Where latex2sympy2 stops reading and is content with what came before: "5. So it is" is 5."""
 _UNREADABLE: Final = "?"
 """The token of what neither library knows."""
-_WRAPPERS: Final = re.compile(r"\\(?:math(?:rm|it|bf)|text(?:bf|it|rm|normal)?)\s*\{([^{}]*)\}")
+_WRAPPERS: Final = re.compile(r"\\(?:math(?:rm|it|bf)|text(?:bf|it|rm|normal)?)\s*\{([^{}:]*)\}")
 _LEFT_RIGHT: Final = re.compile(r"\\(?:left|right)(?=[(){}\[\]|\\])")
-_COMMA_NUMBER: Final = re.compile(r"\s*-?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*\Z")
-_ASSIGNED: Final = re.compile(r"\s*(?:[a-df-z]|\\[a-z]+)(?:_(?:\w|\{\w+\}))?\s*=")
+_COMMA_NUMBER: Final = re.compile(r"[\s$]*-?\d{1,3}(?:,\d{3})+(?:\.\d+)?[\s$]*\Z")
+_ASSIGNED: Final = re.compile(r"[\s$~]*(?:[a-df-z]|\\[a-z]+)(?:_(?:\w|\{\w+\}))?\s*=")
 _REWRITTEN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\\[$()]|[\"']|\^\s*(?:\\circ\b|\{\s*\\circ\s*\})"), ""),
     (re.compile(r"\s*\{\s*,\s*\}"), ","),
@@ -250,17 +299,18 @@ class _Value:
     """Whether it is a number of its own, and no operation still to be done."""
 
 
-def latex_value(text: str, library: Library) -> Plain | None:
+def latex_value(text: str, library: Library, names: Mapping[str, Plain] | None = None) -> Plain | None:
     """Return the number that a text is when `eval` reads what sympy prints of it; None where that is none.
 
     Args:
         text: LaTeX, in lower case as the peers have it.
         library: Whose reading.
+        names: What a letter stands for, where `eval` knows it.
     """
     if len(text) > MAX_CHARACTERS:
         return None
     try:
-        value = _Latex(_rewritten(text, library), library).value()
+        value = _Latex(_rewritten(text, library), library, names or {}).value()
     except (_NoNumberError, ZeroDivisionError, OverflowError, ValueError):
         return None
     if isinstance(value, Fraction):
@@ -295,6 +345,8 @@ def _boxed(text: str) -> str:
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             if depth == 0:
                 break
+        else:
+            return text[box.end() :]  # never closed: what follows begins with a brace, and is nothing
         content = text[box.end() + 1 : end].strip()
         if not found or found[-1] != content:
             found.append(content)
@@ -304,8 +356,9 @@ def _boxed(text: str) -> str:
 class _Latex:
     """A reader of LaTeX arithmetic: sums of products of signed, side by side written powers."""
 
-    def __init__(self, text: str, library: Library) -> None:
+    def __init__(self, text: str, library: Library, names: Mapping[str, Plain]) -> None:
         self._is_extended = library == "latex2sympy2_extended"
+        self._names = names
         self._tokens = _latex_tokens(text, _BLANKS[library])
         if any("," in token for token in self._tokens) and not _COMMA_NUMBER.match(text) and self._is_extended:
             raise _NoNumberError  # 1,234 + 1 is a set there
@@ -378,7 +431,8 @@ class _Latex:
 
     def _starts_operand(self) -> bool:
         word = self._peek()
-        return word[:1].isdigit() or word[1:2].isdigit() or word in {*_BRACKETS, *_FRACTIONS, "\\sqrt", "\\binom"}
+        begins = {*_BRACKETS, *_FRACTIONS, "\\sqrt", "\\binom", *self._names}
+        return word[:1].isdigit() or word[1:2].isdigit() or word in begins
 
     def _power(self) -> _Value:
         base = self._atom()
@@ -409,6 +463,9 @@ class _Latex:
             above, below = self._bracketed("{").number, self._bracketed("{").number
             return _Value(_choose(above, below), is_atom=True)
         self._take()
+        if word in self._names:
+            value = self._names[word]
+            return _Value(Fraction(value) if isinstance(value, int) else value)
         return _Value(_written_number(word, is_extended=self._is_extended), is_atom=True)
 
     def _bracketed(self, opening: str) -> _Value:

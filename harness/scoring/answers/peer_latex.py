@@ -22,8 +22,9 @@ from __future__ import annotations
 import cmath
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Final, TypeAlias, cast
 
 Tree: TypeAlias = tuple["str | int | float | Fraction | Tree", ...]
@@ -31,8 +32,10 @@ Tree: TypeAlias = tuple["str | int | float | Fraction | Tree", ...]
 
 MAX_CHARACTERS: Final = 2_000
 """A longer text is not read; the peers compare no numbers in texts of more than 300."""
-MAX_DEPTH: Final = 80
-"""Levels of brackets and the like."""
+MAX_TOKENS: Final = 400
+"""So deep can a tree be at most, and so deep do comparisons of trees go."""
+MAX_DEPTH: Final = 25
+"""Levels of brackets and the like; each is a dozen calls deep."""
 MAX_STEPS: Final = 20_000
 """Tokens taken, those taken back among them: `f(f(f(` would be tried as calls and as products at every level."""
 
@@ -94,7 +97,7 @@ def read_latex(text: str) -> Tree:
         raise UnreadableLatexError
     try:
         return _Reader(text.strip()).relation()
-    except _ElseError as fault:
+    except (_ElseError, RecursionError) as fault:
         raise UnreadableLatexError from fault
 
 
@@ -117,12 +120,14 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
+        if len(self._tokens) > MAX_TOKENS:
+            raise UnreadableLatexError
         self._place = self._depth = self._steps = 0
-        self._is_in_bars = False
+        self._is_in_bars: bool = False
 
     def relation(self) -> Tree:
         left = self._sum()
-        while self._word in _RELATIONS:
+        while self._peek() in _RELATIONS:
             sign = _RELATIONS[self._take()]
             left = ("relation", sign, left, self._sum())
         return left
@@ -140,8 +145,7 @@ class _Reader:
     def _kind(self) -> str:
         return self._tokens[self._place][0] if self._place < len(self._tokens) else "end"
 
-    @property
-    def _word(self) -> str:
+    def _peek(self) -> str:
         """The next token's text; raises where the next is a character that is no token."""
         if self._place >= len(self._tokens):
             return ""
@@ -151,7 +155,7 @@ class _Reader:
         return word
 
     def _take(self, wanted: str = "") -> str:
-        word = self._word
+        word = self._peek()
         if not word or (wanted and word != wanted):
             raise _ElseError
         self._place += 1
@@ -168,27 +172,29 @@ class _Reader:
     def _sum(self) -> Tree:
         self._deeper()
         left = self._product()
-        while (sign := self._word) in ("+", "-") and (right := self._tried(self._operand)) is not None:
+        while (sign := self._peek()) in ("+", "-") and (
+            right := self._tried(lambda: self._behind(self._product))
+        ) is not None:
             left = ("add", left, right if sign == "+" else _subtracted(right))
         self._deeper(-1)
         return left
 
-    def _operand(self) -> Tree:
-        """Return what stands behind the next token, a sign of addition."""
+    def _behind(self, read: Callable[[], Tree]) -> Tree:
+        """Take a token, and return what is read behind it."""
         self._take()
-        return self._product()
+        return read()
 
     def _product(self, *, functions: bool = True) -> Tree:
         left = self._signed(functions=functions)
-        while (sign := self._word) in _TIMES or sign in _OVER:
-            right = self._tried(lambda: self._take() and self._signed(functions=functions))
+        while (sign := self._peek()) in _TIMES or sign in _OVER:
+            right = self._tried(lambda: self._behind(partial(self._signed, functions=functions)))
             if right is None:
                 break
             left = ("mul", left, right if sign in _TIMES else ("pow", right, MINUS_ONE))
         return left
 
     def _signed(self, *, functions: bool) -> Tree:
-        if self._word not in ("+", "-"):
+        if self._peek() not in ("+", "-"):
             return self._side_by_side(functions=functions)
         self._deeper()
         sign = self._take()
@@ -213,7 +219,7 @@ class _Reader:
         return product
 
     def _starts_part(self, *, functions: bool) -> bool:
-        word, kind = self._word, self._kind
+        word, kind = self._peek(), self._kind
         if word == "|":
             return not self._is_in_bars
         if kind in ("letter", "digit", "differential"):
@@ -226,26 +232,26 @@ class _Reader:
 
     def _postfix(self, *, functions: bool) -> Tree:
         found = self._power(functions=functions)
-        while self._word == "!":
+        while self._peek() == "!":
             self._take()
             found = ("call", "factorial", found)
         return found
 
     def _power(self, *, functions: bool) -> Tree:
         base = self._part(functions=functions)
-        while self._word == "^":
-            exponent = self._tried(lambda: self._take() and self._script())
+        while self._peek() == "^":
+            exponent = self._tried(lambda: self._behind(self._script))
             if exponent is None:
                 break
             base = ("pow", base, exponent)
-            if self._word == "_":
+            if self._peek() == "_":
                 self._take()
                 self._script()
         return base
 
     def _script(self) -> Tree:
         """Return what stands behind `^` or `_`: an expression in braces, or one atom (12 of `x^12`)."""
-        return self._braced() if self._word == "{" else self._atom()
+        return self._braced() if self._peek() == "{" else self._atom()
 
     def _braced(self) -> Tree:
         self._take("{")
@@ -254,7 +260,7 @@ class _Reader:
         return found
 
     def _part(self, *, functions: bool) -> Tree:
-        word = self._word
+        word = self._peek()
         if word in _GROUPS:
             return self._group()
         if functions:
@@ -278,7 +284,7 @@ class _Reader:
     def _root(self) -> Tree:
         self._take("\\sqrt")
         exponent = HALF
-        if self._word == "[":
+        if self._peek() == "[":
             self._take()
             index = self._sum()
             self._take("]")
@@ -292,7 +298,7 @@ class _Reader:
         name = _FUNCTIONS[self._take()]
         base: Tree | None = None
         exponent: Tree | None = None
-        while self._word in ("_", "^"):
+        while self._peek() in ("_", "^"):
             if self._take() == "_":
                 base = self._log_base() if self._kind == "digit" else self._script()
             else:
@@ -308,25 +314,26 @@ class _Reader:
 
     def _log_base(self) -> Tree:
         r"""Return a base of digits; the last one in a row is the argument: of `\log_2 38` the base is 23."""
-        ahead = self._digits_ahead(0)
-        after = self._tokens[self._place + ahead :][:1]
-        is_all = bool(after) and (after[0][0] in ("letter", "command") or after[0][1] in _GROUPS)
-        return ("number", int("".join(self._take() for _ in range(ahead if is_all else max(1, ahead - 1)))))
+        before, count = self._place, self._digits_ahead(0)
+        self._place += count
+        has_argument = self._starts_part(functions=True)
+        self._place = before
+        return ("number", int("".join(self._take() for _ in range(count if has_argument else max(1, count - 1)))))
 
     def _argument(self) -> Tree:
         """Return a function's first argument: in parentheses, else a product up to the next function."""
-        if self._word != "(":
+        if self._peek() != "(":
             return self._product(functions=False)
         self._take("(")
         first = self._sum()
-        while self._word == ",":
+        while self._peek() == ",":
             self._take()
             self._sum()
         self._take(")")
         return first
 
     def _atom(self, *, calls: bool = False) -> Tree:
-        kind, word = self._kind, self._word
+        kind, word = self._kind, self._peek()
         if kind == "digit":
             return self._number()
         if kind == "differential":
@@ -347,19 +354,19 @@ class _Reader:
         is_letter = self._kind == "letter"
         name: Tree = ("symbol", self._take().lstrip("\\"))
         quotes = self._take() if self._kind == "quotes" else ""
-        if self._word == "_":
+        if self._peek() == "_":
             self._take()
             name = (*name, self._script())
         quotes = quotes or (self._take() if self._kind == "quotes" else "")
         if is_letter and quotes:
             name = (*name, quotes)
-        call = self._tried(lambda: self._called(name)) if calls and self._word == "(" else None
+        call = self._tried(lambda: self._called(name)) if calls and self._peek() == "(" else None
         return call or (("decimal", math.inf) if name == ("symbol", "infty") else name)
 
     def _called(self, name: Tree) -> Tree:
         self._take("(")
         arguments = [self._sum()]
-        while self._word == ",":
+        while self._peek() == ",":
             self._take()
             arguments.append(self._sum())
         self._take(")")
@@ -367,10 +374,10 @@ class _Reader:
 
     def _number(self) -> Tree:
         whole = self._digits()
-        while self._word == "," and self._digits_ahead(1) >= _THOUSAND:
+        while self._peek() == "," and self._digits_ahead(1) >= _THOUSAND:
             self._take()
             whole += "".join(self._take() for _ in range(_THOUSAND))
-        if self._word == ".":
+        if self._peek() == ".":
             self._take()
             return ("decimal", float(f"{whole}.{self._digits()}"))
         if whole.startswith("0") and len(whole) > 1:
@@ -432,8 +439,13 @@ def negated(tree: Tree) -> Tree:
         return _negated_product(tree)
     if kind == "add":
         parts = [negated(cast("Tree", part)) for part in tree[1:]]
-        return ("add", *sorted(parts, key=lambda part: (_ORDER.get(part[0], 4), repr(part))))
+        return ("add", *sorted(parts, key=_rank))
     return ("mul", MINUS_ONE, tree)
+
+
+def _rank(tree: Tree) -> tuple[int, str]:
+    """Return a sort key for what is added up."""
+    return (_ORDER.get(tree[0], len(_ORDER)), repr(tree))
 
 
 def _negated_product(tree: Tree) -> Tree:
@@ -459,17 +471,24 @@ def _negated_product(tree: Tree) -> Tree:
     return ("mul", front, *others)
 
 
+def _parts_of(tree: Tree) -> Iterator[Tree]:
+    """Return an expression and all expressions in it; a symbol's subscript is part of its name."""
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if part[0] != "symbol":
+            waiting += [inner for inner in part[1:] if isinstance(inner, tuple)]
+
+
 def variables(tree: Tree) -> frozenset[Tree]:
     """Return the symbols of an expression."""
-    if tree[0] == "symbol":
-        return frozenset({tree})
-    inner = (part for part in tree[1:] if isinstance(part, tuple))
-    return frozenset().union(*map(variables, inner))
+    return frozenset(part for part in _parts_of(tree) if part[0] == "symbol")
 
 
 def has_decimals(tree: Tree) -> bool:
     """Return whether an expression holds a decimal number."""
-    return tree[0] == "decimal" or any(isinstance(part, tuple) and has_decimals(part) for part in tree[1:])
+    return any(part[0] == "decimal" for part in _parts_of(tree))
 
 
 _CALLS: Final[Mapping[str, Callable[[complex], complex]]] = {
@@ -502,6 +521,8 @@ def value_at(tree: Tree, at: Callable[[Tree], complex]) -> complex:
     if kind == "relation" or (kind == "call" and parts[0] not in {*_CALLS, "log", "factorial", "binomial"}):
         return at(tree)
     values = [value_at(part, at) for part in parts if isinstance(part, tuple)]
+    if kind == "call" and parts[0] in {"factorial", "binomial"} and any(abs(value.imag) > _REAL for value in values):
+        return at(tree)  # of variables: the same wherever it stands
     if kind == "add":
         return sum(values)
     if kind == "mul":
@@ -523,7 +544,9 @@ def _called_value(name: str, values: list[complex]) -> complex:
 
 
 def _gamma(value: complex) -> complex:
-    """Return the gamma function of a real number; raises ValueError elsewhere."""
-    if abs(value.imag) > 1e-12:
-        raise ValueError("a factorial of a number that is not real")
+    """Return the gamma function of a real number; raises ValueError where it has a pole."""
     return complex(math.gamma(value.real))
+
+
+_REAL: Final = 1e-12
+"""A smaller imaginary part is one of rounding."""

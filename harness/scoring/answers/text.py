@@ -27,12 +27,14 @@ _PILE_MATTERS: Final = 512
 _LONGEST_GROWTH: Final = 4
 """Writing grows less than this by folding; a few ligatures grow eighteenfold."""
 
+UNSEEN: Final = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+"""Characters of no width."""
 _FOLD: Final = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u00b4\u2032", "'"),
         **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u300c\u300d\u300e\u300f\u300a\u300b", '"'),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63", "-"),
-        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", None),
+        **dict.fromkeys(UNSEEN, None),
         "\u3010": "[",
         "\u3011": "]",
         "\u3002": ".",
