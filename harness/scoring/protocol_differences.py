@@ -223,7 +223,8 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
             **dict.fromkeys(
                 ("vlmevalkit", "paper"),
                 Difference(
-                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is never right.",
+                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is never "
+                    "right.",
                     "utils/yorn.py",
                 ),
             ),
