@@ -188,8 +188,10 @@ def _metrics_json(metrics: Mapping[str, Metric]) -> dict[str, Json]:
 
 def _unscored_cause(faults: tuple[Fault, ...]) -> Fault:
     """Return why a row with these faults has no value; without any stated cause it is an error."""
-    unknown: Fault = "error"
-    return next((fault for fault in _UNSCORED_FAULTS if fault in faults), unknown)
+    for fault in _UNSCORED_FAULTS:
+        if fault in faults:
+            return fault
+    return "error"
 
 
 def _each_fault(together: Mapping[tuple[Fault, ...], int]) -> Counter[Fault]:
