@@ -122,7 +122,7 @@ def test_the_tables_of_differences_are_those_of_the_code():
             for protocol, one in found.items()
         }
     versions = [row[1].strip("`") for row in table(page("protocols.md"))[1:]]
-    assert sorted(versions) == sorted(f"{name}@{version}" for name, version in PEER_VERSIONS.items() if name != NATIVE)
+    assert sorted(versions) == sorted(f"{name}@{version}" for name, version in PEER_VERSIONS.items())
 
 
 def marks_in_words(pairs: tuple[Marks, ...]) -> str:

@@ -23,7 +23,20 @@ from harness.runs.store import StoredRun, add_scores, move_run, open_run
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
-from harness.values import BoxDialect, Json, Protocol, Record, ScoreConfig
+from harness.values import NATIVE, BoxDialect, Json, Protocol, Record, ScoreConfig
+
+
+def refuse_native(run: StoredRun) -> None:
+    """Refuse other rules for a run whose answers lmms-eval's own code scored.
+
+    Raises:
+        ConfigError: It is such a run.
+    """
+    if run.manifest.protocol == NATIVE:
+        raise ConfigError(
+            f"{run.path} is of tasks of lmms-eval's own, which no rule here scores: for other rules run the benchmark "
+            "by its name here, if it has one (satori-bench tasks list)"
+        )
 
 
 def rescore_run(
@@ -44,6 +57,7 @@ def rescore_run(
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    refuse_native(run)
     config = config_of(run.manifest, protocol, box_dialect)
     summariser = RunSummariser(config, seed=run.manifest.seed)
 

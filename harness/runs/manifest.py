@@ -460,13 +460,8 @@ def config_of(
     """Return how a run's texts are scored: as the manifest says, but for what is given.
 
     Raises:
-        ConfigError: The protocol has no rules for the run's format, or the run is of tasks of lmms-eval's own.
+        ConfigError: The protocol has no rules for the run's format.
     """
-    if manifest.protocol == NATIVE and protocol not in {None, NATIVE}:
-        raise ConfigError(
-            f"the run of {manifest.model} is of tasks of lmms-eval's own ({', '.join(manifest.tasks)}), which no rule "
-            "here scores: for other rules run the benchmark by its name here, if it has one (satori-bench tasks list)"
-        )
     check_protocol(manifest.format, protocol or manifest.protocol)
     return ScoreConfig(
         protocol=protocol or manifest.protocol,
