@@ -134,7 +134,7 @@ class Run:
         Raises:
             ConfigError: There are fewer, or one is none.
         """
-        names = None if protocols is None else [protocol_named(name) for name in protocols]
+        names: list[Protocol] | None = None if protocols is None else [protocol_named(name) for name in protocols]
         found = run_parity(self.stored, names, shown_samples=0)
         rows: list[dict[str, Any]] = []
         for task in found.tasks:
