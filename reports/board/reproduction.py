@@ -51,7 +51,8 @@ class Figure:
     @property
     def is_here(self) -> bool:
         """Whether the benchmark can be asked."""
-        return self.task in FACTS
+        facts = FACTS.get(self.task)
+        return facts is not None and facts.file is not None
 
 
 @dataclass(frozen=True, slots=True)

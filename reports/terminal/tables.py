@@ -143,7 +143,8 @@ def folded(line: str, width: int) -> list[str]:
 def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], title: str) -> TextTable:
     """Return the closing table of a run, one line per task and headline metric.
 
-    `mean IoU` is a column only where a task has gold boxes.
+    `mean IoU` is a column only where a task has gold boxes; how texts point at places stands here only where one has
+    none, and in `scores.json` and on pages always.
 
     Args:
         summaries: The tasks.
@@ -152,7 +153,7 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
     """
     boxed = any("mean_iou" in summary.metrics for summary in summaries)
     guessed = any(found.value is not None for summary in summaries for found in summary.baselines.values())
-    pointing = any(summary.boxes for summary in summaries)
+    pointing = any(_points_without_gold(summary) for summary in summaries)
     columns = (
         Column("task"),
         Column("score [95 %]", right=True, worth=9),
@@ -176,12 +177,17 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
             *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
             f"{spent_s:.1f}" if spent_s else "",
             *([baseline_text(summary.headline, summary.baselines.get(name)) for name in BASELINES] if guessed else []),
-            *(habit_texts(summary.boxes) if pointing else []),
+            *(habit_texts(summary.boxes if _points_without_gold(summary) else {}) if pointing else []),
         ]
         for place, name in enumerate(facts_of(summary.task).shown or (summary.headline,)):
             score = metric_text(name, summary.metrics.get(name))
             rows.append((f"{one_line(summary.task)} {name}", score, *(shared if place == 0 else [""] * len(shared))))
     return TextTable(columns, tuple(rows), one_line(title))
+
+
+def _points_without_gold(summary: TaskSummary) -> bool:
+    """Whether a task's texts are asked for boxes that nothing tells right from wrong."""
+    return bool(summary.boxes) and "mean_iou" not in summary.metrics
 
 
 def metric_text(name: str, metric: Metric | None) -> str:

@@ -4,7 +4,8 @@
 `number.py`, `text.py` (equality of texts) and `maths.py` (expressions, sets, intervals, tuples, equations). The peers'
 rules, right or wrong, are in `vlmevalkit.py` (`vlmevalkit`, `paper`) and `lmms_eval_rules.py` (`lmms-eval`). Documents
 and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
-`open_answer.py` and `mmmu_peers.py`.
+`open_answer.py` and `mmmu_peers.py`, mathematics its peers' in `maths_peers.py`, short answers (RealWorldQA, ZeroBench)
+`short.py` and `short_peers.py`.
 
 What each rule asks is its benchmarks': one option (MMBench, Liu et al. 2023, arXiv 2307.06281; MMStar, Chen et al.
 2024, arXiv 2403.20330; AI2D; ScienceQA), yes or no (MME, Fu et al. 2023, arXiv 2306.13394; POPE, Li et al. 2023, arXiv
