@@ -460,7 +460,7 @@ class SatoriHF(RecordingModel):
         try:
             return self._processor(**arguments)
         except Exception as error:
-            raise ConfigError(
+            raise ValueError(
                 f"{type(self._processor).__name__} takes no question without a picture ({_first_line(error)}): a blind "
                 "run of this family needs --blind grey"
             ) from error
