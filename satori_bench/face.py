@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +22,7 @@ if fault := shadow_fault("harness", "tasks", "reports"):
 from harness.comparison.compare import compare_runs, open_sides
 from harness.comparison.values import DIRECTIONS, Comparison, ScoreRow
 from harness.errors import ConfigError, ExitCode, did_you_mean
+from harness.evaluation.parity import NO_RULE, run_parity
 from harness.evaluation.predictions import score_lines
 from harness.evaluation.rescore import rescore_run
 from harness.gate.policy import GatePolicy, read_policy
@@ -34,6 +35,7 @@ from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.formats import check_protocol, format_dialect, format_name
 from harness.scoring.own_format import format_given
 from harness.scoring.protocols import protocol_named
+from harness.summary.means import null_metric
 from harness.values import SATORI_LIST, BoxFrame, Protocol, ScoreConfig
 
 if TYPE_CHECKING:
@@ -119,6 +121,37 @@ class Run:
         protocol = protocol_named(protocol)
         rescore_run(self.stored, protocol, box_dialect=dialect)
         return Run(open_stored(self.path), protocol)
+
+    def parity(self, protocols: Sequence[str] | None = None) -> pd.DataFrame:
+        """Score the run's texts under several protocols, in memory: a row for each benchmark and protocol.
+
+        Columns are `metric` (the headline), `value`, `ci_low`, `ci_high`, `n`, `alike` (share of samples scored as
+        under the first of the protocols) and `reason` where there is no score.
+
+        Args:
+            protocols: At least two; None for all that can read the run's format.
+
+        Raises:
+            ConfigError: There are fewer, or one is none.
+        """
+        names: list[Protocol] | None = None if protocols is None else [protocol_named(name) for name in protocols]
+        found = run_parity(self.stored, names, shown_samples=0)
+        rows: list[dict[str, Any]] = []
+        for task in found.tasks:
+            first = found.protocols[0]
+            alike = {first: 1.0, **{pair.b: pair.share for pair in task.agreements if pair.a == first}}
+            for protocol, summary in task.scores.items():
+                shown = null_metric(NO_RULE) if summary is None else summary.shown
+                rows.append(
+                    {
+                        "task": task.task,
+                        "protocol": found.versions[protocol],
+                        "metric": None if summary is None else summary.headline,
+                        **asdict(shown),
+                        "alike": None if summary is None else alike.get(protocol),
+                    }
+                )
+        return _pandas().DataFrame(rows).set_index(["task", "protocol"])
 
     @property
     def _is_first(self) -> bool:

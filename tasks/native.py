@@ -144,7 +144,7 @@ class NativeTask(ConfigurableMessagesTask):
         """Return the chat of a row as the task makes it; a broken picture stands in it as one that cannot be opened."""
         if _LOST in doc:
             return [{"role": "user", "content": [{"type": "image", "url": _BrokenPicture(str(doc[_LOST]))}]}]
-        return super().doc_to_messages(doc, **rounds)
+        return super().doc_to_messages(cast("Any", doc), **rounds)
 
     def process_results(  # pyright: ignore[reportIncompatibleVariableOverride] - see above
         self, doc: Doc, results: Sequence[Any], full_docs: object = None
@@ -407,7 +407,7 @@ def _text_of(task: NativeTask, row: Doc) -> str:
 def _targets(task: NativeTask, row: Doc) -> tuple[str, ...] | None:
     """Return what the task calls a row's right answer, for the page: nothing here is scored by it."""
     try:
-        target = task.doc_to_target(row)
+        target = task.doc_to_target(cast("Any", row))
     except Exception:  # noqa: BLE001 - as above
         return None
     if target is None:

@@ -648,15 +648,25 @@ def invented() -> ModuleType:
 @pytest.fixture(scope="session")
 def dressed_run(tmp_path_factory) -> Path:
     """A run of 576 predictions of twelve benchmarks, which protocols score differently; not to be written to."""
+    return _dressed(tmp_path_factory.mktemp("dressed"), "dressed", 0)
+
+
+@pytest.fixture(scope="session")
+def other_dressed_run(tmp_path_factory) -> Path:
+    """A run of the same questions, a third of them answered otherwise; not to be written to."""
+    return _dressed(tmp_path_factory.mktemp("dressed"), "other", 5)
+
+
+def _dressed(folder: Path, name: str, moved: int) -> Path:
     from datetime import UTC, datetime
 
     from harness.evaluation.predictions_file import score_file
     from harness.evaluation.rescore import PredictionSource, save_predictions_run
     from harness.values import ScoreConfig
 
-    folder = tmp_path_factory.mktemp("dressed")
     config = ScoreConfig(format="plain")
-    scored = score_file(_load("dressed_predictions").write_predictions(folder / "rows.jsonl"), config, None)
-    source = PredictionSource("dressed", "0" * 64, {})
+    rows = _load("dressed_predictions").write_predictions(folder / "rows.jsonl", moved=moved)
+    scored = score_file(rows, config, None)
+    source = PredictionSource(name, f"{moved}" * 64, {})
     now = datetime(2026, 1, 2, tzinfo=UTC)
     return save_predictions_run(folder / "runs", scored.rows, config, source, now=now)[0]

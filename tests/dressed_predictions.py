@@ -78,7 +78,13 @@ def _gold(task: str, place: int) -> dict[str, Any]:
     return row
 
 
-def write_predictions(path: Path) -> Path:
-    """Write all rows to a file and return it."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in predictions()), encoding="utf-8")
+def write_predictions(path: Path, *, moved: int = 0) -> Path:
+    """Write all rows to a file and return it; every third row has the answer of the row that many places on."""
+    rows = predictions()
+    texts = [row["prediction"] for row in rows]
+    for place, row in enumerate(rows):
+        of_task = place // ROWS_OF_A_TASK * ROWS_OF_A_TASK
+        if place % 3 == 0:
+            row["prediction"] = texts[of_task + (place + moved) % ROWS_OF_A_TASK]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

@@ -71,6 +71,16 @@ def test_samples_are_the_table_with_structs_taken_apart(folder):
         run.samples(["scor"])
 
 
+def test_parity_is_a_row_for_each_benchmark_and_protocol(dressed_run):
+    frame = sb.load_run(dressed_run).parity(["strict", "lmms-eval@0.7.3"])
+
+    assert len(frame) == 2 * 12
+    assert frame.loc[("mmstar", "lmms-eval@0.7.3"), ["metric", "n", "alike"]].to_list() == ["accuracy", 48, 0.75]
+    assert frame.loc[("shapes", "lmms-eval@0.7.3"), "reason"] == "no rule of its own: as strict"
+    with pytest.raises(ConfigError, match="at least two protocols"):
+        sb.load_run(dressed_run).parity(["strict"])
+
+
 def test_a_rescore_shows_its_own_scores(folder):
     with pytest.raises(ConfigError, match="no scores under lmms-eval"):
         sb.load_run("worse@lmms-eval", folder)

@@ -77,6 +77,19 @@ def test_every_task_is_asked_with_all_of_its_pictures(command, tiny_qwen2_5_vl, 
     assert verify_run(run.path) == []
 
 
+@pytest.mark.parametrize("fixture", ["tiny_qwen3_vl", "tiny_llava"])
+def test_other_families_take_several_pictures_too(command, local_data, fixture, request):
+    code, out, err = command(
+        "run", "--model", request.getfixturevalue(fixture), "--tasks", "mmmu_val", "--data-dir", local_data.parquet,
+        "--limit", 6, "--max-new-tokens", 3, "--device", "cpu", "--no-page", "--json",
+    )  # fmt: skip
+
+    assert code == ExitCode.OK, err
+    records = list(load_run(Path(json.loads(out)["run"])).records())
+    assert sorted(len(record.sample.pictures) for record in records) == [0, 0, 0, 2, 2, 4]
+    assert {record.generation.error for record in records} == {None}
+
+
 class Keeper(BaseHTTPRequestHandler):
     """A served model that keeps what it was asked."""
 

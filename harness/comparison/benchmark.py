@@ -127,6 +127,15 @@ def compare_benchmark(
     )
 
 
+def headline_row(
+    shared: SharedSamples, comparability: Comparability, *, seed: int, draws: int, on_shared: bool = False
+) -> ScoreRow:
+    """Return the change of a benchmark's headline alone; the arguments are those of `compare_benchmark`."""
+    maker = _RowMaker(shared, comparability, seed, draws, on_shared=on_shared)
+    metrics = facts_of(shared.task).metrics_of(shared.protocol)
+    return maker.answer_row(headline_measure(shared.sample.samples(shared.task), metrics))
+
+
 def incomplete(shared: SharedSamples) -> list[str]:
     """Say why the shared samples cannot stand for the benchmark: what is missing, other, or failed."""
     left_out, reasons = shared.left_out, list[str]()

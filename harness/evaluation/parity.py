@@ -13,9 +13,10 @@ from itertools import combinations
 
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.predictions import rescore_record
+from harness.evaluation.rescore import refuse_native
 from harness.runs.manifest import config_of
 from harness.runs.store import StoredRun
-from harness.scoring.answers.check import has_own_rule
+from harness.scoring.own_rules import has_own_rule
 from harness.scoring.protocol_differences import Difference, differences_of
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
@@ -137,12 +138,13 @@ def run_parity(
         shown_samples: So many samples of each benchmark are told one by one.
 
     Raises:
-        ConfigError: Fewer than two protocols, or one cannot read the run's format.
+        ConfigError: Fewer than two protocols, one cannot read the run's format, or the run is lmms-eval's own.
         IncompleteError: The run is not finished.
         StoreError: It cannot be read.
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    refuse_native(run)
     configs, left_out = _configs(run, protocols)
     tasks = records_parity(run.records(), configs, seed=run.manifest.seed, shown_samples=shown_samples)
     return RunParity(run.path.resolve().name, tuple(configs), left_out, tasks)
@@ -217,7 +219,7 @@ class _Gathered:
         """Take one sample's scores under each protocol; those without a rule for its kind of answer do not count."""
         sample = record.sample
         own: dict[Protocol, Score] = {
-            protocol: score for protocol, score in scores.items() if has_own_rule(sample.answer_rule, protocol)
+            protocol: score for protocol, score in scores.items() if has_own_rule(sample, protocol)
         }
         self.rows += 1
         for protocol in own:

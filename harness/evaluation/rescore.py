@@ -26,6 +26,19 @@ from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.values import NATIVE, BoxDialect, Json, Protocol, Record, ScoreConfig
 
 
+def refuse_native(run: StoredRun) -> None:
+    """Refuse other rules for a run whose answers lmms-eval's own code scored.
+
+    Raises:
+        ConfigError: It is such a run.
+    """
+    if run.manifest.protocol == NATIVE:
+        raise ConfigError(
+            f"{run.path} is of tasks of lmms-eval's own, which no rule here scores: for other rules run the benchmark "
+            "by its name here, if it has one (satori-bench tasks list)"
+        )
+
+
 def rescore_run(
     run: StoredRun, protocol: Protocol, *, box_dialect: BoxDialect | None = None, gold: SideTally | None = None
 ) -> RunSummary:
@@ -44,11 +57,7 @@ def rescore_run(
     """
     if not run.finished:
         raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
-    if run.manifest.protocol == NATIVE:
-        raise ConfigError(
-            f"{run.path} is of tasks of lmms-eval's own, which no rule here scores: for other rules run the benchmark "
-            "by its name here, if it has one (satori-bench tasks list)"
-        )
+    refuse_native(run)
     config = config_of(run.manifest, protocol, box_dialect)
     summariser = RunSummariser(config, seed=run.manifest.seed)
 

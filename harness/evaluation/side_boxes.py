@@ -111,9 +111,9 @@ class SideTally:
         line = self.side.line_of(sample.task, sample.id)
         if line is None:
             return sample
-        boxes, faults = boxes_of(line, sample.image_size)
-        if sample.pictures and line.boxes:
-            boxes, faults = None, ("several_pictures",)
+        several: tuple[SideFault, ...] = ("several_pictures",)
+        several_shown = bool(sample.pictures and line.boxes)
+        boxes, faults = (None, several) if several_shown else boxes_of(line, sample.image_size)
         if line.line not in self._met:
             self._met.add(line.line)
             self._count(sample, line, boxes, faults)

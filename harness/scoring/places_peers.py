@@ -39,6 +39,11 @@ _Reading: TypeAlias = tuple[Box, Box]
 """The box as written, and in pixels of the image."""
 
 
+def reads_places_itself(sample: Sample, protocol: Protocol) -> bool:
+    """Tell whether a peer reads the place that answers a sample by a rule of its own."""
+    return sample.task.startswith("refcoco") and sample.answer_rule == "box" and protocol in _READERS
+
+
 def peer_place(sample: Sample, answer: str | None, protocol: Protocol) -> PlaceScore | None:
     """Score the box of an answer as a peer does; None where the protocol has no rule for the task.
 
@@ -47,9 +52,9 @@ def peer_place(sample: Sample, answer: str | None, protocol: Protocol) -> PlaceS
         answer: The text of the answer; None where there is none.
         protocol: Whose rule.
     """
-    read = _READERS.get(protocol) if sample.task.startswith("refcoco") and sample.answer_rule == "box" else None
-    if read is None:
+    if not reads_places_itself(sample, protocol):
         return None
+    read = _READERS[protocol]
     if not sample.boxes_image_px:
         return PlaceScore(AnswerCheck(None, None, ("no_gold",)))
     if sample.image_size is None:

@@ -92,8 +92,9 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
             "vlmevalkit": _VLM_MATHVISTA,
             "paper": _VLM_MATHVISTA,
             "lmms-eval": Difference(
-                "Numbers are rounded to the row's precision and compared as texts; an answer that is no option's text "
-                "is a judge's, and what the judge says becomes the option that is nearest by letters.",
+                "Numbers are compared as texts, rounded to a precision that must be a whole number: the hub's 1.0 "
+                "makes every float answer wrong. An answer that is no option's text is a judge's, and what the judge "
+                "says becomes the option that is nearest by letters.",
                 "mathvista/mathvista_evals.py",
             ),
         },
@@ -166,9 +167,20 @@ OF_RULES: Mapping[AnswerRule, Mapping[Protocol, Difference]] = MappingProxyType(
                 "lmms_eval/api/metrics.py (anls)",
             ),
         },
+        "box": {
+            "vlmevalkit": Difference(
+                "The first four numbers are the box whatever its dialect: up to 1.5 fractions of the sides, up to 1000 "
+                "thousandths, above that pixels; it is cut at the image and its corners are ordered.",
+                "refcoco.py",
+            ),
+            "lmms-eval": Difference(
+                "The first four numbers in brackets are fractions of the sides, whatever their size.",
+                "refcoco/utils_rec.py",
+            ),
+        },
     }
 )
-"""By the rule of the rows, for protocols that have one of their own."""
+"""By the rule of the rows, for protocols that have one of their own; `short` goes by benchmark alone."""
 
 _VLM_MATHVERSE = (
     "A judge takes the answer out and compares it. Without one an answer is right only if it is the gold letter for "
@@ -181,11 +193,30 @@ _VLM_OLYMPIADBENCH = (
 )
 _WEMATH_525 = "Rates and scores are divided by 525 problems, so one that was not asked counts as mastered."
 
-_MMBENCH = ("mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11")
+_MMBENCH = (
+    "mmbench_en_dev", "mmbench_cn_dev", "mmbench_en_dev_v11", "mmbench_cn_dev_v11", "mmbench_en_test",
+    "mmbench_cn_test",
+)  # fmt: skip
 _LMMS_MMBENCH = Difference(
     "A letter A to E as a word is read first, without taking brackets, stars or braces away, then the only option text "
-    "within the answer; what is left goes through MMStar's reader.",
+    "within the answer, where a missing option is the text 'nan'; what is left goes through MMStar's reader.",
     "mmbench/mmbench_evals.py",
+)
+_LMMS_HR_BENCH = Difference(
+    "Letters and option texts are read as VLMEvalKit did in March 2025: a lone letter anywhere, else the only text.",
+    "hrbench/hrbench_evals.py",
+)
+_VLM_REALWORLDQA = Difference(
+    "It is a benchmark of options alone: a row without any earns nothing.", "image_mcq.py (RealWorldQA)"
+)
+_VLM_BLINK = Difference("The score is the mean over questions, not over the subtasks' means.", "image_mcq.py (BLINK)")
+_VLM_ZEROBENCH = Difference(
+    "The gold must be a part of the last pair of braces: '{15}' is right for 5, and without braces nothing is.",
+    "image_vqa.py (ZEROBench)",
+)
+_LMMS_ZEROBENCH = Difference(
+    "The whole answer must be the gold, decimals by value: '5 cm' is no number, and braces are a part of it.",
+    "zerobench/utils.py",
 )
 
 OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
@@ -223,7 +254,8 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
             **dict.fromkeys(
                 ("vlmevalkit", "paper"),
                 Difference(
-                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is never right.",
+                    "An answer that is neither counts as no in F1 and as wrong in accuracy; F1 is 0 where yes is "
+                    "never right.",
                     "utils/yorn.py",
                 ),
             ),
@@ -281,6 +313,36 @@ OF_TASKS: Mapping[str, Mapping[Protocol, Difference]] = MappingProxyType(
                 "_task_utils/reasoning_utils.py and wemath/wemath_utils.py",
             ),
         },
+        "realworldqa": {
+            "vlmevalkit": _VLM_REALWORLDQA,
+            "paper": _VLM_REALWORLDQA,
+            "lmms-eval": Difference(
+                "A gold A to D is looked for by MMStar's reader; any other is compared whole, case and closing points "
+                "aside: 'three' is not 3.",
+                "realworldqa/utils.py",
+            ),
+        },
+        **{
+            name: {"vlmevalkit": _VLM_ZEROBENCH, "lmms-eval": _LMMS_ZEROBENCH}
+            for name in ("zerobench", "zerobench_subquestions")
+        },
+        **{name: {"lmms-eval": _LMMS_HR_BENCH} for name in ("hr_bench_4k", "hr_bench_8k")},
+        "cv_bench": {
+            "lmms-eval": Difference(
+                "The first letter of the text is the answer, in any case: 'The answer is B' is T. The score is the "
+                "mean over questions, not over the parts' means.",
+                "cv_bench/utils.py",
+            )
+        },
+        "blink": {
+            "vlmevalkit": _VLM_BLINK,
+            "paper": _VLM_BLINK,
+            "lmms-eval": Difference(
+                "A short first line, else the last letter behind 'answer', else the last capital in brackets, else the "
+                "first letter of the text is taken: 'By the look of it' is B.",
+                "blink/utils.py",
+            ),
+        },
         "scienceqa": {
             "lmms-eval": Difference(
                 "The answer must be the letter alone, or a capital letter with a point at the start.",
@@ -308,9 +370,12 @@ _OWN_READERS = frozenset(
     {
         *(
             (task, "lmms-eval")
-            for task in (*_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "mmmu_pro_vision")
+            for task in (
+                *_MMBENCH, "pope", "hallusion_bench", "ai2d", "scienceqa", "mmmu_pro_vision", "hr_bench_4k",
+                "hr_bench_8k", "cv_bench", "blink",
+            )
         ),
         *((task, peer) for task in ("mathverse", "olympiadbench", "wemath") for peer in _PEERS),
     }
-)
+)  # fmt: skip
 """Where a benchmark's sentence says how it is read, so that its kind's would be untrue."""

@@ -11,13 +11,14 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from harness.errors import ConfigError, did_you_mean
-from harness.values import PROTOCOLS, Protocol
+from harness.values import NATIVE, PROTOCOLS, Protocol
 
 PEER_VERSIONS: Mapping[Protocol, str] = MappingProxyType(
     {
         "paper": "7faa5b47",  # VLMEvalKit of 2025-03-10, the parent of SATORI's released evaluation code
         "vlmevalkit": "e8e78f05",  # VLMEvalKit of 2026-08-18
         "lmms-eval": "0.7.3",  # its release on PyPI
+        NATIVE: "0.7.3",  # no rule of ours: its own code
     }
 )
 """The version of each other program that our rules were read from. Every run of ours up to here was scored by these:

@@ -263,10 +263,19 @@ def t_quantile(freedom: float) -> float:
 def cluster_codes(clusters: Sequence[str] | CodeArray) -> CodeArray:
     """Number the clusters from 0 in sorted order, so that the order of samples does not change a bootstrap's draws."""
     if isinstance(clusters, np.ndarray):
+        if _is_numbered(clusters):
+            return clusters
         return np.unique(clusters, return_inverse=True)[1].astype(np.int64)
     # A dict, not np.unique: an array of names is as wide as the longest of them, and one could have a megabyte.
     numbers = {name: number for number, name in enumerate(sorted(set(clusters)))}
     return np.fromiter(map(numbers.__getitem__, clusters), dtype=np.int64, count=len(clusters))
+
+
+def _is_numbered(clusters: CodeArray) -> bool:
+    """Return whether clusters are numbered from 0 without gaps: sorting them, for each of many numbers, takes long."""
+    if clusters.dtype != np.int64 or not len(clusters) or clusters.min() < 0 or clusters.max() >= len(clusters):
+        return False
+    return bool(np.bincount(clusters).all())
 
 
 def resampled_counts(clusters: int, rng: np.random.Generator, draws: int) -> Iterator[FloatArray]:

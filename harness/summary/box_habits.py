@@ -25,6 +25,7 @@ BOX_HABITS = ("parse_rate", "boxes_per_text", "area_share", "outside_share")
 """Every number of this file, in the order in which it is shown."""
 
 _NOT_TOLD = float("nan")
+_NO_BOX = (0.0, 0.0, _NOT_TOLD, _NOT_TOLD)
 
 
 def box_habits(habits: FloatArray, clusters: CodeArray) -> dict[str, Metric]:
@@ -50,6 +51,8 @@ def habits_of(sample: Sample, score: Score, protocol: Protocol) -> tuple[float, 
         score: What its text earned.
         protocol: Whose rules read the boxes.
     """
+    if not (score.faults or score.boxes_image_px or protocol == "paper"):
+        return _NO_BOX
     unplaced = "frame_unknown" in score.faults
     if "error" in score.faults or (protocol == "paper" and not sample.boxes_image_px):
         return _NOT_TOLD, _NOT_TOLD, _NOT_TOLD, _NOT_TOLD
@@ -61,7 +64,7 @@ def habits_of(sample: Sample, score: Score, protocol: Protocol) -> tuple[float, 
     if protocol == "paper" and size is not None:  # whose code cuts nothing
         boxes = cut_at_image(boxes, size)[0]
     if not (boxes or outside):
-        return 0.0, 0.0, _NOT_TOLD, _NOT_TOLD
+        return _NO_BOX
     if size is None or size.width < 1 or size.height < 1:
         return 1.0, float(len(boxes)), _NOT_TOLD, _NOT_TOLD
     return 1.0, float(len(boxes)), _area_share(boxes, size), float(outside)

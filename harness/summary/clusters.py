@@ -152,6 +152,8 @@ def one_name(name: str) -> tuple[str, ...]:
 
 def whole_number(value: Json) -> int | None:
     """Return a column's whole number; None when it is none."""
+    if type(value) is int:  # nearly always, and asked several times a row
+        return value
     if isinstance(value, bool):
         return None
     if isinstance(value, float):

@@ -196,7 +196,7 @@ class FrameAuditor:
         """Look at one record; without gold boxes in one picture, or written numbers, it says nothing about frames."""
         if not self._active or not record.sample.boxes_image_px or record.sample.pictures:
             return
-        name = "\0".join(map(str, record.key)).encode(errors="surrogatepass")
+        name = f"{record.sample.task}\0{record.sample.id}\0{record.repeat}".encode(errors="surrogatepass")
         rank = -int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
         full = len(self._picked) >= AUDITED_RECORDS
         if full and rank < self._picked[0][0]:

@@ -14,7 +14,6 @@ from harness.stats.intervals import (
 from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT
 from harness.summary.means import Metric, column_metric, metric_of, null_metric
 from harness.summary.task_columns import TaskRows
-from harness.values import BoxMatch
 
 _QUADRANTS = (
     "right_answer_right_place",
@@ -46,14 +45,14 @@ def box_metrics(rows: TaskRows, clusters: CodeArray) -> dict[str, Metric]:
     if not len(there):
         return _unplaced_box_metrics(rows)
     ious, clusters = rows.ious[there], clusters[there]
-    matches = [rows.matches.get(place) for place in there.tolist()]
+    matches = rows.matches[there]
     quadrants: dict[str, Metric] = {}
     if not rows.is_place[there].all():  # else the place is the answer
         quadrants = _quadrants(rows.scores[there], ious, clusters)
     return {
         "mean_iou": column_metric(ious, clusters),
         "acc@0.5": column_metric((ious >= IOU_HIT).astype(np.float64), clusters),
-        "matched_iou": column_metric(_column([match and _matched_iou(match) for match in matches]), clusters),
+        "matched_iou": column_metric(_matched_ious(matches), clusters),
         **_box_rates(matches, clusters),
         **quadrants,
     }
@@ -105,27 +104,25 @@ def _column(values: Sequence[float | None]) -> FloatArray:
 
 def _unplaced_box_metrics(rows: TaskRows) -> dict[str, Metric]:
     """Return null box metrics when gold boxes exist and only the frame is missing, so that the gap is seen."""
-    lost = sum("frame_unknown" in rows.faults[place] for place in np.flatnonzero(rows.has_boxes).tolist())
+    lost = rows.unplaced
     why = f"the frame of the predicted boxes is not known in {lost:,} rows (declare --box-dialect)"
     return dict.fromkeys(_BOX_METRICS, null_metric(why)) if lost else {}
 
 
-def _matched_iou(match: BoxMatch) -> float | None:
-    """Return one sample's matched IoU in [0, 1]; None when it has no box at all."""
-    boxes = max(match.predicted, match.gold)
-    return match.iou_sum / boxes if boxes else None
+def _matched_ious(matches: FloatArray) -> FloatArray:
+    """Return each sample's matched IoU in [0, 1]; NaN when it has no box at all."""
+    predicted, gold, iou_sums, _ = matches.T
+    boxes = np.maximum(predicted, gold)
+    return np.divide(iou_sums, boxes, out=np.full(len(boxes), np.nan), where=boxes > 0)
 
 
-def _box_rates(matches: Sequence[BoxMatch | None], clusters: CodeArray) -> dict[str, Metric]:
+def _box_rates(matches: FloatArray, clusters: CodeArray) -> dict[str, Metric]:
     """Return precision and recall of boxes: counts of all samples together, divided once."""
-    there = np.array([match is not None for match in matches])
-    counted = [match for match in matches if match is not None]
+    there = np.isfinite(matches[:, 0])
     codes = np.unique(clusters[there], return_inverse=True)[1]
-    hits = _sums_by_code(codes, [match.hits_50 for match in counted])
-    predicted = _sums_by_code(codes, [match.predicted for match in counted])
-    gold = _sums_by_code(codes, [match.gold for match in counted])
+    predicted, gold, _, hits = (np.bincount(codes, weights=column).astype(np.float64) for column in matches[there].T)
     precision, recall = (
-        metric_of(float(hits.sum()) / float(boxes.sum()), ratio_interval(hits, boxes), len(counted))
+        metric_of(float(hits.sum()) / float(boxes.sum()), ratio_interval(hits, boxes), int(there.sum()))
         if boxes.any()
         else None
         for boxes in (predicted, gold)

@@ -7,6 +7,7 @@ subtask means, MMStar under `lmms-eval` averages means, MMBench counts questions
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -492,10 +493,12 @@ def category_measures(headline: Measure, *, second_level: bool = False) -> dict[
     if units.refusal:
         return {}
     names = units.l2_categories if second_level else units.categories
-    by_name: dict[str, list[int]] = {} if second_level else {name: [] for name in units.category_refusals}
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
+    if not second_level:
+        by_name.update({name: [] for name in units.category_refusals})
     for place, own in enumerate(names):
         for name in own:
-            by_name.setdefault(name, []).append(place)
+            by_name[name].append(place)
     averaged = metric.combine == "mean_of_l2" and not headline.weights and not second_level
     if metric.combine == "sum_of_categories":
         own_metric = AnswerMetric("subtask score", metric.unit, most=int(units.bounds[1]))

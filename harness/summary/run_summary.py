@@ -225,7 +225,8 @@ class RunSummariser:
         if sample.boxes_image_px and sample.image_size is not None:
             task.gold.add(sample.boxes_image_px, sample.image_size)
             task.look_at_edges(sample.id, sample.boxes_image_px, sample.image_size)
-        self._auditor.add(record)
+        if sample.boxes_image_px:
+            self._auditor.add(record)
         self._texts.add(record)
 
     def _columns(self, first: Sample) -> TaskColumns:

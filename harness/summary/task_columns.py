@@ -21,10 +21,14 @@ from harness.summary.box_habits import BOX_HABITS, habits_of
 from harness.summary.clusters import TaskSamples, cluster_of
 from harness.summary.counted_units import NEITHER, said_of
 from harness.task_facts import facts_of
-from harness.values import MAX_SHARE, BoxMatch, Fault, Json, Protocol, Sample, Score, StepScore
+from harness.values import MAX_SHARE, Fault, Json, Protocol, Sample, Score, StepScore
 from harness.vocabulary import PLACE_RULES
 
 _Value = TypeVar("_Value")
+
+MATCH_COUNTS = ("predicted", "gold", "iou_sum", "hits_50")
+"""What is kept of a box matching."""
+_NO_MATCH = (math.nan,) * len(MATCH_COUNTS)
 
 _NUMBERS = ("score", "iou", "format", "caption", "bbox")
 
@@ -45,14 +49,14 @@ class TaskRows:
     """What answers said, where the task counts it, else `NEITHER`; NaN when unscored."""
     faults: Sequence[tuple[Fault, ...]]
     """Each row's faults."""
-    matches: Mapping[int, BoxMatch]
-    """One-to-one box matchings by place, where there are any."""
+    matches: FloatArray
+    """One-to-one box matchings (rows x `MATCH_COUNTS`); NaN where there is none."""
     steps: Mapping[int, tuple[StepScore, ...]]
     """Steps of thoughts by place, where there are any."""
     is_place: NDArray[np.bool_]
     """Whether the place is the answer."""
-    has_boxes: NDArray[np.bool_]
-    """Whether there are gold boxes."""
+    unplaced: int
+    """Rows with gold boxes that boxes of an unknown frame cannot be compared with."""
     golds: Golds | None
     """What is right, for baselines; None where nobody asked for them."""
     habits: FloatArray | None
@@ -73,7 +77,7 @@ class TaskColumns:
         """
         facts = facts_of(task)
         self.task = task
-        self._protocol = protocol
+        self._protocol: Protocol = protocol
         self._reads_answers, self._reads_extra = facts.reads_answers, facts.reads_extra
         self._shared: dict[str, str] = {}
         self._ids: list[str] = []
@@ -88,10 +92,10 @@ class TaskColumns:
         self._said = array("d")
         self._faults: list[tuple[Fault, ...]] = []
         self._fault_sets: dict[tuple[Fault, ...], tuple[Fault, ...]] = {}
-        self._matches: dict[int, BoxMatch] = {}
+        self._matches = array("d")
         self._steps: dict[int, tuple[StepScore, ...]] = {}
-        self._is_place = bytearray()
-        self._has_boxes = bytearray()
+        self._answered_by_place: set[int] = set()
+        self._unplaced = 0
         self._golds = GoldCounter() if baselines else None
         self._habits = array("d") if habits else None
 
@@ -135,12 +139,15 @@ class TaskColumns:
         captions.append(self._none(3) if (number := parts.caption) is None else number)
         bboxes.append(self._none(4) if (number := parts.bbox) is None else number)
         self._faults.append(self._fault_sets.setdefault(score.faults, score.faults))
-        if score.match is not None:
-            self._matches[place] = score.match
+        match = score.match
+        counts = _NO_MATCH if match is None else (match.predicted, match.gold, match.iou_sum, match.hits_50)
+        self._matches.extend(counts)
         if score.steps:
             self._steps[place] = score.steps
-        self._is_place.append(sample.answer_rule in PLACE_RULES)
-        self._has_boxes.append(bool(sample.boxes_image_px))
+        if sample.answer_rule in PLACE_RULES:
+            self._answered_by_place.add(place)
+        if score.faults and sample.boxes_image_px and "frame_unknown" in score.faults:
+            self._unplaced += 1
         if self._golds is not None:
             self._golds.add(sample)
         if self._habits is not None:
@@ -173,10 +180,10 @@ class TaskColumns:
             components=dict(zip(_NUMBERS[2:], components, strict=True)),
             said=np.where(np.isnan(values), np.nan, said),
             faults=[self._faults[place] for place in order],
-            matches=_placed_anew(self._matches, places),
+            matches=np.array(self._matches).reshape(-1, len(MATCH_COUNTS))[places],
             steps=_placed_anew(self._steps, places),
-            is_place=np.frombuffer(self._is_place, dtype=np.bool_)[places],
-            has_boxes=np.frombuffer(self._has_boxes, dtype=np.bool_)[places],
+            is_place=np.isin(places, list(self._answered_by_place)),
+            unplaced=self._unplaced,
             golds=None if self._golds is None else self._golds.result(places),
             habits=habits,
         )

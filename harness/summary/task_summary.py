@@ -89,7 +89,9 @@ def summarise_columns(columns: TaskColumns, protocol: Protocol, *, seed: int = 0
     answers = {measure.name: measure.number(own, seed=seed) for measure, own in zip(measures, earned, strict=True)}
     together = Counter(rows.faults)  # few kinds of them, however many rows
     faults = _each_fault(together)
-    unscored = Counter(_unscored_cause(rows.faults[place]) for place in np.flatnonzero(np.isnan(rows.scores)).tolist())
+    unscored: Counter[Fault] = Counter(
+        _unscored_cause(rows.faults[place]) for place in np.flatnonzero(np.isnan(rows.scores)).tolist()
+    )
     of_samples = next((measure.units for measure in measures if measure.units.kind == "sample"), None)
     clusters = cluster_codes(rows.samples.clusters) if of_samples is None else of_samples.clusters
     others = {**component_metrics(rows, clusters), **box_metrics(rows, clusters), **step_metrics(rows, clusters)}
@@ -186,7 +188,10 @@ def _metrics_json(metrics: Mapping[str, Metric]) -> dict[str, Json]:
 
 def _unscored_cause(faults: tuple[Fault, ...]) -> Fault:
     """Return why a row with these faults has no value; without any stated cause it is an error."""
-    return next((fault for fault in _UNSCORED_FAULTS if fault in faults), "error")
+    for fault in _UNSCORED_FAULTS:
+        if fault in faults:
+            return fault
+    return "error"
 
 
 def _each_fault(together: Mapping[tuple[Fault, ...], int]) -> Counter[Fault]:

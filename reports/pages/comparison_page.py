@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.comparison.other_rules import MOST_SAMPLES, other_rules
 from harness.comparison.sample_texts import read_answers
 from harness.comparison.values import DIRECTIONS, Comparison, Direction, Pair, SampleTable
 from harness.errors import ConfigError
@@ -23,7 +24,7 @@ from harness.runs.json_text import parse_object
 from harness.runs.record_table import read_rows
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
 from harness.values import Json
-from reports.pages.comparison_view import ComparisonView, SideView, comparison_view
+from reports.pages.comparison_view import ComparisonView, RulesView, SideView, comparison_view, rules_view
 from reports.pages.explorer_blocks import (
     MOST_INLINE_PICTURES,
     Blocks,
@@ -103,6 +104,8 @@ class ComparisonPage:
     """Which pictures the page has, in words."""
     has_samples: bool
     """Whether there is anything to explore."""
+    other_rules: tuple[RulesView, ...]
+    """Pairs under every protocol, where their texts could be scored again; empty for none."""
 
 
 def write_comparison_page(comparison: Comparison, out: Path, options: PageOptions | None = None) -> Path:
@@ -156,6 +159,7 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
         flips_in_all=_flips_in_all(comparison, view),
         pictures_note=_pictures_note(pictures, options),
         has_samples=any(len(pair.samples) for pair in comparison.pairs),
+        other_rules=_other_rules(comparison, view),
     )
     early, late = block_elements(blocks)
     lists: Json = {
@@ -178,6 +182,14 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
             pictures_beside=options.bundle,
             shards_beside=options.bundle,
         )
+    )
+
+
+def _other_rules(comparison: Comparison, view: ComparisonView) -> tuple[RulesView, ...]:
+    most = MOST_SAMPLES // max(1, len(comparison.pairs))
+    found = [other_rules(comparison, pair, most=most) for pair in comparison.pairs]
+    return tuple(
+        rules_view(rules, view.pairs[number], number) for number, rules in enumerate(found) if rules is not None
     )
 
 

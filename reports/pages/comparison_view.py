@@ -12,6 +12,7 @@ from itertools import count as counting
 
 from markupsafe import Markup
 
+from harness.comparison.other_rules import OtherRules
 from harness.comparison.values import (
     CUTS,
     DEFAULT_CUT,
@@ -344,6 +345,72 @@ class ComparisonView:
     """Whether the page has a slider."""
     cuts: Json
     """What the slider puts where: per cut in percent a list of id, text, level."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRowView:
+    """One benchmark under one protocol."""
+
+    task: str
+    """The benchmark, in the first of its lines; else empty."""
+    rowspan: int
+    """Lines of the benchmark, in the first of them; else 0."""
+    protocol: str
+    """The protocol."""
+    row: RowView | None
+    """Scores and change; None where it has no rule of its own."""
+    alike: tuple[str, str]
+    """Share of either side's samples that are scored as under the comparison's own protocol, a dash in its line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesView:
+    """A pair's headlines under every protocol."""
+
+    a: SideView
+    """The first side."""
+    b: SideView
+    """The candidate."""
+    own: str
+    """The protocol of the comparison, with its version."""
+    others: str
+    """The other ones, with theirs."""
+    notes: tuple[str, ...]
+    """Why changes or scores are missing, those of one reason together."""
+    rows: tuple[RulesRowView, ...]
+    """In the comparison's order."""
+    left_out: str
+    """Benchmarks that were too large to be scored again for a page; empty for none."""
+
+
+def rules_view(found: OtherRules, pair: PairView, number: int) -> RulesView:
+    """Return what the page shows of a pair under other rules."""
+    rows: list[RulesRowView] = []
+    notes: dict[tuple[str, str], list[str]] = {}
+    for item in found.benchmarks:
+        for place, under in enumerate(item.rows):
+            row = None if under.row is None else _row_view(under.row, item.task, number)
+            shares = tuple(percent(alike, item.samples) if place else DASH for alike in under.alike)
+            rows.append(
+                RulesRowView(
+                    task="" if place else item.task,
+                    rowspan=0 if place else len(item.rows),
+                    protocol=under.protocol,
+                    row=row,
+                    alike=(shares[0], shares[1]),
+                )
+            )
+            if row is not None and row.reason:
+                notes.setdefault((item.task, row.reason), []).append(under.protocol)
+    return RulesView(
+        a=pair.a,
+        b=pair.b,
+        own=cut(found.versions[found.own]),
+        others=", ".join(version for protocol, version in found.versions.items() if protocol != found.own),
+        notes=tuple(f"{task}, {', '.join(names)}: {reason}" for (task, reason), names in notes.items()),
+        rows=tuple(rows),
+        left_out=", ".join(found.left_out),
+    )
 
 
 def comparison_view(comparison: Comparison) -> ComparisonView:

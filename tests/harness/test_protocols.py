@@ -10,7 +10,7 @@ from harness.errors import ConfigError
 from harness.runs.lookup import find_scores
 from harness.scoring.protocols import PEER_VERSIONS, protocol_named, versioned
 from harness.scoring.score import SCORER_VERSION
-from harness.values import PROTOCOLS
+from harness.values import NATIVE, PROTOCOLS
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -19,8 +19,8 @@ def test_a_protocol_is_named_by_its_word_or_by_the_version_that_is_followed(prot
 
 
 def test_every_protocol_but_ours_follows_a_version_of_another_program():
-    assert dict(PEER_VERSIONS) == {"vlmevalkit": "e8e78f05", "paper": "7faa5b47", "lmms-eval": "0.7.3"}
-    assert set(PROTOCOLS) - {"strict"} == set(PEER_VERSIONS)
+    assert dict(PEER_VERSIONS) == {"vlmevalkit": "e8e78f05", "paper": "7faa5b47", "lmms-eval": "0.7.3", NATIVE: "0.7.3"}
+    assert {*PROTOCOLS, NATIVE} - {"strict"} == set(PEER_VERSIONS)
     assert versioned("strict", 6) == "strict@6"
     assert versioned("strict", 0) == "strict"  # a run of before that does not tell
 

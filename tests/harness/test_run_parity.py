@@ -14,11 +14,11 @@ from harness.evaluation.parity_json import parity_to_json
 from harness.evaluation.predictions import ANSWER_RULES, score_lines
 from harness.evaluation.rescore import rescore_run
 from harness.runs.store import load_run
-from harness.scoring.answers.check import has_own_rule
-from harness.scoring.protocol_differences import OF_RULES, OF_TASKS, differences_of
+from harness.scoring.box_dialects import dialect_named
+from harness.scoring.own_rules import has_own_rule
+from harness.scoring.protocol_differences import OF_TASKS, differences_of
 from harness.task_facts import FACTS
-from harness.values import PROTOCOLS, ScoreConfig
-from harness.vocabulary import AnswerRule
+from harness.values import PROTOCOLS, Sample, ScoreConfig
 from reports.terminal.parity_table import show_parity
 from reports.texts.markdown import parity_markdown
 
@@ -146,6 +146,7 @@ def test_json_and_markdown_hold_the_same_numbers_and_markdown_no_answer(parity, 
 
 # --- the sentences ----------------------------------------------------------------------------------------------------
 
+PIXELS = dialect_named("image_px")
 OPTIONS = {"A": "cat", "B": "dog", "C": "teddy bear", "D": "rabbit"}
 LONG = "B because its ears hang down and it looks at the ball that lies before it"
 STATED = [
@@ -172,7 +173,42 @@ STATED = [
         "mathvista",
         {"answers": ["1.2"], "answer_type": "float", "precision": 1.0},
         "1.24",
+        {"strict": 1, "vlmevalkit": 0, "lmms-eval": 0},
+    ),
+    (
+        "mathvista",
+        {"answers": ["1.2"], "answer_type": "float", "precision": 1},
+        "1.24",
         {"strict": 1, "vlmevalkit": 0, "lmms-eval": 1},
+    ),
+    ("mmmu_val", {"answers": ["5"], "question_type": "open"}, "15", {"strict": 0, "vlmevalkit": 1, "paper": 1}),
+    ("mmmu_val", {"choices": OPTIONS, "answers": ["A"]}, "a MAGMA rock", {"strict": 0, "lmms-eval": 1}),
+    ("mmmu_pro_vision", {"choices": OPTIONS, "answers": ["B"]}, "(B)", {"strict": 1, "lmms-eval": 0}),
+    ("mathvision_test", {"answers": ["8"]}, "2^3", {"vlmevalkit": 1, "paper": 1}),
+    ("mathvision_test", {"answers": ["8"]}, "a", {"strict": 0, "vlmevalkit": 1, "paper": 1}),
+    ("mathverse", {"answers": ["5"]}, "5.0", {"strict": 1, "vlmevalkit": 0, "paper": 0}),
+    ("mathverse", {"answers": ["5"]}, "5", {"strict": 1, "vlmevalkit": 1, "lmms-eval": 0}),
+    ("olympiadbench", {"answers": [r"\frac{1}{2}"]}, "0.5", {"strict": 1, "vlmevalkit": 0}),
+    ("wemath", {"choices": OPTIONS, "answers": ["B"]}, "Banana", {"strict": 0, "vlmevalkit": 1, "paper": 1}),
+    ("wemath", {"choices": OPTIONS, "answers": ["B"]}, "(B)", {"strict": 1, "vlmevalkit": 0, "lmms-eval": 1}),
+    ("realworldqa", {"answers": ["3"]}, "3", {"strict": 1, "vlmevalkit": 0, "paper": 0, "lmms-eval": 1}),
+    ("realworldqa", {"answers": ["3"]}, "three", {"strict": 1, "lmms-eval": 0}),
+    ("zerobench", {"answers": ["5"]}, "{15}", {"strict": 0, "vlmevalkit": 1, "lmms-eval": 0}),
+    ("zerobench", {"answers": ["5"]}, "5", {"strict": 1, "vlmevalkit": 0, "lmms-eval": 1}),
+    ("hr_bench_4k", {"choices": OPTIONS, "answers": ["B"]}, "hotdog", {"strict": 0, "lmms-eval": 1}),
+    ("cv_bench", {"choices": OPTIONS, "answers": ["B"]}, "The answer is B", {"strict": 1, "lmms-eval": 0}),
+    ("blink", {"choices": OPTIONS, "answers": ["B"]}, "By the look of it", {"strict": 0, "lmms-eval": 1}),
+    (
+        "refcoco_val",
+        {"boxes": [[64, 48, 320, 240]], "width": 640, "height": 480},
+        "[64, 48, 320, 240]",
+        {"strict": 1, "vlmevalkit": 0, "lmms-eval": 0},
+    ),
+    (
+        "refcoco_val",
+        {"boxes": [[64, 48, 320, 240]], "width": 640, "height": 480},
+        "[0.1, 0.1, 0.5, 0.5]",
+        {"strict": 0, "vlmevalkit": 1, "lmms-eval": 1},
     ),
     ("satori", {"answers": ["red"]}, "Red", {"strict": 1, "paper": 0}),
     ("chartqa", {"answers": ["14"]}, "14%", {"strict": 1, "vlmevalkit": 0, "paper": 0, "lmms-eval": 0}),
@@ -189,7 +225,9 @@ STATED = [
 def test_a_difference_is_as_its_sentence_says(task, row, answer, expected):
     line = json.dumps({"id": "1", "task": task, "prediction": answer, **row})
     found = {
-        protocol: next(score_lines([line], ScoreConfig(protocol=protocol, format="plain"))).score.value
+        protocol: next(
+            score_lines([line], ScoreConfig(protocol=protocol, format="plain", box_dialect=PIXELS))
+        ).score.value
         for protocol in expected
     }
 
@@ -197,10 +235,11 @@ def test_a_difference_is_as_its_sentence_says(task, row, answer, expected):
 
 
 def test_every_rule_that_a_peer_has_is_explained():
-    for rule in AnswerRule.__args__:
+    for task, facts in FACTS.items():
         for protocol in set(PROTOCOLS) - {"strict"}:
-            if has_own_rule(rule, protocol):
-                assert protocol in OF_RULES[rule], f"{protocol} reads {rule} in its own way: say how"
+            own = has_own_rule(Sample("1", task, facts.answer_rule), protocol)
+            told = differences_of(task, facts.answer_rule, protocol)
+            assert bool(told) == own, f"{protocol} reads {task} in its own way: say how"
 
 
 def test_every_benchmark_that_a_peer_puts_together_in_its_own_way_is_explained():

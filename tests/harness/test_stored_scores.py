@@ -24,8 +24,8 @@ ROWS = [
 
 
 def as_stored(tasks):
-    """Why a category has no number is not stored."""
-    groups = ("categories", "l2_categories")
+    """Why a category has no number is not stored, nor why a number of boxes is none."""
+    groups = ("categories", "l2_categories", "boxes")
     without = {
         name: {
             group: {key: replace(metric, reason=None) for key, metric in getattr(task, group).items()}

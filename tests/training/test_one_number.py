@@ -29,7 +29,13 @@ from reports.texts.verdict_text import change_text, score_text, verdict_cells
 from training.loop.comparison import LoopComparison, LoopRun, compare_loop, pairs_of
 from training.loop.plan import Chain
 
-RIGHT = {"choice": ("A", "B"), "yes_no": ("Yes", "No"), "ocr": ("word", "other"), "mathvista": ("4", "5")}
+RIGHT = {
+    "choice": ("A", "B"),
+    "yes_no": ("Yes", "No"),
+    "ocr": ("word", "other"),
+    "mathvista": ("4", "5"),
+    "maths": ("4", "5"),
+}
 """By answer rule an answer that is right, and one that is wrong."""
 TASKS = [
     name for place, (name, facts) in enumerate(FACTS.items())
@@ -65,6 +71,19 @@ def spots(task: str, full: bool) -> list[dict]:
                 "extra": {"set_id": str(own), "figure_id": str(figure), "question_id": str(asked)},
             }
             for own, figure, asked in numbers
+        ]
+    if task == "wemath":
+        return [
+            {
+                "category": f"c{number % 2}",
+                "l2_category": f"S{steps}" if part == "multi" else "S1",
+                "group": f"p{number}",
+                "extra": {"key": f"{steps}steps_{part}"},
+            }
+            for number in range(40)
+            for steps in (2 + number % 2,)
+            for part in ("1", "2", "3", "multi")
+            if not (steps == 2 and part == "3")
         ]
     if task == "cv_bench":
         sources = ("ADE20K", "COCO", "Omni3D", "Omni3D")

@@ -4,7 +4,8 @@
 `number.py`, `text.py` (equality of texts) and `maths.py` (expressions, sets, intervals, tuples, equations). The peers'
 rules, right or wrong, are in `vlmevalkit.py` (`vlmevalkit`, `paper`) and `lmms_eval_rules.py` (`lmms-eval`). Documents
 and charts (`relaxed`, `vqa`, `anls`) have theirs in `document_answers.py` and `document_answers_peers.py`, MMMU in
-`open_answer.py` and `mmmu_peers.py`.
+`open_answer.py` and `mmmu_peers.py`, mathematics its peers' in `maths_peers.py`, short answers (RealWorldQA, ZeroBench)
+`short.py` and `short_peers.py`.
 
 What each rule asks is its benchmarks': one option (MMBench, Liu et al. 2023, arXiv 2307.06281; MMStar, Chen et al.
 2024, arXiv 2403.20330; AI2D; ScienceQA), yes or no (MME, Fu et al. 2023, arXiv 2306.13394; POPE, Li et al. 2023, arXiv
@@ -34,7 +35,12 @@ from harness.scoring.answers.document_answers_peers import (
 )
 from harness.scoring.answers.lmms_eval_rules import LMMS_EVAL_RULES
 from harness.scoring.answers.maths import check_maths
-from harness.scoring.answers.maths_peers import LMMS_EVAL_MATHS_RULES, PAPER_MATHS_RULES, VLMEVALKIT_MATHS_RULES
+from harness.scoring.answers.maths_peers import (
+    LMMS_EVAL_MATHS_RULES,
+    PAPER_MATHS_RULES,
+    VLMEVALKIT_MATHS_RULES,
+    has_maths_rule,
+)
 from harness.scoring.answers.mmmu_peers import (
     LMMS_EVAL_MMMU_RULES,
     PAPER_MMMU_RULES,
@@ -96,9 +102,13 @@ def check_answer(sample: Sample, answer: str, protocol: Protocol, judge_reply: s
     return AnswerCheck(None, check.extracted, ("no_gold",))
 
 
-def has_own_rule(rule: AnswerRule, protocol: Protocol) -> bool:
-    """Tell whether a protocol reads answers of a kind by a rule of its own; else they are read as under `strict`."""
-    return protocol == "strict" or _RULES[protocol].get(rule) is not _STRICT.get(rule)
+def reads_answers_itself(sample: Sample, protocol: Protocol) -> bool:
+    """Tell whether a peer reads such answers by a rule of its own; mathematics and short answers go by benchmark."""
+    if sample.answer_rule == "maths":
+        return has_maths_rule(sample.task, protocol)
+    if sample.answer_rule == "short":
+        return sample.task in _SHORT_BY_TASK[protocol]
+    return _RULES[protocol].get(sample.answer_rule) is not _STRICT.get(sample.answer_rule)
 
 
 def _unwrapped(answer: str, rule: AnswerRule) -> str:
@@ -329,6 +339,11 @@ _STRICT: Final[Mapping[AnswerRule, Rule]] = {
     "maths": check_maths,
     "short": _check_short,
     **DOCUMENT_RULES,
+}
+_SHORT_BY_TASK: Final[Mapping[Protocol, Mapping[str, Rule]]] = {
+    "vlmevalkit": VLMEVALKIT_SHORT,
+    "paper": PAPER_SHORT,
+    "lmms-eval": LMMS_EVAL_SHORT,
 }
 _RULES: Final[Mapping[Protocol, Mapping[AnswerRule, Rule]]] = {
     # What a peer has no rule for (`number`, mostly `accepted`) is scored by ours.

@@ -16,9 +16,10 @@ it is the gold that no rule can read, or where time runs out, the value is None 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -55,7 +56,7 @@ from harness.scoring.answers.number import Number, read_number
 from harness.scoring.answers.symbolic import compare
 from harness.scoring.answers.text import asks, text_key
 from harness.scoring.answers.unit_suffix import scale_between, split_unit
-from harness.scoring.answers.vlmevalkit import shown
+from harness.scoring.answers.vlmevalkit import python_float, shown
 from harness.values import AnswerCheck, Sample
 
 _OF_OPTIONS: Final = frozenset((None, "", "multi_choice", "multi-choice", "multiple_choice"))
@@ -95,8 +96,8 @@ class _Asked:
 
     golds: tuple[_Gold, ...]
     """Any of them is right; where several answers are asked for there is one, which lists them."""
-    error: Fraction | None
-    """How far a number may be off."""
+    errors: tuple[Fraction, ...]
+    """How far a number may be off: nothing, one distance, or one for each of several answers."""
     several: bool
     """Whether the answer is a list."""
     answer_type: str
@@ -144,7 +145,7 @@ def _wants_several(sample: Sample) -> bool:
 @lru_cache(maxsize=2048)
 def _asked(golds: tuple[str, ...], error: str, unit: str, several: bool, answer_type: str) -> _Asked:
     """Return what a row asks for, remembered: training scores the same one many times."""
-    return _Asked(tuple(_gold(text, unit, several=several) for text in golds), _tolerance(error), several, answer_type)
+    return _Asked(tuple(_gold(text, unit, several=several) for text in golds), _tolerances(error), several, answer_type)
 
 
 def _gold(text: str, unit: str, *, several: bool) -> _Gold:
@@ -158,13 +159,12 @@ def _gold(text: str, unit: str, *, several: bool) -> _Gold:
     return _Gold(text, text_key(plain), number, statement, unit)
 
 
-def _tolerance(error: str) -> Fraction | None:
-    """Return how far a number may be off; of several tolerances, one for each answer, the smallest holds for all."""
-    try:
-        found = [abs(Fraction(part.strip())) for part in error.split(",") if part.strip()]
-    except (ValueError, ZeroDivisionError):
-        return None
-    return min(found, default=None)
+def _tolerances(error: str) -> tuple[Fraction, ...]:
+    """Return how far numbers may be off, as a row says it: "1e-1", or "1e-1,5e-2" for two answers."""
+    values = [python_float(part) for part in error.split(",") if part.strip()]
+    if any(value is None or not math.isfinite(value) for value in values):
+        return ()
+    return tuple(abs(Fraction(repr(value))) for value in values)
 
 
 def _check(asked: _Asked, answer: str) -> AnswerCheck:
@@ -226,7 +226,7 @@ def _states(gold: _Gold, asked: _Asked, number: Number | None, statement: Statem
     if number is not None and gold.number is not None:
         scale = _scale(gold.unit, answer)
         return scale is not None and any(
-            _is_near(one * scale, other, asked.error) for one in number.readings for other in gold.number.readings
+            _is_near(one * scale, other, asked.errors) for one in number.readings for other in gold.number.readings
         )
     if _is_words(gold) or gold.statement is None:
         raise _UndecidedError
@@ -244,8 +244,8 @@ def _scale(unit: str, answer: str) -> Fraction | None:
     return Fraction(1) if found is None else scale_between(found[1], unit)
 
 
-def _is_near(value: Fraction, gold: Fraction, error: Fraction | None) -> bool:
-    return value == gold if error is None else abs(value - gold) <= error
+def _is_near(value: Fraction, gold: Fraction, errors: tuple[Fraction, ...]) -> bool:
+    return abs(value - gold) <= min(errors, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,15 +283,26 @@ class _Comparison:
 
     def in_order(self, golds: Sequence[Part], parts: Sequence[Part]) -> bool:
         """Return whether parts are the golds, one by one."""
-        return len(golds) == len(parts) and all(map(self.part, golds, parts))
+        return len(golds) == len(parts) and all(
+            self.within(order, len(golds)).part(gold, part)
+            for order, (gold, part) in enumerate(zip(golds, parts, strict=True))
+        )
+
+    def within(self, order: int, count: int) -> _Comparison:
+        """Return the comparison with one of several golds, for which the row may have a tolerance of its own."""
+        errors = self.asked.errors
+        if len(errors) != count or count == 1:
+            return self
+        return replace(self, asked=replace(self.asked, errors=errors[order : order + 1]))
 
     def any_order(self, golds: Sequence[Part], parts: Sequence[Part]) -> bool:
         """Return whether each part is another gold, and none is left."""
         left = list(parts)
         if len(golds) != len(left):
             return False
-        for gold in golds:
-            found = next((at for at, part in enumerate(left) if self.part(gold, part)), None)
+        for order, gold in enumerate(golds):
+            within = self.within(order, len(golds))
+            found = next((at for at, part in enumerate(left) if within.part(gold, part)), None)
             if found is None:
                 return False
             del left[found]
@@ -404,11 +415,11 @@ class _Comparison:
         """Return whether two expressions are the same value, or near enough where that is enough."""
         exact = rational(gold)
         if exact is not None and (number := rational(worth)) is not None:
-            return _is_near(number * scale, exact, self.asked.error)
+            return _is_near(number * scale, exact, self.asked.errors)
         if scale == 1 and equal(gold, worth):
             return True
-        if self.asked.error is not None:
-            return _is_within(gold, worth, scale, self.asked.error)
+        if self.asked.errors:
+            return _is_within(gold, worth, scale, min(self.asked.errors))
         return scale == 1 and exact is not None and _rounds_to(worth, written)
 
 

@@ -402,6 +402,11 @@ _BENCHMARK_RULES: Final[Mapping[Protocol, Mapping[str, Rule]]] = {
 """By the first word of the task's name: `mathvision_test` is scored as `mathvision`."""
 
 
+def has_maths_rule(task: str, protocol: Protocol) -> bool:
+    """Tell whether a peer has a rule of its own for a benchmark of mathematics."""
+    return task.partition("_")[0] in _BENCHMARK_RULES[protocol]
+
+
 def _rule_of(protocol: Protocol) -> Rule:
     rules = _BENCHMARK_RULES[protocol]
 
