@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from harness.installation import IMPORTED_BY_EXTRA, versions_tested
 
@@ -28,6 +29,7 @@ NEVER_IMPORTED = {
     "tenacity": "bounded for lmms-eval, which imports it",
     "math-verify": "bounded for lmms-eval, which imports it",
     "lark": "sympy's LaTeX parser imports it",
+    "pymdown-extensions": "bounded for mkdocs-material, which imports it",
     "vllm": "TRL imports it",
 }
 """Packages that we ask for and do not import, each with its reason."""
@@ -210,3 +212,17 @@ def test_the_path_of_the_tasks_is_that_of_their_files(tmp_path):
     done = shadowed(tmp_path, "tasks", "path")
 
     assert (Path(done.stdout.strip()) / "satori_mmstar.yaml").is_file()
+
+
+def test_every_pin_takes_the_oldest_python_that_is_promised():
+    oldest = f"{PROJECT['requires-python'].removeprefix('>=')}.0"
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    installed = {re.sub(r"[-_.]+", "-", found.name).lower(): found for found in metadata.distributions()}
+    wanted = {
+        name: installed[name].metadata.get("Requires-Python") or ""
+        for name, version in pins
+        if name in installed and installed[name].version == version
+    }
+
+    assert len(wanted) > 100, "the environment is that of the constraints"
+    assert {name: said for name, said in wanted.items() if oldest not in SpecifierSet(said)} == {}
