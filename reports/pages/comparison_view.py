@@ -327,6 +327,8 @@ class ComparisonView:
     """Where the sides looked; empty without gold boxes."""
     beside: tuple[BesideRow, ...]
     """Scores beside chance and blindness; empty for runs of before, which know neither."""
+    has_blind: bool
+    """Whether any side has a blind run beside it."""
     overlaps: tuple[str, ...]
     """Which scores may be inflated by training data, and who says so."""
     run_heads: tuple[str, ...]
@@ -437,6 +439,7 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
             if item.grounding is not None
         ),
         beside=_beside_rows(comparison, sides),
+        has_blind=any(gain.rows for gain in comparison.visual_gains),
         overlaps=tuple(overlap_lines((run.model, task) for run in comparison.runs for task in run.beside)),
         run_heads=tuple(
             f"{sides[place].letter}{number if len(side.runs) > 1 else ''} {run.name}"
