@@ -18,6 +18,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
+from harness.scoring.answers.comparisons import number_in
 from harness.scoring.answers.document_answers_peers import soft_accuracy
 from harness.scoring.answers.edit_distance import normalised_distance
 from harness.scoring.answers.number import Number, read_number
@@ -76,7 +77,7 @@ def _check_relaxed(sample: Sample, answer: str, judge_reply: str | None) -> Answ
     numbers = [number for number in map(_gold_number, golds) if number is not None]
     if not numbers:
         return AnswerCheck(0.0, shown(answer))
-    number = read_number(answer)
+    number = number_in(answer)
     if number is None:
         # Words, where every gold is a number, say nothing that could be read; a text beside them is just another.
         return _NO_MATCH if len(numbers) == len(golds) else AnswerCheck(0.0, shown(answer))

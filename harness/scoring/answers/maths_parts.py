@@ -244,9 +244,17 @@ def _part(text: str, depth: int) -> Part | None:
 
 
 def _bracketed(text: str, depth: int) -> Part | None:
-    """Return a text in brackets, where they hold several parts or are a set's; None for other texts."""
-    if text[0] not in _OPENS or text[0] == "{" or text[-1] not in _CLOSES or _closes_early(text):
+    """Return a text in brackets, where they hold several parts or are a set's; None for other texts.
+
+    Bare braces group in LaTeX, and group no list there: `{1, 2}` is a set whose backslashes were left out.
+    """
+    if text[0] not in _OPENS or text[-1] not in _CLOSES or _closes_early(text):
         return None
+    if text[0] == "{":
+        inside = _split(text[1:-1], _SEPARATORS)
+        if inside is None or len(inside[0]) == 1:
+            return None
+        text = f"{SET_OPENS}{text[1:-1]}{SET_CLOSES}"
     if text[0] == SET_OPENS and (described := _described(text[1:-1], depth)):
         return described
     pieces = _split(text[1:-1], _SEPARATORS)
