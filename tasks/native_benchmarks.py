@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import ConfigError
+from harness.models.decoding import DEFAULT_MAX_NEW_TOKENS
 from harness.task_facts import NATIVE_PREFIX
 from harness.values import NATIVE, Sample
 from tasks.adapter import Adapter
@@ -93,7 +94,7 @@ def _benchmark(found: FoundTask) -> Benchmark:
         hub_path=str(config.get("dataset_path") or ""),
         hub_config=None if config.get("dataset_name") is None else str(config["dataset_name"]),
         hub_split=str(config.get("test_split") or config.get("validation_split") or ""),
-        max_new_tokens=int((config.get("generation_kwargs") or {}).get("max_new_tokens") or 0),
+        max_new_tokens=int((config.get("generation_kwargs") or {}).get("max_new_tokens") or DEFAULT_MAX_NEW_TOKENS),
         boxes_column="",
         licence="",
         notes="asked, read and scored by lmms-eval's own code; `run` alone takes it",

@@ -145,8 +145,13 @@ def _functions_of(value: object) -> list[FunctionType]:
 def _manager() -> TaskManager:
     """Return lmms-eval's index of its tasks, made once: it takes seconds."""
     from lmms_eval.tasks import TaskManager  # noqa: PLC0415 - heavy
+    from loguru import logger  # noqa: PLC0415 - lmms-eval's own
 
-    return TaskManager("ERROR")
+    logger.disable("lmms_eval.tasks")  # it tells of every file that is no task
+    try:
+        return TaskManager("ERROR")
+    finally:
+        logger.enable("lmms_eval.tasks")
 
 
 def _version() -> str:
@@ -221,7 +226,7 @@ def _loading(name: str, load: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         cause: BaseException = fault
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        said = (str(cause).splitlines() or [""])[0][:300]
+        said = (str(cause).splitlines() or [""])[0][:300].rstrip(".")
         told = f"{type(cause).__name__}: {said}. {_mend(cause)}{ours_instead(name)}"
         raise ConfigError(f"lmms-eval's task {name} cannot be loaded: {told}") from fault
 

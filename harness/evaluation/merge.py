@@ -108,6 +108,7 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     return stamp_hashes(
         replace(
             first,
+            name=first.name if all(shard.manifest.name == first.name for shard in shards) else None,
             shard=None,
             tasks=tasks,
             partial=any(task.samples < task.rows for task in tasks.values()),

@@ -456,7 +456,14 @@ class SatoriHF(RecordingModel):
         if prompts[0].images:
             # One list per sample: families that cut images into tiles must know whose they are.
             arguments["images"] = [list(prompt.images) for prompt in prompts]
-        return self._processor(**arguments)
+            return self._processor(**arguments)
+        try:
+            return self._processor(**arguments)
+        except Exception as error:
+            raise ValueError(
+                f"{type(self._processor).__name__} takes no question without a picture ({_first_line(error)}): a blind "
+                "run of this family needs --blind grey"
+            ) from error
 
     def sent_text(self, prompt: Prompt) -> str:
         """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""

@@ -135,7 +135,7 @@ def native_summary(task: str, rows: Sequence[ScoredRow], native: NativeMetrics) 
         clusters=len(np.unique(clusters[scored])),
         unscored=_in_fixed_order({"error": int((~scored).sum())}),
         faults=_in_fixed_order(faults),
-        parse_fault_rows=0,
+        parse_fault_rows=sum(not PARSE_FAULTS.isdisjoint(row.score.faults) for row in rows),
         truncated_rows=sum("truncated" in row.score.faults for row in rows),
         headline=headline,
         metrics=metrics,

@@ -352,7 +352,10 @@ def _metric_view(label: str, metric: Metric, scale: tuple[float, int], link: str
     factor, digits = scale
     value, low, high = (None if end is None else end * factor for end in (metric.value, metric.ci_low, metric.ci_high))
     interval = "" if low is None or high is None else f"[{number(low, digits)}, {number(high, digits)}]"
-    return MetricView(label, number(value, digits), interval, count(metric.n), metric.reason or "", link)
+    reason = metric.reason or ""
+    if value is not None:  # one of lmms-eval's own says why it has no interval in the interval's place
+        interval, reason = interval or reason, ""
+    return MetricView(label, number(value, digits), interval, count(metric.n), reason, link)
 
 
 def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:

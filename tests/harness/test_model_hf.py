@@ -974,3 +974,16 @@ def test_replay_prompts_are_ready_for_a_backend(three):
     assert (
         hashlib.sha256(three.images[1].image.tobytes()).digest() == hashlib.sha256(seen[1].images[0].tobytes()).digest()
     )
+
+
+@pytest.mark.parametrize("family", ["tiny_qwen3_vl", "tiny_llava", "tiny_idefics3", "tiny_glm4v", "tiny_paligemma"])
+def test_a_question_without_a_picture_is_asked_or_refused_with_the_mend(family, request):
+    model = SatoriHF(str(request.getfixturevalue(family)), device="cpu", batch_size=1)
+    prompt = Prompt("t", 0, 0, (Turn("user", ("Which colour?",)),), Decoding(max_new_tokens=2))
+
+    if family == "tiny_paligemma":
+        with pytest.raises(ValueError, match="needs --blind grey") as fault:
+            model.generate_batch([prompt])
+        assert "needs --blind grey" in model.refusal(fault.value)  # such a sample alone is null, a run of them ends
+    else:
+        assert model.generate_batch([prompt])[0].input_size is None

@@ -15,6 +15,7 @@ import pytest
 from harness.comparison.compare import compare_runs, open_sides
 from harness.comparison.verify_run import verify_run
 from harness.errors import ConfigError, UserError
+from harness.evaluation.parity import run_parity
 from harness.evaluation.rescore import rescore_run
 from harness.models.replay import SatoriReplay
 from harness.runs.native_metrics import NATIVE_KEY, NativeMetric, native_metrics_of
@@ -208,7 +209,10 @@ def test_a_native_run_names_its_protocol_and_is_sound(native):
     stored = load_run(native.folder)
 
     assert (stored.manifest.protocol, stored.manifest.format) == ("lmms-eval native", "plain")
-    assert stored.scores["protocol"] == "lmms-eval native"
+    assert (stored.scores["protocol"], stored.scores["protocol_version"]) == (
+        "lmms-eval native",
+        "lmms-eval native@0.7.3",
+    )
     assert native_metrics_of(stored.manifest)["lmms:mme"]["mme_perception_score,none"].n == 20
     assert verify_run(native.folder) == []
 
@@ -248,7 +252,9 @@ def test_native_runs_are_compared_where_an_aggregate_is_a_mean(
     assert command("compare", native.folder, worse.folder, "-o", folders / "page.html")[0] == 0
     assert "average,none" in (folders / "page.html").read_text(encoding="utf-8")
     assert command("runs", "page", native.folder)[0] == 0
-    assert "mme_perception_score,none" in (native.folder / "index.html").read_text(encoding="utf-8")
+    page = (native.folder / "index.html").read_text(encoding="utf-8")
+    mme = native.summary.tasks["lmms:mme"].metrics["mme_perception_score,none"].value
+    assert f'{mme:,.4f} <span class="range">no interval: lmms-eval&#39;s aggregate is not the mean' in page
 
 
 def lambda_model(reply, every):
@@ -266,8 +272,9 @@ def test_a_native_run_is_not_compared_with_one_of_ours(native, reply, folders, t
 
     assert code == 5
     assert "lmms-eval native" in said
-    with pytest.raises(ConfigError, match="no rule here scores"):
-        rescore_run(load_run(native.folder), "strict")
+    for refused in (lambda run: rescore_run(run, "strict"), run_parity):
+        with pytest.raises(ConfigError, match=r"no rule here scores"):
+            refused(load_run(native.folder))
 
 
 OURS = ["chartqa", "pope", "ai2d", "hallusion_bench"]

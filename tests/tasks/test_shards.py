@@ -69,7 +69,7 @@ def spec(tiny_qwen2_5_vl, local_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shards(spec, environment):
-    return [run_benchmarks(replace(spec, shard=Shard(n, 3)), environment).folder for n in (1, 2, 3)]
+    return [run_benchmarks(replace(spec, shard=Shard(n, 3), name=f"part{n}"), environment).folder for n in (1, 2, 3)]
 
 
 def told(record):
@@ -88,6 +88,7 @@ def test_a_merged_run_is_what_one_process_leaves(spec, environment, shards, tmp_
     )
     assert merged.scores == alone.scores
     assert merged.manifest.run_key == alone.manifest.run_key
+    assert merged.manifest.name is None, "part1 and part2 are no names of the whole"
     assert merged.manifest.tasks == alone.manifest.tasks
     assert [part["shard"] for part in merged.manifest.other["merged"]] == ["1/3", "2/3", "3/3"]
     assert {path.name for path in (folder / "media").iterdir()} == {

@@ -7,8 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.errors import ExitCode
+from harness.scoring.read_text import read_text
+from tasks import row_checks
 from tasks.local_data import DataError, open_task_data
 from tasks.own import load_own_task
 
@@ -93,3 +97,55 @@ def test_a_run_refuses_what_verify_refuses(own_task):
 
     with pytest.raises(DataError, match="Write the text itself into the cell"):
         open_task_data(benchmark)
+
+
+WORDS = [
+    "the",
+    "answer",
+    "is",
+    "A",
+    "B",
+    "(A)",
+    "A.",
+    "think",
+    "so",
+    "Option",
+    "No",
+    "no",
+    "yes",
+    "Final",
+    "12",
+    "3.5%",
+    "$4",
+    "it's",
+    "-",
+    "--",
+    "...",
+    "I",
+    "Wait,",
+    "therefore",
+    "Answer",
+    "Response",
+    "assistant",
+    "user",
+    "dog",
+    "not",
+    "-1",
+    "()",
+    "''",
+    "Thought",
+    "reasoning",
+    "begin_of_box",
+    "im_end",
+    "end",
+    "Thus",
+    "boxed",
+    "(",
+    ")",
+    "So",
+]
+
+
+@given(st.lists(st.sampled_from([*WORDS, " "]), min_size=1, max_size=8).map(" ".join))
+def test_plain_texts_are_the_same_within_an_answer_stage(text):
+    assert row_checks._staged(text) == read_text(f"<answer>{text}</answer>", "satori", "strict", None).answer
