@@ -42,6 +42,8 @@ _OR: Final = "\ue002"
 _DEGREE: Final = re.compile(
     r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z])|\{ ?°? ?\}|°|∘|\{∘\})|\\degree(?![A-Za-z])|\\circ(?![A-Za-z])"
 )
+_SPACE: Final = re.compile(r"(?<!\\)\\[,;:> ]")
+"""A space of LaTeX, whose mark separates nothing."""
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |,\\,|~)(?=\d{3}(?!\d))")
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _PLUS_MINUS: Final = re.compile("[±∓]")
@@ -157,7 +159,7 @@ def undressed(text: str) -> str:
     )
     text = _SPOKEN.sub(lambda found: _OR if found[found.lastindex or 0] in {"or", "或"} else _AND, text)
     if "\\" in text:
-        text = _SIZED.sub("", _THOUSANDS.sub("", _DEGREE.sub("°", text)))
+        text = _SPACE.sub(" ", _SIZED.sub("", _THOUSANDS.sub("", _DEGREE.sub("°", text))))
         text = _COMMAND.sub(lambda found: _COMMANDS.get(found[1], found.group()), text)
         for _ in range(3):
             text = _unwrapped(text)
