@@ -145,13 +145,8 @@ def _functions_of(value: object) -> list[FunctionType]:
 def _manager() -> TaskManager:
     """Return lmms-eval's index of its tasks, made once: it takes seconds."""
     from lmms_eval.tasks import TaskManager  # noqa: PLC0415 - heavy
-    from loguru import logger  # noqa: PLC0415 - lmms-eval's own
 
-    logger.disable("lmms_eval.tasks")  # it tells of every file that is no task
-    try:
-        return TaskManager("ERROR")
-    finally:
-        logger.enable("lmms_eval.tasks")
+    return TaskManager("ERROR")
 
 
 def _version() -> str:

@@ -83,16 +83,26 @@ def perception_builder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def local_data(data_builder, place_builder, document_builder, several_builder, perception_builder, tmp_path_factory):
+def draw_data(data_builder, place_builder, document_builder, several_builder, perception_builder):
+    """Draw copies of all benchmarks below a folder; `rows` asks for more of those with places, which have but a few."""
+
+    def draw(root: Path, rows: int | None = None):
+        data = data_builder.build_local_data(root)
+        place_builder.write_places(data.parquet, data.tsv, rows=rows)
+        document_builder.write_documents(data.parquet, data.tsv)
+        several_builder.write_several(data.parquet, data.tsv)
+        perception_builder.write_perception(data.parquet, data.tsv)
+        _load("maths_data").write_maths(data.parquet, data.tsv)
+        _load("unlabelled_data").write_unlabelled(data.parquet, data.tsv)
+        return data
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def local_data(draw_data, tmp_path_factory):
     """Drawn copies of all benchmarks: `.parquet` and `.tsv` are folders for `--data-dir`."""
-    data = data_builder.build_local_data(tmp_path_factory.mktemp("benchmarks") / "data")
-    place_builder.write_places(data.parquet, data.tsv)
-    document_builder.write_documents(data.parquet, data.tsv)
-    several_builder.write_several(data.parquet, data.tsv)
-    perception_builder.write_perception(data.parquet, data.tsv)
-    _load("maths_data").write_maths(data.parquet, data.tsv)
-    _load("unlabelled_data").write_unlabelled(data.parquet, data.tsv)
-    return data
+    return draw_data(tmp_path_factory.mktemp("benchmarks") / "data")
 
 
 @pytest.fixture

@@ -295,7 +295,7 @@ class TestBadInput:
 
         assert "mmstar.parquet" in error
         assert "answer" in error
-        assert "found index, question, image" in error
+        assert "Found index, question, image" in error
 
     def test_empty_dataset(self, command, tmp_path, tiny_qwen2_5_vl, local_data):
         pq.write_table(pq.read_table(local_data.parquet / "mme.parquet").slice(0, 0), tmp_path / "mme.parquet")
