@@ -632,6 +632,15 @@ class TestConfiguration:
 
 
 class TestLookUps:
+    @pytest.mark.parametrize("verb", ["show", "prompt", "verify"])
+    def test_libraries_say_nothing_beside_the_answer(self, command, monkeypatch, verb):
+        monkeypatch.setenv("LOGURU_LEVEL", "DEBUG")
+        monkeypatch.delenv("LOGURU_LEVEL")
+
+        command("tasks", verb, "shapes")
+
+        assert os.environ["LOGURU_LEVEL"] == "ERROR", "lmms-eval tells of every file of its own otherwise"
+
     def test_tasks_list_names_every_task_and_group(self, command):
         code, out, _ = command("tasks", "list", "--json")
 

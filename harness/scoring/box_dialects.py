@@ -129,7 +129,7 @@ _QUAD: Final = (
     rf"|(?:[\[(]{_ANY},{_ANY}[\])],?+\s*+){{4}}+"  # four points in a row
 )
 _POINT: Final = (
-    r"<points?\s|\b(?:point(?:_2d|s)?|coords|start_box)[\"']?+\s*+[:=]"  # Molmo, Qwen's point_2d, UI-TARS
+    r"<points?[\s>]|\b(?:point(?:_2d|s)?|coords|start_box)[\"']?+\s*+[:=]"  # Molmo, Qwen's point_2d, UI-TARS
     rf"|[\[(<{{]{_ANY}{_BETWEEN}{_ANY},?+\s*+[\])>}}]"  # two numbers in brackets
     rf"|\b[cC]lick\({_ANY},{_ANY}"
 )

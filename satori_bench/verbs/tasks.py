@@ -41,10 +41,12 @@ def tasks_list(as_json: bool) -> int:
 
 @tasks.command("show")
 @click.argument("name")
-def tasks_show(name: str) -> int:
+@click.pass_context
+def tasks_show(ctx: click.Context, name: str) -> int:
     """Show one task: where its rows come from, what it needs, how it is scored."""
     from tasks.catalog import resolve_tasks
 
+    quiet_libraries(debug=ctx.obj["debug"])
     for item in resolve_tasks(name):
         say(f"{item.name}: {item.title}", sys.stdout)
         place = f"{item.hub_path} ({item.hub_config or 'default'}, split {item.hub_split})"
@@ -58,7 +60,7 @@ def tasks_show(name: str) -> int:
             "rows": str(item.rows_expected or "not known"),
             "answers": item.answer_rule,
             "headline": item.headline,
-            "token budget": str(item.max_new_tokens),
+            "token budget": str(item.max_new_tokens or "as lmms-eval gives it"),
             "lmms-eval task": item.yaml_name,
             "YAML": str(item.yaml_path),
             "licence": item.licence,
@@ -87,13 +89,15 @@ def tasks_path() -> int:
 @data_option
 @dataset_option
 @json_option
-def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> int:
+@click.pass_context
+def tasks_prompt(ctx: click.Context, name: str, row: str | None, as_json: bool, **options: Any) -> int:
     """Print what a model is sent for one sample, turn by turn; its chat template is still to come."""
     from harness.scoring.own_format import format_given
     from tasks.ask import AskSpec, asked_turns
     from tasks.prompts import given_words, wording
     from tasks.run_spec import parse_dataset_overrides
 
+    quiet_libraries(debug=ctx.obj["debug"])
     words = wording(
         format_given(options["form"]),
         options["prompt"],
@@ -117,7 +121,15 @@ def tasks_prompt(name: str, row: str | None, as_json: bool, **options: Any) -> i
 @dataset_option
 @click.option("--all-images", is_flag=True, help="Decode every image, not a sample of them.")
 @json_option
-def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], all_images: bool, as_json: bool) -> int:
+@click.pass_context
+def tasks_verify(
+    ctx: click.Context,
+    names: str,
+    data_dir: Path | None,
+    datasets: tuple[str, ...],
+    all_images: bool,
+    as_json: bool,
+) -> int:
     """Check the data of tasks: columns, counts, images, pairs; say what is missing."""
     from dataclasses import asdict
 
@@ -125,6 +137,7 @@ def tasks_verify(names: str, data_dir: Path | None, datasets: tuple[str, ...], a
     from tasks.run_spec import parse_dataset_overrides
     from tasks.verify import verify_task_data
 
+    quiet_libraries(debug=ctx.obj["debug"])
     overrides = parse_dataset_overrides(datasets)
     images = {"images": None} if all_images else {}
     reports = [verify_task_data(item, data_dir, overrides.get(item.name), **images) for item in resolve_tasks(names)]

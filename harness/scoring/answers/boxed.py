@@ -92,6 +92,11 @@ def boxed(text: str) -> Boxed | None:
     return Boxed(content + _unit_behind(first) if len(listed) == 1 else content, sentence, after)
 
 
+def guesses(before: str) -> bool:
+    """Return whether one of the last sentences before an answer calls it a guess."""
+    return _GUESSED.search(before[-_CLOSE_BEFORE:].lower()) is not None
+
+
 def _is_denied(before: str, first: str, after: str) -> bool:
     """Return whether the words beside a box leave it no statement.
 
@@ -101,7 +106,7 @@ def _is_denied(before: str, first: str, after: str) -> bool:
         after: All that stands behind it.
     """
     clause = _CONTRASTS.sub("", _CLAUSE.split(before[-120:])[-1])
-    if DENIED.search(clause) or _GUESSED.search(before[-_CLOSE_BEFORE:]) or TAKEN_BACK.search(first):
+    if DENIED.search(clause) or guesses(before) or TAKEN_BACK.search(first):
         return True
     if first.strip(_MARKS_BEHIND) and len(first.split()) <= _JUDGED_WORDS and not _leaves_value(first):
         return True

@@ -48,7 +48,7 @@ from harness.scoring.answers.mmmu_peers import (
     is_open,
 )
 from harness.scoring.answers.number import TAKEN_BACK, Number, equal_numbers, read_number
-from harness.scoring.answers.open_answer import check_open
+from harness.scoring.answers.open_answer import check_open, said_beside
 from harness.scoring.answers.short import short_rule, without_braces
 from harness.scoring.answers.short_peers import LMMS_EVAL_SHORT, PAPER_SHORT, VLMEVALKIT_SHORT
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, json_answer, tagged_answer, text_key, undress
@@ -173,6 +173,7 @@ def _check_accepted(sample: Sample, answer: str, judge_reply: str | None) -> Ans
     golds = _keys(sample.answers or ())
     if not golds:
         return AnswerCheck(None, shown(answer), ("no_gold",))
+    answer = said_beside(golds, answer, text_key)
     key = text_key(answer)
     if not key:
         return NO_MATCH

@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from harness.scoring.answers.boxed import boxed
+from harness.scoring.answers.boxed import boxed, has_box
 from harness.scoring.answers.choice import read_choice
+from harness.scoring.answers.maths_stated import concluded
 from harness.scoring.answers.number import Number, equal_numbers, read_number
 from harness.scoring.answers.option_words import CONDITION
 from harness.scoring.answers.options import Options, gold_names, names_other_letter, options_of
@@ -83,9 +84,15 @@ def compare_numbers(sample: Sample, answer: str, judge_reply: str | None, decima
 
 
 def number_in(text: str) -> Number | None:
-    """Return the number that a text states: as a whole, else in its last box."""
+    """Return the number that a text states: as a whole, else in its last box, else at its end, as "the answer"."""
     number = read_number(text)
-    return number if number is not None or (found := boxed(text)) is None else read_number(found.content)
+    if number is not None:
+        return number
+    if has_box(text):
+        found = boxed(text)
+        return None if found is None else read_number(found.content)
+    said = concluded(text)
+    return None if said is None else read_number(said)
 
 
 @lru_cache(maxsize=2048)

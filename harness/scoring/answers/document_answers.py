@@ -18,9 +18,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
+from harness.scoring.answers.comparisons import number_in
 from harness.scoring.answers.document_answers_peers import soft_accuracy
 from harness.scoring.answers.edit_distance import normalised_distance
 from harness.scoring.answers.number import Number, read_number
+from harness.scoring.answers.open_answer import said_beside
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, text_key, undress
 from harness.scoring.answers.vlmevalkit import Rule, shown
 from harness.scoring.answers.vqa_words import ARTICLES, CONTRACTIONS, DIGITS_BY_WORD
@@ -71,12 +73,13 @@ def _check_relaxed(sample: Sample, answer: str, judge_reply: str | None) -> Answ
         return AnswerCheck(None, shown(answer), ("no_gold",))
     if not _stated(sample, answer):
         return _NO_MATCH
+    answer = said_beside(set(map(_relaxed_key, golds)), answer, _relaxed_key)
     if _relaxed_key(answer) in set(map(_relaxed_key, golds)):
         return AnswerCheck(1.0, shown(answer))
     numbers = [number for number in map(_gold_number, golds) if number is not None]
     if not numbers:
         return AnswerCheck(0.0, shown(answer))
-    number = read_number(answer)
+    number = number_in(answer)
     if number is None:
         # Words, where every gold is a number, say nothing that could be read; a text beside them is just another.
         return _NO_MATCH if len(numbers) == len(golds) else AnswerCheck(0.0, shown(answer))
@@ -108,7 +111,9 @@ def _check_vqa(sample: Sample, answer: str, judge_reply: str | None) -> AnswerCh
         return AnswerCheck(None, shown(answer), ("no_gold",))
     if not _stated(sample, answer):
         return _NO_MATCH
-    return AnswerCheck(soft_accuracy(_vqa_key(answer), [_vqa_key(gold) for gold in golds]), shown(answer))
+    keys = [_vqa_key(gold) for gold in golds]
+    answer = said_beside(keys, answer, _vqa_key)
+    return AnswerCheck(soft_accuracy(_vqa_key(answer), keys), shown(answer))
 
 
 def _vqa_key(text: str) -> str:
@@ -138,9 +143,11 @@ def _check_anls(sample: Sample, answer: str, judge_reply: str | None) -> AnswerC
         return AnswerCheck(None, shown(answer), ("no_gold",))
     if not _stated(sample, answer):
         return _NO_MATCH
-    if text_key(answer) in {text_key(gold) for gold in golds}:
+    hedges = _hedges(answer)
+    answer = said_beside(set(map(text_key, golds)), answer, text_key)
+    if text_key(answer) in set(map(text_key, golds)):
         return AnswerCheck(1.0, shown(answer))
-    text, hedges = _plain(answer), _hedges(answer)
+    text = _plain(answer)
     likenesses = [_likeness(_plain(gold), text) for gold in golds if hedges <= _hedges(gold)]
     if not likenesses:
         return _NO_MATCH

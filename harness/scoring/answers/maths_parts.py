@@ -42,6 +42,8 @@ _OR: Final = "\ue002"
 _DEGREE: Final = re.compile(
     r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z])|\{ ?°? ?\}|°|∘|\{∘\})|\\degree(?![A-Za-z])|\\circ(?![A-Za-z])"
 )
+_SPACE: Final = re.compile(r"(?<!\\)\\[,;:> ]")
+"""A space of LaTeX, whose mark separates nothing."""
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |,\\,|~)(?=\d{3}(?!\d))")
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _PLUS_MINUS: Final = re.compile("[±∓]")
@@ -157,7 +159,7 @@ def undressed(text: str) -> str:
     )
     text = _SPOKEN.sub(lambda found: _OR if found[found.lastindex or 0] in {"or", "或"} else _AND, text)
     if "\\" in text:
-        text = _SIZED.sub("", _THOUSANDS.sub("", _DEGREE.sub("°", text)))
+        text = _SPACE.sub(" ", _SIZED.sub("", _THOUSANDS.sub("", _DEGREE.sub("°", text))))
         text = _COMMAND.sub(lambda found: _COMMANDS.get(found[1], found.group()), text)
         for _ in range(3):
             text = _unwrapped(text)
@@ -244,9 +246,17 @@ def _part(text: str, depth: int) -> Part | None:
 
 
 def _bracketed(text: str, depth: int) -> Part | None:
-    """Return a text in brackets, where they hold several parts or are a set's; None for other texts."""
-    if text[0] not in _OPENS or text[0] == "{" or text[-1] not in _CLOSES or _closes_early(text):
+    """Return a text in brackets, where they hold several parts or are a set's; None for other texts.
+
+    Bare braces group in LaTeX, and group no list there: `{1, 2}` is a set whose backslashes were left out.
+    """
+    if text[0] not in _OPENS or text[-1] not in _CLOSES or _closes_early(text):
         return None
+    if text[0] == "{":
+        inside = _split(text[1:-1], _SEPARATORS)
+        if inside is None or len(inside[0]) == 1:
+            return None
+        text = f"{SET_OPENS}{text[1:-1]}{SET_CLOSES}"
     if text[0] == SET_OPENS and (described := _described(text[1:-1], depth)):
         return described
     pieces = _split(text[1:-1], _SEPARATORS)

@@ -19,6 +19,7 @@ from harness.scoring.answers.boxed import (
     TAKES_BACK,
     behind_boxes,
     boxed,
+    guesses,
     has_box,
 )
 from harness.scoring.answers.number import DENIED, read_number
@@ -62,6 +63,19 @@ def stated_piece(text: str) -> str | None:
     if not is_prose(text):
         return None if DENIED.search(text.lower()) else text
     return _of_sentence(text)
+
+
+def concluded(text: str) -> str | None:
+    """Return what a text ends with behind "the answer is"; None where it ends otherwise, guesses, or answers twice."""
+    text = without_marks(fold(text.strip()[-SEEN_CHARACTERS:])).strip()
+    leads = list(_LEAD.finditer(text))
+    if len(leads) != 1 or not _BEFORE_LEAD.search(text[: leads[0].start()]):
+        return None
+    before, said = text[: leads[0].start()], text[leads[0].end() :].strip()
+    sentence = SENTENCE_END.split(before)[-1].lower()
+    if not said or SENTENCE_END.search(said) or DENIED.search(sentence) or guesses(before):
+        return None
+    return said
 
 
 def is_prose(text: str) -> bool:

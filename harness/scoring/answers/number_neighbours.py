@@ -122,8 +122,10 @@ def may_follow(plain: str, start: int) -> bool:
     if last == "#" and before[:-1].strip():
         return may_follow(before[:-1], len(before) - 1)  # "item #5" is numbered, "the answer is #5" is not
     if last in _LEFT_MARKS:
-        # "5,5" and "5:5" are one thing, and a sign outside of quotes is a sign.
-        return (apart or not before[-2:-1].isdigit()) and not (last in "\"'" and before[-2:-1] in _BEFORE_NO_BRACKET)
+        # "5,5" and "5:5" are one thing, "10/2=5" are two, and a sign outside of quotes is a sign.
+        return (apart or last in "=≈" or not before[-2:-1].isdigit()) and not (
+            last in "\"'" and before[-2:-1] in _BEFORE_NO_BRACKET
+        )
     if last in "([":
         called = before[-2:-1].isalnum() and before[-2] < _FIRST_CJK  # f(5)
         closed = _CLOSING_BRACKET[last] in plain[start : start + _SEEN_CHARACTERS]

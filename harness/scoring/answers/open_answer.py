@@ -8,10 +8,11 @@ is part of the answer for right, which "not acidic" is for "acidic" too. Here nu
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Container
 from functools import lru_cache
 from typing import Final
 
-from harness.scoring.answers.boxed import boxed
+from harness.scoring.answers.boxed import boxed, guesses
 from harness.scoring.answers.number import Number, equal_numbers, read_number
 from harness.scoring.answers.text import MAX_CHARACTERS, asks, fold, text_key, undress
 from harness.scoring.answers.vlmevalkit import shown
@@ -26,7 +27,9 @@ _NUMERIC: Final = re.compile(
     r"[-+]?\$?\d{1,30}(?:,\d{3}){0,9}(?:\.(?P<decimals>\d{1,30}))?(?:/\d{1,30})?%?"
 )
 _LEAD: Final = re.compile(
-    r"(?:(?:so|thus|hence|therefore),? )?(?:the |my )?(?:final |correct |right )?answer(?: is|:| is:) ?", re.IGNORECASE
+    r"(?:(?:so|thus|hence|therefore),? )?(?:the |my )?(?:final |correct |right )?answer(?: is\b:?|:) ?"
+    r"|(?:所以|因此|故)?,? ?(?:最终|正确)?答案(?:是|为|应为|:) ?",
+    re.IGNORECASE,
 )
 
 
@@ -49,16 +52,38 @@ def check_open(sample: Sample, answer: str) -> AnswerCheck:
 def stated_text(answer: str) -> str | None:
     """Return the text that an answer gives, without what leads to it; None where it is blank, too long or asks back.
 
-    Of several lines the last one counts, if it says that it is the answer.
+    Of several lines the last one counts, if it says that it is the answer, and those before it do not call it a guess.
     """
     if not answer.strip() or len(answer) > MAX_CHARACTERS or asks(answer):
         return None
-    lines = [line.strip() for line in undress(fold(answer)).split("\n") if line.strip()]
-    if not lines:
-        return None
-    lead = _LEAD.match(lines[-1])
-    said = lines[-1][lead.end() :] if lead is not None else "\n".join(lines)
+    lines = _lines(answer)
+    led = _behind_lead(lines)
+    said = "\n".join(lines) if led is None else led
     return said if text_key(said) else None
+
+
+def said_beside(golds: Container[str], answer: str, key: Callable[[str], str]) -> str:
+    """Return an answer without what leads to it; as it is where nothing does, or where it is one of the golds.
+
+    Args:
+        golds: The golds' comparable forms.
+        answer: The answer.
+        key: Makes a text's comparable form.
+    """
+    if len(answer) > MAX_CHARACTERS or key(answer) in golds or asks(answer):
+        return answer
+    return _behind_lead(_lines(answer)) or answer
+
+
+def _lines(answer: str) -> list[str]:
+    """Return an answer's lines without dress, blank ones left out."""
+    return [line.strip() for line in undress(fold(answer)).split("\n") if line.strip()]
+
+
+def _behind_lead(lines: list[str]) -> str | None:
+    """Return what the last line gives for the answer; None where it does not, or a line before calls it a guess."""
+    lead = None if not lines or guesses(" ".join(lines[:-1])) else _LEAD.match(lines[-1])
+    return None if lead is None else lines[-1][lead.end() :]
 
 
 def _is_equal(gold: str, stated: str | None, number: Number | None) -> bool:

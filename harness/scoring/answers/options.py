@@ -40,6 +40,8 @@ _LETTER_LAST: Final = re.compile(
 _LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
 _OPTION_WORD: Final = re.compile(r"\A ?(?:选项|项(?!目))")
 TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
+_BRACKETED: Final = re.compile(r"[(\[]([^()\[\]\n]{1,400})[)\]][. ]*")
+"""What a letter is explained by in brackets: B (a dog)."""
 _CLOSING_MARKS: Final = frozenset(CLOSING)
 _CLOSING_QUOTES: Final = " \n\"')]"
 _STRONG_MARKS: Final = frozenset(".:,;)]-")
@@ -217,6 +219,8 @@ def _with_tail(found: re.Match[str], name: str, tail: str, options: Options) -> 
         return None, False  # glued to something else: "B%", "A/B"
     own = options.texts.get(name, "")
     whole = _whole_number(marks, gap, rest)
+    if own and (bracketed := _BRACKETED.fullmatch(whole.strip())) and plain_key(bracketed[1]) == own:
+        whole = bracketed[1]
     if name not in options.by_exact_text.get(whole.strip(), (name,)) and whole.strip() not in _CLOSING_MARKS:
         return None, False  # "A. us" where another option is "us" and this one "US"
     key = plain_key(whole)

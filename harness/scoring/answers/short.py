@@ -36,11 +36,13 @@ def short_rule(sample: Sample) -> AnswerRule:
 
 
 def without_braces(answer: str) -> str:
-    """Return what the last pair of braces holds; the answer as it is where there is none, or it is not stated."""
+    """Return what the last pair of braces holds; the answer as it is where there is none, or it is taken back."""
     if "{" not in answer or len(answer) > MAX_CHARACTERS:
         return answer
     found = list(_BRACED.finditer(answer))
     if not found or _TAKEN_BACK.search(answer, found[-1].end()):
         return answer
+    if answer.startswith("{", found[-1].end()):
+        return ""  # {42}{43}: the second pair is none by itself, and neither is what is asked for
     offered = len(found) > 1 and _EITHER.fullmatch(answer, found[-2].end(), found[-1].start())
     return answer if offered and found[-2][1].strip() != found[-1][1].strip() else found[-1][1]
