@@ -18,7 +18,9 @@ from pathlib import Path
 
 from harness.comparison.verify_run import verify_run
 from harness.runs.journal import LOCK_NAME
+from harness.runs.manifest import config_of
 from harness.runs.store import add_file, add_scores, load_run
+from harness.summary.run_summary import summarise_records
 
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 
@@ -26,7 +28,8 @@ _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 def again(folder: Path) -> None:
     """Score the run's records again."""
     run = load_run(folder)
-    add_scores(folder, "paper", lambda: {**(run.scores or {}), "protocol": "paper"}, run.records())
+    summary = summarise_records(run.records(), config_of(run.manifest, "paper"), seed=run.manifest.seed)
+    add_scores(folder, "paper", summary.to_json, run.records())
 
 
 WHAT: dict[str, Callable[[Path], None]] = {
