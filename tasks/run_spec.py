@@ -252,6 +252,11 @@ def check_spec(spec: RunSpec) -> None:
         raise ConfigError("several processes cannot write one run: start one without a launcher, with --num-processes")
     if spec.processes > 1 and spec.shard is not None:
         raise ConfigError("--num-processes cuts the run itself: leave --shard out")
+    if spec.boxes is not None and (spec.processes > 1 or spec.shard is not None):
+        raise ConfigError(
+            "--boxes is checked against all rows, of which a shard has a part: leave it out here, and give it to "
+            "rescore with the merged run"
+        )
     check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
     check_extra_body(spec.extra_body)
     check_template_kwargs(spec.chat_template_kwargs)

@@ -193,3 +193,9 @@ def test_the_command_merges_and_names_what_is_missing(command, shards, tmp_path)
     assert folder.name in out
     assert missing[0] == 5
     assert "shards 2/3, 3/3 missing" in " ".join(missing[2].split())
+
+
+def test_boxes_of_a_file_are_for_the_merged_run(spec, environment, tmp_path):
+    for cut in ({"shard": Shard(1, 2)}, {"processes": 2}):
+        with pytest.raises(ConfigError, match="rescore with the merged run"):
+            run_benchmarks(replace(spec, boxes=tmp_path / "boxes.jsonl", out=tmp_path, **cut), environment)
