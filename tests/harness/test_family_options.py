@@ -86,7 +86,7 @@ def test_a_chat_template_that_is_given_stands_in_place_of_the_checkpoints(copy, 
 
     model = SatoriHF(str(copy), device="cpu", chat_template=given)
 
-    assert model._render(model._trial.turns) == "<|image_pad|>detect: Where is it dark?"
+    assert model._inputs.render(model._inputs.trial.turns) == "<|image_pad|>detect: Where is it dark?"
     without = hash_checkpoint(inspect_checkpoint(str(copy), chat_template=given))
     given.write_text(given.read_text() + "!")
     assert without.config_hash != hash_checkpoint(inspect_checkpoint(str(copy), chat_template=given)).config_hash
