@@ -23,7 +23,7 @@ from harness.evaluation.ask import (
 )
 from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
-from harness.installation import require_imports
+from harness.installation import require_extra, require_imports
 from harness.runs.journal import read_records
 from harness.runs.manifest import SIDE_BOXES, Manifest, config_of
 from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
@@ -207,6 +207,8 @@ def _run(
         manifest, start_from = _as_retry(manifest, retry_of)
     elif not again and (finished := finished_run(prepared, environment)) is not None:
         return finished
+    if spec.backend == "vllm":
+        require_extra("vllm", "run --backend vllm")
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = (
         environment.load_model(spec) if environment.load_model is not None else load_model(spec, environment, subject)

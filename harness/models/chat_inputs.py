@@ -185,6 +185,10 @@ class ChatInputs:
         """Return the tokens of a text that `render` wrote, a mark for each picture."""
         return list(self.tokenizer.encode(text, add_special_tokens=not self._begins_by_itself(text)))
 
+    def tokens_of(self, text: str) -> list[int]:
+        """Return the tokens of a text that stands inside of a chat, such as an answer."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
     def dropped(self, framing: Iterable[int]) -> frozenset[int]:
         """Return the special tokens that decoding drops; `framing` ends a text or stands for pictures."""
         template = written_chat(self.processor, has_system_role=self._has_system_role)
