@@ -213,21 +213,25 @@ def _run(
     model = (
         environment.load_model(spec) if environment.load_model is not None else load_model(spec, environment, subject)
     )
-    with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
-        _announce(run, environment, start_from)
-        if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
-            _score_again(run, config)
-        timings = _ask_all(model, questions, run, config, spec, environment)
-        _note_native(run, timings, environment.say)
-        if spec.judge is not None:
-            _judge(spec.judge, run, config, environment)
-        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
-        run.tabulate(summariser.add)
-        summary = summariser.result()
-        if spec.judge is None:
-            for task, timing in timings.items():
-                check_mean(timing, task, summary.values.get(task, ()))
-        folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
+    try:
+        with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
+            _announce(run, environment, start_from)
+            if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
+                _score_again(run, config)
+            timings = _ask_all(model, questions, run, config, spec, environment)
+            _note_native(run, timings, environment.say)
+            if spec.judge is not None:
+                _judge(spec.judge, run, config, environment)
+            summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
+            run.tabulate(summariser.add)
+            summary = summariser.result()
+            if spec.judge is None:
+                for task, timing in timings.items():
+                    check_mean(timing, task, summary.values.get(task, ()))
+            folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
+    finally:
+        if environment.load_model is None:  # whoever gives a model may go on with it
+            model.close()
     if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
         environment.write_page(folder)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})

@@ -232,6 +232,9 @@ class RecordingModel(lmms, abc.ABC):
         """Return the prompt as it is sent, with marks for its pictures: here turn by turn, as a server gets it."""
         return transcript(prompt.turns)
 
+    def close(self) -> None:
+        """Give back what the model holds, such as processes of its own; it answers no more."""
+
     def release_memory(self) -> None:
         """Give back what a failed batch left behind; called before a smaller one is tried."""
         gc.collect()

@@ -205,7 +205,7 @@ class ChatInputs:
     def _begins_by_itself(self, text: str) -> bool:
         """Whether the template wrote the token that begins a text already; twice would be another prompt."""
         bos = self.tokenizer.bos_token
-        return bool(bos) and text.startswith(cast("str", bos))
+        return bos is not None and bos != "" and text.startswith(bos)
 
     def _template_part(self, part: object) -> dict[str, object]:
         """Write one part for the template; a placeholder written in a question must not call for an image."""

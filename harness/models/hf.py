@@ -95,7 +95,8 @@ class _Ends(Protocol):
 class _HasEnds(Protocol):
     """Something that a checkpoint's generation configuration belongs to."""
 
-    generation_config: _Ends
+    @property
+    def generation_config(self) -> object: ...
 
 
 class _HasEndToken(Protocol):
@@ -646,7 +647,7 @@ def _is_device_lost(error: BaseException) -> bool:
 
 def end_ids(model: _HasEnds, tokenizer: _HasEndToken) -> frozenset[int]:
     """Return the tokens that end a text: the checkpoint's, and the tokenizer's."""
-    named = model.generation_config.eos_token_id
+    named = cast("_Ends", model.generation_config).eos_token_id
     ends = {named} if isinstance(named, int) else set(named or ())
     if tokenizer.eos_token_id is not None:
         ends.add(tokenizer.eos_token_id)

@@ -80,7 +80,7 @@ _FIT_LENGTH = -1
 _UNIFORM = 1e-3
 """Difference to the log-probability of one token among all that are alike, by which logits count as the same."""
 _GIB = 1 << 30
-# What a traceback ends with: `(EngineCore pid=7) ERROR 11-29 14:10:29 [core.py:9] torch.OutOfMemoryError: CUDA out of...`
+# What a traceback ends with: `(EngineCore pid=7) ERROR 11-29 [core.py:9] torch.OutOfMemoryError: CUDA out of memory...`
 _CAUSE = re.compile(r"\b([A-Z]\w*(?:Error|Exception)): ([^\n]*\S)")
 _NO_CAUSES = (
     "Engine core initialization failed",
@@ -89,7 +89,7 @@ _NO_CAUSES = (
 )
 """What vLLM says of an error further down."""
 _MEMORY = re.compile(
-    r"(?i)out of memory|outofmemory|no available memory|free memory on device|larger than the (?:maximum|available) .*kv cache|cannot allocate memory"
+    r"(?i)out of memory|outofmemory|no available memory|free memory on device|cannot allocate memory|kv cache"
 )
 
 
@@ -220,7 +220,7 @@ class SatoriVLLM(RecordingModel):
             pretrained: Checkpoint folder, hub id, or LoRA adapter folder.
             tensor_parallel: GPUs that the model is cut over.
             gpu_memory: Share of each GPU's memory that vLLM takes.
-            device: `auto` alone: vLLM takes the GPUs that it sees (CUDA_VISIBLE_DEVICES), or the CPU where it is built so.
+            device: `auto`: vLLM takes the GPUs that it sees (CUDA_VISIBLE_DEVICES), or the CPU where it is built so.
             dtype: As for `satori_hf`.
             batch_size: Samples under way at once, or `auto`.
             max_batch_size: Upper bound for `auto`.
@@ -304,10 +304,6 @@ class SatoriVLLM(RecordingModel):
         with suppress(Exception):  # it may be dead already
             self._engine.engine_core.shutdown()
         self._folder.cleanup()
-
-    def facts(self) -> dict[str, Json]:
-        """Return the version of vLLM, which no package list may have under this name."""
-        return {"vllm": str(getattr(_LIBRARY, "__version__", "unknown"))}
 
     def refusal(self, error: Exception) -> str | None:
         """Return why a sample that ended in this error is not answered; None for what a person has to mend.
@@ -550,7 +546,7 @@ class SatoriVLLM(RecordingModel):
         own, read = _first_row(inputs["input_ids"]), list(output.prompt_token_ids or [])
         if own != read:
             raise RuntimeError(
-                f"vLLM reads {len(read)} tokens of text and picture, and the checkpoint's own processor makes {len(own)}"
+                f"vLLM reads {len(read)} tokens of text and picture, the checkpoint's own processor makes {len(own)}"
             )
         self._tokens_are_places = self.pixel_limits is not None and sum(
             token in self._picture_ids for token in own
