@@ -45,8 +45,25 @@ NEITHER_IS_BETTER = frozenset(
 INTERVAL: Final = "satori-bench: 95 %, by clusters of samples that belong together"
 """How intervals come about, in words (docs/scores.md has the rest)."""
 
-_PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-"""The id of a repository on the Hub: owner and name."""
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+"""The id of a repository on the Hub: owner and name. A relative path can look like one."""
+
+# As `tasks/local_data.py` names data of the Hub: repository, revision or `newest`, configuration, split.
+_HUB_DATA = re.compile(rf"({HUB_ID.pattern})@([^,\s]+), ([^,]+), ([^,\s]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class HubData:
+    """Where on the Hub a benchmark's rows were taken from."""
+
+    repository: str
+    """Owner and name of the data set."""
+    revision: str | None
+    """The revision that was asked for; None for the newest of that day."""
+    config: str
+    """Configuration of the data set."""
+    split: str
+    """Split of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +213,13 @@ def open_export(text: str, root: Path) -> ExportedRun:
     )
 
 
-def hub_id(task: TaskManifest | None) -> str | None:
-    """Return the Hub's id of a benchmark's data; None for data that lay elsewhere."""
-    path = "" if task is None else task.dataset_path
-    return path if _PLACE.fullmatch(path) else None
+def hub_data(task: TaskManifest | None) -> HubData | None:
+    """Return where on the Hub a benchmark's rows come from; None for data that lay elsewhere, or nobody knows where."""
+    found = _HUB_DATA.fullmatch(task.dataset_path if task is not None else "")
+    if found is None:
+        return None
+    repository, revision, config, split = found.groups()
+    return HubData(repository, None if revision == "newest" else revision, config, split)
 
 
 def greatest_value(summary: TaskSummary, metric: str) -> float | None:

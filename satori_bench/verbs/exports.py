@@ -48,6 +48,32 @@ def export_inspect(run_name: str, output: Path | None, images: bool, out: Path) 
     return _write(run_name, out, output, "inspect", lambda run, folder: write_inspect(run, folder, pictures=images))
 
 
+@export.command("every-eval-ever")
+@run_argument
+@folder_option
+@click.option("--model-id", metavar="OWNER/NAME", help="Who made the model and what it is called there; else unknown.")
+@lookup_option
+def export_every_eval_ever(run_name: str, output: Path | None, model_id: str | None, out: Path) -> int:
+    """Every Eval Ever (schema 0.3.0): a record of all numbers, and a line a scored sample."""
+    from harness.exports.every_eval_ever import write_every_eval_ever
+
+    return _write(
+        run_name, out, output, "every-eval-ever",
+        lambda run, folder: write_every_eval_ever(run, folder, model_id=model_id),
+    )  # fmt: skip
+
+
+@export.command("lm-eval")
+@run_argument
+@folder_option
+@lookup_option
+def export_lm_eval(run_name: str, output: Path | None, out: Path) -> int:
+    """The files that lm-evaluation-harness 0.4 leaves: results and samples."""
+    from harness.exports.lm_eval_files import write_lm_eval
+
+    return _write(run_name, out, output, "lm-eval", write_lm_eval)
+
+
 def _write(
     run_name: str,
     out: Path,
