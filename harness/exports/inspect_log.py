@@ -212,7 +212,7 @@ def _sample(exported: ExportedRun, record: Record, own_id: str, *, picture: byte
         "model": exported.manifest.model,
     }  # fmt: skip
     error = generation.error
-    usage = _usage(exported, record)
+    usage = _usage(record)
     return {
         "id": own_id,
         "epoch": record.repeat + 1,
@@ -254,7 +254,7 @@ def _picture_words(picture: bytes | None, record: Record) -> str:
     return f"{several}small: a long edge of at most {LONG_EDGE_PX} px each; the model saw it at its input size"
 
 
-def _usage(exported: ExportedRun, record: Record) -> _Object | None:
+def _usage(record: Record) -> _Object | None:
     """Return the tokens, where both counts are known: Inspect has no place for one alone."""
     read, written = record.generation.input_tokens, record.generation.output_tokens
     if read is None or written is None:

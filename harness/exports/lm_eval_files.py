@@ -168,7 +168,8 @@ def _line(exported: ExportedRun, record: Record, number: int) -> _Object:
     sample, generation, score = record.sample, record.generation, record.score
     doc: _Object = {
         "id": sample.id, "question": sample.question, "choices": list(sample.choices.values()) or None,
-        "option_letters": list(sample.choices) or None, "answers": None if sample.answers is None else list(sample.answers),
+        "option_letters": list(sample.choices) or None,
+        "answers": None if sample.answers is None else list(sample.answers),
         "category": sample.category or None, "l2_category": sample.l2_category or None,
         "boxes": None if sample.boxes_image_px is None else [list(box) for box in sample.boxes_image_px],
         "caption": sample.caption, "image_sha256": sample.image_sha256 or None,

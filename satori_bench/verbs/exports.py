@@ -11,7 +11,7 @@ import click
 from harness.errors import ExitCode
 from reports.terminal.printing import say
 from satori_bench.options import lookup_option
-from satori_bench.verb import Verb, Verbs
+from satori_bench.verb import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +72,80 @@ def export_lm_eval(run_name: str, output: Path | None, out: Path) -> int:
     from harness.exports.lm_eval_files import write_lm_eval
 
     return _write(run_name, out, output, "lm-eval", write_lm_eval)
+
+
+@export.command("hf-eval-results")
+@run_argument
+@folder_option
+@click.option(
+    "--benchmark", "benchmarks", multiple=True, metavar="TASK=OWNER/NAME[:TASK_ID][@REV]",
+    help="Which data set and task of the Hub a benchmark is; may be repeated. Default: where its rows came from.",
+)  # fmt: skip
+@lookup_option
+def export_hub_results(run_name: str, output: Path | None, benchmarks: tuple[str, ...], out: Path) -> int:
+    """Evaluation results of the Hugging Face Hub: .eval_results/*.yaml for the model's repository.
+
+    A headline of the whole of a benchmark becomes a file; what is left out is said.
+    """
+    from harness.exports.hub_results import read_benchmarks, write_hub_results
+
+    given = read_benchmarks(benchmarks)
+    return _write(
+        run_name, out, output, "hf-eval-results", lambda run, folder: write_hub_results(run, folder, given)
+    )
+
+
+@export.command("datasets")
+@run_argument
+@folder_option
+@pictures_option
+@lookup_option
+def export_datasets(run_name: str, output: Path | None, images: bool, out: Path) -> int:
+    """A data set for datasets.load_dataset and the Hub: a row a sample, with its picture, and a card."""
+    from harness.exports.hub_dataset import write_dataset
+
+    return _write(run_name, out, output, "datasets", lambda run, folder: write_dataset(run, folder, pictures=images))
+
+
+project_option = click.option(
+    "--project", default="satori-bench", show_default=True, help="The project that the run becomes one of."
+)
+
+
+@export.command("wandb")
+@run_argument
+@project_option
+@click.option("--online", is_flag=True, help="Send it, as whoever wandb knows. Default: WANDB_MODE, else offline.")
+@click.option("--samples", type=click.IntRange(0), default=0, show_default=True, help="Samples in a table beside it.")
+@lookup_option
+def export_wandb(run_name: str, project: str, online: bool, samples: int, out: Path) -> int:
+    """Weights & Biases: every metric with n and interval, through the package wandb."""
+    import os
+
+    from harness.exports.exported_run import open_export
+    from harness.exports.trackers import log_to_wandb
+
+    mode = "online" if online else None if os.environ.get("WANDB_MODE") else "offline"
+    logged = log_to_wandb(open_export(run_name, out), project, mode=mode, samples=samples)
+    say(logged.url or str(logged.folder), sys.stdout)
+    if logged.url is None:
+        say(f"it lies on this machine alone; wandb sync {logged.folder} sends it", sys.stderr)
+    return ExitCode.OK
+
+
+@export.command("trackio")
+@run_argument
+@project_option
+@lookup_option
+def export_trackio(run_name: str, project: str, out: Path) -> int:
+    """Trackio: every metric with n and interval, through the package trackio; on this machine unless it is told."""
+    from harness.exports.exported_run import open_export
+    from harness.exports.trackers import log_to_trackio
+
+    logged = log_to_trackio(open_export(run_name, out), project)
+    say(str(logged.folder), sys.stdout)
+    say(f"trackio show --project {project} shows it", sys.stderr)
+    return ExitCode.OK
 
 
 def _write(
