@@ -6,7 +6,7 @@
 A line must hold a number, so a sample without a score has none; how many were left out, and why, stands beside the
 file's checksum. The UUID is of version 4 by its bits, and made of the run's identity: the same run has the same.
 
-Schema: https://github.com/evaleval/every_eval_ever, `schemas/eval.schema.json`, `schemas/instance_level_eval.schema.json`
+Schemas: https://github.com/evaleval/every_eval_ever, `eval.schema.json` and `instance_level_eval.schema.json`
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from harness.exports.exported_run import (
     why_null,
     words_of,
 )
-from harness.summary.summary_values import Metric, TaskSummary
-from harness.task_facts import is_native_metric
+from harness.summary.summary_values import Metric, TaskSummary, unscored_cause
 from harness.values import Json, Record
 
 SCHEMA_VERSION = "0.3.0"
@@ -46,6 +45,9 @@ SCHEMA_VERSION = "0.3.0"
 
 UNKNOWN = "unknown"
 """What the schema asks to write where something that must be there is not known."""
+
+_OF_THE_MODEL = ("weights_hash", "adapter_hash", "config_hash", "model_type")
+"""Facts of a run's provenance that tell its model from others."""
 
 _Object = dict[str, Json]
 
@@ -132,7 +134,7 @@ def _aggregate(known: _Known) -> _Object:
             # whoever asks a server does not know who runs it; weights that lie here may be anybody's
             "deployment_type": "self_deployed" if engine and not manifest.predictions_only else UNKNOWN,
             "model_availability": UNKNOWN,
-            **{name: facts[name] for name in ("weights_hash", "adapter_hash", "config_hash", "model_type") if name in facts},
+            **{name: facts[name] for name in _OF_THE_MODEL if name in facts},
         },
     }  # fmt: skip
     if engine is not None:
@@ -188,7 +190,8 @@ def _result(exported: ExportedRun, summary: TaskSummary, name: str, metric: Metr
             "lower": metric.ci_low, "upper": metric.ci_high, "confidence_level": 0.95, "method": INTERVAL,
         }  # fmt: skip
     counts: _Object = {
-        "n": metric.n, "rows": summary.rows, "clusters": summary.clusters, "unscored": dict(summary.unscored),
+        "n": metric.n, "rows": summary.rows, "clusters": summary.clusters,
+        "unscored": cast("_Object", dict(summary.unscored)),
         "no_interval_because": metric.reason if metric.ci_low is None else None,
     }  # fmt: skip
     return {
@@ -242,7 +245,7 @@ def _write_samples(known: _Known, path: Path) -> tuple[int, Counter[str]]:
     with path.open("w", encoding="ascii") as file:
         for record in known.exported.records():
             if record.score.value is None:
-                left_out[", ".join(record.score.faults) or "no score"] += 1
+                left_out[unscored_cause(record.score.faults)] += 1
                 continue
             file.write(json_text(_instance(known, record)) + "\n")
             rows += 1
@@ -277,7 +280,7 @@ def _instance(known: _Known, record: Record) -> _Object:
         "sample_id": sample.id,
         "sample_hash": hashlib.sha256(recipe.encode()).hexdigest(),
         "interaction_type": "single_turn",
-        "input": question | {"formatted": generation.prompt, "choices": list(sample.choices.values()) or None},
+        "input": {**question, "formatted": generation.prompt, "choices": list(sample.choices.values()) or None},
         "output": {"raw": [generation.text]},
         "answer_attribution": []
         if score.extracted is None
@@ -294,8 +297,8 @@ def _instance(known: _Known, record: Record) -> _Object:
     read, written = generation.input_tokens, generation.output_tokens
     if read is not None and written is not None:
         line["token_usage"] = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
-    # a number of lmms-eval's own, of MMBench's questions or of MME's images is no mean of samples' scores
-    if linked is not None and linked in exported.tasks[sample.task].metrics and not is_native_metric(linked):
+    # what counts MMBench's questions or MME's images is no mean of samples' scores, so no line belongs to it
+    if linked is not None and linked in exported.tasks[sample.task].metrics:
         line["evaluation_result_id"] = f"{sample.task}.{linked}"
     return line
 

@@ -27,8 +27,8 @@ from harness.runs.store import JOURNAL_NAME, StoredRun, load_run
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.summary.stored_scores import stored_summaries
-from harness.summary.summary_values import TaskSummary
-from harness.task_facts import POINT_MAXIMA, facts_of, is_native_metric
+from harness.summary.summary_values import TaskSummary, unscored_cause
+from harness.task_facts import POINT_MAXIMA, facts_of, is_native, is_native_metric
 from harness.values import Json, Protocol, Record
 
 TOOL = "satori-bench"
@@ -152,8 +152,8 @@ class ExportedRun:
             "shard": manifest.shard,
             "blind": blind_of(manifest),
             "predictions_only": manifest.predictions_only,
-            "imported": cast("Json", manifest.other.get("imported")),
-            "warnings": cast("Json", manifest.other.get("warnings", [])),
+            "imported": manifest.other.get("imported"),
+            "warnings": manifest.other.get("warnings", []),
         }
         return cast("dict[str, Json]", plain(facts))
 
@@ -202,7 +202,7 @@ def open_export(text: str, root: Path) -> ExportedRun:
     files = run.files
     rules = run.manifest.scored_by if protocol is None else protocol
     texts = (files.sums or {}).get(JOURNAL_NAME, "")
-    words = "\n".join((run.manifest.run_key, run.manifest.created_utc, texts, rules))
+    words = f"{run.manifest.run_key}\n{run.manifest.created_utc}\n{texts}\n{rules}"
     return ExportedRun(
         run=run,
         later=protocol,
@@ -241,6 +241,8 @@ def unit_of(metric: str) -> str:
 
 def sample_metric(task: str, protocol: Protocol) -> str | None:
     """Return the metric that is the mean of the samples' own scores; None where the benchmark has none."""
+    if is_native(task):
+        return None  # its code may make anything of them
     for metric in facts_of(task).metrics_of(protocol):
         if (metric.unit, metric.combine, metric.earned, metric.parts) == ("sample", "mean", "answer", ()):
             return metric.name
@@ -250,8 +252,8 @@ def sample_metric(task: str, protocol: Protocol) -> str | None:
 def why_null(record: Record) -> str:
     """Say why a sample has no score."""
     said = record.generation.error or record.judge_error
-    faults = ", ".join(record.score.faults) or "no score"
-    return plain_text(f"{faults}: {said}" if said else faults)
+    cause = unscored_cause(record.score.faults)
+    return plain_text(f"{cause}: {said}" if said else cause)
 
 
 def plain_text(text: str) -> str:

@@ -80,10 +80,14 @@ def _pictures(exported: ExportedRun) -> AddedColumn:
 
 def _card(exported: ExportedRun, rows: int, *, with_pictures: bool) -> str:
     shown = (
-        f"`{PICTURE}` is the run's thumbnail (a long edge of at most {LONG_EDGE_PX} px for each picture of a question), "
-        "not what the model saw; `width` and `height` are the original's, to which boxes refer."
+        f"`{PICTURE}` is the run's thumbnail (a long edge of at most {LONG_EDGE_PX} px for each picture of a question) "
+        "and not what the model saw; `width` and `height` are the original's, to which boxes refer."
         if with_pictures
         else "No pictures were stored with it; `image_sha256` names them."
+    )
+    about = (
+        f"{rows} samples. A `score` of null could not be scored, which is not 0; `faults` say why. {shown} Objects of "
+        "free keys (`choices`, `extra`, `native`) are JSON text. Texts are a model's: untrusted."
     )
     lines = [
         "---",
@@ -101,8 +105,7 @@ def _card(exported: ExportedRun, rows: int, *, with_pictures: bool) -> str:
         f'samples = datasets.load_dataset("this folder", split="{SPLIT}")',
         "```",
         "",
-        f"{rows} samples. A `score` of null could not be scored, which is not 0; `faults` say why. {shown} Objects of "
-        "free keys (`choices`, `extra`, `native`) are JSON text. Texts are a model's: untrusted.",
+        about,
         "",
         "Questions, answers and pictures are the benchmarks' and keep their licences.",
         "",

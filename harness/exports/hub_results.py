@@ -1,9 +1,9 @@
 """A run's headlines as the Hub's evaluation results: `.eval_results/<benchmark>.yaml` for the model's repository.
 
 An entry names a data set of the Hub and a task of its `eval.yaml`; the Hub shows it where that data set is on its list
-of benchmarks. Neither the list nor the file can be seen from here: a person says which task is meant, and a result whose
-rows did not come from the Hub, or that is not of the whole benchmark, is not written. Fractions are written in percent,
-as on the boards there; the notes say so, with n, interval and protocol.
+of benchmarks. Neither the list nor the file can be seen from here: a person says which task is meant, and a result
+whose rows did not come from the Hub, or that is not of the whole benchmark, is not written. Fractions are written in
+percent, as on the boards there; the notes say so, with n, interval and protocol.
 
 Specification: https://huggingface.co/docs/hub/eval-results
 """
@@ -96,7 +96,10 @@ def write_hub_results(
             f"{task}={entries[task].dataset}:TASK_ID"
         )
     entries = {task: known for task, known in entries.items() if task not in left_out}
-    notes = [f"{task}: not written: {why}" for task, why in left_out.items()]
+    by_reason: dict[str, list[str]] = {}
+    for task, why in left_out.items():
+        by_reason.setdefault(why, []).append(task)
+    notes = [f"{', '.join(tasks)}: not written: {why}" for why, tasks in by_reason.items()]
     if not entries:
         raise ConfigError("no result of this run is one for the Hub. " + ". ".join(notes))
     (folder / FOLDER).mkdir()

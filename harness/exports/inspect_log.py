@@ -1,8 +1,8 @@
 """A run as Inspect's logs: one `.eval` a benchmark, which `read_eval_log`, `samples_df` and Inspect's View open.
 
 A `.eval` is a zip of JSON (log version 2; inspect-ai 0.3.285, `log/_recorders/eval.py`): `_journal/start.json`,
-`samples/<id>_epoch_<n>.json`, `summaries.json`, `header.json`. It is written by hand, as inspect-ai bounds fsspec below
-what `datasets` needs. A sample without a score has the value NaN there, which is how Inspect writes one that its metrics
+`samples/<id>_epoch_<n>.json`, `summaries.json`, `header.json`. It is written by hand, as inspect-ai bounds fsspec
+(2026.6 at most). A sample without a score has the value NaN there, which is how Inspect writes one that its metrics
 pass over; pictures are the run's thumbnails.
 
 Log schema: https://inspect.aisi.org.uk/eval-logs.html

@@ -1,8 +1,8 @@
 """A run in Weights & Biases or Trackio, through their own packages: every metric with n and interval, and provenance.
 
-Nothing here opens a connection or reads a key: the packages do, by what their user has configured for them. A run folder
-gives them numbers, texts and `ExportedRun.provenance`, which holds no option, address or key of the run. A metric
-without a value is not logged; it is named under `without_value`, with its reason.
+Nothing here opens a connection or reads a key: the packages do, by what their user has configured for them. A run
+gives them numbers, texts and `ExportedRun.provenance`, which holds no option, address or key of it. A metric without a
+value is not logged; it is named under `without_value`, with its reason.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -100,7 +100,7 @@ def _package(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _refusals(name: str) -> Iterator[None]:
+def _refusals(name: str) -> Generator[None]:
     """Turn what a package refuses into one line: no key, no such project, a name that it does not take."""
     try:
         yield
@@ -115,7 +115,7 @@ def _refusals(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stdout_kept() -> Iterator[None]:
+def _stdout_kept() -> Generator[None]:
     """Send what a package prints to stderr: stdout is the command's result."""
     with contextlib.redirect_stdout(sys.stderr):
         yield

@@ -90,9 +90,7 @@ def export_hub_results(run_name: str, output: Path | None, benchmarks: tuple[str
     from harness.exports.hub_results import read_benchmarks, write_hub_results
 
     given = read_benchmarks(benchmarks)
-    return _write(
-        run_name, out, output, "hf-eval-results", lambda run, folder: write_hub_results(run, folder, given)
-    )
+    return _write(run_name, out, output, "hf-eval-results", lambda run, folder: write_hub_results(run, folder, given))
 
 
 @export.command("datasets")
