@@ -117,7 +117,8 @@ def _names(exported: ExportedRun, model_id: str | None) -> tuple[str, str]:
     if model_id is not None:
         developer, _, model = model_id.partition("/")
         return developer, model
-    return UNKNOWN, plain_text(exported.manifest.model).rstrip("/\\").replace("\\", "/").rpartition("/")[2] or UNKNOWN
+    last = exported.manifest.model.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    return UNKNOWN, plain_text(last) or UNKNOWN
 
 
 def _aggregate(known: _Known) -> _Object:
