@@ -139,7 +139,9 @@ class ExportedRun:
             "box_dialect": later.get("box_dialect", optional_words(manifest.box_dialect)),
             "model": manifest.model or None,
             "model_type": manifest.model_type or None,
-            "weights_hash": manifest.weights_hash or None,
+            # where the texts were made elsewhere it is theirs: nobody saw the weights
+            "weights_hash": None if manifest.predictions_only else manifest.weights_hash or None,
+            "texts_hash": manifest.weights_hash or None if manifest.predictions_only else None,
             "adapter_hash": manifest.adapter_hash or None,
             "config_hash": manifest.config_hash or None,
             "backend": manifest.backend or None,
@@ -152,7 +154,7 @@ class ExportedRun:
             "shard": manifest.shard,
             "blind": blind_of(manifest),
             "predictions_only": manifest.predictions_only,
-            "imported": manifest.other.get("imported"),
+            "imported": _imported(manifest),
             "warnings": manifest.other.get("warnings", []),
         }
         return cast("dict[str, Json]", plain(facts))
@@ -211,6 +213,14 @@ def open_export(text: str, root: Path) -> ExportedRun:
         files=files,
         identity=hashlib.sha256(words.encode("utf-8", "backslashreplace")).hexdigest(),
     )
+
+
+def _imported(manifest: Manifest) -> Json:
+    """Return which program's log an imported run was read from; not the settings in it, which may hold anything."""
+    told = manifest.other.get("imported")
+    if not isinstance(told, dict):
+        return None
+    return {name: told.get(name) for name in ("tool", "version", "created")}
 
 
 def hub_data(task: TaskManifest | None) -> HubData | None:

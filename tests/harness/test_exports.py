@@ -530,10 +530,20 @@ def test_a_package_that_is_missing_is_named_with_its_mend(complete, tmp_path, co
 def test_provenance_holds_nothing_that_a_person_typed(complete, tmp_path):
     run = open_export(str(complete), tmp_path)
     secret = {"arguments": {"base_url": "https://h/?key=SECRET", "extra_body": {"k": "SECRET"}, "api_key": "SECRET"}}
-    run = replace(run, manifest=replace(run.manifest, other=secret))
+    log = {"tool": "lmms-eval", "version": "0.7.3", "created": None, "settings": {"model_args": "key=SECRET"}}
+    run = replace(run, manifest=replace(run.manifest, other=secret | {"imported": log}))
 
     assert "SECRET" not in json_text(run.provenance())
     assert "SECRET" not in json_text(run.task_facts("shapes"))
+    assert run.provenance()["imported"] == {"tool": "lmms-eval", "version": "0.7.3", "created": None}
+
+
+def test_a_digest_of_texts_is_not_told_as_one_of_weights(dressed_run, complete, tmp_path):
+    elsewhere, here = (open_export(str(run), tmp_path) for run in (dressed_run, complete))
+
+    assert (elsewhere.provenance()["weights_hash"], here.provenance()["texts_hash"]) == (None, None)
+    assert elsewhere.provenance()["texts_hash"] == elsewhere.manifest.weights_hash
+    assert here.provenance()["weights_hash"] == here.manifest.weights_hash
 
 
 def test_names_of_files_are_told_apart():
