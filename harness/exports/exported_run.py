@@ -220,7 +220,7 @@ def _imported(manifest: Manifest) -> Json:
     told = manifest.other.get("imported")
     if not isinstance(told, dict):
         return None
-    return {name: told.get(name) for name in ("tool", "version", "created")}
+    return {name: told.get(name) or None for name in ("tool", "version", "created")}
 
 
 def hub_data(task: TaskManifest | None) -> HubData | None:

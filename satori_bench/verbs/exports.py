@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import ExitCode
+from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say
 from satori_bench.options import lookup_option
 from satori_bench.verb import Verbs
@@ -159,6 +159,8 @@ def _write(
 
     exported = open_export(run_name, out)
     target = output or Path(f"{file_part(exported.name)}-{kind}")
+    if exported.run.path.resolve() in (target.resolve(), *target.resolve().parents):
+        raise ConfigError(f"-o {target} is in the run itself, which nothing is added to: name a folder elsewhere")
     with placed(target) as folder:
         notes = writer(exported, folder) or ()
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -479,6 +479,14 @@ def test_nothing_is_written_over(complete, tmp_path, command):
     assert len(before) == 2
 
 
+def test_nothing_is_added_to_the_run_itself(complete, command):
+    before = files_of(complete)
+
+    assert command("export", "lm-eval", complete, "-o", complete / "lm-eval")[0] == 2
+    assert command("export", "datasets", complete, "-o", complete)[0] == 2
+    assert files_of(complete) == before
+
+
 def test_a_link_is_not_written_through(complete, tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine", encoding="utf-8")
