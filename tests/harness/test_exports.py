@@ -369,6 +369,24 @@ def test_predictions_of_twelve_benchmarks_are_exported_under_each_of_their_score
     assert files_of(tmp_path / "first") != files_of(tmp_path / "later")
 
 
+def test_a_merged_run_is_exported_as_one(invented, tmp_path):
+    from harness.evaluation.merge import merge_shards
+
+    questions = invented.shapes_questions(6)
+    parts = [
+        invented.invent_run(tmp_path / "parts", invented.Answerer("base"), part, shard=f"{number}/2")
+        for number, part in enumerate((questions[::2], questions[1::2]), start=1)
+    ]
+    merged = open_export(str(merge_shards(parts, tmp_path / "runs", now=invented.NOW)[0]), tmp_path)
+    with placed(tmp_path / "out") as folder:
+        write_lm_eval(merged, folder)
+
+    told = {line["doc"]["id"]: line["accuracy"] for line in lines_of(tmp_path / "out")}
+    halves = [record for part in parts for record in open_export(str(part), tmp_path).records()]
+    assert told == {record.sample.id: record.score.value for record in halves}
+    assert (merged.provenance()["shard"], open_export(str(parts[0]), tmp_path).provenance()["shard"]) == (None, "1/2")
+
+
 def whole(run: Path, tmp_path: Path, data: str = "acme/shapes@0123abc, default, test") -> Path:
     """A copy of a run whose rows are said to come from the Hub, with its sums made anew."""
     from harness.files import sums_bytes
