@@ -107,11 +107,8 @@ def _refusals(name: str) -> Generator[None]:
     except (ConfigError, OSError):
         raise
     except Exception as fault:
-        told = " ".join(str(fault).split())
-        raise ConfigError(
-            f"{name} refused: {type(fault).__name__}: {told}. What it needs is its own to say; nothing of the run has "
-            "changed"
-        ) from fault
+        told = " ".join(str(fault).split()).rstrip(".")
+        raise ConfigError(f"{name} refused: {type(fault).__name__}: {told}. Nothing of the run has changed") from fault
 
 
 @contextlib.contextmanager

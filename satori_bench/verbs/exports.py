@@ -42,7 +42,10 @@ pictures_option = click.option(
 @pictures_option
 @lookup_option
 def export_inspect(run_name: str, output: Path | None, images: bool, out: Path) -> int:
-    """Logs of Inspect (inspect-ai): a .eval a benchmark, for read_eval_log, samples_df and Inspect View."""
+    """Logs of Inspect, a benchmark each.
+
+    The .eval files are for read_eval_log, samples_df and Inspect View.
+    """
     from harness.exports.inspect_log import write_inspect
 
     return _write(run_name, out, output, "inspect", lambda run, folder: write_inspect(run, folder, pictures=images))
@@ -54,7 +57,10 @@ def export_inspect(run_name: str, output: Path | None, images: bool, out: Path) 
 @click.option("--model-id", metavar="OWNER/NAME", help="Who made the model and what it is called there; else unknown.")
 @lookup_option
 def export_every_eval_ever(run_name: str, output: Path | None, model_id: str | None, out: Path) -> int:
-    """Every Eval Ever (schema 0.3.0): a record of all numbers, and a line a scored sample."""
+    """Every Eval Ever's record and samples.
+
+    Schema 0.3.0: a record of all numbers, and a line a scored sample.
+    """
     from harness.exports.every_eval_ever import write_every_eval_ever
 
     return _write(
@@ -68,7 +74,10 @@ def export_every_eval_ever(run_name: str, output: Path | None, model_id: str | N
 @folder_option
 @lookup_option
 def export_lm_eval(run_name: str, output: Path | None, out: Path) -> int:
-    """The files that lm-evaluation-harness 0.4 leaves: results and samples."""
+    """Results and samples as lm-eval leaves them.
+
+    The files of lm-evaluation-harness 0.4.
+    """
     from harness.exports.lm_eval_files import write_lm_eval
 
     return _write(run_name, out, output, "lm-eval", write_lm_eval)
@@ -83,9 +92,10 @@ def export_lm_eval(run_name: str, output: Path | None, out: Path) -> int:
 )  # fmt: skip
 @lookup_option
 def export_hub_results(run_name: str, output: Path | None, benchmarks: tuple[str, ...], out: Path) -> int:
-    """Evaluation results of the Hugging Face Hub: .eval_results/*.yaml for the model's repository.
+    """Evaluation results of the Hub.
 
-    A headline of the whole of a benchmark becomes a file; what is left out is said.
+    The files .eval_results/*.yaml for the model's repository on Hugging Face. A headline of the whole of a benchmark
+    becomes a file; what is left out is said.
     """
     from harness.exports.hub_results import read_benchmarks, write_hub_results
 
@@ -99,7 +109,10 @@ def export_hub_results(run_name: str, output: Path | None, benchmarks: tuple[str
 @pictures_option
 @lookup_option
 def export_datasets(run_name: str, output: Path | None, images: bool, out: Path) -> int:
-    """A data set for datasets.load_dataset and the Hub: a row a sample, with its picture, and a card."""
+    """A data set for load_dataset and the Hub.
+
+    A row a sample, with its picture, and a card.
+    """
     from harness.exports.hub_dataset import write_dataset
 
     return _write(run_name, out, output, "datasets", lambda run, folder: write_dataset(run, folder, pictures=images))
@@ -117,7 +130,10 @@ project_option = click.option(
 @click.option("--samples", type=click.IntRange(0), default=0, show_default=True, help="Samples in a table beside it.")
 @lookup_option
 def export_wandb(run_name: str, project: str, online: bool, samples: int, out: Path) -> int:
-    """Weights & Biases: every metric with n and interval, through the package wandb."""
+    """A run in Weights & Biases.
+
+    Every metric with n and interval, through the package wandb; on this machine unless it is told otherwise.
+    """
     import os
 
     from harness.exports.exported_run import open_export
@@ -136,7 +152,10 @@ def export_wandb(run_name: str, project: str, online: bool, samples: int, out: P
 @project_option
 @lookup_option
 def export_trackio(run_name: str, project: str, out: Path) -> int:
-    """Trackio: every metric with n and interval, through the package trackio; on this machine unless it is told."""
+    """A run in Trackio.
+
+    Every metric with n and interval, through the package trackio; on this machine unless it is told otherwise.
+    """
     from harness.exports.exported_run import open_export
     from harness.exports.trackers import log_to_trackio
 
