@@ -26,6 +26,7 @@ from satori_bench.verb import Verbs
 from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
+from satori_bench.verbs.exports import export
 from satori_bench.verbs.loop import demo, loop
 from satori_bench.verbs.parity import parity
 from satori_bench.verbs.presets import presets
@@ -133,6 +134,7 @@ _VERBS = (
     noise,
     parity,
     submission,
+    export,
     leaderboard,
     view,
     presets,
