@@ -220,9 +220,9 @@ def loaded_model(run: PreparedRun, environment: RunEnvironment) -> RecordingMode
     Raises:
         UserError: It cannot be loaded here.
     """
-    require_imports([*RUN_PARTS, MODEL_PARTS[run.spec.backend]], "run")
     if environment.load_model is not None:
         return environment.load_model(run.spec)
+    require_imports([*RUN_PARTS, MODEL_PARTS[run.spec.backend]], "run")
     return load_model(run.spec, environment, run.subject)
 
 

@@ -92,7 +92,7 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     """
     first = shards[0].manifest
     for shard in shards[1:]:
-        if differing := _differing(first, shard.manifest):
+        if differing := differing_settings(first, shard.manifest):
             raise ConfigError(
                 f"{shards[0].path} and {shard.path} were not asked alike ({', '.join(differing)}): make one of them "
                 "again with the settings of the other"
@@ -118,8 +118,8 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     )
 
 
-def _differing(one: Manifest, other: Manifest) -> list[str]:
-    """Return what two shards do not share of all that makes a run what it is."""
+def differing_settings(one: Manifest, other: Manifest) -> list[str]:
+    """Return what two shards, or a shard and its whole, do not share of all that makes a run what it is."""
     mine, theirs = (run_key_parts(_uncut(manifest)) for manifest in (one, other))
     return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
