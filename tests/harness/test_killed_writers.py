@@ -6,15 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import harness
 from harness.comparison.verify_run import verify_run
-from harness.runs.journal import LOCK_NAME
-from harness.runs.store import add_file, add_scores, load_run
+from harness.runs.journal import LOCK_NAME, read_records
+from harness.runs.manifest import config_of, stamp_hashes
+from harness.runs.store import add_file, add_scores, load_run, open_run
+from harness.summary.run_summary import summarise_records
 
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SCRIPT = Path(__file__).with_name("kill_at_steps.py")
 ROWS = [
     {"task": "mmstar", "id": str(number), "prediction": f"<answer>{'AB'[number % 2]}</answer>", "answers": ["A"]}
@@ -54,6 +59,46 @@ def test_a_writer_that_is_killed_at_any_step_leaves_a_sound_run(make_run, tmp_pa
         assert (number, step["problems"], step["first"]) == (number, [], first)
         assert set(step["later"].values()) <= {len(ROWS)}
         assert (number, step["differs"], step["problems_after"], step["lock"]) == (number, [], [], False)
+
+
+@pytest.fixture
+def shards(make_run, tmp_path):
+    """A run in two shards, made of one of predictions."""
+    whole = load_run(make_run("model", ROWS))
+    (tmp_path / "shards").mkdir()
+    for number in (1, 2):
+        tasks = {name: replace(task, samples=2) for name, task in whole.manifest.tasks.items()}
+        manifest = stamp_hashes(replace(whole.manifest, shard=f"{number}/2", tasks=tasks, partial=True))
+        with open_run(tmp_path / "shards", manifest, now=NOW, resume=False) as run:
+            for record in list(whole.records())[number - 1 :: 2]:
+                run.journal.append(record)
+            run.publish(summarise_records(run_records(run), config_of(manifest)).to_json(), now=NOW)
+    return tmp_path / "shards"
+
+
+def run_records(run):
+    run.journal.sync()
+    return read_records(run.journal.path)
+
+
+def test_a_merge_that_is_killed_or_has_no_room_at_any_step_leaves_its_shards_and_no_half_run(shards, tmp_path):
+    (tmp_path / "merged").mkdir()
+
+    found = steps(shards, tmp_path / "merged", "merge")
+
+    for how, code in (("killed", 9), ("full", 28)):
+        *stopped, last = [step for step in found if step["how"] == how]
+        assert len(stopped) >= 20
+        assert last["code"] == 77
+        for number, step in enumerate([*stopped, last]):
+            whole = bool(step["published"])
+            assert (how, number, step["problems"] if whole else []) == (how, number, [])
+            assert (how, number, step["problems_after"], step["hidden_after"]) == (how, number, [], [])
+        # only what comes after the one rename may be stopped and leave the run
+        assert {step["code"] for step in stopped if not step["published"]} == {code}
+        assert sum(bool(step["published"]) for step in stopped) <= 4
+    assert sum(step["hidden"] for step in found if step["how"] == "killed") >= 20, "killed merges leave their folders"
+    assert sum(step["hidden"] for step in found if step["how"] == "full") == 0, "others clear them away"
 
 
 def test_what_other_hands_put_beside_a_run_is_told(make_run):
