@@ -204,6 +204,12 @@ def begun_cuts(parts: Path) -> dict[int, int]:
     return cuts
 
 
+def all_asked(cut: Path, of: int) -> bool:
+    """Whether every shard of a cut is finished, as when only the merge was refused."""
+    folders = [shard_folder(cut, number) for number in range(1, of + 1)]
+    return all(any(run.state == "complete" for run in list_runs(folder)) for folder in folders)
+
+
 def _answers_below(cut: Path) -> int:
     return sum(max(map(_answers, list_runs(folder)), default=0) for folder in cut.iterdir() if folder.is_dir())
 

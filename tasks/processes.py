@@ -156,7 +156,7 @@ def _followed(lines: Mapping[_Line, _Worker], environment: RunEnvironment, of: i
         for line, worker in list(open_lines.items()):
             if line in ready and _heard(line, listener, ends):
                 continue
-            if line not in ready and worker.process.is_alive():
+            if line not in ready and (worker.process.is_alive() or line.poll()):
                 continue
             del open_lines[line]
             worker.process.join()

@@ -38,6 +38,7 @@ from tasks.parts import (
     Refused,
     Teller,
     Told,
+    all_asked,
     begun_cuts,
     cut_folder,
     held_parts,
@@ -186,7 +187,9 @@ def run_by_ray(spec: RunSpec, environment: RunEnvironment, plan: RayPlan, *, aga
         try:
             answered = begun.get(of, 0)
             if store is not None:
-                brought = _brought(store, prepared, environment, cut_folder(parts, of), of)
+                _bring(store, cut_folder(parts, of), of)
+            if store is not None or all_asked(cut_folder(parts, of), of):
+                brought = _good(prepared, environment, cut_folder(parts, of), of)
                 crew.done = {number: result.folder for number, result in brought.items()}
                 answered = sum(len(task) for result in brought.values() for task in result.summary.values.values())
             rows = sum(len(question.data) for question in prepared.questions)
@@ -239,21 +242,24 @@ def _named_at(store: RunsAtAddress) -> list[re.Match[str]]:
     return [name for name in names if name is not None]
 
 
-def _brought(
-    store: RunsAtAddress, run: PreparedRun, environment: RunEnvironment, cut: Path, of: int
-) -> dict[int, RunResult]:
-    """Bring the shards that an address holds already, and return those that would be asked now."""
-    done: dict[int, RunResult] = {}
-    silent = replace(environment, say=lambda _: None, write_page=None)
+def _bring(store: RunsAtAddress, cut: Path, of: int) -> None:
+    """Bring the shards that an address holds already."""
     for name in _named_at(store):
         number = int(name[2])
         if int(name[1]) == of and 1 <= number <= of:
-            folder = shard_folder(cut, number)
-            store.get(name[0], folder / name[3])
-            result = finished_run(part_of(run, Shard(number, of), environment, folder), silent)
-            if result is not None:
-                done[number] = result
-    return done
+            store.get(name[0], shard_folder(cut, number) / name[3])
+
+
+def _good(run: PreparedRun, environment: RunEnvironment, cut: Path, of: int) -> dict[int, RunResult]:
+    """Return the shards that are here and would be asked so now."""
+    silent = replace(environment, say=lambda _: None, write_page=None)
+    folders = {number: shard_folder(cut, number) for number in range(1, of + 1)}
+    found = {
+        number: finished_run(part_of(run, Shard(number, of), environment, folder), silent)
+        for number, folder in folders.items()
+        if folder.is_dir()
+    }
+    return {number: result for number, result in found.items() if result is not None}
 
 
 def _here(store: RunsAtAddress | None, folder: Path, parts: Path) -> Path:

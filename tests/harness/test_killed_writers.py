@@ -6,20 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import harness
 from harness.comparison.verify_run import verify_run
-from harness.runs.journal import LOCK_NAME, read_records
-from harness.runs.manifest import config_of, stamp_hashes
-from harness.runs.store import add_file, add_scores, load_run, open_run
-from harness.summary.run_summary import summarise_records
+from harness.runs.journal import LOCK_NAME
+from harness.runs.store import add_file, add_scores, load_run
 
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SCRIPT = Path(__file__).with_name("kill_at_steps.py")
 ROWS = [
     {"task": "mmstar", "id": str(number), "prediction": f"<answer>{'AB'[number % 2]}</answer>", "answers": ["A"]}
@@ -62,23 +57,9 @@ def test_a_writer_that_is_killed_at_any_step_leaves_a_sound_run(make_run, tmp_pa
 
 
 @pytest.fixture
-def shards(make_run, tmp_path):
+def shards(make_run, make_shards):
     """A run in two shards, made of one of predictions."""
-    whole = load_run(make_run("model", ROWS))
-    (tmp_path / "shards").mkdir()
-    for number in (1, 2):
-        tasks = {name: replace(task, samples=2) for name, task in whole.manifest.tasks.items()}
-        manifest = stamp_hashes(replace(whole.manifest, shard=f"{number}/2", tasks=tasks, partial=True))
-        with open_run(tmp_path / "shards", manifest, now=NOW, resume=False) as run:
-            for record in list(whole.records())[number - 1 :: 2]:
-                run.journal.append(record)
-            run.publish(summarise_records(run_records(run), config_of(manifest)).to_json(), now=NOW)
-    return tmp_path / "shards"
-
-
-def run_records(run):
-    run.journal.sync()
-    return read_records(run.journal.path)
+    return make_shards(load_run(make_run("model", ROWS)), [[0, 2], [1, 3]])
 
 
 def test_a_merge_that_is_killed_or_has_no_room_at_any_step_leaves_its_shards_and_no_half_run(shards, tmp_path):
