@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.evaluation.llm_judge import Judge
     from harness.summary.run_summary import RunSummary
     from harness.values import BoxDialect
+    from tasks.ray_workers import RayPlan
     from tasks.run import RunResult
     from tasks.run_spec import RunSpec
 
@@ -41,6 +42,9 @@ _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_
 
 _OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
 """Options of a model that is loaded here."""
+
+_OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_timeout")
+"""Options of `--engine ray`."""
 
 SHOWN_FAILURES = 3
 
@@ -109,6 +113,23 @@ SHOWN_FAILURES = 3
     show_default=True,
     help="Ask in so many processes of this machine, each with a device of its own, and make one run of it.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who has the run asked: this machine, or the workers of a Ray cluster, shard by shard.",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="The Ray cluster's: auto, or HOST:PORT; default: this machine's own."
+)
+@click.option("--workers", type=click.IntRange(1), help="Ray actors; default: one a GPU, without GPUs one a node.")
+@click.option("--worker-cpus", type=click.FloatRange(0, min_open=True), help="CPUs of a worker; default: its share.")
+@click.option(
+    "--worker-gpus", type=click.FloatRange(0), help="GPUs of a worker, 0.5 for two on one; default: 1 if any."
+)
+@click.option("--parts", metavar="URL", help="Where workers leave shards if nodes share no folder: s3://bucket/parts.")
+@click.option("--node-timeout", type=click.FloatRange(0), help="Seconds to wait for a node that a worker fits on.")
 @click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
@@ -166,9 +187,38 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
         else:
             options = with_preset(ctx, options)
             spec = _run_spec(options)
-            ask = run_benchmarks if spec.processes == 1 else run_by_processes
-            result = ask(spec, environment, again=again)
+            if (plan := _ray_plan(options)) is not None:
+                from tasks.ray_workers import run_by_ray
+
+                result = run_by_ray(spec, environment, plan, again=again)
+            else:
+                ask = run_benchmarks if spec.processes == 1 else run_by_processes
+                result = ask(spec, environment, again=again)
     return _show_run(result, as_json=as_json, preset=options["preset"])
+
+
+def _ray_plan(options: dict[str, Any]) -> RayPlan | None:
+    """Return how Ray is to ask the run; None where it is not.
+
+    Raises:
+        ConfigError: An option is for Ray alone.
+    """
+    given = [name for name in _OF_RAY if options[name] is not None]
+    if options["engine"] == "ray":
+        from tasks.ray_workers import RayPlan
+
+        return RayPlan(
+            address=options["address"],
+            workers=options["workers"],
+            cpus=options["worker_cpus"],
+            gpus=options["worker_gpus"],
+            parts=options["parts"],
+            wait_s=options["node_timeout"] or 0.0,
+        )
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"{flags}: for --engine ray alone; processes of this machine are --num-processes")
+    return None
 
 
 def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
