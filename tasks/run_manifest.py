@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from harness.runs.manifest import BLIND, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
+from harness.runs.manifest import BLIND, LIMIT_SEED, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json
@@ -105,6 +105,7 @@ def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
             **_additions(spec),
         },
         template_hash=hashlib.sha256(TEMPLATE_PATH.read_bytes()).hexdigest(),
+        other={LIMIT_SEED: spec.limit_seed} if question.limited and spec.limit_seed is not None else {},
     )
 
 

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import (
+    ModelText,
     SampleCount,
     boxes_option,
     data_option,
@@ -29,11 +30,16 @@ from satori_bench.verb import Verb
 from satori_bench.verbs.presets import with_preset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.evaluation.llm_judge import Judge
+    from harness.models.interruption import Interruption
     from harness.summary.run_summary import RunSummary
     from harness.values import BoxDialect
+    from reports.terminal.progress import RunProgress
+    from tasks.many import Outcome
     from tasks.run import RunResult
-    from tasks.run_spec import RunSpec
+    from tasks.run_spec import RunEnvironment, RunSpec
 
 
 _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
@@ -46,7 +52,13 @@ SHOWN_FAILURES = 3
 
 
 @click.command(cls=Verb)
-@click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
+@click.option(
+    "--model",
+    "models",
+    type=ModelText(),
+    multiple=True,
+    help="Checkpoint folder, hub id, or LoRA adapter folder; may be repeated. A folder of `checkpoint-N` is all of them.",
+)
 @click.option("--preset", metavar="NAME", help="Settings of a published number to repeat (presets list).")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @score_options
@@ -95,6 +107,9 @@ SHOWN_FAILURES = 3
     show_default=True,
     help="Ask in so many processes of this machine, each with a device of its own, and make one run of it.",
 )
+@click.option(
+    "--limit-seed", type=click.IntRange(0), help="Draw --limit's clusters by a hash; default: the first ones."
+)
 @click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
@@ -125,7 +140,10 @@ SHOWN_FAILURES = 3
 @json_option
 @click.pass_context
 def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page: bool, **options: Any) -> int:
-    """Evaluate a checkpoint; leave a run folder, a table and a page.
+    """Evaluate a checkpoint, or several one after the other; leave run folders, a table and pages.
+
+    Of several, each is asked the same in a run of its own; one that fails is told and the others go on. Exit code 5
+    says that one failed or stayed incomplete.
 
     RUN is a run folder, a run's name or its unique beginning, or `latest`; so it is for every verb.
     """
@@ -134,27 +152,49 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
 
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
+    from satori_bench.several import outcomes_of, show_outcomes
     from tasks.processes import run_by_processes
     from tasks.run import retry_run, run_benchmarks
 
-    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+    outcomes: list[Outcome] = []
+    with Interruption() as interruption:
+        surroundings = surroundings_of(options, interruption, page=page)
+        if retry is None:
+            options = with_preset(ctx, options)
+            spec, models = run_spec(options), models_asked(options)
+            if len(models) > 1:
+                outcomes = list(outcomes_of(spec, models, surroundings, again=again))
+        with RunProgress(sys.stderr) as progress:
+            environment = surroundings(progress)
+            if retry is not None:
+                from harness.runs.lookup import find_run
+
+                result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
+            elif not outcomes:
+                ask = run_benchmarks if spec.processes == 1 else run_by_processes
+                result = ask(replace(spec, model=models[0]), environment, again=again)
+    if outcomes:
+        return show_outcomes(outcomes, seed=spec.seed, as_json=as_json)
+    return _show_run(result, as_json=as_json, preset=options["preset"])
+
+
+def surroundings_of(
+    options: dict[str, Any], interruption: Interruption, *, page: bool
+) -> Callable[[RunProgress], RunEnvironment]:
+    """Return what makes a run's surroundings out of whoever shows its progress."""
+    from dataclasses import replace
+
+    known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
+
+    def made(progress: RunProgress) -> RunEnvironment:
         environment = run_environment(progress, interruption, page=page)
-        known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
-        environment = replace(
+        return replace(
             environment,
             api_key=options["api_key"] or environment.api_key,
             secrets=tuple(key for key in known if key),
         )
-        if retry is not None:
-            from harness.runs.lookup import find_run
 
-            result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
-        else:
-            options = with_preset(ctx, options)
-            spec = _run_spec(options)
-            ask = run_benchmarks if spec.processes == 1 else run_by_processes
-            result = ask(spec, environment, again=again)
-    return _show_run(result, as_json=as_json, preset=options["preset"])
+    return made
 
 
 def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
@@ -178,8 +218,24 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
     return changes | {"judge": _judge(options)}
 
 
-def _run_spec(options: dict[str, Any]) -> RunSpec:
-    """Build the run's configuration; its faults are reported together."""
+def models_asked(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the models that the options name, and say which checkpoints are passed over."""
+    from time import time
+
+    from tasks.checkpoint_folders import models_of
+
+    if options["backend"] == "openai":
+        return options["models"]
+    found = models_of(options["models"], time())
+    if len(found.names) > 1 and options["preset"] is not None:
+        raise ConfigError("--preset holds one model against published numbers: give one --model")
+    for line in found.passed_over:
+        say(line, sys.stderr)
+    return found.names
+
+
+def run_spec(options: dict[str, Any]) -> RunSpec:
+    """Build the configuration of a run of the first model; its faults are reported together."""
     from harness.models.device_options import device_option_faults
     from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from harness.scoring.own_format import format_given
@@ -188,7 +244,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     from tasks.shards import shard_of
 
     faults: list[str] = []
-    if not options["model"]:
+    if not options["models"]:
         faults.append("--model is missing: a checkpoint folder, a hub id or an adapter folder")
     if options["temperature"] is not None and options["decoding"] == "greedy":
         faults.append("--temperature needs --decoding sampled: greedy decoding has none")
@@ -214,7 +270,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     template_kwargs = read_json_object(options["chat_template_kwargs"], "--chat-template-kwargs")
     check_template_kwargs(template_kwargs)
     return RunSpec(
-        model=options["model"],
+        model=options["models"][0],
         preset=options["preset"],
         tasks=options["tasks"],
         backend=options["backend"],
@@ -238,6 +294,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         max_new_tokens=options["max_new_tokens"],
         temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
         limit=options["limit"],
+        limit_seed=options["limit_seed"],
         processes=options["num_processes"],
         shard=None if options["shard"] is None else shard_of(options["shard"]),
         seed=options["seed"],
@@ -279,6 +336,17 @@ def _judge(options: dict[str, Any]) -> Judge | None:
     )
 
 
+def show_incomplete(result: RunResult) -> None:
+    """Say how many samples of a run got no answer and why, and what asks them again."""
+    share = 100 * result.summary.unexplained_share
+    say(
+        f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
+        f"`judge_error`). {_failures_text(result.summary)}"
+        f"Mend the cause, then: satori-bench run --retry {result.folder}",
+        sys.stderr,
+    )
+
+
 def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
     """Print a run's result, and what it made of a preset; return the exit code."""
     from harness.scoring.formats import format_name
@@ -297,13 +365,7 @@ def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
     name_page(result.folder, to_stderr=as_json)
     warn(result.summary)
     if not result.summary.is_complete:
-        share = 100 * result.summary.unexplained_share
-        say(
-            f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
-            f"`judge_error`). {_failures_text(result.summary)}"
-            f"Mend the cause, then: satori-bench run --retry {result.folder}",
-            sys.stderr,
-        )
+        show_incomplete(result)
         return ExitCode.INCOMPLETE
     return ExitCode.OK
 
