@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from reports.terminal.printing import say, say_json
-from satori_bench.showing import show_table, warn
+from satori_bench.showing import show_incomplete, show_table, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,25 +18,48 @@ if TYPE_CHECKING:
     from tasks.run_spec import RunEnvironment, RunSpec
 
 
+class Asker:
+    """Asks one checkpoint after the other; what is decided alike for all of them is said once."""
+
+    def __init__(self, spec: RunSpec, surroundings: Callable[[RunProgress], RunEnvironment], *, again: bool) -> None:
+        """Open what is asked.
+
+        Raises:
+            UserError: Something is configured wrongly, whichever checkpoint is asked.
+        """
+        from reports.terminal.progress import RunProgress
+        from tasks.many import asking
+
+        self._spec, self._surroundings = spec, surroundings
+        self._said: set[str] = set()
+        self.is_asking = False
+        """Whether a checkpoint is under way."""
+        with RunProgress(sys.stderr) as progress:
+            self._ask = asking(spec, surroundings(progress), again=again)
+
+    def ask(self, model: str, heading: str) -> Outcome:
+        """Ask one checkpoint under a heading."""
+        from dataclasses import replace
+
+        from reports.terminal.progress import RunProgress
+        from tasks.many import ask_checkpoint, run_spec_of
+
+        self.is_asking = True
+        with RunProgress(sys.stderr) as progress:
+            progress.say(heading)
+            environment = replace(self._surroundings(progress), say=_said_once(self._said, progress.say))
+            outcome = ask_checkpoint(run_spec_of(self._spec, model), environment, self._ask)
+        self.is_asking = False
+        return outcome
+
+
 def outcomes_of(
     spec: RunSpec, models: Sequence[str], surroundings: Callable[[RunProgress], RunEnvironment], *, again: bool
 ) -> Iterator[Outcome]:
-    """Ask models one after the other; what is decided alike for all of them is said once."""
-    from dataclasses import replace
-
-    from reports.terminal.progress import RunProgress
-    from tasks.many import ask_checkpoint, asking, run_spec_of
-
-    said: set[str] = set()
-    with RunProgress(sys.stderr) as progress:
-        ask = asking(spec, surroundings(progress), again=again)
+    """Ask models one after the other."""
+    asker = Asker(spec, surroundings, again=again)
     for number, model in enumerate(models, start=1):
-        with RunProgress(sys.stderr) as progress:
-            progress.say(f"[{number}/{len(models)}] {model}")
-            environment = surroundings(progress)
-            outcome = ask_checkpoint(
-                run_spec_of(spec, model), replace(environment, say=_said_once(said, progress.say)), ask
-            )
+        outcome = asker.ask(model, f"[{number}/{len(models)}] {model}")
         show_outcome(outcome)
         yield outcome
 
@@ -52,8 +75,6 @@ def _said_once(said: set[str], say_it: Callable[[str], None]) -> Callable[[str],
 
 def show_outcome(outcome: Outcome) -> None:
     """Say on stderr what became of one checkpoint, at once: a failure of the first is not to be found at the end."""
-    from satori_bench.verbs.run import show_incomplete
-
     if outcome.result is None:
         say(f"error: {outcome.model}: {outcome.fault}", sys.stderr)
         return
@@ -72,7 +93,7 @@ def show_outcomes(outcomes: Sequence[Outcome], *, seed: int, as_json: bool) -> i
 
     comparison = _compared(outcomes, seed)
     if as_json:
-        runs = [_outcome_json(outcome) for outcome in outcomes]
+        runs = [outcome_json(outcome) for outcome in outcomes]
         found = None if comparison is None else comparison_to_json(comparison)
         say_json({"schema": 1, "runs": runs, "comparison": found}, sys.stdout)
         return exit_code_of(outcomes)
@@ -119,7 +140,8 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
     return {model: model for model in models}
 
 
-def _outcome_json(outcome: Outcome) -> dict[str, object]:
+def outcome_json(outcome: Outcome) -> dict[str, object]:
+    """Return what became of one checkpoint as JSON."""
     told: dict[str, object] = {"model": outcome.model, "exit_code": int(outcome.exit_code)}
     if outcome.result is None:
         return {**told, "run": None, "fault": outcome.fault}

@@ -176,8 +176,8 @@ def named_files(benchmark: Benchmark, path: str) -> list[Path]:
 def limit_indices(benchmark: Benchmark, data: TaskData, rows: int, seed: int | None = None) -> list[int]:
     """Return the places of whole clusters that cover at least `rows` rows, in the data's order.
 
-    A cluster's rows may lie anywhere (MMBench's circular copies do), so the result may hold some rows more. Of one seed,
-    more rows are the same ones and others.
+    A cluster's rows may lie anywhere (MMBench's circular copies do), so the result may hold some more rows. Of one
+    seed, more rows are the same ones and others.
 
     Args:
         benchmark: Whose rows they are.

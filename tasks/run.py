@@ -159,7 +159,7 @@ class Asked:
     """What the manifest is to say of gold boxes that a file gives; nothing without one."""
 
     def ready_for(self, spec: RunSpec) -> Sequence[Question]:
-        """Return the questions for one more run; a task of lmms-eval's own keeps the state of one and is opened anew."""
+        """Return the questions for one more run; a task of lmms-eval's own keeps the state of one: opened anew."""
         return [
             question if question.native is None else open_question(spec, benchmark)
             for question, benchmark in zip(self.questions, self.benchmarks, strict=True)

@@ -24,7 +24,7 @@ from satori_bench.options import (
     prompt_options,
     score_options,
 )
-from satori_bench.showing import name_page, show_reasons, warn
+from satori_bench.showing import name_page, show_incomplete, show_reasons, warn
 from satori_bench.surroundings import quiet_libraries, run_environment
 from satori_bench.verb import Verb
 from satori_bench.verbs.presets import with_preset
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from harness.evaluation.llm_judge import Judge
     from harness.models.interruption import Interruption
-    from harness.summary.run_summary import RunSummary
     from harness.values import BoxDialect
     from reports.terminal.progress import RunProgress
     from tasks.many import Outcome
@@ -48,8 +47,6 @@ _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_
 _OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
 """Options of a model that is loaded here."""
 
-SHOWN_FAILURES = 3
-
 
 @click.command(cls=Verb)
 @click.option(
@@ -57,7 +54,7 @@ SHOWN_FAILURES = 3
     "models",
     type=ModelText(),
     multiple=True,
-    help="Checkpoint folder, hub id, or LoRA adapter folder; may be repeated. A folder of `checkpoint-N` is all of them.",
+    help="Checkpoint folder, hub id, or LoRA adapter folder; may be repeated. A folder of `checkpoint-N` is all.",
 )
 @click.option("--preset", metavar="NAME", help="Settings of a published number to repeat (presets list).")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
@@ -336,17 +333,6 @@ def _judge(options: dict[str, Any]) -> Judge | None:
     )
 
 
-def show_incomplete(result: RunResult) -> None:
-    """Say how many samples of a run got no answer and why, and what asks them again."""
-    share = 100 * result.summary.unexplained_share
-    say(
-        f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
-        f"`judge_error`). {_failures_text(result.summary)}"
-        f"Mend the cause, then: satori-bench run --retry {result.folder}",
-        sys.stderr,
-    )
-
-
 def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
     """Print a run's result, and what it made of a preset; return the exit code."""
     from harness.scoring.formats import format_name
@@ -379,11 +365,3 @@ def _show_reproduction(result: RunResult, preset: str, *, to_stderr: bool) -> No
     manifest = load_run(result.folder).manifest
     for line in reproduction(preset_named(preset), manifest, result.summary.tasks).lines:
         write_line(line, sys.stderr if to_stderr else sys.stdout)
-
-
-def _failures_text(summary: RunSummary) -> str:
-    """Say the most frequent reasons for which samples got no answer, with how many each; nothing where all did."""
-    shown = [f"{count} × {reason}" for reason, count in list(summary.failures.items())[:SHOWN_FAILURES]]
-    left = sum(summary.failures.values()) - sum(list(summary.failures.values())[:SHOWN_FAILURES])
-    more = [f"{left} for other reasons"] if left else []
-    return f"Most frequent: {'; '.join(shown + more)}. " if shown else ""
