@@ -106,6 +106,7 @@ class _Tokenizer(Protocol):
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
 
     def convert_ids_to_tokens(self, ids: int) -> str: ...
+    def get_vocab(self) -> dict[str, int]: ...
 
 
 class ModelInputs(Tensors, Protocol):
@@ -300,6 +301,7 @@ class SatoriHF(RecordingModel):
         seed: int = 0,
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
         chat_template: str | Path | None = None,
+        module: torch.nn.Module | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -317,6 +319,8 @@ class SatoriHF(RecordingModel):
             seed: Of sampled decoding.
             chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
             chat_template: File of a chat template in place of the checkpoint's own.
+            module: The checkpoint's model, in memory already, such as one in training (`harness/models/live.py`); None
+                loads it.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -345,13 +349,16 @@ class SatoriHF(RecordingModel):
         self._has_system_role = has_system_role(self._processor)
         with _cannot_answer(self.checkpoint, "its processor makes no input", _OF_OTHERS):
             self.model_inputs([self._trial])
-        self._model = _load_model(
-            self.checkpoint,
-            self.device,
-            choose_dtype(dtype, self.device),
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
+        if module is None:
+            self._model = _load_model(
+                self.checkpoint,
+                self.device,
+                choose_dtype(dtype, self.device),
+                attn_implementation=attn_implementation,
+                trust_remote_code=trust_remote_code,
+            )
+        else:
+            self._model = cast("_Model", module)
         self._features = PictureFeatures(self.module)
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
@@ -431,6 +438,11 @@ class SatoriHF(RecordingModel):
     def module(self) -> torch.nn.Module:
         """The model itself, in evaluation mode and with every gradient switched off."""
         return cast("torch.nn.Module", self._model)
+
+    @property
+    def vocabulary(self) -> Mapping[str, int]:
+        """Its tokens, those that were added too, by their texts."""
+        return self._processor.tokenizer.get_vocab()
 
     @property
     def suppressed_ids(self) -> frozenset[int]:
