@@ -137,14 +137,13 @@ class LiveEvaluation(TrainerCallback):
 
     def _looked_at(self, model: Any, processing_class: Any) -> _Told:
         """Open what is asked, once for all steps."""
-        module = answering_module(model)
+        world = PartialState()
+        shard = Shard(world.process_index + 1, world.num_processes) if world.num_processes > 1 else None
+        spec, module = replace(self._spec, shard=shard), answering_module(model)
         with as_it_was(module), alone():
-            world = PartialState()
-            shard = Shard(world.process_index + 1, world.num_processes) if world.num_processes > 1 else None
-            spec = replace(self._spec, shard=shard)
-            subject = find_subject(spec)
+            asked = open_asked(spec, _nothing)
             _check_tokens(live_model(module, self._base, batch_size="1", seed=0), processing_class, self._base)
-            self._ready = _Ready(spec, open_asked(spec, _nothing), subject)
+            self._ready = _Ready(spec, asked, find_subject(spec))
         return _Told()
 
     def _evaluate(self, model: Any, step: int) -> None:
