@@ -118,8 +118,6 @@ def runs_watch(what: str | None, once: bool, out: Path, as_json: bool) -> int:
         if not place.name.endswith(PARTIAL_SUFFIX):
             say(ended_line(place), sys.stdout)
             return ExitCode.OK
-    elif not place.is_dir():
-        raise ConfigError(f"there is no folder {place}; runs lie in runs/ unless --out named another one")
     follower = follower_of(place, of_one_run=of_one_run)
     if once or as_json:
         if not show_once(follower, as_json=as_json) and not as_json:
