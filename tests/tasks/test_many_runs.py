@@ -1,4 +1,4 @@
-"""Several checkpoints through the command: opened once, asked once, compared, gated; a model that replays text answers."""
+"""Several checkpoints through the command: opened once, asked once, compared, gated; the model replays text."""
 
 from __future__ import annotations
 
