@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from harness.evaluation.running import Pace, Running, running_run, running_runs, scores_so_far
+from harness.evaluation.running import Pace, Running, merged_run, running_run, running_runs, scores_so_far
 from reports.terminal.printing import line_of, say, say_json
 from reports.terminal.progress import LINE_EVERY_S
 from reports.terminal.running_table import Look, look_to_json, name_of, running_line, running_table
@@ -81,6 +81,8 @@ def show_once(follower: Follower, *, as_json: bool) -> int:
     """Print how all runs are now; return how many there are."""
     from reports.terminal.tables import write
 
+    if follower.look():
+        time.sleep(_LOOK_EVERY_S)  # a pace takes two looks
     looks, now_s = follower.look(), time.time()
     if as_json:
         say_json({"schema": 1, "runs": [look_to_json(look, now_s) for look in looks]}, sys.stdout)
@@ -139,8 +141,10 @@ def ended_line(folder: Path) -> str:
     from reports.terminal.tables import task_line
 
     published = folder.with_name(folder.name.removesuffix(PARTIAL_SUFFIX))
+    if folder.parent.name.startswith("."):  # a shard's scores are nobody's: those of all together are wanted
+        published = merged_run(folder.parent.parent, folder) or published
     if not published.is_dir():
-        return f"{folder.name}: it is no longer here (its shards were merged, or it was removed)"
+        return f"{folder.name}: it is no longer here"
     try:
         run = load_run(published)
         told = "; ".join(map(task_line, stored_summaries(run).values())) if run.finished else "it is not finished"

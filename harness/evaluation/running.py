@@ -15,14 +15,18 @@ from itertools import chain
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.evaluation.merge import MERGED
 from harness.files import DamagedRunError
 from harness.runs.journal import index_journal, read_records
 from harness.runs.lookup import called
 from harness.runs.manifest import Manifest, config_of, protocol_hash, read_manifest, run_key_parts
 from harness.runs.native_metrics import native_metrics_of
-from harness.runs.store import JOURNAL_NAME, MANIFEST_NAME, RunInfo, list_runs
+from harness.runs.store import JOURNAL_NAME, MANIFEST_NAME, PARTIAL_SUFFIX, RunInfo, list_runs
 from harness.summary.run_summary import summarise_records
 from harness.summary.summary_values import TaskSummary
+
+_LOOKS = 3
+"""Folders are renamed when they are published; so often it is looked again."""
 
 _PARTS = re.compile(r"\.[0-9a-f]+-of-[0-9]+")
 """Folders that the processes of `--num-processes` write their shards into, beside the runs."""
@@ -69,16 +73,39 @@ class Running:
 def running_runs(root: Path) -> list[Running]:
     """Return the runs below a folder of runs that are being written, or were left unfinished.
 
+    Shards that lie in a folder of their own are under way until they are merged and it is gone.
+
     Raises:
         StoreError: The folder cannot be read.
     """
+    for _ in range(_LOOKS):
+        found = _running(root)
+        if None not in found:
+            break  # else a folder was renamed between listing and reading: the next listing has its new name
+    return [running for running in found if running is not None]
+
+
+def _running(root: Path) -> list[Running | None]:
     groups: dict[object, list[RunInfo]] = {}
+    under_way: set[object] = set()
     for place in (root, *_parts_of(root)):
         for info in list_runs(place):
             if info.manifest is not None and info.state != "corrupt":
-                groups.setdefault(_whose(info, place), []).append(info)
-    found = [_looked_at(group) for group in groups.values() if any(info.state == "partial" for info in group)]
-    return [running for running in found if running is not None]
+                whose = _whose(info, place)
+                groups.setdefault(whose, []).append(info)
+                if place != root or info.state == "partial":
+                    under_way.add(whose)
+    return [_looked_at(group) for whose, group in groups.items() if whose in under_way]
+
+
+def merged_run(root: Path, shard: Path) -> Path | None:
+    """Return the run that a shard was merged into; None where there is none yet."""
+    name = shard.name.removesuffix(PARTIAL_SUFFIX)
+    for info in reversed(list_runs(root)):
+        parts = None if info.manifest is None else info.manifest.other.get(MERGED)
+        if isinstance(parts, list) and any(isinstance(part, dict) and part.get("run") == name for part in parts):
+            return info.path
+    return None
 
 
 def running_run(folder: Path) -> Running | None:

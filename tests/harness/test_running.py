@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pytest
 from invented_runs import Answerer, invented_text, shapes_questions
 from numpy.random import default_rng
 
+from harness.evaluation.merge import merge_shards
 from harness.evaluation.running import Pace, running_run, running_runs, scores_so_far
 from harness.runs.journal import RunLockedError, lock_run, read_records
 from harness.runs.manifest import Manifest, TaskManifest, stamp_hashes
@@ -20,6 +22,7 @@ from harness.scoring.score import SCORER_VERSION, score
 from harness.summary.run_summary import summarise_records
 from harness.values import Generation, PixelLimits, Record, ScoreConfig
 from reports.terminal.running_table import Look, look_to_json, running_line, running_table
+from reports.terminal.tables import task_line
 from satori_bench.running import Follower, ended_line
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -104,6 +107,26 @@ def test_shards_are_seen_as_one_run_wherever_they_are_written(tmp_path):
     assert found["other"].shards == ("1/4",)
     for run in (*parts, by_hand):
         run.close()
+
+
+def test_shards_are_under_way_until_they_are_merged_and_then_that_run_is_named(tmp_path):
+    hidden = tmp_path / ".0123456789ab-of-2"
+    folders = []
+    for number in (1, 2):
+        with begin(hidden, samples=20, shard=f"{number}/2") as run:
+            answer(run, *range(20 * number - 20, 20 * number))
+            summary = summarise_records(read_records(run.journal.path), CONFIG)
+            folders.append(run.publish(summary.to_json(), now=NOW))
+    finished_but_not_merged = running_runs(tmp_path)
+    folder, summary = merge_shards(folders, tmp_path, now=NOW)
+    shutil.rmtree(hidden)
+
+    line = ended_line(folders[0].with_name(f"{folders[0].name}.partial"))
+
+    assert [running.done for running in finished_but_not_merged] == [40]
+    assert running_runs(tmp_path) == []
+    assert line == f"{folder}: {task_line(summary.tasks['shapes'])}"
+    assert summary.tasks["shapes"].n == 40
 
 
 def test_shards_of_other_settings_are_no_part_of_it(tmp_path):
