@@ -173,8 +173,8 @@ def _table_faults(name: str, command: click.Command, table: dict[str, Any]) -> l
 def _value_fault(parameter: click.Parameter, value: Any) -> str:
     """Say what is wrong with a value of the file; click alone would read 1.5 and true as the whole number 1."""
     several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
-    if _one_is_enough(parameter) and isinstance(value, str):
-        return ""
+    if _one_is_enough(parameter) and not isinstance(value, list):
+        several = False
     if several and not isinstance(value, list):
         return f"a list is needed, found {_shown(parameter, value)}"
     items: list[Any] = value if several else [value]
