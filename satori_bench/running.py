@@ -141,8 +141,9 @@ def ended_line(folder: Path) -> str:
     from reports.terminal.tables import task_line
 
     published = folder.with_name(folder.name.removesuffix(PARTIAL_SUFFIX))
-    if folder.parent.name.startswith("."):  # a shard's scores are nobody's: those of all together are wanted
-        published = merged_run(folder.parent.parent, folder) or published
+    parts = next((parent for parent in folder.parents if parent.name.startswith(".") and parent.name != ".."), None)
+    if parts is not None:  # a shard's scores are nobody's: those of all together are wanted
+        published = merged_run(parts.parent, folder) or published
     if not published.is_dir():
         return f"{folder.name}: it is no longer here"
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from reports.terminal.printing import say, say_json
 from satori_bench.showing import show_incomplete, show_table, warn
@@ -15,13 +15,24 @@ if TYPE_CHECKING:
     from harness.comparison.values import Comparison
     from reports.terminal.progress import RunProgress
     from tasks.many import Outcome
+    from tasks.run import RunResult
     from tasks.run_spec import RunEnvironment, RunSpec
+
+    Sharded: TypeAlias = Callable[[RunSpec, RunEnvironment, bool], RunResult]
+    """Has a run asked shard by shard; the last argument says whether to make one though an equal one is finished."""
 
 
 class Asker:
     """Asks one checkpoint after the other; what is decided alike for all of them is said once."""
 
-    def __init__(self, spec: RunSpec, surroundings: Callable[[RunProgress], RunEnvironment], *, again: bool) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        surroundings: Callable[[RunProgress], RunEnvironment],
+        sharded: Sharded | None,
+        *,
+        again: bool,
+    ) -> None:
         """Open what is asked.
 
         Raises:
@@ -35,7 +46,7 @@ class Asker:
         self.is_asking = False
         """Whether a checkpoint is under way."""
         with RunProgress(sys.stderr) as progress:
-            self._ask = asking(spec, surroundings(progress), again=again)
+            self._ask = asking(spec, surroundings(progress), again=again, sharded=sharded)
 
     def ask(self, model: str, heading: str) -> Outcome:
         """Ask one checkpoint under a heading."""
@@ -54,10 +65,15 @@ class Asker:
 
 
 def outcomes_of(
-    spec: RunSpec, models: Sequence[str], surroundings: Callable[[RunProgress], RunEnvironment], *, again: bool
+    spec: RunSpec,
+    models: Sequence[str],
+    surroundings: Callable[[RunProgress], RunEnvironment],
+    sharded: Sharded | None,
+    *,
+    again: bool,
 ) -> Iterator[Outcome]:
     """Ask models one after the other."""
-    asker = Asker(spec, surroundings, again=again)
+    asker = Asker(spec, surroundings, sharded, again=again)
     for number, model in enumerate(models, start=1):
         outcome = asker.ask(model, f"[{number}/{len(models)}] {model}")
         show_outcome(outcome)

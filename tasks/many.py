@@ -17,7 +17,6 @@ from harness.errors import ExitCode, UserError
 from harness.runs.journal import StoreError
 from harness.runs.store import model_slug
 from tasks.checkpoint_folders import is_checkpoint, is_numbered
-from tasks.processes import run_by_processes
 from tasks.run import Asked, RunResult, open_asked, prepare_run, run_prepared
 from tasks.run_spec import RunEnvironment, RunSpec
 
@@ -41,13 +40,20 @@ class Outcome:
     """Whether it went away while it was read, as a training's older checkpoints do."""
 
 
-def asking(spec: RunSpec, environment: RunEnvironment, *, again: bool = False) -> Ask:
+def asking(
+    spec: RunSpec,
+    environment: RunEnvironment,
+    *,
+    again: bool = False,
+    sharded: Callable[[RunSpec, RunEnvironment, bool], RunResult] | None = None,
+) -> Ask:
     """Return what makes a run of one more model; the data are opened now, once for all of them.
 
     Args:
         spec: What is asked; its model is not looked at.
         environment: What the runs take from their surroundings.
         again: Whether to make a run though an equal one is finished.
+        sharded: Has a run asked shard by shard, elsewhere, where the data are opened once more; None asks it here.
 
     Raises:
         UserError: Something is configured wrongly, whichever model is asked.
@@ -55,8 +61,8 @@ def asking(spec: RunSpec, environment: RunEnvironment, *, again: bool = False) -
     asked: Asked = open_asked(spec, environment.say)
 
     def ask(one: RunSpec, around: RunEnvironment) -> RunResult:
-        if one.processes > 1:  # each process opens the data of its part
-            return run_by_processes(one, around, again=again)
+        if sharded is not None:
+            return sharded(one, around, again)
         return run_prepared(prepare_run(one, around, asked), around, again=again)
 
     return ask

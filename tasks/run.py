@@ -59,6 +59,7 @@ from tasks.run_questions import (
 )
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
+from tasks.shards import Shard
 from tasks.side_gold import with_side_gold
 from tasks.verify import NO_LABELS, gold_box_faults
 
@@ -269,41 +270,90 @@ def run_prepared(
 
     Raises:
         UserError: Something is configured wrongly, or the disk refuses.
-        IncompleteError: The checkpoint was written to while it was read.
     """
-    spec, subject, questions, config = prepared.spec, prepared.subject, prepared.questions, prepared.config
-    manifest, start_from = prepared.manifest, None
+    start_from = None
     if retry_of is not None:
-        manifest, start_from = _as_retry(manifest, retry_of)
+        manifest, start_from = _as_retry(prepared.manifest, retry_of)
+        prepared = replace(prepared, manifest=manifest)
     elif not again and (finished := finished_run(prepared, environment)) is not None:
         return finished
-    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
-    model = (
-        environment.load_model(spec) if environment.load_model is not None else load_model(spec, environment, subject)
-    )
-    if stamp_of(Path(spec.model)) != prepared.files:
+    model = loaded_model(prepared, environment)
+    result = ask_prepared(prepared, model, environment, retry_of=retry_of, start_from=start_from)
+    if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
+        environment.write_page(result.folder)
+    return result
+
+
+def loaded_model(run: PreparedRun, environment: RunEnvironment) -> RecordingModel:
+    """Load the model of a prepared run, or reach its server.
+
+    Raises:
+        UserError: It cannot be loaded here.
+        IncompleteError: The checkpoint was written to while it was read.
+    """
+    if environment.load_model is not None:
+        return environment.load_model(run.spec)
+    require_imports([*RUN_PARTS, MODEL_PARTS[run.spec.backend]], "run")
+    model = load_model(run.spec, environment, run.subject)
+    if stamp_of(Path(run.spec.model)) != run.files:
         raise IncompleteError(
-            f"{spec.model} was written to while it was read, so nobody knows whose answers these would be: run the "
+            f"{run.spec.model} was written to while it was read, so nobody knows whose answers these would be: run the "
             "same command again once it is whole"
         )
-    with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
-        _announce(run, environment, start_from)
+    return model
+
+
+def ask_prepared(
+    run: PreparedRun,
+    model: RecordingModel,
+    environment: RunEnvironment,
+    *,
+    retry_of: StoredRun | None = None,
+    start_from: Path | None = None,
+) -> RunResult:
+    """Ask a model what a prepared run asks, judge and publish; the model may have been asked other things before.
+
+    Args:
+        run: What is asked.
+        model: The model.
+        environment: What the run takes from its surroundings.
+        retry_of: The run that is asked again; None for any other.
+        start_from: The run whose records a new folder begins with; None for its own.
+
+    Raises:
+        UserError: The disk refuses, in which case the journal stays good, or no sample can be asked.
+    """
+    spec, config = run.spec, run.config
+    with open_run(spec.out, run.manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as opened:
+        _announce(opened, environment, start_from)
         if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
-            _score_again(run, config)
-        timings = _ask_all(model, questions, run, config, spec, environment)
-        _note_native(run, timings, environment.say)
+            _score_again(opened, config)
+        timings = _ask_all(model, run.questions, opened, config, spec, environment)
+        _note_native(opened, timings, environment.say)
         if spec.judge is not None:
-            _judge(spec.judge, run, config, environment)
-        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
-        run.tabulate(summariser.add)
+            _judge(spec.judge, opened, config, environment)
+        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(opened.manifest))
+        opened.tabulate(summariser.add)
         summary = summariser.result()
         if spec.judge is None:
             for task, timing in timings.items():
                 check_mean(timing, task, summary.values.get(task, ()))
-        folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
-    if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
-        environment.write_page(folder)
+        folder = opened.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
+
+
+def part_of(run: PreparedRun, shard: Shard, environment: RunEnvironment, out: Path) -> PreparedRun:
+    """Return a shard of a prepared run, as `prepare_run` makes it of `--shard`; its folder goes to `out`.
+
+    Raises:
+        ConfigError: It holds no sample.
+    """
+    spec = replace(run.spec, shard=shard, processes=1, out=out)
+    questions = [question.part(shard) for question in run.questions]
+    _check_any_sample(spec, questions)
+    return replace(
+        run, spec=spec, questions=questions, manifest=manifest_of(spec, environment, run.subject, questions, {})
+    )
 
 
 def _open_questions(
@@ -311,14 +361,23 @@ def _open_questions(
 ) -> tuple[list[Question], dict[str, Json]]:
     """Return what is asked, and what the manifest is to say of gold boxes that a file gives; nothing without one."""
     questions = [open_question(spec, benchmark) for benchmark in benchmarks]
-    if spec.shard is not None and not any(len(question.data) for question in questions):
-        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
+    _check_any_sample(spec, questions)
     if spec.boxes is None:
         return questions, {}
     questions, gold = with_side_gold(spec.boxes, questions)
     for line in gold.messages():
         say(line)
     return questions, {SIDE_BOXES: gold.to_json()}
+
+
+def _check_any_sample(spec: RunSpec, questions: Sequence[Question]) -> None:
+    """Refuse a shard of nothing.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if spec.shard is not None and not any(len(question.data) for question in questions):
+        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
 
 
 def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question], say: Callable[[str], None]) -> None:

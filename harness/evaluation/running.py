@@ -28,8 +28,8 @@ from harness.summary.summary_values import TaskSummary
 _LOOKS = 3
 """Folders are renamed when they are published; so often it is looked again."""
 
-_PARTS = re.compile(r"\.[0-9a-f]+-of-[0-9]+")
-"""Folders that the processes of `--num-processes` write their shards into, beside the runs."""
+_PARTS = re.compile(r"\.[0-9a-f]+-parts")
+"""Folders beside the runs that hold the shards of a run under way: `.KEY-parts/of-8/3/RUN` (tasks/parts.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _running(root: Path) -> list[Running | None]:
     for place in (root, *_parts_of(root)):
         for info in list_runs(place):
             if info.manifest is not None and info.state != "corrupt":
-                whose = _whose(info, place)
+                whose = _whose(info, root if place == root else place.parent)
                 groups.setdefault(whose, []).append(info)
                 if place != root or info.state == "partial":
                     under_way.add(whose)
@@ -140,9 +140,10 @@ def scores_so_far(running: Running) -> dict[str, TaskSummary]:
 
 
 def _parts_of(root: Path) -> Iterator[Path]:
-    """Yield the hidden folders that hold the shards of runs under way."""
+    """Yield the folders that hold the shards of runs under way, one each."""
     with suppress(OSError):
-        yield from sorted(path for path in root.iterdir() if _PARTS.fullmatch(path.name) and path.is_dir())
+        for parts in sorted(path for path in root.iterdir() if _PARTS.fullmatch(path.name)):
+            yield from sorted(path for path in parts.glob("of-*/*") if path.is_dir())
 
 
 def _whose(info: RunInfo, place: Path) -> object:

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from harness.models.interruption import Interruption
     from harness.values import BoxDialect
     from reports.terminal.progress import RunProgress
+    from satori_bench.several import Sharded
     from tasks.many import Outcome
+    from tasks.ray_workers import RayPlan
     from tasks.run import RunResult
     from tasks.run_spec import RunEnvironment, RunSpec
 
@@ -46,6 +48,9 @@ _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_
 
 _OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
 """Options of a model that is loaded here."""
+
+_OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_timeout")
+"""Options of `--engine ray`."""
 
 
 @click.command(cls=Verb)
@@ -107,6 +112,23 @@ _OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
 @click.option(
     "--limit-seed", type=click.IntRange(0), help="Draw --limit's clusters by a hash; default: the first ones."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who has the run asked: this machine, or the workers of a Ray cluster, shard by shard.",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="The Ray cluster's: auto, or HOST:PORT; default: this machine's own."
+)
+@click.option("--workers", type=click.IntRange(1), help="Ray actors; default: one a GPU, without GPUs one a node.")
+@click.option("--worker-cpus", type=click.FloatRange(0, min_open=True), help="CPUs of a worker; default: its share.")
+@click.option(
+    "--worker-gpus", type=click.FloatRange(0), help="GPUs of a worker, 0.5 for two on one; default: 1 if any."
+)
+@click.option("--parts", metavar="URL", help="Where workers leave shards if nodes share no folder: s3://bucket/parts.")
+@click.option("--node-timeout", type=click.FloatRange(0), help="Seconds to wait for a node that a worker fits on.")
 @click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
@@ -150,7 +172,6 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
     from satori_bench.several import outcomes_of, show_outcomes
-    from tasks.processes import run_by_processes
     from tasks.run import retry_run, run_benchmarks
 
     outcomes: list[Outcome] = []
@@ -160,7 +181,7 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
             options = with_preset(ctx, options)
             spec, models = run_spec(options), models_asked(options)
             if len(models) > 1:
-                outcomes = list(outcomes_of(spec, models, surroundings, again=again))
+                outcomes = list(outcomes_of(spec, models, surroundings, sharded(spec, options), again=again))
         with RunProgress(sys.stderr) as progress:
             environment = surroundings(progress)
             if retry is not None:
@@ -168,8 +189,11 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
 
                 result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
             elif not outcomes:
-                ask = run_benchmarks if spec.processes == 1 else run_by_processes
-                result = ask(replace(spec, model=models[0]), environment, again=again)
+                spec, by_shards = replace(spec, model=models[0]), sharded(spec, options)
+                if by_shards is None:
+                    result = run_benchmarks(spec, environment, again=again)
+                else:
+                    result = by_shards(spec, environment, again)
     if outcomes:
         return show_outcomes(outcomes, seed=spec.seed, as_json=as_json)
     return _show_run(result, as_json=as_json, preset=options["preset"])
@@ -192,6 +216,48 @@ def surroundings_of(
         )
 
     return made
+
+
+def sharded(spec: RunSpec, options: dict[str, Any]) -> Sharded | None:
+    """Return what has a run asked shard by shard, by processes or by Ray; None where this process asks all of it.
+
+    Raises:
+        ConfigError: An option is for Ray alone.
+    """
+    plan = _ray_plan(options)
+    if plan is not None:
+        from tasks.ray_workers import run_by_ray
+
+        return lambda one, around, again: run_by_ray(one, around, plan, again=again)
+    if spec.processes > 1:
+        from tasks.processes import run_by_processes
+
+        return lambda one, around, again: run_by_processes(one, around, again=again)
+    return None
+
+
+def _ray_plan(options: dict[str, Any]) -> RayPlan | None:
+    """Return how Ray is to ask the run; None where it is not.
+
+    Raises:
+        ConfigError: An option is for Ray alone.
+    """
+    given = [name for name in _OF_RAY if options[name] is not None]
+    if options["engine"] == "ray":
+        from tasks.ray_workers import RayPlan
+
+        return RayPlan(
+            address=options["address"],
+            workers=options["workers"],
+            cpus=options["worker_cpus"],
+            gpus=options["worker_gpus"],
+            parts=options["parts"],
+            wait_s=options["node_timeout"] or 0.0,
+        )
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"{flags}: for --engine ray alone; processes of this machine are --num-processes")
+    return None
 
 
 def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from reports.terminal.printing import say, say_json
 from satori_bench.several import Asker, show_outcome
 from satori_bench.surroundings import quiet_libraries
 from satori_bench.verb import Verb
-from satori_bench.verbs.run import run, run_spec, surroundings_of
+from satori_bench.verbs.run import run, run_spec, sharded, surroundings_of
 
 if TYPE_CHECKING:
     from harness.comparison.values import Comparison
@@ -73,7 +73,7 @@ def _watch(
     asker: Asker | None = None
     with Interruption(signal.SIGTERM) as interruption:
         try:
-            asker = Asker(spec, surroundings_of(options, interruption, page=page), again=False)
+            asker = Asker(spec, surroundings_of(options, interruption, page=page), sharded(spec, options), again=False)
             if baseline is not None:
                 from harness.runs.lookup import find_run
 

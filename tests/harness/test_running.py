@@ -30,13 +30,15 @@ CONFIG = ScoreConfig(box_dialect=dialect_named("image_px"))
 QUESTIONS = shapes_questions(40, "tiny", pictures=False)
 
 
-def begin(root: Path, *, samples: int = 40, shard: str | None = None, model: str = "tuned") -> OpenRun:
+def begin(
+    root: Path, *, samples: int = 40, shard: str | None = None, model: str = "tuned", tasks=("shapes", "mme")
+) -> OpenRun:
     task = TaskManifest("1" * 64, "embedded", None, "2" * 64, rows=40, samples=samples)
     manifest = Manifest(
         model=model, weights_hash=model.ljust(64, "0"), adapter_hash=None, config_hash="c" * 64,
         model_type="qwen2_5_vl", backend="hf", format="satori", protocol="strict", box_dialect=CONFIG.box_dialect,
         box_dialect_reason="given",
-        pixel_limits=PixelLimits(784, 7840), generation={"temperature": 0.0}, tasks={"shapes": task, "mme": task},
+        pixel_limits=PixelLimits(784, 7840), generation={"temperature": 0.0}, tasks=dict.fromkeys(tasks, task),
         prompt_hash="3" * 64, seed=0, packages={}, scorer_version=SCORER_VERSION, created_utc="", shard=shard,
     )  # fmt: skip
     return open_run(root, stamp_hashes(manifest), now=NOW)
@@ -92,8 +94,8 @@ def test_looking_takes_no_lock_and_changes_no_byte(tmp_path):
 
 
 def test_shards_are_seen_as_one_run_wherever_they_are_written(tmp_path):
-    hidden = tmp_path / ".0123456789ab-of-2"
-    parts = [begin(hidden, samples=20, shard=f"{number}/2") for number in (1, 2)]
+    hidden = tmp_path / ".0123456789ab-parts" / "of-2"
+    parts = [begin(hidden / str(number), samples=20, shard=f"{number}/2") for number in (1, 2)]
     by_hand = begin(tmp_path, samples=10, shard="1/4", model="other")
     answer(parts[0], 0, 1, 2)
     answer(parts[1], 20)
@@ -110,10 +112,11 @@ def test_shards_are_seen_as_one_run_wherever_they_are_written(tmp_path):
 
 
 def test_shards_are_under_way_until_they_are_merged_and_then_that_run_is_named(tmp_path):
-    hidden = tmp_path / ".0123456789ab-of-2"
+    hidden = tmp_path / ".0123456789ab-parts"
     folders = []
     for number in (1, 2):
-        with begin(hidden, samples=20, shard=f"{number}/2") as run:
+        place = hidden / "of-2" / str(number)
+        with begin(place, samples=20, shard=f"{number}/2", tasks=("shapes",)) as run:
             answer(run, *range(20 * number - 20, 20 * number))
             summary = summarise_records(read_records(run.journal.path), CONFIG)
             folders.append(run.publish(summary.to_json(), now=NOW))

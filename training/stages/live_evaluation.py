@@ -31,6 +31,7 @@ from harness.models.live import WeightsHash, alone, answering_module, as_it_was,
 from harness.runs.manifest import NUMBER_FORMAT, stamp_hashes
 from harness.summary.run_summary import RunSummary
 from harness.values import AnyFormat, BoxDialect, Record
+from tasks.parts import cut_folder, shard_folder
 from tasks.run import Asked, PreparedRun, finished_run, open_asked, prepare_run, run_prepared
 from tasks.run_spec import RunEnvironment, RunSpec, package_versions, parse_dataset_overrides
 from tasks.run_subject import Subject, find_subject
@@ -168,7 +169,8 @@ class LiveEvaluation(TrainerCallback):
         """Return the run of one step."""
         spec = replace(ready.spec, model=f"{self._name}-step-{step}")
         if spec.shard is not None:  # beside the runs, as the parts of `run --num-processes`
-            spec = replace(spec, out=self._spec.out / f".{weights_hash[:12]}-of-{spec.shard.of}")
+            parts = self._spec.out / f".{weights_hash[:12]}-parts"
+            spec = replace(spec, out=shard_folder(cut_folder(parts, spec.shard.of), spec.shard.number))
         subject = replace(ready.subject, hashes=CheckpointHashes(weights_hash, ready.subject.hashes.config_hash))
         prepared = prepare_run(spec, self._environment(module), ready.asked, replace(subject, is_adapter=False))
         told = {
@@ -199,7 +201,7 @@ class LiveEvaluation(TrainerCallback):
             folder, summary = merge_shards(folders, self._spec.out, now=datetime.now(UTC))
         except Exception as fault:  # noqa: BLE001 - training goes on, whatever becomes of a benchmark
             return _Told(fault=_words(fault))
-        shutil.rmtree(folders[0].parent, ignore_errors=True)
+        shutil.rmtree(folders[0].parents[2], ignore_errors=True)  # .KEY-parts/of-N/i/RUN
         return _Told(folder, summary=summary)
 
 
