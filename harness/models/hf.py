@@ -106,7 +106,6 @@ class _Tokenizer(Protocol):
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
 
     def convert_ids_to_tokens(self, ids: int) -> str: ...
-    def get_vocab(self) -> dict[str, int]: ...
 
 
 class ModelInputs(Tensors, Protocol):
@@ -438,11 +437,6 @@ class SatoriHF(RecordingModel):
     def module(self) -> torch.nn.Module:
         """The model itself, in evaluation mode and with every gradient switched off."""
         return cast("torch.nn.Module", self._model)
-
-    @property
-    def vocabulary(self) -> Mapping[str, int]:
-        """Its tokens, those that were added too, by their texts."""
-        return self._processor.tokenizer.get_vocab()
 
     @property
     def suppressed_ids(self) -> frozenset[int]:

@@ -21,12 +21,11 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import AutoTokenizer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.merge import merge_shards
-from harness.models.checkpoint import CheckpointHashes
-from harness.models.hf import SatoriHF
+from harness.models.checkpoint import CheckpointHashes, inspect_checkpoint
 from harness.models.live import WeightsHash, alone, answering_module, as_it_was, live_model
 from harness.runs.manifest import NUMBER_FORMAT, stamp_hashes
 from harness.summary.run_summary import RunSummary
@@ -143,7 +142,8 @@ class LiveEvaluation(TrainerCallback):
         spec, module = replace(self._spec, shard=shard), answering_module(model)
         with as_it_was(module), alone():
             asked = open_asked(spec, _nothing)
-            _check_tokens(live_model(module, self._base, batch_size="1", seed=0), processing_class, self._base)
+            _check_tokens(self._base, processing_class)
+            live_model(module, self._base, batch_size="1", seed=0)  # asks it a first question
             self._ready = _Ready(spec, asked, find_subject(spec))
         return _Told()
 
@@ -246,15 +246,17 @@ def _in_words(told: _Told) -> str:
     return f"{'; '.join(scores)}{warnings}: {told.folder}"
 
 
-def _check_tokens(model: SatoriHF, processing_class: Any, base: str) -> None:
+def _check_tokens(base: str, processing_class: Any) -> None:
     """Refuse a base whose tokenizer is another one than training's: it would ask in other tokens.
 
     Raises:
         ConfigError: It is.
     """
     trained = getattr(processing_class, "tokenizer", processing_class)
-    own = model.vocabulary
-    if trained is not None and trained.get_vocab() != own:
+    if trained is None:
+        return
+    own = AutoTokenizer.from_pretrained(inspect_checkpoint(base).processor.tokenizer_folder)
+    if trained.get_vocab() != own.get_vocab():
         raise ConfigError(
             f"the tokenizer of {base} is not the one that is trained with ({len(own)} and {len(trained)} tokens): save "
             "the base with its added tokens first, and name that folder"
