@@ -164,6 +164,21 @@ def test_what_is_configured_wrongly_ends_training_before_its_first_step(tiny, tm
         wrong.on_train_begin(None, TrainerState(), None, model=torch.nn.Linear(1, 1))
 
 
+class OtherTokenizer:
+    def get_vocab(self):
+        return {"a": 0}
+
+    def __len__(self):
+        return 1
+
+
+def test_a_base_of_other_tokens_is_refused(tiny, tmp_path):
+    live = LiveEvaluation(evaluation(tmp_path), base=tiny, name="x")
+
+    with pytest.raises(ConfigError, match=r"is not the one that is trained with \(\d+ and 1 tokens\)"):
+        live.on_train_begin(None, TrainerState(), None, model=torch.nn.Linear(1, 1), processing_class=OtherTokenizer())
+
+
 def test_what_goes_wrong_while_asking_is_told_and_training_goes_on(tiny, tmp_path):
     said: list[str] = []
     broken = LiveEvaluation(evaluation(tmp_path), base=tiny, name="x", say=said.append)
