@@ -37,8 +37,9 @@ from satori_bench.verbs.score import rescore, score
 from satori_bench.verbs.submission import submission
 from satori_bench.verbs.tasks import doctor, tasks
 from satori_bench.verbs.train import train
+from satori_bench.verbs.watch import watch
 
-_RESUMED_VERBS = ("run", "train", "loop", "demo")
+_RESUMED_VERBS = ("run", "watch", "train", "loop", "demo")
 """What goes on where it was when the same command is given again."""
 
 
@@ -126,6 +127,7 @@ def main() -> NoReturn:
 
 _VERBS = (
     run,
+    watch,
     score,
     rescore,
     data,

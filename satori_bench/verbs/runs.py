@@ -1,4 +1,4 @@
-"""`runs`: list run folders, show one, make its page, verify it."""
+"""`runs`: list run folders, show one, watch those under way, make a page, verify one, merge shards."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from click.core import ParameterSource
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import data_option, dataset_option, json_option, lookup_option, out_option, page_option
-from satori_bench.showing import show_reasons, show_scores, show_table, warn
+from satori_bench.showing import SHOWN_FAILURES, show_reasons, show_scores, show_table, warn
 from satori_bench.surroundings import write_page
 from satori_bench.verb import Verbs
-from satori_bench.verbs.run import SHOWN_FAILURES
 
 
 @click.group(cls=Verbs)
@@ -93,6 +92,41 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     show_table(tasks, title=str(run_folder), protocol=stored.manifest.scored_by, stream=sys.stdout)
     for reason, count in list(failures.items())[:SHOWN_FAILURES]:
         say(f"{count} without an answer: {reason}", sys.stdout)
+    return ExitCode.OK
+
+
+@runs.command("watch")
+@click.argument("what", required=False, metavar="[RUN|FOLDER]")
+@click.option("--once", is_flag=True, help="Show how they are now, and leave.")
+@out_option
+@json_option
+def runs_watch(what: str | None, once: bool, out: Path, as_json: bool) -> int:
+    """Watch runs under way: how far each benchmark is, its score so far, pace and time left.
+
+    FOLDER holds runs (default: --out); with a RUN it ends when that does, else on Ctrl-C. Only journals are read: no
+    run waits for it. Shards of one run are shown as one. --json prints how they are now.
+    """
+    from harness.runs.lookup import find_run
+    from harness.runs.store import MANIFEST_NAME, PARTIAL_SUFFIX
+    from satori_bench.running import ended_line, follower_of, show_once, show_until_ended
+
+    place = out if what is None else Path(what)
+    of_one_run = what is not None and (not place.is_dir() or (place / MANIFEST_NAME).is_file())
+    if of_one_run:
+        assert what is not None
+        place = find_run(what, out)
+        if not place.name.endswith(PARTIAL_SUFFIX):
+            say(ended_line(place), sys.stdout)
+            return ExitCode.OK
+    follower = follower_of(place, of_one_run=of_one_run)
+    if once or as_json:
+        if not show_once(follower, as_json=as_json) and not as_json:
+            say(f"no run is under way in {place}", sys.stderr)
+        return ExitCode.OK
+    try:
+        show_until_ended(follower, stays=not of_one_run)
+    except KeyboardInterrupt:  # the way to end it, as of `view`
+        say("stopped watching; the runs go on", sys.stderr)
     return ExitCode.OK
 
 
