@@ -20,7 +20,7 @@ import time
 import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
@@ -546,12 +546,7 @@ class SatoriHF(RecordingModel):
             pad = self._processor.tokenizer.pad_token_id
             while written and written[-1] == pad:
                 written.pop()
-        decoded = self._processor.tokenizer.decode(
-            [token for token in written if token not in self._dropped_ids],
-            skip_special_tokens=False,
-            clean_up_tokenization_spaces=False,
-        )
-        text, stopped = cut_at_stop(decoded, decoding.until)
+        text, stopped = cut_at_stop(self.text_of(written), decoding.until)
         generation = Generation(
             text=text,
             input_size=costs.input_size,
@@ -562,7 +557,12 @@ class SatoriHF(RecordingModel):
         )
         # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
         drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
-        return Written(generation, tuple(drawn))
+        return Written(replace(generation, output_ids=tuple(drawn)), tuple(drawn))
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated tokens, without those that only frame it."""
+        kept = [token for token in token_ids if token not in self._dropped_ids]
+        return self._processor.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
 def new_tokens(sequences: torch.Tensor, prompts: torch.Tensor, config: _Config) -> torch.Tensor:
