@@ -19,7 +19,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
@@ -406,11 +406,9 @@ class SatoriHF(RecordingModel):
         input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
         watch = LogitWatch()
         started = time.perf_counter()
-        pictures = [image for prompt in prompts for image in prompt.images]
-        with torch.inference_mode(), self._features.asked_about(pictures):
-            on_device = inputs.to(self.device, self._model.dtype)
+        with torch.inference_mode(), self.remembered(prompts):
             sequences = self._model.generate(
-                **{name: on_device[name] for name in on_device.keys() if self._is_taken(name)},  # noqa: SIM118
+                **self.on_device(inputs),
                 **self._generation_arguments(decoding),
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
@@ -431,6 +429,20 @@ class SatoriHF(RecordingModel):
     def module(self) -> torch.nn.Module:
         """The model itself, in evaluation mode and with every gradient switched off."""
         return cast("torch.nn.Module", self._model)
+
+    @property
+    def image_processor(self) -> ImageProcessor:
+        """What makes patches of pictures."""
+        return self._processor.image_processor
+
+    def on_device(self, inputs: ModelInputs) -> dict[str, torch.Tensor]:
+        """Return a batch of inputs as the model takes them, on its device."""
+        moved = inputs.to(self.device, self._model.dtype)
+        return {name: moved[name] for name in moved.keys() if self._is_taken(name)}  # noqa: SIM118
+
+    def remembered(self, prompts: Sequence[Prompt]) -> AbstractContextManager[None]:
+        """Return a block in which the features of these prompts' pictures are kept, and taken from what is kept."""
+        return self._features.asked_about([image for prompt in prompts for image in prompt.images])
 
     @property
     def suppressed_ids(self) -> frozenset[int]:

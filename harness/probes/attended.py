@@ -19,7 +19,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.probes.cells import CellGrid, covered_shares
+from harness.images.cells import CellGrid, covered_shares
 from harness.values import Box
 
 _HALF = 0.5

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.probes.attended import region_attended
-from harness.probes.cells import CellGrid, cell_boxes, covered_shares, grid_of_middle, grid_of_whole_image
+from harness.images.cells import CellGrid, cell_boxes, covered_shares, grid_of_middle, grid_of_whole_image
 from harness.values import Size
 
 GRID = grid_of_whole_image(3, 5, Size(100, 30))

@@ -15,7 +15,9 @@ def text_of(ids):
     return "".join(PIECES[number] for number in ids)
 
 
-@given(ids=st.lists(st.integers(0, len(PIECES) - 1), max_size=30), cut=st.tuples(st.integers(0, 80), st.integers(0, 80)))
+@given(
+    ids=st.lists(st.integers(0, len(PIECES) - 1), max_size=30), cut=st.tuples(st.integers(0, 80), st.integers(0, 80))
+)
 def test_the_tokens_of_a_span_are_those_that_wrote_one_of_its_characters(ids, cut):
     begin, end = min(cut), min(max(cut), len(text_of(ids)))
     writers, place = [], 0
