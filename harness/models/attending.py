@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.images.cells import CellGrid, grid_of_middle, grid_of_whole_image
 from harness.models.attention_rows import check_watchable, rows_of_spans, watched
 from harness.models.base import Prompt
 from harness.models.hf import SatoriHF
 from harness.models.input_sizes import Tensors
-from harness.images.cells import CellGrid, grid_of_middle, grid_of_whole_image
 from harness.values import Size
 
 _OF_TOKENS: Final = ("mm_token_type_ids", "token_type_ids")
@@ -116,7 +116,7 @@ def _grid(model: SatoriHF, inputs: Tensors, number: int, tokens: int, image: Siz
     """Return the cells of a prompt's one picture."""
     settings = cast("Any", model.image_processor)
     if "image_grid_thw" in inputs:
-        frames, rows, columns = cast("list[int]", inputs["image_grid_thw"][number].tolist())
+        frames, rows, columns = cast("list[int]", inputs["image_grid_thw"][number].tolist())  # pyright: ignore[reportUnknownMemberType]  # untyped
         merge = cast("int", settings.merge_size)
         if frames != 1 or rows * columns != tokens * merge**2:
             raise RuntimeError(f"{tokens} tokens of a picture are no grid of {rows} x {columns} patches")

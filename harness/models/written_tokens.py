@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 
 
 def tokens_of_spans(
@@ -21,7 +21,7 @@ def tokens_of_spans(
     begins or ends a token early at most.
     """
 
-    @lru_cache(maxsize=None)
+    @cache
     def length_of(count: int) -> int:
         return len(text_of(token_ids[:count]))
 

@@ -151,7 +151,7 @@ def marked_boxes_text(text: str, form: GroundedFormat) -> str:
 
 
 def marked_spans(text: str, form: GroundedFormat) -> tuple[list[tuple[int, int]], tuple[int, int] | None]:
-    """Return where a raw text's boxes lie, in order, and where the answer that counts does; None where nothing marks it.
+    """Return where a raw text's boxes lie, in order, and where the answer that counts does, if it is marked.
 
     Boxes that nothing marks lie where a list or an object of numbers stands in the parts that may hold them.
     """

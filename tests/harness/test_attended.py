@@ -6,8 +6,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.probes.attended import region_attended
 from harness.images.cells import CellGrid, cell_boxes, covered_shares, grid_of_middle, grid_of_whole_image
+from harness.probes.attended import region_attended
 from harness.values import Size
 
 GRID = grid_of_whole_image(3, 5, Size(100, 30))
