@@ -23,7 +23,7 @@ from harness.evaluation.ask import (
 )
 from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
-from harness.installation import require_imports
+from harness.installation import require_extra, require_imports
 from harness.runs.journal import read_records
 from harness.runs.manifest import SIDE_BOXES, Manifest, config_of
 from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
@@ -207,25 +207,31 @@ def _run(
         manifest, start_from = _as_retry(manifest, retry_of)
     elif not again and (finished := finished_run(prepared, environment)) is not None:
         return finished
+    if spec.backend == "vllm":
+        require_extra("vllm", "run --backend vllm")
     require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
     model = (
         environment.load_model(spec) if environment.load_model is not None else load_model(spec, environment, subject)
     )
-    with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
-        _announce(run, environment, start_from)
-        if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
-            _score_again(run, config)
-        timings = _ask_all(model, questions, run, config, spec, environment)
-        _note_native(run, timings, environment.say)
-        if spec.judge is not None:
-            _judge(spec.judge, run, config, environment)
-        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
-        run.tabulate(summariser.add)
-        summary = summariser.result()
-        if spec.judge is None:
-            for task, timing in timings.items():
-                check_mean(timing, task, summary.values.get(task, ()))
-        folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
+    try:
+        with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
+            _announce(run, environment, start_from)
+            if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
+                _score_again(run, config)
+            timings = _ask_all(model, questions, run, config, spec, environment)
+            _note_native(run, timings, environment.say)
+            if spec.judge is not None:
+                _judge(spec.judge, run, config, environment)
+            summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
+            run.tabulate(summariser.add)
+            summary = summariser.result()
+            if spec.judge is None:
+                for task, timing in timings.items():
+                    check_mean(timing, task, summary.values.get(task, ()))
+            folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
+    finally:
+        if environment.load_model is None:  # whoever gives a model may go on with it
+            model.close()
     if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
         environment.write_page(folder)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
