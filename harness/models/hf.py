@@ -372,7 +372,7 @@ class SatoriHF(RecordingModel):
         return cast("torch.nn.Module", self._model)
 
     @property
-    def image_processor(self) -> ImageProcessor:
+    def image_processor(self) -> object:
         """What makes patches of pictures."""
         return self._inputs.processor.image_processor
 
@@ -457,6 +457,10 @@ class SatoriHF(RecordingModel):
         # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
         drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
         return Written(replace(generation, output_ids=tuple(drawn)), tuple(drawn))
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens that the tokenizer makes of an answer's text; others may have been drawn."""
+        return self._inputs.tokens_of(text)
 
     def text_of(self, token_ids: Sequence[int]) -> str:
         """Return the text of generated tokens, without those that only frame it."""

@@ -77,11 +77,12 @@ def _associated(
     groups = np.unique(np.asarray(strata), return_inverse=True)[1].astype(np.intp)
     everyone = np.arange(n, dtype=np.intp)
     codes = cluster_codes(list(clusters))
-    members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
+    members: list[Codes] = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
     rng = np.random.Generator(np.random.PCG64(seed))
     drawn: list[tuple[float, float]] = []
     for _ in range(DRAWS):
-        picked = np.concatenate([members[number] for number in rng.integers(0, len(members), len(members))])
+        chosen: list[int] = rng.integers(0, len(members), len(members)).tolist()
+        picked: Codes = np.concatenate([members[number] for number in chosen])
         drawn.append((statistic(picked, one_group), statistic(picked, groups)))
     table = np.asarray(drawn)
     raw, within = statistic(everyone, one_group), statistic(everyone, groups)

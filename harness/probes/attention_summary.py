@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, cast
 
+import msgspec
 import numpy as np
 
 from harness.probes.association import Association, auc_of, rank_correlation
@@ -18,12 +20,14 @@ from harness.probes.attention_records import SPANS, STATUSES, AttentionRecord, A
 from harness.stats.intervals import cluster_codes
 from harness.summary.means import column_metric, null_metric
 from harness.summary.summary_values import Metric
-from harness.values import Record
+from harness.values import Json, Record
 
 DEFINITION: Final = (
     "density: attention of the rows that predict the span's tokens (mean over rows, heads and full-attention layers), "
     "its share within the region over the region's share of the picture; ours, not the paper's formula"
 )
+SCHEMA_VERSION: Final = 1
+"""Of `attention.json`."""
 BINS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, float("inf"))
 """Edges of the densities between which answers are counted."""
 _ANY: Final = (0.0, 1e300)
@@ -103,9 +107,30 @@ def summarise_attention(
     return {task: _of_task(pairs, seed) for task, pairs in tasks.items()}
 
 
+def attention_scores(
+    summary: Mapping[str, AttentionSummary], *, seed: int, limit: int | None, samples: int
+) -> dict[str, Json]:
+    """Return the content of `attention.json`.
+
+    Args:
+        summary: By task.
+        seed: Of draws.
+        limit: Samples that were looked at; None: all.
+        samples: Samples of the run.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "definition": DEFINITION,
+        "seed": seed,
+        "limit": limit,
+        "samples_of_run": samples,
+        "tasks": cast("Json", msgspec.to_builtins(summary)),
+    }
+
+
 def _of_task(pairs: Sequence[tuple[Record, AttentionRecord]], seed: int) -> AttentionSummary:
     counted = Counter(found.status for _, found in pairs)
-    spans = {
+    spans: dict[Span, SpanSummary | None] = {
         span: _of_span([(record, found.spans[span]) for record, found in pairs if span in found.spans], seed)
         for span in SPANS
     }
@@ -209,7 +234,7 @@ def _overlap(pairs: Sequence[tuple[Record, SpanAttention]], seed: int) -> Associ
 def _bins(pairs: Sequence[tuple[Record, SpanAttention]]) -> list[AccuracyBin]:
     """Return the accuracy between every two edges that hold a sample."""
     made: list[AccuracyBin] = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in pairwise(BINS):
         inside = [
             (record.score.value, record.sample.cluster_id)
             for record, found in pairs
