@@ -23,6 +23,7 @@ from harness.errors import ExitCode, UserError
 from reports.terminal.printing import outlast_readers, say
 from satori_bench.config_file import read_config
 from satori_bench.verb import Verbs
+from satori_bench.verbs.attend import attend
 from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
@@ -135,6 +136,7 @@ _VERBS = (
     gate,
     noise,
     parity,
+    attend,
     submission,
     export,
     leaderboard,

@@ -18,8 +18,8 @@ import os
 import time
 import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
@@ -353,11 +353,9 @@ class SatoriHF(RecordingModel):
         input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
         watch = LogitWatch()
         started = time.perf_counter()
-        pictures = [image for prompt in prompts for image in prompt.images]
-        with torch.inference_mode(), self._features.asked_about(pictures):
-            on_device = inputs.to(self.device, self._model.dtype)
+        with torch.inference_mode(), self.remembered(prompts):
             sequences = self._model.generate(
-                **{name: on_device[name] for name in on_device.keys() if self._is_taken(name)},  # noqa: SIM118
+                **self.on_device(inputs),
                 **self._generation_arguments(decoding),
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
@@ -378,6 +376,20 @@ class SatoriHF(RecordingModel):
     def module(self) -> torch.nn.Module:
         """The model itself, in evaluation mode and with every gradient switched off."""
         return cast("torch.nn.Module", self._model)
+
+    @property
+    def image_processor(self) -> object:
+        """What makes patches of pictures."""
+        return self._inputs.processor.image_processor
+
+    def on_device(self, inputs: ModelInputs) -> dict[str, torch.Tensor]:
+        """Return a batch of inputs as the model takes them, on its device."""
+        moved = inputs.to(self.device, self._model.dtype)
+        return {name: moved[name] for name in moved.keys() if self._is_taken(name)}  # noqa: SIM118
+
+    def remembered(self, prompts: Sequence[Prompt]) -> AbstractContextManager[None]:
+        """Return a block in which the features of these prompts' pictures are kept, and taken from what is kept."""
+        return self._features.asked_about([image for prompt in prompts for image in prompt.images])
 
     @property
     def suppressed_ids(self) -> frozenset[int]:
@@ -439,8 +451,7 @@ class SatoriHF(RecordingModel):
             pad = self._inputs.tokenizer.pad_token_id
             while written and written[-1] == pad:
                 written.pop()
-        decoded = self._inputs.decoded(written, self._dropped_ids)
-        text, stopped = cut_at_stop(decoded, decoding.until)
+        text, stopped = cut_at_stop(self.text_of(written), decoding.until)
         generation = Generation(
             text=text,
             input_size=costs.input_size,
@@ -451,7 +462,15 @@ class SatoriHF(RecordingModel):
         )
         # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
         drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
-        return Written(generation, tuple(drawn))
+        return Written(replace(generation, output_ids=tuple(drawn)), tuple(drawn))
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens that the tokenizer makes of an answer's text; others may have been drawn."""
+        return self._inputs.tokens_of(text)
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated tokens, without those that only frame it."""
+        return self._inputs.decoded(token_ids, self._dropped_ids)
 
 
 def new_tokens(sequences: torch.Tensor, prompts: torch.Tensor, config: _Config) -> torch.Tensor:
