@@ -33,6 +33,7 @@ from reports.board.reproduction import reproduction_of
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
 from reports.pages.explorer_texts import text_of
+from reports.pages.looked_view import LookedView, attended_with_maps, looked_view
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
@@ -170,6 +171,8 @@ class RunPage:
     """Everything that the manifest says, field by field."""
     pictures_note: str
     """Which pictures there are."""
+    looked: LookedView | None
+    """Where its texts attended; None where nobody looked."""
 
 
 def _page_of(
@@ -207,6 +210,7 @@ def _page_of(
         **_parity(run, tasks),
         provenance=provenance_lines(manifest),
         pictures_note="" if pictures.names else "The run holds no thumbnails.",
+        looked=looked_view(run, gathered.kept, pictures),
     )
     blocks = {"lists": json_block(lists), **early}
     return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
@@ -282,7 +286,7 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
     warnings = stored_warnings(run)
     if warnings is None:
         return page_and_summary(run, pictures)[0]
-    gathered = _Gathered()
+    gathered = _Gathered(_with_maps(run))
     for record in run.records():
         gathered.add(record)
     return _page_of(run, stored_summaries(run), warnings, gathered, pictures)
@@ -293,7 +297,7 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     # a page of stored scores, as at the end of every run, loads nothing that scores
     from harness.summary.run_summary import RunSummariser  # noqa: PLC0415
 
-    gathered, manifest = _Gathered(), run.manifest
+    gathered, manifest = _Gathered(_with_maps(run)), run.manifest
     summariser = RunSummariser(config_of(manifest), seed=manifest.seed, native=native_metrics_of(manifest))
     for record in run.records():
         gathered.add(record)
@@ -302,10 +306,18 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     return _page_of(run, summary.tasks, summary.warnings, gathered, pictures), summary
 
 
+def _with_maps(run: StoredRun) -> frozenset[tuple[str, str]]:
+    """Return task and id of the samples whose attention is drawn."""
+    return frozenset((found.task, found.id) for found in attended_with_maps(run))
+
+
 @dataclass(slots=True)
 class _Gathered:
     """Columns while the records stream by."""
 
+    wanted: frozenset[tuple[str, str]] = frozenset()
+    """Samples whose records are kept whole."""
+    kept: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
     ids: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
@@ -319,6 +331,8 @@ class _Gathered:
         if record.repeat:
             return
         sample = record.sample
+        if (sample.task, sample.id) in self.wanted:
+            self.kept[sample.task, sample.id] = record
         self.ids.append(sample.id)
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
