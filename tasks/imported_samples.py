@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from harness.errors import ConfigError
 from harness.imports.foreign import TITLES, ForeignAnswer, ForeignLogError, ForeignTask, Tool
@@ -102,6 +101,9 @@ def _each(task: ForeignTask, read: Callable[[ForeignAnswer], Sample]) -> tuple[d
             samples[answer.place] = read(answer)
         except CellError as fault:
             faults[answer.place] = f"the question cannot be read from the log: {fault}"
+    twice = len(samples) - len({sample.id for sample in samples.values()})
+    if twice:
+        raise ForeignLogError(f"{twice} of its questions have the id of another: nobody knows which is meant")
     return samples, faults
 
 
@@ -115,19 +117,28 @@ class _Joined:
         self._tool, self._task, self._benchmark, self._data = tool, task, benchmark, data
         self._samples = {place: benchmark.adapter.sample_of(doc) for place, doc in self._docs()}
 
-    def _docs(self) -> Iterator[tuple[str, dict[str, object]]]:
+    def _docs(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the rows that are asked about, by the place that a log gives them."""
-        wanted = {answer.place for answer in self._task.answers}
         adapter = self._benchmark.adapter
+        wanted = {self._name_of(answer): answer.place for answer in self._task.answers}
         for number, doc in enumerate(self._data):
-            place = str(number) if self._tool == "lmms-eval" else adapter.id_of(without_image(adapter, doc))
-            if place in wanted:
-                yield place, doc
+            name = str(number) if self._tool == "lmms-eval" else adapter.id_of(without_image(adapter, doc))
+            if name in wanted:
+                yield wanted[name], doc
+
+    def _name_of(self, answer: ForeignAnswer) -> str:
+        """Return what an answer's row is called among the data: its number, its id, or the id that its cells make."""
+        if self._tool != "vlmevalkit":
+            return answer.place
+        try:
+            return self._benchmark.adapter.id_of(_doc_of(answer))
+        except CellError:
+            return answer.place
 
     def matched(self) -> Matched:
         """Return the questions; a log of other rows is refused."""
         whole, held = len(self._data), self._task.rows
-        if self._tool == "lmms-eval" and not self._task.partial and held != whole:
+        if self._tool == "lmms-eval" and held != whole:
             raise ForeignLogError(
                 f"it was asked of {held:,} rows, and {self._data.source} has {whole:,}: this is not the data of the log"
             )
@@ -194,8 +205,12 @@ def _from_table(benchmark: Benchmark, answer: ForeignAnswer) -> Sample:
     missing = missing_columns(benchmark, [*answer.cells, *benchmark.image_columns])
     if missing:
         raise ForeignLogError(f"its table has no column {', '.join(missing)}: there is no gold to score against")
-    doc: dict[str, object] = {**answer.cells, ROW: answer.place}
-    return replace(benchmark.adapter.sample_of(doc), id=answer.place)
+    return benchmark.adapter.sample_of(_doc_of(answer))
+
+
+def _doc_of(answer: ForeignAnswer) -> dict[str, Any]:
+    """Return a row of VLMEvalKit's result as the benchmark's own table has it."""
+    return {**answer.cells, ROW: answer.place}
 
 
 def _from_inspect(benchmark: Benchmark, answer: ForeignAnswer) -> Sample:

@@ -30,9 +30,9 @@ MAX_LINES: Final = 5_000_000
 
 MAX_MEMBERS: Final = 500_000
 MAX_UNPACKED_BYTES: Final = 32 * 2**30
-MOST_GROWTH: Final = 2_000
-"""A member that grows more than this is no log: JSON and sheets of real logs grow at most some hundredfold."""
-_SMALL_BYTES: Final = 2**20
+MOST_GROWTH: Final = 250
+"""A member that grows more than this is no log: JSON and sheets of real logs grow some tenfold."""
+_SMALL_BYTES: Final = 16 * 2**20
 """Growth of less than this harms nobody."""
 
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

@@ -13,9 +13,9 @@ from harness.task_facts import facts_of
 from harness.values import AnswerRule
 
 Pairs: TypeAlias = tuple[tuple[str, str, float], ...]
-"""Their name, our metric, and what one of their units is on our scale."""
+"""Their name, our metric, and what theirs is divided by to be on our scale."""
 
-_PERCENT: Final = 0.01
+_PERCENT: Final = 100.0
 
 _LMMS_EVAL: Final[Mapping[str, Pairs]] = {
     # metric_list of the YAMLs of lmms-eval 0.7.3; `,none` is the name of no filter
@@ -53,7 +53,7 @@ _VLMEVALKIT_BY_RULE: Final[Mapping[AnswerRule, Pairs]] = {
 
 def compared_numbers(tool: Tool, task: str, theirs: Mapping[str, float]) -> dict[str, float]:
     """Return those of a program's numbers that stand for metrics of ours, by our name and on our scale."""
-    return {ours: theirs[name] * scale for name, ours, scale in _pairs(tool, task, theirs) if name in theirs}
+    return {ours: theirs[name] / scale for name, ours, scale in _pairs(tool, task, theirs) if name in theirs}
 
 
 def _pairs(tool: Tool, task: str, theirs: Mapping[str, float]) -> Pairs:

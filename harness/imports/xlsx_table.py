@@ -22,9 +22,9 @@ CELL_CHARACTERS: Final = 32_767
 
 MAX_ROWS: Final = 1_048_576
 MAX_COLUMNS: Final = 500
-MAX_SHEET_BYTES: Final = 2 * 2**30
+MAX_SHEET_BYTES: Final = 512 * 2**20
+_MAX_CELLS: Final = 5_000_000
 _MAX_CHARACTERS: Final = 2**30
-_MAX_STRINGS: Final = 20_000_000
 
 _PLACE: Final = re.compile(r"([A-Z]{1,3})([0-9]{1,7})\Z")
 _ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -174,8 +174,8 @@ def _shared_strings(content: bytes, path: Path) -> list[str]:
         if name in inside:
             inside[name] -= 1
         elif name == "si":
-            if len(found) == _MAX_STRINGS:
-                raise ForeignLogError(f"{path} has more than {_MAX_STRINGS:,} texts")
+            if len(found) == _MAX_CELLS:
+                raise ForeignLogError(f"{path} has more than {_MAX_CELLS:,} texts")
             found.append(_unescaped("".join(parts)))
 
     def text(characters: str) -> None:
@@ -257,8 +257,10 @@ class _SheetReader:
         elif self._kind == "b":
             text = "True" if value.strip() == "1" else "False"
         self._cells.characters += len(text)
-        if self._cells.characters > _MAX_CHARACTERS:
-            raise ForeignLogError(f"{self._path}: its cells hold more than {_MAX_CHARACTERS:,} characters")
+        if self._cells.characters > _MAX_CHARACTERS or len(self._cells.texts) == _MAX_CELLS:
+            raise ForeignLogError(
+                f"{self._path} holds more than any result: {_MAX_CELLS:,} cells, or too many characters"
+            )
         self._cells.texts[self._place] = text
 
 

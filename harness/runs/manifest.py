@@ -80,8 +80,8 @@ class Imported:
 
     @property
     def program(self) -> str:
-        """The program with its version, as far as that is known."""
-        return f"{self.tool} {self.version}" if self.version else f"{self.tool} (version not known)"
+        """The program, with its version where that is known."""
+        return f"{self.tool} {self.version}".rstrip()
 
 
 class ManifestError(UserError, ValueError):

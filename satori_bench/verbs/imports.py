@@ -173,6 +173,8 @@ def _tell(one: Matched, log: ForeignLog) -> None:
         why = answer.error if answer.place in one.samples else one.faults.get(answer.place)
         if why is not None:
             failures[why] = failures.get(why, 0) + 1
+    if failures and one.foreign.theirs:
+        say(f"{one.task}: {TITLES[log.tool]}'s own numbers may count as wrong what is null here", sys.stderr)
     for why, count in sorted(failures.items(), key=lambda item: -item[1])[:5]:
         say(f"warning: {one.task}: {count:,} answers are null: {why[:200]}", sys.stderr)
 
