@@ -21,37 +21,80 @@ from satori_bench.options import (
 )
 from satori_bench.showing import show_reasons, show_scores, warn
 from satori_bench.surroundings import write_page
-from satori_bench.verb import Verb
+from satori_bench.verb import Verb, Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.imports.foreign import ForeignLog, Tool
     from harness.imports.imported_run import Difference, Matched
 
 _SCORING_PACKAGES = ("python", "satori-bench", "numpy", "pillow")
-_TOOLS = ("lmms-eval", "vlmevalkit", "inspect")
 
 
-@click.command("import", cls=Verb)
-@click.argument("tool", type=click.Choice(_TOOLS))
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option(
-    "--task", "named", multiple=True, metavar="THEIRS=OURS",
-    help="Which task here one of the log is, where its name does not say; may be repeated. Given alone, as OURS, it is "
-    "the only one of the log.",
-)  # fmt: skip
-@click.option("--model", help="The model's name, where the log does not say it or says a path.")
-@click.option("--name", help="Name of the run; default: the model's.")
-@data_option
-@dataset_option
-@plain_score_options
-@out_option
-@page_option
-@json_option
-def import_log(
+def _import_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what all programs' logs are imported with."""
+    for option in reversed(
+        [
+            click.argument("path", type=click.Path(path_type=Path)),
+            click.option(
+                "--task", "named", multiple=True, metavar="THEIRS=OURS",
+                help="Which task here one of the log is, where its name does not say; may be repeated. OURS alone is "
+                "the only one of the log.",
+            ),
+            click.option("--model", help="The model's name, where the log does not say it, or says a path."),
+            click.option("--name", help="Name of the run; default: the model's."),
+            data_option,
+            dataset_option,
+            plain_score_options,
+            out_option,
+            page_option,
+            json_option,
+        ]
+    ):  # fmt: skip
+        verb = option(verb)
+    return verb
+
+
+@click.group("import", cls=Verbs)
+def import_log() -> None:
+    """Make runs of other programs' logs, scored by our rules, with the program's own numbers beside."""
+
+
+@import_log.command("lmms-eval", cls=Verb)
+@_import_options
+def import_lmms_eval(path: Path, **options: Any) -> int:
+    """Import a log of lmms-eval: its <time>_results.json with the samples beside it, or the folder of both.
+
+    Questions and gold come from the benchmark's data, as for `run`. What the log hides: docs/imports.md.
+    """
+    return _import("lmms-eval", path, **options)
+
+
+@import_log.command("vlmevalkit", cls=Verb)
+@_import_options
+def import_vlmevalkit(path: Path, **options: Any) -> int:
+    """Import results of VLMEvalKit: one <model>_<dataset>.xlsx, .tsv or .json, or the folder of an evaluation.
+
+    Questions and gold are the table's own, or the benchmark's with --data-dir. What the table hides: docs/imports.md.
+    """
+    return _import("vlmevalkit", path, **options)
+
+
+@import_log.command("inspect", cls=Verb)
+@_import_options
+def import_inspect(path: Path, **options: Any) -> int:
+    """Import a log of Inspect: one .eval or .json, or the folder that it lies in.
+
+    Questions and gold are the log's own, or the benchmark's with --data-dir. What the log hides: docs/imports.md.
+    """
+    return _import("inspect", path, **options)
+
+
+def _import(
     tool: Tool,
     path: Path,
+    *,
     named: tuple[str, ...],
     model: str | None,
     name: str | None,
@@ -62,11 +105,7 @@ def import_log(
     as_json: bool,
     **how: Any,
 ) -> int:
-    """Make a run of a log of lmms-eval, VLMEvalKit or Inspect, scored by our rules.
-
-    PATH is a results file of lmms-eval or its folder, a result of VLMEvalKit or the folder of an evaluation, a log of
-    Inspect (.eval or .json). The program's own numbers stay beside ours. See docs/imports.md for what each log hides.
-    """
+    """Make a run of a log, and say what came of it."""
     from datetime import UTC, datetime
 
     from harness.imports.imported_run import Importing, save_imported_run

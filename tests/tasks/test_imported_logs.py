@@ -380,7 +380,7 @@ def test_the_command_imports_and_tells_what_is_left_out(command, local_data, tmp
         (["inspect", "."], "no .eval lies in"),
         (["vlmevalkit", "."], "lies in"),
         (["lmms-eval", "."], "_results.json lies in"),
-        (["other", "."], "'other' is not one of"),
+        (["lmms_eval", "."], "Did you mean 'lmms-eval'?"),
     ],
 )
 def test_the_command_refuses_what_is_no_log(command, tmp_path, words, says):
