@@ -444,6 +444,35 @@ def test_inspect_its_json_form_says_the_same(tmp_path):
     assert read_inspect(tmp_path).tasks == read_inspect(path).tasks
 
 
+# --- written by the programs themselves -----------------------------------------------------------------------------
+
+LOGS = Path(__file__).parents[1] / "cases" / "logs"
+
+
+def test_a_log_that_inspect_wrote_is_read():
+    log = read_inspect(LOGS / "inspect_0.3.285.eval")
+
+    (task,) = log.tasks
+    assert (log.version, log.model, task.theirs) == ("0.3.285", "mockllm/model", {"choice/accuracy": 0.6})
+    texts = [answer.text for answer in task.answers]
+    assert texts[0] == texts[4] == "ANSWER: B"
+    assert texts[1] == f"<think>{'Is it A? ' * 20}</think>ANSWER: B"
+    assert [answer.truncated for answer in task.answers] == [False, False, False, False, True]
+    assert task.answers[0].cells["choices"] == ["cat", "dog", "teddy bear", "rabbit"]
+
+
+def test_a_table_that_vlmevalkit_wrote_is_read_and_what_it_lost_is_null():
+    (task,) = read_vlmevalkit(LOGS / "tiny_MMStar.xlsx", model="tiny").tasks
+
+    texts = [answer.text for answer in task.answers]
+    assert texts == ["B", "", "", "", "None", "=1+2", "", "A\x01B_x0041_\r\n", ""]
+    nulls = {place: answer.error for place, answer in enumerate(task.answers) if answer.error}
+    assert list(nulls) == [1, 2, 6]
+    assert "internal:" in nulls[1]
+    assert "cut off" in nulls[6]
+    assert task.answers[0].cells["C"] == "1.50"
+
+
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
