@@ -131,7 +131,7 @@ def _parse(
         parser.CharacterDataHandler = text
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as fault:
+    except (expat.ExpatError, LookupError, ValueError) as fault:  # an encoding that there is not, or that does not fit
         raise ForeignLogError(f"{path}: its XML is damaged: {fault}") from fault
 
 

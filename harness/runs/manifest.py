@@ -65,6 +65,9 @@ IMPORTED = "imported"
 """Key of a manifest that says which other program's log the texts came from, and what that says; see `imported_of`."""
 
 
+_MOST_SCORE = 10**9
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What a manifest says of the log of another program that its run was made of. Untrusted, as all of a manifest."""
@@ -270,9 +273,10 @@ def imported_of(manifest: Manifest) -> Imported | None:
 
 
 def _numbers_in(value: Json) -> dict[str, float]:
-    """Return the numbers of an object."""
+    """Return the numbers of an object, but for those that no score is."""
     items = value.items() if isinstance(value, dict) else ()
-    return {name: item for name, item in items if isinstance(item, int | float) and not isinstance(item, bool)}
+    numbers = {name: item for name, item in items if isinstance(item, int | float) and not isinstance(item, bool)}
+    return {name: float(item) for name, item in numbers.items() if abs(item) < _MOST_SCORE}
 
 
 def side_boxes_sha256(stored: Mapping[str, Json]) -> str:
