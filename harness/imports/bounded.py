@@ -6,6 +6,7 @@ Nothing is ever unpacked to disk, no link below a named folder is followed, and 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import stat
@@ -14,8 +15,6 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self, cast
-
-import pyarrow as pa
 
 from harness.imports.foreign import ForeignLogError
 from harness.values import Json
@@ -258,7 +257,7 @@ class ZipMembers:
             raise ForeignLogError(f"{self._path}: the member {name[:100]!r} is packed by method {info.compress_type}")
         try:
             content = self._zstd(info) if info.compress_type == _ZSTD else self._plain(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, pa.ArrowException) as fault:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as fault:
             raise ForeignLogError(f"{self._path}: the member {name[:100]!r} is damaged: {fault}") from fault
         if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
             raise ForeignLogError(f"{self._path}: the member {name[:100]!r} is not what the file's directory says")
@@ -279,6 +278,7 @@ class ZipMembers:
         packed = self._file.read(info.compress_size)
         parts: list[bytes] = []
         left = info.file_size + 1
+        pa: Any = importlib.import_module("pyarrow")  # untyped library; what it raises are OSError and ValueError
         with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
             while left > 0 and (part := stream.read(min(left, 2**20))):
                 parts.append(part)

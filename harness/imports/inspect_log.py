@@ -281,9 +281,8 @@ def _question(sample: Mapping[str, Any], attachments: Mapping[str, Any]) -> dict
         "question": _resolved(asked, attachments),
         "target": list[Json](_resolved(text, attachments) for text in targets),
     }
-    choices = sample.get("choices")
-    if isinstance(choices, list):
-        cells["choices"] = list[Json](_resolved(str(text), attachments) for text in as_list(choices))
+    if choices := as_list(sample.get("choices")):
+        cells["choices"] = list[Json](_resolved(str(text), attachments) for text in choices)
     return cells
 
 

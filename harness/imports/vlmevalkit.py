@@ -311,7 +311,7 @@ def _numbers(file: Path) -> dict[str, float]:
 
 def _csv_numbers(path: Path) -> Iterator[tuple[str, float | None]]:
     records = _csv_rows(path, ",")
-    header = next(records, [])
+    header = next(records, list[str]())
     for record in records:
         split = next(
             (cell for name, cell in zip(header, record, strict=False) if name in {"split", "Task&Skill"}), "none"
