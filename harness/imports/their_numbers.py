@@ -39,7 +39,10 @@ _VLMEVALKIT: Final[Mapping[str, Pairs]] = {
     "hallusion_bench": (
         ("Overall/aAcc", "aAcc", _PERCENT), ("Overall/fAcc", "fAcc", _PERCENT), ("Overall/qAcc", "qAcc", _PERCENT),
     ),
-    "pope": (("Overall/Overall", "f1", _PERCENT), ("Overall/acc", "accuracy", _PERCENT)),
+    "pope": (
+        ("Overall", "f1", _PERCENT), ("acc", "accuracy", _PERCENT),  # a table of one split
+        ("Overall/Overall", "f1", _PERCENT), ("Overall/acc", "accuracy", _PERCENT),
+    ),
     "docvqa": (("Overall", "anls", _PERCENT),),
     "infovqa": (("Overall", "anls", _PERCENT),),
 }  # fmt: skip

@@ -310,15 +310,14 @@ def _numbers(file: Path) -> dict[str, float]:
 
 
 def _csv_numbers(path: Path) -> Iterator[tuple[str, float | None]]:
-    records = _csv_rows(path, ",")
-    header = next(records, list[str]())
+    """Yield the cells of a table of numbers; where it has several splits they are named before the column."""
+    header, *records = [*_csv_rows(path, ",")] or [list[str]()]
     for record in records:
-        split = next(
-            (cell for name, cell in zip(header, record, strict=False) if name in {"split", "Task&Skill"}), "none"
-        )
-        for name, cell in zip(header, record, strict=False):
+        cells = dict(zip(header, record, strict=False))
+        split = cells.get("split", cells.get("Task&Skill", "none"))
+        for name, cell in cells.items():
             try:
                 number = float(cell)
             except ValueError:
                 continue
-            yield (name if split == "none" else f"{split}/{name}"), as_number(number)
+            yield (name if split == "none" or len(records) == 1 else f"{split}/{name}"), as_number(number)

@@ -196,6 +196,16 @@ def test_vlmevalkit_takes_results_from_a_folder_and_leaves_what_was_made_of_them
     assert [(task.name, task.theirs) for task in log.tasks] == [("MMStar", {"Overall": 0.25}), ("MMStar_KO", {})]
 
 
+def test_vlmevalkit_numbers_of_several_splits_are_told_apart(tmp_path):
+    path = tsv(tmp_path / "m_POPE.tsv", ["index", "prediction"], [["0", "Yes"]])
+    told = {}
+    for name, rows in (("one", '"dev","62.0"\n'), ("two", '"Overall","62.0"\n"popular","61.0"\n'), ("none", "")):
+        (tmp_path / "m_POPE_score.csv").write_text(f'"split","Overall"\n{rows}', encoding="utf-8")
+        told[name] = read_vlmevalkit(path, model="m").tasks[0].theirs
+
+    assert told == {"one": {"Overall": 62.0}, "two": {"Overall/Overall": 62.0, "popular/Overall": 61.0}, "none": {}}
+
+
 def test_vlmevalkit_names_are_asked_for_where_they_are_not_clear(tmp_path):
     path = tsv(tmp_path / "a_b_MMStar.tsv", ["index", "prediction"], [["0", "A"]])
 
@@ -486,6 +496,14 @@ def test_a_table_that_vlmevalkit_wrote_is_read_and_what_it_lost_is_null():
         ("vlmevalkit", "mmstar", {"Overall": 0.41}, {"accuracy": 0.41}),
         ("vlmevalkit", "chartqa", {"Overall": 41.0}, {"accuracy": 0.41}),
         ("vlmevalkit", "ocrbench", {"Final Score": 700.0, "Final Score Norm": 70.0}, {"score": 700.0, "accuracy": 0.7}),
+        (
+            "vlmevalkit",
+            "pope",
+            {"Overall/Overall": 82.0, "Overall/acc": 80.0, "popular/acc": 1.0},
+            {"f1": 0.82, "accuracy": 0.8},
+        ),
+        ("vlmevalkit", "pope", {"Overall": 82.0}, {"f1": 0.82}),
+        ("vlmevalkit", "mmbench_en_dev", {"Overall": 0.6}, {"accuracy": 0.6}),
         ("inspect", "mmstar", {"choice/accuracy": 0.5}, {"accuracy": 0.5}),
         ("inspect", "mmstar", {"choice/accuracy": 0.5, "match/accuracy": 0.7}, {}),
         ("inspect", "mmbench_en_dev", {"choice/accuracy": 0.5}, {}),
