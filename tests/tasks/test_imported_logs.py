@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import cycle
 
@@ -16,11 +18,12 @@ from harness.evaluation.rescore import PredictionSource, rescore_run, save_predi
 from harness.imports.foreign import ForeignAnswer, ForeignLog, ForeignLogError, ForeignTask
 from harness.imports.imported_run import Importing, save_imported_run
 from harness.imports.vlmevalkit import read_vlmevalkit
-from harness.runs.manifest import imported_of
+from harness.runs.manifest import IMPORTED, imported_of
 from harness.runs.store import load_run
 from harness.scoring.score import score_generation
 from harness.values import Generation, ScoreConfig
 from reports.board.board import leaderboard_json, rank_board, read_leaderboard
+from reports.pages.run_page import stored_run_page
 from tasks.catalog import BENCHMARKS
 from tasks.imported_samples import benchmark_named, match_task
 from tasks.local_data import find_local_files, open_task_data, without_image
@@ -320,8 +323,6 @@ def test_arguments_that_a_log_says_are_held_against_it(three):
 
 
 def test_a_run_of_ours_is_not_subtracted_from_an_imported_one(three, local_data, tmp_path):
-    from dataclasses import replace
-
     own = replace(three["lmms-eval"], manifest=replace(three["lmms-eval"].manifest, other={}, predictions_only=False))
     own = replace(own, path=tmp_path)
 
@@ -345,6 +346,33 @@ def test_a_comparison_says_so_and_a_board_greys_and_tells_their_numbers(three):
     }
     assert sum(bool(cell.incomparable) for cell in cells.values()) == 2
     assert {entry["imported"] for entry in leaderboard_json(board)["entries"]} == set(names)
+
+
+def test_pages_take_whatever_a_manifest_says_of_an_import(three):
+    told = {"tool": "<b>x</b>", "version": "<i>1</i>", "tasks": {"<u>t</u>": {"compared": {"<s>m</s>": 0.5}}}}
+    own = replace(three["lmms-eval"], manifest=replace(three["lmms-eval"].manifest, other={IMPORTED: told}))
+
+    html = stored_run_page(own).decode()
+
+    assert "imported from &lt;b&gt;x" in html
+    assert not re.search("<b>x|<i>1|<u>t|<s>m", html)
+
+
+@pytest.mark.parametrize(
+    ("told", "compared"),
+    [
+        ({"tool": 3, "version": None, "tasks": {"mmstar": {"compared": {"accuracy": 10**400, "iou": True}}, "mme": []}},
+         {"mmstar": {}}),
+        ({"tasks": ["mmstar"]}, {}),
+        ({}, {}),
+    ],
+)  # fmt: skip
+def test_an_import_is_one_whatever_its_manifest_says_of_it(three, told, compared):
+    manifest = replace(three["lmms-eval"].manifest, other={IMPORTED: told})
+    found = runs_comparability((replace(three["lmms-eval"], manifest=manifest), None), (three["inspect"], None))
+
+    assert imported_of(manifest).compared == compared
+    assert found.reasons[0].startswith("asked by different programs")
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
