@@ -37,6 +37,9 @@ class ForeignAnswer:
     """0 for the first answer to a question, 1 for the second."""
     error: str | None = None
     """Why there is no text, or why it is not the model's; None when it is."""
+    logged: str = ""
+    """What the log has in the text's place where `error` is set, and the program itself scored; empty where it has
+    nothing there."""
     truncated: bool = False
     """Whether the token budget ended the text."""
     input_tokens: int | None = None

@@ -84,7 +84,7 @@ class Difference:
     ours: float | None
     """Ours under the run's protocol; None where there is none."""
     by_their_rules: float | None
-    """Ours under the protocol that follows the program's rules; None where there is none."""
+    """Ours under the protocol of the program's own rules, of all that it scored, failures too; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,10 @@ def save_imported_run(
     def records() -> Iterator[Record]:
         nonlocal summarised
         for one in matched:
-            for record in _records(one, config):
+            for answer in one.foreign.answers:
+                record = _record(one, answer, config)
                 if their_config is not None and has_own_rule(record.sample, their_config.protocol):
-                    by_their_rules.add(rescore_record(record, their_config))
+                    by_their_rules.add(rescore_record(_as_they_scored(record, answer), their_config))
                     summarised = True
                 yield record
 
@@ -140,15 +141,19 @@ def save_imported_run(
     return ImportedRun(folder, summary, tuple(_differences(log.tool, matched, summary, theirs)))
 
 
-def _records(matched: Matched, config: ScoreConfig) -> Iterator[Record]:
-    """Yield the records of a benchmark; what has no question or no text is a failure by name."""
-    for answer in matched.foreign.answers:
-        sample = matched.samples.get(answer.place)
-        fault = answer.error if sample is not None else matched.faults.get(answer.place, "the log has no such question")
-        if sample is None:
-            sample = Sample(answer.place, matched.task, facts_of(matched.task).answer_rule)
-        generation = _generation(answer, fault)
-        yield Record(sample, generation, score_generation(sample, generation, config), repeat=answer.repeat)
+def _record(matched: Matched, answer: ForeignAnswer, config: ScoreConfig) -> Record:
+    """Return the record of an answer; what has no question or no text is a failure by name."""
+    sample = matched.samples.get(answer.place)
+    fault = answer.error if sample is not None else matched.faults.get(answer.place, "the log has no such question")
+    if sample is None:
+        sample = Sample(answer.place, matched.task, facts_of(matched.task).answer_rule)
+    generation = _generation(answer, fault)
+    return Record(sample, generation, score_generation(sample, generation, config), repeat=answer.repeat)
+
+
+def _as_they_scored(record: Record, answer: ForeignAnswer) -> Record:
+    """Return a record with what the program scored in place of a text that is not the model's."""
+    return replace(record, generation=Generation(answer.logged)) if answer.logged else record
 
 
 def _generation(answer: ForeignAnswer, fault: str | None) -> Generation:

@@ -237,6 +237,7 @@ def _answer(answer: ForeignAnswer, tokens: Mapping[str, Any], budget: int | None
         text="" if failed else answer.text,
         repeat=answer.repeat,
         error=answer.text[:500] if failed else None,
+        logged=answer.text if failed else "",
         truncated=written is not None and budget is not None and written >= budget,
         input_tokens=as_count(tokens.get("input_tokens")),
         output_tokens=written,

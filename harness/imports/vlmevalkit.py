@@ -41,10 +41,12 @@ _EVALUATION: Final = re.compile(r"T\d{8}(?:-\d{6}|_G[0-9a-fA-F]+)\Z")
 """How it names the folder of one evaluation, below that of the model."""
 
 _NUMBERS: Final = re.compile(r"_(?:acc|score|rating|metrics)\.(?:csv|json)\Z")
-_MADE_OF_RESULT: Final = re.compile(r"_(?:result|score|acc|rating|metrics|checkpoint|PREV|gpt[\w.-]*|judge\w*)\Z")
+_MADE_OF_RESULT: Final = re.compile(
+    r"_(?:results?|auxmatch|score|acc|rating|metrics|checkpoint|PREV|extract\w*|gpt[\w.-]*|judge\w*)\Z"
+)
 """How files end that its evaluation makes of a result and names after it: rows are grouped or left out there."""
 
-_JUDGED: Final = ("hit", "log")
+_JUDGED: Final = ("hit", "log", "eval_score")
 """Columns that its evaluation adds."""
 
 _MOST_NUMBERS: Final = 200
@@ -266,7 +268,9 @@ def _answers(found: _Rows) -> Iterator[ForeignAnswer]:
         if why is None and _FAILED in text:
             why = text[:500]
         cells: dict[str, Json] = {name: row.get(name, "") for name in asked}
-        yield ForeignAnswer(place, "" if why else _whole(thought, text), error=why, cells=cells)
+        yield ForeignAnswer(
+            place, "" if why else _whole(thought, text), error=why, logged=text if why else "", cells=cells
+        )
 
 
 def _index(value: Json | None) -> str | None:

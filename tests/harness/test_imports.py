@@ -185,7 +185,8 @@ def test_vlmevalkit_takes_results_from_a_folder_and_leaves_what_was_made_of_them
     head, row = ["index", "prediction"], [["0", "A"]]
     for name in ("my_score_model_MMStar", "my_score_model_MMStar_KO"):
         tsv(folder / f"{name}.tsv", head, row)
-    tsv(folder / "my_score_model_MMStar_exact_matching_result.tsv", [*head, "hit"], [["0", "A", "1"]])
+    for name, column in (("exact_matching_result", "hit"), ("results", "eval_score"), ("auxmatch", "log")):
+        tsv(folder / f"my_score_model_MMStar_{name}.tsv", [*head, column], [["0", "A", "1"]])
     (folder / "my_score_model_MMStar_acc.csv").write_text('"split","Overall"\n"none","0.25"\n', encoding="utf-8")
     (folder / "01_MMStar.pkl").write_bytes(b"")
     (tmp_path / "my_score_model" / "my_score_model_MMStar.tsv").symlink_to(folder / "my_score_model_MMStar.tsv")
@@ -492,10 +493,11 @@ def test_a_table_that_vlmevalkit_wrote_is_read_and_what_it_lost_is_null():
         ("lmms-eval", "mmstar", {"average,none": 0.5, "math,none": 1.0}, {"accuracy": 0.5}),
         ("lmms-eval", "mmbench_en_dev", {"gpt_eval_score,none": 62.0}, {"accuracy": 0.62}),
         ("lmms-eval", "mme", {"mme_perception_score,none": 1500.0}, {"perception": 1500.0}),
+        ("lmms-eval", "ocrbench", {"ocrbench_accuracy,none": 0.015}, {"score": pytest.approx(15.0)}),
         ("lmms-eval", "vstar", {"vstar_overall_acc,none": 50.0}, {}),
         ("vlmevalkit", "mmstar", {"Overall": 0.41}, {"accuracy": 0.41}),
         ("vlmevalkit", "chartqa", {"Overall": 41.0}, {"accuracy": 0.41}),
-        ("vlmevalkit", "ocrbench", {"Final Score": 700.0, "Final Score Norm": 70.0}, {"score": 700.0, "accuracy": 0.7}),
+        ("vlmevalkit", "ocrbench", {"Final Score": 700.0, "Final Score Norm": 70.0}, {"score": 700.0}),
         (
             "vlmevalkit",
             "pope",

@@ -179,6 +179,21 @@ def test_failures_are_null_by_name_and_never_wrong(local_data, tmp_path):
     assert found.summary.tasks["mmstar"].metrics["accuracy"].n == len(samples) - 1
 
 
+def test_by_the_programs_rules_a_failed_request_is_what_it_made_of_it(local_data, tmp_path):
+    samples = samples_of("mmstar", local_data.tsv)
+    answers = tuple(
+        ForeignAnswer(one.id, one.answers[0] if place % 2 else "", error=None if place % 2 else "failed",
+                      logged="" if place % 2 else "Failed to obtain answer via API.", cells={"answer": one.answers[0]})
+        for place, one in enumerate(samples)
+    )  # fmt: skip
+    data = open_task_data(BENCHMARKS["mmstar"], local_data.tsv)
+
+    _, found = imported(tmp_path, "vlmevalkit", "mmstar", ForeignTask("MMStar", answers, 24, {"Overall": 0.5}), data)
+
+    (one,) = found.differences
+    assert (one.theirs, one.ours, one.by_their_rules) == (0.5, 1.0, 0.5)
+
+
 def test_lmms_eval_needs_the_benchmarks_data(local_data):
     samples = samples_of("mmstar", local_data.tsv)
 
