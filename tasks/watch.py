@@ -70,7 +70,10 @@ def watch_folder(
             if count == until.checkpoints:
                 return
             continue
-        if until.once or (until.idle_s is not None and clock.now_s() - quiet_since_s >= until.idle_s):
+        if until.once:
+            return
+        if until.idle_s is not None and clock.now_s() - quiet_since_s >= until.idle_s:
+            say(f"no new checkpoint for {until.idle_s:g} s: asked {count}")
             return
         clock.sleep_s(every_s)
 

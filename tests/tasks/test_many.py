@@ -235,11 +235,9 @@ def test_checkpoints_are_asked_as_they_become_whole(tmp_path):
     asked = training.watched(Until(idle_s=200))
 
     assert asked == ["checkpoint-5", "checkpoint-10"]
-    assert [line.partition(" is not asked yet")[0] for line in training.said] == [
-        "checkpoint-5",
-        *["checkpoint-15"] * 2,
-    ]
-    assert "nobody has written to it for a minute, and it is not whole" in training.said[-1]
+    told = [line.partition(" is not asked yet")[0] for line in training.said]
+    assert told == ["checkpoint-5", "checkpoint-15", "checkpoint-15", "no new checkpoint for 200 s: asked 2"]
+    assert "nobody has written to it for a minute, and it is not whole" in training.said[-2]
 
 
 def test_a_slow_writer_without_the_last_file_is_asked_after_a_quiet_minute(tmp_path):
@@ -293,3 +291,11 @@ def test_a_service_is_ended_as_by_control_c():
         assert interruption.requested
 
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_training_that_leaves_no_checkpoint_is_no_pass(command):
+    code, out, err = command("watch", "nowhere", "--tasks", "shapes", "--dataset", "shapes=tiny", "--idle", "0")
+
+    assert (code, out) == (5, "")
+    assert "no new checkpoint for 0 s: asked 0" in err
+    assert "error: no whole checkpoint was found in nowhere: nothing was asked" in err
