@@ -273,10 +273,12 @@ def test_what_our_own_training_leaves_is_found_beside_and_at_its_end(tmp_path):
     beside = candidates(tmp_path / "out")
     write(tmp_path / "out")
     without = candidates(tmp_path / "out")
-    (tmp_path / "out" / "train_manifest.json").write_text("{}")
+    write(tmp_path / "out", trainer_state__json=None, train_manifest__json=b'{"status": "complete"}', when_s=LATER_S)
+    (tmp_path / "out" / "trainer_state.json").unlink()
 
     assert [path.name for path in beside] == [path.name for path in without] == ["checkpoint-1"]
     assert [path.name for path in candidates(tmp_path / "out")] == ["checkpoint-1", "out"]
+    assert why_unfinished(tmp_path / "out", LATER_S + 1) is None, "it appears by one rename"
 
 
 def test_a_draw_needs_a_limit():
