@@ -65,7 +65,7 @@ def _watch(
     if folder.is_file():
         raise ConfigError(f"{folder} is a file: watch takes the folder that a training writes its checkpoints into")
     spec = run_spec({**options, "models": (str(folder),), "preset": None, "shard": None})
-    session = _Session(seed=spec.seed, as_json=as_json)
+    session = Session(seed=spec.seed, as_json=as_json)
     if policy_file is not None or baseline is not None:
         from harness.gate.policy import read_policy
 
@@ -137,7 +137,7 @@ watch = Verb(
 
 
 @dataclass(slots=True)
-class _Session:
+class Session:
     """What watching has come to so far."""
 
     seed: int

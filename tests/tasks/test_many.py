@@ -15,6 +15,7 @@ import pytest
 from harness.errors import ConfigError, ExitCode, IncompleteError
 from harness.models.interruption import Interruption
 from harness.runs.journal import StoreError
+from satori_bench.verbs.watch import Session
 from tasks.checkpoint_folders import checkpoints_in, models_of, stamp_of, why_unfinished
 from tasks.many import Outcome, ask_checkpoint, exit_code_of
 from tasks.run_spec import RunEnvironment, RunSpec, check_spec
@@ -301,3 +302,27 @@ def test_a_training_that_leaves_no_checkpoint_is_no_pass(command):
     assert (code, out) == (5, "")
     assert "no new checkpoint for 0 s: asked 0" in err
     assert "error: no whole checkpoint was found in nowhere: nothing was asked" in err
+
+
+WATCHED = [
+    ([], 5, 5),
+    ([0, 0], 0, 0),
+    ([3, 0], 0, 3),
+    ([0, 3], 3, 3),
+    ([4, 3, 0], 0, 3),
+    ([3, 4], 4, 3),
+    ([5, 0], 5, 5),
+    ([0, 5], 5, 5),
+    ([5, 3], 3, 3),
+    ([2, 2], 2, 2),
+    ([2, 0], 5, 5),
+]
+"""Codes of checkpoints in their order, and the exit code of the last one and of any."""
+
+
+@pytest.mark.parametrize(("codes", "last", "worst"), WATCHED)
+def test_the_exit_code_of_a_watched_training(codes, last, worst):
+    session = Session(seed=0, as_json=False, codes=[ExitCode(code) for code in codes])
+
+    assert session.exit_code(any_counts=False) == last
+    assert session.exit_code(any_counts=True) == worst
