@@ -23,7 +23,7 @@ from harness.evaluation.ask import (
 )
 from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
-from harness.installation import require_imports
+from harness.installation import require_extra, require_imports
 from harness.runs.journal import read_records
 from harness.runs.manifest import SIDE_BOXES, Manifest, config_of
 from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
@@ -278,7 +278,11 @@ def run_prepared(
     elif not again and (finished := finished_run(prepared, environment)) is not None:
         return finished
     model = loaded_model(prepared, environment)
-    result = ask_prepared(prepared, model, environment, retry_of=retry_of, start_from=start_from)
+    try:
+        result = ask_prepared(prepared, model, environment, retry_of=retry_of, start_from=start_from)
+    finally:
+        if environment.load_model is None:  # whoever gives a model may go on with it
+            model.close()
     if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
         environment.write_page(result.folder)
     return result
@@ -293,6 +297,8 @@ def loaded_model(run: PreparedRun, environment: RunEnvironment) -> RecordingMode
     """
     if environment.load_model is not None:
         return environment.load_model(run.spec)
+    if run.spec.backend == "vllm":
+        require_extra("vllm", "run --backend vllm")
     require_imports([*RUN_PARTS, MODEL_PARTS[run.spec.backend]], "run")
     model = load_model(run.spec, environment, run.subject)
     if stamp_of(Path(run.spec.model)) != run.files:

@@ -66,10 +66,24 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
 @prompt_options
 @click.option(
     "--backend",
-    type=click.Choice(["hf", "openai"]),
+    type=click.Choice(["hf", "vllm", "openai"]),
     default="hf",
     show_default=True,
-    help="What runs the model: transformers here, or an OpenAI-compatible server (vLLM, SGLang, hosted).",
+    help="What runs the model: transformers or vLLM here, or an OpenAI-compatible server (vLLM, SGLang, hosted).",
+)
+@click.option(
+    "--tensor-parallel",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="GPUs that vLLM cuts the model over.",
+)
+@click.option(
+    "--gpu-memory",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.9,
+    show_default=True,
+    help="Share of each GPU's memory that vLLM takes.",
 )
 @click.option("--base-url", help="Root of the server's API, such as http://localhost:8000/v1.")
 @click.option("--served-name", help="What the server calls the model; default: as --model.")
@@ -298,33 +312,13 @@ def models_asked(options: dict[str, Any]) -> list[str]:
 
 def run_spec(options: dict[str, Any]) -> RunSpec:
     """Build the configuration of a run of the first model; its faults are reported together."""
-    from harness.models.device_options import device_option_faults
     from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from harness.scoring.own_format import format_given
     from tasks.prompts import given_words
     from tasks.run_spec import RunSpec, parse_dataset_overrides
     from tasks.shards import shard_of
 
-    faults: list[str] = []
-    if not options["models"]:
-        faults.append("--model is missing: a checkpoint folder, a hub id or an adapter folder")
-    if options["temperature"] is not None and options["decoding"] == "greedy":
-        faults.append("--temperature needs --decoding sampled: greedy decoding has none")
-    if options["min_pixels"] and options["max_pixels"] and options["min_pixels"] > options["max_pixels"]:
-        faults.append(f"--min-pixels {options['min_pixels']} is greater than --max-pixels {options['max_pixels']}")
-    if options["judge"] and not options["judge_key"] and not options["judge_url"]:
-        faults.append("--judge needs a key (--judge-key or OPENAI_API_KEY) or --judge-url of a local server")
-    if options["backend"] == "openai" and not options["base_url"]:
-        faults.append("--backend openai needs --base-url, the root of the server's API")
-    if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
-        faults.append("--base-url and --served-name need --backend openai")
-    here_alone = [name for name in _OF_A_MODEL_HERE if options["backend"] == "openai" and options[name]]
-    faults += [f"--{name.replace('_', '-')} is for --backend hf: a server has its own" for name in here_alone]
-    faults += device_option_faults(
-        options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
-    )
-    if options["backend"] != "openai" and (options["extra_body"] or options["allow_rerouting"]):
-        faults.append("--extra-body and --allow-rerouting need --backend openai: they are about requests to a server")
+    faults = _option_faults(options)
     if faults:
         raise ConfigError("; ".join(faults))
     extra_body = read_json_object(options["extra_body"], "--extra-body")
@@ -336,6 +330,8 @@ def run_spec(options: dict[str, Any]) -> RunSpec:
         preset=options["preset"],
         tasks=options["tasks"],
         backend=options["backend"],
+        tensor_parallel=options["tensor_parallel"],
+        gpu_memory=options["gpu_memory"],
         base_url=options["base_url"],
         served_name=options["served_name"],
         concurrency=options["concurrency"],
@@ -374,6 +370,40 @@ def run_spec(options: dict[str, Any]) -> RunSpec:
         thumbnails=options["thumbnails"],
         judge=_judge(options),
     )
+
+
+def _option_faults(options: dict[str, Any]) -> list[str]:
+    """Name every option that is missing or does not go with another."""
+    from harness.models.device_options import device_option_faults
+    from harness.models.vllm_options import DEFAULT_GPU_MEMORY
+
+    faults: list[str] = []
+    if not options["models"]:
+        faults.append("--model is missing: a checkpoint folder, a hub id or an adapter folder")
+    if options["temperature"] is not None and options["decoding"] == "greedy":
+        faults.append("--temperature needs --decoding sampled: greedy decoding has none")
+    if options["min_pixels"] and options["max_pixels"] and options["min_pixels"] > options["max_pixels"]:
+        faults.append(f"--min-pixels {options['min_pixels']} is greater than --max-pixels {options['max_pixels']}")
+    if options["judge"] and not options["judge_key"] and not options["judge_url"]:
+        faults.append("--judge needs a key (--judge-key or OPENAI_API_KEY) or --judge-url of a local server")
+    if options["backend"] == "openai" and not options["base_url"]:
+        faults.append("--backend openai needs --base-url, the root of the server's API")
+    if options["backend"] != "openai" and (options["base_url"] or options["served_name"]):
+        faults.append("--base-url and --served-name need --backend openai")
+    if options["backend"] != "vllm" and (
+        options["tensor_parallel"] != 1 or options["gpu_memory"] != DEFAULT_GPU_MEMORY
+    ):
+        faults.append("--tensor-parallel and --gpu-memory need --backend vllm")
+    if options["backend"] == "vllm" and options["attn_implementation"]:
+        faults.append("--attn-implementation is for --backend hf: vLLM chooses its own")
+    here_alone = [name for name in _OF_A_MODEL_HERE if options["backend"] == "openai" and options[name]]
+    faults += [f"--{name.replace('_', '-')} is for --backend hf: a server has its own" for name in here_alone]
+    faults += device_option_faults(
+        options["device"], options["dtype"], options["batch_size"], options["attn_implementation"]
+    )
+    if options["backend"] != "openai" and (options["extra_body"] or options["allow_rerouting"]):
+        faults.append("--extra-body and --allow-rerouting need --backend openai: they are about requests to a server")
+    return faults
 
 
 def _declared(options: dict[str, Any]) -> BoxDialect | None:
