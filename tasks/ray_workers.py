@@ -66,6 +66,7 @@ _MOST_STARTS = 3
 _LOOK_EVERY_S = 0.5
 _SAID_AFTER_S = 30.0
 """After so long without any worker it is said that none has a place."""
+_KNOCK_S = 10.0
 _MARK_NAME = "held-by"
 _PASSED_ON = ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBOSITY", "DATASETS_VERBOSITY",
               "LOGURU_LEVEL", "TQDM_DISABLE", "TRANSFORMERS_VERBOSITY", "TOKENIZERS_PARALLELISM")  # fmt: skip
@@ -287,17 +288,29 @@ def _cluster(address: str | None) -> Generator[None]:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a run
     try:
+        _knock(os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address)
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as fault:
+    except (OSError, ValueError, RuntimeError) as fault:
         first_line = (str(fault).splitlines() or [""])[0]
         raise ConfigError(
-            f"no Ray cluster can be reached at --address {address}: {first_line}. Start one with `ray start --head`, "
-            "name another address, or leave --address out: then this machine alone is the cluster"
+            f"no Ray cluster can be reached at --address {address or 'auto'}: {first_line}. Start one with "
+            "`ray start --head`, name another address, or leave --address out: then this machine alone is the cluster"
         ) from fault
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Look whether anybody listens at an address: Ray itself tries for minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    found = re.fullmatch(r"(?:ray://)?\[?([\w.:-]+?)\]?:(\d{1,5})", address or "")
+    if found is not None:
+        socket.create_connection((found[1], int(found[2])), timeout=_KNOCK_S).close()
 
 
 def _places(plan: RayPlan, spec: RunSpec) -> _Places:
