@@ -445,7 +445,8 @@ class _Crew:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - of an extra
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).options(name=self.order.mark).remote()
+        board: Any = ray.remote(num_cpus=0)(_Board)
+        self._board = board.options(name=self.order.mark, scheduling_strategy=here).remote()
         kind = ray.remote(
             num_cpus=self.places.cpus,
             num_gpus=self.places.gpus,
@@ -481,11 +482,12 @@ class _Crew:
     def _take(self, promise: Any, listener: Listener) -> None:
         """Take what a worker brings, or that it died."""
         import ray  # noqa: PLC0415 - of an extra
+        from ray.exceptions import RayError  # noqa: PLC0415 - of an extra
 
         worker, number = self._pending.pop(promise)
         try:
             brought, is_there = ray.get(promise), True
-        except ray.exceptions.RayError as fault:
+        except RayError as fault:
             brought, is_there = _died(number or 0, fault), False
         if isinstance(brought, _Ready):
             del self._starts[self._workers.index(worker)]
@@ -715,9 +717,10 @@ class _Worker:
     def _be_heard(self) -> None:
         """Wait until all that was told has arrived: whoever counts it counts all."""
         import ray  # noqa: PLC0415 - of an extra
+        from ray.exceptions import RayError  # noqa: PLC0415 - of an extra
 
         if self._last is not None:
-            with suppress(ray.exceptions.RayError):
+            with suppress(RayError):
                 ray.get(self._last)
 
 
