@@ -68,7 +68,7 @@ def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
     data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
     rows = len(data)
     if spec.limit is not None and spec.limit < rows:
-        data = data.subset(limit_indices(benchmark, data, spec.limit))
+        data = data.subset(limit_indices(benchmark, data, spec.limit, spec.limit_seed))
     limited = len(data) < rows
     question = Question(benchmark, data, rows, limited)
     return question if spec.shard is None else question.part(spec.shard)
@@ -85,6 +85,8 @@ def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Q
 
     if spec.shard is not None:
         raise ConfigError(f"{benchmark.name} is summed up by lmms-eval over all its rows: no --shard cuts it")
+    if spec.limit_seed is not None:
+        raise ConfigError(f"{benchmark.name} is cut by lmms-eval, which takes the first rows: leave --limit-seed out")
     check_native(source.found)
     override, generation = spec.datasets.get(benchmark.name), dict[str, Any]()
     if spec.max_new_tokens is not None:

@@ -1,8 +1,8 @@
-"""Answers lmms-eval's requests in batches of similar size; a backend only has to generate one batch.
+"""Answers lmms-eval's requests in batches of similar size, or as a stream; a backend only has to generate.
 
-Shared by every backend: reading requests and messages, skipping what is already recorded, opening the images of one
-batch at a time, batches that halve when memory runs out, and recording each sample right after its batch. Memory stays
-flat however many requests there are: beside the texts, nothing outlives its batch.
+Shared by every backend: reading requests and messages, skipping what is already recorded, opening images a little ahead
+of the model, batches that halve when memory runs out, and recording each sample right after its batch, in a stream as
+soon as it ends. Memory stays flat however many requests there are: beside the texts, nothing outlives its batch.
 """
 
 # lmms-eval has no stubs; what is used of it is annotated there.
@@ -15,11 +15,12 @@ import gc
 import logging
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
@@ -152,9 +153,14 @@ class _ChatRequest(Protocol):
 
 
 class RecordingModel(lmms, abc.ABC):
-    """An lmms-eval chat model that records each sample; a backend adds `generate_batch`."""
+    """An lmms-eval chat model that records each sample; a backend adds `generate_batch`, or `answer_stream` as well."""
 
     is_simple = False
+    is_continuous: bool = False
+    """Whether prompts go to `answer_stream`, which takes them as it has room: batches are then the backend's affair."""
+    tool: Callable[[Prompt, Generation], Prompt | Generation] | None = None
+    """Told what came of a prompt, a refusal included: returns what is asked next about the same row, which then comes
+    before all others, or what is recorded of it in the end."""
     task_dict: dict[str, Mapping[str, Sequence[object]]]
     """Documents by task and split; lmms-eval fills it."""
     recorder: Recorder | None = None
@@ -187,6 +193,27 @@ class RecordingModel(lmms, abc.ABC):
         samples are found that it comes from. Any other error ends the run.
         """
 
+    def answer_stream(self, prompts: Iterator[Prompt]) -> Iterator[tuple[Prompt, Generation | Exception]]:
+        """Yield each prompt, the very object, with what came of it as soon as it ends, in any order.
+
+        Only where `is_streamed` says so. All prompts of a stream share one `decoding`; some may have images and others
+        none. Each is taken from `prompts` only when there is room for it (`batch_size` is what a person or a lack of
+        memory allows), in the thread that iterates here. After the end of `prompts` more may come while any is in
+        flight: the tool asks on. What is left when a stream ends is answered by another one.
+
+        An exception is yielded where it is one prompt's own. What is raised is everybody's: where memory ran out,
+        `batch_size` is halved and a new stream begins with all that was not answered; where `refusal` has a reason for
+        it, those in flight are asked again each in a stream of its own; anything else ends the run.
+
+        Ctrl-C ends a stream wherever it is; what must not be cut short stands in a `with self.batch_guard():`, which
+        holds no `yield`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} answers in batches")
+
+    def is_streamed(self, decoding: Decoding) -> bool:  # noqa: ARG002 - for backends that can stream some only
+        """Whether prompts that are decoded so are answered by `answer_stream`; others are by `generate_batch`."""
+        return self.is_continuous
+
     def refusal(self, error: Exception) -> str | None:  # noqa: ARG002 - for backends that can tell
         """Return why a sample is not answered that ended in this error alone; None when the error ends the run."""
         return None
@@ -204,6 +231,9 @@ class RecordingModel(lmms, abc.ABC):
     def sent_text(self, prompt: Prompt) -> str:
         """Return the prompt as it is sent, with marks for its pictures: here turn by turn, as a server gets it."""
         return transcript(prompt.turns)
+
+    def close(self) -> None:
+        """Give back what the model holds, such as processes of its own; it answers no more."""
 
     def release_memory(self) -> None:
         """Give back what a failed batch left behind; called before a smaller one is tried."""
@@ -275,17 +305,99 @@ class RecordingModel(lmms, abc.ABC):
             yield Ask(position, task, split, doc_id, repeat, decodings[written], doc_to_messages)
 
     def _answer(self, todo: Sequence[Ask]) -> Iterator[tuple[Ask, Generation]]:
-        """Answer batch after batch, recording each; yield what was recorded.
+        """Answer asks, recording each; yield what was recorded."""
+        with ThreadPoolExecutor(_OPENERS, thread_name_prefix="satori-open") as pool:
+
+            def opening(looked: _LookedAt) -> Future[_Opened]:
+                return pool.submit(self._opened, looked)
+
+            for decoding, batches in groupby(self._batches(todo), key=lambda batch: batch[0].ask.decoding):
+                if self.is_streamed(decoding):
+                    yield from self._answer_stream(_Feed(chain.from_iterable(batches), opening))
+                else:
+                    yield from self._answer_batches(batches, opening)
+
+    def _answer_batches(
+        self, batches: Iterable[list[_LookedAt]], opening: Callable[[_LookedAt], Future[_Opened]]
+    ) -> Iterator[tuple[Ask, Generation]]:
+        """Answer batch after batch.
 
         While the model works on one batch, the images of the next are opened: two batches are in memory, never more.
         """
-        with ThreadPoolExecutor(_OPENERS, thread_name_prefix="satori-open") as pool:
-            ahead: list[Future[_Opened]] = []
-            for batch in self._batches(todo):
-                opening = [pool.submit(self._opened, looked) for looked in batch]
-                yield from self._answer_batch(ahead)
-                ahead = opening
+        ahead: list[Future[_Opened]] = []
+        for batch in batches:
+            opened = list(map(opening, batch))
             yield from self._answer_batch(ahead)
+            ahead = opened
+        yield from self._answer_batch(ahead)
+
+    def _answer_stream(self, feed: _Feed) -> Iterator[tuple[Ask, Generation]]:
+        """Answer prompts as they end."""
+        with closing(self._outcomes(feed)) as outcomes:
+            for prompt, outcome in outcomes:
+                ask = feed.answered(prompt)
+                if isinstance(outcome, Exception):
+                    generation = self._refused(prompt, outcome)
+                else:
+                    self._has_answered = True
+                    generation = outcome
+                following = generation if self.tool is None else self.tool(prompt, generation)
+                if isinstance(following, Prompt):
+                    feed.put_first(ask, following)
+                else:
+                    with self.batch_guard():
+                        recorded = self._record_answer(ask, prompt, following)
+                        self.batch_recorded()
+                    yield recorded
+                yield from self._recorded_unreadable(feed)
+                self._check_refusals(least=_SMALLEST_WINDOW)
+        yield from self._recorded_unreadable(feed)
+
+    def _recorded_unreadable(self, feed: _Feed) -> Iterator[tuple[Ask, Generation]]:
+        """Record what a feed had to pass over."""
+        while feed.unreadable:
+            opened = feed.unreadable.popleft()
+            yield self._recorded(opened.ask, Generation(text="", error=opened.reason))
+
+    def _outcomes(self, feed: _Feed) -> Generator[tuple[Prompt, Generation | Exception]]:
+        """Yield what comes of each prompt of a feed, in one stream where nothing goes wrong.
+
+        When memory runs out, the batch size is halved for good and a stream begins with what was not answered.
+        """
+        while feed.has_more:
+            feed.ahead, taken = self.batch_size, feed.taken
+            try:
+                yield from _lack_of_memory_raised(self.answer_stream(feed))
+            except Exception as error:
+                fits = not is_out_of_memory(error)
+                if not fits:
+                    _refuse_single(feed.unanswered[: self.batch_size], error)
+                if not feed.unanswered or (fits and self.refusal(error) is None):
+                    raise
+            else:
+                if feed.unanswered or (feed.has_more and feed.taken == taken):
+                    raise RuntimeError(f"{type(self).__name__} ended its stream with prompts that are not answered")
+                continue
+            # Outside of the handler, so that the error no longer holds the stream's tensors.
+            self.release_memory()
+            if fits:
+                yield from self._each_alone(feed.unanswered)
+            else:
+                self.batch_size = max(1, min(self.batch_size, len(feed.unanswered)) // 2)
+                logger.warning(
+                    "out of memory with %d samples in flight: going on with %d", len(feed.unanswered), self.batch_size
+                )
+                feed.ask_again()
+
+    def _each_alone(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation | Exception]]:
+        """Yield what comes of prompts one of which made a stream fail; only a stream of one tells whose an error is."""
+        for prompt in prompts:
+            try:
+                yield from _lack_of_memory_raised(self.answer_stream(iter([prompt])))
+            except Exception as error:  # noqa: BLE001 - whoever takes it asks what it means
+                if is_out_of_memory(error):
+                    _refuse_single([prompt], error)
+                yield prompt, error
 
     def _batches(self, todo: Sequence[Ask]) -> Iterator[list[_LookedAt]]:
         """Yield batches of similar size, window by window; nothing is opened yet."""
@@ -330,7 +442,7 @@ class RecordingModel(lmms, abc.ABC):
         """Open the images of one ask, in a thread. An image that cannot be read costs its own sample only."""
         ask, turns = looked.ask, looked.turns or self._turns(looked.ask)
         try:
-            opened = tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
+            opened = self.opened(turns)
         except Exception as error:  # noqa: BLE001 - decoders raise anything on a damaged file
             return _Opened(ask, None, f"unreadable image: {type(error).__name__}: {error}")
         rows = cast("Sequence[int] | None", getattr(self.task_dict[ask.task][ask.split], "indices", None))
@@ -359,24 +471,23 @@ class RecordingModel(lmms, abc.ABC):
                 yield self._recorded(opened.ask, Generation(text="", error=opened.reason))
             else:
                 prompts.append((opened.ask, opened.prompt))
-        start = 0
-        while start < len(prompts):
-            piece = prompts[start : start + self.batch_size]
+        while prompts:
+            piece = prompts[: self.batch_size]
             with self.batch_guard():
                 generations = self._generate([prompt for _, prompt in piece])
                 if generations is None:
                     continue  # the batch size was halved
-                recorded = [
-                    self._recorded(
-                        ask,
-                        replace(generation, prompt=self.sent_text(prompt)),
-                        prompt.images,
-                    )
-                    for (ask, prompt), generation in zip(piece, generations, strict=True)
-                ]
+                following: list[tuple[Ask, Prompt]] = []
+                recorded: list[tuple[Ask, Generation]] = []
+                for (ask, prompt), generation in zip(piece, generations, strict=True):
+                    next_one = generation if self.tool is None else self.tool(prompt, generation)
+                    if isinstance(next_one, Prompt):
+                        following.append((ask, next_one))
+                    else:
+                        recorded.append(self._record_answer(ask, prompt, next_one))
                 self.batch_recorded()
             yield from recorded
-            start += len(piece)
+            prompts[: len(piece)] = following
             self._check_refusals(least=_SMALLEST_WINDOW)
 
     def _generate(self, prompts: list[Prompt]) -> list[Generation] | None:
@@ -391,13 +502,10 @@ class RecordingModel(lmms, abc.ABC):
                 _refuse_single(prompts, error)
                 fits = False
             else:
-                reason = self.refusal(error)
-                if reason is None:
-                    raise
                 if len(prompts) == 1:
-                    logger.warning("%s row %d is not answered: %s", prompts[0].task, prompts[0].doc_id, reason)
-                    self._refusals.append(reason)
-                    return [Generation(text="", error=reason)]
+                    return [self._refused(prompts[0], error)]
+                if self.refusal(error) is None:
+                    raise
                 fits = True
         else:
             self._has_answered = True
@@ -412,6 +520,15 @@ class RecordingModel(lmms, abc.ABC):
         self.batch_size = middle
         logger.warning("out of memory with a batch of %d: going on with %d", len(prompts), self.batch_size)
         return None
+
+    def _refused(self, prompt: Prompt, error: Exception) -> Generation:
+        """Return what is recorded of a sample that ended in an error; raises it where it ends the run."""
+        reason = self.refusal(error)
+        if reason is None:
+            raise error
+        logger.warning("%s row %d is not answered: %s", prompt.task, prompt.doc_id, reason)
+        self._refusals.append(reason)
+        return Generation(text="", error=reason)
 
     def _check_refusals(self, *, least: int) -> None:
         """End the run when at least so many samples were refused alike and none was ever answered.
@@ -429,6 +546,10 @@ class RecordingModel(lmms, abc.ABC):
                 f"{self._refusals[0]}. Mend it in the checkpoint or the data; the same command then asks them again"
             )
 
+    def opened(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+        """Return a chat with its images opened, in RGB and at the model's grid size; raises what decoders raise."""
+        return tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
+
     def _open(self, part: Part) -> Part:
         """Return text as it is, and an image opened, in RGB and at the model's grid size."""
         if isinstance(part, str):
@@ -436,6 +557,10 @@ class RecordingModel(lmms, abc.ABC):
         image = part if isinstance(part, Image.Image) else part.open()
         image.load()
         return fit_to_grid(to_rgb(image), self.pixel_limits)
+
+    def _record_answer(self, ask: Ask, prompt: Prompt, generation: Generation) -> tuple[Ask, Generation]:
+        """Hand what came of a prompt to the recorder, with the text that was sent."""
+        return self._recorded(ask, replace(generation, prompt=self.sent_text(prompt)), prompt.images)
 
     def _recorded(self, ask: Ask, generation: Generation, images: Sequence[Image.Image] = ()) -> tuple[Ask, Generation]:
         """Hand a generation to the recorder. Repeats are not recorded: the seam has one answer per document."""
@@ -464,6 +589,75 @@ class _Opened:
     """None when an image could not be read."""
     reason: str | None = None
     """Why there is no prompt; None when there is one."""
+
+
+class _Feed(Iterator[Prompt]):
+    """The prompts of a stream: opened ahead in threads, a bounded number, and remembered until they are answered."""
+
+    def __init__(self, waiting: Iterator[_LookedAt], opening: Callable[[_LookedAt], Future[_Opened]]) -> None:
+        """Begin with nothing opened.
+
+        Args:
+            waiting: Asks of one decoding, in the order in which they are to be answered.
+            opening: Begins to open one.
+        """
+        self.ahead = 1
+        """How many are opened before they are asked for."""
+        self.taken = 0
+        """Prompts that were handed out so far."""
+        self.unreadable: deque[_Opened] = deque()
+        """Asks that were passed over because an image could not be read; whoever records them takes them out."""
+        self._waiting = waiting
+        self._opening = opening
+        self._opened_ahead: deque[Future[_Opened]] = deque()
+        self._first: deque[tuple[Ask, Prompt]] = deque()
+        self._in_flight: dict[int, tuple[Ask, Prompt]] = {}
+
+    def __next__(self) -> Prompt:
+        """Return the next prompt; waits where it is still being opened."""
+        ask, prompt = self._first.popleft() if self._first else self._next_opened()
+        self._in_flight[id(prompt)] = ask, prompt
+        self.taken += 1
+        return prompt
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another prompt may come."""
+        self._open_ahead()
+        return bool(self._first or self._opened_ahead)
+
+    @property
+    def unanswered(self) -> list[Prompt]:
+        """The prompts that were handed out and not answered, in order."""
+        return [prompt for _, prompt in self._in_flight.values()]
+
+    def answered(self, prompt: Prompt) -> Ask:
+        """Return whose prompt this is; it is no longer in flight."""
+        ask, _ = self._in_flight.pop(id(prompt))
+        return ask
+
+    def put_first(self, ask: Ask, prompt: Prompt) -> None:
+        """Hand a prompt out before all others."""
+        self._first.appendleft((ask, prompt))
+
+    def ask_again(self) -> None:
+        """Hand out once more what was not answered, before all others."""
+        self._first.extendleft(reversed(self._in_flight.values()))
+        self._in_flight.clear()
+
+    def _next_opened(self) -> tuple[Ask, Prompt]:
+        while self.has_more:
+            opened = self._opened_ahead.popleft().result()
+            self._open_ahead()
+            if opened.prompt is not None:
+                return opened.ask, opened.prompt
+            self.unreadable.append(opened)
+        raise StopIteration
+
+    def _open_ahead(self) -> None:
+        """Begin to open as many as may be open ahead."""
+        while len(self._opened_ahead) < self.ahead and (looked := next(self._waiting, None)) is not None:
+            self._opened_ahead.append(self._opening(looked))
 
 
 def read_turns(messages: object, where: str) -> tuple[Turn, ...]:
@@ -531,6 +725,16 @@ def _read_part(part: object, where: str) -> Part:
     raise ConfigError(
         f"{where}: a part must be text or an image (PIL, handle or local path), found {str(fields)[:200]}"
     )
+
+
+def _lack_of_memory_raised(
+    outcomes: Iterable[tuple[Prompt, Generation | Exception]],
+) -> Iterator[tuple[Prompt, Generation | Exception]]:
+    """Yield what comes of prompts; raise where memory ran out for one: others in flight may leave it no room."""
+    for prompt, outcome in outcomes:
+        if isinstance(outcome, Exception) and is_out_of_memory(outcome):
+            raise outcome
+        yield prompt, outcome
 
 
 def _refuse_single(prompts: Sequence[Prompt], error: Exception) -> None:
