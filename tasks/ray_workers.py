@@ -86,7 +86,7 @@ class RayPlan:
     cpus: float | None = None
     """Of each worker; None: 1 beside a GPU, else its part of the node."""
     gpus: float | None = None
-    """Of each worker, also parts of one; None: 1 where the cluster has any."""
+    """Of each worker, also parts of one; None: as many as hold the model, where the cluster has any."""
     parts: str | None = None
     """Address where finished shards go, such as `s3://bucket/parts`; None: all nodes share the folder of runs."""
     wait_s: float = 0.0
@@ -325,9 +325,8 @@ def _places(plan: RayPlan, spec: RunSpec) -> _Places:
     any_gpu = any(node.get("GPU", 0) >= 1 for node in nodes)
     gpus = plan.gpus
     if gpus is None:
-        gpus = (
-            1.0 if any_gpu and spec.backend != "openai" and spec.device.partition(":")[0] in ("auto", "cuda") else 0.0
-        )
+        wanted = any_gpu and spec.backend != "openai" and spec.device.partition(":")[0] in ("auto", "cuda")
+        gpus = float(spec.tensor_parallel) if wanted else 0.0
     least_cpus = 1.0 if plan.cpus is None else plan.cpus
     usable = [node for node in nodes if node.get("CPU", 0) >= least_cpus and node.get("GPU", 0) >= gpus]
     if not usable and plan.wait_s <= 0:
