@@ -83,6 +83,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     device_s: Amount | None = None
+    latency_s: Amount | None = None
     reply_model: str | None = None
     judge_reply: str | None = None
     judge_error: str | None = None
@@ -146,6 +147,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "input_tokens": generation.input_tokens,
         "output_tokens": generation.output_tokens,
         "device_s": _finite(generation.device_s),
+        "latency_s": _finite(generation.latency_s),
         "reply_model": generation.reply_model,
         "judge_reply": record.judge_reply,
         "judge_error": record.judge_error,
@@ -277,6 +279,7 @@ def _record_of(stored: StoredRecord) -> Record:
             output_tokens=stored.output_tokens,
             prompt=stored.prompt,
             device_s=stored.device_s,
+            latency_s=stored.latency_s,
             truncated=stored.truncated,
             error=stored.error,
             reply_model=stored.reply_model,
