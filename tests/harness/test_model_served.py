@@ -73,9 +73,12 @@ def test_a_reply_becomes_a_generation_with_its_costs(served):
     assert (found.truncated, found.error) == (False, None)
 
 
-def test_the_server_gets_every_pixel_and_the_system_turn(served):
-    [prompt] = prompts("what colour?")
-    tiny(served, **LIMITS).generate_batch([prompt])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - a second name of this machine
+@pytest.mark.parametrize("size", [(84, 56), (28, 364), (1, 1), (3, 2)])
+def test_the_server_gets_every_pixel_and_the_system_turn(served, host, size):
+    served.url = served.url.replace("127.0.0.1", host)
+    [prompt] = prompts("what colour?", size=size)
+    tiny(served).generate_batch([prompt])
 
     system, user = served.seen[0]["messages"]
     url = user["content"][0]["image_url"]["url"]
