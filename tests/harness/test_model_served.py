@@ -73,7 +73,7 @@ def test_a_reply_becomes_a_generation_with_its_costs(served):
     assert (found.truncated, found.error) == (False, None)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - a second name of this machine
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("size", [(84, 56), (28, 364), (1, 1), (3, 2)])
 def test_the_server_gets_every_pixel_and_the_system_turn(served, host, size):
     served.url = served.url.replace("127.0.0.1", host)
