@@ -19,6 +19,8 @@ FONT_PX = 12
 _TICKS = 8
 """About so many numbers stand at an axis."""
 _ROUND_STEPS = (1.0, 2.0, 5.0, 10.0)
+_ALL_ONE = 1e-9
+"""Numbers that differ by less of their size are one, for an axis."""
 _LEGEND_ROW_PX = 18
 _SAMPLE_PX = 26
 """Length of a line in a legend, and of the place for a mark."""
@@ -66,9 +68,9 @@ class Scale:
 
 
 def round_ends(low: float, high: float) -> tuple[float, float]:
-    """Return round numbers around two others, for the ends of an axis."""
-    if low == high:
-        return low, low + 1.0
+    """Return round numbers around two others, for the ends of an axis, and room where they are one number."""
+    if high - low <= _ALL_ONE * max(1.0, abs(low), abs(high)):
+        return low, low + max(1.0, abs(low))
     step = Scale(low, high, 0.0, 1.0).step
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
