@@ -35,7 +35,11 @@ RUN_PARTS = (
     "tasks.build",
 )
 """What every run imports."""
-MODEL_PARTS = {"hf": "harness.models.hf", "openai": "harness.models.served"}
+MODEL_PARTS = {
+    "hf": "harness.models.hf",
+    "vllm": "harness.models.vllm_model",
+    "openai": "harness.models.served",
+}
 """What a run imports beside that, by backend."""
 
 _TASK_LIBRARIES = {
@@ -90,7 +94,7 @@ def diagnose(spec: DoctorSpec) -> list[Check]:
     with redirect_stdout(io.StringIO()):  # lmms-eval logs to stdout, which is for findings
         checks = [_run_parts(), _train_parts(spec.train_parts), _versions()]
         if not missing_modules("run"):
-            checks += [_device(), *map(_task_library, _TASK_LIBRARIES), _chat_wrappers(), _smolvlm()]
+            checks += [_vllm(), _device(), *map(_task_library, _TASK_LIBRARIES), _chat_wrappers(), _smolvlm()]
     checks.append(_disk(spec.out))
     checks += [_data(benchmark, spec.data_dir) for benchmark in benchmarks]
     checks.append(_judge(spec))
@@ -102,7 +106,7 @@ def _run_parts() -> Check:
     if missing := missing_modules("run"):
         found = f"not installed: {', '.join(missing)}. What needs no model works: score, compare, gate..."
         return Check("run", "fail", found, install_command("run"))
-    if broken := broken_imports((*RUN_PARTS, *MODEL_PARTS.values())):
+    if broken := broken_imports((*RUN_PARTS, MODEL_PARTS["hf"], MODEL_PARTS["openai"])):
         return Check("run", "fail", broken_text(broken), versions_mend())
     return Check("run", "ok", "everything that it imports is there")
 
@@ -114,6 +118,15 @@ def _train_parts(parts: Sequence[str]) -> Check:
     if broken := broken_imports(parts):
         return Check("train", "warn", f"train, loop and demo cannot work: {broken_text(broken)}", versions_mend())
     return Check("train", "ok", "everything that train, loop and demo import is there")
+
+
+def _vllm() -> Check:
+    """Import what `run --backend vllm` imports; most runs do without."""
+    if missing_modules("vllm"):
+        return Check("vllm", "ok", "not installed; --backend vllm needs it", install_command("vllm"))
+    if broken := broken_imports([MODEL_PARTS["vllm"]]):
+        return Check("vllm", "warn", f"--backend vllm cannot work: {broken_text(broken)}", install_command("vllm"))
+    return Check("vllm", "ok", "everything that --backend vllm imports is there")
 
 
 def _versions() -> Check:

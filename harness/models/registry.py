@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CHAT_MODELS = {
     "satori_hf": "harness.models.hf.SatoriHF",
+    "satori_vllm": "harness.models.vllm_model.SatoriVLLM",
     "satori_openai": "harness.models.served.SatoriServed",
 }
 """Registry name to class path; the class is imported only when it is used."""

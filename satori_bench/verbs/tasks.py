@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import ExitCode
+from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json, say_paragraphs
-from satori_bench.options import data_option, dataset_option, format_option, json_option, out_option, prompt_options
+from satori_bench.options import (
+    SampleCount,
+    data_option,
+    dataset_option,
+    format_option,
+    json_option,
+    out_option,
+    prompt_options,
+)
 from satori_bench.surroundings import TRAIN_PARTS, quiet_libraries
 from satori_bench.verb import Verb, Verbs
+
+if TYPE_CHECKING:
+    from tasks.run_spec import RunSpec
 
 
 @click.group(cls=Verbs)
@@ -162,6 +173,17 @@ def tasks_verify(
 @click.option("--judge", help="Also check what a judge needs.")
 @click.option("--judge-key", envvar=["SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY"], show_default=False)
 @click.option("--judge-url")
+@click.option(
+    "--compare-backends",
+    "compared",
+    type=SampleCount(),
+    metavar="N",
+    help="Instead: ask about N samples of --tasks on two backends, hf and vllm, or hf and the server at --base-url.",
+)
+@click.option("--model", help="The checkpoint folder for it.")
+@click.option("--base-url", help="The server that serves it.")
+@click.option("--served-name", help="What that server calls it.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer there.")
 @json_option
 @click.pass_context
 def doctor(
@@ -172,10 +194,35 @@ def doctor(
     judge: str | None,
     judge_key: str | None,
     judge_url: str | None,
+    compared: int | None,
+    model: str | None,
+    base_url: str | None,
+    served_name: str | None,
+    max_new_tokens: int | None,
     as_json: bool,
 ) -> int:
-    """Check imports, versions, device, disk and data before a run. Exits with 2 where `run` would fail."""
+    """Check imports, versions, device, disk and data before a run. Exits with 2 where `run` would fail.
+
+    With --compare-backends it exits with 5 where two backends are not asked alike, or score otherwise beyond the noise.
+    """
     quiet_libraries(debug=ctx.obj["debug"])
+    if compared is not None:
+        if model is None:
+            raise ConfigError("--compare-backends needs --model, the checkpoint's folder")
+        from tasks.run_spec import RunSpec
+
+        spec = RunSpec(
+            model=model,
+            tasks=names,
+            base_url=base_url,
+            served_name=served_name,
+            limit=compared,
+            data_dir=data_dir,
+            max_new_tokens=max_new_tokens,
+        )
+        return _compare_backends(spec, as_json=as_json)
+    if model is not None or base_url is not None or served_name is not None or max_new_tokens is not None:
+        raise ConfigError("--model, --base-url, --served-name and --max-new-tokens belong to --compare-backends N")
     from dataclasses import asdict
 
     from tasks.doctor import DoctorSpec, diagnose
@@ -189,3 +236,27 @@ def doctor(
             if check.mend:
                 say(f"      mend: {check.mend}", sys.stdout)
     return ExitCode.USAGE if any(check.state == "fail" for check in found) else ExitCode.OK
+
+
+def _compare_backends(spec: RunSpec, *, as_json: bool) -> int:
+    """Ask by two backends, show where they agree, and return the exit code."""
+    from dataclasses import asdict
+
+    from harness.models.interruption import Interruption
+    from reports.terminal.backends import backend_lines, backend_table
+    from reports.terminal.progress import RunProgress
+    from reports.terminal.tables import write, write_line
+    from satori_bench.surroundings import run_environment
+    from tasks.backends import compare_backends
+
+    backends = ("hf", "vllm" if spec.base_url is None else "openai")
+    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+        found = compare_backends(spec, backends, run_environment(progress, interruption, page=False))
+    alike = found.asks_alike and found.scores_alike
+    if as_json:
+        say_json({"schema": 1, **asdict(found), "alike": alike}, sys.stdout)
+    else:
+        write(backend_table(found), sys.stdout)
+        for line in backend_lines(found):
+            write_line(line, sys.stdout)
+    return ExitCode.OK if alike else ExitCode.INCOMPLETE

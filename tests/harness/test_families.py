@@ -70,7 +70,7 @@ def test_a_family_runs_with_its_processors_size_and_its_dialect(name, command, t
 def test_a_family_of_a_tried_kind_loads_and_answers(name, tmp_path, trained_tokenizer):
     model = SatoriHF(str(build(name, tmp_path, trained_tokenizer)), device="cpu")
 
-    (answer,) = model.generate_batch([model._trial])
+    (answer,) = model.generate_batch([model._inputs.trial])
 
     assert (answer.input_size is not None) == (name in SIZE_KNOWN)
 

@@ -86,7 +86,7 @@ def test_a_chat_template_that_is_given_stands_in_place_of_the_checkpoints(copy, 
 
     model = SatoriHF(str(copy), device="cpu", chat_template=given)
 
-    assert model._render(model._trial.turns) == "<|image_pad|>detect: Where is it dark?"
+    assert model._inputs.render(model._inputs.trial.turns) == "<|image_pad|>detect: Where is it dark?"
     without = hash_checkpoint(inspect_checkpoint(str(copy), chat_template=given))
     given.write_text(given.read_text() + "!")
     assert without.config_hash != hash_checkpoint(inspect_checkpoint(str(copy), chat_template=given)).config_hash
@@ -123,7 +123,7 @@ def test_a_server_has_its_own_template_and_code(command, copy):
 def test_an_upper_pixel_limit_holds_for_a_family_with_a_rule_of_its_own(tiny_glm4v):
     free, held = SatoriHF(str(tiny_glm4v), device="cpu"), SatoriHF(str(tiny_glm4v), device="cpu", max_pixels=12_544)
 
-    sizes = [model.generate_batch([model._trial])[0].input_size for model in (free, held)]
+    sizes = [model.generate_batch([model._inputs.trial])[0].input_size for model in (free, held)]
 
     assert sizes == [Size(140, 140), Size(112, 112)]
     assert own_limits(free.checkpoint, None, 12_544) == {"size": {"longest_edge": 25_088}}

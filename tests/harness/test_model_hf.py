@@ -20,9 +20,10 @@ from harness.models.base import (
     is_out_of_memory,
     read_turns,
 )
+from harness.models.chat_inputs import fold_system_turns
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding, sample_seed
-from harness.models.hf import SatoriHF, SeededSampling, fold_system_turns
+from harness.models.hf import SatoriHF, SeededSampling
 from harness.models.replay import SatoriReplay
 from harness.models.token_roles import dropped_ids
 from harness.scoring.box_dialects import dialect_named
@@ -183,7 +184,7 @@ def test_a_text_that_the_budget_ends_is_truncated(loaded, three, recorder):
 
 def test_a_text_that_ends_by_itself_is_not_truncated(loaded, three, recorder, monkeypatch):
     model = loaded("tiny_qwen2_5_vl")
-    tokenizer = model._processor.tokenizer
+    tokenizer = model._inputs.tokenizer
     ids = tokenizer("red circle").input_ids
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     rows = [[*ids, end, pad, pad], [*ids, pad, pad, pad][: len(ids) + 3], [*ids, *ids, *ids][: len(ids) + 3]]
@@ -347,11 +348,11 @@ def test_a_placeholder_in_a_question_does_not_call_for_an_image(loaded, three):
 
 def test_a_system_turn_reaches_a_template_without_a_system_role(loaded, three):
     model = loaded("tiny_llava")
-    assert not model._has_system_role
+    assert not model._inputs._has_system_role
 
     turns = read_turns(three.messages({"image": None, "question": "Left?"}), "here")
 
-    assert "user\nAnswer in one word.\n\nLeft?" in model._render(turns)
+    assert "user\nAnswer in one word.\n\nLeft?" in model._inputs.render(turns)
 
 
 def test_a_system_turn_stays_where_the_template_has_the_role(loaded, three):
@@ -359,7 +360,9 @@ def test_a_system_turn_stays_where_the_template_has_the_role(loaded, three):
 
     turns = read_turns(three.messages({"image": None, "question": "Left?"}), "here")
 
-    assert model._render(turns).startswith("<|im_start|>system\nAnswer in one word.<|im_end|>\n<|im_start|>user\nLeft?")
+    assert model._inputs.render(turns).startswith(
+        "<|im_start|>system\nAnswer in one word.<|im_end|>\n<|im_start|>user\nLeft?"
+    )
 
 
 def test_folding_without_a_system_turn_changes_nothing():
@@ -371,7 +374,7 @@ def test_folding_without_a_system_turn_changes_nothing():
 
 def test_tags_survive_decoding_even_when_they_are_special(loaded, monkeypatch):
     model = loaded("tiny_qwen2_5_vl")
-    tokenizer = model._processor.tokenizer
+    tokenizer = model._inputs.tokenizer
     tags = tokenizer.convert_tokens_to_ids(["<caption>", "</caption>"])
     special = SimpleNamespace(
         all_special_ids=[*tokenizer.all_special_ids, *tags],
@@ -527,7 +530,7 @@ def test_logits_that_break_on_one_sample_cost_that_sample(loaded, three, recorde
     generate = model._model.generate
 
     def overflowing(**inputs):
-        marked = model._processor.tokenizer("red red red").input_ids[0]
+        marked = model._inputs.tokenizer("red red red").input_ids[0]
         if (inputs["input_ids"] == marked).any():
             for watch in inputs["logits_processor"]:
                 watch(inputs["input_ids"], torch.tensor([[1.0, math.nan]]))

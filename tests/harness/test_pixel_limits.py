@@ -10,8 +10,8 @@ from PIL import Image
 from harness.errors import ConfigError
 from harness.images.frames import smart_resize
 from harness.images.grid import fit_to_grid
+from harness.models.chat_inputs import set_limits
 from harness.models.checkpoint_files import CheckpointError
-from harness.models.hf import _set
 from harness.models.input_sizes import fills_up, told_sizes
 from harness.models.pixel_limits import GRIDS, OWN, grid_limits, own_settings
 from harness.values import PixelLimits, Size
@@ -129,7 +129,7 @@ def test_an_upper_limit_holds_where_the_processor_counts_otherwise(name, max_pix
     before = seen(processor, LARGE)[0]
 
     lower = 10_000 if OWN[name].lower else None
-    _set(processor, own_settings({}, name, lower, max_pixels))
+    set_limits(processor, own_settings({}, name, lower, max_pixels))
     after = seen(processor, LARGE)[0]
 
     # Kimi fills up to a patch group after it has counted.
@@ -143,7 +143,7 @@ def test_a_lower_limit_holds_where_the_processor_counts_otherwise(name):
     processor = processor_of(name)
     small = Image.new("RGB", (120, 90))
 
-    _set(processor, own_settings({}, name, 400_000, 800_000))
+    set_limits(processor, own_settings({}, name, 400_000, 800_000))
 
     size = seen(processor, small)[0]
     assert size.width * size.height >= 400_000

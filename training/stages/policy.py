@@ -16,8 +16,9 @@ from typing import Any, cast
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from harness.errors import ConfigError
+from harness.models.chat_inputs import has_system_role, load_processor
 from harness.models.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint
-from harness.models.hf import has_system_role, load_processor, merge_adapter, placeholder_ids
+from harness.models.hf import merge_adapter, placeholder_ids
 from harness.scoring.box_dialects import strict_list_of
 from harness.values import BoxDialect, PixelLimits, StageFormat
 

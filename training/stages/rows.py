@@ -56,8 +56,8 @@ class RowMaker:
 def prompt_turns(form: StageFormat, question: str, *, folds_system: bool) -> list[dict[str, Any]]:
     """Return the chat turns of a prompt in TRL's form: the image is a placeholder that TRL fills.
 
-    `folds_system` puts the instructions at the head of the user's turn, as `harness/models/hf.py` does for a chat
-    template without a system role.
+    `folds_system` puts the instructions at the head of the user's turn, as `harness/models/chat_inputs.py` does for a
+    chat template without a system role.
     """
     turns = [
         {"role": turn["role"], "content": [_part(part) for part in turn["content"]]}
