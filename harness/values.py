@@ -419,6 +419,8 @@ class Generation:
     """Generated tokens; None when unknown."""
     device_s: float | None = None
     """This sample's share of its batch's time on the device, in seconds."""
+    latency_s: float | None = None
+    """Seconds from sending the request to the end of its reply, of the last try; None where no server was asked."""
     truncated: bool = False
     """Whether the token budget ended the text."""
     error: str | None = None

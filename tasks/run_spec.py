@@ -82,8 +82,8 @@ class RunSpec:
     """Root of the API of the server that serves the model; None for other backends."""
     served_name: str | None = None
     """What the server calls the model; None: as `model`."""
-    concurrency: int = 16
-    """Requests under way at a server at once."""
+    concurrency: int | None = None
+    """Requests under way at a server at once, at the most; None: as many as it likes."""
     request_timeout_s: float = 600.0
     """Seconds that one request to a server may take as a whole."""
     allow_rerouting: bool = False

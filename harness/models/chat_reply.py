@@ -94,6 +94,8 @@ class ChatReply:
     """The thought that the server files apart from it; empty where there is none."""
     truncated: bool = False
     """Whether the token budget ended the text."""
+    tells_end: bool = True
+    """Whether the server says why the text ends; where it does not, its budget may have ended it."""
     refused: bool = False
     """Whether the text is a refusal that the server files apart: for a model its words, for a judge no verdict."""
     input_tokens: int | None = None
@@ -139,6 +141,7 @@ def read_reply(reply: object) -> ChatReply:
         content=found.content,
         thought=found.thought,
         truncated=found.truncated,
+        tells_end=found.tells_end,
         refused=found.refused,
         failure=found.failure,
         passing=found.passing,
@@ -184,7 +187,9 @@ def _read_choice(choice: dict[str, object]) -> ChatReply:
     refusal = "" if content else _refusal(message)
     content = content or refusal or _transcript(message)
     if content or thought:
-        return ChatReply(content, thought, truncated=kind == "cut_off", refused=bool(refusal))
+        return ChatReply(
+            content, thought, truncated=kind == "cut_off", tells_end=kind != "unknown", refused=bool(refusal)
+        )
     return _nothing(choice, message, kind)
 
 

@@ -84,6 +84,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     output_tokens: Count | None = None
     output_ids: tuple[Count, ...] | None = None
     device_s: Amount | None = None
+    latency_s: Amount | None = None
     reply_model: str | None = None
     judge_reply: str | None = None
     judge_error: str | None = None
@@ -148,6 +149,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "output_tokens": generation.output_tokens,
         "output_ids": None if generation.output_ids is None else list(generation.output_ids),
         "device_s": _finite(generation.device_s),
+        "latency_s": _finite(generation.latency_s),
         "reply_model": generation.reply_model,
         "judge_reply": record.judge_reply,
         "judge_error": record.judge_error,
@@ -280,6 +282,7 @@ def _record_of(stored: StoredRecord) -> Record:
             output_ids=stored.output_ids,
             prompt=stored.prompt,
             device_s=stored.device_s,
+            latency_s=stored.latency_s,
             truncated=stored.truncated,
             error=stored.error,
             reply_model=stored.reply_model,

@@ -89,7 +89,7 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
 @click.option("--base-url", help="Root of the server's API, such as http://localhost:8000/v1.")
 @click.option("--served-name", help="What the server calls the model; default: as --model.")
 @click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
-@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+@click.option("--concurrency", type=click.IntRange(1), help="Requests at once, at most; default: as a server likes.")
 @click.option(
     "--request-timeout",
     "request_timeout_s",
