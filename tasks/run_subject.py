@@ -185,6 +185,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template_kwargs=spec.chat_template_kwargs,
             control_tokens=subject.control_tokens,
             allow_rerouting=spec.allow_rerouting,
+            takes_calls=spec.tool is not None,
             secrets=environment.secrets,
             say=environment.say,
         )

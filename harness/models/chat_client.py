@@ -277,7 +277,7 @@ class ChatClient:
             self.tries += 1
             got = await self._wire.send("POST", "chat/completions", content, self.server.timeout_s)
             now_s = self._clock.now_s()
-            outcome = got.outcome()
+            outcome = got.outcome(takes_calls=self.server.takes_calls)
             if got.how == "replied":
                 outcome = replace(outcome, latency_s=now_s - sent_s)
             if outcome.kind == "answer":

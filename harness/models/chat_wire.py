@@ -56,6 +56,8 @@ class Server:
     """Seconds until a request counts as lost: for the whole of it, once for each try."""
     retries: int = 4
     """Times that it is asked again after a lost connection, 429 or a server's error, waiting longer each time."""
+    takes_calls: bool = False
+    """Whether calls that the server files apart are a part of the text: a tool was offered."""
 
     @property
     def shown_url(self) -> str:
@@ -96,8 +98,8 @@ class Got:
     wait_s: float | None = None
     """Seconds that the server's head asks to wait."""
 
-    def outcome(self, *, read: bool = True) -> Outcome:
-        """Say what became of the request; `read`: whether a 200 holds a chat completion."""
+    def outcome(self, *, read: bool = True, takes_calls: bool = False) -> Outcome:
+        """Say what became of the request; `read`: whether a 200 holds a chat completion; `takes_calls`: see Server."""
         if self.how != "replied":
             return Outcome(self.how, failed(self.words), self.status)
         if self.status is not None and self.status >= 400:
@@ -107,7 +109,7 @@ class Got:
             return Outcome("none" if self.status in PASSING_STATUSES else "refused", said, self.status)
         if not self.is_json:
             return Outcome("none", replace(failed(self.words), passing=self.breaks_off), self.status)
-        reply = read_reply(self.value) if read else ChatReply()
+        reply = read_reply(self.value, takes_calls=takes_calls) if read else ChatReply()
         return Outcome("answer" if reply.failure is None else "none", reply, self.status)
 
     def says_busy(self, outcome: Outcome) -> bool:

@@ -26,7 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import ConfigError, did_you_mean
-from harness.models.base import Prompt, RecordingModel, Turn, transcript
+from harness.models.base import Part, Prompt, RecordingModel, Turn, transcript
 from harness.models.chat_client import KEEPS_TOKENS, NEUTRAL, ChatClient
 from harness.models.chat_reply import ChatReply
 from harness.models.chat_wire import DEFAULT_TIMEOUT_S, Outcome, Server
@@ -75,6 +75,7 @@ class SatoriServed(RecordingModel):
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
         control_tokens: Iterable[str] = (),
         allow_rerouting: bool = False,
+        takes_calls: bool = False,
         secrets: Sequence[str] = (),
         say: Callable[[str], None] = logger.warning,
         clock: Clock | None = None,
@@ -99,6 +100,7 @@ class SatoriServed(RecordingModel):
             chat_template_kwargs: What the server hands to its chat template, such as `enable_thinking`.
             control_tokens: Special tokens of the checkpoint, taken apart in questions beside those of known families.
             allow_rerouting: Whether replies of another model count; they are named in their records.
+            takes_calls: Whether calls that the server files apart are a part of the text, as where there is a tool.
             secrets: Keys to cut out of replies, beside `api_key`.
             say: Takes a line for the person who watches.
             clock: The time; None for the machine's own.
@@ -116,7 +118,7 @@ class SatoriServed(RecordingModel):
         most = MOST_UNDER_WAY if concurrency == "auto" else max(1, int(concurrency))
         if not self.batch_size_is_automatic:
             most = min(most, self.batch_size)
-        server = Server(model, base_url, api_key, most, float(timeout_s), int(retries))
+        server = Server(model, base_url, api_key, most, float(timeout_s), int(retries), takes_calls)
         self._extra = read_json_object(extra_body, "extra_body")
         check_extra_body(self._extra)
         if template := read_json_object(chat_template_kwargs, "chat_template_kwargs"):
@@ -220,11 +222,11 @@ class SatoriServed(RecordingModel):
 
     def _neutral(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
         """Return a chat in which no text calls for a picture or a turn."""
-        apart = self._tokens.taken_apart
-        return tuple(
-            Turn(turn.role, tuple(apart(part) if isinstance(part, str) else part for part in turn.parts))
-            for turn in turns
-        )
+
+        def neutral(turn: Turn, part: Part) -> Part:
+            return self._tokens.taken_apart(part, spoken=turn.role == "assistant") if isinstance(part, str) else part
+
+        return tuple(Turn(turn.role, tuple(neutral(turn, part) for part in turn.parts)) for turn in turns)
 
     def _generation(self, prompt: Prompt, reply: ChatReply, outcome: Outcome) -> Generation:
         """Return what is recorded of one request."""

@@ -31,6 +31,7 @@ from harness.values import (
     BoxMatch,
     Components,
     Count,
+    Crop,
     Fault,
     Generation,
     Json,
@@ -85,6 +86,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     output_ids: tuple[Count, ...] | None = None
     device_s: Amount | None = None
     latency_s: Amount | None = None
+    crops: tuple[Crop, ...] | None = None
     reply_model: str | None = None
     judge_reply: str | None = None
     judge_error: str | None = None
@@ -150,6 +152,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "output_ids": None if generation.output_ids is None else list(generation.output_ids),
         "device_s": _finite(generation.device_s),
         "latency_s": _finite(generation.latency_s),
+        "crops": [_crop_to_json(crop) for crop in generation.crops] if generation.crops else None,
         "reply_model": generation.reply_model,
         "judge_reply": record.judge_reply,
         "judge_error": record.judge_error,
@@ -213,6 +216,19 @@ def _step_to_json(step: StepScore) -> Json:
         "iou": _finite(step.iou),
         "change": step.change,
         "faults": list[Json](step.faults),
+    }
+
+
+def _crop_to_json(crop: Crop) -> Json:
+    size = crop.shown_size
+    return {
+        "turn": crop.turn,
+        "text": crop.text,
+        "source": crop.source,
+        "box_image_px": None if crop.box_image_px is None else _box_to_json(crop.box_image_px),
+        "shown_size": None if size is None else {"width": size.width, "height": size.height},
+        "sha256": crop.sha256,
+        "error": crop.error,
     }
 
 
@@ -286,6 +302,7 @@ def _record_of(stored: StoredRecord) -> Record:
             truncated=stored.truncated,
             error=stored.error,
             reply_model=stored.reply_model,
+            crops=stored.crops or (),
         ),
         Score(
             value=stored.score,

@@ -160,6 +160,14 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
     help="Ask without the pictures, to see what a score owes to words alone; `grey` shows an even grey picture, for "
     "families that take no question without one.",
 )
+@click.option("--tool", type=click.Choice(["zoom"]), help="Show the model the regions that it calls for, and ask on.")
+@click.option(
+    "--tool-turns",
+    type=click.IntRange(1, 32),
+    default=6,
+    show_default=True,
+    help="Replies of the tool to one question.",
+)
 @out_option
 @click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with a killed run of equal input.")
@@ -365,6 +373,8 @@ def run_spec(options: dict[str, Any]) -> RunSpec:
         data_dir=options["data_dir"],
         boxes=options["boxes"],
         blind=options["blind"],
+        tool=options["tool"],
+        tool_turns=options["tool_turns"],
         out=options["out"],
         name=options["name"],
         resume=options["resume"],

@@ -96,6 +96,7 @@ def grpo_arguments(
         epsilon=objective.epsilon,
         reward_weights=[rewards.weights[name] for name in rewards.names],
         generation_kwargs=suppressed,
+        max_tool_calling_iterations=settings.tool_turns if settings.tools else None,
         log_completions=True,
         num_completions_to_print=0,
     )
