@@ -18,7 +18,15 @@ from markupsafe import Markup
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.errors import ConfigError, IncompleteError
 from harness.files import make_folder, put_file
-from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, side_boxes_sha256, tool_of
+from harness.runs.manifest import (
+    SIDE_BOXES,
+    Manifest,
+    blind_of,
+    config_of,
+    imported_of,
+    side_boxes_sha256,
+    tool_of,
+)
 from harness.runs.native_metrics import native_metrics_of
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run, write_atomically
 from harness.scoring.box_dialects import optional_words
@@ -364,7 +372,7 @@ def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
-    limits = manifest.pixel_limits
+    limits, found = manifest.pixel_limits, imported_of(manifest)
     return (
         ("format", format_name(manifest.format)),
         ("protocol", manifest.scored_by),
@@ -372,6 +380,7 @@ def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
         ("weights", short_hash(manifest.weights_hash)),
         ("begun", manifest.created_utc),
+        *([(f"{cut(found.tool)}'s own numbers", _their_numbers(manifest) or DASH)] if found is not None else ()),
     )
 
 
@@ -382,12 +391,33 @@ def _side_text(manifest: Manifest) -> str:
     return f"gold boxes of a file beside the data: {cut(str(name))}, {short_hash(side_boxes_sha256(manifest.other))}"
 
 
+def _imported_text(manifest: Manifest) -> str:
+    """Say which program's log a run was made of; what a manifest says of it is untrusted."""
+    found = imported_of(manifest)
+    return "" if found is None else f"imported from {cut(found.program)}: asked in that program's words"
+
+
+def _their_numbers(manifest: Manifest) -> str:
+    """Return what that program itself made of the texts, where one of our metrics stands for it."""
+    found = imported_of(manifest)
+    return (
+        ""
+        if found is None
+        else "; ".join(
+            f"{cut(task)} {cut(name)} {number(value * metric_scale(name)[0], metric_scale(name)[1])}"
+            for task, own in found.compared.items()
+            for name, value in own.items()
+        )
+    )
+
+
 def _badges(manifest: Manifest) -> tuple[str, ...]:
     return tuple(
         name
         for name, there in (
             ("partial (--limit): not for a leaderboard", manifest.partial),
-            ("predictions only: made elsewhere", manifest.predictions_only),
+            ("predictions only: made elsewhere", manifest.predictions_only and imported_of(manifest) is None),
+            (_imported_text(manifest), imported_of(manifest) is not None),
             (f"judge: {manifest.judge}", manifest.judge is not None),
             (f"blind: asked with {blind_of(manifest)} in place of the pictures", blind_of(manifest) is not None),
             (f"tool: {tool_of(manifest)}", tool_of(manifest) is not None),
