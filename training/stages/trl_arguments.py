@@ -97,6 +97,7 @@ def grpo_arguments(
         reward_weights=[rewards.weights[name] for name in rewards.names],
         generation_kwargs=suppressed,
         max_tool_calling_iterations=settings.tool_turns if settings.tools else None,
-        log_completions=True,
+        # TRL 1.16 cannot write its table where a turn is a text and a tool's reply a list of blocks
+        log_completions=settings.tools is None,
         num_completions_to_print=0,
     )
