@@ -174,7 +174,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             spec.served_name or spec.model,
             spec.base_url,
             api_key=environment.api_key,
-            concurrency=spec.concurrency,
+            concurrency="auto" if spec.concurrency is None else spec.concurrency,
             batch_size=spec.batch_size,
             min_pixels=low,
             max_pixels=high,
@@ -185,6 +185,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template_kwargs=spec.chat_template_kwargs,
             control_tokens=subject.control_tokens,
             allow_rerouting=spec.allow_rerouting,
+            takes_calls=spec.tool is not None,
             secrets=environment.secrets,
             say=environment.say,
         )

@@ -50,9 +50,11 @@ _OUTSIDE = """
   in front of it.
 - **A package that only one family needs**: SmolVLM's num2words, Gemma 3n's and PerceptionLM's timm; the message has the
   command.
-- **Served models**: vLLM and SGLang leave special tokens out of what they reply. Where a family marks boxes with some
-  (`<|box_start|>`, `<box>`, `<loc_12>`), ask with `--extra-body '{"skip_special_tokens": false}'`; checkpoints that are
-  loaded here keep them always.
+- **Served models**: vLLM and SGLang leave special tokens out of what they reply, with which families mark boxes
+  (`<|box_start|>`, `<box>`, `<loc_12>`). Servers that tell in their list of models that they are one of these are sent
+  `skip_special_tokens: false` with each request, as checkpoints that are loaded here keep such tokens always; one that
+  refuses the field is asked without it, which is said and kept in the manifest. Behind a router that hides what it is,
+  ask with `--extra-body '{"skip_special_tokens": false}'`.
 """
 
 

@@ -134,7 +134,8 @@ class ChatInputs:
         """Write the chat as the model's template does."""
         spoken = turns if self._has_system_role else fold_system_turns(turns)
         conversation: list[dict[str, object]] = [
-            {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
+            {"role": turn.role, "content": [self._template_part(part, turn.role) for part in turn.parts]}
+            for turn in spoken
         ]
         return self.processor.apply_chat_template(
             conversation, tokenize=False, add_generation_prompt=True, **self.template_kwargs
@@ -207,11 +208,11 @@ class ChatInputs:
         bos = self.tokenizer.bos_token
         return bos is not None and bos != "" and text.startswith(bos)
 
-    def _template_part(self, part: object) -> dict[str, object]:
+    def _template_part(self, part: object, role: str) -> dict[str, object]:
         """Write one part for the template; a placeholder written in a question must not call for an image."""
         if not isinstance(part, str):
             return {"type": "image"}
-        return {"type": "text", "text": self._tokens.taken_apart(part)}
+        return {"type": "text", "text": self._tokens.taken_apart(part, spoken=role == "assistant")}
 
 
 def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:
