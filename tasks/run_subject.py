@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
 from harness.installation import require_imports
-from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.models.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.models.checkpoint_files import read_json
 from harness.models.control_tokens import tokens_of_folder
 from harness.models.vllm_options import check_tensor_parallel, lora_rank
@@ -72,11 +72,8 @@ def find_subject(spec: RunSpec) -> Subject:
         reasons.append("the image processor is told the limits of --min-pixels/--max-pixels, and resizes by its rule")
     if checkpoint.code:
         reasons.append(f"code that comes with it runs: {', '.join(file.name for file in checkpoint.code)}")
-    if spec.backend == "vllm" and checkpoint.is_adapter:
-        lora_rank(checkpoint)  # what vLLM would leave out is said now
     if spec.backend == "vllm":
-        config = read_json(checkpoint.model_path / "config.json")
-        check_tensor_parallel(spec.tensor_parallel, config, None)
+        _check_for_vllm(spec, checkpoint)
     if spec.backend == "openai":
         own = checkpoint.pixel_limits
         if (
@@ -102,6 +99,17 @@ def find_subject(spec: RunSpec) -> Subject:
             control_tokens=tokens_of_folder(checkpoint.processor.tokenizer_folder),
         ),
     )
+
+
+def _check_for_vllm(spec: RunSpec, checkpoint: Checkpoint) -> None:
+    """Refuse what vLLM could not do with a checkpoint, or would leave out in silence.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
+    check_tensor_parallel(spec.tensor_parallel, read_json(checkpoint.model_path / "config.json"), None)
+    if checkpoint.is_adapter:
+        lora_rank(checkpoint)
 
 
 def _served_by_name(spec: RunSpec) -> Subject:
