@@ -17,6 +17,7 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -264,6 +265,8 @@ class SatoriHF(RecordingModel):
         check_template_kwargs(self._template_kwargs)
         self._processor = load_processor(self.checkpoint, self.pixel_limits, trust_remote_code=trust_remote_code)
         _set(self._processor.image_processor, own_limits(self.checkpoint, min_pixels, max_pixels))
+        # Inputs are made in a thread; a tokenizer that another one is using may say "already borrowed".
+        self._tokenizer_lock = threading.Lock()
         self._fills_up = self.pixel_limits is None and fills_up(self._processor.image_processor)
         tokenizer = self._processor.tokenizer
         self._tokens = ControlTokens(
@@ -292,10 +295,12 @@ class SatoriHF(RecordingModel):
             framing=placeholders | self._end_ids,
             template=written_chat(self._processor, has_system_role=self._has_system_role),
         )
+        self._ends: Ends | None = None
         # A CPU reads prompts one by one as fast, and without padding; a GPU is busy with several only.
         self._reads_alone = self.device.type == "cpu"
-        self._why_batches = self._why_not_refillable()
-        if self._why_batches is not None:
+        self.why_batches = self._why_not_refillable()
+        """Why answers come in batches that end with their longest; None where rows are refilled as they end."""
+        if self.why_batches is not None:
             with _cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{_OF_OTHERS}{_OR_ATTENTION}"):
                 self.write_batch([self._trial])
         self.start_batches_at(_guess_batch_size(self.device))
@@ -350,7 +355,7 @@ class SatoriHF(RecordingModel):
 
     def is_streamed(self, decoding: Decoding) -> bool:
         """Whether rows are refilled as they end: not where a search with beams keeps several of each together."""
-        return self._why_batches is None and decoding.num_beams == 1
+        return self.why_batches is None and decoding.num_beams == 1
 
     def answer_stream(self, prompts: Iterator[Prompt]) -> Iterator[tuple[Prompt, Generation | Exception]]:
         """Answer prompts in rows that are refilled; each has its share of the seconds on the device."""
@@ -397,9 +402,12 @@ class SatoriHF(RecordingModel):
                 group.prompts, group.input_sizes, group.input_tokens, self._generators(group.prompts), strict=True
             )
         ]
-        ends = Ends.of(decoding, self._end_ids, cast("PreTrainedTokenizerBase", self._processor.tokenizer))
+        # Made once: stop strings are looked up in the whole vocabulary.
+        if self._ends is None or (self._ends.decoding, self._ends.end_ids) != (decoding, self._end_ids):
+            tokenizer = cast("PreTrainedTokenizerBase", self._processor.tokenizer)
+            self._ends = Ends.of(decoding, self._end_ids, tokenizer)
         with self._on_device(group) as inputs:
-            return RefilledRows.begin(self.module, rows, inputs, self._generation_arguments(decoding), ends)
+            return RefilledRows.begin(self.module, rows, inputs, self._generation_arguments(decoding), self._ends)
 
     def _generation(self, row: Row) -> Generation:
         """Make a generation of a row that has ended.
@@ -445,14 +453,18 @@ class SatoriHF(RecordingModel):
         if prompts[0].images:
             # One list per sample: families that cut images into tiles must know whose they are.
             arguments["images"] = [list(prompt.images) for prompt in prompts]
-            return self._processor(**arguments)
+            return self._processed(**arguments)
         try:
-            return self._processor(**arguments)
+            return self._processed(**arguments)
         except Exception as error:
             raise ValueError(
                 f"{type(self._processor).__name__} takes no question without a picture ({_first_line(error)}): a blind "
                 "run of this family needs --blind grey"
             ) from error
+
+    def _processed(self, **arguments: object) -> BatchFeature:
+        with self._tokenizer_lock:
+            return self._processor(**arguments)
 
     def sent_text(self, prompt: Prompt) -> str:
         """Return the prompt after the chat template, before the processor puts the picture's tokens into it."""
@@ -534,11 +546,12 @@ class SatoriHF(RecordingModel):
             pad = self._processor.tokenizer.pad_token_id
             while written and written[-1] == pad:
                 written.pop()
-        decoded = self._processor.tokenizer.decode(
-            [token for token in written if token not in self._dropped_ids],
-            skip_special_tokens=False,
-            clean_up_tokenization_spaces=False,
-        )
+        with self._tokenizer_lock:
+            decoded = self._processor.tokenizer.decode(
+                [token for token in written if token not in self._dropped_ids],
+                skip_special_tokens=False,
+                clean_up_tokenization_spaces=False,
+            )
         text, stopped = cut_at_stop(decoded, decoding.until)
         generation = Generation(
             text=text,

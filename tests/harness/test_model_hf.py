@@ -23,6 +23,7 @@ from harness.models.base import (
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding, sample_seed
 from harness.models.hf import SatoriHF, fold_system_turns
+from harness.models.refilled_rows import RefilledRows
 from harness.models.replay import SatoriReplay
 from harness.models.token_choice import SeededSampling
 from harness.models.token_roles import dropped_ids
@@ -73,11 +74,11 @@ def test_refilled_rows_write_what_batches_and_single_questions_write(
 
     def written(batch_size: int, why_batches: str | None, **arguments) -> dict:
         model.batch_size, model.recorder = batch_size, type(recorder)()
-        monkeypatch.setattr(model, "_why_batches", why_batches)
+        monkeypatch.setattr(model, "why_batches", why_batches)
         asked.ask(model, max_new_tokens=12, **arguments)
         return {doc: replace(kept, device_s=None) for (_, doc), kept in sorted(model.recorder.kept.items())}
 
-    assert model._why_batches is None
+    assert model.why_batches is None
     ends = model._end_ids | {token for token in range(1, 400) if token % 9 == 4}  # a text ends at any step
     monkeypatch.setattr(model, "_end_ids", ends)
     monkeypatch.setattr(model._model.generation_config, "eos_token_id", sorted(ends))
@@ -97,6 +98,49 @@ def test_refilled_rows_write_what_batches_and_single_questions_write(
         lengths.append({kept.output_tokens for kept in alone.values()})
     assert min(map(len, lengths)) > 1, "rows end at different steps"
     assert max(map(len, lengths)) > 2, "and so do those of one kind"
+
+
+@pytest.mark.parametrize("at", ["begin", "step"])
+def test_refilled_rows_are_fewer_when_memory_runs_out(loaded, three, monkeypatch, at):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    own = {"begin": RefilledRows._choose, "step": RefilledRows.step}[at]
+
+    def full(rows, *arguments, **options):
+        if at == "begin" and model.batch_size > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if len(rows.rows) > 1:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return own(rows, *arguments, **options)
+
+    monkeypatch.setattr(RefilledRows, own.__name__, full)
+
+    assert [result.text for result in three.ask(model, max_new_tokens=8)] == whole
+    assert model.batch_size == 1
+
+
+@pytest.mark.parametrize("reads_alone", [True, False])
+def test_a_question_that_the_model_cannot_read_costs_itself_only(loaded, three, recorder, monkeypatch, reads_alone):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    three.questions[1] = "triangle triangle"
+    marked = model._processor.tokenizer("triangle").input_ids[-1]
+    monkeypatch.setattr(model, "_reads_alone", reads_alone)
+    monkeypatch.setattr("harness.models.hf._REFILLED_SHARE", 1)
+    model.recorder = recorder
+
+    def failing(_module, arguments):
+        if (arguments[0] == marked).any():
+            raise ValueError("no such position")
+
+    hook = model.module.get_input_embeddings().register_forward_pre_hook(failing)
+    try:
+        texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+    finally:
+        hook.remove()
+
+    assert [whole[0], "", whole[2]] == texts
+    assert recorder.kept[three.task, 1].error == "ValueError: no such position"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +277,7 @@ def test_a_text_that_ends_by_itself_is_not_truncated(loaded, three, recorder, mo
         return torch.cat([inputs["input_ids"], torch.tensor(rows)], dim=1)
 
     monkeypatch.setattr(model._model, "generate", generate)
-    monkeypatch.setattr(model, "_why_batches", "padding is a matter of batches")
+    monkeypatch.setattr(model, "why_batches", "padding is a matter of batches")
     # All the same size, so that rows and documents are in one order.
     three.images = three.images[:1] * 3
     three.questions = three.questions[:1] * 3
@@ -557,7 +601,7 @@ def test_weights_that_hold_no_model_are_refused_before_any_sample(tmp_path, tiny
 @pytest.mark.parametrize("why_batches", [None, "asked in batches"])
 def test_logits_that_break_on_one_sample_cost_that_sample(loaded, three, recorder, monkeypatch, why_batches):
     model = loaded("tiny_qwen2_5_vl")
-    monkeypatch.setattr(model, "_why_batches", why_batches)
+    monkeypatch.setattr(model, "why_batches", why_batches)
     whole = [result.text for result in three.ask(model, max_new_tokens=8)]
     three.questions[1] = "triangle triangle"
     marked = model._processor.tokenizer("triangle").input_ids[-1]
