@@ -14,6 +14,7 @@ row its positions; `RefilledRows.begin` says why another cannot.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from typing import Any, Final, Self, cast
 import torch
 from torch.nn.functional import pad
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.generation.stopping_criteria import StopStringCriteria
 
 from harness.models.base import Prompt
@@ -154,7 +155,7 @@ class RefilledRows:
             handed.append((outputs.logits[:, -1], input_ids, kept, logits_processor))
             return input_ids
 
-        cast("Any", model).generate(**inputs, **arguments, custom_generate=first_step)
+        cast("Any", model).generate(**inputs, **arguments, **_whole_cache(model), custom_generate=first_step)
         logits, ids, kept, processors = handed[0]
         mask = inputs[_MASK]
         kept[_MASK] = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)  # `generate` drops one that is all ones
@@ -242,6 +243,22 @@ class RefilledRows:
         share_s = (time.perf_counter() - started) / len(self.rows)
         for row in self.rows:
             row.device_s += share_s
+
+
+def _whole_cache(model: torch.nn.Module) -> dict[str, DynamicCache]:
+    """Return what makes `generate` keep all keys and values of a model whose layers look at a window of them.
+
+    A layer that forgets holds fewer of a long row than of a short one; the window is the mask's affair in any case.
+    """
+    config = cast("Any", model).config.get_text_config(decoder=True)
+    kinds = set(cast("Sequence[str]", getattr(config, "layer_types", None) or ()))
+    layers = {type(layer) for layer in DynamicCache(config=config).layers}
+    if DynamicSlidingWindowLayer not in layers or not layers <= {DynamicLayer, DynamicSlidingWindowLayer}:
+        return {}
+    if kinds - {"full_attention", "sliding_attention"}:
+        return {}
+    named = inspect.signature(cast("Any", model).forward).parameters
+    return {"cache" if "cache" in named else "past_key_values": DynamicCache()}
 
 
 def _check(model: torch.nn.Module, ids: torch.Tensor, kept: Mapping[str, Any]) -> None:
