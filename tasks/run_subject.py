@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -213,9 +214,11 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template_kwargs=spec.chat_template_kwargs,
             chat_template=spec.chat_template,
         )
-    from harness.models.hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
+    from harness.models.cpu_threads import OthersAtWork, take_free_threads  # noqa: PLC0415 - torch takes seconds
+    from harness.models.hf import SatoriHF  # noqa: PLC0415 - to import, faults come first
 
-    return SatoriHF(
+    others = OthersAtWork()
+    model = SatoriHF(
         spec.model,
         device=spec.device,
         dtype=spec.dtype,
@@ -228,3 +231,8 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
         chat_template_kwargs=spec.chat_template_kwargs,
         chat_template=spec.chat_template,
     )
+    if model.device.type == "cpu":
+        environment.say(f"computing on the CPU with {take_free_threads(others, os.environ)}")
+    if model.why_batches is not None:
+        environment.say(f"answers wait for the longest of their batch: rows cannot be refilled, as {model.why_batches}")
+    return model

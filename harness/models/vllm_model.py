@@ -42,7 +42,6 @@ from harness.models.device_options import check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
 from harness.models.hf import (
     OF_OTHERS,
-    BrokenLogitsError,
     cannot_answer,
     choose_device,
     choose_dtype,
@@ -50,6 +49,7 @@ from harness.models.hf import (
     placeholder_ids,
 )
 from harness.models.processor_files import assemble
+from harness.models.token_choice import BrokenLogitsError
 from harness.models.vllm_options import DEFAULT_GPU_MEMORY, check_gpu_memory, check_tensor_parallel, lora_rank
 from harness.values import Generation, Json, Size
 
