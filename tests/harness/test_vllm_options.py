@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from harness.errors import ConfigError
+from harness.installation import InstallationError, require_extra
 from harness.models.checkpoint import inspect_checkpoint
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.vllm_options import check_gpu_memory, check_tensor_parallel, lora_rank
@@ -96,3 +97,12 @@ def test_a_plain_adapter_gets_room_for_its_greatest_rank(adapter, settings, rank
 def test_what_vllm_would_leave_out_of_an_adapter_is_refused_before_it_starts(adapter, names, settings, said):
     with pytest.raises(CheckpointError, match=f"{said}.*--backend hf merges"):
         lora_rank(adapter(names, **settings))
+
+
+def test_a_missing_vllm_names_what_brings_it(monkeypatch):
+    monkeypatch.setattr("harness.installation.find_spec", lambda name: None if name == "vllm" else object())
+
+    with pytest.raises(
+        InstallationError, match=r"needs vllm, not installed here.*pip install .*'satori-bench\[vllm\]'"
+    ):
+        require_extra("vllm", "run --backend vllm")
