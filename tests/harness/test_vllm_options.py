@@ -90,7 +90,7 @@ def test_a_plain_adapter_gets_room_for_its_greatest_rank(adapter, settings, rank
         (low_rank(TEXT), {"peft_type": "LOHA"}, "kind LOHA"),
         ([*low_rank(TEXT), *low_rank(SIGHT)], {}, "the half that sees"),
         (low_rank("base_model.model.model.visual.merger.mlp.0"), {}, "the half that sees"),
-        ([*low_rank(TEXT), "base_model.model.lm_head.weight"], {}, "1 whole tensors"),
+        ([*low_rank(TEXT), "base_model.model.model.language_model.norm.weight"], {}, "1 whole tensors"),
         ([*low_rank(TEXT), f"{TEXT}.lora_magnitude_vector"], {}, "1 whole tensors"),
     ],
 )

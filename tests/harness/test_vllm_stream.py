@@ -3,6 +3,7 @@
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -29,10 +30,15 @@ class Parameters:
 class Engine:
     """Ends one request a step, the last one given first, with tokens that a test sets."""
 
+    picture_token = -1
+
     def __init__(self, arguments):
         self.arguments = arguments
-        self.engine_core = types.SimpleNamespace(shutdown=lambda: self.ended.append(True))
-        self.requests, self.aborted, self.ended, self.most = [], [], [], 0
+        self.engine_core = types.SimpleNamespace(shutdown=lambda: None)
+        self.begin()
+
+    def begin(self):
+        self.requests, self.aborted, self.most = [], [], 0
         self.reasons, self.answer, self.dies_after, self.extra_places, self.logprob = {}, [], None, 0, -0.5
 
     def add_request(self, name, request, parameters, *, lora_request):
@@ -76,11 +82,9 @@ class Engine:
     def abort_request(self, names):
         self.aborted += names
 
-    picture_token = -1
 
-
-@pytest.fixture
-def vllm_in_its_place(monkeypatch):
+@pytest.fixture(scope="module")
+def vllm_in_its_place():
     """Let `import vllm` find a library that replays."""
     modules = {
         "vllm": {"SamplingParams": Parameters, "__version__": "0"},
@@ -94,27 +98,35 @@ def vllm_in_its_place(monkeypatch):
         "vllm.lora": {},
         "vllm.lora.request": {"LoRARequest": lambda *given: given},
     }
-    for name, holds in modules.items():
-        module = types.ModuleType(name)
-        vars(module).update(holds)
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "harness.models.vllm_model", raising=False)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        for name, holds in modules.items():
+            module = types.ModuleType(name)
+            vars(module).update(holds)
+            patch.setitem(sys.modules, name, module)
+        patch.delitem(sys.modules, "harness.models.vllm_model", raising=False)
+        yield
     sys.modules.pop("harness.models.vllm_model", None)
 
 
-@pytest.fixture
-def model(vllm_in_its_place, tiny_qwen2_5_vl, monkeypatch):
+@pytest.fixture(scope="module")
+def loaded(vllm_in_its_place, tiny_qwen2_5_vl):
     from transformers import AutoTokenizer
 
     from harness.models.vllm_model import SatoriVLLM
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen2_5_vl)
-    monkeypatch.setattr(Engine, "picture_token", tokenizer.convert_tokens_to_ids("<|image_pad|>"))
+    Engine.picture_token = AutoTokenizer.from_pretrained(tiny_qwen2_5_vl).convert_tokens_to_ids("<|image_pad|>")
     made = SatoriVLLM(str(tiny_qwen2_5_vl), batch_size=8)
-    made._engine.answer = [*tokenizer.encode(WORDS), tokenizer.eos_token_id]
     yield made
     made.close()
+
+
+@pytest.fixture
+def model(loaded):
+    """The model with an engine that nothing has happened to."""
+    tokenizer = loaded._inputs.tokenizer
+    loaded._engine.begin()
+    loaded._engine.answer = [*tokenizer.encode(WORDS), tokenizer.eos_token_id]
+    return loaded
 
 
 SHORT = Decoding(max_new_tokens=8)
@@ -254,11 +266,8 @@ def test_an_answer_is_weighed_token_by_token_after_what_was_written(model):
 
 
 def test_vllm_loads_the_very_processor_files_beside_the_weights(model, tiny_qwen2_5_vl):
-    folder = model._engine.arguments["model"]
+    names = {file.name for file in Path(model._engine.arguments["model"]).iterdir()}
 
-    from pathlib import Path
-
-    names = {file.name for file in Path(folder).iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"} <= names
     assert model._engine.arguments["mm_processor_kwargs"]["size"]["shortest_edge"] == model.pixel_limits.min_pixels
     assert model._engine.arguments["generation_config"] == "vllm"
