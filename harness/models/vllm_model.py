@@ -1,6 +1,6 @@
 """`satori_vllm`: a checkpoint that vLLM runs in this process's own engine, asked as a stream.
 
-    lmms-eval --model satori_vllm --model_args pretrained=CKPT,tensor_parallel=2 --tasks ...
+    lmms-eval --model satori_vllm --model_args pretrained=CKPT,tensor_parallel=2 --batch_size auto --tasks ...
 
 vLLM decodes what it has room for and takes the next sample when one ends, so nobody waits for the longest answer of a
 batch. It is given the tokens of the very text that transformers would read and pictures at the model's own grid size;
@@ -41,7 +41,6 @@ from harness.models.decoding import cut_at_stop, sample_seed
 from harness.models.device_options import check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
 from harness.models.hf import (
-    OF_OTHERS,
     cannot_answer,
     choose_device,
     choose_dtype,
@@ -53,6 +52,8 @@ from harness.models.token_choice import BrokenLogitsError
 from harness.models.vllm_options import DEFAULT_GPU_MEMORY, check_gpu_memory, check_tensor_parallel, lora_rank
 from harness.values import Generation, Json, Size
 
+# Finding out about a GPU may use it, and a process that was forked from one that did cannot.
+os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 _LIBRARY = import_module("vllm")
 _ENGINE_ARGS = import_module("vllm.engine.arg_utils").EngineArgs
 _ENGINE = import_module("vllm.v1.engine.llm_engine").LLMEngine
@@ -61,6 +62,7 @@ _FINAL_ONLY = import_module("vllm.sampling_params").RequestOutputKind.FINAL_ONLY
 _LORA_REQUEST = import_module("vllm.lora.request").LoRARequest
 _ENGINE_DEAD = cast("type[Exception]", import_module("vllm.v1.engine.exceptions").EngineDeadError)
 
+_BY_TRANSFORMERS = "--backend hf asks it by transformers, with the checkpoint's own processor"
 _ON_GPU, _ON_CPU = 256, 32
 """Samples under way at once where nobody says how many."""
 _TRIES = 3
@@ -293,7 +295,7 @@ class SatoriVLLM(RecordingModel):
         with self._starting():
             self._engine = cast("_Engine", _ENGINE.from_engine_args(_ENGINE_ARGS(**arguments)))
         try:
-            with cannot_answer(self.checkpoint, "vLLM loaded it, but makes no answer", OF_OTHERS):
+            with cannot_answer(self.checkpoint, "vLLM loaded it, but makes no answer", _BY_TRANSFORMERS):
                 self._ask_first_question()
         except BaseException:
             self.close()
