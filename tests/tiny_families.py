@@ -427,7 +427,7 @@ SIZE_KNOWN = frozenset(
 
 IN_BATCHES = frozenset(
     {
-        "blip", "blip-2", "florence2", "git", "glm5_next", "hyperclovax_vision_v2", "kosmos-2", "kosmos-2.5", "lfm3_vl",
+        "blip", "blip-2", "exaone4_5", "florence2", "git", "glm5_next", "hyperclovax_vision_v2", "kosmos-2", "kosmos-2.5", "lfm3_vl",
         "minicpmv4_6", "minicpmv4_7", "mllama", "phi4_multimodal", "qwen3_5", "qwen3_5_moe",
     }
 )  # fmt: skip

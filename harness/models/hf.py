@@ -311,7 +311,11 @@ class SatoriHF(RecordingModel):
         """Answer prompts in rows that are refilled; each has its share of the seconds on the device."""
         steps = Steps(self._group, self._begin, self._generation, self.batch_guard)
         together = 1 if self._reads_alone else max(1, self.batch_size // _REFILLED_SHARE)
-        return answers(prompts, steps, most_rows=self.batch_size, together=together)
+        for prompt, outcome in answers(prompts, steps, most_rows=self.batch_size, together=together):
+            if isinstance(outcome, NotRefillableError):  # not as the first question was: one without a picture, say
+                yield prompt, self.generate_batch([prompt])[0]
+            else:
+                yield prompt, outcome
 
     def _why_not_refillable(self) -> str | None:
         """Return why rows of this model cannot be refilled; None where they can, as the first question shows."""

@@ -32,8 +32,8 @@ SAMPLES = 64
 ROUNDS = 2
 MEAN, LIMIT = 24, 320
 SHAPE = TinyShape(hidden=256, layers=4, heads=4, feed_forward=704, vision_layers=2)
-MARK = "<answer>"
-"""A token that stands once in a question, before its number."""
+MARKS = ("<answer>", "</answer>")
+"""Tokens that stand in a question around its number."""
 
 
 def lengths(spread: float, at_limit: float, rng: random.Random) -> list[int]:
@@ -59,19 +59,17 @@ class Script:
     """Ends a row when it has as many tokens as its number says."""
 
     def __init__(self, tokenizer, ends: list[int]) -> None:
-        self._mark = tokenizer.convert_tokens_to_ids(MARK)
-        self._digits = {tokenizer.convert_tokens_to_ids(str(digit)): digit for digit in range(10)}
+        self._marks = tokenizer.convert_tokens_to_ids(list(MARKS))
+        self._numbers = {tuple(tokenizer(f"{n:03}").input_ids): n for n in range(SAMPLES)}
+        self._rest = len(tokenizer(f"{MARKS[1]}?<|im_end|>\n<|im_start|>assistant\n").input_ids)
         self._ends = ends
-        probe = tokenizer(f"{MARK}007?<|im_end|>\n<|im_start|>assistant\n").input_ids
-        self._rest = len(probe)
 
     def __call__(self, ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        marks = (ids == self._mark).int().argmax(dim=1).tolist()
-        return torch.tensor([self._is_over(row, mark) for row, mark in zip(ids.tolist(), marks, strict=True)])
+        return torch.tensor(list(map(self._is_over, ids.tolist())))
 
-    def _is_over(self, row: list[int], mark: int) -> bool:
-        number = int("".join(str(self._digits[token]) for token in row[mark + 1 : mark + 4]))
-        return len(row) - mark - self._rest >= self._ends[number]
+    def _is_over(self, row: list[int]) -> bool:
+        start, end = map(row.index, self._marks)
+        return len(row) - end - self._rest >= self._ends[self._numbers[tuple(row[start + 1 : end])]]
 
 
 def written(model: SatoriHF, prompts: list[Prompt], rows: int, *, refilled: bool) -> tuple[float, list[list[int]]]:
@@ -108,13 +106,14 @@ def scripted(model: SatoriHF, ends: list[int]) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        path = build_tiny_qwen2_5_vl(Path(folder), [f"Where is it? {MARK}A 0 1 2 3 4 5 6 7 8 9"] * 50, shape=SHAPE)
+        path = build_tiny_qwen2_5_vl(Path(folder), [f"Where is it? {MARKS[0]}A 0 1 2 3 4 5 6 7 8 9"] * 50, shape=SHAPE)
         model = SatoriHF(str(path), device="cpu")
     model._suppressed_ids |= model._end_ids  # the script alone ends a text
     picture = fit_to_grid(Image.linear_gradient("L").resize((112, 112)).convert("RGB"), model.pixel_limits)
     asked = Prompt("t", 0, 0, (), Decoding(LIMIT))
     prompts = [
-        replace(asked, doc_id=n, turns=(Turn("user", (picture, f"What is it? {MARK}{n:03}?")),)) for n in range(SAMPLES)
+        replace(asked, doc_id=n, turns=(Turn("user", (picture, f"What is it? {MARKS[0]}{n:03}{MARKS[1]}?")),))
+        for n in range(SAMPLES)
     ]
     print(f"{'answers':22} {'rows':>4} {'mean':>5} {'most':>5} {'batches, s':>11} {'refilled, s':>12}   ratio")
     missed = []

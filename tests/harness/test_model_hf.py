@@ -12,6 +12,7 @@ from PIL import Image
 
 from harness.errors import ConfigError, IncompleteError
 from harness.images.pictures import UnreadablePictureError
+from harness.models import refilled_rows
 from harness.models.base import (
     ImageAtPath,
     Prompt,
@@ -118,6 +119,21 @@ def test_refilled_rows_are_fewer_when_memory_runs_out(loaded, three, monkeypatch
 
     assert [result.text for result in three.ask(model, max_new_tokens=8)] == whole
     assert model.batch_size == 1
+
+
+def test_a_question_of_another_kind_than_the_first_is_asked_as_a_batch(loaded, three, monkeypatch):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    own = refilled_rows._check
+
+    def check(module, ids, kept):
+        if ids.shape[1] < 100:
+            raise refilled_rows.NotRefillableError("it is short")
+        own(module, ids, kept)
+
+    monkeypatch.setattr(refilled_rows, "_check", check)
+
+    assert [result.text for result in three.ask(model, max_new_tokens=8)] == whole
 
 
 @pytest.mark.parametrize("reads_alone", [True, False])
