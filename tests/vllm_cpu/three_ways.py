@@ -20,6 +20,7 @@ import io
 import json
 import os
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -135,18 +136,22 @@ def server(model: Path) -> Iterator[str]:
             process.kill()
 
 
-def run(way: str, options: list[str], out: Path) -> tuple[Path, float, float]:
-    """Run one way; returns the run folder, seconds of answering, and of the whole process."""
+def run(way: str, options: list[str], out: Path) -> tuple[Path, float, float, float]:
+    """Run one way; returns the run folder, seconds of answering, of the whole process, and CPU seconds of that.
+
+    On a machine that others use as well, CPU seconds are what can be compared; a server's own are not among them.
+    """
     command = [sys.executable, "-P", "-m", "satori_bench", "run", *options, "--backend", way, "--out", str(out / way)]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([*command, "--json", "--no-page", "--again"], stdout=subprocess.PIPE, check=False)
-    wall_s = time.perf_counter() - started
+    wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in {0, 5}:
         raise SystemExit(f"{way}: exit code {done.returncode}")
     folder = Path(json.loads(done.stdout)["run"])
     # a run folder is made once the model is loaded
     loaded = datetime.fromisoformat(load_run(folder).manifest.created_utc)
-    return folder, (datetime.now(UTC) - loaded).total_seconds(), wall_s
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return folder, (datetime.now(UTC) - loaded).total_seconds(), wall_s, cpu_s
 
 
 def main() -> None:
@@ -175,17 +180,18 @@ def main() -> None:
         if way == "openai":
             with server(model) as url:
                 there = ["--base-url", url, "--served-name", "checkpoint", "--concurrency", "32"]
-                folder, answering_s, wall_s = run(way, [*options, *there], given.out)
+                folder, answering_s, wall_s, cpu_s = run(way, [*options, *there], given.out)
         else:
-            folder, answering_s, wall_s = run(way, options, given.out)
-        found[way] = [str(folder), answering_s, wall_s]
+            folder, answering_s, wall_s, cpu_s = run(way, options, given.out)
+        found[way] = [str(folder), answering_s, wall_s, cpu_s]
         known.write_text(json.dumps(found))  # ways may be run one at a time
     records = {way: list(load_run(Path(folder)).records()) for way, (folder, *_) in found.items()}
-    for way, (_, answering_s, wall_s) in found.items():
+    for way, (_, answering_s, wall_s, cpu_s) in found.items():
         tokens = sorted(record.generation.output_tokens or 0 for record in records[way])
         print(
-            f"{way}: {len(tokens)} samples, whole process {wall_s:.1f} s, answering {answering_s:.1f} s, answers of "
-            f"{tokens[len(tokens) // 10]} to {tokens[-1 - len(tokens) // 10]} tokens (8 of 10), {sum(tokens)} in all"
+            f"{way}: {len(tokens)} samples, whole process {wall_s:.1f} s ({cpu_s:.1f} s of CPU), answering "
+            f"{answering_s:.1f} s, answers of {tokens[len(tokens) // 10]} to {tokens[-1 - len(tokens) // 10]} tokens (8 "
+            f"of 10), {sum(tokens)} in all"
         )
     alike = True
     for one, other in combinations(found, 2):
