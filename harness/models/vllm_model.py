@@ -21,12 +21,14 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from queue import Queue
 from typing import Protocol, cast
 
 import torch
@@ -69,6 +71,8 @@ _TRIES = 3
 """Times that a request is given to vLLM which it hands back unanswered, such as one whose picture it has forgotten."""
 _WAITING_SHARE = 8
 """One sample waits beside so many that are decoded, so that no place stands empty."""
+_LOOK_EVERY_S = 1.0
+"""So often it is looked whether vLLM's process has died."""
 _ANSWERED = frozenset({"stop", "length"})
 """Reasons for which an answer ends by itself; `abort` and `error` are no answers."""
 _PICTURE_IDS = ("image_token_id", "image_token_index")
@@ -149,8 +153,17 @@ class _Output(Protocol):
     outputs: Sequence[_Completion]
 
 
+class _Resources(Protocol):
+    """What vLLM knows of its processes."""
+
+    engine_dead: bool
+
+
 class _EngineCore(Protocol):
     """The process that holds the weights."""
+
+    resources: _Resources
+    outputs_queue: Queue[object]
 
     def shutdown(self) -> None: ...
 
@@ -292,8 +305,11 @@ class SatoriVLLM(RecordingModel):
                 arguments["kv_cache_memory_bytes"] = 2 * _GIB
         if rank is not None:
             arguments |= {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+        self._closed = threading.Event()
         with self._starting():
             self._engine = cast("_Engine", _ENGINE.from_engine_args(_ENGINE_ARGS(**arguments)))
+        if hasattr(self._engine.engine_core, "outputs_queue"):  # it is a process of its own
+            threading.Thread(target=self._watch, name="satori-vllm-watch", daemon=True).start()
         try:
             with cannot_answer(self.checkpoint, "vLLM loaded it, but makes no answer", _BY_TRANSFORMERS):
                 self._ask_first_question()
@@ -303,6 +319,7 @@ class SatoriVLLM(RecordingModel):
 
     def close(self) -> None:
         """End the engine's processes, which gives their memory back; the model answers no more."""
+        self._closed.set()
         with suppress(Exception):  # it may be dead already
             self._engine.engine_core.shutdown()
         self._folder.cleanup()
@@ -403,8 +420,9 @@ class SatoriVLLM(RecordingModel):
                     name = self._next_name()
                     try:
                         self._give(name, wanted)
-                    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-                        self._raise_if_dead(error)
+                    except Exception as error:
+                        if isinstance(error, _ENGINE_DEAD):
+                            raise
                         yield wanted, error, 0.0
                     else:
                         under_way[name] = _UnderWay(wanted, 1, shared_s)
@@ -442,10 +460,13 @@ class SatoriVLLM(RecordingModel):
         self._given += 1
         return str(self._given)
 
-    def _raise_if_dead(self, error: Exception) -> None:
-        """Let an error through that is the engine's end, whichever sample met it."""
-        if isinstance(error, _ENGINE_DEAD):
-            raise error
+    def _watch(self) -> None:
+        """Wake whoever waits for an answer of an engine whose process was killed: vLLM notes it and lets him wait."""
+        core = self._engine.engine_core
+        while not self._closed.wait(_LOOK_EVERY_S):
+            if core.resources.engine_dead:
+                core.outputs_queue.put(_ENGINE_DEAD())
+                return
 
     def _parameters(self, prompt: Prompt) -> object:
         """Return how vLLM is to decode a prompt; what a checkpoint's file would fill in is always said.

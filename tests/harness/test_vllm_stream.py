@@ -19,6 +19,10 @@ class EngineDeadError(Exception):
     pass
 
 
+class VLLMValidationError(Exception):
+    """Theirs is no ValueError either."""
+
+
 @dataclass
 class Parameters:
     given: dict
@@ -43,7 +47,7 @@ class Engine:
 
     def add_request(self, name, request, parameters, *, lora_request):
         if len(request["prompt_token_ids"]) > 400:
-            raise ValueError("The prompt is longer than the maximum model length of 400")
+            raise VLLMValidationError("The prompt is longer than the maximum model length of 400")
         self.requests.append((name, request, parameters, lora_request))
         self.most = max(self.most, len(self.requests))
 

@@ -190,8 +190,8 @@ def main() -> None:
         tokens = sorted(record.generation.output_tokens or 0 for record in records[way])
         print(
             f"{way}: {len(tokens)} samples, whole process {wall_s:.1f} s ({cpu_s:.1f} s of CPU), answering "
-            f"{answering_s:.1f} s, answers of {tokens[len(tokens) // 10]} to {tokens[-1 - len(tokens) // 10]} tokens (8 "
-            f"of 10), {sum(tokens)} in all"
+            f"{answering_s:.1f} s, answers of {tokens[len(tokens) // 10]} to {tokens[-1 - len(tokens) // 10]} tokens "
+            f"(8 of 10), {sum(tokens)} in all"
         )
     alike = True
     for one, other in combinations(found, 2):
