@@ -418,12 +418,8 @@ class SatoriVLLM(RecordingModel):
             while True:
                 while len(under_way) < room and (wanted := take()) is not None:
                     name = self._next_name()
-                    try:
-                        self._give(name, wanted)
-                    except Exception as error:
-                        if isinstance(error, _ENGINE_DEAD):
-                            raise
-                        yield wanted, error, 0.0
+                    if (refused := self._refused_request(name, wanted)) is not None:
+                        yield wanted, refused, 0.0
                     else:
                         under_way[name] = _UnderWay(wanted, 1, shared_s)
                 if not under_way:
@@ -455,6 +451,20 @@ class SatoriVLLM(RecordingModel):
         if wanted.prompt.images:
             request["multi_modal_data"] = {"image": list(wanted.prompt.images)}
         self._engine.add_request(name, request, wanted.parameters, lora_request=self._adapter)
+
+    def _refused_request(self, name: str, wanted: _Wanted) -> Exception | None:
+        """Hand a request to vLLM; returns why it does not take it, which is that sample's own affair.
+
+        Raises:
+            EngineDeadError: vLLM's, at the engine's end, whichever sample meets it.
+        """
+        try:
+            self._give(name, wanted)
+        except _ENGINE_DEAD:
+            raise
+        except Exception as error:  # noqa: BLE001 - vLLM's own kinds share no class with Python's
+            return error
+        return None
 
     def _next_name(self) -> str:
         self._given += 1
