@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -44,15 +45,20 @@ def test_a_share_of_memory_that_is_none_is_refused(share):
         check_gpu_memory(share)
 
 
+@pytest.fixture(scope="module")
+def base(tiny_qwen2_5_vl):
+    return inspect_checkpoint(str(tiny_qwen2_5_vl))
+
+
 @pytest.fixture
-def adapter(tiny_qwen2_5_vl, tmp_path):
-    """Write an adapter of these tensors; returns it inspected."""
+def adapter(base, tmp_path):
+    """Write an adapter of these tensors; returns what inspection says of it."""
 
     def write(names, **settings):
-        config = {"peft_type": "LORA", "base_model_name_or_path": str(tiny_qwen2_5_vl), "r": 8, **settings}
+        config = {"peft_type": "LORA", "base_model_name_or_path": str(base.path), "r": 8, **settings}
         (tmp_path / "adapter_config.json").write_text(json.dumps(config))
         save_file({name: torch.zeros(8, 8) for name in names}, tmp_path / "adapter_model.safetensors")
-        return inspect_checkpoint(str(tmp_path))
+        return replace(base, path=tmp_path, base=base.path, adapter_kind=config["peft_type"])
 
     return write
 

@@ -107,7 +107,7 @@ def test_pictures_reach_vllm_unchanged(by_vllm):
     assert made.prompt_token_ids == own["input_ids"][0].tolist()
     patches = made.mm_features[0].data["pixel_values"].data
     assert patches.shape == own["pixel_values"].shape
-    assert torch.allclose(patches.float(), own["pixel_values"].float(), atol=1e-5)
+    assert float((patches.float() - own["pixel_values"].float()).abs().max()) < 1e-5
     engine.reset_mm_cache()
 
 
