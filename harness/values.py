@@ -428,6 +428,9 @@ class Generation:
     prompt: str | None = None
     """The prompt as it was sent: after the chat template, or turn by turn where a server applies it; pictures are
     marks. None when it was never made, or the text was written elsewhere."""
+    output_ids: tuple[int, ...] | None = None
+    """The tokens of the text as they were drawn, the end token included, as the model's tokenizer numbers them; None
+    where only text came back. Texts do not give them back: the same text can be other tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,22 @@ box_dialect_option = click.option(
 
 def score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that decide how texts are scored."""
+    return _with_score_options(verb, format_option)
+
+
+def plain_score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the same for texts that other programs asked for, with no words of ours around the question."""
+    return _with_score_options(
+        verb, click.option("--format", "form", default="plain", show_default=True, metavar="NAME|FILE.toml",
+        help="Where a text holds answer, thought and boxes: as for `score`.")
+    )  # fmt: skip
+
+
+def _with_score_options(verb: Callable[..., Any], own_format_option: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
             click.option("--protocol", type=ProtocolName(PROTOCOLS), default="strict", show_default=True),
-            format_option,
+            own_format_option,
             box_dialect_option,
             click.option(
                 "--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame."
@@ -127,6 +139,16 @@ class SampleCount(click.IntRange):
             if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value):
                 self.fail(f"{value!r} is no whole number: give a count such as 200, no share, or leave it out for all")
             raise
+
+
+class ModelText(click.types.StringParamType):
+    """A folder, which may hold blanks, or a hub id; a variable holds one a line, a configuration file may hold one."""
+
+    one_is_enough = True
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split a variable at its line breaks."""
+        return [line.strip() for line in rv.splitlines() if line.strip()]
 
 
 class DatasetText(click.types.StringParamType):

@@ -444,7 +444,7 @@ class RecordingModel(lmms, abc.ABC):
         """Open the images of one ask, in a thread. An image that cannot be read costs its own sample only."""
         ask, turns = looked.ask, looked.turns or self._turns(looked.ask)
         try:
-            opened = tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
+            opened = self.opened(turns)
         except Exception as error:  # noqa: BLE001 - decoders raise anything on a damaged file
             return _Opened(ask, None, f"unreadable image: {type(error).__name__}: {error}")
         rows = cast("Sequence[int] | None", getattr(self.task_dict[ask.task][ask.split], "indices", None))
@@ -547,6 +547,10 @@ class RecordingModel(lmms, abc.ABC):
                 f"every sample is refused for the same reason ({len(self._refusals)} asked, none answered): "
                 f"{self._refusals[0]}. Mend it in the checkpoint or the data; the same command then asks them again"
             )
+
+    def opened(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+        """Return a chat with its images opened, in RGB and at the model's grid size; raises what decoders raise."""
+        return tuple(Turn(turn.role, tuple(map(self._open, turn.parts))) for turn in turns)
 
     def _open(self, part: Part) -> Part:
         """Return text as it is, and an image opened, in RGB and at the model's grid size."""

@@ -19,8 +19,8 @@ import os
 import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
@@ -191,6 +191,7 @@ class SatoriHF(RecordingModel):
         seed: int = 0,
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
         chat_template: str | Path | None = None,
+        module: torch.nn.Module | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -208,6 +209,8 @@ class SatoriHF(RecordingModel):
             seed: Of sampled decoding.
             chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
             chat_template: File of a chat template in place of the checkpoint's own.
+            module: The checkpoint's model, in memory already, such as one in training (`harness/models/live.py`); None
+                loads it.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -236,13 +239,16 @@ class SatoriHF(RecordingModel):
         tokenizer = self._inputs.tokenizer
         with cannot_answer(self.checkpoint, "its processor makes no input", OF_OTHERS):
             self.model_inputs([self._inputs.trial])
-        self._model = _load_model(
-            self.checkpoint,
-            self.device,
-            choose_dtype(dtype, self.device),
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
+        if module is None:
+            self._model = _load_model(
+                self.checkpoint,
+                self.device,
+                choose_dtype(dtype, self.device),
+                attn_implementation=attn_implementation,
+                trust_remote_code=trust_remote_code,
+            )
+        else:
+            self._model = cast("_Model", module)
         self._features = PictureFeatures(self.module)
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)
@@ -341,11 +347,8 @@ class SatoriHF(RecordingModel):
     @contextmanager
     def _on_device(self, group: Group) -> Generator[dict[str, torch.Tensor]]:
         """Lend inputs on the device, floats in the model's format, while it is known which pictures they are of."""
-        pictures = [image for prompt in group.prompts for image in prompt.images]
-        with self._features.asked_about(pictures):
-            moved = group.inputs.to(self.device, self._model.dtype)  # pyright: ignore[reportUnknownMemberType]  # untyped
-            on_device = cast("Mapping[str, torch.Tensor]", moved)
-            yield {name: tensor for name, tensor in on_device.items() if self._is_taken(name)}
+        with self.remembered(group.prompts):
+            yield self.on_device(group.inputs)
 
     def _begin(self, group: Group) -> RefilledRows:
         """Read prompts and write the first token of each."""
@@ -382,6 +385,20 @@ class SatoriHF(RecordingModel):
     def module(self) -> torch.nn.Module:
         """The model itself, in evaluation mode and with every gradient switched off."""
         return cast("torch.nn.Module", self._model)
+
+    @property
+    def image_processor(self) -> object:
+        """What makes patches of pictures."""
+        return self._inputs.processor.image_processor
+
+    def on_device(self, inputs: BatchFeature) -> dict[str, torch.Tensor]:
+        """Return a batch of inputs as the model takes them, on its device."""
+        moved = cast("Mapping[str, torch.Tensor]", inputs.to(self.device, self._model.dtype))  # pyright: ignore[reportUnknownMemberType]  # untyped
+        return {name: tensor for name, tensor in moved.items() if self._is_taken(name)}
+
+    def remembered(self, prompts: Sequence[Prompt]) -> AbstractContextManager[None]:
+        """Return a block in which the features of these prompts' pictures are kept, and taken from what is kept."""
+        return self._features.asked_about([image for prompt in prompts for image in prompt.images])
 
     @property
     def suppressed_ids(self) -> frozenset[int]:
@@ -442,8 +459,7 @@ class SatoriHF(RecordingModel):
             pad = self._inputs.tokenizer.pad_token_id
             while written and written[-1] == pad:
                 written.pop()
-        decoded = self._inputs.decoded(written, self._dropped_ids)
-        text, stopped = cut_at_stop(decoded, decoding.until)
+        text, stopped = cut_at_stop(self.text_of(written), decoding.until)
         generation = Generation(
             text=text,
             input_size=costs.input_size,
@@ -454,7 +470,15 @@ class SatoriHF(RecordingModel):
         )
         # Only stop strings pad a row that has no end token: elsewhere a padding token in it was drawn like any other.
         drawn = written if end is None and decoding.until else row[: None if end is None else end + 1]
-        return Written(generation, tuple(drawn))
+        return Written(replace(generation, output_ids=tuple(drawn)), tuple(drawn))
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens that the tokenizer makes of an answer's text; others may have been drawn."""
+        return self._inputs.tokens_of(text)
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated tokens, without those that only frame it."""
+        return self._inputs.decoded(token_ids, self._dropped_ids)
 
 
 def new_tokens(sequences: torch.Tensor, prompts: torch.Tensor, config: _Config) -> torch.Tensor:

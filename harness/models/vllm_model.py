@@ -533,6 +533,7 @@ class SatoriVLLM(RecordingModel):
             output_tokens=len(written),
             device_s=share_s,
             truncated=end is None and not stopped,
+            output_ids=tuple(written),
         )
 
     def _seen_size(self, prompt: Prompt, read: Sequence[int]) -> Size | None:

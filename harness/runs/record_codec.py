@@ -82,6 +82,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     input_height: Count | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
+    output_ids: tuple[Count, ...] | None = None
     device_s: Amount | None = None
     reply_model: str | None = None
     judge_reply: str | None = None
@@ -145,6 +146,7 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "input_height": None if seen is None else seen.height,
         "input_tokens": generation.input_tokens,
         "output_tokens": generation.output_tokens,
+        "output_ids": None if generation.output_ids is None else list(generation.output_ids),
         "device_s": _finite(generation.device_s),
         "reply_model": generation.reply_model,
         "judge_reply": record.judge_reply,
@@ -275,6 +277,7 @@ def _record_of(stored: StoredRecord) -> Record:
             input_size=_size_from(stored.input_width, stored.input_height),
             input_tokens=stored.input_tokens,
             output_tokens=stored.output_tokens,
+            output_ids=stored.output_ids,
             prompt=stored.prompt,
             device_s=stored.device_s,
             truncated=stored.truncated,

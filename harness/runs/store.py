@@ -77,8 +77,13 @@ RETRIED = "retried"
 # Begins and ends with a letter or digit: no option, no hidden file, no `..`; nothing that a shell or a page would read.
 _RUN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
-# What `add_scores` and `add_file` put beside a published run.
-_ADDED_NAME = re.compile(rf"[^/]+\.html|(?:samples|scores)-(?:{'|'.join(PROTOCOLS)})\.(?:parquet|json)")
+# Neither hidden nor a path.
+_FREE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+# What `add_scores` and `add_files` put beside a published run.
+_ADDED_NAME = re.compile(
+    rf"[^/]+\.html|(?:samples|scores)-(?:{'|'.join(PROTOCOLS)})\.(?:parquet|json)|(?:attention|probes)\.jsonl?"
+)
 
 RunState: TypeAlias = Literal["complete", "partial", "corrupt"]
 """`partial` is a folder that was not published; `corrupt` one whose manifest cannot be read."""
@@ -185,11 +190,24 @@ class OpenRun:
         self.resumed = resumed
         """Whether a killed run was taken up."""
         self._tabulated = False
+        self._so_far: dict[str, Json] = {}
 
     @property
     def media_folder(self) -> Path:
         """Where thumbnails go."""
         return self.folder / MEDIA_NAME
+
+    def keep_so_far(self, scores: Mapping[str, Json]) -> None:
+        """Keep the scores of tasks that have ended where those of the run will be; each call adds its tasks.
+
+        Nobody takes them for the run's: readers look for scores in published runs alone; `publish` writes them anew.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self._so_far |= scores.get("tasks") or {}
+        with _disk("write to", self.folder):
+            write_atomically(self.folder / SCORES_NAME, scores_bytes({**scores, "tasks": dict(self._so_far)}))
 
     def tabulate(self, seen: Callable[[Record], None] = lambda _: None) -> None:
         """Write the records as a table and let `seen` have each: the one pass over the journal at the end of a run.
@@ -565,20 +583,27 @@ def add_scores(
         _enter(path, sums, (parquet, summary))
 
 
-def add_file(path: Path, name: str, content: bytes) -> None:
-    """Write or replace a page, such as `index.html`, in a finished run's folder, with its checksum.
+def add_files(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Write or replace pages and what was found out later, such as `index.html`, in a finished run's folder.
 
     Raises:
-        ValueError: the name is a path, hidden, or no page's.
+        ValueError: a name is a path, hidden, or nothing that is added to a run.
         IncompleteError: the run is not finished, or its checksums are missing.
         RunLockedError: another process is writing to the run.
         StoreError: the disk refuses.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.html", name):
-        raise ValueError(f"{name!r} cannot be added to a run; use a plain file name such as index.html")
+    for name in contents:
+        if not _FREE_NAME.fullmatch(name) or not _ADDED_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be added to a run; use a plain file name such as index.html")
     with _adding_to(path) as sums, _disk("write to", path):
-        write_atomically(path / _staged(name), content)
-        _enter(path, sums, (name,))
+        for name, content in contents.items():
+            write_atomically(path / _staged(name), content)
+        _enter(path, sums, tuple(contents))
+
+
+def add_file(path: Path, name: str, content: bytes) -> None:
+    """Write or replace one of the files that `add_files` takes."""
+    add_files(path, {name: content})
 
 
 def _staged(name: str) -> str:

@@ -150,6 +150,30 @@ def marked_boxes_text(text: str, form: GroundedFormat) -> str:
     return " ".join(text[begin:end] for begin, end in (spans[-1:] if form.counted == "last" else spans))
 
 
+def marked_spans(text: str, form: GroundedFormat) -> tuple[list[tuple[int, int]], tuple[int, int] | None]:
+    """Return where a raw text's boxes lie, in order, and where the answer that counts does, if it is marked.
+
+    Boxes that nothing marks lie where a list or an object of numbers stands in the parts that may hold them.
+    """
+    inner = without_outer_marks(text)
+    before = max(text.find(inner), 0)
+    inner = _others_blanked(inner)
+    thoughts, _ = _thoughts(inner, form)
+    inside = [(span.begin, span.end) for span in thoughts]
+    answers = _marked(_blanked(inner, inside), form.answer).complete
+    parts = _Parts(inside, answers[-1] if answers else None)
+    if form.boxes:
+        boxes = [(span.start, span.stop) for span in _pieces(inner, form, parts)[0][:MAX_STEPS]]
+    else:
+        boxes = [
+            found.span()
+            for begin, end in parts.regions(form.boxes_in, len(inner))
+            for found in _NUMBERS.finditer(inner, begin, end)
+        ][:MAX_STEPS]
+    answer = None if parts.answer is None else (before + parts.answer.start, before + parts.answer.stop)
+    return [(before + begin, before + end) for begin, end in boxes], answer
+
+
 def _scored(answer: str, selection: Selection) -> str | None:
     """Return the part of an answer that is scored; None when a thought in it never ends."""
     if selection == "strict":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 from harness.scoring.formats import marked_format
-from harness.scoring.marked_text import marked_boxes_text, read_marked
-from harness.scoring.stages import STAGES, Selection, boxes_text, parse
+from harness.scoring.marked_text import marked_boxes_text, marked_spans, read_marked
+from harness.scoring.stages import STAGES, Selection, boxes_text, parse, stage_spans
 from harness.values import AnyFormat, BoxDialect, Response, StageFormat
 
 
@@ -42,3 +43,29 @@ def text_of_boxes(text: str, form: AnyFormat) -> str:
     """
     row = marked_format(form)
     return boxes_text(text, cast("StageFormat", form)) if row is None else marked_boxes_text(text, row)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSpans:
+    """Where the parts of a raw text lie, each from its first character to behind its last."""
+
+    boxes: tuple[tuple[int, int], ...] = ()
+    """Its boxes: those of each step where the format has steps."""
+    caption: tuple[int, int] | None = None
+    """What it holds; None without one."""
+    answer: tuple[int, int] | None = None
+    """The answer that counts; None without one, or where nothing marks it."""
+
+
+def spans_of_text(text: str, form: AnyFormat) -> WrittenSpans:
+    """Return where boxes, caption and answer of a raw text lie.
+
+    Raises:
+        ValueError: The format is not known.
+    """
+    row = marked_format(form)
+    if row is not None:
+        boxes, answer = marked_spans(text, row)
+        return WrittenSpans(tuple(boxes), None, answer)
+    stages = stage_spans(text, cast("StageFormat", form))
+    return WrittenSpans((stages["bbox"],) if "bbox" in stages else (), stages.get("caption"), stages.get("answer"))

@@ -120,6 +120,17 @@ def boxes_text(text: str, form: StageFormat) -> str:
     return _outside_of_stages(text, form) if stage is None else stage
 
 
+def stage_spans(text: str, form: StageFormat) -> dict[StageKind, tuple[int, int]]:
+    """Return where the content of the stages that `strict` reads lies in a raw text, by what they hold."""
+    drafts = _no_answers_in(text)
+    spans: dict[StageKind, tuple[int, int]] = {}
+    for stage in _STAGE_PATTERNS[form].finditer(text) if STAGES[form] else ():
+        kind = _TAGS[form][stage[1].lower()]
+        if kind != "answer" or not _inside(stage.start(), drafts):
+            spans[kind] = stage.span(2)
+    return spans
+
+
 def _plain(text: str, selection: Selection, *, truncated: bool) -> Response:
     """Take the whole text for the answer, but for what the selection says is none."""
     faults: set[Fault] = {"truncated"} if truncated else set()

@@ -8,19 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.verify_run import false_scores
 from harness.errors import ConfigError
-from harness.files import DamagedRunError, make_folder, put_file
+from harness.files import DamagedRunError, make_folder
 from harness.runs.json_text import json_safe
-from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, load_run, write_atomically
+from harness.runs.store import MANIFEST_NAME, PAGE_NAME, load_run, write_atomically
 from reports.board.board import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook
-from reports.pages.run_page import page_and_summary
+from reports.pages.run_page import page_and_summary, put_page
 from reports.pages.shell import Page, render
 from reports.texts.numbers_shown import DASH, count, metric_scale, number, percent, short_hash
 from reports.texts.verdict_text import cut
@@ -30,7 +29,7 @@ CSV_COLUMNS = (
     "kind", "model", "run", "task", "metric", "value", "ci_low", "ci_high", "n", "scale", "rank_low", "rank_high",
     "tie_group", "p_best", "incomparable", "contamination", "format", "protocol", "min_pixels", "max_pixels",
     "max_new_tokens", "seed", "partial", "predictions_only", "parse_fault_rows", "truncated_rows", "rows", "mean_iou",
-    "weights", "site_name", "rank_n", "created_utc",
+    "weights", "site_name", "rank_n", "created_utc", "imported", "theirs",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
 
@@ -168,15 +167,7 @@ def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
     page, summary = page_and_summary(run, book)
     for false in false_scores(run.scores or {}, summary, same_version=False):
         raise DamagedRunError(f"{run.path}: {false}; see: satori-bench runs verify {run.path}")
-    make_folder(folder)
-    write_atomically(folder / PAGE_NAME, page)
-    if (folder / MEDIA_NAME).is_symlink():
-        raise FileExistsError(f"{folder / MEDIA_NAME} is a symbolic link, which nothing is written through: remove it")
-    shutil.rmtree(folder / MEDIA_NAME, ignore_errors=True)
-    if book.names:
-        make_folder(folder / MEDIA_NAME)
-    for name, content in book.pictures():
-        put_file(folder / MEDIA_NAME / name, content)
+    put_page(folder, page, book)
 
 
 def leaderboard_view(board: Leaderboard) -> LeaderboardView:
@@ -205,7 +196,11 @@ def _column(board: Leaderboard, task: str) -> ColumnView:
 
 
 def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
-    badges = {"partial": entry.partial, "predictions only": entry.predictions_only}
+    badges = {
+        "partial": entry.partial,
+        "predictions only": entry.predictions_only and entry.imported is None,
+        f"imported from {cut(entry.imported or '')}": entry.imported is not None,
+    }
     resolution = DASH if entry.max_pixels is None else f"{count(entry.min_pixels)} to {count(entry.max_pixels)} px"
     return EntryView(
         model=cut(entry.model),
@@ -233,6 +228,8 @@ def _cell_view(cell: Cell, notes: _Notes) -> CellView:
     if cell.ci_low is not None and cell.ci_high is not None:
         interval = f"[{number(cell.ci_low * scale, digits)}, {number(cell.ci_high * scale, digits)}]"
     about, hint = [f"n {count(cell.n)}"], ""
+    if cell.theirs is not None:
+        about.append(f"that program's own {number(cell.theirs * scale, digits)}")
     if cell.rank is not None:
         rank = cell.rank
         places = str(rank.rank) if rank.rank_low == rank.rank_high else f"{rank.rank_low}–{rank.rank_high}"
@@ -295,6 +292,7 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "format": entry.format, "protocol": entry.protocol, "min_pixels": entry.min_pixels,
                 "max_pixels": entry.max_pixels, "max_new_tokens": entry.max_new_tokens, "seed": entry.seed,
                 "partial": str(entry.partial).lower(), "predictions_only": str(entry.predictions_only).lower(),
+                "imported": entry.imported, "theirs": cell.theirs,
                 "parse_fault_rows": entry.parse_fault_rows, "truncated_rows": entry.truncated_rows,
                 "rows": entry.rows, "mean_iou": entry.mean_iou, "weights": entry.weights,
                 "site_name": entry.site_name, "rank_n": cell.rank_n, "created_utc": entry.created_utc,
