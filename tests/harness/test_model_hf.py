@@ -426,7 +426,7 @@ def test_template_words_reach_the_chat_template(tmp_path, tiny_qwen2_5_vl, three
     plain = SatoriHF(str(folder), device="cpu")
     without = SatoriHF(str(folder), device="cpu", chat_template_kwargs='{"enable_thinking": false}')
 
-    assert without._render(turns) == plain._render(turns) + "no thought"
+    assert without._inputs.render(turns) == plain._inputs.render(turns) + "no thought"
     with pytest.raises(ConfigError, match="cannot set tokenize"):
         SatoriHF(str(folder), device="cpu", chat_template_kwargs={"tokenize": True})
 
