@@ -375,6 +375,8 @@ class RecordingModel(lmms, abc.ABC):
             try:
                 yield from _lack_of_memory_raised(self.answer_stream(feed))
             except Exception as error:
+                if feed.fault is not None:
+                    raise
                 fits = not is_out_of_memory(error)
                 if not fits:
                     _refuse_single(feed.unanswered[: self.batch_size], error)
@@ -613,6 +615,8 @@ class _Feed(Iterator[Prompt]):
         """How many are opened before they are asked for."""
         self.taken = 0
         """Prompts that were handed out so far."""
+        self.fault: Exception | None = None
+        """What went wrong here, such as in a task's messages: no prompt and no backend is to blame."""
         self.unreadable: deque[_Opened] = deque()
         """Asks that were passed over because an image could not be read; whoever records them takes them out."""
         self._waiting = waiting
@@ -623,7 +627,13 @@ class _Feed(Iterator[Prompt]):
 
     def __next__(self) -> Prompt:
         """Return the next prompt; waits where it is still being opened."""
-        ask, prompt = self._first.popleft() if self._first else self._next_opened()
+        try:
+            ask, prompt = self._first.popleft() if self._first else self._next_opened()
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.fault = error
+            raise
         self._in_flight[id(prompt)] = ask, prompt
         self.taken += 1
         return prompt
