@@ -93,7 +93,7 @@ class SingleBoxes:
         height = np.minimum(by2, ay2) - np.maximum(by1, ay1)
         meet_n = counts_n & (width > 0.0) & (height > 0.0)
         intersection = np.where(meet_n, width * height, 0.0)
-        union = np.where(area_a > area_b, area_a + (area_b - intersection), area_b + (area_a - intersection))
+        union = np.maximum(area_a, area_b) + (np.minimum(area_a, area_b) - intersection)
         return np.where(meet_n, intersection / np.where(union > 0.0, union, 1.0), 0.0)
 
 

@@ -915,6 +915,39 @@ class TestRun:
         code, out, err = command("compare", greedy, sampled)
         assert "samples as it likes" in out + err
 
+    def test_a_misbehaving_server_loses_nothing_and_invents_nothing_and_the_run_can_be_made_whole(
+        self, served, command, reaction
+    ):
+        ill = [
+            {"status": 500, "body": b"<html>oops</html>", "headers": {"Retry-After": "0"}},
+            {"status": 429, "body": {}, "headers": {"Retry-After": "0"}},
+            {"body": b'{"choices": [{"mess', "headers": {"Retry-After": "0"}},
+            {"status": 400, "body": {"error": "not this one"}},
+            {"body": {"choices": [{"finish_reason": "abort", "message": {"content": "r"}}]}},
+        ]
+
+        def react(body, place):
+            said = "".join(part.get("text", "") for part in body["messages"][-1]["content"])
+            if place % 3 == 0 and place < 60:
+                return reaction(**ill[place // 3 % len(ill)])
+            choice = {"index": 0, "finish_reason": "stop", "message": {"content": f"<answer>{said}</answer>"}}
+            return reaction({"id": "the same", "model": "tiny", "choices": [choice]})
+
+        served.react = react
+        code, out, err = command(*self.shapes(served, "--limit", 48, "--json"))
+        first = load_run(Path(json.loads(out)["run"]))
+        before = {record.key: record.generation.text for record in first.records()}
+        again, shown, said = command("run", "--retry", first.path, "--json")
+        whole = load_run(Path(json.loads(shown)["run"]))
+
+        assert (code, again) == (ExitCode.INCOMPLETE, ExitCode.OK), err + said
+        assert verify_run(first.path) == verify_run(whole.path) == []
+        records = list(whole.records())
+        assert sorted(record.key for record in records) == sorted(before)
+        assert all(before[record.key] in {"", record.generation.text} for record in records)
+        assert [r.generation for r in records if r.sample.question.splitlines()[0] not in r.generation.text] == []
+        assert all(record.generation.latency_s is not None for record in records)
+
     def test_what_is_added_to_requests_is_compared_and_resumed_by(self, served, command):
         plain = json.loads(command(*self.shapes(served, "--limit", 12, "--json"))[1])["run"]
         words = '{"enable_thinking": false}'
