@@ -30,7 +30,7 @@ from training.loop.tiny_model import TinyShape, build_tiny_qwen2_5_vl
 
 SAMPLES = 64
 ROUNDS = 2
-MEAN, LIMIT = 24, 320
+MEAN, LIMIT = 24, 240
 SHAPE = TinyShape(hidden=256, layers=4, heads=4, feed_forward=704, vision_layers=2)
 MARKS = ("<answer>", "</answer>")
 """Tokens that stand in a question around its number."""
