@@ -413,7 +413,7 @@ def test_both_backends_take_the_same_control_tokens_apart(loaded, request, serve
 
     for text in [*(case["text"] for case in cases), "".join(own), *own]:
         there.generate_batch([Prompt("t", 0, 0, (Turn("user", (text,)),), Decoding(max_new_tokens=1))])
-        assert here._inputs._template_part(text)["text"] == served.seen[-1]["messages"][0]["content"]
+        assert here._inputs._template_part(text, "user")["text"] == served.seen[-1]["messages"][0]["content"]
 
 
 def test_template_words_reach_the_chat_template(tmp_path, tiny_qwen2_5_vl, three):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, UserError
 from harness.images.crops import LEAST_CELLS, cut_out, is_too_thin, size_shown, widened
 from harness.models.base import TURN_APART, Prompt, Turn
 from harness.models.decoding import Decoding
@@ -523,6 +523,7 @@ def test_a_call_apart_is_no_answer_where_no_tool_was_offered(served, three, reco
     model = SatoriServed("tiny", served.url, min_pixels=784, max_pixels=50_176)
     model.recorder = recorder
 
-    three.ask(model, max_new_tokens=64)
+    with pytest.raises(UserError, match="a tool that nobody offered"):
+        three.ask(model, max_new_tokens=64)
 
     assert all("a tool that nobody offered" in kept.error for kept in recorder.kept.values())
