@@ -66,8 +66,8 @@ _ADAPTER = "default"
 _GIB = 1 << 30
 _FREE_BEFORE_READING = MappingProxyType({"cpu": 2})
 """New prompts are read when one in so many rows is free, by the kind of device; any other: 8. One by one, what
-`generate` costs beside the model outweighs short answers (8 rows of 24 tokens: 1.28 times as long); a GPU's steps cost as much
-with few rows as with many, so that it does not wait for half of them."""
+`generate` costs beside the model outweighs short answers (8 rows of 24 tokens: 1.28 times as long); a GPU's steps cost
+as much with few rows as with many, so that it does not wait for half of them."""
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
 
