@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
-from harness.images.thumbnails import LONG_EDGE_PX, SHEET_EDGE_PX, side_by_side, write_thumbnail
+from harness.images.thumbnails import ThumbnailThread
 from harness.models.evaluator import run_lmms_eval
 from harness.runs.native_metrics import NativeMetric, NativeMetrics
 from harness.scoring.read_text import read_text
@@ -136,7 +136,7 @@ class RunRecorder:
         """Begin with what the journal has; thumbnails go to `media_folder`, None keeps none."""
         self._sink = sink
         self._config = config
-        self._media_folder = media_folder
+        self._thumbnails = None if media_folder is None else ThumbnailThread(media_folder)
         self._answered = dict(answered)
         self._values: dict[tuple[str, str], float | None] = {}
         self._listener = listener
@@ -156,7 +156,7 @@ class RunRecorder:
         return self._answered.get((current.name, current.sample_ids[doc_id]))
 
     def record(self, task: str, doc_id: int, generation: Generation, images: Sequence[Image] = ()) -> None:
-        """Score one answer, journal it, keep a thumbnail, tell the listener."""
+        """Score one answer, journal it, have a thumbnail made, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
         earned = (
@@ -164,9 +164,8 @@ class RunRecorder:
         )
         record = Record(sample, generation, earned)
         self._sink.append(record)
-        if images and self._media_folder is not None and sample.image_sha256:
-            long_edge_px = LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
-            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256, long_edge_px=long_edge_px)
+        if images and self._thumbnails is not None and sample.image_sha256:
+            self._thumbnails.add(images, sample.image_sha256)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1
@@ -198,10 +197,17 @@ class RunRecorder:
         return self._answered[self._task.name, self._task.sample_ids[doc_id]]
 
     def finish(self) -> None:
-        """End the current task."""
+        """End the current task; its thumbnails are there."""
+        if self._thumbnails is not None:
+            self._thumbnails.finish()
         if self._task is not None:
             self._listener.task_finished(self._task.name)
         self._task = None
+
+    def close(self) -> None:
+        """Wait for thumbnails that are being made; called when no answer comes any more, whatever ended the run."""
+        if self._thumbnails is not None:
+            self._thumbnails.close()
 
     def _current(self, lmms_name: str) -> PreparedTask:
         """Return the current task; lmms-eval never asks about another one within a call."""
