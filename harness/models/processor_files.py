@@ -225,7 +225,8 @@ def _names_in_transformers() -> frozenset[str]:
     """
     import transformers  # noqa: PLC0415 - half a second, and only for a whole folder
 
-    return frozenset((*vars(transformers), *transformers.__all__))
+    names = vars(transformers)
+    return frozenset((*names, *cast("Sequence[str]", names["__all__"])))
 
 
 def _image_processors_by_model_type() -> dict[str, str]:
