@@ -164,8 +164,8 @@ class RunRecorder:
         )
         record = Record(sample, generation, earned)
         self._sink.append(record)
-        if images and self._thumbnails is not None and sample.image_sha256:
-            self._thumbnails.add(images, sample.image_sha256)
+        if self._thumbnails is not None:
+            _keep_pictures(self._thumbnails, sample, generation, images)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1
@@ -214,6 +214,18 @@ class RunRecorder:
         assert self._task is not None, "begin() names the task before the model is asked"
         assert self._task.lmms_name == lmms_name, f"asked about {lmms_name} during {self._task.lmms_name}"
         return self._task
+
+
+def _keep_pictures(
+    thumbnails: ThumbnailThread, sample: Sample, generation: Generation, images: Sequence[Image]
+) -> None:
+    """Have thumbnails made of what a question showed, and of what a tool showed after it."""
+    shown = [crop for crop in generation.crops if crop.sha256]
+    asked, cut = images[: len(images) - len(shown)], images[len(images) - len(shown) :]
+    if asked and sample.image_sha256:
+        thumbnails.add(asked, sample.image_sha256)
+    for crop, picture in zip(shown, cut, strict=False):  # none where a model is not asked with pictures
+        thumbnails.add([picture], crop.sha256)
 
 
 def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, seed: int) -> TaskTiming:

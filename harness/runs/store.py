@@ -205,7 +205,8 @@ class OpenRun:
         Raises:
             StoreError: the disk refuses.
         """
-        self._so_far |= scores.get("tasks") or {}
+        tasks = scores.get("tasks")
+        self._so_far |= tasks if isinstance(tasks, dict) else {}
         with _disk("write to", self.folder):
             write_atomically(self.folder / SCORES_NAME, scores_bytes({**scores, "tasks": dict(self._so_far)}))
 
