@@ -510,6 +510,7 @@ def _ask_all(
             if len(questions) > 1:  # the scores of one alone follow at once
                 _tell_task(run, timings, question.benchmark.name, config, environment)
     finally:
+        recorder.close()
         if facts := model.facts():
             run.note("server", facts)
     return timings

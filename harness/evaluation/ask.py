@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.evaluation.llm_judge import Judge, ask_all, wants_judge
 from harness.evaluation.predictions import rescore_record
-from harness.images.thumbnails import LONG_EDGE_PX, SHEET_EDGE_PX, side_by_side, write_thumbnail
+from harness.images.thumbnails import ThumbnailThread
 from harness.models.evaluator import run_lmms_eval
 from harness.runs.native_metrics import NativeMetric, NativeMetrics
 from harness.scoring.read_text import read_text
@@ -136,7 +136,7 @@ class RunRecorder:
         """Begin with what the journal has; thumbnails go to `media_folder`, None keeps none."""
         self._sink = sink
         self._config = config
-        self._media_folder = media_folder
+        self._thumbnails = None if media_folder is None else ThumbnailThread(media_folder)
         self._answered = dict(answered)
         self._values: dict[tuple[str, str], float | None] = {}
         self._listener = listener
@@ -156,7 +156,7 @@ class RunRecorder:
         return self._answered.get((current.name, current.sample_ids[doc_id]))
 
     def record(self, task: str, doc_id: int, generation: Generation, images: Sequence[Image] = ()) -> None:
-        """Score one answer, journal it, keep a thumbnail, tell the listener."""
+        """Score one answer, journal it, have a thumbnail made, tell the listener."""
         current = self._current(task)
         sample = current.sample_at(doc_id)
         earned = (
@@ -164,8 +164,8 @@ class RunRecorder:
         )
         record = Record(sample, generation, earned)
         self._sink.append(record)
-        if self._media_folder is not None:
-            _keep_pictures(self._media_folder, sample, generation, images)
+        if self._thumbnails is not None:
+            _keep_pictures(self._thumbnails, sample, generation, images)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1
@@ -197,10 +197,17 @@ class RunRecorder:
         return self._answered[self._task.name, self._task.sample_ids[doc_id]]
 
     def finish(self) -> None:
-        """End the current task."""
+        """End the current task; its thumbnails are there."""
+        if self._thumbnails is not None:
+            self._thumbnails.finish()
         if self._task is not None:
             self._listener.task_finished(self._task.name)
         self._task = None
+
+    def close(self) -> None:
+        """Wait for thumbnails that are being made; called when no answer comes any more, whatever ended the run."""
+        if self._thumbnails is not None:
+            self._thumbnails.close()
 
     def _current(self, lmms_name: str) -> PreparedTask:
         """Return the current task; lmms-eval never asks about another one within a call."""
@@ -209,15 +216,16 @@ class RunRecorder:
         return self._task
 
 
-def _keep_pictures(folder: Path, sample: Sample, generation: Generation, images: Sequence[Image]) -> None:
-    """Keep thumbnails of what a question showed, and of what a tool showed after it."""
+def _keep_pictures(
+    thumbnails: ThumbnailThread, sample: Sample, generation: Generation, images: Sequence[Image]
+) -> None:
+    """Have thumbnails made of what a question showed, and of what a tool showed after it."""
     shown = [crop for crop in generation.crops if crop.sha256]
     asked, cut = images[: len(images) - len(shown)], images[len(images) - len(shown) :]
     if asked and sample.image_sha256:
-        long_edge_px = LONG_EDGE_PX if len(asked) == 1 else SHEET_EDGE_PX
-        write_thumbnail(folder, side_by_side(asked), sample.image_sha256, long_edge_px=long_edge_px)
+        thumbnails.add(asked, sample.image_sha256)
     for crop, picture in zip(shown, cut, strict=False):  # none where a model is not asked with pictures
-        write_thumbnail(folder, picture, crop.sha256)
+        thumbnails.add([picture], crop.sha256)
 
 
 def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, seed: int) -> TaskTiming:

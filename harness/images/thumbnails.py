@@ -1,6 +1,7 @@
 """Keep small pictures of a run's images for its pages: media/<sha256>.webp, at most 256 pixels on the long edge.
 
-Thumbnails are a convenience: whatever is wrong with an image, the run goes on without its picture.
+Thumbnails are a convenience: whatever is wrong with an image, the run goes on without its picture. They are made beside
+the model, in a thread; a process that is killed leaves the few without a picture that were still waiting.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,9 @@ _GAP_PX = 8
 
 _MOST_IN_A_LINE = 3
 """More pictures than this stand in several lines."""
+
+_MOST_WAITING = 4
+"""Questions whose pictures wait for their thumbnail at most: they are held in memory whole."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"media/([0-9a-f]{64})\.webp")
@@ -94,6 +100,45 @@ def write_thumbnail(media_dir: Path, image: Image, sha256: str, *, long_edge_px:
     except Exception:  # noqa: BLE001 - Pillow's decoders raise anything on a bad file, and no picture is worth a run
         return False
     return True
+
+
+class ThumbnailThread:
+    """Makes a run's thumbnails in a thread of its own, so that the model needn't wait; Pillow works beside Python."""
+
+    def __init__(self, media_dir: Path) -> None:
+        """Begin with nothing to do; the thread starts with the first picture."""
+        self._media_dir = media_dir
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="satori-thumbnails")
+        self._waiting: deque[Future[bool]] = deque()
+        self._begun: set[str] = set()
+
+    def add(self, images: Sequence[Image], sha256: str) -> None:
+        """Have a thumbnail made of a question's pictures, unless it is being made; waits where too many wait.
+
+        Args:
+            images: The pictures in order, at least one; nobody may change them from now on.
+            sha256: Hex digest that names them; anything else makes no file.
+        """
+        if sha256 in self._begun:
+            return
+        self._begun.add(sha256)
+        if len(self._waiting) == _MOST_WAITING:
+            self._waiting.popleft().exception()  # no picture is worth a run
+        self._waiting.append(self._pool.submit(self._made, tuple(images), sha256))
+
+    def finish(self) -> None:
+        """Wait until every thumbnail is there."""
+        while self._waiting:
+            self._waiting.popleft().exception()
+
+    def close(self) -> None:
+        """Wait, and end the thread."""
+        self.finish()
+        self._pool.shutdown()
+
+    def _made(self, images: Sequence[Image], sha256: str) -> bool:
+        edge_px = LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
+        return write_thumbnail(self._media_dir, side_by_side(images), sha256, long_edge_px=edge_px)
 
 
 def read_thumbnail(files: RunFiles, sha256: str) -> bytes | None:

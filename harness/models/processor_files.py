@@ -7,6 +7,7 @@ own files are never touched.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -213,9 +214,19 @@ def _has_tokenizer(folder: Path) -> bool:
 
 def _is_known(class_name: str) -> bool:
     """Whether the installed transformers has a class of that name; it says so without importing it."""
+    return class_name in _names_in_transformers()
+
+
+@functools.cache
+def _names_in_transformers() -> frozenset[str]:
+    """Return the names that the installed transformers has.
+
+    Its own `dir` looks each of thousands up in a list of them, a quarter of a second a call; this is the same.
+    """
     import transformers  # noqa: PLC0415 - half a second, and only for a whole folder
 
-    return class_name in dir(transformers)
+    names = vars(transformers)
+    return frozenset((*names, *cast("Sequence[str]", names["__all__"])))
 
 
 def _image_processors_by_model_type() -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from harness.images.thumbnails import MAX_BYTES, SHEET_EDGE_PX, side_by_side, write_thumbnail
+from harness.images import thumbnails
+from harness.images.thumbnails import MAX_BYTES, SHEET_EDGE_PX, ThumbnailThread, side_by_side, write_thumbnail
 
 SHA = hashlib.sha256(b"image").hexdigest()
 
@@ -158,3 +160,62 @@ def test_a_sheet_of_many_pictures_is_small_enough_to_be_read_again(tmp_path):
     path = tmp_path / f"{SHA}.webp"
     assert Image.open(path).size == (SHEET_EDGE_PX, SHEET_EDGE_PX)
     assert path.stat().st_size <= MAX_BYTES
+
+
+def digest(number):
+    return hashlib.sha256(f"{number}".encode()).hexdigest()
+
+
+def test_thread_makes_the_bytes_that_would_be_made_at_once(tmp_path):
+    questions = [(digest(n), [gradient("RGB")] * n) for n in (1, 1, 2, 5, 7)]
+    beside = ThumbnailThread(tmp_path / "beside")
+    for sha256, images in questions:
+        beside.add(images, sha256)
+        edge_px = thumbnails.LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
+        write_thumbnail(tmp_path / "at once", side_by_side(images), sha256, long_edge_px=edge_px)
+    beside.close()
+    made, expected = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("beside", "at once")
+    )
+
+    assert len(made) == 4
+    assert made == expected
+
+
+@pytest.mark.parametrize("bad", [[None], [object()], [Image.new("RGB", (0, 5))], [Image.new("RGB", (9, 9)), None]])
+def test_thread_goes_on_after_a_picture_that_fails(tmp_path, bad):
+    beside = ThumbnailThread(tmp_path)
+    for number in range(12):
+        beside.add(bad if number % 2 else [gradient("L")], digest(number))
+    beside.close()
+
+    assert {path.stem for path in tmp_path.iterdir()} == {digest(number) for number in range(0, 12, 2)}
+
+
+def test_few_pictures_wait_in_memory(tmp_path, monkeypatch):
+    held = threading.Event()
+    monkeypatch.setattr(thumbnails, "write_thumbnail", lambda *_, **__: held.wait(10))
+    beside = ThumbnailThread(tmp_path)
+    added = []
+
+    def add_many():
+        for number in range(20):
+            beside.add([gradient("L")], digest(number))
+            added.append(number)
+
+    adding = threading.Thread(target=add_many)
+    adding.start()
+    adding.join(0.3)
+    waited_after = len(added)
+    held.set()
+    adding.join(10)
+    beside.close()
+
+    assert (waited_after, len(added)) == (4, 20)
+
+
+def test_nothing_to_do_starts_no_thread(tmp_path):
+    before = threading.active_count()
+    ThumbnailThread(tmp_path / "media").close()
+
+    assert (threading.active_count(), list(tmp_path.iterdir())) == (before, [])
