@@ -21,7 +21,12 @@ _RUN = ("datasets", "httpx", "huggingface_hub", "lmms_eval", "peft", "safetensor
 _TRAIN = ("accelerate", "pydantic", "tokenizers", "trl")
 
 IMPORTED_BY_EXTRA: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"run": _RUN, "train": (*_RUN, *_TRAIN), "vllm": (*_RUN, "vllm")}
+    {
+        "run": _RUN,
+        "train": (*_RUN, *_TRAIN),
+        "vllm": (*_RUN, "vllm"),
+        "ray": (*_RUN, "fsspec", "ray"),
+    }
 )
 """Extra to the top-level modules of other libraries that its verbs import."""
 

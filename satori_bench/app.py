@@ -27,6 +27,7 @@ from satori_bench.verbs.attend import attend
 from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
+from satori_bench.verbs.exports import export
 from satori_bench.verbs.loop import demo, loop
 from satori_bench.verbs.parity import parity
 from satori_bench.verbs.presets import presets
@@ -37,8 +38,9 @@ from satori_bench.verbs.score import rescore, score
 from satori_bench.verbs.submission import submission
 from satori_bench.verbs.tasks import doctor, tasks
 from satori_bench.verbs.train import train
+from satori_bench.verbs.watch import watch
 
-_RESUMED_VERBS = ("run", "train", "loop", "demo")
+_RESUMED_VERBS = ("run", "watch", "train", "loop", "demo")
 """What goes on where it was when the same command is given again."""
 
 
@@ -126,6 +128,7 @@ def main() -> NoReturn:
 
 _VERBS = (
     run,
+    watch,
     score,
     rescore,
     data,
@@ -135,6 +138,7 @@ _VERBS = (
     parity,
     attend,
     submission,
+    export,
     leaderboard,
     view,
     presets,

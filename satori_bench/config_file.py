@@ -104,7 +104,13 @@ def _by_parameter(ctx: click.Context, command: click.Command, table: dict[str, A
     for key, value in table.items():
         verb = below.get_command(ctx, key) if below is not None else None
         found[names.get(key, key)] = value if verb is None else _by_parameter(ctx, verb, value)
-    return found
+    alone = {parameter.name for parameter in command.params if _one_is_enough(parameter)}
+    return {name: [value] if name in alone and isinstance(value, str) else value for name, value in found.items()}
+
+
+def _one_is_enough(parameter: click.Parameter) -> bool:
+    """Whether a text stands for a list of one."""
+    return bool(getattr(parameter.type, "one_is_enough", False))
 
 
 def _config_faults(ctx: click.Context, group: click.Group, tables: dict[str, Any], above: str = "") -> list[str]:
@@ -167,6 +173,8 @@ def _table_faults(name: str, command: click.Command, table: dict[str, Any]) -> l
 def _value_fault(parameter: click.Parameter, value: Any) -> str:
     """Say what is wrong with a value of the file; click alone would read 1.5 and true as the whole number 1."""
     several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
+    if _one_is_enough(parameter) and not isinstance(value, list):
+        several = False
     if several and not isinstance(value, list):
         return f"a list is needed, found {_shown(parameter, value)}"
     items: list[Any] = value if several else [value]

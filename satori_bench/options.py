@@ -129,6 +129,16 @@ class SampleCount(click.IntRange):
             raise
 
 
+class ModelText(click.types.StringParamType):
+    """A folder, which may hold blanks, or a hub id; a variable holds one a line, a configuration file may hold one."""
+
+    one_is_enough = True
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split a variable at its line breaks."""
+        return [line.strip() for line in rv.splitlines() if line.strip()]
+
+
 class DatasetText(click.types.StringParamType):
     """The text `TASK=PATH[@REV]`; a variable may hold several, and blanks in paths."""
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from harness.comparison.values import Comparison
     from harness.summary.run_summary import RunSummary
     from harness.summary.task_summary import TaskSummary
+    from tasks.run import RunResult
+
+
+SHOWN_FAILURES = 3
+"""Reasons for which samples got no answer that are told, the most frequent ones."""
 
 
 def name_page(run_folder: Path, *, to_stderr: bool) -> None:
@@ -49,6 +54,25 @@ def warn(summary: RunSummary) -> None:
     """Say what one must know before believing the numbers: boxes that fit another reading, texts that are all alike."""
     for warning in summary.warnings:
         say(f"warning: {warning}", sys.stderr)
+
+
+def show_incomplete(result: RunResult) -> None:
+    """Say how many samples of a run got no answer and why, and what asks them again."""
+    share = 100 * result.summary.unexplained_share
+    say(
+        f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
+        f"`judge_error`). {_failures_text(result.summary)}"
+        f"Mend the cause, then: satori-bench run --retry {result.folder}",
+        sys.stderr,
+    )
+
+
+def _failures_text(summary: RunSummary) -> str:
+    """Say the most frequent reasons for which samples got no answer, with how many each; nothing where all did."""
+    shown = [f"{count} × {reason}" for reason, count in list(summary.failures.items())[:SHOWN_FAILURES]]
+    left = sum(summary.failures.values()) - sum(list(summary.failures.values())[:SHOWN_FAILURES])
+    more = [f"{left} for other reasons"] if left else []
+    return f"Most frequent: {'; '.join(shown + more)}. " if shown else ""
 
 
 def show_reasons(tasks: Mapping[str, TaskSummary]) -> None:

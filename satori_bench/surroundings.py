@@ -33,6 +33,7 @@ def run_environment(progress: RunProgress, interruption: Interruption, *, page: 
     """Return what a run takes from its surroundings: time, words for the person, Ctrl-C, packages, commit."""
     from datetime import UTC, datetime
 
+    from reports.terminal.tables import task_line
     from tasks.run_spec import RunEnvironment, package_versions
 
     return RunEnvironment(
@@ -42,6 +43,7 @@ def run_environment(progress: RunProgress, interruption: Interruption, *, page: 
         packages=package_versions(),
         git_commit=os.environ.get("SATORI_BENCH_GIT_COMMIT"),
         batch_guard=interruption.batch,
+        show_task=lambda summary: progress.say(task_line(summary)),
         write_page=write_page if page else None,
     )
 

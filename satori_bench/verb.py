@@ -51,7 +51,14 @@ class Verb(click.Command):
         return super().invoke(ctx)
 
 
-_EXTRA_OF_VERB = {"run": "run", "train": "train", "loop": "train", "demo": "train", "variance-probe": "train"}
+_EXTRA_OF_VERB = {
+    "run": "run",
+    "watch": "run",
+    "train": "train",
+    "loop": "train",
+    "demo": "train",
+    "variance-probe": "train",
+}
 """Verbs that need more than the core, and the extra that brings it."""
 
 

@@ -23,6 +23,7 @@ from tasks.joined_rows import JoinedRows
 from tasks.json_rows import ChosenRows, JsonRows
 from tasks.rows import DataError, HubRows, ParquetRows, Rows, ShapesRows, TsvRows
 from tasks.shapes import PROFILES
+from tasks.shards import dealt
 
 _ANSWER_COLUMNS = frozenset({"answer", "answers", "gt_answer"})
 """Columns of embedded benchmarks that hold the right answer, which a split without labels does not have."""
@@ -172,10 +173,17 @@ def named_files(benchmark: Benchmark, path: str) -> list[Path]:
     return []
 
 
-def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
-    """Return the places of the first whole clusters that cover at least `rows` rows, in the data's order.
+def limit_indices(benchmark: Benchmark, data: TaskData, rows: int, seed: int | None = None) -> list[int]:
+    """Return the places of whole clusters that cover at least `rows` rows, in the data's order.
 
-    A cluster's rows may lie anywhere (MMBench's circular copies do), so the result may hold some rows more.
+    A cluster's rows may lie anywhere (MMBench's circular copies do), so the result may hold some more rows. Of one
+    seed, more rows are the same ones and others.
+
+    Args:
+        benchmark: Whose rows they are.
+        data: The rows.
+        rows: How many at least.
+        seed: Draws the clusters, by a hash of their names; None takes the first ones.
 
     Raises:
         ValueError: `rows` is not above 0.
@@ -187,7 +195,8 @@ def limit_indices(benchmark: Benchmark, data: TaskData, rows: int) -> list[int]:
     for place, doc in enumerate(data):
         places.setdefault(cluster_of(doc), []).append(place)
     chosen: list[int] = []
-    for members in places.values():
+    order = list(places) if seed is None else dealt(f"{seed}\0{benchmark.name}", places)
+    for members in (places[cluster] for cluster in order):
         if len(chosen) >= rows:
             break
         chosen.extend(members)

@@ -1,50 +1,51 @@
 """Ask a run's samples in several processes of one machine, a shard each; what they leave is merged to one run.
 
-Each process loads the model on a device of its own, writes the journal of its shard into a hidden folder beside the
-runs, and is taken up there by the same command after a kill. A process that dies costs its batch in flight.
+Each process loads the model on a device of its own and writes the journal of its shard into a hidden folder, and is
+taken up there by the same command after a kill. A process that dies costs its batch in flight.
 """
 
 from __future__ import annotations
 
 import os
-import queue
-import shutil
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from harness.errors import ConfigError, ExitCode, IncompleteError, UserError
-from harness.evaluation.merge import merge_shards
+from harness.errors import ConfigError, ExitCode
 from harness.models.interruption import Interruption
-from harness.values import Record
-from tasks.run import RunResult, finished_run, prepare_run, run_benchmarks
+from tasks.parts import (
+    Asked,
+    Listener,
+    Refused,
+    Teller,
+    Told,
+    begun_cuts,
+    cut_folder,
+    held_parts,
+    merged_result,
+    one_fault,
+    prepare_whole,
+    say_once,
+    shard_folder,
+)
+from tasks.run import PreparedRun, RunResult, finished_run, run_benchmarks
 from tasks.run_spec import RunEnvironment, RunSpec
 from tasks.shards import Shard
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
 _LOOK_EVERY_S = 0.5
-"""So often it is looked whether a process has died."""
+"""So often it is looked whether a process has died that left somebody with its end of the line."""
 
-_Kind: TypeAlias = Literal["said", "answered", "record", "published", "refused"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What a process tells the one that started it."""
-
-    number: int
-    """Of its shard."""
-    kind: _Kind
-    """Words for the person, answers that a journal held already, a record, the folder of a finished shard, a fault."""
-    what: Any
-    """Text, count, record, path, or exit code and text."""
+_Line: TypeAlias = "Connection[Told | Asked | Refused, None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,16 @@ class _Known:
     git_commit: str | None
     api_key: str
     secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A process that asks a shard."""
+
+    shard: Shard
+    """Its part."""
+    process: BaseProcess
+    """The process."""
 
 
 def run_by_processes(spec: RunSpec, environment: RunEnvironment, *, again: bool = False) -> RunResult:
@@ -68,169 +79,129 @@ def run_by_processes(spec: RunSpec, environment: RunEnvironment, *, again: bool 
     Raises:
         ConfigError: Something is configured wrongly, or this model or task cannot be handed to other processes.
         IncompleteError: A process died; what it recorded is kept.
+        RunLockedError: Another command is asking the same run.
     """
     if environment.load_model is not None:
         raise ConfigError("a model that is given as an object cannot be handed to --num-processes: leave that out")
-    said: set[str] = set()
-
-    def say_once(text: str) -> None:  # all processes say the same of the model
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    say, environment = environment.say, replace(environment, say=say_once)
-    prepared = prepare_run(spec, environment)
-    if any(question.native is not None for question in prepared.questions):
-        raise ConfigError("tasks of lmms-eval's own are summed up by it over all rows: leave --num-processes out")
+    environment = say_once(environment)
+    prepared = prepare_whole(spec, environment, "--num-processes")
     if not again and (finished := finished_run(prepared, environment)) is not None:
         return finished
-    parts = spec.out / f".{prepared.manifest.run_key[:12]}-of-{spec.processes}"
-    environment.listener.task_started(
-        f"{spec.tasks} by {spec.processes}", sum(len(question.data) for question in prepared.questions), 0
-    )
-    folders = _ask_all(spec, environment, parts)
-    environment.listener.task_finished(spec.tasks)
-    folder, summary = merge_shards(folders, spec.out, now=environment.now())
-    shutil.rmtree(parts, ignore_errors=True)
-    if environment.write_page is not None:
-        environment.write_page(folder)
-    return RunResult(folder, spec.model, summary, {})
+    with held_parts(spec.out, prepared.manifest) as parts:
+        begun = begun_cuts(parts)
+        for of, answers in begun.items():
+            if of != spec.processes:
+                environment.say(f"{answers} answers of a cut into {of} shards are left aside, not {spec.processes}")
+        _announce(prepared, environment, begun.get(spec.processes, 0))
+        folders = _ask_all(spec, environment, cut_folder(parts, spec.processes))
+        return merged_result(folders, prepared, environment, parts)
 
 
-def _ask_all(spec: RunSpec, environment: RunEnvironment, parts: Path) -> list[Path]:
-    """Start a process for every shard and return their finished runs, below `parts`.
+def _announce(run: PreparedRun, environment: RunEnvironment, answered: int) -> None:
+    rows = sum(len(question.data) for question in run.questions)
+    environment.listener.task_started(f"{run.spec.tasks} by {run.spec.processes}", rows, answered)
+
+
+def _ask_all(spec: RunSpec, environment: RunEnvironment, cut: Path) -> list[Path]:
+    """Start a process for every shard and return their finished runs, below `cut`.
 
     Raises:
         UserError: A process refused, or died.
     """
     context = get_context("spawn")
-    told: Any = context.Queue()
     known = _Known(dict(environment.packages), environment.git_commit, environment.api_key, environment.secrets)
-    shards = [Shard(number, spec.processes) for number in range(1, spec.processes + 1)]
-    workers = [
-        context.Process(target=_ask, args=(replace(spec, shard=shard, processes=1, out=parts), known, told))
-        for shard in shards
-    ]
-    for worker in workers:
-        worker.start()
+    lines: dict[_Line, _Worker] = {}
+    for number in range(1, spec.processes + 1):
+        shard = Shard(number, spec.processes)
+        its_spec = replace(spec, shard=shard, processes=1, out=shard_folder(cut, number))
+        # a line for each: one that is killed while it tells something harms no other
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_ask, args=(its_spec, known, theirs))
+        process.start()
+        theirs.close()
+        lines[ours] = _Worker(shard, process)
     try:
-        return _followed(workers, told, environment)
+        return _followed(lines, environment, spec.processes)
     except KeyboardInterrupt:
-        for worker in workers:
-            if worker.pid is not None and worker.is_alive():
-                os.kill(worker.pid, signal.SIGINT)  # each ends after its batch
-        for worker in workers:
-            worker.join()
+        for worker in lines.values():
+            if worker.process.pid is not None and worker.process.is_alive():
+                os.kill(worker.process.pid, signal.SIGINT)  # each ends after its batch
+        for line in lines:
+            _listen_out(line)
+        for worker in lines.values():
+            worker.process.join()
         raise
 
 
-def _followed(workers: Sequence[BaseProcess], told: Any, environment: RunEnvironment) -> list[Path]:
+def _listen_out(line: _Line) -> None:
+    """Take what is still told, so that nobody waits to be heard."""
+    try:
+        while True:
+            line.recv()
+    except (EOFError, OSError):
+        return
+
+
+def _followed(lines: Mapping[_Line, _Worker], environment: RunEnvironment, of: int) -> list[Path]:
     """Pass on what the processes tell until all have ended; return the shards' folders.
 
     Raises:
         UserError: A process refused, or died.
     """
-    taken = _Taken(environment, len(workers))
-    while any(worker.is_alive() for worker in workers):
-        _drain(told, taken.take)
-    for worker in workers:
-        worker.join()
-    _drain(told, taken.take)
-    for number, worker in enumerate(workers, 1):
-        if number not in taken.folders and number not in taken.faults:
-            code = worker.exitcode or 0
-            end = f"signal {-code}" if code < 0 else f"exit code {code}"
-            taken.faults[number] = (
-                ExitCode.INCOMPLETE,
-                f"its process was ended ({end}); what it recorded is kept: the same command goes on from there",
-            )
-    if taken.faults:
-        raise _one_fault(taken.faults, len(workers))
-    return [taken.folders[number] for number in sorted(taken.folders)]
+    listener = Listener(environment, of)
+    ends: dict[int, Asked | Refused] = {}
+    open_lines = dict(lines)
+    while open_lines:
+        ready = wait(list(open_lines), timeout=_LOOK_EVERY_S)
+        for line, worker in list(open_lines.items()):
+            if line in ready and _heard(line, listener, ends):
+                continue
+            if line not in ready and (worker.process.is_alive() or line.poll()):
+                continue
+            del open_lines[line]
+            worker.process.join()
+            number = worker.shard.number
+            end = ends.setdefault(number, _death(worker))
+            if isinstance(end, Refused) and open_lines:
+                environment.say(f"shard {worker.shard}: {end.text}. The other processes go on")
+    faults = {number: end for number, end in ends.items() if isinstance(end, Refused)}
+    if faults:
+        raise one_fault(faults, of)
+    return [end.folder for _, end in sorted(ends.items()) if isinstance(end, Asked)]
 
 
-class _Taken:
-    """What the processes have told so far."""
-
-    def __init__(self, environment: RunEnvironment, of: int) -> None:
-        self._environment, self._of = environment, of
-        self.folders: dict[int, Path] = {}
-        """Finished runs by the number of their shard."""
-        self.faults: dict[int, tuple[int, str]] = {}
-        """Exit codes and words by the number of their shard."""
-
-    def take(self, one: _Told) -> None:
-        """Keep or pass on what was told."""
-        if one.kind == "said":
-            self._environment.say(one.what)
-        elif one.kind == "answered":
-            self._environment.say(f"shard {one.number}/{self._of} goes on after {one.what} answers")
-        elif one.kind == "record":
-            self._environment.listener.sample_recorded(one.what)
-        elif one.kind == "published":
-            self.folders[one.number] = one.what
-        elif one.kind == "refused":
-            self.faults[one.number] = one.what
+def _heard(line: _Line, listener: Listener, ends: dict[int, Asked | Refused]) -> bool:
+    """Take one thing from a line; False where nothing more will come."""
+    try:
+        told = line.recv()
+    except (EOFError, OSError):  # also one that was killed in the middle of a word
+        return False
+    if isinstance(told, Told):
+        listener.take(told)
+    else:
+        ends[told.number] = told
+    return True
 
 
-def _one_fault(faults: Mapping[int, tuple[int, str]], of: int) -> UserError:
-    """Return the faults of all processes as one, each text once."""
-    whose: dict[str, list[str]] = {}
-    for number, (_, text) in faults.items():
-        whose.setdefault(text, []).append(str(number))
-    said = "; ".join(
-        text if len(numbers) == of else f"shard {', '.join(numbers)} of {of}: {text}" for text, numbers in whose.items()
-    )
-    incomplete = any(code == ExitCode.INCOMPLETE for code, _ in faults.values())
-    return IncompleteError(said) if incomplete else ConfigError(said)
+def _death(worker: _Worker) -> Refused:
+    """Say how a process ended that told no end."""
+    code = worker.process.exitcode or 0
+    end = f"signal {-code}" if code < 0 else f"exit code {code}"
+    text = f"its process was ended ({end}); what it recorded is kept: the same command goes on from there"
+    return Refused(worker.shard.number, int(ExitCode.INCOMPLETE), text)
 
 
-def _drain(told: Any, take: Callable[[_Told], None]) -> None:
-    """Take what is told, as long as something comes."""
-    while True:
-        try:
-            one = told.get(timeout=_LOOK_EVERY_S)
-        except queue.Empty:
-            return
-        take(one)
-
-
-class _Teller:
-    """Listens to a shard's run, and tells it on."""
-
-    def __init__(self, number: int, told: Any) -> None:
-        self._number, self._told = number, told
-
-    def tell(self, kind: _Kind, what: object) -> None:
-        """Tell one thing."""
-        self._told.put(_Told(self._number, kind, what))
-
-    def task_started(self, task: str, rows: int, answered: int) -> None:
-        """Tell what was answered before."""
-        del task, rows
-        if answered:
-            self.tell("answered", answered)
-
-    def sample_recorded(self, record: Record) -> None:
-        """Tell a record."""
-        self.tell("record", record)
-
-    def task_finished(self, task: str) -> None:
-        """The bar is one over all tasks."""
-
-
-def _ask(spec: RunSpec, known: _Known, told: Any) -> None:
+def _ask(spec: RunSpec, known: _Known, line: _Line) -> None:
     """Ask one shard: the life of a process."""
     assert spec.shard is not None, "each process has its part"
     os.setsid()  # Ctrl-C goes to the process that started it, and from there once to each
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // spec.shard.of)))
-    teller = _Teller(spec.shard.number, told)
+    teller = Teller(spec.shard.number, line.send)
     with Interruption() as interruption:
-        _choose_device(spec)
         environment = RunEnvironment(
             now=lambda: datetime.now(UTC),
-            say=lambda text: teller.tell("said", text),
+            say=teller.say,
             listener=teller,
             packages=known.packages,
             git_commit=known.git_commit,
@@ -239,13 +210,13 @@ def _ask(spec: RunSpec, known: _Known, told: Any) -> None:
             batch_guard=interruption.batch,
         )
         try:
-            teller.tell("published", run_benchmarks(spec, environment).folder)
-        except UserError as error:
-            teller.tell("refused", (int(error.exit_code), str(error)))
+            _choose_device(spec)
+            line.send(Asked(spec.shard.number, run_benchmarks(spec, environment).folder))
         except KeyboardInterrupt:
             pass
-    told.close()
-    told.join_thread()
+        except Exception as fault:  # noqa: BLE001 - a device may raise anything; whoever started this process says it
+            line.send(Refused.of(spec.shard.number, fault))
+    line.close()
 
 
 def _leave_with_parent() -> None:

@@ -43,6 +43,7 @@ from harness.web_address import shown_url
 from tasks.benchmark import Benchmark
 from tasks.blind import SHOWN_IN_PLACE
 from tasks.catalog import resolve_tasks
+from tasks.checkpoint_folders import FolderStamp, stamp_of
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.local_data import without_labels
 from tasks.native_benchmarks import native_spec
@@ -58,6 +59,7 @@ from tasks.run_questions import (
 )
 from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
+from tasks.shards import Shard
 from tasks.side_gold import with_side_gold
 from tasks.verify import NO_LABELS, gold_box_faults
 
@@ -147,6 +149,25 @@ def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked whichever model answers: opened once for all models of a command."""
+
+    benchmarks: Sequence[Benchmark]
+    """The benchmarks that the tasks name."""
+    questions: Sequence[Question]
+    """The same with their rows."""
+    gold: Mapping[str, Json]
+    """What the manifest is to say of gold boxes that a file gives; nothing without one."""
+
+    def ready_for(self, spec: RunSpec) -> Sequence[Question]:
+        """Return the questions for one more run; a task of lmms-eval's own keeps the state of one: opened anew."""
+        return [
+            question if question.native is None else open_question(spec, benchmark)
+            for question, benchmark in zip(self.questions, self.benchmarks, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedRun:
     """A run of which everything is known that can be without the model."""
 
@@ -160,25 +181,54 @@ class PreparedRun:
     """How answers are scored."""
     manifest: Manifest
     """What the run is."""
+    files: FolderStamp = ()
+    """The checkpoint's files as they were before they were looked at."""
 
 
-def prepare_run(spec: RunSpec, environment: RunEnvironment) -> PreparedRun:
-    """Check everything that can be wrong before a model is loaded, and say what was decided.
+def open_asked(spec: RunSpec, say: Callable[[str], None]) -> Asked:
+    """Open what is asked, for one run or for several models' runs; `spec.model` is not looked at.
 
     Raises:
         UserError: Something is configured wrongly.
     """
     check_spec(spec)
     benchmarks = resolve_tasks(spec.tasks)
+    check_overrides(native_spec(spec, benchmarks), benchmarks)
+    _check_writable(spec.out)
+    questions, gold = _open_questions(native_spec(spec, benchmarks), benchmarks, say)
+    return Asked(benchmarks, questions, gold)
+
+
+def prepare_run(
+    spec: RunSpec, environment: RunEnvironment, asked: Asked | None = None, subject: Subject | None = None
+) -> PreparedRun:
+    """Check everything that can be wrong before a model is loaded, and say what was decided.
+
+    Args:
+        spec: What is asked.
+        environment: What the run takes from its surroundings.
+        asked: What `open_asked` returned for a specification that differs in model and name alone; None opens it.
+        subject: What is known of a model that is in memory already; None looks at `spec.model`.
+
+    Raises:
+        UserError: Something is configured wrongly.
+    """
+    check_spec(spec)
+    benchmarks = resolve_tasks(spec.tasks) if asked is None else asked.benchmarks
     spec = native_spec(spec, benchmarks)
     check_overrides(spec, benchmarks)
-    subject = find_subject(spec)
+    files = stamp_of(Path(spec.model))
+    if subject is None:
+        subject = find_subject(spec)
     _check_writable(spec.out)
-    questions, gold = _open_questions(spec, benchmarks, environment.say)
+    if asked is None:
+        questions, gold = _open_questions(spec, benchmarks, environment.say)
+    else:
+        questions, gold = asked.ready_for(spec), asked.gold
     _say_decisions(spec, subject, questions, environment.say)
     config = ScoreConfig(spec.protocol, spec.form, subject.box_dialect, subject.pixel_limits)
     manifest = manifest_of(spec, environment, subject, questions, gold)
-    return PreparedRun(spec, subject, questions, config, manifest)
+    return PreparedRun(spec, subject, questions, config, manifest, files)
 
 
 def finished_run(run: PreparedRun, environment: RunEnvironment) -> RunResult | None:
@@ -200,41 +250,116 @@ def _run(
     retry_of: StoredRun | None = None,
 ) -> RunResult:
     """Check, load, ask, judge, publish; a retry begins with the answers of the run that it asks again."""
-    prepared = prepare_run(spec, environment)
-    spec, subject, questions, config = prepared.spec, prepared.subject, prepared.questions, prepared.config
-    manifest, start_from = prepared.manifest, None
+    return run_prepared(prepare_run(spec, environment), environment, again=again, retry_of=retry_of)
+
+
+def run_prepared(
+    prepared: PreparedRun,
+    environment: RunEnvironment,
+    *,
+    again: bool = False,
+    retry_of: StoredRun | None = None,
+) -> RunResult:
+    """Load, ask, judge, publish; an equal finished run is returned instead.
+
+    Args:
+        prepared: What `prepare_run` returned.
+        environment: What the run takes from its surroundings.
+        again: Whether to make a run though an equal one is finished.
+        retry_of: The run whose answers this one begins with.
+
+    Raises:
+        UserError: Something is configured wrongly, or the disk refuses.
+    """
+    start_from = None
     if retry_of is not None:
-        manifest, start_from = _as_retry(manifest, retry_of)
+        manifest, start_from = _as_retry(prepared.manifest, retry_of)
+        prepared = replace(prepared, manifest=manifest)
     elif not again and (finished := finished_run(prepared, environment)) is not None:
         return finished
-    if spec.backend == "vllm":
-        require_extra("vllm", "run --backend vllm")
-    require_imports([*RUN_PARTS, MODEL_PARTS[spec.backend]], "run")
-    model = (
-        environment.load_model(spec) if environment.load_model is not None else load_model(spec, environment, subject)
-    )
+    model = loaded_model(prepared, environment)
     try:
-        with open_run(spec.out, manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as run:
-            _announce(run, environment, start_from)
-            if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
-                _score_again(run, config)
-            timings = _ask_all(model, questions, run, config, spec, environment)
-            _note_native(run, timings, environment.say)
-            if spec.judge is not None:
-                _judge(spec.judge, run, config, environment)
-            summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(run.manifest))
-            run.tabulate(summariser.add)
-            summary = summariser.result()
-            if spec.judge is None:
-                for task, timing in timings.items():
-                    check_mean(timing, task, summary.values.get(task, ()))
-            folder = run.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
+        result = ask_prepared(prepared, model, environment, retry_of=retry_of, start_from=start_from)
     finally:
         if environment.load_model is None:  # whoever gives a model may go on with it
             model.close()
     if environment.write_page is not None:  # only now: whatever a page takes down, the run is safe
-        environment.write_page(folder)
+        environment.write_page(result.folder)
+    return result
+
+
+def loaded_model(run: PreparedRun, environment: RunEnvironment) -> RecordingModel:
+    """Load the model of a prepared run, or reach its server.
+
+    Raises:
+        UserError: It cannot be loaded here.
+        IncompleteError: The checkpoint was written to while it was read.
+    """
+    if environment.load_model is not None:
+        return environment.load_model(run.spec)
+    if run.spec.backend == "vllm":
+        require_extra("vllm", "run --backend vllm")
+    require_imports([*RUN_PARTS, MODEL_PARTS[run.spec.backend]], "run")
+    model = load_model(run.spec, environment, run.subject)
+    if stamp_of(Path(run.spec.model)) != run.files:
+        raise IncompleteError(
+            f"{run.spec.model} was written to while it was read, so nobody knows whose answers these would be: run the "
+            "same command again once it is whole"
+        )
+    return model
+
+
+def ask_prepared(
+    run: PreparedRun,
+    model: RecordingModel,
+    environment: RunEnvironment,
+    *,
+    retry_of: StoredRun | None = None,
+    start_from: Path | None = None,
+) -> RunResult:
+    """Ask a model what a prepared run asks, judge and publish; the model may have been asked other things before.
+
+    Args:
+        run: What is asked.
+        model: The model.
+        environment: What the run takes from its surroundings.
+        retry_of: The run that is asked again; None for any other.
+        start_from: The run whose records a new folder begins with; None for its own.
+
+    Raises:
+        UserError: The disk refuses, in which case the journal stays good, or no sample can be asked.
+    """
+    spec, config = run.spec, run.config
+    with open_run(spec.out, run.manifest, now=environment.now(), resume=spec.resume, start_from=start_from) as opened:
+        _announce(opened, environment, start_from)
+        if retry_of is not None and retry_of.manifest.scorer_version != SCORER_VERSION:
+            _score_again(opened, config)
+        timings = _ask_all(model, run.questions, opened, config, spec, environment)
+        _note_native(opened, timings, environment.say)
+        if spec.judge is not None:
+            _judge(spec.judge, opened, config, environment)
+        summariser = RunSummariser(config, seed=spec.seed, native=native_metrics_of(opened.manifest))
+        opened.tabulate(summariser.add)
+        summary = summariser.result()
+        if spec.judge is None:
+            for task, timing in timings.items():
+                check_mean(timing, task, summary.values.get(task, ()))
+        folder = opened.publish(summary.to_json(), now=environment.now(), warnings=summary.warnings)
     return RunResult(folder, spec.model, summary, {task: timing.wall_s for task, timing in timings.items()})
+
+
+def part_of(run: PreparedRun, shard: Shard, environment: RunEnvironment, out: Path) -> PreparedRun:
+    """Return a shard of a prepared run, as `prepare_run` makes it of `--shard`; its folder goes to `out`.
+
+    Raises:
+        ConfigError: It holds no sample.
+    """
+    spec = replace(run.spec, shard=shard, processes=1, out=out)
+    questions = [question.part(shard) for question in run.questions]
+    _check_any_sample(spec, questions)
+    return replace(
+        run, spec=spec, questions=questions, manifest=manifest_of(spec, environment, run.subject, questions, {})
+    )
 
 
 def _open_questions(
@@ -242,14 +367,23 @@ def _open_questions(
 ) -> tuple[list[Question], dict[str, Json]]:
     """Return what is asked, and what the manifest is to say of gold boxes that a file gives; nothing without one."""
     questions = [open_question(spec, benchmark) for benchmark in benchmarks]
-    if spec.shard is not None and not any(len(question.data) for question in questions):
-        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
+    _check_any_sample(spec, questions)
     if spec.boxes is None:
         return questions, {}
     questions, gold = with_side_gold(spec.boxes, questions)
     for line in gold.messages():
         say(line)
     return questions, {SIDE_BOXES: gold.to_json()}
+
+
+def _check_any_sample(spec: RunSpec, questions: Sequence[Question]) -> None:
+    """Refuse a shard of nothing.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if spec.shard is not None and not any(len(question.data) for question in questions):
+        raise ConfigError(f"--shard {spec.shard} holds no sample: {spec.tasks} has fewer clusters. Use fewer shards")
 
 
 def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question], say: Callable[[str], None]) -> None:
@@ -362,11 +496,29 @@ def _ask_all(
             if not len(question.data):
                 continue  # a shard may hold no cluster of a small benchmark
             task = prepared_task(question, recorder, spec, run.manifest.model_type)
-            timings[question.benchmark.name] = evaluate_task(model, task, recorder, seed=spec.seed)
+            timing = evaluate_task(model, task, recorder, seed=spec.seed)
+            timings[question.benchmark.name] = timing
+            if len(questions) > 1:  # the scores of one alone follow at once
+                _tell_task(run, timings, question.benchmark.name, config, environment)
     finally:
         if facts := model.facts():
             run.note("server", facts)
     return timings
+
+
+def _tell_task(
+    run: OpenRun, timings: Mapping[str, TaskTiming], ended: str, config: ScoreConfig, environment: RunEnvironment
+) -> None:
+    """Show what a task scored as soon as it has ended, and keep it in the unfinished folder; a judge comes later."""
+    summary = summarise_records(
+        read_records(run.journal.path, task=ended),
+        config,
+        seed=run.manifest.seed,
+        native={task: timing.native for task, timing in timings.items() if timing.native},
+    )
+    run.keep_so_far(summary.to_json())
+    if environment.show_task is not None and ended in summary.tasks:
+        environment.show_task(summary.tasks[ended])
 
 
 def _note_native(run: OpenRun, timings: Mapping[str, TaskTiming], say: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from harness.runs.manifest import BLIND, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
+from harness.runs.manifest import BLIND, LIMIT_SEED, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json
@@ -30,7 +30,7 @@ def manifest_of(
 ) -> Manifest:
     """Return what the run is; `gold` is what it says of gold boxes that a file gives."""
     number_format = number_format_of(spec, environment)
-    tasks = {question.benchmark.name: _task_manifest(spec, question) for question in questions}
+    tasks = {question.benchmark.name: task_manifest(spec, question) for question in questions}
     return stamp_hashes(
         Manifest(
             model=spec.model,
@@ -85,7 +85,7 @@ def _limits_of_processor(spec: RunSpec, subject: Subject) -> dict[str, Json]:
     return {name: pixels for name, pixels in given.items() if pixels is not None}
 
 
-def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
+def task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
     """Return what one task asks, and of which data."""
     if question.native is not None:
         return _native_manifest(spec, question, question.native)
@@ -105,6 +105,7 @@ def _task_manifest(spec: RunSpec, question: Question) -> TaskManifest:
             **_additions(spec),
         },
         template_hash=hashlib.sha256(TEMPLATE_PATH.read_bytes()).hexdigest(),
+        other={LIMIT_SEED: spec.limit_seed} if question.limited and spec.limit_seed is not None else {},
     )
 
 

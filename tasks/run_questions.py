@@ -22,7 +22,7 @@ from tasks.benchmark import LOCAL_BUILDERS, Benchmark, NativeSource
 from tasks.cells import Doc
 from tasks.local_data import TaskData, folder_files, limit_indices, named_files, open_task_data
 from tasks.run_spec import RunSpec
-from tasks.shards import shard_indices
+from tasks.shards import Shard, shard_indices
 
 if TYPE_CHECKING:
     from tasks.native import NativeTask
@@ -43,6 +43,14 @@ class Question:
     native: NativeTask | None = None
     """lmms-eval's task object, for a task that is its own."""
 
+    def part(self, shard: Shard) -> Question:
+        """Return a shard of it, in whole clusters."""
+        return replace(self, data=self.data.subset(shard_indices(self.benchmark.name, self.clusters(), shard)))
+
+    def clusters(self) -> Iterator[str]:
+        """Yield the cluster of each row."""
+        return map(self.benchmark.adapter.cluster_of, self.data)
+
 
 def asked_of_these_pictures(run: StoredRun, questions: Sequence[Question]) -> bool:
     """Tell whether every sample of a finished run was asked of the picture that would be shown now.
@@ -60,11 +68,10 @@ def open_question(spec: RunSpec, benchmark: Benchmark) -> Question:
     data = open_task_data(benchmark, spec.data_dir, spec.datasets.get(benchmark.name))
     rows = len(data)
     if spec.limit is not None and spec.limit < rows:
-        data = data.subset(limit_indices(benchmark, data, spec.limit))
+        data = data.subset(limit_indices(benchmark, data, spec.limit, spec.limit_seed))
     limited = len(data) < rows
-    if spec.shard is not None:
-        data = data.subset(shard_indices(benchmark.name, map(benchmark.adapter.cluster_of, data), spec.shard))
-    return Question(benchmark, data, rows, limited)
+    question = Question(benchmark, data, rows, limited)
+    return question if spec.shard is None else question.part(spec.shard)
 
 
 def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Question:
@@ -78,6 +85,8 @@ def _open_native(spec: RunSpec, benchmark: Benchmark, source: NativeSource) -> Q
 
     if spec.shard is not None:
         raise ConfigError(f"{benchmark.name} is summed up by lmms-eval over all its rows: no --shard cuts it")
+    if spec.limit_seed is not None:
+        raise ConfigError(f"{benchmark.name} is cut by lmms-eval, which takes the first rows: leave --limit-seed out")
     check_native(source.found)
     override, generation = spec.datasets.get(benchmark.name), dict[str, Any]()
     if spec.max_new_tokens is not None:

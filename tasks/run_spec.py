@@ -41,6 +41,7 @@ from tasks.shards import Shard
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
+    from harness.summary.summary_values import TaskSummary
 
 
 PACKAGES = (
@@ -117,6 +118,8 @@ class RunSpec:
     """0 is greedy; above, sampled."""
     limit: int | None = None
     """About so many samples a task, in whole clusters; None for all."""
+    limit_seed: int | None = None
+    """Draws the clusters of `limit`; None takes the first ones."""
     shard: Shard | None = None
     """The part of the samples to ask; None for all."""
     processes: int = 1
@@ -189,6 +192,8 @@ class RunEnvironment:
     """Every key that is known, to be cut out of what servers reply."""
     load_model: Callable[[RunSpec], RecordingModel] | None = None
     """Makes the model; None for a transformers checkpoint. A model that replays text comes in here."""
+    show_task: Callable[[TaskSummary], None] | None = None
+    """Shows what a task scored as soon as it has ended, where a run has several; None shows nothing."""
     write_page: Callable[[Path], None] | None = None
     """Adds the page to the folder of a published run, and never raises; None for no page."""
 
@@ -260,6 +265,8 @@ def check_spec(spec: RunSpec) -> None:
         raise ConfigError("several processes cannot write one run: start one without a launcher, with --num-processes")
     if spec.processes > 1 and spec.shard is not None:
         raise ConfigError("--num-processes cuts the run itself: leave --shard out")
+    if spec.limit_seed is not None and spec.limit is None:
+        raise ConfigError("--limit-seed draws the samples of --limit: give that too, or leave both out")
     if spec.boxes is not None and (spec.processes > 1 or spec.shard is not None):
         raise ConfigError(
             "--boxes is checked against all rows, of which a shard has a part: leave it out here, and give it to "

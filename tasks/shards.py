@@ -56,8 +56,12 @@ def shard_indices(task: str, clusters: Iterable[str], shard: Shard) -> list[int]
     places: dict[str, list[int]] = {}
     for place, cluster in enumerate(clusters):
         places.setdefault(cluster, []).append(place)
-    dealt = sorted(
-        places, key=lambda cluster: hashlib.sha256(f"{task}\0{cluster}".encode(errors="surrogatepass")).digest()
-    )
-    mine = dealt[shard.number - 1 :: shard.of]
+    mine = dealt(task, places)[shard.number - 1 :: shard.of]
     return sorted(place for cluster in mine for place in places[cluster])
+
+
+def dealt(deal: str, clusters: Iterable[str]) -> list[str]:
+    """Return clusters in the order of a hash of their names, another one for each `deal`."""
+    return sorted(
+        clusters, key=lambda cluster: hashlib.sha256(f"{deal}\0{cluster}".encode(errors="surrogatepass")).digest()
+    )

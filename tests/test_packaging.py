@@ -112,14 +112,14 @@ def packages_of(modules: set[str] | tuple[str, ...]) -> set[str]:
 
 
 def test_what_is_imported_is_asked_for_and_what_is_asked_for_is_imported():
-    asked = {*required(), *required("run", "train", "vllm", "notebook")}
+    asked = {*required(), *required("run", "train", "vllm", "ray", "notebook")}
 
     assert asked - set(NEVER_IMPORTED) == packages_of(imported() - HOSTS)
 
 
-@pytest.mark.parametrize("extra", ["run", "train"])
+@pytest.mark.parametrize("extra", ["run", "train", "ray"])
 def test_a_missing_library_is_looked_for_in_the_extra_that_brings_it(extra):
-    brought = required("run") if extra == "run" else required("run", "train")
+    brought = required("run") if extra == "run" else required("run", extra)
     looked_for = packages_of(IMPORTED_BY_EXTRA[extra])
 
     assert looked_for == set(brought) - set(required()) - (set(NEVER_IMPORTED) - {"torchvision"})
@@ -127,13 +127,13 @@ def test_a_missing_library_is_looked_for_in_the_extra_that_brings_it(extra):
 
 def test_the_tested_versions_lie_within_the_bounds():
     tested = versions_tested()
-    asked = [*required().values(), *required("run", "train", "dev").values()]
+    asked = [*required().values(), *required("run", "train", "ray", "dev").values()]
 
     assert [str(wanted) for wanted in asked if tested[normal(wanted.name)] not in wanted.specifier] == []
 
 
 def test_every_bound_but_one_has_an_upper_end():
-    asked = {**required(), **required("run", "train", "vllm", "dev")}
+    asked = {**required(), **required("run", "train", "vllm", "ray", "dev")}
     open_ended = {name for name, wanted in asked.items() if not re.search(r"<|==", str(wanted.specifier))}
 
     assert open_ended == {"pyarrow"}

@@ -5,6 +5,7 @@ Nothing is averaged: the records are put together and the numbers are made of th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -92,7 +93,7 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     """
     first = shards[0].manifest
     for shard in shards[1:]:
-        if differing := _differing(first, shard.manifest):
+        if differing := differing_settings(first, shard.manifest):
             raise ConfigError(
                 f"{shards[0].path} and {shard.path} were not asked alike ({', '.join(differing)}): make one of them "
                 "again with the settings of the other"
@@ -118,8 +119,8 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     )
 
 
-def _differing(one: Manifest, other: Manifest) -> list[str]:
-    """Return what two shards do not share of all that makes a run what it is."""
+def differing_settings(one: Manifest, other: Manifest) -> list[str]:
+    """Return what two shards, or a shard and its whole, do not share of all that makes a run what it is."""
     mine, theirs = (run_key_parts(_uncut(manifest)) for manifest in (one, other))
     return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
@@ -161,10 +162,12 @@ def _records(shards: Sequence[StoredRun]) -> Iterator[Record]:
     """Yield every record of the shards.
 
     Raises:
-        IncompleteError: Two shards hold the same sample.
+        IncompleteError: Two shards hold the same sample, or one holds others than it was asked.
     """
     whose: dict[Key, Path] = {}
     for shard in shards:
+        asked = {name: task.samples for name, task in shard.manifest.tasks.items() if task.samples}
+        held: Counter[str] = Counter()
         for record in shard.records():
             if record.key in whose:
                 raise IncompleteError(
@@ -172,4 +175,14 @@ def _records(shards: Sequence[StoredRun]) -> Iterator[Record]:
                     "parts of one run"
                 )
             whose[record.key] = shard.path
+            held[record.sample.task] += 1
             yield record
+        if held != asked:
+            raise IncompleteError(
+                f"{shard.path} (shard {shard.manifest.shard}) holds {_counts(held)}, and was asked {_counts(asked)}: "
+                "make it again with the same command and --again"
+            )
+
+
+def _counts(samples: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in sorted(samples.items())) or "nothing"

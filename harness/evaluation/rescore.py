@@ -6,10 +6,11 @@ A rescore stands beside the first scores and never replaces them.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +18,17 @@ from pathlib import Path
 from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.predictions import ANSWER_RULES, ScoredPrediction, record_of, rescore_record
 from harness.evaluation.side_boxes import SHOWN, SideBoxes, SideTally, check_tasks
-from harness.runs.journal import StoreError
+from harness.runs.journal import StoreError, lock_run
 from harness.runs.manifest import SIDE_BOXES, Manifest, TaskManifest, config_of, stamp_hashes
 from harness.runs.store import StoredRun, add_scores, move_run, open_run
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.values import NATIVE, BoxDialect, Json, Protocol, Record, ScoreConfig
+
+_HIDDEN = ".scoring-"
+_HELD_WITHIN_S = 60.0
+"""Whoever makes a hidden folder has its lock long before that."""
 
 
 def refuse_native(run: StoredRun) -> None:
@@ -191,14 +196,40 @@ def save_predictions_run(
 def staging(root: Path) -> Generator[Path]:
     """Give a hidden folder beside the runs: nothing takes such a run up again, so no `.partial` may promise it.
 
+    It is held by a lock while it is in use: those that killed commands left behind are cleared away.
+
     Raises:
         StoreError: The disk refuses.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".scoring-", dir=root, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(prefix=_HIDDEN, dir=root, ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            lock = lock_run(folder)
+            try:
+                _clear_leftovers(root, folder.stat().st_mtime)
+                yield folder
+            finally:
+                lock.release()
     except StoreError:
         raise
     except OSError as fault:
         raise StoreError.of("make a run folder in", root, fault) from fault
+
+
+def _clear_leftovers(root: Path, now_s: float) -> None:
+    """Remove the hidden folders that nobody holds; what cannot be removed is left.
+
+    Args:
+        root: The folder of runs.
+        now_s: The time by the clock of its disk: a folder may be new, and its lock not yet taken.
+    """
+    for folder in root.glob(f"{_HIDDEN}*"):
+        with suppress(OSError):
+            if now_s - folder.stat().st_mtime < _HELD_WITHIN_S:
+                continue
+            lock = lock_run(folder)
+            try:
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                lock.release()

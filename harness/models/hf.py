@@ -252,6 +252,7 @@ class SatoriHF(RecordingModel):
         seed: int = 0,
         chat_template_kwargs: str | Mapping[str, Json] | None = None,
         chat_template: str | Path | None = None,
+        module: torch.nn.Module | None = None,
     ) -> None:
         """Load a checkpoint; everything that can be checked without loading is checked first.
 
@@ -269,6 +270,8 @@ class SatoriHF(RecordingModel):
             seed: Of sampled decoding.
             chat_template_kwargs: Variables of the chat template, such as `enable_thinking`; a mapping, or its JSON.
             chat_template: File of a chat template in place of the checkpoint's own.
+            module: The checkpoint's model, in memory already, such as one in training (`harness/models/live.py`); None
+                loads it.
 
         Raises:
             CheckpointError: the checkpoint cannot be evaluated, or what was loaded cannot answer a question.
@@ -297,13 +300,16 @@ class SatoriHF(RecordingModel):
         tokenizer = self._inputs.tokenizer
         with cannot_answer(self.checkpoint, "its processor makes no input", OF_OTHERS):
             self.model_inputs([self._inputs.trial])
-        self._model = _load_model(
-            self.checkpoint,
-            self.device,
-            choose_dtype(dtype, self.device),
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
+        if module is None:
+            self._model = _load_model(
+                self.checkpoint,
+                self.device,
+                choose_dtype(dtype, self.device),
+                attn_implementation=attn_implementation,
+                trust_remote_code=trust_remote_code,
+            )
+        else:
+            self._model = cast("_Model", module)
         self._features = PictureFeatures(self.module)
         self._end_ids = end_ids(self._model, tokenizer)
         neutral = GenerationConfig(eos_token_id=sorted(self._end_ids) or None, pad_token_id=tokenizer.pad_token_id)

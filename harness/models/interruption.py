@@ -27,26 +27,31 @@ _SHOW_CURSOR = b"\x1b[?25h"
 class Interruption:
     """Holds SIGINT while its `with` block runs, in the main thread; a process that ignores SIGINT goes on doing so."""
 
-    def __init__(self) -> None:
-        """Begin with no press."""
+    def __init__(self, *also: signal.Signals) -> None:
+        """Begin with no press; further signals count as one, such as the SIGTERM by which services are ended."""
         self.requested = False
         """Whether Ctrl-C was pressed."""
         self._in_batch = False
-        self._previous: signal.Handlers | int | object | None = signal.SIG_IGN
+        self._signals = (signal.SIGINT, *also)
+        self._previous: dict[signal.Signals, signal.Handlers | int | object | None] = {}
 
     def __enter__(self) -> Self:
-        """Take the signal."""
-        self._previous = signal.getsignal(signal.SIGINT)
-        if self._previous != signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._pressed)
+        """Take the signals."""
+        for number in self._signals:
+            before = signal.getsignal(number)
+            if before != signal.SIG_IGN:
+                self._previous[number] = before
+                signal.signal(number, self._pressed)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the signal back to whoever had it."""
-        if callable(self._previous) or isinstance(self._previous, signal.Handlers):
-            signal.signal(signal.SIGINT, self._previous)
+        """Give the signals back to whoever had them."""
+        for number, before in self._previous.items():
+            if callable(before) or isinstance(before, signal.Handlers):
+                signal.signal(number, before)
+        self._previous.clear()
 
     @contextmanager
     def batch(self) -> Generator[None]:

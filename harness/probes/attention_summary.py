@@ -30,7 +30,6 @@ SCHEMA_VERSION: Final = 1
 """Of `attention.json`."""
 BINS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, float("inf"))
 """Edges of the densities between which answers are counted."""
-_ANY: Final = (0.0, 1e300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +147,11 @@ def _of_span(pairs: Sequence[tuple[Record, SpanAttention]], seed: int) -> SpanSu
     if not pairs:
         return None
     clusters = [record.sample.cluster_id for record, _ in pairs]
+    densities = (0.0, _greatest_density([found for _, found in pairs]))
 
-    def mean(value_of: Callable[[Record, SpanAttention], float | None], bounds: tuple[float, float] = _ANY) -> Metric:
+    def mean(
+        value_of: Callable[[Record, SpanAttention], float | None], bounds: tuple[float, float] = densities
+    ) -> Metric:
         values = [value_of(record, found) for record, found in pairs]
         there = [(value, cluster) for value, cluster in zip(values, clusters, strict=True) if value is not None]
         if not there:
@@ -171,6 +173,14 @@ def _of_span(pairs: Sequence[tuple[Record, SpanAttention]], seed: int) -> SpanSu
         bins=tuple(_bins(dense)),
         below_one_cell=sum(found.named is not None and found.named.is_below_one_cell for _, found in pairs),
     )
+
+
+def _greatest_density(spans: Sequence[SpanAttention]) -> float:
+    """Return what a density could be at most: all attention in the smallest region, for the bounds of intervals."""
+    regions = [region for found in spans for region in (found.named, found.gold) if region is not None]
+    possible = [1 / region.area_share for region in regions if region.area_share > 0]
+    seen = [density for found in spans for density in (found.shuffled, found.other_objects) if density is not None]
+    return max([1.0, *possible, *seen])
 
 
 def _named(_: Record, found: SpanAttention) -> float | None:

@@ -397,21 +397,25 @@ def _index(file: BinaryIO, path: Path, *, check_records: bool) -> JournalIndex:
     return JournalIndex(offsets=offsets, lines=line_number, end=start, torn_bytes=torn_bytes)
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, *, task: str | None = None) -> Iterator[Record]:
     """Yield the records of a journal one by one, once per key, in the order in which the keys first appear.
 
     The later line of a repeated key wins. A torn last line is passed over, so a run at work can be read. Memory grows
     with the keys, not with the texts.
+
+    Args:
+        path: The `samples.jsonl`.
+        task: The one whose records are wanted; None for all.
 
     Raises:
         CorruptRecordError: a line that counts is not a record; names file and line.
         StoreError: the file cannot be read.
     """
     with _open_to_read(path) as file:
-        yield from records_in(file, path)
+        yield from records_in(file, path, task=task)
 
 
-def records_in(file: BinaryIO, path: Path) -> Iterator[Record]:
+def records_in(file: BinaryIO, path: Path, *, task: str | None = None) -> Iterator[Record]:
     """Yield the records of an open journal as `read_records` does; `path` is what it is called in messages.
 
     Raises:
@@ -419,7 +423,9 @@ def records_in(file: BinaryIO, path: Path) -> Iterator[Record]:
     """
     index = _index(file, path, check_records=False)
     position = -1  # wherever the index left off
-    for offset in index.offsets.values():
+    for key, offset in index.offsets.items():
+        if task is not None and key[0] != task:
+            continue
         if offset != position:
             file.seek(offset)
         line = file.readline()

@@ -61,6 +61,10 @@ BLIND = "blind"
 """Key of a manifest that says what was shown in place of the pictures; it is there for a blind run alone."""
 
 
+LIMIT_SEED = "limit_seed"
+"""Key of a task that says what drew the samples of its limit; it is not there where the first ones were taken."""
+
+
 class ManifestError(UserError, ValueError):
     """A manifest cannot be read; the message names the file and the field."""
 
@@ -330,7 +334,8 @@ def _arguments(manifest: Manifest) -> dict[str, Json] | None:
 
 
 def _asked(task: TaskManifest) -> dict[str, Json]:
-    return {"hash": task_hash(task), "samples": task.samples, "limit": task.limit}
+    drawn = {LIMIT_SEED: task.other[LIMIT_SEED]} if LIMIT_SEED in task.other else {}
+    return {"hash": task_hash(task), "samples": task.samples, "limit": task.limit, **drawn}
 
 
 def stamp_hashes(manifest: Manifest) -> Manifest:

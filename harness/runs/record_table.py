@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast, get_args, get_origin
@@ -58,7 +58,29 @@ class TableError(ValueError):
     """A Parquet file is not a table of records, or is damaged; the message says what is wrong with it."""
 
 
-def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...] | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class AddedColumn:
+    """A column of a table that is no field of the journal."""
+
+    name: str
+    """What it is called."""
+    kind: Callable[[Any], Any]
+    """Takes the module `pyarrow` and returns the column's type."""
+    value: Callable[[Record], Mapping[str, Any] | None]
+    """Returns a record's cell."""
+    size: Callable[[Mapping[str, Any]], int]
+    """Returns how much memory a cell takes, in characters."""
+    metadata: Mapping[str, str]
+    """What the file says of it, for those who read its schema."""
+
+
+def write_parquet(
+    path: Path,
+    records: Iterable[Record],
+    columns: tuple[str, ...] | None = None,
+    *,
+    added: AddedColumn | None = None,
+) -> int:
     """Write records as a Parquet table (zstd), one row group in memory at a time; return the number of rows.
 
     No records give a table with columns and no rows. Strings that UTF-8 cannot hold are escaped (see above), whole
@@ -68,6 +90,7 @@ def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...
         path: The file; replaced in one step when complete.
         records: In the order of the rows.
         columns: Which of the journal's fields; None for all.
+        added: A column behind them; None for none.
 
     Raises:
         OSError: the disk refuses; an old file stands.
@@ -75,10 +98,13 @@ def write_parquet(path: Path, records: Iterable[Record], columns: tuple[str, ...
     pq: Any = importlib.import_module("pyarrow.parquet")  # untyped library, and 0.2 s that only writers pay
     pa: Any = importlib.import_module("pyarrow")
     schema = _arrow_schema(pa, columns)
+    names = list(schema.names)
+    if added is not None:
+        schema = schema.append(pa.field(added.name, added.kind(pa))).with_metadata(dict(added.metadata))
     rows = 0
     options = {"compression": "zstd", "write_page_checksum": True}
     with replacing(path) as file, pq.ParquetWriter(file, schema, **options) as writer:
-        for group in _row_groups(records, list(schema.names)):
+        for group in _row_groups(records, names, added):
             arrays = [_arrow_array(pa, group[field.name], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             rows += len(group["id"])
@@ -102,9 +128,12 @@ def _arrow_type(pa: Any, hint: Any) -> Any:
     return {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}.get(kind, pa.string())
 
 
-def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[str, list[Json]]]:
+def _row_groups(
+    records: Iterable[Record], columns: list[str], added: AddedColumn | None
+) -> Iterator[dict[str, list[Any]]]:
     """Yield the columns of one row group after the other, each bounded in rows and in characters."""
-    group: dict[str, list[Json]] = {name: [] for name in columns}
+    all_columns = columns if added is None else [*columns, added.name]
+    group: dict[str, list[Any]] = {name: [] for name in all_columns}
     scores_only = set(columns).issubset(SCORE_COLUMNS)
     json_columns = [name for name in columns if name in (*JSON_COLUMNS, *_MAYBE_JSON_COLUMNS)]
     rows = characters = 0
@@ -115,11 +144,14 @@ def _row_groups(records: Iterable[Record], columns: list[str]) -> Iterator[dict[
             characters += len(text or "")
         for name in columns:
             group[name].append(row[name])
+        if added is not None:
+            group[added.name].append(cell := added.value(record))
+            characters += 0 if cell is None else added.size(cell)
         rows += 1
         characters += len(record.generation.text) + len(record.generation.prompt or "") + len(record.sample.question)
         if rows == ROW_GROUP_ROWS or characters >= ROW_GROUP_CHARACTERS:
             yield group
-            group = {name: [] for name in columns}
+            group = {name: [] for name in all_columns}
             rows = characters = 0
     if rows:
         yield group

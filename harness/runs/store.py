@@ -190,11 +190,24 @@ class OpenRun:
         self.resumed = resumed
         """Whether a killed run was taken up."""
         self._tabulated = False
+        self._so_far: dict[str, Json] = {}
 
     @property
     def media_folder(self) -> Path:
         """Where thumbnails go."""
         return self.folder / MEDIA_NAME
+
+    def keep_so_far(self, scores: Mapping[str, Json]) -> None:
+        """Keep the scores of tasks that have ended where those of the run will be; each call adds its tasks.
+
+        Nobody takes them for the run's: readers look for scores in published runs alone; `publish` writes them anew.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self._so_far |= scores.get("tasks") or {}
+        with _disk("write to", self.folder):
+            write_atomically(self.folder / SCORES_NAME, scores_bytes({**scores, "tasks": dict(self._so_far)}))
 
     def tabulate(self, seen: Callable[[Record], None] = lambda _: None) -> None:
         """Write the records as a table and let `seen` have each: the one pass over the journal at the end of a run.

@@ -13,6 +13,9 @@ from harness.values import Count, Fault
 MOST_UNEXPLAINED = 0.01
 """A run in which a larger share of samples is unscored for the faults `error` or `judge_error` is not a result."""
 
+_UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "judge_error", "needs_judge", "no_gold", "frame_unknown")
+"""Causes of a null value; the causes that concern the answer come before the one that concerns boxes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -97,3 +100,11 @@ def unexplained_share(tasks: Mapping[str, TaskSummary]) -> float:
     """Return the share of all samples that are unscored for the faults `error` and `judge_error`; 0 without samples."""
     rows = sum(summary.rows for summary in tasks.values())
     return sum(summary.failed_rows for summary in tasks.values()) / rows if rows else 0.0
+
+
+def unscored_cause(faults: tuple[Fault, ...]) -> Fault:
+    """Return why a row with these faults has no value; without any stated cause it is an error."""
+    for fault in _UNSCORED_FAULTS:
+        if fault in faults:
+            return fault
+    return "error"

@@ -23,15 +23,12 @@ from harness.summary.grounding import box_metrics, component_metrics, step_metri
 from harness.summary.means import ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
 from harness.summary.native import native_answers
-from harness.summary.summary_values import Metric, TaskSummary, unexplained_share
+from harness.summary.summary_values import Metric, TaskSummary, unexplained_share, unscored_cause
 from harness.summary.task_columns import TaskColumns
 from harness.task_facts import facts_of, is_native
 from harness.values import FAULTS, PARSE_FAULTS, Fault, Json, Protocol
 
 __all__ = ["ANSWER_RIGHT", "IOU_HIT", "Metric", "ScoredRow", "TaskSummary", "summarise", "to_json", "unexplained_share"]
-
-_UNSCORED_FAULTS: tuple[Fault, ...] = ("error", "judge_error", "needs_judge", "no_gold", "frame_unknown")
-"""Causes of a null value; the causes that concern the answer come before the one that concerns boxes."""
 
 
 def summarise(
@@ -90,7 +87,7 @@ def summarise_columns(columns: TaskColumns, protocol: Protocol, *, seed: int = 0
     together = Counter(rows.faults)  # few kinds of them, however many rows
     faults = _each_fault(together)
     unscored: Counter[Fault] = Counter(
-        _unscored_cause(rows.faults[place]) for place in np.flatnonzero(np.isnan(rows.scores)).tolist()
+        unscored_cause(rows.faults[place]) for place in np.flatnonzero(np.isnan(rows.scores)).tolist()
     )
     of_samples = next((measure.units for measure in measures if measure.units.kind == "sample"), None)
     clusters = cluster_codes(rows.samples.clusters) if of_samples is None else of_samples.clusters
@@ -184,14 +181,6 @@ def _metrics_json(metrics: Mapping[str, Metric]) -> dict[str, Json]:
         name: {"value": metric.value, "ci_low": metric.ci_low, "ci_high": metric.ci_high, "n": metric.n}
         for name, metric in metrics.items()
     }
-
-
-def _unscored_cause(faults: tuple[Fault, ...]) -> Fault:
-    """Return why a row with these faults has no value; without any stated cause it is an error."""
-    for fault in _UNSCORED_FAULTS:
-        if fault in faults:
-            return fault
-    return "error"
 
 
 def _each_fault(together: Mapping[tuple[Fault, ...], int]) -> Counter[Fault]:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.verify_run import false_scores
 from harness.errors import ConfigError
-from harness.files import DamagedRunError, make_folder, put_file
+from harness.files import DamagedRunError, make_folder
 from harness.runs.json_text import json_safe
-from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, load_run, write_atomically
+from harness.runs.store import MANIFEST_NAME, PAGE_NAME, load_run, write_atomically
 from reports.board.board import Cell, Entry, Leaderboard, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook
-from reports.pages.run_page import page_and_summary
+from reports.pages.run_page import page_and_summary, put_page
 from reports.pages.shell import Page, render
 from reports.texts.numbers_shown import DASH, count, metric_scale, number, percent, short_hash
 from reports.texts.verdict_text import cut
@@ -168,15 +167,7 @@ def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
     page, summary = page_and_summary(run, book)
     for false in false_scores(run.scores or {}, summary, same_version=False):
         raise DamagedRunError(f"{run.path}: {false}; see: satori-bench runs verify {run.path}")
-    make_folder(folder)
-    write_atomically(folder / PAGE_NAME, page)
-    if (folder / MEDIA_NAME).is_symlink():
-        raise FileExistsError(f"{folder / MEDIA_NAME} is a symbolic link, which nothing is written through: remove it")
-    shutil.rmtree(folder / MEDIA_NAME, ignore_errors=True)
-    if book.names:
-        make_folder(folder / MEDIA_NAME)
-    for name, content in book.pictures():
-        put_file(folder / MEDIA_NAME / name, content)
+    put_page(folder, page, book)
 
 
 def leaderboard_view(board: Leaderboard) -> LeaderboardView:

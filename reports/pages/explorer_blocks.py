@@ -8,7 +8,7 @@ which IoU cuts it passes stand in the index as the comparison has them.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple, TypeAlias, cast
@@ -177,10 +177,22 @@ def _first_line(question: str) -> str:
 class PictureBook:
     """Numbers the thumbnails that a page shows; each image once, however many samples ask about it."""
 
-    def __init__(self, runs: Sequence[RunFiles], wanted: Sequence[str] | None) -> None:
-        """Take the runs that hold thumbnails, and the digests that may be shown (None: all)."""
+    def __init__(
+        self,
+        runs: Sequence[RunFiles],
+        wanted: Sequence[str] | None,
+        full: Callable[[str], bytes | None] = lambda _: None,
+    ) -> None:
+        """Take the runs that hold thumbnails, and the digests that may be shown (None: all).
+
+        Args:
+            runs: Where thumbnails are.
+            wanted: Digests; None for all.
+            full: Returns a picture at its own size as WebP, to be shown in place of its thumbnail; None without one.
+        """
         self._runs = runs
         self._wanted = None if wanted is None else set(wanted)
+        self._full = full
         self._numbers: dict[str, int] = {}
         self._shown: list[tuple[str, RunFiles]] = []
 
@@ -213,7 +225,7 @@ class PictureBook:
             DamagedRunError: a thumbnail is not what was published, or none.
         """
         for name, (sha256, run) in zip(self.names, self._shown, strict=True):
-            yield name, read_thumbnail(run, sha256) or b""
+            yield name, self._full(sha256) or read_thumbnail(run, sha256) or b""
 
     def inline_blocks(self) -> Iterator[tuple[str, str]]:
         """Yield the thumbnails as blocks: element id and base64."""

@@ -6,7 +6,8 @@ the records before the run is published, so that it is in the run's checksums; a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,9 +16,11 @@ import numpy as np
 from markupsafe import Markup
 
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
+from harness.errors import ConfigError, IncompleteError
+from harness.files import make_folder, put_file
 from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, side_boxes_sha256
 from harness.runs.native_metrics import native_metrics_of
-from harness.runs.store import MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run
+from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run, write_atomically
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.summary.counted_units import ANSWER_RIGHT
@@ -217,6 +220,52 @@ def renew_page(run_folder: Path) -> None:
         StoreError: The run cannot be read, or the disk refuses.
     """
     add_file(run_folder, PAGE_NAME, stored_run_page(load_run(run_folder)))
+
+
+def write_page_elsewhere(run: StoredRun, folder: Path, full: Callable[[str], bytes | None]) -> Path:
+    """Write a run's page with pictures at their own size into a folder of its own; return the page.
+
+    Args:
+        run: A finished run.
+        folder: Made when missing; an older page and its pictures are replaced.
+        full: Returns a picture at its own size as WebP by its digest; None where only the thumbnail is at hand.
+
+    Raises:
+        ConfigError: The folder is a run, or cannot be written.
+        IncompleteError: The run is not finished.
+        DamagedRunError: A file of the run is not what was published.
+    """
+    if not run.finished:
+        raise IncompleteError(f"{run.path} is not finished; the command that began it goes on with it")
+    if (folder / MANIFEST_NAME).exists():
+        raise ConfigError(f"{folder} is a run folder, which nothing may be written into; name another folder")
+    book = PictureBook([run.files], None, full)
+    page = stored_run_page(run, book)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        put_page(folder, page, book)
+    except OSError as fault:
+        raise ConfigError(f"cannot write into {folder}: {fault.strerror or fault}") from fault
+    return folder / PAGE_NAME
+
+
+def put_page(folder: Path, page: bytes, book: PictureBook) -> None:
+    """Write a page and the pictures that it shows into a folder outside of the run, in place of older ones.
+
+    Raises:
+        DamagedRunError: A thumbnail is not what was published.
+        OSError: The disk refuses, or a link has the pictures' place.
+    """
+    make_folder(folder)
+    write_atomically(folder / PAGE_NAME, page)
+    media = folder / MEDIA_NAME
+    if media.is_symlink():
+        raise FileExistsError(f"{media} is a symbolic link, which nothing is written through: remove it")
+    shutil.rmtree(media, ignore_errors=True)
+    if book.names:
+        make_folder(media)
+    for name, content in book.pictures():
+        put_file(media / name, content)
 
 
 def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> bytes:

@@ -185,6 +185,14 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
     return TextTable(columns, tuple(rows), one_line(title))
 
 
+def task_line(summary: TaskSummary) -> str:
+    """Return what a benchmark scored as one line of untrusted names."""
+    names = facts_of(summary.task).shown or (summary.headline,)
+    scores = [f"{name} {metric_text(name, summary.metrics.get(name))}" for name in names]
+    nulls = sum(summary.unscored.values())
+    return one_line(f"{summary.task}: {', '.join(scores)}, n {summary.n}{f', null {nulls}' if nulls else ''}")
+
+
 def _points_without_gold(summary: TaskSummary) -> bool:
     """Whether a task's texts are asked for boxes that nothing tells right from wrong."""
     return bool(summary.boxes) and "mean_iou" not in summary.metrics

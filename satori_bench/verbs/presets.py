@@ -83,7 +83,9 @@ def with_preset(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     from reports.board.reproduction import preset_named
 
     preset = preset_named(options["preset"])
-    wanted = {"tasks": ",".join(preset.tasks), **preset.settings}
+    wanted: dict[str, Any] = {"tasks": ",".join(preset.tasks), **preset.settings}
+    if "model" in wanted:
+        wanted["models"] = (wanted.pop("model"),)
     unset = {ParameterSource.DEFAULT, None}
     taken = {name: value for name, value in wanted.items() if ctx.get_parameter_source(name) in unset}
     return {**options, **taken, "preset": preset.name}

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import (
+    ModelText,
     SampleCount,
     boxes_option,
     data_option,
@@ -23,17 +24,23 @@ from satori_bench.options import (
     prompt_options,
     score_options,
 )
-from satori_bench.showing import name_page, show_reasons, warn
+from satori_bench.showing import name_page, show_incomplete, show_reasons, warn
 from satori_bench.surroundings import quiet_libraries, run_environment
 from satori_bench.verb import Verb
 from satori_bench.verbs.presets import with_preset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.evaluation.llm_judge import Judge
-    from harness.summary.run_summary import RunSummary
+    from harness.models.interruption import Interruption
     from harness.values import BoxDialect
+    from reports.terminal.progress import RunProgress
+    from satori_bench.several import Sharded
+    from tasks.many import Outcome
+    from tasks.ray_workers import RayPlan
     from tasks.run import RunResult
-    from tasks.run_spec import RunSpec
+    from tasks.run_spec import RunEnvironment, RunSpec
 
 
 _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
@@ -42,11 +49,18 @@ _KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_
 _OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
 """Options of a model that is loaded here."""
 
-SHOWN_FAILURES = 3
+_OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_timeout")
+"""Options of `--engine ray`."""
 
 
 @click.command(cls=Verb)
-@click.option("--model", help="Checkpoint folder, hub id, or LoRA adapter folder.")
+@click.option(
+    "--model",
+    "models",
+    type=ModelText(),
+    multiple=True,
+    help="Checkpoint folder, hub id, or LoRA adapter folder; may be repeated. A folder of `checkpoint-N` is all.",
+)
 @click.option("--preset", metavar="NAME", help="Settings of a published number to repeat (presets list).")
 @click.option("--tasks", default="core", show_default=True, help="Tasks, groups (core, all), YAML files; by commas.")
 @score_options
@@ -109,6 +123,26 @@ SHOWN_FAILURES = 3
     show_default=True,
     help="Ask in so many processes of this machine, each with a device of its own, and make one run of it.",
 )
+@click.option(
+    "--limit-seed", type=click.IntRange(0), help="Draw --limit's clusters by a hash; default: the first ones."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who has the run asked: this machine, or the workers of a Ray cluster, shard by shard.",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="The Ray cluster's: auto, or HOST:PORT; default: this machine's own."
+)
+@click.option("--workers", type=click.IntRange(1), help="Ray actors; default: one a GPU, without GPUs one a node.")
+@click.option("--worker-cpus", type=click.FloatRange(0, min_open=True), help="CPUs of a worker; default: its share.")
+@click.option(
+    "--worker-gpus", type=click.FloatRange(0), help="GPUs of a worker, 0.5 for two on one; default: 1 if any."
+)
+@click.option("--parts", metavar="URL", help="Where workers leave shards if nodes share no folder: s3://bucket/parts.")
+@click.option("--node-timeout", type=click.FloatRange(0), help="Seconds to wait for a node that a worker fits on.")
 @click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")
@@ -139,7 +173,10 @@ SHOWN_FAILURES = 3
 @json_option
 @click.pass_context
 def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page: bool, **options: Any) -> int:
-    """Evaluate a checkpoint; leave a run folder, a table and a page.
+    """Evaluate a checkpoint, or several one after the other; leave run folders, a table and pages.
+
+    Of several, each is asked the same in a run of its own; one that fails is told and the others go on. Exit code 5
+    says that one failed or stayed incomplete.
 
     RUN is a run folder, a run's name or its unique beginning, or `latest`; so it is for every verb.
     """
@@ -148,27 +185,93 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
 
     from harness.models.interruption import Interruption
     from reports.terminal.progress import RunProgress
-    from tasks.processes import run_by_processes
+    from satori_bench.several import outcomes_of, show_outcomes
     from tasks.run import retry_run, run_benchmarks
 
-    with Interruption() as interruption, RunProgress(sys.stderr) as progress:
+    outcomes: list[Outcome] = []
+    with Interruption() as interruption:
+        surroundings = surroundings_of(options, interruption, page=page)
+        if retry is None:
+            options = with_preset(ctx, options)
+            spec, models = run_spec(options), models_asked(options)
+            if len(models) > 1:
+                outcomes = list(outcomes_of(spec, models, surroundings, sharded(spec, options), again=again))
+        with RunProgress(sys.stderr) as progress:
+            environment = surroundings(progress)
+            if retry is not None:
+                from harness.runs.lookup import find_run
+
+                result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
+            elif not outcomes:
+                spec, by_shards = replace(spec, model=models[0]), sharded(spec, options)
+                if by_shards is None:
+                    result = run_benchmarks(spec, environment, again=again)
+                else:
+                    result = by_shards(spec, environment, again)
+    if outcomes:
+        return show_outcomes(outcomes, seed=spec.seed, as_json=as_json)
+    return _show_run(result, as_json=as_json, preset=options["preset"])
+
+
+def surroundings_of(
+    options: dict[str, Any], interruption: Interruption, *, page: bool
+) -> Callable[[RunProgress], RunEnvironment]:
+    """Return what makes a run's surroundings out of whoever shows its progress."""
+    from dataclasses import replace
+
+    known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
+
+    def made(progress: RunProgress) -> RunEnvironment:
         environment = run_environment(progress, interruption, page=page)
-        known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
-        environment = replace(
+        return replace(
             environment,
             api_key=options["api_key"] or environment.api_key,
             secrets=tuple(key for key in known if key),
         )
-        if retry is not None:
-            from harness.runs.lookup import find_run
 
-            result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
-        else:
-            options = with_preset(ctx, options)
-            spec = _run_spec(options)
-            ask = run_benchmarks if spec.processes == 1 else run_by_processes
-            result = ask(spec, environment, again=again)
-    return _show_run(result, as_json=as_json, preset=options["preset"])
+    return made
+
+
+def sharded(spec: RunSpec, options: dict[str, Any]) -> Sharded | None:
+    """Return what has a run asked shard by shard, by processes or by Ray; None where this process asks all of it.
+
+    Raises:
+        ConfigError: An option is for Ray alone.
+    """
+    plan = _ray_plan(options)
+    if plan is not None:
+        from tasks.ray_workers import run_by_ray
+
+        return lambda one, around, again: run_by_ray(one, around, plan, again=again)
+    if spec.processes > 1:
+        from tasks.processes import run_by_processes
+
+        return lambda one, around, again: run_by_processes(one, around, again=again)
+    return None
+
+
+def _ray_plan(options: dict[str, Any]) -> RayPlan | None:
+    """Return how Ray is to ask the run; None where it is not.
+
+    Raises:
+        ConfigError: An option is for Ray alone.
+    """
+    given = [name for name in _OF_RAY if options[name] is not None]
+    if options["engine"] == "ray":
+        from tasks.ray_workers import RayPlan
+
+        return RayPlan(
+            address=options["address"],
+            workers=options["workers"],
+            cpus=options["worker_cpus"],
+            gpus=options["worker_gpus"],
+            parts=options["parts"],
+            wait_s=options["node_timeout"] or 0.0,
+        )
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"{flags}: for --engine ray alone; processes of this machine are --num-processes")
+    return None
 
 
 def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
@@ -192,8 +295,24 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
     return changes | {"judge": _judge(options)}
 
 
-def _run_spec(options: dict[str, Any]) -> RunSpec:
-    """Build the run's configuration; its faults are reported together."""
+def models_asked(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the models that the options name, and say which checkpoints are passed over."""
+    from time import time
+
+    from tasks.checkpoint_folders import models_of
+
+    if options["backend"] == "openai":
+        return options["models"]
+    found = models_of(options["models"], time())
+    if len(found.names) > 1 and options["preset"] is not None:
+        raise ConfigError("--preset holds one model against published numbers: give one --model")
+    for line in found.passed_over:
+        say(line, sys.stderr)
+    return found.names
+
+
+def run_spec(options: dict[str, Any]) -> RunSpec:
+    """Build the configuration of a run of the first model; its faults are reported together."""
     from harness.models.extra_fields import check_extra_body, check_template_kwargs, read_json_object
     from harness.scoring.own_format import format_given
     from tasks.prompts import given_words
@@ -208,7 +327,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
     template_kwargs = read_json_object(options["chat_template_kwargs"], "--chat-template-kwargs")
     check_template_kwargs(template_kwargs)
     return RunSpec(
-        model=options["model"],
+        model=options["models"][0],
         preset=options["preset"],
         tasks=options["tasks"],
         backend=options["backend"],
@@ -234,6 +353,7 @@ def _run_spec(options: dict[str, Any]) -> RunSpec:
         max_new_tokens=options["max_new_tokens"],
         temperature=(options["temperature"] or 1.0) if options["decoding"] == "sampled" else 0.0,
         limit=options["limit"],
+        limit_seed=options["limit_seed"],
         processes=options["num_processes"],
         shard=None if options["shard"] is None else shard_of(options["shard"]),
         seed=options["seed"],
@@ -259,7 +379,7 @@ def _option_faults(options: dict[str, Any]) -> list[str]:
     from harness.models.vllm_options import DEFAULT_GPU_MEMORY
 
     faults: list[str] = []
-    if not options["model"]:
+    if not options["models"]:
         faults.append("--model is missing: a checkpoint folder, a hub id or an adapter folder")
     if options["temperature"] is not None and options["decoding"] == "greedy":
         faults.append("--temperature needs --decoding sampled: greedy decoding has none")
@@ -327,13 +447,7 @@ def _show_run(result: RunResult, *, as_json: bool, preset: str | None) -> int:
     name_page(result.folder, to_stderr=as_json)
     warn(result.summary)
     if not result.summary.is_complete:
-        share = 100 * result.summary.unexplained_share
-        say(
-            f"error: {share:.1f} % of the samples got no answer, or none from the judge (faults `error`, "
-            f"`judge_error`). {_failures_text(result.summary)}"
-            f"Mend the cause, then: satori-bench run --retry {result.folder}",
-            sys.stderr,
-        )
+        show_incomplete(result)
         return ExitCode.INCOMPLETE
     return ExitCode.OK
 
@@ -347,11 +461,3 @@ def _show_reproduction(result: RunResult, preset: str, *, to_stderr: bool) -> No
     manifest = load_run(result.folder).manifest
     for line in reproduction(preset_named(preset), manifest, result.summary.tasks).lines:
         write_line(line, sys.stderr if to_stderr else sys.stdout)
-
-
-def _failures_text(summary: RunSummary) -> str:
-    """Say the most frequent reasons for which samples got no answer, with how many each; nothing where all did."""
-    shown = [f"{count} × {reason}" for reason, count in list(summary.failures.items())[:SHOWN_FAILURES]]
-    left = sum(summary.failures.values()) - sum(list(summary.failures.values())[:SHOWN_FAILURES])
-    more = [f"{left} for other reasons"] if left else []
-    return f"Most frequent: {'; '.join(shown + more)}. " if shown else ""

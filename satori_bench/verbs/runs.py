@@ -1,4 +1,4 @@
-"""`runs`: list run folders, show one, make its page, verify it."""
+"""`runs`: list run folders, show one, watch those under way, make a page, verify one, merge shards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from click.core import ParameterSource
 
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
-from satori_bench.options import json_option, lookup_option, out_option, page_option
-from satori_bench.showing import show_reasons, show_scores, show_table, warn
+from satori_bench.options import data_option, dataset_option, json_option, lookup_option, out_option, page_option
+from satori_bench.showing import SHOWN_FAILURES, show_reasons, show_scores, show_table, warn
 from satori_bench.surroundings import write_page
 from satori_bench.verb import Verbs
-from satori_bench.verbs.run import SHOWN_FAILURES
 
 
 @click.group(cls=Verbs)
@@ -96,19 +95,86 @@ def runs_show(run_name: str, out: Path, as_json: bool) -> int:
     return ExitCode.OK
 
 
+@runs.command("watch")
+@click.argument("what", required=False, metavar="[RUN|FOLDER]")
+@click.option("--once", is_flag=True, help="Show how they are now, and leave.")
+@out_option
+@json_option
+def runs_watch(what: str | None, once: bool, out: Path, as_json: bool) -> int:
+    """Watch runs under way: how far each benchmark is, its score so far, pace and time left.
+
+    FOLDER holds runs (default: --out); with a RUN it ends when that does, else on Ctrl-C. Only journals are read: no
+    run waits for it. Shards of one run are shown as one. --json prints how they are now.
+    """
+    from harness.runs.lookup import find_run
+    from harness.runs.store import MANIFEST_NAME, PARTIAL_SUFFIX
+    from satori_bench.running import ended_line, follower_of, show_once, show_until_ended
+
+    place = out if what is None else Path(what)
+    of_one_run = what is not None and (not place.is_dir() or (place / MANIFEST_NAME).is_file())
+    if of_one_run:
+        assert what is not None
+        place = find_run(what, out)
+        if not place.name.endswith(PARTIAL_SUFFIX):
+            say(ended_line(place), sys.stdout)
+            return ExitCode.OK
+    follower = follower_of(place, of_one_run=of_one_run)
+    if once or as_json:
+        if not show_once(follower, as_json=as_json) and not as_json:
+            say(f"no run is under way in {place}", sys.stderr)
+        return ExitCode.OK
+    try:
+        show_until_ended(follower, stays=not of_one_run)
+    except KeyboardInterrupt:  # the way to end it, as of `view`
+        say("stopped watching; the runs go on", sys.stderr)
+    return ExitCode.OK
+
+
 @runs.command("page")
 @click.argument("run_name", metavar="RUN")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path),
+    help="Write it into this folder instead, with the pictures at their own size where the data are at hand.",
+)  # fmt: skip
+@data_option
+@dataset_option
 @lookup_option
-def runs_page(run_name: str, out: Path) -> int:
+def runs_page(run_name: str, output: Path | None, data_dir: Path | None, datasets: tuple[str, ...], out: Path) -> int:
     """Make a finished run's page (index.html) anew."""
     from harness.runs.lookup import find_run
     from harness.runs.store import PAGE_NAME
     from reports.pages.run_page import renew_page
 
     run_folder = find_run(run_name, out)
+    if output is not None:
+        say(str(_page_with_pictures(run_folder, output, data_dir, datasets)), sys.stdout)
+        return ExitCode.OK
+    if data_dir is not None or datasets:
+        raise ConfigError("--data-dir and --dataset say where pictures are: they need -o FOLDER")
     renew_page(run_folder)
     say(str(run_folder / PAGE_NAME), sys.stdout)
     return ExitCode.OK
+
+
+def _page_with_pictures(run_folder: Path, output: Path, data_dir: Path | None, datasets: tuple[str, ...]) -> Path:
+    """Write a run's page elsewhere, with the pictures of the data; say which are not in it."""
+    from harness.runs.manifest import blind_of
+    from harness.runs.store import load_run
+    from reports.pages.run_page import write_page_elsewhere
+    from tasks.full_pictures import find_full_pictures
+    from tasks.run_spec import parse_dataset_overrides
+
+    run = load_run(run_folder)
+    if blind_of(run.manifest) is not None:
+        raise ConfigError(f"{run_folder} was asked without its pictures, so there are none to show")
+    wanted: dict[str, set[str]] = {}
+    for record in run.records():
+        if record.sample.image_sha256 and not record.sample.pictures:
+            wanted.setdefault(record.sample.task, set()).add(record.sample.image_sha256)
+    found, notes = find_full_pictures(wanted, data_dir, parse_dataset_overrides(datasets))
+    for note in notes:
+        say(f"note: {note}", sys.stderr)
+    return write_page_elsewhere(run, output, found.webp)
 
 
 @runs.command("verify")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from harness.runs.manifest import stamp_hashes
+from harness.runs.store import StoredRun, open_run
 from harness.values import Generation
 
 
@@ -248,3 +252,24 @@ def served():
 def reaction() -> type[Reaction]:
     """Makes what a server does with one request."""
     return Reaction
+
+
+@pytest.fixture
+def make_shards(tmp_path):
+    """Make shards of a finished run, each with the records at some places; returns their folder."""
+
+    def make(whole: StoredRun, held: Sequence[Sequence[int]], asked: Sequence[int] | None = None) -> Path:
+        records = list(whole.records())
+        (task,) = whole.manifest.tasks
+        for number, places in enumerate(held, 1):
+            samples = len(places) if asked is None else asked[number - 1]
+            tasks = {task: replace(whole.manifest.tasks[task], samples=samples)}
+            manifest = replace(whole.manifest, shard=f"{number}/{len(held)}", tasks=tasks, partial=True)
+            now = datetime(2026, 1, number, tzinfo=UTC)
+            with open_run(tmp_path / "shards", stamp_hashes(manifest), now=now, resume=False) as run:
+                for place in places:
+                    run.journal.append(records[place])
+                run.publish({"schema": 1, "tasks": {}}, now=now)
+        return tmp_path / "shards"
+
+    return make

@@ -56,6 +56,32 @@ def test_a_writer_that_is_killed_at_any_step_leaves_a_sound_run(make_run, tmp_pa
         assert (number, step["differs"], step["problems_after"], step["lock"]) == (number, [], [], False)
 
 
+@pytest.fixture
+def shards(make_run, make_shards):
+    """A run in two shards, made of one of predictions."""
+    return make_shards(load_run(make_run("model", ROWS)), [[0, 2], [1, 3]])
+
+
+def test_a_merge_that_is_killed_or_has_no_room_at_any_step_leaves_its_shards_and_no_half_run(shards, tmp_path):
+    (tmp_path / "merged").mkdir()
+
+    found = steps(shards, tmp_path / "merged", "merge")
+
+    for how, code in (("killed", 9), ("full", 28)):
+        *stopped, last = [step for step in found if step["how"] == how]
+        assert len(stopped) >= 20
+        assert last["code"] == 77
+        for number, step in enumerate([*stopped, last]):
+            whole = bool(step["published"])
+            assert (how, number, step["problems"] if whole else []) == (how, number, [])
+            assert (how, number, step["problems_after"], step["hidden_after"]) == (how, number, [], [])
+        # only what comes after the one rename may be stopped and leave the run
+        assert {step["code"] for step in stopped if not step["published"]} == {code}
+        assert sum(bool(step["published"]) for step in stopped) <= 4
+    assert sum(step["hidden"] for step in found if step["how"] == "killed") >= 20, "killed merges leave their folders"
+    assert sum(step["hidden"] for step in found if step["how"] == "full") == 0, "others clear them away"
+
+
 def test_what_other_hands_put_beside_a_run_is_told(make_run):
     run = make_run("model", ROWS)
     (run / "scores-paper.json").write_text("{}")

@@ -16,8 +16,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, TrainerCallback
 
+from harness.comparison.verify_run import verify_run
 from harness.errors import ConfigError, UserError
 from harness.models.checkpoint import hash_checkpoint, inspect_checkpoint
+from harness.runs.store import list_runs, load_run
 from harness.scoring.box_dialects import dialect_named, dialect_words
 from harness.scoring.score import score
 from harness.values import ScoreConfig, Size
@@ -297,7 +299,7 @@ def test_memory_is_reckoned_in_the_formats_that_are_held(taught, data, tmp_path,
 
 
 def test_two_processes_train_one_output(taught, tmp_path):
-    """As a launcher starts them for two GPUs: one lock, one set of drawn data, one checkpoint."""
+    """As a launcher starts them for two GPUs: one lock, one set of drawn data, one checkpoint; each asks its shard."""
     table = {
         "model": str(taught),
         "data": "shapes:tiny",
@@ -305,7 +307,11 @@ def test_two_processes_train_one_output(taught, tmp_path):
         "profile": "multi-gpu",
         "processes": 2,
         "optimisation": {"steps": 2, "batch_size": 2},
-    }
+        "evaluation": {
+            "every_steps": 2, "limit": 8, "datasets": {"shapes": "tiny"}, "max_new_tokens": 2,
+            "out": str(tmp_path / "runs"),
+        },
+    }  # fmt: skip
     file = tmp_path / "c.json"
     file.write_text(json.dumps(table), encoding="utf-8")
     launcher = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -322,6 +328,11 @@ def test_two_processes_train_one_output(taught, tmp_path):
     assert found.stdout.splitlines().count("step 2") == 1
     assert inspect_checkpoint(str(tmp_path / "new" / "out")).model_type == "qwen2_5_vl"
     assert read_train_manifest(tmp_path / "new" / "out").steps == 2
+    runs = [load_run(info.path) for info in list_runs(tmp_path / "runs")]
+    assert [run.manifest.other["in_training"]["step"] for run in runs] == [0, 2]
+    assert [[part["shard"] for part in run.manifest.other["merged"]] for run in runs] == [["1/2", "2/2"]] * 2
+    assert [(verify_run(run.path), run.manifest.shard) for run in runs] == [([], None)] * 2
+    assert len(list((tmp_path / "runs").iterdir())) == 2, "the shards are cleared away"
 
 
 REFUSED = [

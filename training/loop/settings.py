@@ -232,6 +232,8 @@ def stage_settings(settings: LoopSettings, arm: Arm, stage: Stage, paths: StageP
         "box_dialect": settings.box_dialect,
     }
     merged = merge_tables(merge_tables(common, own), filled)
+    if isinstance(asked := merged.get("evaluation"), dict):  # beside the loop's own runs
+        merged = merged | {"evaluation": {"out": str(settings.folder / "runs")} | asked}
     return train_settings(stage, merged, where=f"arm {arm.name}, {stage}")
 
 

@@ -20,8 +20,9 @@ MANIFEST_NAME = "train_manifest.json"
 SCHEMA = 1
 """Raised when an older satori-bench could not read the manifest rightly any more."""
 
-_NOT_INPUT = ("model", "data", "output", "tracker", "checkpoints")
-"""Settings that change no weight: where things lie (their content is hashed instead), what is logged and kept."""
+_NOT_INPUT = ("model", "data", "output", "tracker", "checkpoints", "evaluation")
+"""Settings that change no weight: where things lie (their content is hashed instead), what is logged, kept and
+asked meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,32 @@ class Checkpoints:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
+class Evaluation:
+    """Benchmarks that the model in training is asked, without a second copy of it; they change nothing of training."""
+
+    every_steps: _Count
+    """Every so many optimiser steps."""
+    tasks: str = "shapes"
+    """As `run --tasks`."""
+    limit: _Count | None = 200
+    """About so many samples a task, in whole clusters, the same at each step; None asks every sample."""
+    limit_seed: _Whole = 0
+    """Draws them by a hash, as `run --limit-seed`."""
+    at_start: bool = True
+    """Whether the model is asked before its first step too: what later steps are held against."""
+    datasets: dict[str, str] = field(default_factory=dict[str, str])
+    """As `run --dataset`: task to path, such as shapes to tiny."""
+    data_dir: Path | None = None
+    """As `run --data-dir`."""
+    max_new_tokens: _Count | None = None
+    """As `run --max-new-tokens`."""
+    batch_size: str = "auto"
+    """As `run --batch-size`."""
+    out: Path = Path("runs")
+    """Folder of run folders."""
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Rollouts:
     """How completions are sampled."""
 
@@ -177,6 +203,8 @@ class _StageSettings:
     """Of data order, dropout and sampling."""
     tracker: Literal["none", "wandb", "trackio"] = "none"
     """Where metrics go beside the run's own files; none needs no network."""
+    evaluation: Evaluation | None = None
+    """Benchmarks while training; None asks none."""
 
     @property
     def declared_dialect(self) -> BoxDialect | None:
@@ -365,6 +393,11 @@ def algebra_faults(settings: TrainSettings) -> list[str]:
     processes = settings.process_count
     if PROFILES[settings.profile].launch is None and processes != 1:
         faults.append(f"processes: profile {settings.profile} runs in one process, not in {processes}")
+    if settings.evaluation is not None and PROFILES[settings.profile].shards:
+        faults.append(
+            f"evaluation: profile {settings.profile} spreads the weights over its processes, so none can answer: leave "
+            "it out, and let `satori-bench watch` evaluate the checkpoints"
+        )
     if isinstance(settings, SftSettings):
         return faults
     size, parts, group = (
@@ -447,6 +480,10 @@ ALIASES: Mapping[str, str] = {
     "peft_config": "lora",
     "save_steps": "checkpoints.every_steps",
     "save_total_limit": "checkpoints.keep",
+    "eval_steps": "evaluation.every_steps",
+    "evaluate_every_steps": "evaluation.every_steps",
+    "evaluate_tasks": "evaluation.tasks",
+    "evaluate_limit": "evaluation.limit",
     "model_name_or_path": "model",
     "model_path": "model",
     "pretrained": "model",

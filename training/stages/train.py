@@ -33,6 +33,7 @@ from harness.runs.store import write_atomically
 from harness.values import ScoreConfig
 from training.data.shapes import shapes_examples, shapes_profile
 from training.data.store import ExampleTable, read_examples, write_examples
+from training.stages.live_evaluation import LiveEvaluation
 from training.stages.manifest import (
     TrainManifest,
     input_hash,
@@ -299,6 +300,19 @@ def _trainer(
     trainer.add_callback(FiniteGradients(work))
     if environment.watch.listener is not None:
         trainer.add_callback(Progress(settings.stage, environment.watch.listener))
+    if settings.evaluation is not None:
+        trainer.add_callback(
+            LiveEvaluation(
+                settings.evaluation,
+                base=policy.checkpoint.path,
+                name=settings.output.name,
+                form=settings.format,
+                box_dialect=settings.declared_dialect,
+                say=environment.say,
+                packages=environment.packages,
+                git_commit=environment.git_commit,
+            )
+        )
     if environment.watch.on_begin is not None:
         trainer.add_callback(Begin(environment.watch.on_begin, trainer))
     return trainer
