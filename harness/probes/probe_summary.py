@@ -257,7 +257,7 @@ def _of_fill(
     counted = Counter(score.status for score in same)
     scored = [float(score.status in ("ok", "not_testable")) for score in same]
     alone = [_number(score.is_kept_by_region_alone) for score in same]
-    scores = {form: scores_of(samples, plan, form)[fill] for form in forms}
+    scores: dict[Form, list[SampleScore]] = {form: scores_of(samples, plan, form)[fill] for form in forms}
     return FillSummary(
         {status: counted[status] for status in STATUSES if counted[status]},
         _mean_of(samples, scored, _SHARE),
