@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from harness.errors import ConfigError
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, probe_lines
@@ -27,9 +27,6 @@ from tasks.probe_requests import ProbedAsk, Request
 from tasks.probe_work import Answered, ProbeWork, probe_work
 from tasks.run_spec import RunEnvironment
 from tasks.run_subject import load_model
-
-if TYPE_CHECKING:
-    from harness.models.base import RecordingModel
 
 Contrast = Literal["objects", "none"]
 """Whether what a question does not ask about is removed as well, where it is known."""
@@ -191,31 +188,15 @@ def _ask(
     )
     if not left:
         return work.answered
-    if environment.load_model is not None:
-        return _answers_of(environment.load_model(run.spec), run, left, work, environment, with_p=with_p)
-    model = load_model(run.spec, environment, run.subject)
+    from tasks.probe_asking import ask_all  # noqa: PLC0415 - imports torch and lmms-eval
+
+    given = environment.load_model
+    model = load_model(run.spec, environment, run.subject) if given is None else given(run.spec)
     try:
-        return _answers_of(model, run, left, work, environment, with_p=with_p)
+        ask_all(model, run, left, work, environment, with_p=with_p)
     finally:
-        model.close()
-
-
-def _answers_of(
-    model: RecordingModel,
-    run: AskedRun,
-    left: Sequence[Request],
-    work: ProbeWork,
-    environment: RunEnvironment,
-    *,
-    with_p: bool,
-) -> Mapping[str, Answered]:
-    from harness.models.hf import SatoriHF  # noqa: PLC0415 - imports torch
-    from tasks.probe_asking import ask_all, weigh_all  # noqa: PLC0415 - the same
-
-    ask_all(model, run, left, work, environment)
-    if with_p:
-        assert isinstance(model, SatoriHF), "the configuration says so"
-        weigh_all(model, run, left, work)
+        if given is None:  # whoever gives a model may go on with it
+            model.close()
     return work.answered
 
 
