@@ -1,5 +1,6 @@
 """`probe` end to end, on a model that answers from the pixels of a red square and names where it is."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -16,6 +17,7 @@ from harness.probes.probe_records import read_probes
 from harness.probes.variants import ProbePlan, Variant
 from harness.runs.journal import RunLockedError
 from harness.values import SATORI_LIST, Size
+from reports.terminal.necessity_table import show_probes
 from tasks.probe import ProbeSpec, probe_run
 from tasks.probe_requests import EditedPicture
 from tasks.probe_work import Answered, probe_work
@@ -142,6 +144,12 @@ def test_a_run_is_probed_and_stays_sound(folder):
     assert found.relied == {"right, relied": 7, "right, did not": 3, "wrong, relied": 0, "wrong, did not": 0}
     assert len(read_probes((folder / "probes.jsonl").read_bytes(), "x")) == model.asked
     assert verify_run(folder) == []
+    shown = io.StringIO()
+    show_probes({"own": probe_run(ProbeSpec(folder, PLAN), environment).summary["own"]}, shown)
+    assert (
+        "removing the box it named changed the answer 70.0 points more often than removing a random" in shown.getvalue()
+    )
+    assert "1 no box in the picture" in shown.getvalue()
     assert sorted(path.name for path in folder.parent.iterdir()) == ["first"]
 
 
