@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import ConfigError
+from harness.installation import require_imports
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, probe_lines
 from harness.probes.probe_summary import ProbedSample, ProbeSummary, probe_scores, summarise_probes
 from harness.probes.probed_text import ProbedQuestion, answer_in, keeps_format, probe_record
@@ -22,6 +23,7 @@ from harness.scoring.score import score_generation
 from harness.values import Generation, Json, ScoreConfig
 from harness.vocabulary import PLACE_RULES
 from tasks.asked_again import AskedRun, AskedSample, open_asked_run, picked
+from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.other_objects import other_objects
 from tasks.probe_requests import ProbedAsk, Request
 from tasks.probe_work import Answered, ProbeWork, probe_work
@@ -184,10 +186,12 @@ def _ask(
     whose = len({request.asked.sample.record.key for request in requests})
     environment.say(
         f"{len(requests)} questions about edited pictures of {whose} samples, {len(requests) - len(left)} of them "
-        f"answered already; each costs what a sample of the run did{', and one forward for its probability' * with_p}"
+        f"answered already; each costs what a sample of the run did{_pace(run, len(left))}"
+        f"{', and one forward for its probability' * with_p}"
     )
     if not left:
         return work.answered
+    require_imports([*RUN_PARTS, MODEL_PARTS[run.spec.backend]], "probe")
     from tasks.probe_asking import ask_all  # noqa: PLC0415 - imports torch and lmms-eval
 
     given = environment.load_model
@@ -198,6 +202,14 @@ def _ask(
         if given is None:  # whoever gives a model may go on with it
             model.close()
     return work.answered
+
+
+def _pace(run: AskedRun, requests: int) -> str:
+    """Say how long so many requests take at the pace of the run; nothing where it is not known."""
+    seconds = [one.record.generation.device_s for one in run.samples if one.record.generation.device_s]
+    if not seconds:
+        return ""
+    return f", {requests * sum(seconds) / len(seconds) / 60:.1f} minutes at its pace"
 
 
 def _probed(asked: ProbedAsk, answers: Mapping[str, Answered], config: ScoreConfig) -> ProbedSample:
