@@ -13,7 +13,7 @@ from harness.errors import ConfigError
 from harness.installation import require_imports
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, probe_lines
 from harness.probes.probe_summary import ProbedSample, ProbeSummary, probe_scores, summarise_probes
-from harness.probes.probed_text import ProbedQuestion, answer_in, keeps_format, probe_record
+from harness.probes.probed_text import ProbedQuestion, answer_in, asks_for_colour, keeps_format, probe_record
 from harness.probes.regions import pixel_boxes
 from harness.probes.sample_scores import Form, ProbeStatus
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
@@ -139,6 +139,7 @@ def _asked(
         pixel_boxes(record.score.boxes_image_px or (), size),
         pixel_boxes(own.boxes_image_px or (), size),
         pixel_boxes(others.get((own.task, own.id), ()), size),
+        asks_for_colour(own.question),
     )
     variants, has_controls = planned(plan, (own.task, own.id), regions, size)
     with_box: ProbeStatus = "ok" if has_controls else "control_impossible"

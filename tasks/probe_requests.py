@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from harness.images.grid import to_rgb
-from harness.probes.fills import Pixels, edited
+from harness.probes.fills import WITHOUT_FILL, Pixels, edited
 from harness.probes.probed_text import ProbedQuestion
 from harness.probes.sample_scores import ProbeStatus
 from harness.probes.variants import Variant
@@ -70,7 +70,7 @@ class Request:
         """What tells it from every other; another number of controls or another limit changes none."""
         sample, edit = self.asked.sample.record.sample, self.variant
         # a picture that is not edited by a colour is the same by any
-        fill = "" if edit.operation == "repeat" else edit.fill
+        fill = "" if edit.operation in WITHOUT_FILL else edit.fill
         told = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
         return hashlib.sha256(repr(told).encode(errors="surrogatepass")).hexdigest()[:32]
 

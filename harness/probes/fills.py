@@ -19,19 +19,30 @@ Fill: TypeAlias = Literal["mean", "ring"]
 """Where the colour comes from: all of the picture, or what lies around what is filled."""
 FILLS: Final[tuple[Fill, ...]] = get_args(Fill)
 
-Operation: TypeAlias = Literal["remove", "keep", "blank", "repeat"]
-"""The region is filled, all but the region is, all of the picture is, or nothing: the same question once more."""
+Operation: TypeAlias = Literal["remove", "keep", "blank", "repeat", "turn"]
+"""The region is filled, all but the region is, all of the picture is, or nothing: the same question once more. Or the
+region keeps its shapes and its colours are turned: red to green, green to blue, blue to red."""
+
+WITHOUT_FILL: Final = frozenset[Operation]({"repeat", "turn"})
+"""What is done without a colour that stands in."""
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """(height, width, 3), RGB."""
 
+_TURNED: Final = (2, 0, 1)
+"""Which channel each takes its values from."""
 _BAND: Final = 16
 """A ring is a band of the picture's shorter side over this, at least 2 pixels."""
 
 
 def edited(pixels: Pixels, operation: Operation, boxes: Sequence[PixelBox], fill: Fill) -> Pixels:
-    """Return a copy of a picture in which a region is filled; what is not filled keeps its bytes."""
+    """Return a copy of a picture in which a region is filled, or turned; what is not keeps its bytes."""
     size = Size(pixels.shape[1], pixels.shape[0])
+    if operation == "turn":
+        mask = mask_of(boxes, size)
+        turned = pixels.copy()
+        turned[mask] = pixels[mask][:, _TURNED]
+        return turned
     hidden = _hidden(operation, boxes, size)
     if not hidden.any():
         return pixels.copy()

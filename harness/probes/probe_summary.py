@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, cast
 import msgspec
 import numpy as np
 
-from harness.probes.fills import Fill, Operation
+from harness.probes.fills import WITHOUT_FILL, Fill, Operation
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.sample_scores import (
     LEAST_DEPENDENCE,
@@ -122,6 +122,9 @@ class ProbeScores:
     """Sufficiency of the gold boxes."""
     over_others: Metric
     """Kept with other objects removed less kept with the region removed."""
+    colour_necessity: Metric
+    """How much more often an answer about colour changes when the colours of the region are turned than when those of a
+    random one are. Nothing is hidden here: the edited picture is an ordinary one."""
     is_artefact: bool
     """Whether necessity lies below 0 beyond its interval: the edits upset the model, not the missing evidence."""
 
@@ -274,7 +277,7 @@ def _edits(samples: Sequence[ProbedSample], fill: Fill) -> tuple[KindOfEdit, ...
     kinds: dict[tuple[Operation, Target], list[tuple[ProbedSample, ProbeRecord]]] = {}
     for sample in samples:
         for record in sample.records:
-            if record.operation == "repeat" or record.fill == fill:
+            if record.fill == fill or record.operation in WITHOUT_FILL:
                 kinds.setdefault((record.operation, record.target), []).append((sample, record))
     made: list[KindOfEdit] = []
     for (operation, target), pairs in kinds.items():
@@ -361,6 +364,7 @@ def _of_form(
         gold_necessity=mean("remove", lambda score: score.gold_necessity),
         gold_sufficiency=mean("keep", lambda score: score.gold_sufficiency),
         over_others=mean("remove", lambda score: score.over_others),
+        colour_necessity=mean("turn", lambda score: score.colour_necessity),
         is_artefact=counted.ci_high is not None and counted.ci_high < 0,
     )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.regions import PixelBox, areas_px
 from harness.probes.variants import Variant
 from harness.scoring.score import score_generation
 from harness.values import Generation, Sample, Score, ScoreConfig, Size
+
+# "colour", "Colors", "coloured"; not "discolour", which no question of colour begins with.
+_COLOUR_WORD: Final = re.compile(r"\bcolou?r|颜色", re.IGNORECASE)
 
 
 def answer_in(found: Score) -> str | None:
@@ -22,6 +27,11 @@ def answer_in(found: Score) -> str | None:
     if written is None or not written.strip():
         return None
     return " ".join(written.split()).casefold()
+
+
+def asks_for_colour(question: str) -> bool:
+    """Whether a question is about colour: it has the word, in English or Chinese."""
+    return _COLOUR_WORD.search(question) is not None
 
 
 def keeps_format(found: Score) -> bool:

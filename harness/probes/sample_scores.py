@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Final, Literal, TypeAlias, get_args
 
-from harness.probes.fills import Fill, Operation
+from harness.probes.fills import WITHOUT_FILL, Fill, Operation
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.variants import Target
 
@@ -82,6 +82,9 @@ class SampleScore:
     """Sufficiency of the gold boxes."""
     over_others: float | None = None
     """Kept when what the question does not ask about is removed, less kept when the region is: a harder control."""
+    colour_necessity: float | None = None
+    """Kept when the colours of a random region are turned, less kept when those of the region are; of questions about
+    colour alone."""
     is_kept_by_region_alone: bool | None = None
     """Whether the answer stays with the region alone and changes without it (as FPVG asks of annotated regions)."""
 
@@ -100,7 +103,7 @@ def sample_score(
         fill: By which colour.
         form: What is compared.
     """
-    own = [record for record in records if record.fill == fill or record.operation == "repeat"]
+    own = [record for record in records if record.fill == fill or record.operation in WITHOUT_FILL]
     if any(record.error is not None for record in own):
         return SampleScore(task, sample_id, fill, form, "not_answered")
 
@@ -134,6 +137,7 @@ def sample_score(
         gold_necessity=_less(kept("remove", "gold_random"), kept("remove", "gold")),
         gold_sufficiency=_less(kept("keep", "gold"), kept("keep", "gold_random")),
         over_others=_less(others, removed),
+        colour_necessity=_less(kept("turn", "random"), kept("turn", "named")),
         is_kept_by_region_alone=_is_kept_by_region_alone(own),
     )
 

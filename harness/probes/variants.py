@@ -14,7 +14,7 @@ Target: TypeAlias = Literal["none", "named", "random", "gold", "gold_random", "o
 """Whose region it is: nobody's, the boxes that the text names, the k-th control of those, the gold boxes, the k-th
 control of those, or objects that the question does not ask about."""
 
-RegionOperation: TypeAlias = Literal["remove", "keep"]
+RegionOperation: TypeAlias = Literal["remove", "keep", "turn"]
 OPERATIONS: Final[tuple[RegionOperation, ...]] = get_args(RegionOperation)
 
 DEFAULT_CONTROLS: Final = 3
@@ -44,8 +44,8 @@ class ProbePlan:
     """By which colours."""
     controls: int = DEFAULT_CONTROLS
     """Controls a region."""
-    operations: tuple[RegionOperation, ...] = OPERATIONS
-    """Remove tells what is necessary, keep what is sufficient."""
+    operations: tuple[RegionOperation, ...] = ("remove", "keep")
+    """Remove tells what is necessary, keep what is sufficient, turn whether answers about colour follow a region."""
     gold: bool = False
     """Whether gold boxes are probed too, where there are any."""
     seed: int = 0
@@ -62,6 +62,8 @@ class ProbedRegions:
     """The gold boxes."""
     other: tuple[PixelBox, ...] = ()
     """What the question does not ask about."""
+    is_asked_for_colour: bool = False
+    """Whether the question is about colour: colours are turned for such questions alone."""
 
 
 def planned(
@@ -81,6 +83,9 @@ def planned(
     named = _controls(plan, key, "named", regions.named, size)
     if named is not None:
         found += _of_region(plan, "named", "random", regions.named, named)
+        if "turn" in plan.operations and regions.is_asked_for_colour:
+            found.append(Variant("turn", "named", boxes_px=regions.named))
+            found += [Variant("turn", "random", k, boxes_px=boxes) for k, boxes in enumerate(named, start=1)]
         if regions.other:
             found += [Variant("remove", "other", 0, fill, regions.other) for fill in plan.fills]
     if plan.gold and regions.gold:
@@ -116,6 +121,7 @@ def _of_region(
         variant
         for fill in plan.fills
         for operation in plan.operations
+        if operation != "turn"
         for variant in (
             Variant(operation, target, 0, fill, region),
             *(Variant(operation, control, k, fill, boxes) for k, boxes in enumerate(controls, start=1)),

@@ -36,6 +36,8 @@ _EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("remove", "gold"): "gold box removed",
     ("remove", "gold_random"): "random box of the gold's shape removed",
     ("remove", "other"): "other objects removed",
+    ("turn", "named"): "colours of the named box turned",
+    ("turn", "random"): "colours of a random box turned",
     ("keep", "named"): "named box alone",
     ("keep", "random"): "random box alone",
     ("keep", "gold"): "gold box alone",
@@ -129,6 +131,7 @@ def _of_fill(found: FillSummary) -> list[str]:
         _necessity_sentence(same),
         _sufficiency_sentence(same),
         _dependence_sentence(same),
+        *_colour_sentences(same),
         f"samples: {counts}",
     ]
 
@@ -156,6 +159,16 @@ def _sufficiency_sentence(found: ProbeScores) -> str:
         f"with the box it named alone the answer stayed {number(100 * abs(metric.value))} points {often} often than "
         f"with a random box of the same size alone{_interval(metric)}"
     )
+
+
+def _colour_sentences(found: ProbeScores) -> list[str]:
+    metric = found.colour_necessity
+    if metric.value is None:
+        return []
+    often = "more" if metric.value >= 0 else "less"
+    changed = f"{number(100 * abs(metric.value))} points {often} often"
+    said = f"turning the colours in the box it named changed answers about colour {changed} than in a random box"
+    return [f"{said}{_interval(metric)}, n {metric.n}"]
 
 
 def _dependence_sentence(found: ProbeScores) -> str:

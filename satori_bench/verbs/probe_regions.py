@@ -17,7 +17,7 @@ from satori_bench.verb import Verb
 from satori_bench.verbs.run import KEY_VARIABLES
 
 FILLS = ("mean", "ring")
-OPERATIONS = ("remove", "keep")
+OPERATIONS = ("remove", "keep", "turn")
 
 
 def _listed(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def _listed(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
     known = FILLS if parameter.name == "fills" else OPERATIONS
     words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     if not words or not set(words) <= set(known):
-        raise click.BadParameter(f"{text!r}: give {', '.join(known)}, one or both by commas")
+        raise click.BadParameter(f"{text!r}: give {', '.join(known)}, one or more by commas")
     return words
 
 
@@ -38,8 +38,8 @@ def _listed(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 )  # fmt: skip
 @click.option("--k", "controls", type=click.IntRange(1, 50), default=3, show_default=True, help="Random regions each.")
 @click.option(
-    "--ops", "operations", default=",".join(OPERATIONS), show_default=True, callback=_listed,
-    help="By commas: remove (necessity), keep (sufficiency).",
+    "--ops", "operations", default="remove,keep", show_default=True, callback=_listed,
+    help="By commas: remove (necessity), keep (sufficiency), turn (colours, where a question is about them).",
 )  # fmt: skip
 @click.option(
     "--score", type=click.Choice(["p", "same"]), help="same: answers alone; default: probabilities too where there are."

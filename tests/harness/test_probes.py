@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.probes.fills import FILLS, edited
 from harness.probes.probe_records import probe_lines, read_probes
 from harness.probes.probe_summary import ProbedSample, probe_scores, scores_of, summarise_probes
-from harness.probes.probed_text import ProbedQuestion, answer_in, probe_record
+from harness.probes.probed_text import ProbedQuestion, answer_in, asks_for_colour, probe_record
 from harness.probes.regions import areas_px, control_boxes, mask_of, pixel_boxes
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
 from harness.scoring.score import score
@@ -99,7 +99,8 @@ def probed(answers, names, number, plan=PLAN, *, with_p=False, write=text_of):
     own = write(answers(pixels), box)
     original = answer_in(score(sample, own, CONFIG))
     named = pixel_boxes([box], SIZE)
-    regions = ProbedRegions(named, pixel_boxes([target], SIZE), pixel_boxes([other], SIZE))
+    gold, beside = pixel_boxes([target], SIZE), pixel_boxes([other], SIZE)
+    regions = ProbedRegions(named, gold, () if "turn" in plan.operations else beside, is_asked_for_colour=True)
     variants, has_controls = planned(plan, (sample.task, sample.id), regions, SIZE)
     question = ProbedQuestion(sample, SIZE, original, named)
     records = []
@@ -211,6 +212,44 @@ def test_gold_boxes_are_probed_where_they_are_asked_for():
 
     assert found.gold_necessity.value > 0.3
     assert abs(found.necessity.value) < 0.05
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("oracle", 0.3, 1), ("wrong object", -0.05, 0.05)])
+def test_answers_about_colour_follow_the_region_that_they_came_from(name, least, most):
+    plan = ProbePlan(fills=("mean", "ring"), operations=("turn",), controls=2)
+    samples = [probed(*PLANTS[name], number, plan) for number in range(20)]
+
+    found = summarise_probes(samples, plan, seed=0)["plants"].fills["ring"].scores["same"]
+
+    assert all(len(sample.records) == 3 + 3 for sample in samples)
+    assert least <= found.colour_necessity.value <= most
+    assert found.necessity.value is None
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What color is the circle?", True),
+        ("Which COLOUR has the car?", True),
+        ("Are the coloured balls left?", True),
+        ("这辆车是什么颜色的?", True),
+        ("Is it discolored?", False),
+        ("How many balls?", False),
+        ("", False),
+    ],
+)
+def test_questions_about_colour_have_the_word(question, expected):
+    assert asks_for_colour(question) == expected
+
+
+def test_turned_colours_come_round_and_leave_the_rest():
+    pixels, target, _, _ = scene(1)
+    once = edited(pixels, "turn", [target], "mean")
+    mask = mask_of([target], SIZE)
+
+    assert (once[~mask] == pixels[~mask]).all()
+    assert (once[mask] != pixels[mask]).any()
+    assert (edited(edited(once, "turn", [target], "mean"), "turn", [target], "mean") == pixels).all()
 
 
 def test_texts_without_format_take_the_score_away_and_say_why():
