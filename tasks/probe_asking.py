@@ -90,7 +90,11 @@ class AnswerScale:
         turns = read_turns(chat_of(self._run, request), f"{record.sample.task} {record.sample.id}")
         turns = self._model.opened(turns) if images is None else _showing(turns, images)
         prompt = Prompt(record.sample.task, 0, 0, turns, Decoding(max_new_tokens=1))
-        return AnswerAfter(prompt, before_ids(self._model, answered.text, answered.output_ids, span[0]), original)
+        before = before_ids(self._model, answered.text, answered.output_ids, span[0])
+        # made of a text anew, a token may stand for a picture that is not there
+        if self._model.suppressed_ids & {*before, *original}:
+            return None
+        return AnswerAfter(prompt, before, original)
 
 
 class _ProbeRecorder:

@@ -28,7 +28,13 @@ def answer_log_probabilities(model: SatoriHF, answers: Sequence[AnswerAfter]) ->
     """Return the logarithm of the probability of each answer, with one forward over all of them.
 
     Tokens that are never generated have no probability, as when the model writes itself.
+
+    Raises:
+        ValueError: An answer, or what is before it, has such a token: it would stand for a picture that is not there.
     """
+    never = sorted(model.suppressed_ids)
+    if any(model.suppressed_ids & {*answer.before_ids, *answer.answer_ids} for answer in answers):
+        raise ValueError("a token that stands for a picture is none of a text")
     prompts = [answer.prompt for answer in answers]
     inputs = model.model_inputs(prompts)
     width = inputs["input_ids"].shape[1]
@@ -38,14 +44,14 @@ def answer_log_probabilities(model: SatoriHF, answers: Sequence[AnswerAfter]) ->
     first = min(len(answer.before_ids) for answer in answers)
     kept = max(map(len, written)) - first + 1
     with torch.inference_mode(), model.remembered(prompts):
-        logits = model.module(**tensors, use_cache=False, logits_to_keep=kept).logits
-    begin = width - 1 + first - (tensors["input_ids"].shape[1] - logits.shape[1])
-    found: list[float] = []
-    for row, answer in enumerate(answers):
-        start = begin + len(answer.before_ids) - first
-        scores = logits[row, start : start + len(answer.answer_ids)].float()
-        if model.suppressed_ids:
-            scores[:, sorted(model.suppressed_ids)] = -torch.inf
-        targets = torch.tensor(list(answer.answer_ids), device=scores.device)
-        found.append(float(scores.log_softmax(-1).gather(1, targets[:, None]).sum()))
+        logits: torch.Tensor = model.module(**tensors, use_cache=False, logits_to_keep=kept).logits
+        begin = width - 1 + first - (tensors["input_ids"].shape[1] - logits.shape[1])
+        found: list[float] = []
+        for row, answer in enumerate(answers):
+            start = begin + len(answer.before_ids) - first
+            scores = logits[row, start : start + len(answer.answer_ids)].float()
+            if never:
+                scores[:, never] = -torch.inf
+            targets = torch.tensor(list(answer.answer_ids), device=scores.device)
+            found.append(float(scores.log_softmax(-1).gather(1, targets[:, None]).sum()))
     return found
