@@ -25,7 +25,7 @@ from harness.probes.sample_scores import (
     SampleScore,
     sample_score,
 )
-from harness.probes.variants import ProbePlan, Target
+from harness.probes.variants import OPERATIONS, ProbePlan, Target
 from harness.stats.intervals import FloatArray, bootstrap_interval, cluster_codes
 from harness.summary.means import column_metric, metric_of, null_metric
 from harness.summary.summary_values import Metric
@@ -257,6 +257,9 @@ def _of_fill(
 ) -> FillSummary:
     edits = _edits(samples, fill)
     not_interpreted = _gate(samples, edits)
+    not_asked = {operation: "not asked" for operation in OPERATIONS if operation not in plan.operations}
+    withheld = {**not_interpreted, **not_asked}
+    of_both = withheld.get("remove") or withheld.get("keep")
     counted = Counter(score.status for score in same)
     scored = [float(score.status in ("ok", "not_testable")) for score in same]
     alone = [_number(score.is_kept_by_region_alone) for score in same]
@@ -266,9 +269,9 @@ def _of_fill(
         _mean_of(samples, scored, _SHARE),
         edits,
         not_interpreted,
-        {form: _of_form(samples, found, not_interpreted, seed) for form, found in scores.items()},
-        {} if "remove" in not_interpreted else _relied(samples, scores[forms[0]]),
-        null_metric(next(iter(not_interpreted.values()))) if not_interpreted else _mean_of(samples, alone, _SHARE),
+        {form: _of_form(samples, found, withheld, seed) for form, found in scores.items()},
+        {} if "remove" in withheld else _relied(samples, scores[forms[0]]),
+        null_metric(of_both) if of_both else _mean_of(samples, alone, _SHARE),
     )
 
 
@@ -322,27 +325,23 @@ def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[
 
 
 def _of_form(
-    samples: Sequence[ProbedSample], scores: Sequence[SampleScore], not_interpreted: Mapping[str, str], seed: int
+    samples: Sequence[ProbedSample], scores: Sequence[SampleScore], withheld: Mapping[str, str], seed: int
 ) -> ProbeScores:
     has_answer = [sample.status not in _NOT_MEANT for sample in samples]
 
     def mean(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
-        if operation in not_interpreted:
-            return null_metric(not_interpreted[operation])
+        if operation in withheld:
+            return null_metric(withheld[operation])
         return _mean_of(samples, [value_of(score) for score in scores], _SIGNED)
 
     def strict(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
         values = [(value_of(score) or 0.0) if there else None for there, score in zip(has_answer, scores, strict=True)]
-        return (
-            null_metric(not_interpreted[operation])
-            if operation in not_interpreted
-            else _mean_of(samples, values, _SIGNED)
-        )
+        return null_metric(withheld[operation]) if operation in withheld else _mean_of(samples, values, _SIGNED)
 
     def share(operation: Operation, pair_of: Callable[[SampleScore], tuple[float | None, float | None]]) -> Metric:
         for needed in (operation, "blank"):
-            if needed in not_interpreted:
-                return null_metric(not_interpreted[needed])
+            if needed in withheld:
+                return null_metric(withheld[needed])
         return _of_possible(samples, [pair_of(score) for score in scores], seed)
 
     counted = _mean_of(samples, [score.necessity for score in scores], _SIGNED)

@@ -223,7 +223,8 @@ def test_answers_about_colour_follow_the_region_that_they_came_from(name, least,
 
     assert all(len(sample.records) == 3 + 3 for sample in samples)
     assert least <= found.colour_necessity.value <= most
-    assert found.necessity.value is None
+    assert (found.necessity.value, found.necessity_strict.value) == (None, None)
+    assert found.necessity_strict.reason == "not asked"
 
 
 @pytest.mark.parametrize(

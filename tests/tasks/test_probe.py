@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from harness.comparison.verify_run import verify_run
@@ -18,6 +19,7 @@ from harness.probes.variants import ProbePlan, Variant
 from harness.runs.journal import RunLockedError
 from harness.values import SATORI_LIST, Size
 from reports.terminal.necessity_table import show_probes
+from satori_bench.verbs.probe_regions import probe
 from tasks.probe import ProbeSpec, probe_run
 from tasks.probe_requests import EditedPicture
 from tasks.probe_work import Answered, probe_work
@@ -232,3 +234,20 @@ def test_pictures_that_are_edited_keep_their_size_and_what_is_not_filled(first_r
     assert image.size == (140, 100)
     assert changed[40:60, 14:34].all()
     assert changed.sum() == 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fill", "blur"], "give mean, ring"),
+        (["--fill", ""], "give mean, ring"),
+        (["--ops", "remove,crop"], "give remove, keep, turn"),
+        (["--k", "0"], "0 is not in the range"),
+        (["--limit", "0.5"], "no whole number"),
+    ],
+)
+def test_an_option_that_says_nothing_known_is_refused(arguments, words):
+    found = CliRunner().invoke(probe, ["a-run", *arguments], obj={"debug": False})
+
+    assert found.exit_code == 2
+    assert words in " ".join(found.output.split())
