@@ -28,6 +28,7 @@ from satori_bench.verbs.board import leaderboard, view
 from satori_bench.verbs.compare import compare, gate, noise
 from satori_bench.verbs.data import data
 from satori_bench.verbs.exports import export
+from satori_bench.verbs.imports import import_log
 from satori_bench.verbs.loop import demo, loop
 from satori_bench.verbs.parity import parity
 from satori_bench.verbs.presets import presets
@@ -132,6 +133,7 @@ _VERBS = (
     watch,
     score,
     rescore,
+    import_log,
     data,
     compare,
     gate,

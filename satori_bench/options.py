@@ -49,10 +49,22 @@ box_dialect_option = click.option(
 
 def score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that decide how texts are scored."""
+    return _with_score_options(verb, format_option)
+
+
+def plain_score_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the same for texts that other programs asked for, with no words of ours around the question."""
+    return _with_score_options(
+        verb, click.option("--format", "form", default="plain", show_default=True, metavar="NAME|FILE.toml",
+        help="Where a text holds answer, thought and boxes: as for `score`.")
+    )  # fmt: skip
+
+
+def _with_score_options(verb: Callable[..., Any], own_format_option: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
             click.option("--protocol", type=ProtocolName(PROTOCOLS), default="strict", show_default=True),
-            format_option,
+            own_format_option,
             box_dialect_option,
             click.option(
                 "--box-frame", type=click.Choice(BOX_FRAMES), help="Short for the format's list in this frame."

@@ -4,8 +4,8 @@ transformers' Trainer writes `checkpoint-N` file by file: weights, processor, op
 (`Trainer._save_checkpoint` of 5.24), and removes old ones (`save_total_limit`) in any order of their files. So one is
 whole when
 
-- its `trainer_state.json` is there and is JSON, and its weights are as long as their headers say, every shard that an
-  index names among them; or
+- its `trainer_state.json` is there and is JSON (or our own `train` published it, by one rename), and its weights are as
+  long as their headers say, every shard that an index names among them; or
 - it has none (another trainer wrote it, or somebody removed it), the weights are whole all the same, and nothing in it
   has changed for a minute.
 """
@@ -25,6 +25,7 @@ from harness.models.checkpoint_files import CheckpointError, adapter_faults, wei
 QUIET_S = 60.0
 """A checkpoint without `trainer_state.json` in which nothing has changed for so long is no longer being written."""
 _STATE_NAME = "trainer_state.json"
+_TRAIN_MANIFEST = "train_manifest.json"
 _ADAPTER_NAME = "adapter_config.json"
 _NUMBERED = re.compile(r"checkpoint-([0-9]{1,18})")
 
@@ -125,11 +126,22 @@ def _changed_s(folder: Path) -> float:
         return float("inf")
 
 
+def is_published(folder: Path) -> bool:
+    """Whether a folder is one that our own `train` put in place whole, by one rename."""
+    return _object(folder / _TRAIN_MANIFEST).get("status") == "complete"
+
+
 def _has_state(folder: Path) -> bool:
+    return bool(_object(folder / _STATE_NAME)) or is_published(folder)
+
+
+def _object(path: Path) -> dict[str, object]:
+    """Return a file's JSON object; an empty one where it is none, or not yet."""
     try:
-        return isinstance(json.loads((folder / _STATE_NAME).read_bytes()), dict)
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _weight_faults(folder: Path) -> list[str]:

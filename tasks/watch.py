@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.runs.store import PARTIAL_SUFFIX
-from tasks.checkpoint_folders import FolderStamp, checkpoints_in, is_checkpoint, stamp_of, why_unfinished
+from tasks.checkpoint_folders import FolderStamp, checkpoints_in, is_published, stamp_of, why_unfinished
 from tasks.many import Outcome
-
-_PUBLISHED_BY_TRAIN = "train_manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,10 @@ def watch_folder(
             if count == until.checkpoints:
                 return
             continue
-        if until.once or (until.idle_s is not None and clock.now_s() - quiet_since_s >= until.idle_s):
+        if until.once:
+            return
+        if until.idle_s is not None and clock.now_s() - quiet_since_s >= until.idle_s:
+            say(f"no new checkpoint for {until.idle_s:g} s: asked {count}")
             return
         clock.sleep_s(every_s)
 
@@ -102,6 +103,5 @@ def candidates(folder: Path) -> list[Path]:
 
     That writes its checkpoints into `FOLDER.partial`, and the last one becomes FOLDER itself by one rename.
     """
-    published = is_checkpoint(folder) and (folder / _PUBLISHED_BY_TRAIN).is_file()
     beside = folder.with_name(folder.name + PARTIAL_SUFFIX)
-    return [*checkpoints_in(folder), *checkpoints_in(beside), *([folder] if published else [])]
+    return [*checkpoints_in(folder), *checkpoints_in(beside), *([folder] if is_published(folder) else [])]

@@ -2,8 +2,9 @@
 
 Two runs are comparable where the parts of `protocol_hash` agree, and on each task where `task_hash` does. Predictions
 made elsewhere carry neither prompts nor a hash of the data: what is not known is not held against them, the note says
-so, and the samples' gold is compared one by one instead. Two protocols of one run are always comparable: the texts are
-the same, and the rules are what is compared.
+so, and the samples' gold is compared one by one instead. A run that was imported from another program's log is known to
+have been asked in that program's words, so it is compared with imports from the same program alone. Two protocols of
+one run are always comparable: the texts are the same, and the rules are what is compared.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from harness.runs.manifest import (
     TaskManifest,
     blind_of,
     comparable_parts,
+    imported_of,
     run_key_parts,
     side_boxes_sha256,
     task_hash,
@@ -74,6 +76,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         mean_ious=_mean_ious(_stored_tasks(run, protocol)),
         beside={task: _beside(fields) for task, fields in _stored_tasks(run, protocol).items()},
         blind=blind_of(manifest),
+        imported=_program(manifest),
     )
 
 
@@ -191,6 +194,23 @@ def _dialect(manifest: Manifest) -> str:
     return optional_words(manifest.box_dialect) or ""
 
 
+def _program(manifest: Manifest) -> str | None:
+    found = imported_of(manifest)
+    return None if found is None else found.program
+
+
+def _their_numbers(manifest: Manifest) -> str:
+    """Return what the program of an imported run made of its texts, as far as ours can be set against it."""
+    found = imported_of(manifest)
+    return (
+        ""
+        if found is None
+        else "; ".join(
+            f"{task} {name} {value:.4g}" for task, own in found.compared.items() for name, value in own.items()
+        )
+    )
+
+
 _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("model", lambda m: m.model, False),
     ("weights", lambda m: m.weights_hash[:SHOWN_DIGITS], False),
@@ -208,6 +228,8 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("blind (--blind)", lambda m: blind_of(m) or "no", True),
     ("partial (--limit)", lambda m: "yes" if m.partial else "no", False),
     ("predictions only", lambda m: "yes" if m.predictions_only else "no", False),
+    ("imported from", lambda m: _program(m) or "", False),
+    ("that program's own numbers", _their_numbers, False),
     ("began", lambda m: m.created_utc, False),
     ("commit", lambda m: (m.git_commit or "")[:SHOWN_DIGITS], False),
 )
@@ -219,7 +241,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     notes: list[str] = []
     same_run = _same_folder(a[0].path, b[0].path)
     scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
-    elsewhere = [run.path.resolve().name for run, _ in (a, b) if run.manifest.predictions_only]
+    elsewhere = [run.path.resolve().name for run, _ in (a, b) if _of_a_file(run.manifest)]
     if same_run:
         told_apart = [
             f"{manifest.protocol}, boxes read as {_dialect(manifest) or 'nothing: dialect not known'}"
@@ -227,7 +249,9 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
         ]
         notes.append(f"both sides are the same texts, scored twice: {' against '.join(told_apart)}")
     else:
+        reasons += _asked_by_others(*scored)
         reasons += _asked_otherwise(*scored)
+        notes += [_imported_note(run) for run, _ in (a, b) if imported_of(run.manifest) is not None]
         if elsewhere:
             notes.append(
                 f"predictions made elsewhere ({', '.join(elsewhere)}): how the questions were asked is not recorded, "
@@ -243,6 +267,39 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
         if run.manifest.partial:
             notes.append(f"{run.path.resolve().name} is partial (--limit): it does not stand for its benchmarks")
     return Comparability(tuple(reasons), tuple(dict.fromkeys(notes)))
+
+
+def _asked_by_others(a: Manifest, b: Manifest) -> list[str]:
+    """Say that two runs were asked by different programs; predictions of a file may have been asked by anybody's."""
+    if _of_a_file(a) or _of_a_file(b):
+        return []
+    tools = [None if (found := imported_of(manifest)) is None else found.tool for manifest in (a, b)]
+    if tools[0] == tools[1]:
+        return []
+    one, other = (_program(manifest) or "satori-bench" for manifest in (a, b))
+    told = f"asked by different programs, {one} and {other}"
+    return [f"{told}: prompt wording, pixels and decoding were each program's own, and a log does not say all of them"]
+
+
+def _of_a_file(manifest: Manifest) -> bool:
+    """Tell whether a run is of a predictions file, which says nothing of how it was made."""
+    return manifest.predictions_only and imported_of(manifest) is None
+
+
+def _imported_note(run: StoredRun) -> str:
+    """Say what the log does not say that an imported run was made of."""
+    manifest = run.manifest
+    tasks = manifest.tasks.values()
+    unknown = {
+        "the words of its prompts": all(task.prompt_hash for task in tasks),
+        "how its texts were decoded": all(task.generation for task in tasks),
+        "which pixels the model saw": manifest.pixel_limits is not None,
+    }
+    told = ", ".join(what for what, known in unknown.items() if not known)
+    return (
+        f"{run.path.resolve().name} is imported from {_program(manifest)}; not recorded: {told or 'nothing of that'}. "
+        "Samples are matched by id and by the gold that both carry"
+    )
 
 
 def _asked_otherwise(a: Manifest, b: Manifest) -> list[str]:
@@ -333,9 +390,23 @@ def _told_apart(a: Manifest, b: Manifest) -> list[str]:
 
 
 def task_comparability(a: TaskManifest, b: TaskManifest, *, elsewhere: bool) -> Comparability:
-    """Tell whether two runs asked the same rows of a task in the same way; predictions made elsewhere cannot say."""
-    if elsewhere or task_hash(a) == task_hash(b):
+    """Tell whether two runs asked the same rows of a task in the same way.
+
+    Predictions made elsewhere cannot say which rows, and words and arguments only where another program's log did.
+    """
+    if task_hash(a) == task_hash(b):
         return Comparability()
+    reasons = [] if elsewhere else _other_rows(a, b)
+    if a.prompt_hash and b.prompt_hash and a.prompt_hash != b.prompt_hash:
+        reasons.append(f"prompt wording differs: {a.prompt_hash[:SHOWN_DIGITS]} and {b.prompt_hash[:SHOWN_DIGITS]}")
+    if a.generation and b.generation and a.generation != b.generation:
+        told = _difference_text(dict(a.generation), dict(b.generation))
+        reasons.append(f"{_PART_DIFFERS['generation']}: {told}")
+    return Comparability(tuple(reasons))
+
+
+def _other_rows(a: TaskManifest, b: TaskManifest) -> list[str]:
+    """Say in what data and task files of two runs differ."""
     reasons: list[str] = []
     if a.fingerprint != b.fingerprint or a.rows != b.rows:
         reasons.append(
@@ -349,12 +420,7 @@ def task_comparability(a: TaskManifest, b: TaskManifest, *, elsewhere: bool) -> 
         )
     if a.yaml_hash != b.yaml_hash:
         reasons.append(f"the task files differ: {a.yaml_hash[:SHOWN_DIGITS]} and {b.yaml_hash[:SHOWN_DIGITS]}")
-    if a.prompt_hash and b.prompt_hash and a.prompt_hash != b.prompt_hash:
-        reasons.append(f"prompt wording differs: {a.prompt_hash[:SHOWN_DIGITS]} and {b.prompt_hash[:SHOWN_DIGITS]}")
-    if a.generation and b.generation and a.generation != b.generation:
-        told = _difference_text(dict(a.generation), dict(b.generation))
-        reasons.append(f"{_PART_DIFFERS['generation']}: {told}")
-    return Comparability(tuple(reasons))
+    return reasons
 
 
 def _same_folder(one: Path, other: Path) -> bool:

@@ -102,6 +102,8 @@ class RunFacts:
     """Headline and baselines by task, as the run's own scores have them."""
     blind: str | None = None
     """What was shown in place of the pictures; None where they were shown."""
+    imported: str | None = None
+    """The program, with its version, whose log it was made of; None where it was not."""
 
 
 @dataclass(frozen=True, slots=True)

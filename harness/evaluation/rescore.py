@@ -178,13 +178,30 @@ def save_predictions_run(
             other={} if gold is None else {SIDE_BOXES: gold.to_json()},
         )
     )
+    return publish_records(root, manifest, _with_repeats(rows), config, now=now)
+
+
+def _with_repeats(rows: Iterable[ScoredPrediction]) -> Iterator[Record]:
+    """Yield the records of rows, numbered where several are of one sample."""
     seen: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        record = record_of(row, 0)
+        key = (record.sample.task, record.sample.id)
+        yield replace(record, repeat=seen[key])
+        seen[key] += 1
+
+
+def publish_records(
+    root: Path, manifest: Manifest, records: Iterable[Record], config: ScoreConfig, *, now: datetime
+) -> tuple[Path, RunSummary]:
+    """Make a finished run of records whose texts were written elsewhere.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
     with staging(root) as hidden, open_run(hidden, manifest, now=now, resume=False) as run:
-        for row in rows:
-            record = record_of(row, 0)
-            key = (record.sample.task, record.sample.id)
-            run.journal.append(replace(record, repeat=seen[key]))
-            seen[key] += 1
+        for record in records:
+            run.journal.append(record)
         summariser = RunSummariser(config)
         run.tabulate(summariser.add)
         summary = summariser.result()

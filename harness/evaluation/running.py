@@ -25,7 +25,7 @@ from harness.runs.store import JOURNAL_NAME, MANIFEST_NAME, PARTIAL_SUFFIX, RunI
 from harness.summary.run_summary import summarise_records
 from harness.summary.summary_values import TaskSummary
 
-_LOOKS = 3
+_MORE_LOOKS = 2
 """Folders are renamed when they are published; so often it is looked again."""
 
 _PARTS = re.compile(r"\.[0-9a-f]+-parts")
@@ -78,10 +78,11 @@ def running_runs(root: Path) -> list[Running]:
     Raises:
         StoreError: The folder cannot be read.
     """
-    for _ in range(_LOOKS):
-        found = _running(root)
+    found = _running(root)
+    for _ in range(_MORE_LOOKS):
         if None not in found:
-            break  # else a folder was renamed between listing and reading: the next listing has its new name
+            break
+        found = _running(root)  # a folder was renamed between listing and reading: the next listing has its new name
     return [running for running in found if running is not None]
 
 

@@ -56,8 +56,8 @@ def answering_module(module: torch.nn.Module) -> torch.nn.Module:
     Raises:
         ConfigError: Its weights are spread over several processes, or its adapter is none that lies in its layers.
     """
-    inner = cast("Any", module)
-    while isinstance(inner, torch.nn.parallel.DistributedDataParallel):
+    inner: Any = module
+    while _is_replica(inner):
         inner = inner.module
     if hasattr(inner, "get_base_model"):
         if getattr(inner.active_peft_config, "is_prompt_learning", False):
@@ -71,6 +71,10 @@ def answering_module(module: torch.nn.Module) -> torch.nn.Module:
             "watch` evaluate the checkpoints instead"
         )
     return inner
+
+
+def _is_replica(module: object) -> bool:
+    return isinstance(module, torch.nn.parallel.DistributedDataParallel)
 
 
 @contextmanager
@@ -147,5 +151,5 @@ def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 def _digest(tensor: torch.Tensor) -> str:
     flat = tensor.detach().reshape(-1).contiguous()
     digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-    digest.update(flat.cpu().view(torch.uint8).numpy())
+    digest.update(flat.cpu().view(torch.uint8).numpy().data)
     return digest.hexdigest()

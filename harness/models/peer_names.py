@@ -154,12 +154,12 @@ def task_hint(word: str, known: Collection[str]) -> str:
         known: The names that are possible here; none else is ever given.
     """
     separated = [part for part in word.replace("+", " ").replace(";", " ").split() if part]
-    if len(separated) > 1 and all(part in known or _meant(part, known) for part in separated):
-        names = (name for part in separated for name in ([part] if part in known else _meant(part, known)))
+    if len(separated) > 1 and all(part in known or tasks_meant(part, known) for part in separated):
+        names = (name for part in separated for name in ([part] if part in known else tasks_meant(part, known)))
         return f": tasks are given by commas: {','.join(dict.fromkeys(names))}"
     if other := OTHERS.get(_plain(word)):
         return f": {other}."
-    meant = _meant(word, known)
+    meant = tasks_meant(word, known)
     if len(meant) == 1:
         return f": here it is called {meant[0]!r}."
     if meant:
@@ -171,7 +171,7 @@ def _plain(word: str) -> str:
     return "_".join(word.casefold().replace("-", " ").replace("_", " ").split())
 
 
-def _meant(word: str, known: Collection[str]) -> tuple[str, ...]:
+def tasks_meant(word: str, known: Collection[str]) -> tuple[str, ...]:
     """Return the known tasks that a foreign name stands for."""
     plain = _plain(word)
     meant = PEER_NAMES.get(plain, (plain,))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 import numpy as np
@@ -38,8 +38,8 @@ class AccuracyBin:
 
     low: float
     """Least density, inclusive."""
-    high: float
-    """Greatest density, exclusive."""
+    high: float | None
+    """Greatest density, exclusive; None without end."""
     accuracy: Metric
     """Mean score of their answers."""
 
@@ -125,6 +125,25 @@ def attention_scores(
         "samples_of_run": samples,
         "tasks": cast("Json", msgspec.to_builtins(summary)),
     }
+
+
+def read_attention_scores(content: bytes, where: str) -> dict[str, AttentionSummary]:
+    """Return the summaries that an `attention.json` holds, by task.
+
+    Raises:
+        ValueError: It is none that this satori-bench can read.
+    """
+    try:
+        return msgspec.json.decode(content, type=_Stored).tasks
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        raise ValueError(f"{where} holds no attention of a run: {fault}") from fault
+
+
+class _Stored(msgspec.Struct):
+    """What is read of `attention.json`."""
+
+    schema_version: Literal[1]
+    tasks: dict[str, AttentionSummary]
 
 
 def _of_task(pairs: Sequence[tuple[Record, AttentionRecord]], seed: int) -> AttentionSummary:
@@ -254,5 +273,6 @@ def _bins(pairs: Sequence[tuple[Record, SpanAttention]]) -> list[AccuracyBin]:
         ]
         if inside:
             values = np.array([value for value, _ in inside], dtype=np.float64)
-            made.append(AccuracyBin(low, high, column_metric(values, cluster_codes([name for _, name in inside]))))
+            above = None if high == BINS[-1] else high
+            made.append(AccuracyBin(low, above, column_metric(values, cluster_codes([name for _, name in inside]))))
     return made

@@ -65,6 +65,32 @@ LIMIT_SEED = "limit_seed"
 """Key of a task that says what drew the samples of its limit; it is not there where the first ones were taken."""
 
 
+IMPORTED = "imported"
+"""Key of a manifest that says which other program's log the texts came from, and what that says; see `imported_of`."""
+
+
+_MOST_SCORE = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a manifest says of the log of another program that its run was made of. Untrusted, as all of a manifest."""
+
+    tool: str
+    """The program."""
+    version: str
+    """Its version; empty when the log does not say."""
+    theirs: Mapping[str, Mapping[str, float]]
+    """By task, the program's own numbers under its own names."""
+    compared: Mapping[str, Mapping[str, float]]
+    """By task, those among them that one of our metrics stands for, under our name and on our scale."""
+
+    @property
+    def program(self) -> str:
+        """The program, with its version where that is known."""
+        return f"{self.tool} {self.version}".rstrip()
+
+
 class ManifestError(UserError, ValueError):
     """A manifest cannot be read; the message names the file and the field."""
 
@@ -233,6 +259,28 @@ def blind_of(manifest: Manifest) -> str | None:
     """Return what a run was shown in place of its pictures; None for one that saw them."""
     shown = manifest.other.get(BLIND)
     return shown if isinstance(shown, str) else None
+
+
+def imported_of(manifest: Manifest) -> Imported | None:
+    """Return what a run says of the log that it was imported from; None for one that was not."""
+    stored = manifest.other.get(IMPORTED)
+    if not isinstance(stored, dict):
+        return None
+    tasks = stored.get("tasks")
+    own = {name: one for name, one in tasks.items() if isinstance(one, dict)} if isinstance(tasks, dict) else {}
+    return Imported(
+        tool=str(stored.get("tool") or "another program"),
+        version=str(stored.get("version") or ""),
+        theirs={name: _numbers_in(one.get("theirs")) for name, one in own.items()},
+        compared={name: _numbers_in(one.get("compared")) for name, one in own.items()},
+    )
+
+
+def _numbers_in(value: Json) -> dict[str, float]:
+    """Return the numbers of an object, but for those that no score is."""
+    items = value.items() if isinstance(value, dict) else ()
+    numbers = {name: item for name, item in items if isinstance(item, int | float) and not isinstance(item, bool)}
+    return {name: float(item) for name, item in numbers.items() if abs(item) < _MOST_SCORE}
 
 
 def side_boxes_sha256(stored: Mapping[str, Json]) -> str:

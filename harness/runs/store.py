@@ -77,7 +77,7 @@ RETRIED = "retried"
 # Begins and ends with a letter or digit: no option, no hidden file, no `..`; nothing that a shell or a page would read.
 _RUN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
-# Neither hidden, nor a path, nor an option.
+# Neither hidden nor a path.
 _FREE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 # What `add_scores` and `add_files` put beside a published run.
@@ -205,7 +205,8 @@ class OpenRun:
         Raises:
             StoreError: the disk refuses.
         """
-        self._so_far |= scores.get("tasks") or {}
+        tasks = scores.get("tasks")
+        self._so_far |= tasks if isinstance(tasks, dict) else {}
         with _disk("write to", self.folder):
             write_atomically(self.folder / SCORES_NAME, scores_bytes({**scores, "tasks": dict(self._so_far)}))
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from harness.comparison.task_ranks import TaskRanks, rank_task, read_tables
 from harness.errors import ConfigError, IncompleteError
-from harness.runs.manifest import Manifest, blind_of
+from harness.runs.manifest import Manifest, blind_of, imported_of
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.scoring.formats import format_name
 from harness.stats.ranks import RunRank
@@ -62,6 +62,8 @@ class Cell:
     """Its rank; None where it is not ranked."""
     rank_n: int | None
     """Units that its rank stands on, those that all ranked runs share; None where it is not ranked."""
+    theirs: float | None = None
+    """What the program made of the texts whose log was imported, on this scale; None where nothing stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Entry:
     """Whether `--limit` left samples out."""
     predictions_only: bool
     """Whether the texts were made elsewhere."""
+    imported: str | None
+    """The program whose log the run was made of, with its version; None where it was not."""
     rows: int
     """All samples."""
     parse_fault_rows: int
@@ -250,6 +254,8 @@ def _safe_name(name: str) -> str:
 
 def _entry(run: StoredRun, site_name: str) -> Entry:
     manifest, tasks = run.manifest, stored_summaries(run)
+    imported = imported_of(manifest)
+    theirs = {} if imported is None else imported.compared
     boxed = [
         (found.value, found.n)
         for one in tasks.values()
@@ -273,13 +279,17 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         created_utc=manifest.created_utc,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
+        imported=None if imported is None else imported.program,
         rows=sum(one.rows for one in tasks.values()),
         parse_fault_rows=sum(one.parse_fault_rows for one in tasks.values()),
         truncated_rows=sum(one.truncated_rows for one in tasks.values()),
         # the mean over all samples, from means over parts of them
         mean_iou=sum(value * n for value, n in boxed) / counted if counted else None,
         mean_iou_n=counted,
-        cells={task: _cell(stored, contamination(manifest.model, task)) for task, stored in tasks.items()},
+        cells={
+            task: _cell(stored, contamination(manifest.model, task), theirs.get(task, {}))
+            for task, stored in tasks.items()
+        },
     )
 
 
@@ -290,7 +300,7 @@ def _token_budget(manifest: Manifest) -> str:
     return "task default" if budget is None else str(budget)
 
 
-def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
+def _cell(stored: TaskSummary, contaminated: str | None, theirs: Mapping[str, float]) -> Cell:
     name, metric = stored.headline, stored.shown
     return Cell(
         metric=name,
@@ -304,6 +314,7 @@ def _cell(stored: TaskSummary, contaminated: str | None) -> Cell:
         contamination=contaminated,
         rank=None,
         rank_n=None,
+        theirs=theirs.get(name),
     )
 
 
@@ -380,6 +391,7 @@ def _entry_json(entry: Entry) -> Json:
         "created_utc": entry.created_utc,
         "partial": entry.partial,
         "predictions_only": entry.predictions_only,
+        "imported": entry.imported,
         "rows": entry.rows,
         "parse_fault_rows": entry.parse_fault_rows,
         "truncated_rows": entry.truncated_rows,
@@ -411,4 +423,5 @@ def _cell_json(cell: Cell) -> Json:
         "incomparable": list[Json](cell.incomparable),
         "contamination": cell.contamination,
         "rank": rank,
+        "theirs": cell.theirs,
     }

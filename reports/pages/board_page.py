@@ -29,7 +29,7 @@ CSV_COLUMNS = (
     "kind", "model", "run", "task", "metric", "value", "ci_low", "ci_high", "n", "scale", "rank_low", "rank_high",
     "tie_group", "p_best", "incomparable", "contamination", "format", "protocol", "min_pixels", "max_pixels",
     "max_new_tokens", "seed", "partial", "predictions_only", "parse_fault_rows", "truncated_rows", "rows", "mean_iou",
-    "weights", "site_name", "rank_n", "created_utc",
+    "weights", "site_name", "rank_n", "created_utc", "imported", "theirs",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
 
@@ -196,7 +196,11 @@ def _column(board: Leaderboard, task: str) -> ColumnView:
 
 
 def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
-    badges = {"partial": entry.partial, "predictions only": entry.predictions_only}
+    badges = {
+        "partial": entry.partial,
+        "predictions only": entry.predictions_only and entry.imported is None,
+        f"imported from {cut(entry.imported or '')}": entry.imported is not None,
+    }
     resolution = DASH if entry.max_pixels is None else f"{count(entry.min_pixels)} to {count(entry.max_pixels)} px"
     return EntryView(
         model=cut(entry.model),
@@ -224,6 +228,8 @@ def _cell_view(cell: Cell, notes: _Notes) -> CellView:
     if cell.ci_low is not None and cell.ci_high is not None:
         interval = f"[{number(cell.ci_low * scale, digits)}, {number(cell.ci_high * scale, digits)}]"
     about, hint = [f"n {count(cell.n)}"], ""
+    if cell.theirs is not None:
+        about.append(f"that program's own {number(cell.theirs * scale, digits)}")
     if cell.rank is not None:
         rank = cell.rank
         places = str(rank.rank) if rank.rank_low == rank.rank_high else f"{rank.rank_low}–{rank.rank_high}"
@@ -286,6 +292,7 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "format": entry.format, "protocol": entry.protocol, "min_pixels": entry.min_pixels,
                 "max_pixels": entry.max_pixels, "max_new_tokens": entry.max_new_tokens, "seed": entry.seed,
                 "partial": str(entry.partial).lower(), "predictions_only": str(entry.predictions_only).lower(),
+                "imported": entry.imported, "theirs": cell.theirs,
                 "parse_fault_rows": entry.parse_fault_rows, "truncated_rows": entry.truncated_rows,
                 "rows": entry.rows, "mean_iou": entry.mean_iou, "weights": entry.weights,
                 "site_name": entry.site_name, "rank_n": cell.rank_n, "created_utc": entry.created_utc,

@@ -510,7 +510,8 @@ def _side_view(comparison: Comparison, place: int) -> SideView:
     weights = f"weights {first.weights}" if first.weights else "weights not seen"
     badges = {
         "partial (--limit)": any(run.partial for run in side.runs),
-        "predictions only": any(run.predictions_only for run in side.runs),
+        "predictions only": any(run.predictions_only and run.imported is None for run in side.runs),
+        f"imported from {cut(first.imported or '')}": any(run.imported is not None for run in side.runs),
         "blind (--blind): asked without its pictures": any(run.blind is not None for run in side.runs),
     }
     return SideView(

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.errors import ConfigError, IncompleteError
 from harness.files import make_folder, put_file
-from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, side_boxes_sha256
+from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, imported_of, side_boxes_sha256
 from harness.runs.native_metrics import native_metrics_of
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run, write_atomically
 from harness.scoring.box_dialects import optional_words
@@ -33,6 +33,7 @@ from reports.board.reproduction import reproduction_of
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
 from reports.pages.explorer_texts import text_of
+from reports.pages.looked_view import LookedView, attended_with_maps, looked_view
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
@@ -170,6 +171,8 @@ class RunPage:
     """Everything that the manifest says, field by field."""
     pictures_note: str
     """Which pictures there are."""
+    looked: LookedView | None
+    """Where its texts attended; None where nobody looked."""
 
 
 def _page_of(
@@ -207,6 +210,7 @@ def _page_of(
         **_parity(run, tasks),
         provenance=provenance_lines(manifest),
         pictures_note="" if pictures.names else "The run holds no thumbnails.",
+        looked=looked_view(run, gathered.kept, pictures),
     )
     blocks = {"lists": json_block(lists), **early}
     return render(Page("run.html.j2", page, "explorer.js", early_blocks=blocks, late_blocks=late, pictures_beside=True))
@@ -282,7 +286,7 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
     warnings = stored_warnings(run)
     if warnings is None:
         return page_and_summary(run, pictures)[0]
-    gathered = _Gathered()
+    gathered = _Gathered(_with_maps(run))
     for record in run.records():
         gathered.add(record)
     return _page_of(run, stored_summaries(run), warnings, gathered, pictures)
@@ -293,7 +297,7 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     # a page of stored scores, as at the end of every run, loads nothing that scores
     from harness.summary.run_summary import RunSummariser  # noqa: PLC0415
 
-    gathered, manifest = _Gathered(), run.manifest
+    gathered, manifest = _Gathered(_with_maps(run)), run.manifest
     summariser = RunSummariser(config_of(manifest), seed=manifest.seed, native=native_metrics_of(manifest))
     for record in run.records():
         gathered.add(record)
@@ -302,10 +306,18 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     return _page_of(run, summary.tasks, summary.warnings, gathered, pictures), summary
 
 
+def _with_maps(run: StoredRun) -> frozenset[tuple[str, str]]:
+    """Return task and id of the samples whose attention is drawn."""
+    return frozenset((found.task, found.id) for found in attended_with_maps(run))
+
+
 @dataclass(slots=True)
 class _Gathered:
     """Columns while the records stream by."""
 
+    wanted: frozenset[tuple[str, str]] = frozenset()
+    """Samples whose records are kept whole."""
+    kept: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
     ids: list[str] = field(default_factory=list[str])
     tasks: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
@@ -319,6 +331,8 @@ class _Gathered:
         if record.repeat:
             return
         sample = record.sample
+        if (sample.task, sample.id) in self.wanted:
+            self.kept[sample.task, sample.id] = record
         self.ids.append(sample.id)
         self.tasks.append(sample.task)
         self.categories.append(sample.category)
@@ -350,7 +364,7 @@ def _codes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
-    limits = manifest.pixel_limits
+    limits, found = manifest.pixel_limits, imported_of(manifest)
     return (
         ("format", format_name(manifest.format)),
         ("protocol", manifest.scored_by),
@@ -358,6 +372,7 @@ def _about(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("resolution", DASH if limits is None else f"{limits.min_pixels:,} to {limits.max_pixels:,} pixels"),
         ("weights", short_hash(manifest.weights_hash)),
         ("begun", manifest.created_utc),
+        *([(f"{cut(found.tool)}'s own numbers", _their_numbers(manifest) or DASH)] if found is not None else ()),
     )
 
 
@@ -368,12 +383,33 @@ def _side_text(manifest: Manifest) -> str:
     return f"gold boxes of a file beside the data: {cut(str(name))}, {short_hash(side_boxes_sha256(manifest.other))}"
 
 
+def _imported_text(manifest: Manifest) -> str:
+    """Say which program's log a run was made of; what a manifest says of it is untrusted."""
+    found = imported_of(manifest)
+    return "" if found is None else f"imported from {cut(found.program)}: asked in that program's words"
+
+
+def _their_numbers(manifest: Manifest) -> str:
+    """Return what that program itself made of the texts, where one of our metrics stands for it."""
+    found = imported_of(manifest)
+    return (
+        ""
+        if found is None
+        else "; ".join(
+            f"{cut(task)} {cut(name)} {number(value * metric_scale(name)[0], metric_scale(name)[1])}"
+            for task, own in found.compared.items()
+            for name, value in own.items()
+        )
+    )
+
+
 def _badges(manifest: Manifest) -> tuple[str, ...]:
     return tuple(
         name
         for name, there in (
             ("partial (--limit): not for a leaderboard", manifest.partial),
-            ("predictions only: made elsewhere", manifest.predictions_only),
+            ("predictions only: made elsewhere", manifest.predictions_only and imported_of(manifest) is None),
+            (_imported_text(manifest), imported_of(manifest) is not None),
             (f"judge: {manifest.judge}", manifest.judge is not None),
             (f"blind: asked with {blind_of(manifest)} in place of the pictures", blind_of(manifest) is not None),
             (_side_text(manifest), SIDE_BOXES in manifest.other),

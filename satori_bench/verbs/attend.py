@@ -47,7 +47,7 @@ def attend(
 
     Attention in the boxes that a text names, in the gold boxes, in those of other samples and on other objects, as a
     density: 1 is what even attention gives. It is correlation, not cause: `probe` asks what the regions do to answers.
-    Qwen2-VL, Qwen2.5-VL, Qwen3-VL and LLaVA-1.5 checkpoints; see docs/grounding.md.
+    Qwen2-VL, Qwen2.5-VL, Qwen3-VL and LLaVA-1.5 checkpoints; see docs/attention.md.
     """
     quiet_libraries(debug=ctx.obj["debug"])
     from harness.models.interruption import Interruption

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from harness.values import BoxDialect
     from reports.terminal.progress import RunProgress
     from satori_bench.several import Sharded
-    from tasks.many import Outcome
     from tasks.ray_workers import RayPlan
     from tasks.run import RunResult
     from tasks.run_spec import RunEnvironment, RunSpec
@@ -188,28 +187,28 @@ def run(ctx: click.Context, as_json: bool, retry: str | None, again: bool, page:
     from satori_bench.several import outcomes_of, show_outcomes
     from tasks.run import retry_run, run_benchmarks
 
-    outcomes: list[Outcome] = []
     with Interruption() as interruption:
         surroundings = surroundings_of(options, interruption, page=page)
-        if retry is None:
-            options = with_preset(ctx, options)
-            spec, models = run_spec(options), models_asked(options)
-            if len(models) > 1:
-                outcomes = list(outcomes_of(spec, models, surroundings, sharded(spec, options), again=again))
+        if retry is not None:
+            from harness.runs.lookup import find_run
+
+            with RunProgress(sys.stderr) as progress:
+                old = find_run(retry, options["out"])
+                result = retry_run(old, surroundings(progress), _retry_changes(ctx, options))
+            return _show_run(result, as_json=as_json, preset=options["preset"])
+        options = with_preset(ctx, options)
+        spec, models = run_spec(options), models_asked(options)
+        by_shards = sharded(spec, options)
+        if len(models) > 1:
+            outcomes = list(outcomes_of(spec, models, surroundings, by_shards, again=again))
+            return show_outcomes(outcomes, seed=spec.seed, as_json=as_json)
+        spec = replace(spec, model=models[0])
         with RunProgress(sys.stderr) as progress:
             environment = surroundings(progress)
-            if retry is not None:
-                from harness.runs.lookup import find_run
-
-                result = retry_run(find_run(retry, options["out"]), environment, _retry_changes(ctx, options))
-            elif not outcomes:
-                spec, by_shards = replace(spec, model=models[0]), sharded(spec, options)
-                if by_shards is None:
-                    result = run_benchmarks(spec, environment, again=again)
-                else:
-                    result = by_shards(spec, environment, again)
-    if outcomes:
-        return show_outcomes(outcomes, seed=spec.seed, as_json=as_json)
+            if by_shards is None:
+                result = run_benchmarks(spec, environment, again=again)
+            else:
+                result = by_shards(spec, environment, again)
     return _show_run(result, as_json=as_json, preset=options["preset"])
 
 
@@ -295,20 +294,20 @@ def _retry_changes(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
     return changes | {"judge": _judge(options)}
 
 
-def models_asked(options: dict[str, Any]) -> tuple[str, ...]:
+def models_asked(options: dict[str, Any]) -> list[str]:
     """Return the models that the options name, and say which checkpoints are passed over."""
     from time import time
 
     from tasks.checkpoint_folders import models_of
 
     if options["backend"] == "openai":
-        return options["models"]
+        return list(options["models"])
     found = models_of(options["models"], time())
     if len(found.names) > 1 and options["preset"] is not None:
         raise ConfigError("--preset holds one model against published numbers: give one --model")
     for line in found.passed_over:
         say(line, sys.stderr)
-    return found.names
+    return list(found.names)
 
 
 def run_spec(options: dict[str, Any]) -> RunSpec:

@@ -65,7 +65,7 @@ def _watch(
     if folder.is_file():
         raise ConfigError(f"{folder} is a file: watch takes the folder that a training writes its checkpoints into")
     spec = run_spec({**options, "models": (str(folder),), "preset": None, "shard": None})
-    session = _Session(seed=spec.seed, as_json=as_json)
+    session = Session(seed=spec.seed, as_json=as_json)
     if policy_file is not None or baseline is not None:
         from harness.gate.policy import read_policy
 
@@ -91,6 +91,8 @@ def _watch(
             if asker is None or asker.is_asking:
                 raise
             say("stopped: no checkpoint was under way", sys.stderr)
+    if not session.codes:
+        say(f"error: no whole checkpoint was found in {folder}: nothing was asked", sys.stderr)
     return session.exit_code(any_counts=fail_on == "any")
 
 
@@ -135,7 +137,7 @@ watch = Verb(
 
 
 @dataclass(slots=True)
-class _Session:
+class Session:
     """What watching has come to so far."""
 
     seed: int
@@ -201,10 +203,11 @@ class _Session:
     def exit_code(self, *, any_counts: bool) -> ExitCode:
         """Return the exit code of all checkpoints: of the last verdict, or of the worst one.
 
-        One that could not be asked whole counts wherever it stands: nobody knows what its verdict would be.
+        One that could not be asked whole counts wherever it stands: nobody knows what its verdict would be. So does
+        having asked none: a training that left nothing is no pass.
         """
         if not self.codes:
-            return ExitCode.OK
+            return ExitCode.INCOMPLETE
         judged = (ExitCode.OK, ExitCode.REGRESSION, ExitCode.INCONCLUSIVE)
         failed = [code for code in self.codes if code not in judged]
         verdicts = [code for code in self.codes if code in judged]

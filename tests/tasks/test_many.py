@@ -15,6 +15,7 @@ import pytest
 from harness.errors import ConfigError, ExitCode, IncompleteError
 from harness.models.interruption import Interruption
 from harness.runs.journal import StoreError
+from satori_bench.verbs.watch import Session
 from tasks.checkpoint_folders import checkpoints_in, models_of, stamp_of, why_unfinished
 from tasks.many import Outcome, ask_checkpoint, exit_code_of
 from tasks.run_spec import RunEnvironment, RunSpec, check_spec
@@ -235,11 +236,9 @@ def test_checkpoints_are_asked_as_they_become_whole(tmp_path):
     asked = training.watched(Until(idle_s=200))
 
     assert asked == ["checkpoint-5", "checkpoint-10"]
-    assert [line.partition(" is not asked yet")[0] for line in training.said] == [
-        "checkpoint-5",
-        *["checkpoint-15"] * 2,
-    ]
-    assert "nobody has written to it for a minute, and it is not whole" in training.said[-1]
+    told = [line.partition(" is not asked yet")[0] for line in training.said]
+    assert told == ["checkpoint-5", "checkpoint-15", "checkpoint-15", "no new checkpoint for 200 s: asked 2"]
+    assert "nobody has written to it for a minute, and it is not whole" in training.said[-2]
 
 
 def test_a_slow_writer_without_the_last_file_is_asked_after_a_quiet_minute(tmp_path):
@@ -275,10 +274,12 @@ def test_what_our_own_training_leaves_is_found_beside_and_at_its_end(tmp_path):
     beside = candidates(tmp_path / "out")
     write(tmp_path / "out")
     without = candidates(tmp_path / "out")
-    (tmp_path / "out" / "train_manifest.json").write_text("{}")
+    write(tmp_path / "out", trainer_state__json=None, train_manifest__json=b'{"status": "complete"}', when_s=LATER_S)
+    (tmp_path / "out" / "trainer_state.json").unlink()
 
     assert [path.name for path in beside] == [path.name for path in without] == ["checkpoint-1"]
     assert [path.name for path in candidates(tmp_path / "out")] == ["checkpoint-1", "out"]
+    assert why_unfinished(tmp_path / "out", LATER_S + 1) is None, "it appears by one rename"
 
 
 def test_a_draw_needs_a_limit():
@@ -293,3 +294,35 @@ def test_a_service_is_ended_as_by_control_c():
         assert interruption.requested
 
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_training_that_leaves_no_checkpoint_is_no_pass(command):
+    code, out, err = command("watch", "nowhere", "--tasks", "shapes", "--dataset", "shapes=tiny", "--idle", "0")
+
+    assert (code, out) == (5, "")
+    assert "no new checkpoint for 0 s: asked 0" in err
+    assert "error: no whole checkpoint was found in nowhere: nothing was asked" in err
+
+
+WATCHED = [
+    ([], 5, 5),
+    ([0, 0], 0, 0),
+    ([3, 0], 0, 3),
+    ([0, 3], 3, 3),
+    ([4, 3, 0], 0, 3),
+    ([3, 4], 4, 3),
+    ([5, 0], 5, 5),
+    ([0, 5], 5, 5),
+    ([5, 3], 3, 3),
+    ([2, 2], 2, 2),
+    ([2, 0], 5, 5),
+]
+"""Codes of checkpoints in their order, and the exit code of the last one and of any."""
+
+
+@pytest.mark.parametrize(("codes", "last", "worst"), WATCHED)
+def test_the_exit_code_of_a_watched_training(codes, last, worst):
+    session = Session(seed=0, as_json=False, codes=[ExitCode(code) for code in codes])
+
+    assert session.exit_code(any_counts=False) == last
+    assert session.exit_code(any_counts=True) == worst

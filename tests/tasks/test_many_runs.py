@@ -123,13 +123,11 @@ def test_watching_gates_each_and_asks_nothing_twice(training, asked, command):
     count = len(asked)
     training(3)
     again = command(*watch)
-    worst = command(*watch, "--fail-on", "any")
 
     assert first[0] == 3
     assert [line.partition(":")[0] for line in first[1].splitlines()] == ["checkpoint-1", "checkpoint-2"]
     assert "checkpoint-2: REGRESSION on a fixed subset (--limit): 1 regressed; shapes accuracy 0.0" in first[1]
     assert again[0] == 0, "the last one is what counts"
-    assert worst[0] == 3
     assert set(asked[count:]) == {"checkpoint-3"}
     assert len(list_runs(Path("runs"))) == 3
 

@@ -17,13 +17,17 @@ from harness.comparison.verify_run import verify_run
 from harness.errors import ConfigError, UserError
 from harness.evaluation.parity import run_parity
 from harness.evaluation.rescore import rescore_run
+from harness.imports.imported_run import Importing, save_imported_run
+from harness.imports.lmms_eval import read_lmms_eval
 from harness.models.replay import SatoriReplay
 from harness.runs.native_metrics import NATIVE_KEY, NativeMetric, native_metrics_of
 from harness.runs.store import load_run
 from harness.summary.native import NO_MEAN, native_columns
+from harness.values import ScoreConfig
 from tasks.benchmark import TEMPLATE_PATH
 from tasks.catalog import BENCHMARKS, resolve_tasks
 from tasks.hooks import METRICS
+from tasks.imported_samples import match_task
 from tasks.local_data import open_task_data
 from tasks.run import run_benchmarks
 from tasks.run_spec import RunEnvironment, RunSpec
@@ -147,8 +151,9 @@ def yamls(folders, local_data):
 
 @pytest.fixture(scope="module")
 def program(yamls, reply, folders):
-    """What lmms-eval itself comes to, with what its command line hands to its tasks."""
+    """What lmms-eval itself comes to, with what its command line hands to its tasks; its log is in `of-lmms-eval`."""
     from lmms_eval import evaluator
+    from lmms_eval.loggers import EvaluationTracker
     from lmms_eval.tasks import TaskManager
 
     arguments = Namespace(
@@ -157,9 +162,20 @@ def program(yamls, reply, folders):
         reasoning_tags='[["<think>", "</think>"], ["<analysis>", "</analysis>"]]',
     )
     manager = TaskManager("ERROR", include_path=str(yamls), include_defaults=False)
+    tracker = EvaluationTracker(output_path=arguments.output_path)
     found = evaluator.simple_evaluate(
-        model=SatoriReplay(reply), tasks=STOCK, task_manager=manager, bootstrap_iters=0, cli_args=arguments
+        model=SatoriReplay(reply),
+        model_args="pretrained=someone/tiny",
+        tasks=STOCK,
+        task_manager=manager,
+        bootstrap_iters=0,
+        cli_args=arguments,
+        evaluation_tracker=tracker,
     )
+    samples = found.pop("samples")
+    tracker.save_results_aggregated(results=found, samples=samples, datetime_str="20261129_101500")
+    for task in STOCK:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
     return found["results"]
 
 
@@ -170,6 +186,34 @@ def test_stock_tasks_give_lmms_evals_own_figures(native, program):
         metrics = native.summary.tasks[f"lmms:{task}"].metrics
         assert {key: metric.value for key, metric in metrics.items()} == own, task
         assert any(own.values()), "a task in which nothing is right shows nothing"
+
+
+@slow
+def test_the_log_of_lmms_eval_imports_with_its_texts_and_comes_to_its_own_figures(
+    program, reply, folders, local_data, tmp_path
+):
+    log = read_lmms_eval(folders / "of-lmms-eval")
+    matched = [
+        match_task(log.tool, task, BENCHMARKS[task.name], open_task_data(BENCHMARKS[task.name], local_data.parquet))
+        for task in log.tasks
+    ]
+    how = Importing(ScoreConfig(format="plain"), {}, "imported")
+    found = save_imported_run(tmp_path, log, matched, how, now=datetime.now(UTC))
+
+    assert (log.model, list(log.refused)) == ("someone/tiny", ["ai2d"])
+    for record in load_run(found.folder).records():
+        task = record.sample.task
+        row = next(place for place, sample in _places(matched, task) if sample.id == record.sample.id)
+        assert record.generation.text == reply(task, row), "thoughts are there, blanks too"
+    assert {one.task for one in found.differences} == set(STOCK) - {"ai2d"}
+    for one in found.differences:
+        # ChartQA's rule is the one that does not strip answers, and the program had stripped these
+        assert one.task == "chartqa" or one.by_their_rules == pytest.approx(one.theirs), one
+    assert verify_run(found.folder) == []
+
+
+def _places(matched, task):
+    return [(int(place), sample) for one in matched if one.task == task for place, sample in one.samples.items()]
 
 
 @slow

@@ -31,7 +31,7 @@ from harness.runs.manifest import NUMBER_FORMAT, stamp_hashes
 from harness.summary.run_summary import RunSummary
 from harness.values import AnyFormat, BoxDialect, Record
 from tasks.parts import cut_folder, shard_folder
-from tasks.run import Asked, PreparedRun, finished_run, open_asked, prepare_run, run_prepared
+from tasks.run import Asked, PreparedRun, open_asked, prepare_run, run_prepared
 from tasks.run_spec import RunEnvironment, RunSpec, package_versions, parse_dataset_overrides
 from tasks.run_subject import Subject, find_subject
 from tasks.shards import Shard
@@ -162,7 +162,7 @@ class LiveEvaluation(TrainerCallback):
             weights_hash = self._weights.of(module)
             prepared = self._prepared(self._ready, module, weights_hash, step)
             environment = self._environment(module)
-            result = finished_run(prepared, environment) or run_prepared(prepared, environment)
+            result = run_prepared(prepared, environment)
         return _Told(result.folder, summary=result.summary if prepared.spec.shard is None else None)
 
     def _prepared(self, ready: _Ready, module: torch.nn.Module, weights_hash: str, step: int) -> PreparedRun:
