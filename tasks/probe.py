@@ -132,9 +132,9 @@ def _asked(
         (own.answer_rule in PLACE_RULES, "answer_is_place"),
         (answer is None, "no_answer"),
     )
-    status = next((status for holds, status in reasons if holds), None)
+    status: ProbeStatus | None = next((status for holds, status in reasons if holds), None)
     if status is not None or size is None or answer is None:
-        return ProbedAsk(sample, status or "no_answer", is_format_ok)
+        return ProbedAsk(sample, "no_answer" if status is None else status, is_format_ok)
     regions = ProbedRegions(
         pixel_boxes(record.score.boxes_image_px or (), size),
         pixel_boxes(own.boxes_image_px or (), size),
