@@ -162,7 +162,8 @@ class ProbeSummary:
     base_format_ok: Metric
     """How often the run's own texts keep to the format."""
     fills_agree: Metric
-    """How often necessity has the same sign by both colours, of samples where it is not 0 by both."""
+    """How often necessity has the same sign by both colours, of samples where it is above 10 points, or below −10, by one.
+    Nearer to 0 a sign is rounding."""
 
 
 def scores_of(samples: Sequence[ProbedSample], plan: ProbePlan, form: Form) -> dict[Fill, list[SampleScore]]:
@@ -406,8 +407,9 @@ def _agreement(samples: Sequence[ProbedSample], by_fill: Sequence[Sequence[Sampl
         return null_metric("one fill")
     values: list[float | None] = []
     for scores in zip(*by_fill, strict=True):
-        signs = [np.sign(score.necessity) for score in scores if score.necessity is not None]
-        known = len(signs) == len(scores) and any(signs)
+        found = [score.necessity for score in scores if score.necessity is not None]
+        signs = [np.sign(value) for value in found]
+        known = len(found) == len(scores) and any(abs(value) > RELIES_ABOVE for value in found)
         values.append(float(len(set(signs)) == 1) if known else None)
     return _mean_of(samples, values, _SHARE)
 
