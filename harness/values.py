@@ -406,19 +406,41 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """A region that a model asked to see closer (`run --tool zoom`), and what it was shown."""
+
+    turn: Count
+    """The model's turn in which it asked, from 1."""
+    text: str
+    """What the model wrote in that turn up to the end of this call, from the end of the call before it."""
+    source: int = 0
+    """What it asked to have cut: 0 the image, n the n-th region that it named; -1 a name of no picture."""
+    box_image_px: Box | None = None
+    """What was cut, in pixels of the original image; None where nothing was shown."""
+    shown_size: Size | None = None
+    """Size of the picture that the model was shown; None where nothing was."""
+    sha256: str = ""
+    """Hex digest of that picture's pixels, which its thumbnail is called after; empty where nothing was shown."""
+    error: str | None = None
+    """Name of the reason why nothing was shown (`harness/models/zoom_words.py` lists them); None where it was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One model output with its costs, as a backend reports it."""
 
     text: str
-    """Raw text, unchanged; empty when `error` is set."""
+    """Raw text, unchanged; empty when `error` is set. Of a conversation with a tool the whole transcript."""
     input_size: Size | None = None
     """Size of the (first) image as the model saw it; None when the backend does not know."""
     input_tokens: int | None = None
-    """Prompt tokens, image tokens included; None when unknown."""
+    """Prompt tokens, image tokens included; None when unknown. Of a conversation those of its last turn."""
     output_tokens: int | None = None
-    """Generated tokens; None when unknown."""
+    """Generated tokens, of all turns; None when unknown."""
     device_s: float | None = None
     """This sample's share of its batch's time on the device, in seconds."""
+    latency_s: float | None = None
+    """Seconds from sending the request to the end of its reply, of the last try; None where no server was asked."""
     truncated: bool = False
     """Whether the token budget ended the text."""
     error: str | None = None
@@ -427,10 +449,12 @@ class Generation:
     """The model that a server says wrote the text, where that is not the name that was asked; None otherwise."""
     prompt: str | None = None
     """The prompt as it was sent: after the chat template, or turn by turn where a server applies it; pictures are
-    marks. None when it was never made, or the text was written elsewhere."""
+    marks. None when it was never made, or the text was written elsewhere. Of a conversation that of its last turn."""
     output_ids: tuple[int, ...] | None = None
     """The tokens of the text as they were drawn, the end token included, as the model's tokenizer numbers them; None
     where only text came back. Texts do not give them back: the same text can be other tokens."""
+    crops: tuple[Crop, ...] = ()
+    """The regions that the model asked to see closer, in order; none without a tool."""
 
 
 @dataclass(frozen=True, slots=True)

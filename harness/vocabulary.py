@@ -19,6 +19,7 @@ MarkedFormat: TypeAlias = Literal[
     "treevgr",
     "grit",
     "deepeyes",
+    "qwen-zoom",
     "mini-o3",
     "ground-r1",
     "pixel-reasoner",

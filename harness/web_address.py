@@ -38,6 +38,13 @@ def shown_url(address: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
+def is_this_machine(address: str) -> bool:
+    """Whether an address is one of this machine itself, as far as its name tells."""
+    parts = address_of(address)
+    host = "" if parts is None else parts.hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def secret_values(address: SplitResult) -> list[str]:
     """Return what may be secret in the query of an address."""
     pairs = [part.partition("=") for part in address.query.split("&")]

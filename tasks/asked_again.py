@@ -66,7 +66,7 @@ def open_asked_run(folder: Path, changes: Mapping[str, object]) -> AskedRun:
         changes: Fields of its configuration that may differ: where the model and its data lie, and the device.
 
     Raises:
-        ConfigError: The run is none that `run` made of a benchmark of ours, or was asked blind.
+        ConfigError: The run is none that `run` made of a benchmark of ours, or was asked blind or with a tool.
         IncompleteError: It is not finished; its model has other weights by now, or its data are others.
     """
     stored = load_run(folder)
@@ -78,6 +78,10 @@ def open_asked_run(folder: Path, changes: Mapping[str, object]) -> AskedRun:
     spec = replace(stored_spec(cast("Mapping[str, object]", asked), folder), **changes)  # pyright: ignore[reportArgumentType]  # it checks them
     if spec.blind is not None:
         raise ConfigError(f"{folder} was asked blind: its questions showed no picture to look at")
+    if spec.tool is not None:
+        raise ConfigError(
+            f"{folder} was asked with a tool: what its model saw in its last turn is not asked again here"
+        )
     subject = find_subject(spec)
     if stored.manifest.weights_hash and subject.hashes.weights_hash != stored.manifest.weights_hash:
         raise IncompleteError(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.comparison.backends import BackendComparison, compare_records
+from harness.installation import require_extra
 from harness.runs.store import load_run
 from harness.values import Record
 from tasks.run import run_benchmarks
@@ -24,6 +25,8 @@ def compare_backends(spec: RunSpec, backends: tuple[str, str], environment: RunE
     Raises:
         UserError: as a run.
     """
+    if "vllm" in backends:  # before the other one is asked for minutes
+        require_extra("vllm", "doctor --compare-backends")
     with tempfile.TemporaryDirectory(prefix="satori-backends-") as folder:
         records: list[list[Record]] = []
         for backend in backends:

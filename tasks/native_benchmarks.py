@@ -73,8 +73,10 @@ def native_spec(spec: RunSpec, benchmarks: Sequence[Benchmark]) -> RunSpec:
         faults.append("--prompt, --system-prompt and --prompt-suffix are not theirs: they ask in their own words")
     if spec.shard is not None:
         faults.append("--shard is not for them: their aggregates are made of all samples at once")
-    if spec.boxes is not None or spec.blind is not None:
-        faults.append("--boxes and --blind are not for them: their own code makes the prompt and reads the answer")
+    if spec.boxes is not None or spec.blind is not None or spec.tool is not None:
+        faults.append(
+            "--boxes, --blind and --tool are not for them: their own code makes the prompt and reads the answer"
+        )
     if spec.judge is not None:
         faults.append("--judge is for benchmarks that are scored here: a judge of theirs is set up as lmms-eval has it")
     if faults:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.errors import ConfigError, ExitCode
 from harness.models.interruption import Interruption
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.5
 """So often it is looked whether a process has died that left somebody with its end of the line."""
 
-_Line: TypeAlias = "Connection[Told | Asked | Refused, None]"
+_Line: TypeAlias = "Connection[Any, Any]"
+"""On which a process tells `Told`, and at its end `Asked` or `Refused`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ _MOST_STARTS = 3
 _LOOK_EVERY_S = 0.5
 _SAID_AFTER_S = 30.0
 """After so long without any worker it is said that none has a place."""
+_KNOCK_S = 10.0
 _MARK_NAME = "held-by"
 _PASSED_ON = ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_VERBOSITY", "DATASETS_VERBOSITY",
               "LOGURU_LEVEL", "TQDM_DISABLE", "TRANSFORMERS_VERBOSITY", "TOKENIZERS_PARALLELISM")  # fmt: skip
@@ -85,7 +86,7 @@ class RayPlan:
     cpus: float | None = None
     """Of each worker; None: 1 beside a GPU, else its part of the node."""
     gpus: float | None = None
-    """Of each worker, also parts of one; None: 1 where the cluster has any."""
+    """Of each worker, also parts of one; None: as many as hold the model, where the cluster has any."""
     parts: str | None = None
     """Address where finished shards go, such as `s3://bucket/parts`; None: all nodes share the folder of runs."""
     wait_s: float = 0.0
@@ -287,17 +288,29 @@ def _cluster(address: str | None) -> Generator[None]:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a run
     try:
+        _knock(os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address)
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as fault:
+    except (OSError, ValueError, RuntimeError) as fault:
         first_line = (str(fault).splitlines() or [""])[0]
         raise ConfigError(
-            f"no Ray cluster can be reached at --address {address}: {first_line}. Start one with `ray start --head`, "
-            "name another address, or leave --address out: then this machine alone is the cluster"
+            f"no Ray cluster can be reached at --address {address or 'auto'}: {first_line}. Start one with "
+            "`ray start --head`, name another address, or leave --address out: then this machine alone is the cluster"
         ) from fault
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Look whether anybody listens at an address: Ray itself tries for minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    found = re.fullmatch(r"(?:ray://)?\[?([\w.:-]+?)\]?:(\d{1,5})", address or "")
+    if found is not None:
+        socket.create_connection((found[1], int(found[2])), timeout=_KNOCK_S).close()
 
 
 def _places(plan: RayPlan, spec: RunSpec) -> _Places:
@@ -312,9 +325,8 @@ def _places(plan: RayPlan, spec: RunSpec) -> _Places:
     any_gpu = any(node.get("GPU", 0) >= 1 for node in nodes)
     gpus = plan.gpus
     if gpus is None:
-        gpus = (
-            1.0 if any_gpu and spec.backend != "openai" and spec.device.partition(":")[0] in ("auto", "cuda") else 0.0
-        )
+        wanted = any_gpu and spec.backend != "openai" and spec.device.partition(":")[0] in ("auto", "cuda")
+        gpus = float(spec.tensor_parallel) if wanted else 0.0
     least_cpus = 1.0 if plan.cpus is None else plan.cpus
     usable = [node for node in nodes if node.get("CPU", 0) >= least_cpus and node.get("GPU", 0) >= gpus]
     if not usable and plan.wait_s <= 0:
@@ -432,7 +444,8 @@ class _Crew:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - of an extra
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).options(name=self.order.mark).remote()
+        board: Any = ray.remote(num_cpus=0)(_Board)
+        self._board = board.options(name=self.order.mark, scheduling_strategy=here).remote()
         kind = ray.remote(
             num_cpus=self.places.cpus,
             num_gpus=self.places.gpus,
@@ -468,11 +481,12 @@ class _Crew:
     def _take(self, promise: Any, listener: Listener) -> None:
         """Take what a worker brings, or that it died."""
         import ray  # noqa: PLC0415 - of an extra
+        from ray.exceptions import RayError  # noqa: PLC0415 - of an extra
 
         worker, number = self._pending.pop(promise)
         try:
             brought, is_there = ray.get(promise), True
-        except ray.exceptions.RayError as fault:
+        except RayError as fault:
             brought, is_there = _died(number or 0, fault), False
         if isinstance(brought, _Ready):
             del self._starts[self._workers.index(worker)]
@@ -702,9 +716,10 @@ class _Worker:
     def _be_heard(self) -> None:
         """Wait until all that was told has arrived: whoever counts it counts all."""
         import ray  # noqa: PLC0415 - of an extra
+        from ray.exceptions import RayError  # noqa: PLC0415 - of an extra
 
         if self._last is not None:
-            with suppress(ray.exceptions.RayError):
+            with suppress(RayError):
                 ray.get(self._last)
 
 

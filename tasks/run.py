@@ -24,6 +24,7 @@ from harness.evaluation.ask import (
 from harness.evaluation.llm_judge import Judge
 from harness.evaluation.predictions import rescore_record
 from harness.installation import require_extra, require_imports
+from harness.models.zoom_words import frame_fault
 from harness.runs.journal import read_records
 from harness.runs.manifest import SIDE_BOXES, Manifest, config_of
 from harness.runs.native_metrics import NATIVE_KEY, native_metrics_json, native_metrics_of
@@ -65,6 +66,7 @@ from tasks.verify import NO_LABELS, gold_box_faults
 
 if TYPE_CHECKING:
     from harness.models.base import RecordingModel
+    from harness.models.zoom import Zoom
 
 _PROBE_BYTES = 2**20
 """Room that a run needs at the very least; a full disk is found before anything is asked."""
@@ -221,6 +223,10 @@ def prepare_run(
     if subject is None:
         subject = find_subject(spec)
     _check_writable(spec.out)
+    if spec.tool is not None and (
+        fault := frame_fault(subject.box_dialect, subject.pixel_limits, served=spec.backend == "openai")
+    ):
+        raise ConfigError(fault)
     if asked is None:
         questions, gold = _open_questions(spec, benchmarks, environment.say)
     else:
@@ -397,6 +403,8 @@ def _say_decisions(spec: RunSpec, subject: Subject, questions: Sequence[Question
         say(line)
     if spec.blind is not None:
         say(f"blind: the questions are asked with {SHOWN_IN_PLACE[spec.blind]} in place of their pictures")
+    if spec.tool is not None:
+        say(f"tool: the model may ask for regions of the picture, {spec.tool_turns} times a question")
     if spec.wording != wording(spec.form):
         name = format_name(spec.form)
         say(f"asking in other words than format {name}'s own; see them with: satori-bench tasks prompt")
@@ -488,6 +496,7 @@ def _ask_all(
     media = run.media_folder if spec.thumbnails else None
     recorder = RunRecorder(run.journal, config, answered, environment.listener, media)
     model.recorder = recorder
+    model.tool = None if spec.tool is None else _zoom(spec, config)
     model.batch_guard = environment.batch_guard
     model.take_up(answered.values())
     timings: dict[str, TaskTiming] = {}
@@ -519,6 +528,15 @@ def _tell_task(
     run.keep_so_far(summary.to_json())
     if environment.show_task is not None and ended in summary.tasks:
         environment.show_task(summary.tasks[ended])
+
+
+def _zoom(spec: RunSpec, config: ScoreConfig) -> Zoom:
+    """Return the tool that shows a model regions closer."""
+    from harness.models.zoom import Zoom  # noqa: PLC0415 - imports torch
+
+    assert config.box_dialect is not None, "whoever prepares a run with a tool has seen to it"
+    suffix, most_turns = spec.wording.suffix, spec.tool_turns
+    return Zoom(config.format, config.box_dialect, config.pixel_limits, suffix=suffix, most_turns=most_turns)
 
 
 def _note_native(run: OpenRun, timings: Mapping[str, TaskTiming], say: Callable[[str], None]) -> None:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from harness.runs.manifest import BLIND, LIMIT_SEED, NUMBER_FORMAT, Manifest, TaskManifest, stamp_hashes
+from harness.models.zoom_words import zoom_facts
+from harness.runs.manifest import BLIND, LIMIT_SEED, NUMBER_FORMAT, TOOL, Manifest, TaskManifest, stamp_hashes
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.values import Json
@@ -66,6 +67,7 @@ def manifest_of(
             other={"arguments": spec.to_json()}
             | ({} if number_format is None else {NUMBER_FORMAT: number_format})
             | ({BLIND: SHOWN_IN_PLACE[spec.blind]} if spec.blind is not None else {})
+            | ({TOOL: zoom_facts(spec.form, spec.tool_turns)} if spec.tool is not None else {})
             | dict(gold),
         )
     )

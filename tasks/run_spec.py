@@ -25,6 +25,7 @@ from harness.models.device_options import check_device_options
 from harness.models.extra_fields import check_extra_body, check_template_kwargs
 from harness.models.peer_names import task_hint
 from harness.models.vllm_options import DEFAULT_GPU_MEMORY, check_gpu_memory
+from harness.models.zoom_words import DEFAULT_TURNS, ToolName, format_with_calls
 from harness.runs.store import (
     MANIFEST_NAME,
     check_run_name,
@@ -82,8 +83,8 @@ class RunSpec:
     """Root of the API of the server that serves the model; None for other backends."""
     served_name: str | None = None
     """What the server calls the model; None: as `model`."""
-    concurrency: int = 16
-    """Requests under way at a server at once."""
+    concurrency: int | None = None
+    """Requests under way at a server at once, at the most; None: as many as it likes."""
     request_timeout_s: float = 600.0
     """Seconds that one request to a server may take as a whole."""
     allow_rerouting: bool = False
@@ -142,6 +143,10 @@ class RunSpec:
     """File of gold boxes in place of those of the data (`harness/evaluation/side_boxes.py`); None keeps those."""
     blind: BlindWay | None = None
     """What is shown in place of the pictures; None shows them."""
+    tool: ToolName | None = None
+    """What the model may call: `zoom` shows it a region closer; None for nothing."""
+    tool_turns: int = DEFAULT_TURNS
+    """Replies of the tool to one question after which its conversation ends."""
     out: Path = Path("runs")
     """Folder of run folders."""
     name: str | None = None
@@ -283,6 +288,12 @@ def check_spec(spec: RunSpec) -> None:
     check_extra_body(spec.extra_body)
     check_template_kwargs(spec.chat_template_kwargs)
     wording(spec.form, spec.prompt)
+    if spec.tool is None and spec.tool_turns != DEFAULT_TURNS:
+        raise ConfigError("--tool-turns is about a tool: give --tool zoom with it")
+    if spec.tool is not None:
+        format_with_calls(spec.form)
+        if spec.blind is not None:
+            raise ConfigError("--tool zoom shows what --blind leaves out: give one of them")
     check_protocol(spec.form, spec.protocol)
 
 

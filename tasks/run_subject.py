@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
 from harness.installation import require_imports
-from harness.models.checkpoint import CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
+from harness.models.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.models.checkpoint_files import read_json
 from harness.models.control_tokens import tokens_of_folder
 from harness.models.vllm_options import check_tensor_parallel, lora_rank
@@ -72,11 +73,8 @@ def find_subject(spec: RunSpec) -> Subject:
         reasons.append("the image processor is told the limits of --min-pixels/--max-pixels, and resizes by its rule")
     if checkpoint.code:
         reasons.append(f"code that comes with it runs: {', '.join(file.name for file in checkpoint.code)}")
-    if spec.backend == "vllm" and checkpoint.is_adapter:
-        lora_rank(checkpoint)  # what vLLM would leave out is said now
     if spec.backend == "vllm":
-        config = read_json(checkpoint.model_path / "config.json")
-        check_tensor_parallel(spec.tensor_parallel, config, None)
+        _check_for_vllm(spec, checkpoint)
     if spec.backend == "openai":
         own = checkpoint.pixel_limits
         if (
@@ -102,6 +100,17 @@ def find_subject(spec: RunSpec) -> Subject:
             control_tokens=tokens_of_folder(checkpoint.processor.tokenizer_folder),
         ),
     )
+
+
+def _check_for_vllm(spec: RunSpec, checkpoint: Checkpoint) -> None:
+    """Refuse what vLLM could not do with a checkpoint, or would leave out in silence.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
+    check_tensor_parallel(spec.tensor_parallel, read_json(checkpoint.model_path / "config.json"), None)
+    if checkpoint.is_adapter:
+        lora_rank(checkpoint)
 
 
 def _served_by_name(spec: RunSpec) -> Subject:
@@ -174,7 +183,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             spec.served_name or spec.model,
             spec.base_url,
             api_key=environment.api_key,
-            concurrency=spec.concurrency,
+            concurrency="auto" if spec.concurrency is None else spec.concurrency,
             batch_size=spec.batch_size,
             min_pixels=low,
             max_pixels=high,
@@ -185,6 +194,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template_kwargs=spec.chat_template_kwargs,
             control_tokens=subject.control_tokens,
             allow_rerouting=spec.allow_rerouting,
+            takes_calls=spec.tool is not None,
             secrets=environment.secrets,
             say=environment.say,
         )
@@ -205,9 +215,11 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template_kwargs=spec.chat_template_kwargs,
             chat_template=spec.chat_template,
         )
-    from harness.models.hf import SatoriHF  # noqa: PLC0415 - torch takes seconds to import, faults come first
+    from harness.models.cpu_threads import OthersAtWork, take_free_threads  # noqa: PLC0415 - torch takes seconds
+    from harness.models.hf import SatoriHF  # noqa: PLC0415 - to import, faults come first
 
-    return SatoriHF(
+    others = OthersAtWork()
+    model = SatoriHF(
         spec.model,
         device=spec.device,
         dtype=spec.dtype,
@@ -220,3 +232,8 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
         chat_template_kwargs=spec.chat_template_kwargs,
         chat_template=spec.chat_template,
     )
+    if model.device.type == "cpu":
+        environment.say(f"computing on the CPU with {take_free_threads(others, os.environ)}")
+    if model.why_batches is not None:
+        environment.say(f"answers wait for the longest of their batch: rows cannot be refilled, as {model.why_batches}")
+    return model

@@ -22,12 +22,14 @@ transformers has them as image-text-to-text models: their boxes stay unscored un
   read so where `--box-dialect` names the family, not unasked. "not established": no source says it.
 - **Input size**: whether the size of the picture that the model saw is recorded, which boxes in `input_px` need. It is
   not where a processor cuts tiles, crops, or fills a picture up to its grid.
+- **Rows**: `refilled`: a row that ends makes room for the next question. `in batches`: answers wait for the longest of
+  their batch, as the family has another memory than a plain cache of keys and values. `run` says so.
 - **Tried**: `run`: a tiny checkpoint of random weights, built from configuration, answers eight questions of the Shapes
   benchmark in the tests, with this dialect and this input size. `loaded`: one question. Nothing was trained, so what a
   family writes follows from the source.
 
-| `model_type` | Boxes | Source | Input size | Tried |
-|---|---|---|---|---|
+| `model_type` | Boxes | Source | Input size | Rows | Tried |
+|---|---|---|---|---|---|
 """
 _LIMITS = """
 ## Pixel limits
@@ -50,15 +52,17 @@ _OUTSIDE = """
   in front of it.
 - **A package that only one family needs**: SmolVLM's num2words, Gemma 3n's and PerceptionLM's timm; the message has the
   command.
-- **Served models**: vLLM and SGLang leave special tokens out of what they reply. Where a family marks boxes with some
-  (`<|box_start|>`, `<box>`, `<loc_12>`), ask with `--extra-body '{"skip_special_tokens": false}'`; checkpoints that are
-  loaded here keep them always.
+- **Served models**: vLLM and SGLang leave special tokens out of what they reply, with which families mark boxes
+  (`<|box_start|>`, `<box>`, `<loc_12>`). Servers that tell in their list of models that they are one of these are sent
+  `skip_special_tokens: false` with each request, as checkpoints that are loaded here keep such tokens always; one that
+  refuses the field is asked without it, which is said and kept in the manifest. Behind a router that hides what it is,
+  ask with `--extra-body '{"skip_special_tokens": false}'`.
 """
 
 
 def page() -> str:
     """Return the page."""
-    from tiny_families import FAMILIES, LOADED_ALONE, SIZE_KNOWN
+    from tiny_families import FAMILIES, IN_BATCHES, LOADED_ALONE, SIZE_KNOWN
 
     rows: list[str] = []
     for name in sorted({*FAMILIES, *DIALECT}):
@@ -67,8 +71,10 @@ def page() -> str:
         if known is not None:
             written = f"`{dialect_words(known.dialect)}`" + ("" if known.is_established else ", only by name")
         size = "not tried" if name not in FAMILIES else "recorded" if name in SIZE_KNOWN else "not told"
+        refilled = "" if name not in FAMILIES else "in batches" if name in IN_BATCHES else "refilled"
         tried = "" if name not in FAMILIES else "loaded" if name in LOADED_ALONE else "`run`"
-        rows.append(f"| `{name}` | {written} | {known.source if known is not None else ''} | {size} | {tried} |")
+        source = known.source if known is not None else ""
+        rows.append(f"| `{name}` | {written} | {source} | {size} | {refilled} | {tried} |")
     limits = [
         f"| `{name}` | of a grid, multiples of {grid.patch_px * grid.merge} | {grid.min_pixels} to {grid.max_pixels} |"
         for name, grid in GRIDS.items()

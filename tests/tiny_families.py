@@ -128,7 +128,11 @@ FAMILIES: dict[str, Family] = {
         image_token="<image>",
     ),
     "gemma3": _family(
-        _SEEN_56 | {"mm_tokens_per_image": 4}, _SQUARE, {"image_seq_length": 4}, picture="<boi>", image_token="<image>"
+        _SEEN_56 | {"mm_tokens_per_image": 4, "text_config": {"sliding_window": 8}},
+        _SQUARE,
+        {"image_seq_length": 4},
+        picture="<boi>",
+        image_token="<image>",
     ),
     "git": _family(),
     "glm46v": _family(_MROPE),
@@ -420,6 +424,15 @@ SIZE_KNOWN = frozenset(
     }
 )  # fmt: skip
 """Families whose processor tells how large the model sees a picture; that of the others is null."""
+
+IN_BATCHES = frozenset(
+    {
+        "blip", "blip-2", "exaone4_5", "florence2", "git", "glm5_next", "hyperclovax_vision_v2", "kosmos-2", "kosmos-2.5", "lfm3_vl",
+        "minicpmv4_6", "minicpmv4_7", "mllama", "phi4_multimodal", "qwen3_5", "qwen3_5_moe",
+    }
+)  # fmt: skip
+"""Families whose rows cannot be refilled as they end: they have another memory than a plain cache of keys and values, or
+are told more than tokens at every step."""
 
 LOADED_ALONE = frozenset(
     {

@@ -19,15 +19,18 @@ from harness.errors import ConfigError
 from harness.runs.manifest import (
     BLIND,
     SIDE_BOXES,
+    TOOL,
     Manifest,
     TaskManifest,
     blind_of,
     comparable_parts,
     imported_of,
     run_key_parts,
+    shown_format,
     side_boxes_sha256,
     task_hash,
     tells_per_task,
+    tool_of,
     whole_run_parts,
 )
 from harness.runs.store import StoredRun
@@ -67,7 +70,7 @@ def run_facts(run: StoredRun, protocol: Protocol | None) -> RunFacts:
         protocol=protocol or manifest.protocol,
         protocol_version=_as_scored(run, protocol).scored_by,
         rescored=protocol is not None,
-        format=format_name(manifest.format),
+        format=shown_format(manifest),
         seed=manifest.seed,
         partial=manifest.partial,
         predictions_only=manifest.predictions_only,
@@ -226,6 +229,7 @@ _FIELDS: tuple[tuple[str, Callable[[Manifest], str], bool], ...] = (
     ("judge", lambda m: m.judge or "", True),
     ("gold boxes (--boxes)", lambda m: side_boxes_sha256(m.other)[:SHOWN_DIGITS], False),
     ("blind (--blind)", lambda m: blind_of(m) or "no", True),
+    ("tool (--tool)", lambda m: tool_of(m) or "none", False),
     ("partial (--limit)", lambda m: "yes" if m.partial else "no", False),
     ("predictions only", lambda m: "yes" if m.predictions_only else "no", False),
     ("imported from", lambda m: _program(m) or "", False),
@@ -357,6 +361,7 @@ _INPUT_WORDS = {
     "attn_implementation": "attention",
     "served_name": "name at the server",
     SIDE_BOXES: "file of gold boxes (--boxes)",
+    TOOL: "tool (--tool)",
 }
 """What people call the parts of a run key that `_asked_otherwise` and the tasks do not name."""
 
@@ -381,6 +386,7 @@ def _told_apart(a: Manifest, b: Manifest) -> list[str]:
         "format": (format_name(a.format), format_name(b.format)),
         "box dialect": (_dialect(a), _dialect(b)),
         "backend": (a.backend, b.backend),
+        "tool (--tool)": (tool_of(a) or "none", tool_of(b) or "none"),
     }
     return [
         f"{name} differs: {one or 'not known'} and {other or 'not known'}"

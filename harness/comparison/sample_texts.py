@@ -19,7 +19,7 @@ from harness.runs.declared import value_from
 from harness.runs.json_text import parse_object
 from harness.runs.record_table import TableError, open_table, reading_table
 from harness.runs.store import PARQUET_NAME, rescored_name
-from harness.values import Box, Components, Generation, Picture, Record, Sample, Score, Size, StepScore
+from harness.values import Box, Components, Crop, Generation, Picture, Record, Sample, Score, Size, StepScore
 
 _GROUPS_KEPT = 3
 _CHUNK_ROWS = 256
@@ -160,6 +160,7 @@ def _record(sample: Sample, row: Mapping[str, Any]) -> Record:
             truncated=row["truncated"],
             error=row["error"],
             prompt=row.get("prompt"),  # runs of before prompts were kept lack the column
+            crops=tuple(value_from(Crop, crop) for crop in row.get("crops") or ()),  # and these
         ),
         Score(
             value=row["score"],

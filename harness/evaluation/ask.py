@@ -164,9 +164,8 @@ class RunRecorder:
         )
         record = Record(sample, generation, earned)
         self._sink.append(record)
-        if images and self._media_folder is not None and sample.image_sha256:
-            long_edge_px = LONG_EDGE_PX if len(images) == 1 else SHEET_EDGE_PX
-            write_thumbnail(self._media_folder, side_by_side(images), sample.image_sha256, long_edge_px=long_edge_px)
+        if self._media_folder is not None:
+            _keep_pictures(self._media_folder, sample, generation, images)
         self._answered[current.name, sample.id] = generation
         self._values[current.name, sample.id] = record.score.value
         self.asked += 1
@@ -208,6 +207,17 @@ class RunRecorder:
         assert self._task is not None, "begin() names the task before the model is asked"
         assert self._task.lmms_name == lmms_name, f"asked about {lmms_name} during {self._task.lmms_name}"
         return self._task
+
+
+def _keep_pictures(folder: Path, sample: Sample, generation: Generation, images: Sequence[Image]) -> None:
+    """Keep thumbnails of what a question showed, and of what a tool showed after it."""
+    shown = [crop for crop in generation.crops if crop.sha256]
+    asked, cut = images[: len(images) - len(shown)], images[len(images) - len(shown) :]
+    if asked and sample.image_sha256:
+        long_edge_px = LONG_EDGE_PX if len(asked) == 1 else SHEET_EDGE_PX
+        write_thumbnail(folder, side_by_side(asked), sample.image_sha256, long_edge_px=long_edge_px)
+    for crop, picture in zip(shown, cut, strict=False):  # none where a model is not asked with pictures
+        write_thumbnail(folder, picture, crop.sha256)
 
 
 def evaluate_task(model: object, task: PreparedTask, recorder: RunRecorder, *, seed: int) -> TaskTiming:

@@ -37,7 +37,7 @@ class Judge:
     api_key: str
     """Key; any text for a local server."""
     concurrency: int = 8
-    """Requests under way at once."""
+    """Requests under way at once, at the most."""
     timeout_s: float = 60.0
     """Seconds until a request counts as failed."""
     retries: int = 3
@@ -76,14 +76,15 @@ def ask_all(
     Raises:
         ConfigError: the judge's address or key cannot be one.
     """
-    from harness.models.chat_client import DEFAULT_URL, ChatClient, Server  # noqa: PLC0415 - an import for judged runs alone
+    from harness.models.chat_client import ChatClient  # noqa: PLC0415 - an import for judged runs alone
+    from harness.models.chat_wire import DEFAULT_URL, Server  # noqa: PLC0415 - as above
 
-    pairs = list(questions)
     url = judge.base_url or DEFAULT_URL
     server = Server(judge.model, url, judge.api_key, judge.concurrency, judge.timeout_s, judge.retries)
     client = ChatClient(server, secrets=secrets, say=say)
     first: str | None = None
-    for place, outcome in client.ask_each([partial(_request, judge, record, answer) for record, answer in pairs]):
+    asked = ((record, partial(_request, judge, record, answer)) for record, answer in questions)
+    for record, outcome in client.ask_each(asked):
         reply = outcome.reply
         said = (bare_answer(reply.content) or "").strip()
         why = reply.failure or _no_verdict(reply, said)
@@ -91,7 +92,7 @@ def ask_all(
             first = first or reply.model  # a judge may be known by another name; a change of it is another judge
             if not same_model(first, reply.model):
                 why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
-        yield replace(pairs[place][0], judge_reply=None if why else said, judge_error=why or None)
+        yield replace(record, judge_reply=None if why else said, judge_error=why or None)
 
 
 def _no_verdict(reply: ChatReply, said: str) -> str:

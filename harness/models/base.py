@@ -44,6 +44,8 @@ FIRST_AUTO_BATCH = 8
 """Where `batch_size=auto` starts when the backend has no better guess."""
 _OPENERS = min(4, os.cpu_count() or 1)
 """Threads that open images while the model works; Pillow decodes without holding the interpreter."""
+TURN_APART = 2**20
+"""What a further turn adds to the number that randomness goes by beside the row: it is drawn anew."""
 _SMALLEST_WINDOW = 64
 """Requests that are looked at together to make batches of similar size."""
 _SAME_PICTURE_WINDOW = 4096
@@ -124,13 +126,17 @@ class Prompt:
     doc_id: int
     """Row number within the split."""
     repeat: int
-    """0 for the first answer to a document, 1 for the second..."""
+    """0 for the first answer to a document, 1 for the second...; each turn after a tool's adds `TURN_APART`."""
     turns: tuple[Turn, ...]
     """The chat; every part is text or an opened RGB image."""
     decoding: Decoding
     """How to generate; the same for all prompts of a batch."""
     row: int | None = None
     """Row number in the whole of the data, where the split is a part of it; None: `doc_id`."""
+    originals: tuple[Image.Image | ImageHandle, ...] = ()
+    """The pictures of the question as the benchmark has them, to be opened again; only where there is a tool."""
+    said: tuple[Generation, ...] = ()
+    """What the model said in the turns before this one, where a tool asks on."""
 
     @property
     def drawn_by(self) -> int:
@@ -369,6 +375,8 @@ class RecordingModel(lmms, abc.ABC):
             try:
                 yield from _lack_of_memory_raised(self.answer_stream(feed))
             except Exception as error:
+                if feed.fault is not None:
+                    raise
                 fits = not is_out_of_memory(error)
                 if not fits:
                     _refuse_single(feed.unanswered[: self.batch_size], error)
@@ -447,7 +455,9 @@ class RecordingModel(lmms, abc.ABC):
             return _Opened(ask, None, f"unreadable image: {type(error).__name__}: {error}")
         rows = cast("Sequence[int] | None", getattr(self.task_dict[ask.task][ask.split], "indices", None))
         row = None if rows is None else rows[ask.doc_id]
-        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding, row))
+        pictures = [part for turn in turns for part in turn.parts if not isinstance(part, str)]
+        originals = () if self.tool is None else tuple(pictures)
+        return _Opened(ask, Prompt(ask.task, ask.doc_id, ask.repeat, opened, ask.decoding, row, originals))
 
     def _looked_at(self, ask: Ask) -> _LookedAt:
         """Find out how much work an ask is. A chat is kept only if it holds no decoded image."""
@@ -605,6 +615,8 @@ class _Feed(Iterator[Prompt]):
         """How many are opened before they are asked for."""
         self.taken = 0
         """Prompts that were handed out so far."""
+        self.fault: Exception | None = None
+        """What went wrong here, such as in a task's messages: no prompt and no backend is to blame."""
         self.unreadable: deque[_Opened] = deque()
         """Asks that were passed over because an image could not be read; whoever records them takes them out."""
         self._waiting = waiting
@@ -615,7 +627,13 @@ class _Feed(Iterator[Prompt]):
 
     def __next__(self) -> Prompt:
         """Return the next prompt; waits where it is still being opened."""
-        ask, prompt = self._first.popleft() if self._first else self._next_opened()
+        try:
+            ask, prompt = self._first.popleft() if self._first else self._next_opened()
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.fault = error
+            raise
         self._in_flight[id(prompt)] = ask, prompt
         self.taken += 1
         return prompt
@@ -674,10 +692,11 @@ def read_turns(messages: object, where: str) -> tuple[Turn, ...]:
 
 def transcript(turns: Sequence[Turn]) -> str:
     """Return a chat as text: each turn after its role in brackets, a picture as `<image>`."""
-    return "\n".join(f"[{turn.role}] " + "".join(map(_part_text, turn.parts)) for turn in turns)
+    return "\n".join(f"[{turn.role}] " + "".join(map(part_text, turn.parts)) for turn in turns)
 
 
-def _part_text(part: Part) -> str:
+def part_text(part: Part) -> str:
+    """Return a piece of a turn as text, a picture as a mark."""
     return part if isinstance(part, str) else "<image>"
 
 

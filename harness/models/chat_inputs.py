@@ -6,14 +6,14 @@ Whoever runs the weights here, transformers or vLLM, asks with the very same tex
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 
-import torch
 from PIL import Image
-from transformers import AutoProcessor
+from transformers import AutoProcessor, BatchFeature
 from transformers import __version__ as transformers_version
 
 from harness.errors import ConfigError, UserError
@@ -23,7 +23,7 @@ from harness.models.checkpoint import Checkpoint, own_limits
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.control_tokens import ControlTokens, tokens_of_folder
 from harness.models.decoding import Decoding
-from harness.models.input_sizes import ImageProcessor, Tensors, fills_up, told_sizes
+from harness.models.input_sizes import ImageProcessor, fills_up, told_sizes
 from harness.models.processor_files import assemble
 from harness.models.token_roles import AddedToken, dropped_ids
 from harness.values import Json, PixelLimits, Size
@@ -60,18 +60,6 @@ class _Tokenizer(Protocol):
     def convert_ids_to_tokens(self, ids: int) -> str: ...
 
 
-class ModelInputs(Tensors, Protocol):
-    """A batch of model inputs; tensors by name."""
-
-    def keys(self) -> Iterable[str]:
-        """Return the tensors' names."""
-        ...
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> ModelInputs:
-        """Return the batch on a device, its floats in this format and its whole numbers as they are."""
-        ...
-
-
 class _Processor(Protocol):
     """What is used of a processor."""
 
@@ -83,7 +71,7 @@ class _Processor(Protocol):
         self, conversation: list[dict[str, object]], *, tokenize: bool, add_generation_prompt: bool, **variables: Json
     ) -> str: ...
 
-    def __call__(self, **arguments: object) -> ModelInputs: ...
+    def __call__(self, **arguments: object) -> BatchFeature: ...
 
 
 class ChatInputs:
@@ -113,6 +101,8 @@ class ChatInputs:
         self.processor = load_processor(checkpoint, limits, trust_remote_code=trust_remote_code)
         set_limits(self.processor.image_processor, own_limits(checkpoint, *given_limits))
         self.tokenizer = self.processor.tokenizer
+        # Inputs are made in a thread; a tokenizer that another one is using may say "already borrowed".
+        self._tokenizer_lock = threading.Lock()
         self.limits = limits
         """The grid; None where there is none."""
         self.template_kwargs = template_kwargs
@@ -134,13 +124,14 @@ class ChatInputs:
         """Write the chat as the model's template does."""
         spoken = turns if self._has_system_role else fold_system_turns(turns)
         conversation: list[dict[str, object]] = [
-            {"role": turn.role, "content": [self._template_part(part) for part in turn.parts]} for turn in spoken
+            {"role": turn.role, "content": [self._template_part(part, turn.role) for part in turn.parts]}
+            for turn in spoken
         ]
         return self.processor.apply_chat_template(
             conversation, tokenize=False, add_generation_prompt=True, **self.template_kwargs
         )
 
-    def tensors(self, prompts: Sequence[Prompt]) -> ModelInputs:
+    def tensors(self, prompts: Sequence[Prompt]) -> BatchFeature:
         """Make model inputs of a batch, padded on the left, on the CPU."""
         texts = [self.render(prompt.turns) for prompt in prompts]
         arguments: dict[str, object] = {"text": texts, "padding": True, "return_tensors": "pt"}
@@ -151,16 +142,20 @@ class ChatInputs:
         if prompts[0].images:
             # One list per sample: families that cut images into tiles must know whose they are.
             arguments["images"] = [list(prompt.images) for prompt in prompts]
-            return self.processor(**arguments)
+            return self._processed(**arguments)
         try:
-            return self.processor(**arguments)
+            return self._processed(**arguments)
         except Exception as error:
             raise ValueError(
                 f"{type(self.processor).__name__} takes no question without a picture ({first_line(error)}): a blind "
                 "run of this family needs --blind grey"
             ) from error
 
-    def input_sizes(self, prompts: Sequence[Prompt], inputs: ModelInputs) -> list[Size | None]:
+    def _processed(self, **arguments: object) -> BatchFeature:
+        with self._tokenizer_lock:
+            return self.processor(**arguments)
+
+    def input_sizes(self, prompts: Sequence[Prompt], inputs: BatchFeature) -> list[Size | None]:
         """Return the size of each prompt's first image as the model sees it; None where its processor does not tell.
 
         Images that were brought to a grid of ours are checked against it.
@@ -196,22 +191,23 @@ class ChatInputs:
 
     def decoded(self, token_ids: Sequence[int], dropped: frozenset[int]) -> str:
         """Return the text of tokens, without those that are dropped."""
-        return self.tokenizer.decode(
-            [token for token in token_ids if token not in dropped],
-            skip_special_tokens=False,
-            clean_up_tokenization_spaces=False,
-        )
+        with self._tokenizer_lock:
+            return self.tokenizer.decode(
+                [token for token in token_ids if token not in dropped],
+                skip_special_tokens=False,
+                clean_up_tokenization_spaces=False,
+            )
 
     def _begins_by_itself(self, text: str) -> bool:
         """Whether the template wrote the token that begins a text already; twice would be another prompt."""
         bos = self.tokenizer.bos_token
         return bos is not None and bos != "" and text.startswith(bos)
 
-    def _template_part(self, part: object) -> dict[str, object]:
+    def _template_part(self, part: object, role: str) -> dict[str, object]:
         """Write one part for the template; a placeholder written in a question must not call for an image."""
         if not isinstance(part, str):
             return {"type": "image"}
-        return {"type": "text", "text": self._tokens.taken_apart(part)}
+        return {"type": "text", "text": self._tokens.taken_apart(part, spoken=role == "assistant")}
 
 
 def load_processor(checkpoint: Checkpoint, limits: PixelLimits | None, *, trust_remote_code: bool) -> _Processor:

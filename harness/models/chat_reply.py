@@ -41,6 +41,11 @@ _CUT_OFF = frozenset(
 )  # fmt: skip
 """Finish reasons that say that the budget, or the context, ended the text."""
 
+_CALLED = frozenset({"tool_calls", "tool_call", "tool_use", "function_call", "tool"})
+"""Finish reasons that say that a tool is called."""
+_MOST_CALLS = 100
+"""Of the calls in a message, so many are read."""
+
 _FILTERED = frozenset(
     {"content_filter", "safety", "sensitive", "blocklist", "prohibited_content", "recitation", "spii"}
 )
@@ -94,6 +99,8 @@ class ChatReply:
     """The thought that the server files apart from it; empty where there is none."""
     truncated: bool = False
     """Whether the token budget ended the text."""
+    tells_end: bool = True
+    """Whether the server says why the text ends; where it does not, its budget may have ended it."""
     refused: bool = False
     """Whether the text is a refusal that the server files apart: for a model its words, for a judge no verdict."""
     input_tokens: int | None = None
@@ -118,7 +125,7 @@ class ChatReply:
         return f"<think>{self.thought}</think>\n{self.content}" if self.thought else self.content
 
 
-def read_reply(reply: object) -> ChatReply:
+def read_reply(reply: object, *, takes_calls: bool = False) -> ChatReply:
     """Read a chat completion.
 
     An empty text is an answer (the model said nothing) where the server says that the model stopped by itself and no
@@ -126,19 +133,22 @@ def read_reply(reply: object) -> ChatReply:
 
     Args:
         reply: The reply as plain JSON values.
+        takes_calls: Whether a tool was offered: calls that the server files apart are then put behind the text, as a
+            model without a server's parser writes them.
     """
     fields = _object(reply)
     model = fields.get("model")
     name = one_line(model, 200) if isinstance(model, str) else ""
     usage = _object(fields.get("usage"))
     written = _count(usage.get("completion_tokens"))
-    found = _read_choices(fields)
+    found = _read_choices(fields, takes_calls=takes_calls)
     if written == 0 and found.failure is None and not found.text:
         found = failed("the reply is empty, and no token was generated")
     return ChatReply(
         content=found.content,
         thought=found.thought,
         truncated=found.truncated,
+        tells_end=found.tells_end,
         refused=found.refused,
         failure=found.failure,
         passing=found.passing,
@@ -149,7 +159,7 @@ def read_reply(reply: object) -> ChatReply:
     )
 
 
-def _read_choices(fields: dict[str, object]) -> ChatReply:
+def _read_choices(fields: dict[str, object], *, takes_calls: bool) -> ChatReply:
     """Read the choice that is numbered 0, else the first in the list, or say why there is none."""
     choices = fields.get("choices")
     listed = cast("list[object]", choices) if isinstance(choices, list) else []
@@ -161,7 +171,8 @@ def _read_choices(fields: dict[str, object]) -> ChatReply:
         base = error_words(fields.get("base_resp")) if isinstance(fields.get("base_resp"), dict) else ""
         return failed(": ".join(filter(None, ("the reply has no choices", base or said))), fields)
     numbered = [choice for choice in map(_object, listed) if choice.get("index") == 0]
-    return _read_choice(numbered[0] if numbered else _object(listed[0]))
+    choice = numbered[0] if numbered else _object(listed[0])
+    return _read_choice(_with_calls_as_text(choice) if takes_calls else choice)
 
 
 def _read_choice(choice: dict[str, object]) -> ChatReply:
@@ -184,7 +195,9 @@ def _read_choice(choice: dict[str, object]) -> ChatReply:
     refusal = "" if content else _refusal(message)
     content = content or refusal or _transcript(message)
     if content or thought:
-        return ChatReply(content, thought, truncated=kind == "cut_off", refused=bool(refusal))
+        return ChatReply(
+            content, thought, truncated=kind == "cut_off", tells_end=kind != "unknown", refused=bool(refusal)
+        )
     return _nothing(choice, message, kind)
 
 
@@ -333,15 +346,45 @@ def _transcript(message: dict[str, object]) -> str:
 
 def _calls(message: dict[str, object]) -> str:
     """Say which tools a message calls: none was offered, so this is the server's reading of the text, and no answer."""
+    named = [
+        f"{function.get('name')}({one_line(function.get('arguments', ''), 200)})" for function in _functions(message)
+    ]
+    return f"a call of a tool that nobody offered: {'; '.join(named)}" if named else ""
+
+
+def _functions(message: dict[str, object]) -> list[dict[str, object]]:
+    """Return the functions that a message calls, with their arguments."""
     listed = message.get("tool_calls")
     calls = [_object(call) for call in cast("list[object]", listed)] if isinstance(listed, list) else []
     functions = [_object(call.get("function")) or call for call in calls]
-    if isinstance(message.get("function_call"), dict):
-        functions.append(_object(message["function_call"]))
-    named = [
-        f"{function.get('name')}({one_line(function.get('arguments', ''), 200)})" for function in functions if function
-    ]
-    return f"a call of a tool that nobody offered: {'; '.join(named[:3])}" if named else ""
+    return [function for function in (*functions, _object(message.get("function_call"))) if function]
+
+
+def _with_calls_as_text(choice: dict[str, object]) -> dict[str, object]:
+    """Return a choice with the calls of its message behind the message's text, and a finish reason that says so."""
+    message = _object(choice.get("message"))
+    written = "".join(_call_as_text(function) for function in _functions(message)[:_MOST_CALLS])
+    if not written:
+        return choice
+    content = "".join(text for thinks, text in _parts(message.get("content"), within_thought=False) if not thinks)
+    kept = {name: value for name, value in message.items() if name not in {"tool_calls", "function_call"}}
+    called = _finish_word(choice.get("finish_reason", choice.get("finishReason"))) in _CALLED
+    finish = {"finish_reason": "stop", "finishReason": "stop"} if called else {}
+    parts = message.get("content")
+    if isinstance(parts, list):  # thoughts among them stay where they are
+        return {**choice, **finish, "message": {**kept, "content": [*cast("list[object]", parts), written]}}
+    return {**choice, **finish, "message": {**kept, "content": content + written}}
+
+
+def _call_as_text(function: dict[str, object]) -> str:
+    """Return a call as models of Qwen's kind write it."""
+    arguments = function.get("arguments", {})
+    try:
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    except (TypeError, ValueError, RecursionError):
+        written = "{}"
+    name = json.dumps(str(function.get("name"))[:200])
+    return f'\n<tool_call>\n{{"name": {name}, "arguments": {written}}}\n</tool_call>'
 
 
 def _native(choice: dict[str, object]) -> str:

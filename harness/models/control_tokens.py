@@ -35,6 +35,14 @@ STAGE_TAGS = frozenset(
 """Our own prompts name these, whatever a tokenizer makes of them."""
 
 
+# What marks a place or what is spoken of: <box>, </ref>, <|box_start|>, <|object_ref_start|>, <|det|>, <loc_12>,
+# <loc0123>, <|LOC_1|>, <x_52>, <patch_index_0044>, <quad>, <|point_start|>, <phrase>, <bbox>. A template that explains
+# them to the model doesn't make them marks of a turn.
+PLACE_MARK = re.compile(
+    r"(?i)(?<![a-z])(b?box|quad|poly(?:gon)?|points?|ref|det|loc|[xy]_?\d+|patch_index|phrase|object|grounding)(?![a-z])"
+)
+
+
 class ControlTokens:
     """The texts that are taken apart in a prompt."""
 
@@ -45,9 +53,16 @@ class ControlTokens:
         alternatives = [re.escape(token) for token in sorted(named, key=lambda token: (-len(token), token))]
         self._pattern = re.compile("|".join([_BARRED, *alternatives]))
 
-    def taken_apart(self, text: str) -> str:
-        """Return the text with a blank after the first character of each control token; any other text as it is."""
-        return self._pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+    def taken_apart(self, text: str, *, spoken: bool = False) -> str:
+        """Return the text with a blank after the first character of each control token; any other text as it is.
+
+        Args:
+            text: What a question says, or a model.
+            spoken: Whether a model said it in an earlier turn: its marks of places stay what they are.
+        """
+        return self._pattern.sub(
+            lambda found: found[0] if spoken and PLACE_MARK.search(found[0]) else f"{found[0][0]} {found[0][1:]}", text
+        )
 
     def first_in(self, text: str) -> str | None:
         """Return the first control token in a text; None for a text that is asked as it is."""

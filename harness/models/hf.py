@@ -1,4 +1,4 @@
-"""`satori_hf`: any vision-language checkpoint that transformers can load, asked in batches with left padding.
+"""`satori_hf`: any vision-language checkpoint that transformers can load, asked in batches that are refilled.
 
     lmms-eval --model satori_hf --model_args pretrained=CKPT,max_pixels=401408 --batch_size auto --tasks ...
 
@@ -7,8 +7,9 @@ Nothing is filled in from the checkpoint's generation_config.json but the end an
 `harness/models/decoding.py`. Image and video placeholders are never generated: an untrained checkpoint would otherwise
 fill its text with tokens that stand for pictures.
 
-Sampling draws each sample's randomness from a generator of its own, seeded by (seed, task, row, repeat): what else is
-in the batch, and in which order, changes an answer no more than it changes a greedy one, by rounding only.
+A row that ends makes room for the next question (`refill.py`) where the model's memory is a plain cache of keys and
+values; models of another kind, and searches with beams, are asked in batches that end with their longest answer.
+Sampling draws each sample's randomness from a generator of its own, seeded by (seed, task, row, repeat).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import inspect
 import os
 import time
 import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,25 +26,21 @@ from typing import Protocol, TypedDict, cast
 
 import torch
 import transformers
-from transformers import GenerationConfig
-from transformers.generation.logits_process import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    MinPLogitsWarper,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import BatchFeature, GenerationConfig, PreTrainedTokenizerBase
+from transformers.generation.logits_process import LogitsProcessor, LogitsProcessorList
 
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.models.base import FIRST_AUTO_BATCH, Prompt, RecordingModel, is_out_of_memory
-from harness.models.chat_inputs import KINDS_OF_TOKENS, ChatInputs, ModelInputs, first_line, loading
+from harness.models.chat_inputs import KINDS_OF_TOKENS, ChatInputs, first_line, loading
 from harness.models.checkpoint import Checkpoint, inspect_checkpoint, override_limits
 from harness.models.checkpoint_files import CheckpointError, adapter_files, stored_tensors
 from harness.models.decoding import Decoding, cut_at_stop, sample_seed
 from harness.models.device_options import DTYPES, check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
 from harness.models.picture_features import PictureFeatures
+from harness.models.refill import Group, Steps, answers
+from harness.models.refilled_rows import Ends, NotRefillableError, RefilledRows, Row
+from harness.models.token_choice import BrokenLogitsError, LogitWatch, SeededSampling, shaping
 from harness.values import Generation, Json
 
 _PLACEHOLDER_IDS = (
@@ -58,9 +55,6 @@ _PLACEHOLDER_IDS = (
     "eoi_token_index",
 )
 """Where configurations keep the tokens that stand for or surround pictures."""
-_SAME_LOGITS = 0.01
-"""Share of the largest logit by which logits that are all the same differ at most: the rounding of bfloat16. Those of a
-model that says anything, trained or not, differ by as much as they are large."""
 OF_OTHERS = (
     "Processor, chat template, configuration and weights may not be of one model: compare them with those of its base"
 )
@@ -69,6 +63,8 @@ _OR_ATTENTION = "; or the attention is not for this family: try --attn-implement
 _ADAPTER = "default"
 """What peft calls an adapter that is given no name."""
 _GIB = 1 << 30
+_REFILLED_SHARE = 8
+"""A GPU reads new prompts when that share of its rows is free: one by one they would hold up all others."""
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
 
@@ -176,63 +172,6 @@ class Written:
     """The new tokens as they were drawn, the end token included, padding not."""
 
 
-class SeededSampling(LogitsProcessor):
-    """Turns the most likely token into a sampled one, with randomness of each row's own.
-
-    The largest of logit + Gumbel noise is distributed as a draw from the softmax (the Gumbel-max trick), so greedy
-    search over the returned scores samples.
-    """
-
-    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
-        """Make one generator per row."""
-        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - the interface
-        """Add each row's noise to `scores` (rows, vocabulary); minus the log of an exponential draw is Gumbel noise."""
-        rows = [torch.empty_like(scores[0]).exponential_(generator=generator) for generator in self._generators]
-        return scores - torch.stack(rows).clamp_min(torch.finfo(scores.dtype).tiny).log()
-
-
-class BrokenLogitsError(RuntimeError):
-    """A model's logits tell no token from another: the text that follows from them says nothing about the model."""
-
-
-class LogitWatch(LogitsProcessor):
-    """Looks for logits that no token can be chosen by; what it sees stays on the device until it is asked.
-
-    NaN and infinity come of weights that hold such values, or of a number format that overflows; logits that are all
-    the same of weights that are all zero, or all one value. Greedy search would write one token for ever.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing seen."""
-        self._infinite: torch.Tensor | None = None
-        self._constant: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - the interface
-        """Look at `scores` (rows, vocabulary), in which suppressed tokens are at minus infinity; change nothing."""
-        # The largest of a row is NaN where any is, and minus infinity where all are.
-        highest = scores.amax(dim=-1)
-        infinite = (~torch.isfinite(highest)).any()
-        if self._constant is None:
-            lowest = torch.where(scores == float("-inf"), highest.unsqueeze(-1), scores).amin(dim=-1)
-            largest = torch.maximum(highest.abs(), lowest.abs())
-            self._constant = (highest - lowest <= _SAME_LOGITS * largest).any()
-        self._infinite = infinite if self._infinite is None else self._infinite | infinite
-        return scores
-
-    def check(self) -> None:
-        """Say what was seen.
-
-        Raises:
-            BrokenLogitsError: a row's logits were not finite at any step, or all the same at the first.
-        """
-        if self._infinite is not None and bool(self._infinite):
-            raise BrokenLogitsError("the model's logits are no finite numbers (NaN or infinite)")
-        if self._constant is not None and bool(self._constant):
-            raise BrokenLogitsError("the model's logits are the same for every token")
-
-
 class SatoriHF(RecordingModel):
     """A transformers checkpoint as an lmms-eval chat model."""
 
@@ -319,8 +258,14 @@ class SatoriHF(RecordingModel):
         placeholders = placeholder_ids(self._model.config)
         self._suppressed_ids = placeholders - self._end_ids
         self._dropped_ids = self._inputs.dropped(placeholders | self._end_ids)
-        with cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{OF_OTHERS}{_OR_ATTENTION}"):
-            self.write_batch([self._inputs.trial])
+        self._ends: Ends | None = None
+        # A CPU reads prompts one by one as fast, and without padding; a GPU is busy with several only.
+        self._reads_alone = self.device.type == "cpu"
+        self.why_batches = self._why_not_refillable()
+        """Why answers come in batches that end with their longest; None where rows are refilled as they end."""
+        if self.why_batches is not None:
+            with cannot_answer(self.checkpoint, "it was loaded, but makes no answer", f"{OF_OTHERS}{_OR_ATTENTION}"):
+                self.write_batch([self._inputs.trial])
         self.start_batches_at(_guess_batch_size(self.device))
 
     def refusal(self, error: Exception) -> str | None:
@@ -345,28 +290,92 @@ class SatoriHF(RecordingModel):
     def write_batch(self, prompts: Sequence[Prompt]) -> list[Written]:
         """Generate for one batch and keep the tokens, which the text alone does not give back."""
         decoding = prompts[0].decoding
-        inputs = self.model_inputs(prompts)
-        mask = inputs["attention_mask"]
-        if not bool(mask[:, -1].all()):
-            raise RuntimeError("the processor padded on the right; generation would continue the padding")
-        input_sizes = self._inputs.input_sizes(prompts, inputs)
-        input_tokens = cast("_Rows", mask.sum(dim=1, keepdim=True)).tolist()
+        group = self._group(prompts)
         watch = LogitWatch()
         started = time.perf_counter()
-        with torch.inference_mode(), self.remembered(prompts):
+        with torch.inference_mode(), self._on_device(group) as inputs:
             sequences = self._model.generate(
-                **self.on_device(inputs),
+                **inputs,
                 **self._generation_arguments(decoding),
+                **self._stop_arguments(decoding),
                 logits_processor=LogitsProcessorList([watch, *self._sampling(prompts)]),
             )
         # The copy to the host waits for the device, so the clock stops after it.
-        token_rows = cast("_Rows", new_tokens(sequences, inputs["input_ids"], self._model.config)).tolist()
+        token_rows = cast("_Rows", new_tokens(sequences, group.inputs["input_ids"], self._model.config)).tolist()
         share_s = (time.perf_counter() - started) / len(prompts)
         watch.check()
         return [
             self._written(row, decoding, Generation("", size, counted, None, share_s))
-            for row, size, (counted,) in zip(token_rows, input_sizes, input_tokens, strict=True)
+            for row, size, counted in zip(token_rows, group.input_sizes, group.input_tokens, strict=True)
         ]
+
+    def is_streamed(self, decoding: Decoding) -> bool:
+        """Whether rows are refilled as they end: not where a search with beams keeps several of each together."""
+        return self.why_batches is None and decoding.num_beams == 1
+
+    def answer_stream(self, prompts: Iterator[Prompt]) -> Iterator[tuple[Prompt, Generation | Exception]]:
+        """Answer prompts in rows that are refilled; each has its share of the seconds on the device."""
+        steps = Steps(self._group, self._begin, self._generation, self.batch_guard)
+        together = 1 if self._reads_alone else max(1, self.batch_size // _REFILLED_SHARE)
+        for prompt, outcome in answers(prompts, steps, most_rows=self.batch_size, together=together):
+            if isinstance(outcome, NotRefillableError):  # not as the first question was: one without a picture, say
+                yield prompt, self.generate_batch([prompt])[0]
+            else:
+                yield prompt, outcome
+
+    def _why_not_refillable(self) -> str | None:
+        """Return why rows of this model cannot be refilled; None where they can, as the first question shows."""
+        try:
+            rows = self._begin(self._group([self._inputs.trial]))
+            rows.step()
+            self._generation(rows.rows[0])
+        except NotRefillableError as why:
+            return str(why)
+        except Exception as error:  # noqa: BLE001 - asked again as a batch, which says what is wrong
+            return first_line(error)
+        return None
+
+    def _group(self, prompts: Sequence[Prompt]) -> Group:
+        """Make the inputs of prompts that are read together."""
+        inputs = self.model_inputs(prompts)
+        mask = inputs["attention_mask"]
+        if not bool(mask[:, -1].all()):
+            raise RuntimeError("the processor padded on the right; generation would continue the padding")
+        input_tokens = cast("list[int]", mask.sum(dim=1).tolist())
+        return Group(prompts, inputs, self._inputs.input_sizes(prompts, inputs), input_tokens)
+
+    @contextmanager
+    def _on_device(self, group: Group) -> Generator[dict[str, torch.Tensor]]:
+        """Lend inputs on the device, floats in the model's format, while it is known which pictures they are of."""
+        with self.remembered(group.prompts):
+            yield self.on_device(group.inputs)
+
+    def _begin(self, group: Group) -> RefilledRows:
+        """Read prompts and write the first token of each."""
+        decoding = group.prompts[0].decoding
+        rows = [
+            Row(prompt, size, counted, generator)
+            for prompt, size, counted, generator in zip(
+                group.prompts, group.input_sizes, group.input_tokens, self._generators(group.prompts), strict=True
+            )
+        ]
+        # Made once: stop strings are looked up in the whole vocabulary.
+        if self._ends is None or (self._ends.decoding, self._ends.end_ids) != (decoding, self._end_ids):
+            tokenizer = cast("PreTrainedTokenizerBase", self._inputs.tokenizer)
+            self._ends = Ends.of(decoding, self._end_ids, tokenizer)
+        with self._on_device(group) as inputs:
+            return RefilledRows.begin(self.module, rows, inputs, self._generation_arguments(decoding), self._ends)
+
+    def _generation(self, row: Row) -> Generation:
+        """Make a generation of a row that has ended.
+
+        Raises:
+            BrokenLogitsError: its logits tell no token from another.
+        """
+        if row.broken is not None:
+            raise BrokenLogitsError(row.broken)
+        costs = Generation("", row.input_size, row.input_tokens, None, row.device_s)
+        return self._written(row.tokens, row.prompt.decoding, costs).generation
 
     def _is_taken(self, name: str) -> bool:
         """Whether the model takes a tensor of its processor; some processors make kinds of tokens for no model."""
@@ -382,10 +391,10 @@ class SatoriHF(RecordingModel):
         """What makes patches of pictures."""
         return self._inputs.processor.image_processor
 
-    def on_device(self, inputs: ModelInputs) -> dict[str, torch.Tensor]:
+    def on_device(self, inputs: BatchFeature) -> dict[str, torch.Tensor]:
         """Return a batch of inputs as the model takes them, on its device."""
-        moved = inputs.to(self.device, self._model.dtype)
-        return {name: moved[name] for name in moved.keys() if self._is_taken(name)}  # noqa: SIM118
+        moved = cast("Mapping[str, torch.Tensor]", inputs.to(self.device, self._model.dtype))  # pyright: ignore[reportUnknownMemberType]  # untyped
+        return {name: tensor for name, tensor in moved.items() if self._is_taken(name)}
 
     def remembered(self, prompts: Sequence[Prompt]) -> AbstractContextManager[None]:
         """Return a block in which the features of these prompts' pictures are kept, and taken from what is kept."""
@@ -403,7 +412,7 @@ class SatoriHF(RecordingModel):
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def model_inputs(self, prompts: Sequence[Prompt]) -> ModelInputs:
+    def model_inputs(self, prompts: Sequence[Prompt]) -> BatchFeature:
         """Make model inputs of a batch, padded on the left, on the CPU."""
         return self._inputs.tensors(prompts)
 
@@ -421,27 +430,26 @@ class SatoriHF(RecordingModel):
         }
         if self._suppressed_ids:
             arguments["suppress_tokens"] = sorted(self._suppressed_ids)
-        if decoding.until:
-            arguments |= {"stop_strings": list(decoding.until), "tokenizer": self._inputs.tokenizer}
         return arguments
 
-    def _sampling(self, prompts: Sequence[Prompt]) -> LogitsProcessorList:
-        """Return what shapes and draws each token, in transformers' own order; empty for greedy and beam search."""
+    def _stop_arguments(self, decoding: Decoding) -> dict[str, object]:
+        """Return what `generate` is told of stop strings."""
+        if not decoding.until:
+            return {}
+        return {"stop_strings": list(decoding.until), "tokenizer": self._inputs.tokenizer}
+
+    def _sampling(self, prompts: Sequence[Prompt]) -> list[LogitsProcessor]:
+        """Return what shapes and draws each token of a batch; nothing for greedy and beam search."""
         decoding = prompts[0].decoding
-        steps: list[LogitsProcessor] = []
-        if not decoding.sampled:
-            return LogitsProcessorList()
-        if decoding.temperature != 1:
-            steps.append(TemperatureLogitsWarper(decoding.temperature))
-        if decoding.top_k:
-            steps.append(TopKLogitsWarper(decoding.top_k))
-        if decoding.top_p < 1:
-            steps.append(TopPLogitsWarper(decoding.top_p))
-        if decoding.min_p:
-            steps.append(MinPLogitsWarper(decoding.min_p))
+        drawn = [generator for generator in self._generators(prompts) if generator is not None]
+        return [*shaping(decoding), SeededSampling(drawn)] if decoding.sampled else []
+
+    def _generators(self, prompts: Sequence[Prompt]) -> list[torch.Generator | None]:
+        """Return what each prompt's tokens are drawn by; None where they are not drawn."""
+        if not prompts[0].decoding.sampled:
+            return [None] * len(prompts)
         seeds = [sample_seed(self._seed, prompt.task, prompt.drawn_by, prompt.repeat) for prompt in prompts]
-        steps.append(SeededSampling(seeds, self.device))
-        return LogitsProcessorList(steps)
+        return [torch.Generator(self.device).manual_seed(seed) for seed in seeds]
 
     def _written(self, row: Sequence[int], decoding: Decoding, costs: Generation) -> Written:
         """Make a generation of one row of new tokens: cut at its end, decode, find out why it ended."""

@@ -27,5 +27,6 @@ class Recorder(Protocol):
         """Keep the generation; called once per document, in the order in which batches end.
 
         `images` are those of the question as the model saw them, in order, for a thumbnail; none where there are none.
+        Behind them come the pictures that a tool showed, one for each of `generation.crops` that has one.
         """
         ...

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from harness.models.control_tokens import STAGE_TAGS
+from harness.models.control_tokens import PLACE_MARK, STAGE_TAGS
 from harness.scoring.surroundings import ENDS, MARK_TOKENS
 
 _FRAMING = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -41,13 +41,6 @@ _TURNS = frozenset(
 # not <patch_index_0044>: Kosmos-2 writes its boxes so.
 _PICTURE = re.compile(
     r"(?i)(?<![a-z])(image|img|im_patch|im_start|im_end|video|vision|audio|media|slice|tile|row_\d+_col_\d+)(?![a-z])"
-)
-
-# What marks a place or what is spoken of: <box>, </ref>, <|box_start|>, <|object_ref_start|>, <|det|>, <loc_12>,
-# <loc0123>, <|LOC_1|>, <x_52>, <patch_index_0044>, <quad>, <|point_start|>, <phrase>, <bbox>. A template that explains
-# them to the model doesn't make them marks of a turn.
-_PLACE = re.compile(
-    r"(?i)(?<![a-z])(b?box|quad|poly(?:gon)?|points?|ref|det|loc|[xy]_?\d+|patch_index|phrase|object|grounding)(?![a-z])"
 )
 
 
@@ -87,7 +80,7 @@ def dropped_ids(tokenizer: SpecialTokens, *, framing: Iterable[int] = (), templa
     dropped: set[int] = set()
     for token in added | set(tokenizer.all_special_ids):
         text = tokenizer.convert_ids_to_tokens(token)
-        if text in STAGE_TAGS or text in MARK_TOKENS or _PLACE.search(text):
+        if text in STAGE_TAGS or text in MARK_TOKENS or PLACE_MARK.search(text):
             continue  # what is scored, whatever a template writes
         known = text in _TURNS or text in ENDS or _PICTURE.search(text) is not None
         if known or token in framed or text in named or (template and text in template):

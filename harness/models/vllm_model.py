@@ -1,6 +1,6 @@
 """`satori_vllm`: a checkpoint that vLLM runs in this process's own engine, asked as a stream.
 
-    lmms-eval --model satori_vllm --model_args pretrained=CKPT,tensor_parallel=2 --tasks ...
+    lmms-eval --model satori_vllm --model_args pretrained=CKPT,tensor_parallel=2 --batch_size auto --tasks ...
 
 vLLM decodes what it has room for and takes the next sample when one ends, so nobody waits for the longest answer of a
 batch. It is given the tokens of the very text that transformers would read and pictures at the model's own grid size;
@@ -21,12 +21,14 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from queue import Queue
 from typing import Protocol, cast
 
 import torch
@@ -41,8 +43,6 @@ from harness.models.decoding import cut_at_stop, sample_seed
 from harness.models.device_options import check_device_options
 from harness.models.extra_fields import check_template_kwargs, read_json_object
 from harness.models.hf import (
-    OF_OTHERS,
-    BrokenLogitsError,
     cannot_answer,
     choose_device,
     choose_dtype,
@@ -50,9 +50,12 @@ from harness.models.hf import (
     placeholder_ids,
 )
 from harness.models.processor_files import assemble
+from harness.models.token_choice import BrokenLogitsError
 from harness.models.vllm_options import DEFAULT_GPU_MEMORY, check_gpu_memory, check_tensor_parallel, lora_rank
 from harness.values import Generation, Json, Size
 
+# Finding out about a GPU may use it, and a process that was forked from one that did cannot.
+os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 _LIBRARY = import_module("vllm")
 _ENGINE_ARGS = import_module("vllm.engine.arg_utils").EngineArgs
 _ENGINE = import_module("vllm.v1.engine.llm_engine").LLMEngine
@@ -61,12 +64,15 @@ _FINAL_ONLY = import_module("vllm.sampling_params").RequestOutputKind.FINAL_ONLY
 _LORA_REQUEST = import_module("vllm.lora.request").LoRARequest
 _ENGINE_DEAD = cast("type[Exception]", import_module("vllm.v1.engine.exceptions").EngineDeadError)
 
+_BY_TRANSFORMERS = "--backend hf asks it by transformers, with the checkpoint's own processor"
 _ON_GPU, _ON_CPU = 256, 32
 """Samples under way at once where nobody says how many."""
 _TRIES = 3
 """Times that a request is given to vLLM which it hands back unanswered, such as one whose picture it has forgotten."""
 _WAITING_SHARE = 8
 """One sample waits beside so many that are decoded, so that no place stands empty."""
+_LOOK_EVERY_S = 1.0
+"""So often it is looked whether vLLM's process has died."""
 _ANSWERED = frozenset({"stop", "length"})
 """Reasons for which an answer ends by itself; `abort` and `error` are no answers."""
 _PICTURE_IDS = ("image_token_id", "image_token_index")
@@ -147,8 +153,17 @@ class _Output(Protocol):
     outputs: Sequence[_Completion]
 
 
+class _Resources(Protocol):
+    """What vLLM knows of its processes."""
+
+    engine_dead: bool
+
+
 class _EngineCore(Protocol):
     """The process that holds the weights."""
+
+    resources: _Resources
+    outputs_queue: Queue[object]
 
     def shutdown(self) -> None: ...
 
@@ -290,10 +305,13 @@ class SatoriVLLM(RecordingModel):
                 arguments["kv_cache_memory_bytes"] = 2 * _GIB
         if rank is not None:
             arguments |= {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+        self._closed = threading.Event()
         with self._starting():
             self._engine = cast("_Engine", _ENGINE.from_engine_args(_ENGINE_ARGS(**arguments)))
+        if hasattr(self._engine.engine_core, "outputs_queue"):  # it is a process of its own
+            threading.Thread(target=self._watch, name="satori-vllm-watch", daemon=True).start()
         try:
-            with cannot_answer(self.checkpoint, "vLLM loaded it, but makes no answer", OF_OTHERS):
+            with cannot_answer(self.checkpoint, "vLLM loaded it, but makes no answer", _BY_TRANSFORMERS):
                 self._ask_first_question()
         except BaseException:
             self.close()
@@ -301,6 +319,7 @@ class SatoriVLLM(RecordingModel):
 
     def close(self) -> None:
         """End the engine's processes, which gives their memory back; the model answers no more."""
+        self._closed.set()
         with suppress(Exception):  # it may be dead already
             self._engine.engine_core.shutdown()
         self._folder.cleanup()
@@ -399,11 +418,8 @@ class SatoriVLLM(RecordingModel):
             while True:
                 while len(under_way) < room and (wanted := take()) is not None:
                     name = self._next_name()
-                    try:
-                        self._give(name, wanted)
-                    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-                        self._raise_if_dead(error)
-                        yield wanted, error, 0.0
+                    if (refused := self._refused_request(name, wanted)) is not None:
+                        yield wanted, refused, 0.0
                     else:
                         under_way[name] = _UnderWay(wanted, 1, shared_s)
                 if not under_way:
@@ -436,14 +452,31 @@ class SatoriVLLM(RecordingModel):
             request["multi_modal_data"] = {"image": list(wanted.prompt.images)}
         self._engine.add_request(name, request, wanted.parameters, lora_request=self._adapter)
 
+    def _refused_request(self, name: str, wanted: _Wanted) -> Exception | None:
+        """Hand a request to vLLM; returns why it does not take it, which is that sample's own affair.
+
+        Raises:
+            EngineDeadError: vLLM's, at the engine's end, whichever sample meets it.
+        """
+        try:
+            self._give(name, wanted)
+        except _ENGINE_DEAD:
+            raise
+        except Exception as error:  # noqa: BLE001 - vLLM's own kinds share no class with Python's
+            return error
+        return None
+
     def _next_name(self) -> str:
         self._given += 1
         return str(self._given)
 
-    def _raise_if_dead(self, error: Exception) -> None:
-        """Let an error through that is the engine's end, whichever sample met it."""
-        if isinstance(error, _ENGINE_DEAD):
-            raise error
+    def _watch(self) -> None:
+        """Wake whoever waits for an answer of an engine whose process was killed: vLLM notes it and lets him wait."""
+        core = self._engine.engine_core
+        while not self._closed.wait(_LOOK_EVERY_S):
+            if core.resources.engine_dead:
+                core.outputs_queue.put(_ENGINE_DEAD())
+                return
 
     def _parameters(self, prompt: Prompt) -> object:
         """Return how vLLM is to decode a prompt; what a checkpoint's file would fill in is always said.
@@ -500,6 +533,7 @@ class SatoriVLLM(RecordingModel):
             output_tokens=len(written),
             device_s=share_s,
             truncated=end is None and not stopped,
+            output_ids=tuple(written),
         )
 
     def _seen_size(self, prompt: Prompt, read: Sequence[int]) -> Size | None:

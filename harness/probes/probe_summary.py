@@ -162,8 +162,8 @@ class ProbeSummary:
     base_format_ok: Metric
     """How often the run's own texts keep to the format."""
     fills_agree: Metric
-    """How often necessity has the same sign by both colours, of samples where it is above 10 points, or below −10, by one.
-    Nearer to 0 a sign is rounding."""
+    """How often necessity has the same sign by both colours, of samples where it is further than 10 points from 0 by
+    one: nearer a sign is rounding."""
 
 
 def scores_of(samples: Sequence[ProbedSample], plan: ProbePlan, form: Form) -> dict[Fill, list[SampleScore]]:

@@ -57,6 +57,10 @@ NUMBER_FORMAT = "number_format"
 SIDE_BOXES = "side_boxes"
 """Key of a manifest, and of later scores, that says which file gave the gold boxes, and what became of its lines."""
 
+TOOL = "tool"
+"""Key of a manifest that says which tool the model had, with its bound and a digest of its words and rules; it is there
+for a run with a tool alone."""
+
 BLIND = "blind"
 """Key of a manifest that says what was shown in place of the pictures; it is there for a blind run alone."""
 
@@ -236,7 +240,8 @@ def comparable_parts(manifest: Manifest) -> dict[str, Json]:
 
     Left out on purpose: the model and its box dialect, because those are what is compared; the format, because satori
     against free-form is a comparison that people want (`prompt_hash` covers the wording of all formats), unless it is a
-    person's own, whose name alone says nothing; and the tasks,
+    person's own, whose name alone says nothing; the tool, for the same reason (a note says that it differs); and the
+    tasks,
     because runs of different task sets can be compared on the tasks that they share (`task_hash` covers one task).
     Words and generation arguments are a matter of each task where each task records its own.
     """
@@ -259,6 +264,21 @@ def blind_of(manifest: Manifest) -> str | None:
     """Return what a run was shown in place of its pictures; None for one that saw them."""
     shown = manifest.other.get(BLIND)
     return shown if isinstance(shown, str) else None
+
+
+def tool_of(manifest: Manifest) -> str | None:
+    """Return the tool that a model had, in words such as `zoom, at most 6 replies`; None for a run without one."""
+    tool = manifest.other.get(TOOL)
+    if not isinstance(tool, dict):
+        return None
+    return f"{tool.get('name')}, at most {tool.get('turns')} replies (rules {str(tool.get('rules'))[:8]})"
+
+
+def shown_format(manifest: Manifest) -> str:
+    """Return what people call a run's format, with the tool that the model had beside it, such as `deepeyes + zoom`."""
+    tool = manifest.other.get(TOOL)
+    name = tool.get("name") if isinstance(tool, dict) else None
+    return format_name(manifest.format) if name is None else f"{format_name(manifest.format)} + {str(name)[:40]}"
 
 
 def imported_of(manifest: Manifest) -> Imported | None:
@@ -349,6 +369,8 @@ def run_key_parts(manifest: Manifest) -> dict[str, Json]:
         parts["shard"] = manifest.shard
     if digest := side_boxes_sha256(manifest.other):
         parts[SIDE_BOXES] = digest
+    if (tool := manifest.other.get(TOOL)) is not None:
+        parts[TOOL] = tool
     return parts
 
 

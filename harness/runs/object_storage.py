@@ -3,13 +3,16 @@
 A run is there once its `SHA256SUMS` is, which comes last; only files that it names are taken from there.
 """
 
+# fsspec has no stubs; what is used of it is annotated there.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.files import SUMS_NAME, DamagedRunError, read_sums
@@ -30,7 +33,7 @@ class RunsAtAddress:
 
         self._shown = shown_url(address)
         try:
-            found: tuple[Any, str] = fsspec.url_to_fs(address)  # pyright: ignore[reportUnknownMemberType] - untyped
+            found = cast("tuple[Any, str]", fsspec.url_to_fs(address))  # pyright: ignore[reportUnknownMemberType]
         except (ImportError, ValueError) as fault:  # "Install s3fs to access S3", "Protocol not known: s4"
             raise ConfigError(f"{self._shown} cannot be reached: {fault}") from fault
         self._files, self._root = found

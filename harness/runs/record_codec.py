@@ -31,6 +31,7 @@ from harness.values import (
     BoxMatch,
     Components,
     Count,
+    Crop,
     Fault,
     Generation,
     Json,
@@ -84,6 +85,8 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     output_tokens: Count | None = None
     output_ids: tuple[Count, ...] | None = None
     device_s: Amount | None = None
+    latency_s: Amount | None = None
+    crops: tuple[Crop, ...] | None = None
     reply_model: str | None = None
     judge_reply: str | None = None
     judge_error: str | None = None
@@ -148,6 +151,8 @@ def record_to_json(record: Record) -> dict[str, Json]:
         "output_tokens": generation.output_tokens,
         "output_ids": None if generation.output_ids is None else list(generation.output_ids),
         "device_s": _finite(generation.device_s),
+        "latency_s": _finite(generation.latency_s),
+        "crops": [_crop_to_json(crop) for crop in generation.crops] if generation.crops else None,
         "reply_model": generation.reply_model,
         "judge_reply": record.judge_reply,
         "judge_error": record.judge_error,
@@ -211,6 +216,19 @@ def _step_to_json(step: StepScore) -> Json:
         "iou": _finite(step.iou),
         "change": step.change,
         "faults": list[Json](step.faults),
+    }
+
+
+def _crop_to_json(crop: Crop) -> Json:
+    size = crop.shown_size
+    return {
+        "turn": crop.turn,
+        "text": crop.text,
+        "source": crop.source,
+        "box_image_px": None if crop.box_image_px is None else _box_to_json(crop.box_image_px),
+        "shown_size": None if size is None else {"width": size.width, "height": size.height},
+        "sha256": crop.sha256,
+        "error": crop.error,
     }
 
 
@@ -280,9 +298,11 @@ def _record_of(stored: StoredRecord) -> Record:
             output_ids=stored.output_ids,
             prompt=stored.prompt,
             device_s=stored.device_s,
+            latency_s=stored.latency_s,
             truncated=stored.truncated,
             error=stored.error,
             reply_model=stored.reply_model,
+            crops=stored.crops or (),
         ),
         Score(
             value=stored.score,

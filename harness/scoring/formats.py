@@ -41,6 +41,45 @@ _ZOOM_SYSTEM: Final = (
     "</tool_call>, in which (x1, y1) is the upper left and (x2, y2) the lower right corner of the region in pixels of "
     "the image."
 )
+_SIGNATURE: Final = (
+    '{"type":"function","function":{"name":"image_zoom_in_tool","description":"Zoom in on a specific region of an '
+    'image by cropping it based on a bounding box (bbox) and an optional object label%s","parameters":{"type":"object",'
+    '"properties":{"bbox_2d":{"type":"array","items":{"type":"number"},"minItems":4,"maxItems":4,"description":"The '
+    "bounding box of the region to zoom in, as [x1, y1, x2, y2], where (x1, y1) is the top-left corner and (x2, y2) is "
+    'the bottom-right corner%s"},"label":{"type":"string","description":"The name or label of the object in the '
+    'specified bounding box%s"}%s},"required":[%s]}}}'
+)
+_TOOLS: Final = (
+    "# Tools\n%sYou may call one or more functions to assist with the user query.\n%s"
+    "You are provided with function signatures within <tools></tools> XML tags:\n<tools>\n%s\n</tools>\n\n%s "
+    "within <tool_call></tool_call> XML tags:\n<tool_call>\n"
+    '{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>'
+)
+_DEEPEYES_SYSTEM: Final = (
+    "You are a helpful assistant.\n\n"
+    + _TOOLS
+    % (
+        "",
+        "",
+        _SIGNATURE % (".", ".", " (optional).", "", '"bbox"'),
+        "# How to call a tool\nReturn a json object with function name and arguments",
+    )
+    + '\n\n**Example**:  \n<tool_call>  \n{"name": "image_zoom_in_tool", "arguments": {"bbox_2d": [10, 20, 100, 200], '
+    '"label": "the apple on the desk"}}  \n</tool_call>'
+)
+_QWEN_SYSTEM: Final = _TOOLS % (
+    "\n",
+    "\n",
+    _SIGNATURE
+    % (
+        "",
+        "",
+        "",
+        ',"img_idx":{"type":"number","description":"The index of the zoomed-in image (starting from 0)"}',
+        '"bbox_2d","label","img_idx"',
+    ),
+    "For each function call, return a json object with function name and arguments",
+)
 
 _ROWS: Final = (
     GroundedFormat(
@@ -91,14 +130,35 @@ _ROWS: Final = (
         boxes_needed=False,
         counted="last",
         dialect=_LIST_OF_INPUT,
-        system=_ZOOM_SYSTEM,
+        system=_DEEPEYES_SYSTEM,
         suffix=(
             "Think first, call **image_zoom_in_tool** if needed, then answer. Format strictly as:  <think>...</think>  "
             "<tool_call>...</tool_call> (if tools needed)  <answer>...</answer>"
         ),
         source=(
-            "DeepEyes (arXiv 2505.14362; Visual-Agent/DeepEyes): boxes are pixels of the image that was sent; the "
-            "suffix is its authors', the system turn ours"
+            "DeepEyes (arXiv 2505.14362; Visual-Agent/DeepEyes, prompt.py, version 2): boxes are pixels of the image "
+            "that was sent; the words are its authors'"
+        ),
+    ),
+    GroundedFormat(
+        name="qwen-zoom",
+        answer=(_ANSWER,),
+        boxes=(_TOOL_CALL,),
+        boxes_in="calls",
+        box_key="bbox_2d",
+        boxes_needed=False,
+        counted="last",
+        source_key="img_idx",
+        source_image=("0",),
+        system=_QWEN_SYSTEM,
+        suffix=(
+            "Call image_zoom_in_tool where you have to look closer; once you are sure, give the final answer inside "
+            "<answer> and </answer>."
+        ),
+        source=(
+            "The zoom tool of Qwen3-VL (QwenLM/Qwen3-VL, think_with_images.ipynb; QwenLM/Qwen-Agent, "
+            "image_zoom_in_qwen3vl.py): its signature in the words of Qwen's chat template, the answer's marks ours. "
+            "Boxes are written as the model's family does; image 0 is the one that is asked about"
         ),
     ),
     GroundedFormat(

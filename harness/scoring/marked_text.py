@@ -5,7 +5,7 @@ kind of them is looked for in one pass, so that a megabyte of anything costs mil
 
 - What tools and users say in a transcript of several turns is not the model's: it is passed over.
 - A thought that the chat template opened ends with the first closing mark that no opening one stands before. One that
-  never ends goes on to the answer that follows it, or to the end.
+  never ends goes on to the answer that follows it, or to the end of its turn.
 - A thought that the format does not ask for is one all the same, in any family's marks: what stands in it is neither
   answer nor place, and one that never ends has no answer behind it.
 - An answer inside of a thought is a draft, and under `strict` one inside of a comment is none. The last complete one
@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from harness.scoring.box_dialects import read_dialect_boxes
@@ -40,8 +41,10 @@ _NOT_THE_MODELS: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """What others say in a transcript, in the marks of Qwen's chat template, in which these works are written."""
-_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-"""A comment; one that never ends holds the rest of the text, as in `stages.py`. Each character is looked at once."""
+_NEXT_TURN: Final = re.compile(r"<\|im_start\|>assistant\b", re.IGNORECASE | re.ASCII)
+"""Where the assistant speaks again in a transcript."""
+_COMMENT: Final = re.compile(r"(?s:<!--.*?(?:-->|(?=<\|im_start\|>assistant\b)|\Z))", re.IGNORECASE | re.ASCII)
+"""A comment; one that never ends holds the rest of the turn, as in `stages.py`. Each character is looked at once."""
 _BRACED: Final = re.compile(r"[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}[^{}]*+)*+\}[^{}]*+)*+(\})")
 """Up to the brace that closes one opened before, with three more inside of each other: `\\boxed{\\frac{1}{2}}`. Each
 part between two braces is looked at from at most four opening ones, so that it stays linear."""
@@ -70,6 +73,10 @@ class _Span:
     """Where its content ends."""
     end: int
     """Where its closing mark ends."""
+
+    def moved(self, by: int) -> _Span:
+        """Return where it lies in a text that has so many characters before."""
+        return _Span(self.begin + by, self.start + by, self.stop + by, self.end + by) if by else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +112,7 @@ def read_marked(
     thoughts, faults = _thoughts(text, form)
     inside = [(span.begin, span.end) for span in thoughts]
     answers = _marked(_blanked(text, inside), form.answer)
-    comments = _comments(text, inside, answers) if selection == "strict" else []
-    spoken = [span for span in answers.complete if not _is_inside(span.begin, comments)]
+    spoken = _spoken(text, inside, answers, selection)
     if answers.lone is not None:
         faults.add("unclosed")
         faults.add("unclosed")
@@ -134,6 +140,36 @@ def read_marked(
         faults=order_faults({*faults, "truncated"} if truncated else faults),
         steps=boxes.steps,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call in a model's turn, as it is written."""
+
+    said: str
+    """The turn up to the end of this call, from the end of the call before it."""
+    step: Step | None
+    """The place that it names; None where it speaks of none."""
+
+
+def read_calls(text: str, form: GroundedFormat, dialect: BoxDialect | None) -> tuple[tuple[Call, ...], bool]:
+    """Read the calls of one turn of a model, where the format has boxes in calls, and whether it answers as well.
+
+    The steps are those that `read_marked` finds in a transcript under `strict`; calls that name no place are none.
+    """
+    text = _others_blanked(without_outer_marks(text))
+    inside = [(span.begin, span.end) for span in _thoughts(text, form)[0]]
+    spoken = _spoken(text, inside, _marked(_blanked(text, inside), form.answer), "strict")
+    parts = _Parts(inside, spoken[-1] if spoken else None)
+    marked = _marked(text, form.boxes).complete
+    calls: list[Call] = []
+    end = 0
+    for span in [span for span in marked if parts.hold(span.begin, form.boxes_in)][:MAX_STEPS]:
+        written = text[span.start : span.stop]
+        names_place = not form.box_key or form.box_key in written
+        calls.append(Call(text[end : span.end], _step(written, form, _as_list(dialect)) if names_place else None))
+        end = span.end
+    return tuple(calls), bool(spoken)
 
 
 def marked_boxes_text(text: str, form: GroundedFormat) -> str:
@@ -202,6 +238,12 @@ def _is_inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
     """Return whether a place lies in one of the spans, which are in order and apart."""
     after = bisect_right(spans, place, key=lambda span: span[0])
     return after > 0 and place < spans[after - 1][1]
+
+
+def _spoken(text: str, thoughts: Sequence[tuple[int, int]], answers: _Marked, selection: Selection) -> list[_Span]:
+    """Return the complete answers that count, in order: under `strict` those that stand in no comment."""
+    comments = _comments(text, thoughts, answers) if selection == "strict" else []
+    return [span for span in answers.complete if not _is_inside(span.begin, comments)]
 
 
 def _comments(text: str, thoughts: Sequence[tuple[int, int]], answers: _Marked) -> list[tuple[int, int]]:
@@ -293,19 +335,12 @@ def _thoughts(text: str, form: GroundedFormat) -> tuple[list[_Span], set[Fault]]
         return [], set()
     spans: list[_Span] = []
     faults: set[Fault] = set()
-    opening, _ = _openings(pairs)
-    first = opening.search(text)
-    closings = [found for _, closing in pairs if closing.strip() and (found := _literal(closing).search(text))]
-    closed = min(closings, key=lambda found: found.start(), default=None)
-    if closed is not None and (first is None or closed.start() < first.start()):
-        spans.append(_Span(0, 0, closed.start(), closed.end()))
-    marked = _marked(text, pairs, spans[0].end if spans else 0, innermost=False)
-    spans.extend(marked.complete)
-    if marked.lone is not None:
-        faults.add("unclosed")
-        answer = next(iter(_marked(text, form.answer, marked.lone.start).complete), None) if form.thought else None
-        stop = len(text) if answer is None else answer.begin
-        spans.append(_Span(marked.lone.begin, marked.lone.start, stop, stop))
+    starts = [0, *(found.end() for found in _NEXT_TURN.finditer(text))]
+    for start, stop in pairwise((*starts, len(text))):
+        found, is_closed = _thoughts_of_turn(text[start:stop], form, pairs)
+        spans.extend(span.moved(start) for span in found)
+        if not is_closed:
+            faults.add("unclosed")
     if not form.thought:
         return spans, faults
     if not spans:
@@ -313,6 +348,24 @@ def _thoughts(text: str, form: GroundedFormat) -> tuple[list[_Span], set[Fault]]
     elif not any(text[span.start : span.stop].strip() for span in spans):
         faults.add("empty")
     return spans, faults
+
+
+def _thoughts_of_turn(turn: str, form: GroundedFormat, pairs: tuple[Marks, ...]) -> tuple[list[_Span], bool]:
+    """Return where the thoughts of one turn lie, in order, and whether all of them end."""
+    spans: list[_Span] = []
+    first = _openings(pairs)[0].search(turn)
+    closings = [found for _, closing in pairs if closing.strip() and (found := _literal(closing).search(turn))]
+    closed = min(closings, key=lambda found: found.start(), default=None)
+    if closed is not None and (first is None or closed.start() < first.start()):
+        spans.append(_Span(0, 0, closed.start(), closed.end()))
+    marked = _marked(turn, pairs, spans[0].end if spans else 0, innermost=False)
+    spans.extend(marked.complete)
+    if marked.lone is None:
+        return spans, True
+    answer = next(iter(_marked(turn, form.answer, marked.lone.start).complete), None) if form.thought else None
+    stop = len(turn) if answer is None else answer.begin
+    spans.append(_Span(marked.lone.begin, marked.lone.start, stop, stop))
+    return spans, False
 
 
 @lru_cache(maxsize=256)
@@ -384,9 +437,15 @@ def _between(taken: Sequence[tuple[int, int]], end: int) -> list[tuple[int, int]
 
 def _boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDialect | None) -> _Boxes:
     """Read the boxes, marked or bare."""
-    if dialect is None or dialect.syntax == "satori":  # the list of that format alone is no layout of these
-        dialect = replace(dialect or BoxDialect("list"), syntax="list")
+    dialect = _as_list(dialect)
     return _marked_boxes(text, form, parts, dialect) if form.boxes else _bare_boxes(text, form, parts, dialect)
+
+
+def _as_list(dialect: BoxDialect | None) -> BoxDialect:
+    """Return a dialect with lists in place of SATORI's own: the list of that format alone is no layout of these."""
+    if dialect is None or dialect.syntax == "satori":
+        return replace(dialect or BoxDialect("list"), syntax="list")
+    return dialect
 
 
 def _pieces(text: str, form: GroundedFormat, parts: _Parts) -> tuple[list[_Span], _Span | None]:
@@ -412,18 +471,22 @@ def _marked_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDi
         del pieces[MAX_STEPS:]
     steps: list[Step] = []
     for span in pieces:
-        written = text[span.start : span.stop]
-        reading = read_dialect_boxes(written, dialect)
-        boxes = _in_one_unit(reading.boxes, form, dialect)
-        wrong = _wrong_here(reading)
-        if not boxes and not wrong:
-            wrong.add("malformed")
-        steps.append(Step(boxes, _source(written, form), order_faults(wrong)))
-        faults |= wrong
+        steps.append(_step(text[span.start : span.stop], form, dialect))
+        faults.update(steps[-1].faults)
     counted = None if not pieces else _counted(steps, form)
     ended = pieces[-1].end if pieces and _has_steps(form) else 0
     places = tuple((span.begin, span.end) for span in pieces)
     return _Boxes(counted, tuple(steps) if _has_steps(form) else (), frozenset(faults), places, ended)
+
+
+def _step(written: str, form: GroundedFormat, dialect: BoxDialect) -> Step:
+    """Read a marked piece that holds boxes."""
+    reading = read_dialect_boxes(written, dialect)
+    boxes = _in_one_unit(reading.boxes, form, dialect)
+    wrong = _wrong_here(reading)
+    if not boxes and not wrong:
+        wrong.add("malformed")
+    return Step(boxes, _source(written, form), order_faults(wrong))
 
 
 def _bare_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDialect) -> _Boxes:

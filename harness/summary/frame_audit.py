@@ -16,7 +16,9 @@ from math import fsum
 from operator import itemgetter
 from typing import Final, Literal, TypeAlias
 
-from harness.images.frames import cut_at_image
+import numpy as np
+
+from harness.images.frames import cut_at_image, smart_resize
 from harness.runs.journal import Key
 from harness.scoring.box_dialects import (
     NAMES_ITS_NUMBERS,
@@ -31,6 +33,7 @@ from harness.scoring.overlap import union_iou
 from harness.scoring.read_text import text_of_boxes
 from harness.scoring.score import placed_image_px
 from harness.scoring.written_boxes import corners, read_boxes
+from harness.summary.single_boxes import SingleBoxes, SingleRow, has_plain_area, is_plain
 from harness.values import Box, BoxDialect, BoxFrame, BoxOrder, BoxSyntax, BoxUnit, Json, Record, ScoreConfig
 from harness.vocabulary import BOX_ORDERS
 
@@ -189,8 +192,8 @@ class FrameAuditor:
         # numbers that lie in crops, or count in one of two units, are no evidence for one frame
         plain = row is None or not (row.source_key or row.unit_above_one)
         self._active = has_places(config.format) and plain and config.protocol != "paper"
-        self._picked: list[tuple[int, Key, Record]] = []
-        """A heap; the largest hash, as the smallest negative number, is on top."""
+        self._picked: list[tuple[int, Key, Record, BoxSyntax, Sequence[Box]]] = []
+        """A heap of records with the numbers that they hold; the largest hash, as the smallest negative, is on top."""
 
     def add(self, record: Record) -> None:
         """Look at one record; without gold boxes in one picture, or written numbers, it says nothing about frames."""
@@ -201,9 +204,9 @@ class FrameAuditor:
         full = len(self._picked) >= AUDITED_RECORDS
         if full and rank < self._picked[0][0]:
             return
-        if written_quadruples(self._text(record)) is None:
-            return
-        (heappushpop if full else heappush)(self._picked, (rank, record.key, record))
+        written = written_quadruples(self._text(record))
+        if written is not None:
+            (heappushpop if full else heappush)(self._picked, (rank, record.key, record, *written))
 
     def result(self) -> FrameAudit | None:
         """Return the audit.
@@ -213,14 +216,18 @@ class FrameAuditor:
         """
         found: dict[int, list[float]] = {place: [] for place in range(len(READINGS))}
         syntaxes: Counter[BoxSyntax] = Counter()
-        for _, _, record in sorted(self._picked, key=itemgetter(0, 1)):
-            text = self._text(record)
-            written = written_quadruples(text)
-            assert written is not None, "others are not picked"
-            strict = read_boxes(text)
-            syntaxes["satori" if strict.boxes or strict.faults != ("malformed",) else written[0]] += 1
-            for place, iou in self._read_every_way(record, *written):
+        singles: list[SingleRow] = []
+        for _, _, record, syntax, written in sorted(self._picked, key=itemgetter(0, 1)):
+            strict = read_boxes(self._text(record))
+            syntaxes["satori" if strict.boxes or strict.faults != ("malformed",) else syntax] += 1
+            single = self._single(record, syntax, written)
+            if single is not None:
+                singles.append(single)
+                continue
+            for place, iou in self._read_every_way(record, syntax, written):
                 found[place].append(iou)
+        for place, ious in _read_together(singles):
+            found[place] += ious
         if not any(found.values()):
             return None
         names = [reading.name for reading in READINGS]
@@ -230,11 +237,28 @@ class FrameAuditor:
         syntax = syntaxes.most_common(1)[0][0]
         if syntax == "satori" and declared is not None:  # whatever the dialect, it reads the format's list first
             syntax = declared.syntax
-        scored = [record.score.iou for _, _, record in self._picked if record.score.iou is not None]
+        scored = [record.score.iou for _, _, record, *_ in self._picked if record.score.iou is not None]
         return FrameAudit(declared, _mean(scored), syntax, means, rows)
 
     def _text(self, record: Record) -> str:
         return text_of_boxes(record.generation.text, self._config.format)
+
+    def _single(self, record: Record, syntax: BoxSyntax, written: Sequence[Box]) -> SingleRow | None:
+        """Return a record of one box and one gold box, which is read together with its like; None for any other."""
+        size, seen = record.sample.image_size, record.generation.input_size
+        if len(written) != 1 or syntax in NAMES_ITS_NUMBERS or size is None or min(size.width, size.height) < 1:
+            return None
+        gold = cut_at_image(record.sample.boxes_image_px or (), size)[0]
+        if len(gold) != 1 or not has_plain_area(gold[0]) or not is_plain(written[0]):
+            return None
+        if seen is None and self._config.pixel_limits is not None:
+            try:
+                seen = smart_resize(size, self._config.pixel_limits)
+            except ValueError:
+                seen = None  # no grid exists for such an image
+        if seen is not None and min(seen.width, seen.height) < 1:
+            seen = None
+        return SingleRow(written[0], gold[0], size, seen)
 
     def _read_every_way(self, record: Record, syntax: BoxSyntax, written: Sequence[Box]) -> Iterator[tuple[int, float]]:
         """Yield places in `READINGS` and the IoU that the boxes have under each, where they can be read so."""
@@ -261,6 +285,21 @@ class FrameAuditor:
         if placed is not None and sample.image_size is not None:
             placed = cut_at_image(placed, sample.image_size)[0]
         return placed
+
+
+def _read_together(rows: Sequence[SingleRow]) -> Iterator[tuple[int, list[float]]]:
+    """Yield places in `READINGS` with the IoU of the rows that can be read so."""
+    if not rows:
+        return
+    boxes = SingleBoxes(rows)
+    for order in BOX_ORDERS:
+        corners_4n = np.array(corners([row.written for row in rows], order), dtype=np.float64).T
+        for place, dialect in _READ_AS[order, False]:
+            if dialect is None:
+                yield place, boxes.iou_fitted(corners_4n).tolist()
+            else:
+                ious_n = boxes.iou_as(dialect.unit, corners_4n)
+                yield place, (ious_n[boxes.seen_n] if dialect.unit == "input_px" else ious_n).tolist()
 
 
 def _mean(values: Sequence[float]) -> float | None:

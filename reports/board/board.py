@@ -20,9 +20,8 @@ from typing import Any, cast
 
 from harness.comparison.task_ranks import TaskRanks, rank_task, read_tables
 from harness.errors import ConfigError, IncompleteError
-from harness.runs.manifest import Manifest, blind_of, imported_of
+from harness.runs.manifest import Manifest, blind_of, imported_of, shown_format
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
-from harness.scoring.formats import format_name
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
 from harness.summary.task_summary import TaskSummary
@@ -269,7 +268,7 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
         path=run.path,
         model=manifest.model,
         weights=manifest.weights_hash,
-        format=format_name(manifest.format),
+        format=shown_format(manifest),
         protocol=manifest.protocol,
         protocol_version=manifest.scored_by,
         min_pixels=None if limits is None else limits.min_pixels,

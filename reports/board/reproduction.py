@@ -251,7 +251,7 @@ def _differing(preset: Preset, manifest: Manifest) -> list[str]:
     return told
 
 
-_LEFT_ALONE = ("min_pixels", "max_pixels", "max_new_tokens", "system_prompt", "prompt_suffix", "chat_template")
+_LEFT_ALONE = ("min_pixels", "max_pixels", "max_new_tokens", "system_prompt", "prompt_suffix", "chat_template", "tool")
 """Arguments that no run under a preset has unless the preset gives them."""
 
 

@@ -32,6 +32,9 @@ ROWS_A_BLOCK = 250
 MOST_INLINE_PICTURES = 500
 """More thumbnails than this do not go into one file."""
 
+MOST_INLINE_CROPS = 500
+"""The same of regions that models asked to see closer."""
+
 _IOU_UNITS = 10_000
 _VALUE_DIGITS = 4
 
@@ -109,6 +112,9 @@ def make_blocks(shown: ShownSamples, name: str, pictures: PictureBook) -> Blocks
     for image, categories, subcategories, text in shown.texts:
         questions.append(_first_line(text["question"]))
         images.append(pictures.number(image))
+        for side in text["sides"]:
+            for crop in side["crops"]:
+                crop["image"] = pictures.number_of_crop(crop["sha256"], image)
         group.append(groups.setdefault((categories, subcategories), len(groups)))
         block.append(cast("Json", text))
         if len(block) == ROWS_A_BLOCK:
@@ -193,6 +199,7 @@ class PictureBook:
         self._runs = runs
         self._wanted = None if wanted is None else set(wanted)
         self._full = full
+        self._crops_left = MOST_INLINE_CROPS
         self._numbers: dict[str, int] = {}
         self._shown: list[tuple[str, RunFiles]] = []
 
@@ -212,6 +219,23 @@ class PictureBook:
                 self._numbers[sha256] = len(self._shown)
                 self._shown.append((sha256, run))
         return self._numbers[sha256]
+
+    def number_of_crop(self, sha256: str, image: str) -> int:
+        """Return the number of a region's thumbnail; -1 where it has none, or its image is not to be shown either.
+
+        Raises:
+            DamagedRunError: as `number`.
+        """
+        if self._wanted is None:
+            return self.number(sha256)
+        if not sha256 or image not in self._wanted:
+            return -1
+        if sha256 not in self._wanted:
+            if self._crops_left == 0:
+                return -1
+            self._crops_left -= 1
+            self._wanted.add(sha256)
+        return self.number(sha256)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
-from harness.values import Box, Components, Generation, Picture, Record, Score, Size, StepScore
+from harness.values import Box, Components, Crop, Generation, Picture, Record, Score, Size, StepScore
 from reports.texts.numbers_shown import number
 from reports.texts.visible import visible
 
@@ -14,6 +14,9 @@ MAX_TEXT_CHARACTERS = 20_000
 
 MAX_BOXES = 60
 """More boxes than this are not drawn."""
+
+MAX_CROPS = 40
+"""More regions of one answer than this are not shown."""
 
 MAX_PICTURES = 20
 """More pictures of one question than this are counted and not listed."""
@@ -37,6 +40,17 @@ class StepText(TypedDict):
     """How it lies to the gold and to the step before it, and what is wrong with it."""
 
 
+class CropText(TypedDict):
+    """One region that a model asked to see closer, as the explorer reads it."""
+
+    sha256: str
+    """Digest of what it was shown; empty where nothing was."""
+    image: int
+    """Number of that picture in the page; -1 where it has none."""
+    words: str
+    """Which turn it was, where the region lies, and how large it was shown; or why it was not."""
+
+
 class SideText(TypedDict):
     """What one run answered to one sample, as the explorer reads it."""
 
@@ -48,6 +62,8 @@ class SideText(TypedDict):
     """Predicted boxes in original pixels, rounded to tenths."""
     steps: list[StepText]
     """The places that its thought looked at, in order; empty without steps."""
+    crops: list[CropText]
+    """The regions that it asked to see closer, in order; empty without a tool."""
     facts: str
     """Components and costs in words."""
     prompt: str
@@ -112,6 +128,7 @@ def _side(generation: Generation, earned: Score) -> SideText:
         "extracted": None if earned.extracted is None else short_name(earned.extracted),
         "boxes": _boxes(earned.boxes_image_px),
         "steps": _steps(earned.steps),
+        "crops": [_crop(crop) for crop in generation.crops[:MAX_CROPS]],
         "facts": _facts(earned.components, generation.output_tokens, generation.error),
         "prompt": _cut(generation.prompt or ""),
     }
@@ -146,6 +163,20 @@ def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
 
 def _steps(steps: Sequence[StepScore]) -> list[StepText]:
     return [{"boxes": _boxes(step.boxes_image_px), "words": _step_words(step)} for step in steps[:MAX_BOXES]]
+
+
+def _crop(crop: Crop) -> CropText:
+    """Return a region that was asked for; the page that shows it numbers its picture."""
+    parts = [f"turn {crop.turn}"]
+    if crop.source > 0:
+        parts.append(f"within region {crop.source}")
+    if crop.error is not None:
+        parts.append(f"not shown: {short_name(crop.error)}")
+    if crop.box_image_px is not None:
+        parts.append(f"[{', '.join(number(side, 0) for side in crop.box_image_px)}]")
+    if crop.shown_size is not None:
+        parts.append(f"shown as {crop.shown_size.width} × {crop.shown_size.height} px")
+    return {"sha256": crop.sha256, "image": -1, "words": " · ".join(parts)}
 
 
 def _step_words(step: StepScore) -> str:

@@ -18,7 +18,15 @@ from markupsafe import Markup
 from harness.comparison.values import FAULT_BITS, SampleSide, SampleTable
 from harness.errors import ConfigError, IncompleteError
 from harness.files import make_folder, put_file
-from harness.runs.manifest import SIDE_BOXES, Manifest, blind_of, config_of, imported_of, side_boxes_sha256
+from harness.runs.manifest import (
+    SIDE_BOXES,
+    Manifest,
+    blind_of,
+    config_of,
+    imported_of,
+    side_boxes_sha256,
+    tool_of,
+)
 from harness.runs.native_metrics import native_metrics_of
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, StoredRun, add_file, load_run, write_atomically
 from harness.scoring.box_dialects import optional_words
@@ -412,6 +420,7 @@ def _badges(manifest: Manifest) -> tuple[str, ...]:
             (_imported_text(manifest), imported_of(manifest) is not None),
             (f"judge: {manifest.judge}", manifest.judge is not None),
             (f"blind: asked with {blind_of(manifest)} in place of the pictures", blind_of(manifest) is not None),
+            (f"tool: {tool_of(manifest)}", tool_of(manifest) is not None),
             (_side_text(manifest), SIDE_BOXES in manifest.other),
         )
         if there

@@ -35,6 +35,7 @@
    * @property {Side[]} sides One, or two that are compared.
    */
   /** @typedef {{boxes: number[][], words: string}} StepText One place that a thought looked at; in words how it lies. */
+  /** @typedef {{image: number, words: string}} CropText One region that was asked for; -1: nothing was shown, or it has no picture here. */
   /** @typedef {{kind: string, label: string, boxes: number[][], steps?: StepText[]}} BoxSet Boxes of the gold or of one run, or the steps of its thought. */
   /** @typedef {{source: string, sets: BoxSet[], text: SampleText, words: string}} Picture */
   /**
@@ -49,6 +50,7 @@
    * @property {string | null} extracted
    * @property {number[][]} boxes In pixels of the original image.
    * @property {StepText[]} steps Where its thought looked, in order.
+   * @property {CropText[]} crops Regions that it asked to see closer, in order.
    * @property {string} facts Costs and components in words.
    * @property {string} prompt As it was sent; empty where the run does not hold it.
    */
@@ -70,6 +72,8 @@
    */
   /** @typedef {{task: number, cat: number, sub: number}} Codes Codes of the names that are filtered by; -1: there is no such name. */
 
+  /** Stands for the sample of a picture whose size nobody told. @type {SampleText} */
+  const UNSIZED = { question: "", choices: "", answers: "", caption: "", boxes: [], width: 0, height: 0, pictures: "", sides: [] };
   const ROW_PX = 46;
   const OVERSCAN = 8;
   const DEFAULT_CUT = 50;
@@ -688,6 +692,7 @@
       }
       if (!text || this.current !== sample || this.index !== index) return;
       const source = await this.source(index.image[sample] ?? -1);
+      const shown = await Promise.all(text.sides.map((side) => Promise.all(side.crops.map((crop) => this.source(crop.image)))));
       if (this.current !== sample || this.index !== index) return;
       const [categories, subcategories] = this.categoriesOf(sample);
       const result = DIRECTIONS[this.direction(sample)]?.[2] ?? "";
@@ -696,7 +701,7 @@
         make("h3", {}, `${this.taskOf(sample)} · ${index.ids[sample] ?? ""}`),
         make("p", { class: "note" }, [...categories, ...subcategories.filter((name) => !categories.includes(name)), result].join(" · ")),
         make("div", { class: "about" }, this.picture(text, source), this.asked(text)),
-        make("div", { class: "answers" }, ...index.sides.map((side, number) => this.answer(sample, side, text.sides[number]))),
+        make("div", { class: "answers" }, ...index.sides.map((side, number) => this.answer(sample, side, text.sides[number], shown[number] ?? []))),
         ...this.prompts(text),
       );
       this.detail.scrollTop = 0;
@@ -716,8 +721,8 @@
       );
     }
 
-    /** @param {number} sample @param {Side} side @param {AnswerText | undefined} said */
-    answer(sample, side, said) {
+    /** @param {number} sample @param {Side} side @param {AnswerText | undefined} said @param {string[]} shown Pictures of its regions. */
+    answer(sample, side, said, shown) {
       const faults = this.faultsOf(side, sample);
       const links = faults.flatMap((name, place) => [place ? ", " : "", make("a", { href: `#g-${name}` }, name)]);
       const tag = side.letter ? [make("span", { class: `tag tag-${side.colour}` }, side.letter), ` ${side.name}`] : ["answer"];
@@ -733,8 +738,23 @@
           ["faults", faults.length ? make("span", {}, ...links) : ""],
           ["more", said?.facts ?? ""],
         ]),
+        ...(said?.crops.length ? [this.strip(said.crops, shown)] : []),
         staged(said?.text ?? ""),
       );
+    }
+
+    /** Return the regions that a model asked to see closer, side by side in their order. @param {CropText[]} crops @param {string[]} shown */
+    strip(crops, shown) {
+      const items = crops.map((crop, place) => {
+        const source = shown[place] ?? "";
+        const caption = make("figcaption", {}, crop.words);
+        if (!source) return make("figure", { class: "unseen" }, caption);
+        const words = `region that the model asked to see closer: ${crop.words}`;
+        const open = make("button", { type: "button", class: "enlarge", "aria-label": `enlarge the ${words}` }, make("img", { src: source, alt: words }));
+        open.addEventListener("click", () => this.viewer.open({ source, sets: [], text: UNSIZED, words }));
+        return make("figure", {}, open, caption);
+      });
+      return make("div", { class: "strip", role: "group", "aria-label": "regions seen closer" }, ...items);
     }
 
     /** Return the prompts as they were sent: one where both runs had the same. @param {SampleText} text */

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.comparison.backends import BackendComparison
 from reports.terminal.tables import TextTable, plain_table
-from reports.texts.numbers_shown import DASH, percent
+from reports.texts.numbers_shown import DASH
 
 
 def backend_table(found: BackendComparison) -> TextTable:
@@ -31,10 +31,10 @@ def backend_lines(found: BackendComparison) -> Iterator[str]:
             yield f"{backend} left {count} samples unanswered"
     change = found.difference
     if change is not None:
-        noise = DASH if change.ci_low is None else f"{percent(change.ci_low)} to {percent(change.ci_high)}"
+        noise = DASH if change.ci_low is None else f"[{_share(change.ci_low)}, {_share(change.ci_high)}]"
         yield (
-            f"mean score: {found.backends[0]} {percent(change.a_value)}, {found.backends[1]} {percent(change.b_value)}, "
-            f"change {percent(change.delta)} [{noise}]"
+            f"mean score: {found.backends[0]} {_share(change.a_value)}, {found.backends[1]} {_share(change.b_value)}; "
+            f"change {_share(change.delta)} {noise}"
         )
     if not found.asks_alike:
         yield "NOT ALIKE: the two are not asked the same; a score of the one says nothing about the other"
@@ -42,3 +42,7 @@ def backend_lines(found: BackendComparison) -> Iterator[str]:
         yield "NOT ALIKE: both are asked the same, and their scores differ by more than noise"
     else:
         yield "alike: both are asked the same, and their scores differ by no more than noise"
+
+
+def _share(value: float | None) -> str:
+    return DASH if value is None else f"{100 * value:.1f} %"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-# U+FFFE and U+FFFF are no characters: XML forbids them, and the renderer of the charts ends the process on one.
+# U+FFFE and U+FFFF are no characters: XML forbids them, and a chart is XML.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"

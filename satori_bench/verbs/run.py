@@ -88,7 +88,7 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
 @click.option("--base-url", help="Root of the server's API, such as http://localhost:8000/v1.")
 @click.option("--served-name", help="What the server calls the model; default: as --model.")
 @click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
-@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+@click.option("--concurrency", type=click.IntRange(1), help="Requests at once, at most; default: as a server likes.")
 @click.option(
     "--request-timeout",
     "request_timeout_s",
@@ -158,6 +158,14 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
     flag_value="none",
     help="Ask without the pictures, to see what a score owes to words alone; `grey` shows an even grey picture, for "
     "families that take no question without one.",
+)
+@click.option("--tool", type=click.Choice(["zoom"]), help="Show the model the regions that it calls for, and ask on.")
+@click.option(
+    "--tool-turns",
+    type=click.IntRange(1, 32),
+    default=6,
+    show_default=True,
+    help="Replies of the tool to one question.",
 )
 @out_option
 @click.option("--name", help="Names the run's folder in place of the model, and finds the run again.")
@@ -364,6 +372,8 @@ def run_spec(options: dict[str, Any]) -> RunSpec:
         data_dir=options["data_dir"],
         boxes=options["boxes"],
         blind=options["blind"],
+        tool=options["tool"],
+        tool_turns=options["tool_turns"],
         out=options["out"],
         name=options["name"],
         resume=options["resume"],

@@ -9,7 +9,7 @@ Growth: a model that replays text over Shapes, each size in a process of its own
 and 50,000 is compared with what it costs between 1,000 and 10,000, and so is the peak of memory.
 
     python -P tests/bench/bench_scale.py workers --minutes 2
-    python -P tests/bench/bench_scale.py growth
+    python -P tests/bench/bench_scale.py growth --sizes 1000 10000 50000
 """
 
 from __future__ import annotations
@@ -156,16 +156,16 @@ def workers(minutes: float) -> bool:
     return alone_s / two_s >= LEAST_OF_TWO and alone_s / ray_s >= LEAST_OF_TWO and ray_s / two_s <= MOST_OF_RAY
 
 
-def growth() -> bool:
+def growth(sizes: Sequence[int]) -> bool:
     """Compare the sizes; return whether all figures are met."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         child("make-model", folder, "small")
         found = {}
-        for rows in SIZES:
+        for rows in sizes:
             child("make-data", folder, rows)
             found[rows] = child("ask", folder, "replay", rows)
-    small, middle, large = ({**found[rows], "rows": rows} for rows in SIZES)
+    small, middle, large = ({**found[rows], "rows": rows} for rows in sizes)
     print(f"{'samples':>8}{'whole run, s':>14}{'peak, MiB':>11}")
     for one in (small, middle, large):
         print(f"{one['rows']:8}{one['start_s'] + one['work_s']:14.1f}{one['peak_mib']:11.0f}")
@@ -177,7 +177,7 @@ def growth() -> bool:
     print(
         f"a sample: {1000 * each_s[0]:.2f} ms, then {1000 * each_s[1]:.2f} ms: {linear:.2f} (at most {MOST_OF_LINEAR})"
     )
-    print(f"peak at {SIZES[2]:,} over {SIZES[1]:,}: {memory:.2f} (at most {MOST_OF_MEMORY})")
+    print(f"peak at {sizes[2]:,} over {sizes[1]:,}: {memory:.2f} (at most {MOST_OF_MEMORY})")
     return linear <= MOST_OF_LINEAR and memory <= MOST_OF_MEMORY
 
 
@@ -187,11 +187,12 @@ def main() -> None:
     parser.add_argument("what", choices=["workers", "growth", "ask", "make-model", "make-data"])
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--minutes", type=float, default=2.0, help="of one process")
+    parser.add_argument("--sizes", type=int, nargs=3, default=SIZES, help="of growth")
     given = parser.parse_args()
     if given.what == "workers":
         sys.exit(0 if workers(given.minutes) else 1)
     if given.what == "growth":
-        sys.exit(0 if growth() else 1)
+        sys.exit(0 if growth(given.sizes) else 1)
     folder = Path(given.rest[0])
     if given.what == "ask":
         ask(folder, given.rest[1], int(given.rest[2]))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from harness.models.clock import Clock
 from harness.runs.manifest import stamp_hashes
 from harness.runs.store import StoredRun, open_run
 from harness.values import Generation
@@ -127,6 +130,49 @@ def tiny_answers(tiny_qwen2_5_vl, photos):
 ANSWER = "<caption>a red circle</caption>\n<bbox>[[1, 2, 30, 40]]</bbox>\n<answer>red</answer>"
 
 
+class HandClock(Clock):
+    """A time that passes when somebody sleeps, or when the test says so; deadlines end by `advance` alone."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.slept: list[float] = []
+        """What was waited, in order."""
+        self._deadlines: set[tuple[float, asyncio.Timeout, asyncio.AbstractEventLoop]] = set()
+
+    def now_s(self) -> float:
+        return self.seconds
+
+    def today(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def deadline(self, seconds: float) -> AsyncGenerator[None]:
+        async with asyncio.timeout(None) as limit:
+            entry = (self.seconds + seconds, limit, asyncio.get_running_loop())
+            self._deadlines.add(entry)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(entry)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: whatever is past its deadline ends."""
+        self.seconds += seconds
+        for until, limit, loop in tuple(self._deadlines):
+            if until <= self.seconds:
+                loop.call_soon_threadsafe(lambda limit=limit, loop=loop: limit.reschedule(loop.time()))
+
+
+@pytest.fixture
+def hand_clock() -> HandClock:
+    return HandClock()
+
+
 @dataclass
 class Reaction:
     """What the server does with one request, in place of answering."""
@@ -139,6 +185,10 @@ class Reaction:
     """Seconds between two bytes of the body; the head comes at once."""
     hang_s: float = 0.0
     """Seconds before the first byte."""
+    hangs: bool = False
+    """Whether nothing comes before the deadline, which is at once on the server's clock."""
+    sent_bytes: int | None = None
+    """So much of the body is sent before the connection ends; None: all. -1: not even the head."""
 
 
 @dataclass
@@ -148,6 +198,8 @@ class ChatServer:
     url: str = ""
     models: list[str] | None = field(default_factory=lambda: ["tiny", "other"])
     """None: it keeps no list."""
+    owner: str | None = None
+    """Who owns the models in the list: engines tell their names so."""
     reply: str | None = ANSWER
     finish: object = "stop"
     message: dict | None = None
@@ -167,6 +219,10 @@ class ChatServer:
     keys: set[str] = field(default_factory=set)
     most_at_once: int = 0
     stop: Callable[[], object] = lambda: None
+    clock: HandClock = field(default_factory=HandClock)
+    """A time for whoever asks, so that waiting costs none."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when the test is over: whoever hangs may go."""
 
 
 class _ChatHandler(BaseHTTPRequestHandler):
@@ -176,14 +232,18 @@ class _ChatHandler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         models = self.served.models
-        found = {"object": "list", "data": [{"id": name, "object": "model"} for name in models or []]}
+        owner = {} if self.served.owner is None else {"owned_by": self.served.owner}
+        found = {"object": "list", "data": [{"id": name, "object": "model", **owner} for name in models or []]}
         self.answer(
             Reaction(found if self.served.listed is None else self.served.listed, 404 if models is None else 200)
         )
 
     def do_POST(self):
         served, kind = self.served, type(self)
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if not sent:
+            return None  # whoever asked has gone away
+        body = json.loads(sent)
         with self.lock:
             kind.at_once += 1
             served.most_at_once = max(served.most_at_once, kind.at_once)
@@ -204,14 +264,22 @@ class _ChatHandler(BaseHTTPRequestHandler):
 
     def answer(self, reaction: Reaction):
         time.sleep(reaction.hang_s)
+        if reaction.hangs:
+            self.served.clock.advance(10**6)
+            self.served.over.wait(10)
+        if reaction.hangs or reaction.sent_bytes == -1:
+            self.close_connection = True
+            return
         body = reaction.body
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            self.send_response(reaction.status)
+            self.send_response_only(reaction.status)
             for name, value in {"Content-Type": "application/json", **reaction.headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            if reaction.sent_bytes is not None:
+                content, self.close_connection = content[: reaction.sent_bytes], True
             for byte in content if reaction.drip_s else [content]:
                 self.wfile.write(bytes([byte]) if reaction.drip_s else byte)
                 self.wfile.flush()
@@ -241,10 +309,11 @@ def served():
     found = ChatServer()
     handler = type("OneHandler", (_ChatHandler,), {"served": found})
     httpd = _Listener(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()  # seconds until it sees its end
     found.url = f"http://127.0.0.1:{httpd.server_port}/v1"
     found.stop = lambda: (httpd.shutdown(), httpd.server_close())
     yield found
+    found.over.set()
     found.stop()
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from harness.evaluation.predictions import record_of, score_lines
 from harness.scoring.box_dialects import dialect_named, dialect_words
+from harness.scoring.score import score
 from harness.summary.frame_audit import CELLS, OTHER_SIZE, READINGS, FrameAuditor, FrameReading
-from harness.values import ScoreConfig
+from harness.values import Generation, PixelLimits, Record, Sample, ScoreConfig, Size
 
 
 def _of_side(side):
@@ -167,3 +168,46 @@ def test_texts_without_four_numbers_are_not_audited(text):
 @pytest.mark.parametrize(("form", "protocol"), [("plain", "strict"), ("freeform", "strict"), ("satori", "paper")])
 def test_formats_without_boxes_and_the_paper_are_not_audited(form, protocol):
     assert audited(WRITTEN[1.0], form=form, protocol=protocol) is None
+
+
+def numbers(rng):
+    """Draw what a model might write for a box: near, far, none, inverted, huge, tiny."""
+    kind = rng.randrange(8)
+    corners = [rng.uniform(-50, 1700) for _ in range(4)]
+    if kind < 4:
+        corners = [*sorted(corners[:2]), *sorted(corners[2:])]
+        corners = [corners[0], corners[2], corners[1], corners[3]]
+    factor = [1.0, 0.001, 1e-120, 1e150, 0.0, 1e-5][rng.choice([0, 0, 0, 1, 1, 2, 3, 4, 5])]
+    return [number * factor for number in corners]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("limits", [None, PixelLimits(784, 50_176)])
+def test_rows_read_together_give_the_very_numbers_that_they_give_one_by_one(monkeypatch, seed, limits):
+    rng = random.Random(seed)
+    config = ScoreConfig(protocol="strict", format="satori", box_dialect=dialect_named("image_px"), pixel_limits=limits)
+
+    def audit():
+        rng.seed(seed)
+        auditor = FrameAuditor(config)
+        for place in range(80):
+            size = Size(rng.choice([1, 640, 1600]), rng.choice([1, 480, 1200])) if rng.random() < 0.9 else None
+            width, height = (size.width, size.height) if size else (640, 480)
+            gold = [(0.0, 0.0, rng.random() * width, rng.random() * height)]
+            gold += [(0.0, 0.0, width / 2, height / 3)] if rng.random() < 0.2 else []
+            written = [numbers(rng) for _ in range(rng.choice([1, 1, 1, 2]))]
+            if rng.random() < 0.3:
+                written = [[side * rng.choice([1.0, 0.5, 1000 / width]) for side in gold[0]]]
+            sample = Sample(
+                str(place), "t", "short", question="?", answers=("a",), boxes_image_px=tuple(gold), image_size=size
+            )
+            seen = rng.choice([None, Size(max(1, width // 2), max(1, height // 2)), Size(0, 3)])
+            text = f"<caption>a</caption><bbox>{json.dumps(written)}</bbox><answer>a</answer>"
+            auditor.add(Record(sample, Generation(text, input_size=seen), score(sample, text, config)))
+        return auditor.result()
+
+    together = audit()
+    monkeypatch.setattr(FrameAuditor, "_single", lambda *_: None)
+
+    assert audit() == together
+    assert max(value for value in together.mean_iou.values() if value is not None) > 0

@@ -2,7 +2,8 @@
 
 import pytest
 from PIL import Image
-from tiny_families import FAMILIES, LOADED_ALONE, SIZE_KNOWN, build
+from refilled_answers import KINDS, end_at_any_step, questions, refilled, single
+from tiny_families import FAMILIES, IN_BATCHES, LOADED_ALONE, SIZE_KNOWN, build
 from transformers import AutoProcessor
 
 from harness.models.hf import SatoriHF
@@ -57,6 +58,7 @@ def test_a_family_runs_with_its_processors_size_and_its_dialect(name, command, t
     code, _, err = command("run", "--model", folder, *RUN)
 
     assert code == 0, err
+    assert ("wait for the longest of their batch" in err) == (name in IN_BATCHES), err
     run = load_run(next((tmp_path / "runs").iterdir()))
     records = list(run.records())
     assert run.manifest.box_dialect == dialect_of_model_type(name)
@@ -73,6 +75,18 @@ def test_a_family_of_a_tried_kind_loads_and_answers(name, tmp_path, trained_toke
     (answer,) = model.generate_batch([model._inputs.trial])
 
     assert (answer.input_size is not None) == (name in SIZE_KNOWN)
+    assert (model.why_batches is not None) == (name in IN_BATCHES), model.why_batches
+
+
+@pytest.mark.parametrize("name", ["gemma3", "ernie4_5_vl_moe"])
+def test_rows_of_other_kinds_are_refilled_with_equal_answers(name, tmp_path, trained_tokenizer):
+    """Layers that look at a window of eight tokens; positions in three dimensions, and kinds of tokens."""
+    model = SatoriHF(str(build(name, tmp_path, trained_tokenizer)), device="cpu")
+    end_at_any_step(model)
+
+    for decoding in KINDS:
+        prompts = questions(model, decoding)
+        assert refilled(model, prompts, rows=3) == single(model, prompts), decoding
 
 
 def test_as_many_families_are_tried_as_are_promised():

@@ -56,7 +56,7 @@ def test_code_that_a_person_trusts_loads_the_class_that_it_names(with_code, tiny
     plain = SatoriHF(str(tiny_qwen2_5_vl), device="cpu")
 
     assert type(own._model).__name__ == "TinyModel"
-    assert own.generate_batch([own._trial])[0].text == plain.generate_batch([plain._trial])[0].text
+    assert own.generate_batch([own._inputs.trial])[0].text == plain.generate_batch([plain._inputs.trial])[0].text
 
 
 def test_another_code_is_another_configuration(with_code):

@@ -2,7 +2,7 @@ import hashlib
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from harness.errors import ConfigError, IncompleteError
 from harness.images.pictures import UnreadablePictureError
+from harness.models import refilled_rows
 from harness.models.base import (
     ImageAtPath,
     Prompt,
@@ -23,8 +24,10 @@ from harness.models.base import (
 from harness.models.chat_inputs import fold_system_turns
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding, sample_seed
-from harness.models.hf import SatoriHF, SeededSampling
+from harness.models.hf import SatoriHF
+from harness.models.refilled_rows import RefilledRows
 from harness.models.replay import SatoriReplay
+from harness.models.token_choice import SeededSampling
 from harness.models.token_roles import dropped_ids
 from harness.scoring.box_dialects import dialect_named
 from harness.values import Generation, PixelLimits, Size
@@ -60,6 +63,101 @@ def test_greedy_texts_do_not_depend_on_the_batch_size(loaded, three, family):
 
     assert texts[1] == texts[3]
     assert len(set(texts[1])) > 1, "the model looks at its input"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_refilled_rows_write_what_batches_and_single_questions_write(
+    loaded, three, recorder, photos, monkeypatch, family
+):
+    """Rows end at different steps, so that others join those that are in the middle of their text."""
+    model = loaded(family)
+    questions = [f"What colour is it? {'red circle ' * (n * 3 % 7)}{n}" for n in range(7)]
+    asked = type(three)([photos[0].rotate(40 * n) if n % 3 else photos[2] for n in range(7)], questions)
+
+    def written(batch_size: int, why_batches: str | None, **arguments) -> dict:
+        model.batch_size, model.recorder = batch_size, type(recorder)()
+        monkeypatch.setattr(model, "why_batches", why_batches)
+        asked.ask(model, max_new_tokens=12, **arguments)
+        return {doc: replace(kept, device_s=None) for (_, doc), kept in sorted(model.recorder.kept.items())}
+
+    assert model.why_batches is None
+    ends = model._end_ids | {token for token in range(1, 400) if token % 9 == 4}  # a text ends at any step
+    monkeypatch.setattr(model, "_end_ids", ends)
+    monkeypatch.setattr(model._model.generation_config, "eos_token_id", sorted(ends))
+    drawn = {"temperature": 1.3, "top_p": 0.95, "top_k": 50, "min_p": 0.001}
+    stop = next(kept.text for kept in written(3, "a batch").values() if len(kept.text) > 8)[4:6]
+    lengths: list[set[int]] = []
+    for arguments in ({}, drawn, {"repetition_penalty": 1.4}, {"until": [stop]}):
+        alone = written(1, "a batch", **arguments)
+
+        assert written(3, None, **arguments) == alone, arguments
+        with monkeypatch.context() as patched:  # as a GPU reads them
+            patched.setattr(model, "_reads_alone", False)
+            patched.setattr("harness.models.hf._REFILLED_SHARE", 2)
+            assert written(4, None, **arguments) == alone, arguments
+        if "repetition_penalty" not in arguments:  # `generate` penalises what pads a batch as well
+            assert written(3, "a batch", **arguments) == alone, arguments
+        lengths.append({kept.output_tokens for kept in alone.values()})
+    assert min(map(len, lengths)) > 1, "rows end at different steps"
+    assert max(map(len, lengths)) > 2, "and so do those of one kind"
+
+
+@pytest.mark.parametrize("at", ["begin", "step"])
+def test_refilled_rows_are_fewer_when_memory_runs_out(loaded, three, monkeypatch, at):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    own = {"begin": RefilledRows._choose, "step": RefilledRows.step}[at]
+
+    def full(rows, *arguments, **options):
+        if at == "begin" and model.batch_size > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if len(rows.rows) > 1:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return own(rows, *arguments, **options)
+
+    monkeypatch.setattr(RefilledRows, own.__name__, full)
+
+    assert [result.text for result in three.ask(model, max_new_tokens=8)] == whole
+    assert model.batch_size == 1
+
+
+def test_a_question_of_another_kind_than_the_first_is_asked_as_a_batch(loaded, three, monkeypatch):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    own = refilled_rows._check
+
+    def check(module, ids, kept):
+        if ids.shape[1] < 100:
+            raise refilled_rows.NotRefillableError("it is short")
+        own(module, ids, kept)
+
+    monkeypatch.setattr(refilled_rows, "_check", check)
+
+    assert [result.text for result in three.ask(model, max_new_tokens=8)] == whole
+
+
+@pytest.mark.parametrize("reads_alone", [True, False])
+def test_a_question_that_the_model_cannot_read_costs_itself_only(loaded, three, recorder, monkeypatch, reads_alone):
+    model = loaded("tiny_qwen2_5_vl")
+    whole = [result.text for result in three.ask(model, max_new_tokens=8)]
+    three.questions[1] = "triangle triangle"
+    marked = model._inputs.tokenizer("triangle").input_ids[-1]
+    monkeypatch.setattr(model, "_reads_alone", reads_alone)
+    monkeypatch.setattr("harness.models.hf._REFILLED_SHARE", 1)
+    model.recorder = recorder
+
+    def failing(_module, arguments):
+        if (arguments[0] == marked).any():
+            raise ValueError("no such position")
+
+    hook = model.module.get_input_embeddings().register_forward_pre_hook(failing)
+    try:
+        texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+    finally:
+        hook.remove()
+
+    assert [whole[0], "", whole[2]] == texts
+    assert recorder.kept[three.task, 1].error == "ValueError: no such position"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +294,7 @@ def test_a_text_that_ends_by_itself_is_not_truncated(loaded, three, recorder, mo
         return torch.cat([inputs["input_ids"], torch.tensor(rows)], dim=1)
 
     monkeypatch.setattr(model._model, "generate", generate)
+    monkeypatch.setattr(model, "why_batches", "padding is a matter of batches")
     # All the same size, so that rows and documents are in one order.
     three.images = three.images[:1] * 3
     three.questions = three.questions[:1] * 3
@@ -272,7 +371,7 @@ def test_repeats_of_a_sampled_request_differ_and_of_a_greedy_one_do_not(loaded, 
 
 def test_seeded_sampling_draws_from_the_softmax():
     logits = torch.tensor([[0.0, 1.0, 2.0, -math.inf]])
-    sampling = SeededSampling([7], torch.device("cpu"))
+    sampling = SeededSampling([torch.Generator().manual_seed(7)])
 
     draws = torch.stack([sampling(torch.empty(1, 0), logits).argmax() for _ in range(20_000)])
     shares = torch.bincount(draws, minlength=4) / len(draws)
@@ -288,22 +387,17 @@ def test_seeds_of_samples_differ():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_placeholders_of_pictures_are_never_generated(loaded, three, family):
+def test_placeholders_of_pictures_are_never_generated(loaded, three, monkeypatch, family):
     model = loaded(family)
-    spoken = []
-    generate = model._model.generate
-    model._model.generate = lambda **inputs: (
-        spoken.append(generate(**inputs)[:, inputs["input_ids"].shape[1] :])
-        or (torch.cat([inputs["input_ids"], spoken[-1]], dim=1))
-    )
+    spoken: list[int] = []
+    written = model._written
+    monkeypatch.setattr(model, "_written", lambda row, *others: spoken.extend(row) or written(row, *others))
 
-    try:
-        three.ask(model, max_new_tokens=64, temperature=3.0)
-    finally:
-        del model._model.generate
+    three.ask(model, max_new_tokens=64, temperature=3.0)
 
     assert model._suppressed_ids
-    assert not model._suppressed_ids & set(torch.cat([tokens.flatten() for tokens in spoken]).tolist())
+    assert len(spoken) > 3
+    assert not model._suppressed_ids & set(spoken)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -319,7 +413,7 @@ def test_both_backends_take_the_same_control_tokens_apart(loaded, request, serve
 
     for text in [*(case["text"] for case in cases), "".join(own), *own]:
         there.generate_batch([Prompt("t", 0, 0, (Turn("user", (text,)),), Decoding(max_new_tokens=1))])
-        assert here._template_part(text)["text"] == served.seen[-1]["messages"][0]["content"]
+        assert here._inputs._template_part(text, "user")["text"] == served.seen[-1]["messages"][0]["content"]
 
 
 def test_template_words_reach_the_chat_template(tmp_path, tiny_qwen2_5_vl, three):
@@ -332,7 +426,7 @@ def test_template_words_reach_the_chat_template(tmp_path, tiny_qwen2_5_vl, three
     plain = SatoriHF(str(folder), device="cpu")
     without = SatoriHF(str(folder), device="cpu", chat_template_kwargs='{"enable_thinking": false}')
 
-    assert without._render(turns) == plain._render(turns) + "no thought"
+    assert without._inputs.render(turns) == plain._inputs.render(turns) + "no thought"
     with pytest.raises(ConfigError, match="cannot set tokenize"):
         SatoriHF(str(folder), device="cpu", chat_template_kwargs={"tokenize": True})
 
@@ -523,23 +617,25 @@ def test_weights_that_hold_no_model_are_refused_before_any_sample(tmp_path, tiny
         SatoriHF(str(weights_changed(tiny_qwen2_5_vl, tmp_path, change)), device="cpu")
 
 
-def test_logits_that_break_on_one_sample_cost_that_sample(loaded, three, recorder, monkeypatch):
+@pytest.mark.parametrize("why_batches", [None, "asked in batches"])
+def test_logits_that_break_on_one_sample_cost_that_sample(loaded, three, recorder, monkeypatch, why_batches):
     model = loaded("tiny_qwen2_5_vl")
+    monkeypatch.setattr(model, "why_batches", why_batches)
     whole = [result.text for result in three.ask(model, max_new_tokens=8)]
-    three.questions[1] = "red red red"
-    generate = model._model.generate
-
-    def overflowing(**inputs):
-        marked = model._inputs.tokenizer("red red red").input_ids[0]
-        if (inputs["input_ids"] == marked).any():
-            for watch in inputs["logits_processor"]:
-                watch(inputs["input_ids"], torch.tensor([[1.0, math.nan]]))
-        return generate(**inputs)
-
-    monkeypatch.setattr(model._model, "generate", overflowing)
+    three.questions[1] = "triangle triangle"
+    marked = model._inputs.tokenizer("triangle").input_ids[-1]
+    assert marked not in model._inputs.tokenizer(three.questions[0] + three.questions[2]).input_ids
     model.recorder = recorder
 
-    texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+    def overflowing(_module, arguments, output):
+        broken = (arguments[0] == marked).any(dim=-1)
+        return torch.where(broken[:, None, None], math.nan, output)
+
+    hook = model.module.get_input_embeddings().register_forward_hook(overflowing)
+    try:
+        texts = [result.text for result in three.ask(model, max_new_tokens=8)]
+    finally:
+        hook.remove()
 
     assert [whole[0], "", whole[2]] == texts
     assert "no finite numbers" in recorder.kept[three.task, 1].error

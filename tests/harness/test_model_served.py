@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import math
-import time
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from harness.models.base import Prompt, Turn
 from harness.models.chat_client import NEUTRAL
 from harness.models.chat_reply import same_model
 from harness.models.decoding import Decoding
-from harness.models.served import SatoriServed, ServerGoneError
+from harness.models.reply_watch import ServerGoneError
+from harness.models.served import SatoriServed
 from harness.runs.journal import read_records
 from harness.runs.record_table import read_rows
 from harness.runs.store import load_run
@@ -45,8 +46,26 @@ def prompts(*questions: str, decoding: Decoding = GREEDY, size: tuple[int, int] 
     ]
 
 
+def tiny(served, **options) -> SatoriServed:
+    """Return the served model, on a clock of the test's own."""
+    return SatoriServed("tiny", served.url, clock=served.clock, **options)
+
+
+def answers(model: SatoriServed, asked: list[Prompt], recorded: list[Generation] | None = None) -> list[Generation]:
+    """Ask as a run does, which may end after each record; `recorded` takes what was recorded until then, in order."""
+    found = {}
+    try:
+        for prompt, generation in model.answer_stream(iter(asked)):
+            found[prompt.doc_id] = generation
+            model.batch_recorded()
+    finally:
+        if recorded is not None:
+            recorded += [found[place] for place in sorted(found)]
+    return [found[place] for place in sorted(found)]
+
+
 def test_a_reply_becomes_a_generation_with_its_costs(served):
-    model = SatoriServed("tiny", served.url, **LIMITS)
+    model = tiny(served, **LIMITS)
 
     [found] = model.generate_batch(prompts("what colour?"))
 
@@ -54,9 +73,12 @@ def test_a_reply_becomes_a_generation_with_its_costs(served):
     assert (found.truncated, found.error) == (False, None)
 
 
-def test_the_server_gets_every_pixel_and_the_system_turn(served):
-    [prompt] = prompts("what colour?")
-    SatoriServed("tiny", served.url, **LIMITS).generate_batch([prompt])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("size", [(84, 56), (28, 364), (1, 1), (3, 2)])
+def test_the_server_gets_every_pixel_and_the_system_turn(served, host, size):
+    served.url = served.url.replace("127.0.0.1", host)
+    [prompt] = prompts("what colour?", size=size)
+    tiny(served).generate_batch([prompt])
 
     system, user = served.seen[0]["messages"]
     url = user["content"][0]["image_url"]["url"]
@@ -67,13 +89,13 @@ def test_the_server_gets_every_pixel_and_the_system_turn(served):
 
 
 def test_without_pixel_limits_nobody_knows_the_size_that_the_model_saw(served):
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("what colour?"))
+    [found] = tiny(served).generate_batch(prompts("what colour?"))
 
     assert found.input_size is None
 
 
 def test_what_nobody_asks_for_is_sent_as_what_changes_nothing(served):
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
 
     model.generate_batch(prompts("greedy"))
     sampled = Decoding(max_new_tokens=8, temperature=0.7, top_p=0.9, top_k=5, repetition_penalty=1.1, until=("\n\n",))
@@ -88,16 +110,61 @@ def test_what_nobody_asks_for_is_sent_as_what_changes_nothing(served):
     assert all(0 <= one["seed"] < 2**31 for one in drawn)
 
 
-def test_a_text_that_the_budget_ended_is_truncated(served):
-    served.finish = "length"
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("what?"))
+@pytest.mark.parametrize(
+    ("finish", "budget", "truncated"),
+    [
+        ("length", 32, True),
+        ("stop", 21, False),
+        (None, 22, False),
+        (None, 21, True),
+        ("", 20, True),
+        ("stop", 20, False),
+    ],
+)
+def test_a_text_that_the_budget_ended_is_truncated(served, finish, budget, truncated):
+    served.finish = finish  # the server says that it wrote 21 tokens
+    [found] = tiny(served).generate_batch(prompts("what?", decoding=Decoding(max_new_tokens=budget)))
 
-    assert found.truncated
+    assert (found.text, found.truncated) == (TEXT, truncated)
+
+
+def test_a_server_that_writes_more_than_it_was_asked_for_is_said_once_and_counted(served):
+    said: list[str] = []
+    model = tiny(served, say=said.append)
+
+    found = model.generate_batch(prompts("one", "two", decoding=Decoding(max_new_tokens=20)))
+
+    assert [one.error for one in found] == [None, None]
+    assert model.facts()["over_budget"] == 2
+    assert ["wrote 21 tokens where 20 were asked for" in line for line in said] == [True]
+
+
+@pytest.mark.parametrize(("owner", "kept"), [("vllm", True), ("sglang", True), ("openai", False), (None, False)])
+def test_engines_that_cut_special_tokens_are_asked_to_keep_them(served, owner, kept):
+    served.owner = owner
+    tiny(served).generate_batch(prompts("one"))
+    tiny(served, extra_body={"skip_special_tokens": True}).generate_batch(prompts("two"))
+
+    assert [body.get("skip_special_tokens") for body in served.seen] == [False if kept else None, True]
+
+
+@pytest.mark.parametrize("says", ["Unknown field: skip_special_tokens", "Extra inputs are not permitted"])
+def test_an_engine_that_refuses_to_keep_special_tokens_is_asked_without_and_that_is_said(served, reaction, says):
+    said: list[str] = []
+    served.owner = "vllm"
+    served.react = refusing(reaction, "skip_special_tokens", says=says)
+    model = tiny(served, say=said.append)
+
+    found = model.generate_batch(prompts("one", "two"))
+
+    assert [one.error for one in found] == [None, None]
+    assert "skip_special_tokens" in model.facts()["left_out"]
+    assert sum("boxes that a family marks with some" in line for line in said) == 1
 
 
 def test_a_reply_without_content_is_an_empty_text_and_a_withheld_one_is_none(served):
     served.reply = None
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
     [empty] = model.generate_batch(prompts("what?"))
     served.finish = "content_filter"
     [withheld] = model.generate_batch(prompts("what?"))
@@ -108,7 +175,7 @@ def test_a_reply_without_content_is_an_empty_text_and_a_withheld_one_is_none(ser
 
 def test_answers_keep_their_order_and_no_more_requests_are_under_way_than_allowed(served):
     served.delay_s = 0.05
-    model = SatoriServed("tiny", served.url, concurrency=3)
+    model = tiny(served, concurrency=3)
     served.fail["fourth"] = [400]
 
     found = model.generate_batch(prompts("first", "second", "third", "fourth", "fifth", "sixth", "seventh"))
@@ -122,7 +189,7 @@ def test_answers_keep_their_order_and_no_more_requests_are_under_way_than_allowe
 def test_a_busy_server_is_asked_again(served):
     served.fail["patient"] = [503, 429]
 
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("patient"))
+    [found] = tiny(served).generate_batch(prompts("patient"))
 
     assert found.text == TEXT
     assert len(served.seen) == 3
@@ -149,7 +216,7 @@ def test_what_passes_is_asked_again_and_an_account_without_money_is_not(
     body = {"error": {**error, "code": status}}
     served.react = lambda sent, place: reaction(body, 200 if within_200 else status)
 
-    SatoriServed("tiny", served.url, retries=1).generate_batch(prompts("one"))
+    tiny(served, retries=1).generate_batch(prompts("one"))
 
     assert len(served.seen) == asked
 
@@ -162,83 +229,72 @@ def test_what_passes_is_asked_again_and_an_account_without_money_is_not(
 def test_the_head_of_a_refusal_counts_and_its_status_before_its_words(served, reaction, status, said, headers, asked):
     served.react = lambda sent, place: reaction({"error": {"message": said}}, status, headers)
 
-    SatoriServed("tiny", served.url, retries=1).generate_batch(prompts("one"))
+    tiny(served, retries=1).generate_batch(prompts("one"))
 
     assert len(served.seen) == asked
 
 
 @pytest.mark.parametrize(("status", "questions"), [(401, 1), (403, 1), (404, 1), (400, 2), (422, 3), (402, 2)])
 def test_a_refusal_that_concerns_every_sample_ends_the_run_once_it_is_recorded(served, status, questions):
-    model = SatoriServed("tiny", served.url)
+    model, recorded = tiny(served), []
     served.fail["what"] = [status] * 2 * questions  # a 400 may be about a field, which a second request tells
 
-    found = model.generate_batch(prompts(*["what?"] * questions))
-
-    assert all(f"said {status}" in one.error for one in found)
     with pytest.raises(ConfigError, match=f"refuses tiny.*said {status}"):
-        model.batch_recorded()
+        answers(model, prompts(*["what?"] * questions), recorded)
+
+    assert len(recorded) == questions
+    assert all(f"said {status}" in one.error for one in recorded)
 
 
 def test_refusals_of_single_samples_end_nothing(served):
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
     served.fail = {"long": [400], "worse": [400] * 2}
 
-    model.generate_batch(prompts("long"))
-    model.batch_recorded()
-    model.generate_batch(prompts("short", "short"))
-    found = model.generate_batch(prompts("worse", "worse"))
-    model.batch_recorded()
+    answers(model, prompts("long"))
+    answers(model, prompts("short", "short"))
+    found = answers(model, prompts("worse", "worse"))
 
     assert ["said 400" in one.error for one in found] == [True, True]
 
 
 def test_a_long_row_of_equal_refusals_ends_a_run_that_went_well_before(served):
-    model = SatoriServed("tiny", served.url)
-    model.generate_batch(prompts("well"))
-    served.fail["broke"] = [402] * 40
+    model, recorded = tiny(served), []
+    answers(model, prompts("well"))
+    served.fail["broke"] = [402] * 99
 
-    model.generate_batch(prompts(*["broke"] * 40))
+    with pytest.raises(ServerGoneError, match=r"no answer any more: 402: said 402 \(the last 32 requests\)"):
+        answers(model, prompts(*["broke"] * 40), recorded)
 
-    with pytest.raises(ServerGoneError, match=r"no answer any more: 402: said 402 \(the last 40 requests\)"):
-        model.batch_recorded()
+    assert len(recorded) == 32
 
 
-def test_failures_that_pass_end_nothing_before_a_whole_batch_had_them(served, reaction):
-    model = SatoriServed("tiny", served.url, retries=0)
-    served.react = lambda body, place: reaction({"error": {"message": f"busy {place}", "code": 429}})
+def test_failures_that_pass_end_nothing_before_a_long_row_had_them(served, reaction):
+    model, recorded = tiny(served, retries=0), []
+    served.react = lambda body, place: (
+        reaction({"error": {"message": f"busy {place}", "code": 429}}) if "what?" in json.dumps(body) else None
+    )
 
-    found = model.generate_batch(prompts(*["what?"] * 8))
-    model.batch_recorded()
-    model.generate_batch(prompts(*["what?"] * 30))
-
-    assert all("busy" in one.error for one in found)
+    answers(model, prompts(*["what?"] * 8, "well"))
     with pytest.raises(ServerGoneError, match="busy"):
-        model.batch_recorded()
+        answers(model, prompts(*["what?"] * 60), recorded)
+
+    assert 24 <= len(recorded) <= 32
+    assert all("busy" in one.error for one in recorded)
 
 
-def test_a_server_that_is_gone_ends_the_run(served):
-    model = SatoriServed("tiny", served.url, retries=0)
+def test_a_server_that_is_gone_ends_the_run_and_nothing_is_recorded_of_those_it_lost(served):
+    model, recorded = tiny(served, retries=0), []
     served.stop()
 
     with pytest.raises(ServerGoneError, match="run the same command: it resumes"):
-        model.generate_batch(prompts("one", "two"))
+        answers(model, prompts("one", "two"), recorded)
 
-
-def test_slow_requests_cost_their_own_samples_and_a_whole_batch_of_them_ends_the_run(served):
-    served.delay_s = 1.0
-    model = SatoriServed("tiny", served.url, timeout_s=0.1, batch_size=3)
-
-    [alone] = model.generate_batch(prompts("what?"))
-    few = model.generate_batch(prompts("one", "two"))
-
-    assert all("no whole reply within 0.1 s" in one.error for one in (alone, *few))
-    with pytest.raises(ServerGoneError):
-        model.generate_batch(prompts("one", "two", "three"))
+    assert recorded == []
 
 
 def test_beams_are_refused(served):
     with pytest.raises(ConfigError, match="beams"):
-        SatoriServed("tiny", served.url).generate_batch(prompts("what?", decoding=Decoding(num_beams=2)))
+        tiny(served).generate_batch(prompts("what?", decoding=Decoding(num_beams=2)))
 
 
 def test_a_server_without_a_list_is_taken_at_its_word(served):
@@ -259,7 +315,7 @@ def test_no_server_is_said_before_anything_is_asked():
 
 def test_one_pixel_limit_alone_is_refused(served):
     with pytest.raises(ConfigError, match="go together"):
-        SatoriServed("tiny", served.url, min_pixels=3136)
+        tiny(served, min_pixels=3136)
 
 
 def completion(**changes) -> bytes:
@@ -270,7 +326,7 @@ def completion(**changes) -> bytes:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b"", "no JSON"),
+        (b"", "the reply is empty"),
         (b'{"id": "x", "choices": [', "no JSON but"),
         (b"<html>hello</html>", "no JSON but <html>hello</html>"),
         (b"[" * 100_000, "no JSON"),
@@ -287,10 +343,10 @@ def completion(**changes) -> bytes:
 )
 def test_a_reply_that_is_none_is_a_failed_request(served, raw, why):
     served.raw = raw
-    found = SatoriServed("tiny", served.url, retries=0).generate_batch(prompts("one", "two"))
+    [found] = tiny(served, retries=0).generate_batch(prompts("one"))
 
-    assert [one.text for one in found] == ["", ""]
-    assert all(why in one.error for one in found)
+    assert found.text == ""
+    assert why in found.error
 
 
 @pytest.mark.parametrize(
@@ -307,14 +363,14 @@ def test_a_reply_that_is_none_is_a_failed_request(served, raw, why):
 )
 def test_counts_that_are_none_are_not_stored(served, usage, counts):
     served.raw = completion(usage=usage)
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("what?"))
+    [found] = tiny(served).generate_batch(prompts("what?"))
 
     assert (found.text, found.input_tokens, found.output_tokens) == (TEXT, *counts)
 
 
 def test_a_lone_surrogate_survives(served):
     served.raw = completion(choices=[{"message": {"content": "\ud800 B"}}])
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("what?"))
+    [found] = tiny(served).generate_batch(prompts("what?"))
 
     assert found.text == "\ud800 B"
 
@@ -337,7 +393,7 @@ def test_an_address_or_key_that_cannot_be_one_is_said_so(url, key, said):
 def test_a_strange_list_of_models_is_a_fault_of_the_address_or_no_list(served, listed):
     served.listed = listed
     try:
-        SatoriServed("tiny", served.url, retries=0)
+        tiny(served, retries=0)
     except ConfigError as fault:
         assert "/v1" in str(fault)  # noqa: PT017 - either is right: refused with this hint, or taken at its word
 
@@ -366,11 +422,11 @@ NO_TEMPERATURE = "Unsupported value: 'temperature' does not support 0. Only the 
 def test_an_argument_that_the_server_refuses_is_sent_otherwise_and_said_once(served, reaction, word, says, sent):
     said: list[str] = []
     served.react = lambda body, place: reaction({"error": {"message": says}}, 400) if word in body else None
-    model = SatoriServed("tiny", served.url, say=said.append)
+    model = tiny(served, say=said.append)
 
-    found = model.generate_batch(prompts("one", "two", decoding=Decoding(max_new_tokens=9, until=("\n\n",))))
+    found = model.generate_batch(prompts("one", "two", decoding=Decoding(max_new_tokens=32, until=("\n\n",))))
     served.seen.clear()
-    model.generate_batch(prompts("three", decoding=Decoding(max_new_tokens=9, until=("\n\n",))))
+    model.generate_batch(prompts("three", decoding=Decoding(max_new_tokens=32, until=("\n\n",))))
 
     assert [one.error for one in found] == [None, None]
     [body] = served.seen
@@ -386,13 +442,17 @@ def test_two_refusals_one_after_the_other_are_both_heeded(served, reaction):
         return reaction({"error": {"message": says}}, 400) if says else None
 
     served.react = react
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
 
     assert model.generate_batch(prompts("one"))[0].text == TEXT
     assert model.facts() == {
         "budget_field": "max_completion_tokens",
         "left_out": ["temperature"],
         "reply_models": {"tiny": 1},
+        "over_budget": 0,
+        "requests": 3,
+        "most_under_way": 1,
+        "latency_s": {"median": 0.0, "p95": 0.0, "most": 0.0},
     }
 
 
@@ -428,7 +488,7 @@ def refusing(reaction, *fields, says, status=400, one_by_one=True):
 def test_neutral_fields_that_a_server_refuses_are_left_out_and_the_run_goes_on(served, reaction, refusal, left_out):
     said: list[str] = []
     served.react = refusing(reaction, *sorted(EXTRA), **refusal)
-    model = SatoriServed("tiny", served.url, say=said.append)
+    model = tiny(served, say=said.append)
 
     found = model.generate_batch(prompts("one", "two", "three"))
     served.seen.clear()
@@ -444,7 +504,7 @@ def test_neutral_fields_that_a_server_refuses_are_left_out_and_the_run_goes_on(s
 def test_one_of_two_fields_that_exclude_each_other_is_left_out(served, reaction):
     says = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
     served.react = refusing(reaction, "top_p", says=says)
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
 
     [found] = model.generate_batch(prompts("one"))
 
@@ -462,7 +522,7 @@ def test_a_server_that_refuses_everything_that_can_be_refused_is_asked_all_the_s
         return reaction({"error": {"message": says}}, 400) if met else None
 
     served.react = react
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
 
     [found] = model.generate_batch(prompts("one", decoding=Decoding(until=("\n\n\n",))))
 
@@ -474,7 +534,7 @@ def test_a_server_that_refuses_everything_that_can_be_refused_is_asked_all_the_s
 @pytest.mark.parametrize("says", ["the prompt is too long: 9000 tokens", "Bad Request", ""])
 def test_what_a_server_says_of_one_sample_leaves_no_field_out(served, reaction, first, says):
     served.react = lambda body, place: reaction({"error": says}, 400) if "long" in json.dumps(body) else None
-    model = SatoriServed("tiny", served.url, concurrency=1)
+    model = tiny(served, concurrency=1)
 
     found = model.generate_batch(prompts(*first))
 
@@ -487,7 +547,7 @@ def test_what_a_person_asked_for_is_never_left_out(served, reaction):
     served.react = lambda body, place: (
         reaction({"error": {"message": "Unknown field: top_k"}}, 400) if "top_k" in body else None
     )
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
 
     [neutral] = model.generate_batch(prompts("one"))
     [asked] = model.generate_batch(prompts("two", decoding=Decoding(temperature=0.5, top_k=5)))
@@ -499,17 +559,15 @@ def test_what_a_person_asked_for_is_never_left_out(served, reaction):
 
 def test_a_sampled_run_does_not_give_its_temperature_up(served, reaction):
     served.react = lambda body, place: reaction({"error": {"message": NO_TEMPERATURE}}, 400)
-    model = SatoriServed("tiny", served.url)
-
-    model.generate_batch(prompts("one", "two", decoding=Decoding(temperature=0.5)))
+    model = tiny(served)
 
     with pytest.raises(ConfigError, match="temperature"):
-        model.batch_recorded()
+        answers(model, prompts("one", "two", decoding=Decoding(temperature=0.5)))
 
 
 def test_extra_fields_and_template_words_go_with_each_request(served):
     extra = {"reasoning": {"effort": "low"}, "top_p": 0.5}
-    model = SatoriServed("tiny", served.url, extra_body=extra, chat_template_kwargs='{"enable_thinking": false}')
+    model = tiny(served, extra_body=extra, chat_template_kwargs='{"enable_thinking": false}')
 
     model.generate_batch(prompts("one", "two"))
 
@@ -519,7 +577,7 @@ def test_extra_fields_and_template_words_go_with_each_request(served):
 
 
 def test_what_a_question_says_calls_for_no_picture_and_ends_no_turn(served):
-    model = SatoriServed("tiny", served.url, control_tokens=["<odd>"])
+    model = tiny(served, control_tokens=["<odd>"])
     [prompt] = prompts("what is <|image_pad|> or <odd>?")
 
     model.generate_batch([prompt])
@@ -532,20 +590,19 @@ def test_what_a_question_says_calls_for_no_picture_and_ends_no_turn(served):
 
 
 def test_a_reply_of_another_model_halfway_is_named_null_and_ends_the_run(served):
-    model = SatoriServed("tiny", served.url)
-    model.generate_batch(prompts("one", "two"))
+    model, recorded = tiny(served), []
+    answers(model, prompts("one", "two"))
     served.named = "cheap-model"
 
-    found = model.generate_batch(prompts("three", "four"))
+    with pytest.raises(ServerGoneError, match=r"another model than 'tiny': 'cheap-model', after 2 of the first"):
+        answers(model, prompts("three", "four"), recorded)
 
-    assert [(one.text, one.reply_model) for one in found] == [("", "cheap-model")] * 2
-    assert all("another model, 'cheap-model' in place of 'tiny'" in one.error for one in found)
-    with pytest.raises(ServerGoneError, match=r"another model than 'tiny': 'cheap-model' \(2\) of 2 replies"):
-        model.batch_recorded()
+    assert [(one.text, one.reply_model) for one in recorded] == [("", "cheap-model")]
+    assert "another model, 'cheap-model' in place of 'tiny'" in recorded[0].error
 
 
 def test_a_run_that_is_taken_up_knows_who_answered(served):
-    model = SatoriServed("tiny", served.url)
+    model = tiny(served)
     model.take_up([Generation("B", reply_model="tiny-on-gpu-3")])
 
     [found] = model.generate_batch(prompts("one"))
@@ -554,7 +611,7 @@ def test_a_run_that_is_taken_up_knows_who_answered(served):
 
 
 def test_replies_of_other_models_count_where_a_person_says_so(served):
-    model = SatoriServed("tiny", served.url, allow_rerouting=True)
+    model = tiny(served, allow_rerouting=True)
     model.generate_batch(prompts("one"))
     served.named = "cheap-model"
 
@@ -568,7 +625,7 @@ def test_replies_of_other_models_count_where_a_person_says_so(served):
 def test_a_server_that_has_a_name_of_its_own_for_the_model_is_said_once(served):
     said: list[str] = []
     served.named = "meta-llama/other-name"
-    model = SatoriServed("tiny", served.url, say=said.append)
+    model = tiny(served, say=said.append)
 
     for question in ("one", "two"):
         [found] = model.generate_batch(prompts(question))
@@ -601,21 +658,20 @@ def test_dates_and_providers_make_no_other_model(asked, said, same):
 
 def test_a_redirect_to_another_host_is_not_followed_and_ends_the_run(served, reaction):
     elsewhere = {"Location": "http://localhost.example:1/v1/chat/completions"}
-    model = SatoriServed("tiny", served.url)
+    model, recorded = tiny(served), []
+    answers(model, prompts("one?"))
     served.react = lambda body, place: reaction(b"", 307, elsewhere) if "two?" in json.dumps(body) else None
 
-    found = model.generate_batch(prompts("one?", "two?"))
-
-    assert (found[0].text, found[1].text) == (TEXT, "")
-    assert "another host, http://localhost.example:1" in found[1].error
     with pytest.raises(ServerGoneError, match="neither key nor question was sent there"):
-        model.batch_recorded()
+        answers(model, prompts("two?"), recorded)
+
+    assert "another host, http://localhost.example:1" in recorded[0].error
 
 
 def test_a_redirect_on_the_same_host_is_followed(served, reaction):
     served.react = lambda body, place: reaction(b"", 307, {"Location": "/v1/other"}) if place == 0 else None
 
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+    [found] = tiny(served).generate_batch(prompts("one"))
 
     assert found.text == TEXT
     assert served.seen[0] == served.seen[1]
@@ -624,7 +680,7 @@ def test_a_redirect_on_the_same_host_is_followed(served, reaction):
 def test_redirects_in_a_circle_end(served, reaction):
     served.react = lambda body, place: reaction(b"", 308, {"Location": "/v1/chat/completions"})
 
-    [found] = SatoriServed("tiny", served.url, retries=0).generate_batch(prompts("one"))
+    [found] = tiny(served, retries=0).generate_batch(prompts("one"))
 
     assert "more than 5 redirects" in found.error
 
@@ -632,49 +688,96 @@ def test_redirects_in_a_circle_end(served, reaction):
 # --- slow ones
 
 
-@pytest.mark.parametrize("how", [{"hang_s": 5.0}, {"drip_s": 0.2}, {"drip_s": 0.2, "status": 500}])
-def test_a_hung_or_dripping_reply_costs_its_own_sample_and_the_others_go_on(served, reaction, how):
-    body = {"choices": [{"message": {"content": "B" * 100}, "finish_reason": "stop"}]}
+@pytest.mark.parametrize("how", [{"hang_s": 0.3}, {"drip_s": 0.01}, {"drip_s": 0.01, "status": 500}])
+def test_a_hung_or_dripping_reply_costs_its_own_sample_and_the_others_do_not_wait(served, reaction, how):
+    body = {"choices": [{"message": {"content": "B" * 1000}, "finish_reason": "stop"}]}
     served.react = lambda asked, place: reaction(body, **how) if "slow?" in json.dumps(asked) else None
-    model = SatoriServed("tiny", served.url, timeout_s=1.0)
+    asked = prompts("one?", "slow?", "two?")
+    stream = tiny(served, timeout_s=600.0, retries=0).answer_stream(iter(asked))
 
-    started = time.monotonic()
-    found = model.generate_batch(prompts("one?", "slow?", "two?"))
-    model.batch_recorded()
+    others = {prompt.doc_id: one.error for prompt, one in (next(stream), next(stream))}
+    served.clock.advance(600.0)
+    [(prompt, slow)] = stream
 
-    assert [one.error is None for one in found] == [True, False, True]
-    assert "no whole reply within 1 s (--request-timeout)" in found[1].error
-    assert time.monotonic() - started < 4.0
+    assert others == {0: None, 2: None}
+    assert prompt is asked[1]
+    assert "no whole reply within 600 s (--request-timeout)" in slow.error
+
+
+def test_what_was_late_is_asked_once_more(served, reaction):
+    late = threading.Event()
+
+    def react(body, place):
+        if place == 0:
+            served.clock.advance(600.0)
+            late.wait(10)
+
+    served.react = react
+    [found] = tiny(served, timeout_s=600.0).generate_batch(prompts("one?"))
+    late.set()
+
+    assert (found.error, len(served.seen)) == (None, 2)
+
+
+def test_a_server_that_hangs_ends_the_run(served, reaction):
+    over = threading.Event()
+
+    def react(body, place):
+        served.clock.advance(600.0)
+        over.wait(10)
+
+    served.react = react
+    recorded = []
+    with pytest.raises(ServerGoneError, match="answers no more"):
+        answers(tiny(served, timeout_s=600.0, retries=0, concurrency=4), prompts(*["what?"] * 40), recorded)
+    over.set()
+
+    assert len(recorded) == 7
 
 
 def test_a_reply_without_an_end_is_none(served, reaction, monkeypatch):
-    monkeypatch.setattr("harness.models.chat_client._MOST_REPLY_BYTES", 1000)
+    monkeypatch.setattr("harness.models.chat_wire._MOST_REPLY_BYTES", 1000)
     served.reply = "x" * 2000
 
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+    [found] = tiny(served).generate_batch(prompts("one"))
 
     assert "longer than 1000 bytes" in found.error
 
 
-def test_a_server_is_waited_for_as_long_as_it_asks(served, reaction):
+@pytest.mark.parametrize(
+    ("headers", "waited"),
+    [
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "59.5"}, 59.5),
+        ({"Retry-After-Ms": "1500", "Retry-After": "9"}, 1.5),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:00:20 GMT", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 20.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT", "Date": "Thu, 01 Jan 2026 00:00:25 GMT"}, 5.0),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, 0.5),
+        ({"Retry-After": "-3"}, 0.5),
+        ({"Retry-After": "Thu, 99 Foo 2026"}, 0.5),
+        ({}, 0.5),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503, 200])
+def test_a_server_is_waited_for_as_long_as_it_asks(served, reaction, headers, waited, status):
     busy = {"error": {"message": "busy", "code": 429}}
-    first = [reaction(busy, 429, {"Retry-After": "0"}), reaction(busy, headers={"Retry-After-Ms": "1"})]
-    served.react = lambda body, place: first[place] if place < 2 else None
+    served.react = lambda body, place: reaction(busy, status, headers) if place == 0 else None
 
-    started = time.monotonic()
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+    [found] = tiny(served).generate_batch(prompts("one"))
 
     assert found.text == TEXT
-    assert time.monotonic() - started < 0.5
+    assert sum(served.clock.slept) == pytest.approx(waited)
 
 
 def test_nobody_waits_an_hour(served, reaction):
     served.react = lambda body, place: reaction({"error": {"message": "tomorrow"}}, 429, {"Retry-After": "3600"})
 
-    [found] = SatoriServed("tiny", served.url).generate_batch(prompts("one"))
+    [found] = tiny(served).generate_batch(prompts("one"))
 
     assert "429: tomorrow" in found.error
-    assert len(served.seen) == 1
+    assert (len(served.seen), served.clock.slept) == (1, [])
 
 
 # --- keys
@@ -698,7 +801,7 @@ def test_a_key_that_the_server_echoes_is_cut_out(served, reaction, made):
     for given in ({"api_key": KEY}, {"secrets": [KEY]}):
         said: list[str] = []
         served.react = lambda body, place: reaction(made())
-        model = SatoriServed("tiny", served.url, retries=0, say=said.append, **given)
+        model = tiny(served, retries=0, say=said.append, **given)
 
         [found] = model.generate_batch(prompts("one"))
 
@@ -709,7 +812,7 @@ def test_a_key_that_the_server_echoes_is_cut_out(served, reaction, made):
 def test_words_that_stand_for_no_key_stay_in_texts(served):
     served.reply = "none, EMPTY, secret"
     for key in ("none", "EMPTY", "secret"):
-        [found] = SatoriServed("tiny", served.url, api_key=key).generate_batch(prompts("one"))
+        [found] = tiny(served, api_key=key).generate_batch(prompts("one"))
         assert found.text == "none, EMPTY, secret"
 
 
@@ -774,11 +877,11 @@ class TestRun:
         code, out, err = command(*self.shapes(served, "--limit", 48))
 
         assert (code, out) == (ExitCode.USAGE, "")
-        assert "refuses tiny: 400: no vision here (all 32 requests so far)" in err
-        assert 32 < len(served.seen) <= 48, "those under way at once were tried without the neutral fields too"
+        assert "refuses tiny: 400: no vision here (all 16 requests so far)" in err
+        assert 16 < len(served.seen) <= 48, "those under way at once were tried without the neutral fields too"
         [folder] = Path("runs").iterdir()
         shown = command("runs", "show", folder)
-        assert "32 without an answer: request failed: 400: no vision here" in shown[1]
+        assert "16 without an answer: request failed: 400: no vision here" in shown[1]
 
     def test_the_most_frequent_reasons_are_said_with_their_counts(self, served, command, reaction):
         def react(body, place):
@@ -811,6 +914,39 @@ class TestRun:
         assert load_run(Path(sampled)).manifest.other["server"]["left_out"] == ["temperature"]
         code, out, err = command("compare", greedy, sampled)
         assert "samples as it likes" in out + err
+
+    def test_a_misbehaving_server_loses_nothing_and_invents_nothing_and_the_run_can_be_made_whole(
+        self, served, command, reaction
+    ):
+        ill = [
+            {"status": 500, "body": b"<html>oops</html>", "headers": {"Retry-After": "0"}},
+            {"status": 429, "body": {}, "headers": {"Retry-After": "0"}},
+            {"body": b'{"choices": [{"mess', "headers": {"Retry-After": "0"}},
+            {"status": 400, "body": {"error": "not this one"}},
+            {"body": {"choices": [{"finish_reason": "abort", "message": {"content": "r"}}]}},
+        ]
+
+        def react(body, place):
+            said = "".join(part.get("text", "") for part in body["messages"][-1]["content"])
+            if place % 3 == 0 and place < 60:
+                return reaction(**ill[place // 3 % len(ill)])
+            choice = {"index": 0, "finish_reason": "stop", "message": {"content": f"<answer>{said}</answer>"}}
+            return reaction({"id": "the same", "model": "tiny", "choices": [choice]})
+
+        served.react = react
+        code, out, err = command(*self.shapes(served, "--limit", 48, "--json"))
+        first = load_run(Path(json.loads(out)["run"]))
+        before = {record.key: record.generation.text for record in first.records()}
+        again, shown, said = command("run", "--retry", first.path, "--json")
+        whole = load_run(Path(json.loads(shown)["run"]))
+
+        assert (code, again) == (ExitCode.INCOMPLETE, ExitCode.OK), err + said
+        assert verify_run(first.path) == verify_run(whole.path) == []
+        records = list(whole.records())
+        assert sorted(record.key for record in records) == sorted(before)
+        assert all(before[record.key] in {"", record.generation.text} for record in records)
+        assert [r.generation for r in records if r.sample.question.splitlines()[0] not in r.generation.text] == []
+        assert all(record.generation.latency_s is not None for record in records)
 
     def test_what_is_added_to_requests_is_compared_and_resumed_by(self, served, command):
         plain = json.loads(command(*self.shapes(served, "--limit", 12, "--json"))[1])["run"]

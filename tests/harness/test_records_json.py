@@ -116,6 +116,7 @@ records = st.builds(
         input_tokens=counts,
         output_tokens=counts,
         device_s=seconds,
+        latency_s=seconds,
         truncated=st.booleans(),
         error=st.none() | texts,
     ),
@@ -186,7 +187,7 @@ def test_side_by_side_surrogates_are_read_back_as_their_character():
 def test_non_finite_numbers_are_written_as_null(bad):
     record = Record(
         replace(FULL.sample, extra={"a": bad, "b": [bad, 1]}, boxes_image_px=((bad, 1.0, 2.0, 3.0),)),
-        replace(FULL.generation, device_s=bad),
+        replace(FULL.generation, device_s=bad, latency_s=bad),
         Score(bad, None, Components(bad, bad, bad, bad), bad, BoxMatch(1, 1, bad, 0)),
     )
     fields = json.loads(record_line(record), parse_constant=pytest.fail)
@@ -194,7 +195,7 @@ def test_non_finite_numbers_are_written_as_null(bad):
     assert fields["extra"] == {"a": None, "b": [None, 1]}
     assert fields["boxes"] == [[None, 1.0, 2.0, 3.0]]
     assert fields["score"] is None
-    assert fields["device_s"] is None
+    assert (fields["device_s"], fields["latency_s"]) == (None, None)
 
 
 def test_null_coordinate_is_read_as_nan():
@@ -392,9 +393,9 @@ def test_a_megabyte_of_text_costs_milliseconds():
 def test_field_names_are_the_documented_ones():
     expected = (
         "task id repeat score extracted faults components iou match boxes_image_px steps native text prompt truncated "
-        "error input_width input_height input_tokens output_tokens output_ids device_s reply_model judge_reply "
-        "judge_error question choices answers answer_rule category l2_category cluster boxes caption width height "
-        "image_sha256 pictures extra"
+        "error input_width input_height input_tokens output_tokens output_ids device_s latency_s crops reply_model "
+        "judge_reply judge_error question choices answers answer_rule category l2_category cluster boxes caption width "
+        "height image_sha256 pictures extra"
     )
 
     assert list(record_to_json(BARE)) == expected.split()

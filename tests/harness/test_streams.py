@@ -129,6 +129,23 @@ def test_another_error_ends_the_run_with_what_ended_before_it(three, recorder):
     assert len(recorder.kept) == 5
 
 
+def test_a_task_that_cannot_be_asked_ends_the_run_though_backends_would_excuse_its_error(three, recorder):
+    def messages(doc):
+        if doc["question"] == "broken":
+            raise ValueError("the task has no such field")
+        return type(three).messages(three, doc)
+
+    model = Streaming(batch_size=4)
+    model.recorder = recorder
+    documents(three, 200).questions[150] = "broken"
+    three.messages = messages
+
+    with pytest.raises(ValueError, match="no such field"):
+        three.ask(model)
+
+    assert 0 < len(recorder.kept) < 150
+
+
 def test_an_error_of_the_recorder_is_nobodys_refusal(three):
     class Full:
         def lookup(self, task, doc_id):

@@ -35,7 +35,7 @@ def run_of_text(command, tiny_qwen2_5_vl, monkeypatch):
         ids = tuple(self.ids_of(TEXT))
         return [Generation(self.text_of(ids), output_ids=ids) for _ in prompts]
 
-    monkeypatch.setattr(SatoriHF, "is_continuous", False, raising=False)
+    monkeypatch.setattr(SatoriHF, "is_streamed", lambda self, decoding: False)
     monkeypatch.setattr(SatoriHF, "generate_batch", generate)
     code, _, err = command("run", "--model", tiny_qwen2_5_vl, *RUN)
     assert code == 0, err

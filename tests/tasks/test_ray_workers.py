@@ -1,6 +1,7 @@
 """A real Ray cluster of two nodes asks a run; a worker and a node are killed meanwhile, and nothing is lost."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from harness.runs.journal import RunLockedError
 from harness.runs.object_storage import RunsAtAddress
 from harness.runs.store import load_run
 from tasks.parts import held_parts
-from tasks.ray_workers import RayPlan, run_by_ray
+from tasks.ray_workers import RayPlan, _cluster, run_by_ray
 from tasks.run import prepare_run, run_benchmarks
 from tasks.run_spec import RunEnvironment, RunSpec
 from tasks.shards import Shard
@@ -230,10 +231,12 @@ def test_ray_that_is_missing_is_named_with_the_mend(spec, monkeypatch):
         run_by_ray(spec, surroundings(Listening(), None), RayPlan())
 
 
-def test_no_cluster_at_the_address_is_said(spec, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "")
-    with pytest.raises(ConfigError, match="no Ray cluster can be reached at --address s4://nowhere"):
-        run_by_ray(replace(spec, out=tmp_path), surroundings(Listening(), None), RayPlan(address="s4://nowhere"))
+@pytest.mark.parametrize("address", ["s4://nowhere", "127.0.0.1:1", "ray://localhost:1", "[::1]:1"])
+def test_no_cluster_at_the_address_is_said_at_once(monkeypatch, address):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    said = f"no Ray cluster can be reached at --address {re.escape(address)}: "
+    with pytest.raises(ConfigError, match=said), _cluster(address):
+        pass
 
 
 def test_two_engines_cannot_ask_one_run(spec, tmp_path):

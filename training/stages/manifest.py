@@ -70,6 +70,8 @@ def input_hash(settings: TrainSettings, base: tuple[str, str], data_hash: str) -
     they stand in the manifest.
     """
     chosen = {name: value for name, value in settings_json(settings).items() if name not in _NOT_INPUT}
+    if chosen.get("tools") is None:  # as in runs of before there were any
+        chosen = {name: value for name, value in chosen.items() if name not in ("tools", "tool_turns")}
     parts = {
         "stage": settings.stage,
         "settings": chosen,

@@ -246,11 +246,17 @@ def batch_metrics(scored: Sequence[Completion | None]) -> dict[str, float]:
 
 
 def _text_of(completion: Any) -> str:
-    """Return the text of a completion: conversational as the assistant's turn, or plain."""
+    """Return the text of a completion: conversational as the assistant's last turn, or plain.
+
+    A rollout that ends with a tool's reply, as there was no room for more, says nothing.
+    """
     if isinstance(completion, str):
         return completion
-    content = completion[-1]["content"]
-    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
+    last = completion[-1]
+    content = last.get("content") if last.get("role", "assistant") == "assistant" else ""
+    text = content if isinstance(content, str) else "".join(part.get("text") or "" for part in content or ())
+    thought = last.get("reasoning_content") or last.get("thinking")  # where a template's parser files it apart
+    return f"<think>{thought}</think>\n{text}" if isinstance(thought, str) else text
 
 
 def _boxes_text(boxes: Sequence[Sequence[float]] | None) -> str | None:

@@ -37,10 +37,13 @@ class RowMaker:
     """The model's grid; None hands images over as they are."""
     has_system_role: bool
     """Whether system turns stay turns of their own."""
+    keeps_originals: bool = False
+    """Whether rows hold the picture as the data have it too, for a tool that cuts regions out of it."""
 
     def row(self, example: Example) -> Row:
         """Return the row of one example."""
-        image = fit_to_grid(to_rgb(decode_rgb(example.image)), self.pixel_limits)
+        original = to_rgb(decode_rgb(example.image))
+        image = fit_to_grid(original, self.pixel_limits)
         input_size = Size(*image.size)
         row: Row = {"prompt": prompt_turns(self.format, example.question, folds_system=not self.has_system_role)}
         row["images"] = [image]
@@ -50,6 +53,8 @@ class RowMaker:
         else:
             row["sample"] = example.sample()
             row["input_size"] = input_size
+        if self.keeps_originals:
+            row["original"] = original
         return row
 
 

@@ -246,6 +246,10 @@ class GrpoSettings(_StageSettings):
     """What is maximised."""
     rewards: Rewards = field(default_factory=Rewards)
     """What is rewarded."""
+    tools: Literal["zoom"] | None = None
+    """What the model may call in its rollouts: `zoom` shows it a region closer."""
+    tool_turns: Annotated[int, Field(ge=1, le=32, strict=True)] = 6
+    """Replies of a tool to one rollout."""
     checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(every_steps=25))
     """What is kept while training."""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,7 +31,7 @@ from harness.runs.journal import file_lock
 from harness.runs.json_text import json_safe
 from harness.runs.manifest import utc_text
 from harness.runs.store import write_atomically
-from harness.values import ScoreConfig
+from harness.values import BoxDialect, ScoreConfig
 from training.data.shapes import shapes_examples, shapes_profile
 from training.data.store import ExampleTable, read_examples, write_examples
 from training.stages.live_evaluation import LiveEvaluation
@@ -58,6 +59,7 @@ from training.stages.trainers import (
     last_checkpoint,
 )
 from training.stages.trl_arguments import grpo_arguments, sft_arguments
+from training.stages.zoom_environment import ZoomEnvironment, check_tools
 
 SHAPES_ROWS = 4_000
 """Examples of the embedded training split, where it is asked for by name."""
@@ -262,8 +264,14 @@ def _trainer(
 ) -> Any:
     """Build the trainer of a stage."""
     assert_left_padding(policy.processor)
+    with_zoom = isinstance(settings, GrpoSettings) and settings.tools == "zoom"
     maker = RowMaker(
-        settings.stage, settings.format, policy.box_dialect, policy.pixel_limits, has_system_role=policy.has_system_role
+        settings.stage,
+        settings.format,
+        policy.box_dialect,
+        policy.pixel_limits,
+        has_system_role=policy.has_system_role,
+        keeps_originals=with_zoom,
     )
     dataset = as_dataset(table, maker)
     peft_config = _lora(settings.lora) if settings.lora is not None else None
@@ -285,6 +293,11 @@ def _trainer(
             end_ids=policy.end_ids,
         )
         arguments = grpo_arguments(settings, work, list(policy.suppressed_ids))
+        environment_factory: Callable[[], object] | None = None
+        if with_zoom:
+            check_tools(policy.processor, settings.model)
+            dialect = policy.box_dialect or BoxDialect("list", "xyxy", "image_px")
+            environment_factory = partial(ZoomEnvironment, dialect, policy.pixel_limits)
         trainer = CarefulGRPOTrainer(
             model=load_weights(policy, formats(settings).held),
             reward_funcs=cast("Any", rewards.functions),
@@ -292,6 +305,7 @@ def _trainer(
             train_dataset=dataset,
             processing_class=policy.processor,
             peft_config=peft_config,
+            environment_factory=cast("Any", environment_factory),
         )
         reason = trainer.watch_noise(settings.objective.noise_coordinates)
         if reason is not None:

@@ -96,6 +96,8 @@ def grpo_arguments(
         epsilon=objective.epsilon,
         reward_weights=[rewards.weights[name] for name in rewards.names],
         generation_kwargs=suppressed,
-        log_completions=True,
+        max_tool_calling_iterations=settings.tool_turns if settings.tools else None,
+        # TRL 1.16 cannot write its table where a turn is a text and a tool's reply a list of blocks
+        log_completions=settings.tools is None,
         num_completions_to_print=0,
     )
