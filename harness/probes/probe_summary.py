@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 import numpy as np
@@ -42,6 +42,24 @@ MOST_FORMAT_LOSS: Final = 0.1
 """An operation after which so many texts more than before break the format is not interpreted."""
 MOST_RANDOM_FLIPS: Final = 0.3
 """Nor is removing where so many answers change when a random region is removed."""
+KINDS_OF_EDIT: Final = frozenset[tuple[Operation, Target]](
+    {
+        ("repeat", "none"),
+        ("blank", "none"),
+        ("remove", "named"),
+        ("remove", "random"),
+        ("remove", "gold"),
+        ("remove", "gold_random"),
+        ("remove", "other"),
+        ("keep", "named"),
+        ("keep", "random"),
+        ("keep", "gold"),
+        ("keep", "gold_random"),
+        ("turn", "named"),
+        ("turn", "random"),
+    }
+)
+"""What is done, and to whose region."""
 LEAST_ROOM: Final = 0.05
 """A share of what could be reached is given only where at least this can be."""
 _NOT_MEANT: Final = frozenset[ProbeStatus]({"no_answer", "no_picture", "several_pictures", "answer_is_place"})
@@ -222,6 +240,65 @@ def probe_scores(
         "tasks": cast("Json", msgspec.to_builtins(summary)),
         "samples": cast("Json", msgspec.to_builtins(rows)),
     }
+
+
+class StoredProbes(msgspec.Struct, frozen=True):
+    """What is read of `probes.json`."""
+
+    schema_version: Literal[1]
+    """Of the file."""
+    relies_above: float
+    """Necessity above which a sample relied on its region."""
+    plan: ProbePlan
+    """What was asked."""
+    tasks: dict[str, ProbeSummary]
+    """What it comes to, by task."""
+    samples: tuple[SampleScore, ...]
+    """The scores of each sample, by form and colour."""
+    contrast: str = ""
+    """What the harder control removed."""
+    backend: str = ""
+    """What asked."""
+
+
+def read_probe_scores(content: bytes, where: str) -> StoredProbes:
+    """Return what a `probes.json` holds.
+
+    Raises:
+        ValueError: It is none that this satori-bench can read, or has numbers that no probe gives.
+    """
+    try:
+        found = msgspec.json.decode(content, type=StoredProbes)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+        raise ValueError(f"{where} holds no probes of a run: {fault}") from fault
+    for task in found.tasks.values():
+        for of_fill in task.fills.values():
+            _check_fill(where, of_fill)
+    for score in found.samples:
+        _check(where, _SIGNED, score.necessity, score.sufficiency, score.dependence)
+    return found
+
+
+def _check_fill(where: str, found: FillSummary) -> None:
+    """Raise ValueError where a summary names an edit that is none, or has numbers that no probe gives."""
+    if "same" not in found.scores:
+        raise ValueError(f"{where} has no scores of the form same")
+    for edit in found.edits:
+        if (edit.operation, edit.target) not in KINDS_OF_EDIT:
+            raise ValueError(f"{where} has an edit that is none: {edit.operation} of {edit.target}")
+        _check(where, _SHARE, *_numbers_of(edit.kept, edit.accuracy, edit.format_ok))
+    for scores in found.scores.values():
+        _check(where, _SIGNED, *_numbers_of(scores.necessity, scores.sufficiency, scores.dependence))
+
+
+def _numbers_of(*metrics: Metric) -> list[float | None]:
+    return [number for metric in metrics for number in (metric.value, metric.ci_low, metric.ci_high)]
+
+
+def _check(where: str, bounds: tuple[float, float], *numbers: float | None) -> None:
+    for number in numbers:
+        if number is not None and not bounds[0] <= number <= bounds[1]:
+            raise ValueError(f"{where} has the number {number}, outside of [{bounds[0]:g}, {bounds[1]:g}]")
 
 
 def _forms(samples: Sequence[ProbedSample]) -> tuple[Form, ...]:

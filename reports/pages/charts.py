@@ -1,4 +1,4 @@
-"""Draw the charts of the pages as SVG, by hand: three kinds, made of what `reports.pages.plot` draws.
+"""Draw the charts of the pages as SVG, by hand: four kinds, made of what `reports.pages.plot` draws.
 
 Colours are the style sheet's variables, so that a chart follows light, dark and print; every series has a shape or dash
 of its own beside its colour; marks carry ARIA labels, and the page has the same numbers in a table. The SVG has no
@@ -20,6 +20,7 @@ from reports.pages.plot import (
     LegendEntry,
     Plot,
     Scale,
+    block,
     line,
     mark,
     path,
@@ -32,6 +33,8 @@ from reports.texts.visible import visible
 
 WIDTH_PX = 480
 """Width of a forest plot without its labels; the page scales it down where there is less room."""
+SHARES_PX = 260
+"""Width of bars without their labels."""
 CURVE_PX, CURVE_HEIGHT_PX, HISTOGRAM_HEIGHT_PX = 430, 230, 180
 
 COLOURS = ("var(--run-a)", "var(--run-b)", "var(--run-c)", "var(--run-d)", "var(--run-e)")
@@ -41,6 +44,7 @@ DASHES = ([6, 3], [2, 3], [8, 3, 2, 3], [12, 4], [1, 0])
 """Dash pattern of each side."""
 
 MOST_LABEL_CHARACTERS = 44
+_BAR_PX = 14
 _ROW_PX, _SIDE_PX = 26, 16
 """Height of a line of a forest plot; of each side's where there are several."""
 
@@ -142,6 +146,48 @@ def _ends(change: Change) -> tuple[float, float]:
         change.value if low is None or not math.isfinite(low) else low,
         change.value if high is None or not math.isfinite(high) else high,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ShareBar:
+    """One bar: a share, or words in its place."""
+
+    label: str
+    """What it is of."""
+    share: float | None
+    """In [0, 1]; None where it is not shown."""
+    low: float | None
+    """Lower end of its interval."""
+    high: float | None
+    """Upper end."""
+    words: str
+    """The number, or why there is none: stands beside the label."""
+    colour: str
+    """A colour of the style sheet."""
+
+
+def share_chart(bars: Sequence[ShareBar], axis: str, title: str) -> Markup:
+    """Draw shares as bars from 0 to 100 % with their intervals, label and number beside each; the order is kept.
+
+    Args:
+        bars: At least one.
+        axis: What the horizontal axis counts.
+        title: What a screen reader says of the chart.
+    """
+    labels = [_label(f"{bar.label}: {bar.words}") for bar in bars]
+    plot = Plot(Scale(0.0, 100.0, 0.0, SHARES_PX), height_px=_ROW_PX * len(bars), left_px=8 + max(map(text_px, labels)))
+    plot.across(_label(axis))
+    for row, (bar, label) in enumerate(zip(bars, labels, strict=True)):
+        y = _ROW_PX * (row + 0.5)
+        plot.elements.append(text(-8, y, label, "end"))
+        if bar.share is None:
+            continue
+        plot.elements.append(block(0, y - _BAR_PX / 2, plot.x.px(100 * bar.share), _BAR_PX, bar.colour, label))
+        if bar.low is not None and bar.high is not None:
+            low, high = plot.x.px(100 * bar.low), plot.x.px(100 * bar.high)
+            plot.elements.append(line(low, y, high, y, "var(--ink)", 'stroke-width="1.5"'))
+            plot.elements += [line(end, y - 4, end, y + 4, "var(--ink)") for end in (low, high)]
+    return plot.svg(title)
 
 
 def curve_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, title: str) -> Markup:

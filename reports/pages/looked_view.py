@@ -1,4 +1,7 @@
-"""Where the texts of a run attended, as a page shows it: densities with their controls, and maps of some samples."""
+"""Where the texts of a run attended and whether that mattered, as a page shows it.
+
+Densities with their controls, maps of some samples; of the probes see `reports.pages.probed_view`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,12 @@ from harness.probes.attention_records import (
     read_attention,
 )
 from harness.probes.attention_summary import DEFINITION, AttentionSummary, read_attention_scores
+from harness.probes.probe_records import PROBE_SCORES_NAME
+from harness.probes.probe_summary import StoredProbes, read_probe_scores
 from harness.runs.store import MEDIA_NAME, StoredRun
 from harness.values import Box, Record
 from reports.pages.explorer_blocks import PictureBook
+from reports.pages.probed_view import ProbedView, probed_view
 from reports.texts.addresses import sample_link
 from reports.texts.attention_text import (
     ATTENTION_HEADINGS,
@@ -83,8 +89,8 @@ class AttendedTaskView:
 
 
 @dataclass(frozen=True, slots=True)
-class LookedView:
-    """The section of a page."""
+class AttendedView:
+    """The part of the section that tells where texts attended."""
 
     sentence: str
     """The result in one sentence."""
@@ -100,8 +106,20 @@ class LookedView:
     """What is meant, and what does not follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class LookedView:
+    """The section of a page."""
+
+    title: str
+    """The question that it answers."""
+    attended: AttendedView | None
+    """Where texts attended; None where nobody looked."""
+    probed: ProbedView | None
+    """Whether that mattered; None where nobody asked."""
+
+
 def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictures: PictureBook) -> LookedView | None:
-    """Return the section of a run's page; None where nobody looked.
+    """Return the section of a run's page; None where nobody looked or asked.
 
     Args:
         run: A finished run.
@@ -111,6 +129,28 @@ def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictu
     Raises:
         DamagedRunError: One of the files cannot be used.
     """
+    attended = _attended_view(run, records, pictures)
+    probes = stored_probes(run)
+    if probes is None:
+        return None if attended is None else LookedView("Where did it look?", attended, None)
+    title = "Did the named region matter?" if attended is None else "Where did it look, and did it matter?"
+    return LookedView(title, attended, probed_view(probes))
+
+
+def stored_probes(run: StoredRun) -> StoredProbes | None:
+    """Return what a run's `probes.json` holds; None where nobody asked.
+
+    Raises:
+        DamagedRunError: The file cannot be used.
+    """
+    if PROBE_SCORES_NAME not in (run.files.sums or {}):
+        return None
+    return _read(run, PROBE_SCORES_NAME, read_probe_scores)
+
+
+def _attended_view(
+    run: StoredRun, records: Mapping[tuple[str, str], Record], pictures: PictureBook
+) -> AttendedView | None:
     if ATTENTION_SCORES_NAME not in (run.files.sums or {}):
         return None
     summary = _read(run, ATTENTION_SCORES_NAME, read_attention_scores)
@@ -120,7 +160,7 @@ def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictu
         if (record := records.get((found.task, found.id))) is not None
         and (view := _map(found, record, pictures)) is not None
     ]
-    return LookedView(
+    return AttendedView(
         sentence=_sentence(summary),
         headings=ATTENTION_HEADINGS,
         rows=tuple(row for task, found in summary.items() for row in attention_rows(cut(task, 100), found)),

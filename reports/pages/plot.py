@@ -80,6 +80,13 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = ""
     return _LINE.format(x1, y1, x2, y2, colour, Markup(f" {more}" if more else ""))  # noqa: S704 - our own words
 
 
+def block(x: float, y: float, width: float, height: float, colour: str, label: str) -> Markup:
+    """Return a filled rectangle, with what a screen reader says of it."""
+    drawn = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}" {}/>')
+    said = Markup('role="graphics-symbol" aria-label="{}"').format(visible(label))
+    return drawn.format(x, y, width, height, colour, said)
+
+
 def path(points: Sequence[tuple[float, float]], attributes: str) -> Markup:
     """Return a line through points; `attributes` are ours."""
     drawn = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -28,7 +28,7 @@ FORM_WORDS: Mapping[Form, str] = {"p": "probability of the answer", "same": "sam
 
 FILL_WORDS: Mapping[Fill, str] = {"mean": "mean colour", "ring": "colour around"}
 
-_EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
+EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("repeat", "none"): "nothing changed",
     ("blank", "none"): "whole picture gone",
     ("remove", "named"): "named box removed",
@@ -92,7 +92,7 @@ def edit_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
         (
             task,
             FILL_WORDS[fill],
-            _EDIT_WORDS[edit.operation, edit.target],
+            EDIT_WORDS[edit.operation, edit.target],
             points(edit.kept),
             points(edit.accuracy),
             points(edit.format_ok),
@@ -122,6 +122,15 @@ def probe_sentences(summary: ProbeSummary) -> list[str]:
         same = number(100 * summary.fills_agree.value)
         said.append(f"both colours agree about the sign of necessity for {same} % of samples")
     return said
+
+
+def result_sentence(summary: ProbeSummary) -> str:
+    """Say in one sentence what the probes of a task come to by the first colour, with interval and coverage."""
+    for fill, found in summary.fills.items():
+        scored = sum(found.statuses.get(status, 0) for status in ("ok", "not_testable"))
+        covered = f"{scored} of {summary.samples} samples have a score"
+        return f"{_necessity_sentence(found.scores['same'])} (filled with {FILL_WORDS[fill]}; {covered})"
+    return "nothing was asked"
 
 
 def _of_fill(found: FillSummary) -> list[str]:

@@ -1,5 +1,8 @@
 """The section of a run's page that tells where its texts attended."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,9 @@ from harness.images.cells import grid_of_whole_image
 from harness.probes.attended import region_attended
 from harness.probes.attention_records import AttentionRecord, SpanAttention, attention_lines
 from harness.probes.attention_summary import attention_scores, summarise_attention
+from harness.probes.probe_records import ProbeRecord
+from harness.probes.probe_summary import ProbedSample, probe_scores, read_probe_scores, summarise_probes
+from harness.probes.variants import ProbePlan
 from harness.runs.store import add_files, load_run, scores_bytes
 from harness.values import Size
 from reports.pages.run_page import stored_run_page
@@ -70,13 +76,117 @@ def test_a_run_that_nobody_looked_at_has_no_section(make_run):
     assert "Where did it look?" not in page
 
 
-@pytest.mark.parametrize("name", ["attention.json", "attention.jsonl"])
+@pytest.mark.parametrize("name", ["attention.json", "attention.jsonl", "probes.json"])
 @pytest.mark.parametrize("content", [b"{}", b'{"schema_version": 2, "tasks": {}}', b"[" * 10_000, b"\xff"])
 def test_a_file_that_is_none_of_ours_is_damage(looked_at, name, content):
     add_files(looked_at, {name: content})
 
     with pytest.raises(DamagedRunError, match=name):
         stored_run_page(load_run(looked_at))
+
+
+PROBES = ProbePlan(fills=("mean",), controls=1)
+
+
+def probes_of(records, *, is_format_ok=lambda operation: True, task=None):
+    """Return the content of `probes.json` where every second answer goes with the named box, none with a random one."""
+    probed = []
+    for number, record in enumerate(records):
+        key = (task or record.sample.task, record.sample.id)
+        rows = []
+        for operation, target, stays in (
+            ("repeat", "none", True),
+            ("blank", "none", False),
+            ("remove", "named", number % 2 == 0),
+            ("remove", "random", True),
+            ("keep", "named", True),
+            ("keep", "random", False),
+        ):
+            rows.append(
+                ProbeRecord(
+                    task=key[0], id=key[1], operation=operation, target=target, text="", answer="red", is_same=stays,
+                    is_format_ok=is_format_ok(operation), value=float(stays), area_share=0.1, overlap_with_named=0.0,
+                )
+            )  # fmt: skip
+        probed.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, is_format_ok=True, records=tuple(rows)))
+    found = summarise_probes(probed, PROBES, seed=0)
+    return scores_bytes(probe_scores(found, probed, PROBES, told={"contrast": "none", "backend": "hf"}))
+
+
+def section(page):
+    return re.search(r'<details class="part" id="looked".*?</details>', page, re.DOTALL)[0]
+
+
+def test_with_probes_the_section_says_whether_looking_there_mattered(looked_at):
+    run = load_run(looked_at)
+    add_files(looked_at, {"probes.json": probes_of(run.records())})
+
+    shown = section(stored_run_page(load_run(looked_at)).decode())
+
+    assert "Where did it look, and did it matter?" in shown
+    assert "removing the box it named changed the answer 50.0 points more often than removing a random box" in shown
+    assert "10 of 10 samples have a score" in shown
+    assert "named box removed: 50.0 %" in shown
+    assert "necessity above 10.0 points, by same answer" in shown
+    assert '<th scope="row">right answer</th><td class="num">5</td><td class="num">5</td>' in shown
+    assert "times as dense" in shown
+    assert not re.search(r"proves|understands|explains|faithful", shown)
+
+
+def test_probes_alone_have_the_section_too(make_run):
+    folder = make_run("probed", [row(number) for number in range(10)])
+    content = probes_of(load_run(folder).records(), task=HOSTILE)
+    add_files(folder, {"probes.json": content})
+
+    page = stored_run_page(load_run(folder)).decode()
+
+    assert "Did the named region matter?" in section(page)
+    assert "Attention" not in section(page)
+    assert HOSTILE not in page
+
+
+def test_a_number_that_is_withheld_is_nowhere_shown_as_one(looked_at):
+    content = probes_of(load_run(looked_at).records(), is_format_ok=lambda operation: operation != "keep")
+    add_files(looked_at, {"probes.json": content})
+
+    shown = section(stored_run_page(load_run(looked_at)).decode())
+
+    assert "named box alone: not interpretable" in shown
+    assert "Withheld, keep: not interpretable for this model: 0 % of texts keep the format where it was 100 %" in shown
+    kept = re.search(r'<th scope="row">named box alone</th>(.*?)</tr>', shown)[1]
+    assert re.findall(r">([^<]+)</td>", kept)[:2] == ["not interpretable"] * 2
+    assert "sufficiency: not interpretable for this model" in shown
+    assert "named box removed: 50.0 %" in shown
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found: found.update(schema_version=2),
+        lambda found: found["tasks"]["shapes"]["fills"]["mean"]["scores"].clear(),
+        lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0].update(target="named"),
+        lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0]["kept"].update(value=1.5),
+        lambda found: found["tasks"]["shapes"]["fills"]["mean"]["scores"]["same"]["necessity"].update(ci_low=-7),
+        lambda found: found["tasks"]["shapes"]["fills"].update(purple={}),
+        lambda found: found["samples"][0].update(necessity=1e300),
+        lambda found: found["samples"][0].update(status="fine"),
+    ],
+)
+def test_probes_that_no_probe_gives_are_damage(looked_at, spoil):
+    found = json.loads(probes_of(load_run(looked_at).records()))
+    spoil(found)
+    add_files(looked_at, {"probes.json": json.dumps(found).encode()})
+
+    with pytest.raises(DamagedRunError, match=r"probes\.json"):
+        stored_run_page(load_run(looked_at))
+
+
+def test_what_a_probe_stores_is_read_again(looked_at):
+    found = read_probe_scores(probes_of(load_run(looked_at).records()), "probes.json")
+
+    assert found.plan == PROBES
+    assert found.tasks["shapes"].fills["mean"].scores["same"].necessity.value == 0.5
+    assert len(found.samples) == 10
 
 
 @pytest.mark.parametrize("name", ["../attention.json", "samples.jsonl", "attention.txt", ".attention.json", ""])
