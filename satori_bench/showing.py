@@ -123,12 +123,16 @@ def write_file(path: Path, content: bytes) -> None:
 def show_comparison(comparison: Comparison) -> None:
     """Print one table a pair, and what a reader must know of it."""
     from reports.terminal.tables import write, write_line
-    from reports.terminal.verdict_tables import comparison_table
+    from reports.terminal.verdict_tables import comparison_table, looked_table
+    from reports.texts.looked_changes_text import LOOKED_CAUTION
     from reports.texts.verdict_text import gain_lines, pair_lines
 
     for pair in comparison.pairs:
         write(comparison_table(comparison, pair), sys.stdout)
         for line in pair_lines(comparison, pair):
             write_line(line, sys.stdout)
+        if pair.looked:
+            write(looked_table(pair), sys.stdout)
+            write_line(LOOKED_CAUTION, sys.stdout)
     for line in gain_lines(comparison):
         write_line(line, sys.stdout)

@@ -26,6 +26,7 @@ from harness.comparison.benchmark import (
 )
 from harness.comparison.columns import RunTable, picked, read_run_table
 from harness.comparison.comparability import provenance, run_facts, runs_comparability, task_comparability
+from harness.comparison.looked_changes import LookedSide, looked_changes
 from harness.comparison.native import OF_SEVERAL_RUNS, compare_native
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.comparison.values import (
@@ -286,6 +287,7 @@ def _pair(
     a, b = a_table.take(a_places), b_table.take(b_places)
     benchmarks: list[Benchmark] = []
     kept: list[CodeArray] = []
+    clusters: dict[str, dict[str, str]] = {}
     shared_tasks = [task for task in dict.fromkeys(a_table.tasks) if task in set(b_table.tasks)]
     codes, part_codes = _codes(a.tasks, shared_tasks), PartCodes()
     for code, task in enumerate(shared_tasks):
@@ -319,6 +321,7 @@ def _pair(
         compare = compare_native if is_native(task) else compare_benchmark
         benchmarks.append(compare(shared, both, seed=seed, draws=draws, on_shared=on_shared))
         kept.append(members)
+        clusters[task] = dict(zip(sample.ids, sample.clusters, strict=True))
     members = np.sort(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
     has = [dict.fromkeys(table.tasks) for table in (a_table, b_table)]
     return Pair(
@@ -331,7 +334,12 @@ def _pair(
         # of several seeds the first: its texts are what the explorer shows beside these values
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
         on_shared=on_shared,
+        looked=looked_changes(_looked_side(a_spec), _looked_side(b_spec), benchmarks, clusters),
     )
+
+
+def _looked_side(spec: SideSpec) -> LookedSide:
+    return LookedSide(spec.runs, is_rescored=spec.protocol is not None)
 
 
 def _native_metrics(spec: SideSpec, task: str) -> NativeMetrics:

@@ -369,6 +369,32 @@ class SampleTable:
         return quadrant_codes(side.values, side.ious, cut)
 
 
+LookedScore: TypeAlias = Literal["necessity", "sufficiency", "dependence", "density"]
+"""What the probes of a run give, and the density of attention in the boxes that its texts name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedChange:
+    """How a number about where a side looked, or whether that mattered, changed; over samples that have it in both."""
+
+    task: str
+    """Short task name."""
+    score: LookedScore
+    """Which number."""
+    form: str
+    """`p` or `same` of the probes; empty of attention."""
+    fill: str
+    """By which colour; empty of attention."""
+    asked: int
+    """Shared samples that were asked in both runs."""
+    a: float | None
+    """Mean of the first side; None where there is no change."""
+    b: float | None
+    """Mean of the second."""
+    change: Metric
+    """The second less the first, or why there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two sides compared."""
@@ -389,6 +415,8 @@ class Pair:
     """Every shared sample, for the explorer."""
     on_shared: bool = False
     """Whether benchmarks are compared although samples were left out of them; no verdict follows then."""
+    looked: tuple[LookedChange, ...] = ()
+    """Where both looked and whether it mattered; empty where not both were asked."""
 
 
 @dataclass(frozen=True, slots=True)

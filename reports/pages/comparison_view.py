@@ -44,6 +44,7 @@ from reports.pages.charts import (
 from reports.texts.addresses import filter_link, shown_name
 from reports.texts.beside_scores import baseline_text, interval_text
 from reports.texts.contamination import overlap_lines
+from reports.texts.looked_changes_text import LOOKED_CAUTION, LOOKED_HEADINGS, looked_cells
 from reports.texts.numbers_shown import DASH, count, metric_number, number, p_text, percent, signed, with_short_hashes
 from reports.texts.verdict_text import cut, mde_text, value_text
 
@@ -325,6 +326,12 @@ class ComparisonView:
     """Every benchmark in all sides beside each other; empty where there are two sides."""
     places: tuple[PlaceRow, ...]
     """Where the sides looked; empty without gold boxes."""
+    looked_headings: tuple[str, ...]
+    """Of the table of where sides looked and whether that mattered."""
+    looked: tuple[tuple[str, tuple[str, ...]], ...]
+    """Per line which pair, such as `B against A`, and its cells; empty where not both sides were probed."""
+    looked_caution: str
+    """What the numbers are."""
     beside: tuple[BesideRow, ...]
     """Scores beside chance and blindness; empty for runs of before, which know neither."""
     has_blind: bool
@@ -438,6 +445,13 @@ def comparison_view(comparison: Comparison) -> ComparisonView:
             for item in stored.benchmarks
             if item.grounding is not None
         ),
+        looked_headings=LOOKED_HEADINGS,
+        looked=tuple(
+            (f"{pair.b.letter} against {pair.a.letter}", looked_cells(row))
+            for stored, pair in zip(comparison.pairs, pairs, strict=True)
+            for row in stored.looked
+        ),
+        looked_caution=LOOKED_CAUTION,
         beside=_beside_rows(comparison, sides),
         has_blind=any(gain.rows for gain in comparison.visual_gains),
         overlaps=tuple(overlap_lines((run.model, task) for run in comparison.runs for task in run.beside)),

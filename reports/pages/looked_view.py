@@ -5,23 +5,14 @@ Densities with their controls, maps of some samples; of the probes see `reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from markupsafe import Markup
 
-from harness.files import DamagedRunError
-from harness.probes.attention_records import (
-    ATTENTION_NAME,
-    ATTENTION_SCORES_NAME,
-    MAP_LEVELS,
-    AttentionRecord,
-    read_attention,
-)
-from harness.probes.attention_summary import DEFINITION, AttentionSummary, read_attention_scores
-from harness.probes.probe_records import PROBE_SCORES_NAME
-from harness.probes.probe_summary import StoredProbes, read_probe_scores
+from harness.probes.attention_records import MAP_LEVELS, AttentionRecord
+from harness.probes.attention_summary import DEFINITION, AttentionSummary
+from harness.probes.stored import stored_attention, stored_attention_scores, stored_probes
 from harness.runs.store import MEDIA_NAME, StoredRun
 from harness.values import Box, Record
 from reports.pages.explorer_blocks import PictureBook
@@ -39,8 +30,6 @@ from reports.texts.attention_text import (
 )
 from reports.texts.numbers_shown import number
 from reports.texts.verdict_text import cut
-
-_Read = TypeVar("_Read")
 
 MOST_MAPS = 8
 """Samples whose map a page shows; more are in the file."""
@@ -137,23 +126,11 @@ def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictu
     return LookedView(title, attended, probed_view(probes))
 
 
-def stored_probes(run: StoredRun) -> StoredProbes | None:
-    """Return what a run's `probes.json` holds; None where nobody asked.
-
-    Raises:
-        DamagedRunError: The file cannot be used.
-    """
-    if PROBE_SCORES_NAME not in (run.files.sums or {}):
-        return None
-    return _read(run, PROBE_SCORES_NAME, read_probe_scores)
-
-
 def _attended_view(
     run: StoredRun, records: Mapping[tuple[str, str], Record], pictures: PictureBook
 ) -> AttendedView | None:
-    if ATTENTION_SCORES_NAME not in (run.files.sums or {}):
+    if (summary := stored_attention_scores(run)) is None:
         return None
-    summary = _read(run, ATTENTION_SCORES_NAME, read_attention_scores)
     maps = [
         view
         for found in attended_with_maps(run)
@@ -176,11 +153,9 @@ def attended_with_maps(run: StoredRun) -> list[AttentionRecord]:
     Raises:
         DamagedRunError: The file cannot be used.
     """
-    if ATTENTION_NAME not in (run.files.sums or {}):
-        return []
     found = [
         record
-        for record in _read(run, ATTENTION_NAME, read_attention)
+        for record in stored_attention(run) or ()
         if "boxes" in record.spans and record.spans["boxes"].cells and _density(record) is not None
     ]
     ordered = sorted(found, key=lambda record: (-(_density(record) or 0.0), record.task, record.id))
@@ -191,16 +166,6 @@ def attended_with_maps(run: StoredRun) -> list[AttentionRecord]:
 def _density(record: AttentionRecord) -> float | None:
     named = record.spans["boxes"].named
     return None if named is None else named.density
-
-
-def _read(run: StoredRun, name: str, read: Callable[[bytes, str], _Read]) -> _Read:
-    """Return what a file that was put beside a run holds."""
-    with run.files.open(name) as file:
-        content = file.read()
-    try:
-        return read(content, name)
-    except ValueError as fault:
-        raise DamagedRunError.of(run.path, name, f"cannot be used: {fault}") from fault
 
 
 def _sentence(summary: Mapping[str, AttentionSummary]) -> str:

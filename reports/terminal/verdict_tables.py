@@ -8,6 +8,7 @@ from harness.comparison.values import Comparison, Pair, ScoreRow
 from harness.gate.noise import TaskNoise
 from harness.gate.verdict import Verdict
 from reports.terminal.tables import TextTable, plain_table
+from reports.texts.looked_changes_text import LOOKED_HEADINGS, looked_cells
 from reports.texts.numbers_shown import count, number, p_text, percent
 from reports.texts.verdict_text import VERDICT_HEADINGS, change_text, cut, flips_text, score_text, verdict_cells
 
@@ -42,6 +43,11 @@ def _comparison_cells(row: ScoreRow) -> Sequence[str]:
         flips_text(row),
         f"{percent(row.a_faults.parse, row.a_faults.rows)} → {percent(row.b_faults.parse, row.b_faults.rows)}",
     ]
+
+
+def looked_table(pair: Pair) -> TextTable:
+    """Return how a pair differs in where it looked and in whether that mattered."""
+    return plain_table(LOOKED_HEADINGS, [looked_cells(row) for row in pair.looked], {1: 9, 6: 8, 2: 7})
 
 
 def noise_table(noise: Sequence[TaskNoise]) -> TextTable:

@@ -1,0 +1,155 @@
+"""`compare` tells how two runs differ in where they looked and in whether that mattered."""
+
+import json
+
+import pytest
+
+from harness.comparison.compare import SideSpec, compare_runs
+from harness.comparison.to_json import comparison_to_json
+from harness.probes.attended import AttendedRegion
+from harness.probes.attention_records import AttentionRecord, SpanAttention, attention_lines
+from harness.probes.probe_records import ProbeRecord
+from harness.probes.probe_summary import ProbedSample, probe_scores, summarise_probes
+from harness.probes.variants import ProbePlan
+from harness.runs.store import add_files, load_run, scores_bytes
+from reports.pages.comparison_view import comparison_view
+from reports.texts.looked_changes_text import looked_cells
+
+PLAN = ProbePlan(fills=("mean",), controls=1)
+N = 12
+
+
+def row(number):
+    return {
+        "id": f"s{number}",
+        "task": "shapes",
+        "prediction": "<caption>c</caption><bbox>[[0,0,10,10]]</bbox><answer>red</answer>",
+        "answers": ["red"],
+        "boxes": [[0, 0, 10, 10]],
+        "width": 40,
+        "height": 20,
+        "cluster": f"c{number // 2}",
+    }
+
+
+def probed(records, *, relies_on, plan=PLAN, breaks="", contrast="none"):
+    """Return `probes.json` where the first `relies_on` answers go with the named box and no other edit matters."""
+    samples = []
+    for number, record in enumerate(records):
+        rows = tuple(
+            ProbeRecord(
+                task="shapes", id=record.sample.id, operation=operation, target=target, text="", answer="red",
+                is_same=(operation, target) != ("remove", "named") or number >= relies_on,
+                is_format_ok=operation != breaks, value=1.0, area_share=0.1, overlap_with_named=0.0,
+            )
+            for operation, target in (
+                ("repeat", "none"), ("blank", "none"), ("remove", "named"), ("remove", "random"), ("keep", "named"),
+                ("keep", "random"),
+            )
+        )  # fmt: skip
+        key = ("shapes", record.sample.id)
+        samples.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, is_format_ok=True, records=rows))
+    told = {"contrast": contrast, "backend": "hf"}
+    return scores_bytes(probe_scores(summarise_probes(samples, plan, seed=0), samples, plan, told=told))
+
+
+def attended(records, density, *, layers=2, grid=(2, 4)):
+    region = AttendedRegion(
+        density, is_pointed_at=True, chance_of_pointing=0.1, area_share=0.1, is_below_one_cell=False
+    )
+    spans = {"boxes": SpanAttention(rows=3, image_mass=0.5, named=region)}
+    return attention_lines(
+        AttentionRecord(task="shapes", id=record.sample.id, status="ok", grid=grid, layers=layers, spans=spans)
+        for record in records
+    )
+
+
+@pytest.fixture
+def runs(make_run):
+    return [make_run(name, [row(number) for number in range(N)]) for name in "ab"]
+
+
+def compared(folders):
+    return compare_runs([SideSpec(folder.name, (load_run(folder),)) for folder in folders], draws=200)
+
+
+def changes(folders):
+    return {found.score: found for found in compared(folders).pairs[0].looked}
+
+
+def test_differences_are_those_of_the_samples_with_an_interval_over_clusters(runs):
+    for folder, relies_on, density in zip(runs, (3, 9), (1.5, 2.0), strict=True):
+        records = list(load_run(folder).records())
+        content = {"probes.json": probed(records, relies_on=relies_on), "attention.jsonl": attended(records, density)}
+        add_files(folder, content)
+
+    found = changes(runs)
+
+    necessity = found["necessity"]
+    assert (necessity.a, necessity.b, necessity.change.value) == (0.25, 0.75, 0.5)
+    assert (necessity.change.n, necessity.asked) == (N, N)
+    assert -2 <= necessity.change.ci_low < 0.5 < necessity.change.ci_high <= 2
+    assert found["sufficiency"].change.value == found["dependence"].change.value == 0
+    assert found["density"].change.value == pytest.approx(0.5)
+
+
+def test_the_page_and_json_hold_what_the_terminal_does(runs):
+    for folder, relies_on in zip(runs, (3, 9), strict=True):
+        add_files(folder, {"probes.json": probed(load_run(folder).records(), relies_on=relies_on)})
+
+    comparison = compared(runs)
+
+    cells = [looked_cells(found) for found in comparison.pairs[0].looked]
+    assert cells[0][:6] == ("shapes", "necessity", "same answer", "mean colour", "25.0", "75.0")
+    assert cells[0][6].startswith("+50.0 [")
+    assert cells[0][7] == "12 of 12"
+    assert comparison_view(comparison).looked == tuple(("B against A", row) for row in cells)
+    assert json.loads(json.dumps(comparison_to_json(comparison)))["pairs"][0]["looked"][0]["change"]["value"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"plan": ProbePlan(fills=("mean",), controls=2)}, "random regions differ"),
+        ({"plan": ProbePlan(fills=("mean",), controls=1, seed=1)}, "seed differ"),
+        ({"plan": ProbePlan(fills=("mean", "ring"), controls=1)}, "fills differ"),
+        ({"plan": ProbePlan(fills=("ring",), controls=1)}, "fills differ"),
+        ({"contrast": "objects"}, "contrast differ"),
+    ],
+)
+def test_probes_of_another_kind_are_not_subtracted(runs, how, why):
+    for folder, other in zip(runs, ({}, how), strict=True):
+        add_files(folder, {"probes.json": probed(load_run(folder).records(), relies_on=3, **other)})
+
+    found = changes(runs)
+
+    assert list(found) == ["necessity"]
+    assert (found["necessity"].a, found["necessity"].b, found["necessity"].change.value) == (None, None, None)
+    assert found["necessity"].asked == N
+    assert why in found["necessity"].change.reason
+    assert why in looked_cells(found["necessity"])[6]
+
+
+def test_what_one_run_withholds_is_not_subtracted(runs):
+    for folder, breaks in zip(runs, ("", "keep"), strict=True):
+        add_files(folder, {"probes.json": probed(load_run(folder).records(), relies_on=3, breaks=breaks)})
+
+    found = changes(runs)
+
+    assert found["sufficiency"].change.value is None
+    assert "not interpretable" in found["sufficiency"].change.reason
+    assert found["necessity"].change.value == 0
+
+
+@pytest.mark.parametrize(("how", "why"), [({"layers": 3}, "other layers"), ({"grid": (3, 4)}, "cells differ")])
+def test_densities_of_another_kind_are_not_subtracted(runs, how, why):
+    for folder, other in zip(runs, ({}, how), strict=True):
+        add_files(folder, {"attention.jsonl": attended(load_run(folder).records(), 1.0, **other)})
+
+    assert why in changes(runs)["density"].change.reason
+
+
+def test_where_one_run_alone_was_probed_nothing_is_said(runs):
+    add_files(runs[0], {"probes.json": probed(load_run(runs[0]).records(), relies_on=3)})
+
+    assert changes(runs) == {}
