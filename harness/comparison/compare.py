@@ -26,7 +26,7 @@ from harness.comparison.benchmark import (
 )
 from harness.comparison.columns import RunTable, picked, read_run_table
 from harness.comparison.comparability import provenance, run_facts, runs_comparability, task_comparability
-from harness.comparison.looked_changes import LookedSide, looked_changes
+from harness.comparison.looked_changes import Draw, LookedSide, looked_changes
 from harness.comparison.native import OF_SEVERAL_RUNS, compare_native
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.comparison.values import (
@@ -334,7 +334,7 @@ def _pair(
         # of several seeds the first: its texts are what the explorer shows beside these values
         samples=_sample_table(a.take(members).runs[0], b.take(members).runs[0], shared_tasks),
         on_shared=on_shared,
-        looked=looked_changes(_looked_side(a_spec), _looked_side(b_spec), benchmarks, clusters),
+        looked=looked_changes(_looked_side(a_spec), _looked_side(b_spec), benchmarks, clusters, Draw(seed, draws)),
     )
 
 

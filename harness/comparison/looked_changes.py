@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,8 +19,8 @@ from harness.probes.probe_summary import FillSummary, StoredProbes
 from harness.probes.sample_scores import FORMS, SampleScore
 from harness.probes.stored import stored_attention, stored_probes
 from harness.runs.store import StoredRun
-from harness.stats.intervals import cluster_codes
-from harness.summary.means import Metric, column_metric, null_metric
+from harness.stats.paired import paired_difference
+from harness.summary.means import Metric, null_metric
 
 Clusters: TypeAlias = Mapping[str, str]
 """Of a task's shared samples, by id."""
@@ -31,8 +30,7 @@ _SCORES: Final[tuple[tuple[LookedScore, Operation, Callable[[SampleScore], float
     ("sufficiency", "keep", lambda score: score.sufficiency),
     ("dependence", "blank", lambda score: score.dependence),
 )
-_SIGNED_CHANGE: Final = (-2.0, 2.0)
-"""Bounds of the difference of two scores in [-1, 1]."""
+_SIGNED: Final = (-1.0, 1.0)
 _SEVERAL = "several seeds of one model were not probed as one"
 _OTHER_RULES = "the probes read answers by the rules that the run was first scored with: compare those"
 
@@ -45,6 +43,16 @@ class LookedSide:
     """One run, or several seeds of one model."""
     is_rescored: bool
     """Whether later scores are compared, not the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What fixes the draws of a comparison."""
+
+    seed: int
+    """Of the draws."""
+    draws: int
+    """How many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class _About:
 
 
 def looked_changes(
-    a: LookedSide, b: LookedSide, benchmarks: Sequence[Benchmark], clusters: Mapping[str, Clusters]
+    a: LookedSide, b: LookedSide, benchmarks: Sequence[Benchmark], clusters: Mapping[str, Clusters], draw: Draw
 ) -> tuple[LookedChange, ...]:
     """Return the paired differences of every benchmark whose samples both runs probed, or attended to.
 
@@ -70,6 +78,7 @@ def looked_changes(
         b: The side it is subtracted from.
         benchmarks: The benchmarks of the pair: what may not be subtracted there may not be here.
         clusters: By task the shared samples and what belongs together among them.
+        draw: Fixes the intervals.
 
     Raises:
         DamagedRunError: A file of a run cannot be used.
@@ -83,9 +92,9 @@ def looked_changes(
         shared = clusters.get(benchmark.task, {})
         if probes[0] is not None and probes[1] is not None:
             otherwise = _OTHER_RULES if a.is_rescored or b.is_rescored else _asked_otherwise(probes[0], probes[1])
-            found += _probed(benchmark.task, probes[0], probes[1], shared, refused or otherwise)
+            found += _probed(benchmark.task, probes[0], probes[1], shared, refused or otherwise, draw)
         if attended[0] is not None and attended[1] is not None:
-            found += _attended(benchmark.task, attended[0], attended[1], shared, refused)
+            found += _attended(benchmark.task, attended[0], attended[1], shared, refused, draw)
     return tuple(found)
 
 
@@ -112,7 +121,9 @@ def _asked_otherwise(a: StoredProbes, b: StoredProbes) -> str:
     return f"probed otherwise: {', '.join(names)} differ" if names else ""
 
 
-def _probed(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, refused: str) -> Iterator[LookedChange]:
+def _probed(
+    task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, refused: str, draw: Draw
+) -> Iterator[LookedChange]:
     """Yield a line per score, form and fill of a task that both probed, or the one that says why there is none."""
     if task not in a.tasks or task not in b.tasks:
         return
@@ -120,7 +131,7 @@ def _probed(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, ref
     if refused:
         both = {name for _, _, name in mine} & {name for _, _, name in theirs} & clusters.keys()
         # one line says it: colours and forms need not even be the same
-        yield _change(_About(task, "necessity"), dict.fromkeys(both, (None, None)), clusters, refused, _SIGNED_CHANGE)
+        yield _change(_About(task, "necessity"), dict.fromkeys(both, (None, None)), clusters, refused, _SIGNED, draw)
         return
     of_b = b.tasks[task].fills
     for fill, found in a.tasks[task].fills.items():
@@ -133,7 +144,7 @@ def _probed(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, ref
                     continue
                 withheld = _withheld((found, of_b[fill]), operation)
                 pairs = {key: (value_of(mine[fill, form, key]), value_of(theirs[fill, form, key])) for key in ids}
-                yield _change(_About(task, name, form, fill), pairs, clusters, withheld, _SIGNED_CHANGE)
+                yield _change(_About(task, name, form, fill), pairs, clusters, withheld, _SIGNED, draw)
 
 
 def _withheld(summaries: Sequence[FillSummary], operation: Operation) -> str:
@@ -142,7 +153,7 @@ def _withheld(summaries: Sequence[FillSummary], operation: Operation) -> str:
 
 
 def _attended(
-    task: str, a: Sequence[AttentionRecord], b: Sequence[AttentionRecord], clusters: Clusters, refused: str
+    task: str, a: Sequence[AttentionRecord], b: Sequence[AttentionRecord], clusters: Clusters, refused: str, draw: Draw
 ) -> Iterator[LookedChange]:
     """Yield the line of the density of the rows that wrote the boxes."""
     mine, theirs = ({one.id: one for one in side if one.task == task and one.status == "ok"} for side in (a, b))
@@ -155,7 +166,7 @@ def _attended(
         refused = refused or "the pictures' cells differ: density depends on them"
     pairs = {key: (_density(mine[key]), _density(theirs[key])) for key in ids}
     greatest = max((_greatest(one[key]) for one in (mine, theirs) for key in ids), default=0.0)
-    yield _change(_About(task, "density"), pairs, clusters, refused, (-greatest, greatest))
+    yield _change(_About(task, "density"), pairs, clusters, refused, (0.0, greatest), draw)
 
 
 def _layers(record: AttentionRecord) -> tuple[int, int]:
@@ -181,6 +192,7 @@ def _change(
     clusters: Clusters,
     refused: str,
     bounds: tuple[float, float],
+    draw: Draw,
 ) -> LookedChange:
     """Return a line with the mean difference of the samples that have both numbers, or with why there is none."""
     there = [
@@ -189,5 +201,7 @@ def _change(
     if refused or not there:
         return about.line(len(pairs), None, None, null_metric(refused or "no sample has one in both runs"))
     ours, theirs = (np.array([row[place] for row in there], dtype=np.float64) for place in (0, 1))
-    change = column_metric(theirs - ours, cluster_codes([cluster for _, _, cluster in there]), bounds)
-    return about.line(len(pairs), fsum(ours) / len(there), fsum(theirs) / len(there), change)
+    names = [cluster for _, _, cluster in there]
+    found = paired_difference(ours, theirs, names, seed=draw.seed, draws=draw.draws, bounds=bounds)
+    change = Metric(found.delta, found.ci_low, found.ci_high, found.n)
+    return about.line(len(pairs), found.a_value, found.b_value, change)
