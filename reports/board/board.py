@@ -12,18 +12,22 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
 from harness.comparison.task_ranks import TaskRanks, rank_task, read_tables
+from harness.comparison.to_json import fields_to_json
 from harness.errors import ConfigError, IncompleteError
+from harness.probes.fills import Fill
+from harness.probes.stored import stored_attention_scores, stored_probes
 from harness.runs.manifest import Manifest, blind_of, imported_of, shown_format
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
+from harness.summary.summary_values import Metric
 from harness.summary.task_summary import TaskSummary
 from harness.task_facts import POINT_MAXIMA, is_native_metric
 from harness.values import Json
@@ -63,6 +67,22 @@ class Cell:
     """Units that its rank stands on, those that all ranked runs share; None where it is not ranked."""
     theirs: float | None = None
     """What the program made of the texts whose log was imported, on this scale; None where nothing stands for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Whether the boxes that a run names mattered to its answers on one benchmark, and where it attended."""
+
+    necessity: Metric | None
+    """By same answers and the first colour; None where nobody probed."""
+    sufficiency: Metric | None
+    """Likewise."""
+    fill: Fill | None
+    """The colour; None where nobody probed."""
+    density: Metric | None
+    """Of attention in the boxes, of the rows that wrote them; None where nobody looked."""
+    rows: int
+    """All samples of the benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +133,8 @@ class Entry:
     """Samples that it counts."""
     cells: Mapping[str, Cell]
     """Cells by task."""
+    looked: Mapping[str, Looked] = field(default_factory=dict[str, Looked])
+    """By task, those that were probed or attended to alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +311,33 @@ def _entry(run: StoredRun, site_name: str) -> Entry:
             task: _cell(stored, contamination(manifest.model, task), theirs.get(task, {}))
             for task, stored in tasks.items()
         },
+        looked=_looked(run, {task: stored.rows for task, stored in tasks.items()}),
     )
+
+
+def _looked(run: StoredRun, rows: Mapping[str, int]) -> dict[str, Looked]:
+    """Return what a run's probes and attention say, by task.
+
+    Raises:
+        DamagedRunError: A file that was put beside the run cannot be used.
+    """
+    probes, attention = stored_probes(run), stored_attention_scores(run) or {}
+    found: dict[str, Looked] = {}
+    for task, samples in rows.items():
+        density = (
+            attention[task].spans["boxes"].density if task in attention and "boxes" in attention[task].spans else None
+        )
+        fills = probes.tasks[task].fills if probes is not None and task in probes.tasks else {}
+        fill, scores = next(((fill, of_fill.scores["same"]) for fill, of_fill in fills.items()), (None, None))
+        if density is not None or scores is not None:
+            found[task] = Looked(
+                necessity=None if scores is None else scores.necessity,
+                sufficiency=None if scores is None else scores.sufficiency,
+                fill=fill,
+                density=density,
+                rows=samples,
+            )
+    return found
 
 
 def _token_budget(manifest: Manifest) -> str:
@@ -397,6 +445,7 @@ def _entry_json(entry: Entry) -> Json:
         "mean_iou": entry.mean_iou,
         "mean_iou_n": entry.mean_iou_n,
         "cells": {task: _cell_json(cell) for task, cell in entry.cells.items()},
+        "looked": {task: fields_to_json(looked) for task, looked in entry.looked.items()},
     }
 
 

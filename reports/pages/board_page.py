@@ -11,16 +11,19 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 from harness.comparison.verify_run import false_scores
 from harness.errors import ConfigError
 from harness.files import DamagedRunError, make_folder
 from harness.runs.json_text import json_safe
 from harness.runs.store import MANIFEST_NAME, PAGE_NAME, load_run, write_atomically
-from reports.board.board import Cell, Entry, Leaderboard, Published, leaderboard_json, published
+from harness.summary.summary_values import Metric
+from reports.board.board import Cell, Entry, Leaderboard, Looked, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook
 from reports.pages.run_page import page_and_summary, put_page
 from reports.pages.shell import Page, render
+from reports.texts.necessity_text import FILL_WORDS
 from reports.texts.numbers_shown import DASH, count, metric_scale, number, percent, short_hash
 from reports.texts.verdict_text import cut
 from reports.texts.visible import csv_cell
@@ -30,6 +33,7 @@ CSV_COLUMNS = (
     "tie_group", "p_best", "incomparable", "contamination", "format", "protocol", "min_pixels", "max_pixels",
     "max_new_tokens", "seed", "partial", "predictions_only", "parse_fault_rows", "truncated_rows", "rows", "mean_iou",
     "weights", "site_name", "rank_n", "created_utc", "imported", "theirs",
+    "necessity", "necessity_n", "sufficiency", "sufficiency_n", "density", "density_n",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
 
@@ -70,6 +74,8 @@ class EntryView:
     """Text and sort key of the columns between model and benchmarks."""
     cells: tuple[CellView | None, ...]
     """Cells in the order of the columns; None where the run did not ask."""
+    looked: tuple[CellView | None, ...]
+    """Where it looked and whether that mattered, in the order of those columns; None where nobody asked."""
     reported: bool
     """Whether it is a published row."""
 
@@ -92,8 +98,10 @@ class LeaderboardView:
 
     columns: tuple[ColumnView, ...]
     """Benchmarks."""
+    looked_heads: tuple[tuple[str, str], ...]
+    """Benchmark and number of the columns behind the benchmarks; empty where no run was probed or attended to."""
     fact_heads: tuple[str, ...]
-    """Column heads between model and benchmarks."""
+    """Column heads behind those."""
     entries: tuple[EntryView, ...]
     """Rows, ours first."""
     barred: tuple[tuple[str, str], ...]
@@ -110,6 +118,16 @@ class LeaderboardView:
 
 FACT_HEADS = ("format faults", "mean IoU", "format", "protocol", "resolution", "max tokens", "weights", "begun")
 """Heads of the columns behind the benchmarks."""
+
+
+LookedNumber: TypeAlias = Literal["necessity", "sufficiency", "density"]
+
+_LOOKED_WORDS: Final[dict[LookedNumber, str]] = {
+    "necessity": "necessity, points",
+    "sufficiency": "sufficiency, points",
+    "density": "density of attention",
+}
+"""Numbers about where a run looked, as heads of columns."""
 
 
 class _Notes:
@@ -173,12 +191,14 @@ def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:
 def leaderboard_view(board: Leaderboard) -> LeaderboardView:
     """Return what the page shows."""
     reported, notes = published(), _Notes()
+    looked_heads = _looked_heads(board)
     entries = (
-        *(_entry_view(entry, board.tasks, notes) for entry in board.entries),
-        *_reported_views(reported, board.tasks),
+        *(_entry_view(entry, board.tasks, looked_heads, notes) for entry in board.entries),
+        *_reported_views(reported, board.tasks, len(looked_heads)),
     )
     return LeaderboardView(
         columns=tuple(_column(board, task) for task in board.tasks),
+        looked_heads=tuple((cut(task, 100), _LOOKED_WORDS[name]) for task, name in looked_heads),
         fact_heads=FACT_HEADS,
         entries=entries,
         barred=tuple((cut(run), cut(reason)) for run, reason in board.barred),
@@ -195,7 +215,48 @@ def _column(board: Leaderboard, task: str) -> ColumnView:
     return ColumnView(task, "; ".join(metrics), board.unranked.get(task, ""))
 
 
-def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
+def _looked_heads(board: Leaderboard) -> tuple[tuple[str, LookedNumber], ...]:
+    """Return task and name of the numbers that any run has."""
+    return tuple(
+        (task, name)
+        for task in board.tasks
+        for name in _LOOKED_WORDS
+        if any(_looked_metric(entry.looked.get(task), name) is not None for entry in board.entries)
+    )
+
+
+def _looked_metric(looked: Looked | None, name: LookedNumber) -> Metric | None:
+    if looked is None:
+        return None
+    return {"necessity": looked.necessity, "sufficiency": looked.sufficiency, "density": looked.density}[name]
+
+
+def _looked_cell(looked: Looked | None, name: LookedNumber, notes: _Notes) -> CellView | None:
+    """Return a number with interval and how many of how many samples it covers; None where nobody asked."""
+    metric = _looked_metric(looked, name)
+    if looked is None or metric is None:
+        return None
+    scale, digits = (1.0, 2) if name == "density" else (100.0, 1)
+    interval = ""
+    if metric.ci_low is not None and metric.ci_high is not None:
+        interval = f"[{number(scale * metric.ci_low, digits)}, {number(scale * metric.ci_high, digits)}]"
+    about = f"n {count(metric.n)} of {count(looked.rows)}"
+    if name != "density" and looked.fill is not None:
+        about += f" · {FILL_WORDS[looked.fill]}"
+    return CellView(
+        value=number(None if metric.value is None else scale * metric.value, digits),
+        interval=interval,
+        about=about,
+        hint="",
+        sort="" if metric.value is None else f"{metric.value:.6f}",
+        grey=notes.number(cut(metric.reason or "no number")) if metric.value is None else None,
+        contamination=None,
+    )
+
+
+def _entry_view(
+    entry: Entry, tasks: Sequence[str], looked_heads: Sequence[tuple[str, LookedNumber]], notes: _Notes
+) -> EntryView:
     badges = {
         "partial": entry.partial,
         "predictions only": entry.predictions_only and entry.imported is None,
@@ -217,6 +278,7 @@ def _entry_view(entry: Entry, tasks: Sequence[str], notes: _Notes) -> EntryView:
             (entry.created_utc[:10] or DASH, cut(entry.created_utc)),
         ),
         cells=tuple(_cell_view(entry.cells[task], notes) if task in entry.cells else None for task in tasks),
+        looked=tuple(_looked_cell(entry.looked.get(task), name, notes) for task, name in looked_heads),
         reported=False,
     )
 
@@ -248,7 +310,7 @@ def _cell_view(cell: Cell, notes: _Notes) -> CellView:
     )
 
 
-def _reported_views(reported: Published, tasks: Sequence[str]) -> Iterator[EntryView]:
+def _reported_views(reported: Published, tasks: Sequence[str], looked: int) -> Iterator[EntryView]:
     """Yield the published rows that have a score in one of our columns."""
     places = {task: place for place, (_, task) in enumerate(reported.columns) if task is not None}
     if not places.keys() & set(tasks):
@@ -264,6 +326,7 @@ def _reported_views(reported: Published, tasks: Sequence[str]) -> Iterator[Entry
                 None if value is None else CellView(number(value), "", "", "", f"{value:.6f}", None, None)
                 for value in found
             ),
+            looked=(None,) * looked,
             reported=True,
         )
 
@@ -296,7 +359,18 @@ def _run_lines(board: Leaderboard) -> Iterator[dict[str, str | float | None]]:
                 "parse_fault_rows": entry.parse_fault_rows, "truncated_rows": entry.truncated_rows,
                 "rows": entry.rows, "mean_iou": entry.mean_iou, "weights": entry.weights,
                 "site_name": entry.site_name, "rank_n": cell.rank_n, "created_utc": entry.created_utc,
+                **_looked_line(entry.looked.get(task)),
             }  # fmt: skip
+
+
+def _looked_line(looked: Looked | None) -> dict[str, str | float | None]:
+    """Return the columns about where a run looked; empty where nobody asked, or the number is withheld."""
+    line: dict[str, str | float | None] = {}
+    for name in _LOOKED_WORDS:
+        metric = _looked_metric(looked, name)
+        line[name] = None if metric is None else metric.value
+        line[f"{name}_n"] = None if metric is None else metric.n
+    return line
 
 
 def _reported_lines() -> Iterator[dict[str, str | float | None]]:

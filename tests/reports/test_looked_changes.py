@@ -1,5 +1,7 @@
-"""`compare` tells how two runs differ in where they looked and in whether that mattered."""
+"""Runs beside each other, in where they looked and in whether that mattered: `compare` and the leaderboard."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -12,6 +14,8 @@ from harness.probes.probe_records import ProbeRecord
 from harness.probes.probe_summary import ProbedSample, probe_scores, summarise_probes
 from harness.probes.variants import ProbePlan
 from harness.runs.store import add_files, load_run, scores_bytes
+from reports.board.board import leaderboard_json, read_leaderboard
+from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from reports.pages.comparison_view import comparison_view
 from reports.texts.looked_changes_text import looked_cells
 
@@ -153,3 +157,34 @@ def test_where_one_run_alone_was_probed_nothing_is_said(runs):
     add_files(runs[0], {"probes.json": probed(load_run(runs[0]).records(), relies_on=3)})
 
     assert changes(runs) == {}
+
+
+def test_the_leaderboard_shows_the_numbers_of_probed_runs_with_their_coverage(runs, tmp_path):
+    records = list(load_run(runs[0]).records())
+    add_files(runs[0], {"probes.json": probed(records[:8], relies_on=4, breaks="keep")})
+
+    board = read_leaderboard(runs)
+    view = leaderboard_view(board)
+
+    assert view.looked_heads == (("shapes", "necessity, points"), ("shapes", "sufficiency, points"))
+    cells = {entry.link: entry.looked for entry in view.entries}
+    necessity, sufficiency = cells[f"runs/{board.entries[0].site_name}/index.html"]
+    assert (necessity.value, necessity.about) == ("50.0", "n 8 of 12 · mean colour")
+    assert (sufficiency.value, sufficiency.sort) == ("–", "")
+    assert "not interpretable for this model" in view.notes[sufficiency.grey - 1]
+    assert cells[f"runs/{board.entries[1].site_name}/index.html"] == (None, None)
+    entries = {entry["model"]: entry for entry in leaderboard_json(board)["entries"]}
+    assert entries["a"]["looked"]["shapes"]["necessity"]["value"] == 0.5
+    assert entries["a"]["looked"]["shapes"]["sufficiency"]["value"] is None
+    assert entries["b"]["looked"] == {}
+    lines = {line["model"]: line for line in csv.DictReader(io.StringIO(leaderboard_csv(board)))}
+    assert (lines["a"]["necessity"], lines["a"]["necessity_n"], lines["b"]["necessity"]) == ("0.5", "8", "")
+    page = write_leaderboard(board, tmp_path / "site", pictures=False).read_text()
+    assert "withheld [" in page
+
+
+def test_a_leaderboard_of_runs_that_nobody_probed_has_no_such_columns(runs):
+    view = leaderboard_view(read_leaderboard(runs))
+
+    assert view.looked_heads == ()
+    assert {entry.looked for entry in view.entries} == {()}
