@@ -8,7 +8,7 @@ from typing import TypeVar
 from harness.files import DamagedRunError
 from harness.probes.attention_records import ATTENTION_NAME, ATTENTION_SCORES_NAME, AttentionRecord, read_attention
 from harness.probes.attention_summary import AttentionSummary, read_attention_scores
-from harness.probes.probe_records import PROBE_SCORES_NAME
+from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, read_probes
 from harness.probes.probe_summary import StoredProbes, read_probe_scores
 from harness.runs.store import StoredRun
 
@@ -22,6 +22,15 @@ def stored_probes(run: StoredRun) -> StoredProbes | None:
         DamagedRunError: The file cannot be used.
     """
     return _read(run, PROBE_SCORES_NAME, read_probe_scores)
+
+
+def stored_edits(run: StoredRun) -> list[ProbeRecord] | None:
+    """Return the lines of a run's `probes.jsonl`; None where nobody asked.
+
+    Raises:
+        DamagedRunError: The file cannot be used.
+    """
+    return _read(run, PROBES_NAME, read_probes)
 
 
 def stored_attention(run: StoredRun) -> list[AttentionRecord] | None:

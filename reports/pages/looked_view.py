@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from harness.probes.attention_records import MAP_LEVELS, AttentionRecord
 from harness.probes.attention_summary import DEFINITION, AttentionSummary
-from harness.probes.stored import stored_attention, stored_attention_scores, stored_probes
+from harness.probes.stored import stored_attention, stored_attention_scores, stored_edits, stored_probes
 from harness.runs.store import MEDIA_NAME, StoredRun
 from harness.values import Box, Record
 from reports.pages.explorer_blocks import PictureBook
+from reports.pages.probed_gallery import GalleryRow, gallery, picked_keys
 from reports.pages.probed_view import ProbedView, probed_view
 from reports.texts.addresses import sample_link
 from reports.texts.attention_text import (
@@ -105,6 +106,8 @@ class LookedView:
     """Where texts attended; None where nobody looked."""
     probed: ProbedView | None
     """Whether that mattered; None where nobody asked."""
+    gallery: tuple[GalleryRow, ...] = ()
+    """Some probed samples as pictures."""
 
 
 def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictures: PictureBook) -> LookedView | None:
@@ -112,7 +115,7 @@ def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictu
 
     Args:
         run: A finished run.
-        records: Its records by task and id, those of `attended_keys` at least.
+        records: Its records by task and id, those of `keys_drawn` at least.
         pictures: The thumbnails that the page shows.
 
     Raises:
@@ -123,7 +126,17 @@ def looked_view(run: StoredRun, records: Mapping[tuple[str, str], Record], pictu
     if probes is None:
         return None if attended is None else LookedView("Where did it look?", attended, None)
     title = "Did the named region matter?" if attended is None else "Where did it look, and did it matter?"
-    return LookedView(title, attended, probed_view(probes))
+    drawn = gallery(picked_keys(probes), stored_edits(run) or (), records, pictures)
+    return LookedView(title, attended, probed_view(probes), drawn)
+
+
+def keys_drawn(run: StoredRun) -> frozenset[tuple[str, str]]:
+    """Return task and id of the samples that the section draws.
+
+    Raises:
+        DamagedRunError: A file of the run cannot be used.
+    """
+    return frozenset({*((found.task, found.id) for found in attended_with_maps(run)), *picked_keys(stored_probes(run))})
 
 
 def _attended_view(

@@ -41,7 +41,7 @@ from reports.board.reproduction import reproduction_of
 from reports.pages.charts import Change, Histogram, forest_chart, histogram_chart
 from reports.pages.explorer_blocks import PictureBook, ShownSamples, ShownSide, ShownText, block_elements, make_blocks
 from reports.pages.explorer_texts import text_of
-from reports.pages.looked_view import LookedView, attended_with_maps, looked_view
+from reports.pages.looked_view import LookedView, keys_drawn, looked_view
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
@@ -294,7 +294,7 @@ def stored_run_page(run: StoredRun, pictures: PictureBook | None = None) -> byte
     warnings = stored_warnings(run)
     if warnings is None:
         return page_and_summary(run, pictures)[0]
-    gathered = _Gathered(_with_maps(run))
+    gathered = _Gathered(keys_drawn(run))
     for record in run.records():
         gathered.add(record)
     return _page_of(run, stored_summaries(run), warnings, gathered, pictures)
@@ -305,18 +305,13 @@ def page_and_summary(run: StoredRun, pictures: PictureBook | None = None) -> tup
     # a page of stored scores, as at the end of every run, loads nothing that scores
     from harness.summary.run_summary import RunSummariser  # noqa: PLC0415
 
-    gathered, manifest = _Gathered(_with_maps(run)), run.manifest
+    gathered, manifest = _Gathered(keys_drawn(run)), run.manifest
     summariser = RunSummariser(config_of(manifest), seed=manifest.seed, native=native_metrics_of(manifest))
     for record in run.records():
         gathered.add(record)
         summariser.add(record)
     summary = summariser.result()
     return _page_of(run, summary.tasks, summary.warnings, gathered, pictures), summary
-
-
-def _with_maps(run: StoredRun) -> frozenset[tuple[str, str]]:
-    """Return task and id of the samples whose attention is drawn."""
-    return frozenset((found.task, found.id) for found in attended_with_maps(run))
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from harness.images.cells import grid_of_whole_image
 from harness.probes.attended import region_attended
 from harness.probes.attention_records import AttentionRecord, SpanAttention, attention_lines
 from harness.probes.attention_summary import attention_scores, summarise_attention
-from harness.probes.probe_records import ProbeRecord
+from harness.probes.probe_records import ProbeRecord, probe_lines
 from harness.probes.probe_summary import ProbedSample, probe_scores, read_probe_scores, summarise_probes
 from harness.probes.variants import ProbePlan
 from harness.runs.store import add_files, load_run, scores_bytes
@@ -179,6 +179,64 @@ def test_probes_that_no_probe_gives_are_damage(looked_at, spoil):
 
     with pytest.raises(DamagedRunError, match=r"probes\.json"):
         stored_run_page(load_run(looked_at))
+
+
+class OneThumbnail:
+    """Stands for the thumbnails of a run whose samples all show one picture."""
+
+    names = ("one.webp",)
+
+    def number(self, sha256):
+        return 0
+
+    def number_of_crop(self, sha256, image):
+        return -1
+
+
+def edit_lines(records):
+    """Return `probes.jsonl` of all samples: hostile answers, boxes that overlap and one that is none."""
+    rows = []
+    for record in records:
+        for operation, target in (("repeat", "none"), ("remove", "named"), ("remove", "random"), ("keep", "named")):
+            boxes = () if operation == "repeat" else ((0, 0, 10, 10), (5, 5, 15, 15), (9, 9, 3, 3))
+            rows.append(
+                ProbeRecord(
+                    task="shapes", id=record.sample.id, operation=operation, target=target, boxes_px=boxes,
+                    answer=HOSTILE, is_same=operation == "repeat",
+                )
+            )  # fmt: skip
+    return probe_lines(rows)
+
+
+def test_lines_that_no_probe_writes_are_damage(looked_at):
+    add_files(looked_at, {"probes.json": probes_of(load_run(looked_at).records()), "probes.jsonl": b"{}\n"})
+
+    with pytest.raises(DamagedRunError, match=r"probes\.jsonl"):
+        stored_run_page(load_run(looked_at))
+
+
+def test_some_samples_are_drawn_as_they_were_asked_about(looked_at):
+    records = list(load_run(looked_at).records())
+    add_files(looked_at, {"probes.json": probes_of(records), "probes.jsonl": edit_lines(records)})
+
+    page = stored_run_page(load_run(looked_at), OneThumbnail()).decode()
+
+    shown = section(page)
+    samples = shown.count('<clipPath id="kept-')
+    assert 2 <= samples <= 6
+    assert len(set(re.findall(r'clipPath id="(kept-\d+)"', shown))) == samples
+    assert shown.count("strongest necessity</a>") == shown.count("weakest necessity</a>") == 1
+    assert shown.count("named box alone: &lt;script&gt;") == samples
+    assert shown.count('<rect class="filled" x=') == 2 * 2 * samples
+    assert HOSTILE not in page
+
+
+def test_where_necessity_is_withheld_no_sample_is_drawn_by_it(looked_at):
+    records = list(load_run(looked_at).records())
+    content = probes_of(records, is_format_ok=lambda operation: operation != "remove")
+    add_files(looked_at, {"probes.json": content, "probes.jsonl": edit_lines(records)})
+
+    assert "Some samples, edited" not in stored_run_page(load_run(looked_at), OneThumbnail()).decode()
 
 
 def test_what_a_probe_stores_is_read_again(looked_at):
