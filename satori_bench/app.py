@@ -33,6 +33,7 @@ from satori_bench.verbs.loop import demo, loop
 from satori_bench.verbs.parity import parity
 from satori_bench.verbs.presets import presets
 from satori_bench.verbs.probe import variance_probe
+from satori_bench.verbs.probe_regions import probe
 from satori_bench.verbs.run import run
 from satori_bench.verbs.runs import runs
 from satori_bench.verbs.score import rescore, score
@@ -139,6 +140,7 @@ _VERBS = (
     noise,
     parity,
     attend,
+    probe,
     submission,
     export,
     leaderboard,

@@ -67,7 +67,7 @@ def attention_of_texts(model: SatoriHF, texts: Sequence[WrittenText]) -> list[At
     check_watchable(model.checkpoint.model_type)
     inputs = model.model_inputs([text.prompt for text in texts])
     width = inputs["input_ids"].shape[1]
-    tensors = _with_written(inputs, texts, model)
+    tensors = with_written(inputs, [text.output_ids for text in texts], model)
     spans = [[[width + place - 1 for place in span] for span in text.spans] for text in texts]
     rows, weights = rows_of_spans(spans, model.device)
     with (
@@ -87,15 +87,15 @@ def attention_of_texts(model: SatoriHF, texts: Sequence[WrittenText]) -> list[At
     return found
 
 
-def _with_written(inputs: Tensors, texts: Sequence[WrittenText], model: SatoriHF) -> dict[str, Any]:
+def with_written(inputs: Tensors, output_ids: Sequence[Sequence[int]], model: SatoriHF) -> dict[str, Any]:
     """Return a batch's inputs on the device with what was written behind the prompts, padded on the right."""
     tensors: dict[str, torch.Tensor] = model.on_device(cast("Any", inputs))
-    longest = max(len(text.output_ids) for text in texts)
-    written = torch.zeros((len(texts), longest), dtype=torch.long)
-    mask = torch.zeros((len(texts), longest), dtype=torch.long)
-    for number, text in enumerate(texts):
-        written[number, : len(text.output_ids)] = torch.tensor(list(text.output_ids), dtype=torch.long)
-        mask[number, : len(text.output_ids)] = 1
+    longest = max(map(len, output_ids))
+    written = torch.zeros((len(output_ids), longest), dtype=torch.long)
+    mask = torch.zeros((len(output_ids), longest), dtype=torch.long)
+    for number, ids in enumerate(output_ids):
+        written[number, : len(ids)] = torch.tensor(list(ids), dtype=torch.long)
+        mask[number, : len(ids)] = 1
     behind: Mapping[str, torch.Tensor] = {"input_ids": written, "attention_mask": mask}
     for name, tensor in behind.items():
         tensors[name] = torch.cat([tensors[name], tensor.to(tensors[name])], dim=1)

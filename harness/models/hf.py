@@ -22,6 +22,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, TypedDict, cast
 
 import torch
@@ -63,8 +64,10 @@ _OR_ATTENTION = "; or the attention is not for this family: try --attn-implement
 _ADAPTER = "default"
 """What peft calls an adapter that is given no name."""
 _GIB = 1 << 30
-_REFILLED_SHARE = 8
-"""A GPU reads new prompts when that share of its rows is free: one by one they would hold up all others."""
+_FREE_BEFORE_READING = MappingProxyType({"cpu": 2})
+"""New prompts are read when one in so many rows is free, by the kind of device; any other: 8. One by one, what
+`generate` costs beside the model outweighs short answers (8 rows of 24 tokens: 1.28 times as long); a GPU's steps cost
+as much with few rows as with many, so that it does not wait for half of them."""
 _MOST_AUTO_BATCH = 64
 """Larger batches gain little and make a kill cost more."""
 
@@ -259,8 +262,6 @@ class SatoriHF(RecordingModel):
         self._suppressed_ids = placeholders - self._end_ids
         self._dropped_ids = self._inputs.dropped(placeholders | self._end_ids)
         self._ends: Ends | None = None
-        # A CPU reads prompts one by one as fast, and without padding; a GPU is busy with several only.
-        self._reads_alone = self.device.type == "cpu"
         self.why_batches = self._why_not_refillable()
         """Why answers come in batches that end with their longest; None where rows are refilled as they end."""
         if self.why_batches is not None:
@@ -316,7 +317,7 @@ class SatoriHF(RecordingModel):
     def answer_stream(self, prompts: Iterator[Prompt]) -> Iterator[tuple[Prompt, Generation | Exception]]:
         """Answer prompts in rows that are refilled; each has its share of the seconds on the device."""
         steps = Steps(self._group, self._begin, self._generation, self.batch_guard)
-        together = 1 if self._reads_alone else max(1, self.batch_size // _REFILLED_SHARE)
+        together = max(1, self.batch_size // _FREE_BEFORE_READING.get(self.device.type, 8))
         for prompt, outcome in answers(prompts, steps, most_rows=self.batch_size, together=together):
             if isinstance(outcome, NotRefillableError):  # not as the first question was: one without a picture, say
                 yield prompt, self.generate_batch([prompt])[0]

@@ -1,7 +1,7 @@
 """What vLLM is told of a checkpoint, and what it cannot do with it: found in JSON files and headers before it starts.
 
-vLLM says such things after a minute of loading, in the log of another process, or not at all: it leaves an adapter's
-changes to the vision tower out in silence.
+vLLM says such things after a minute of loading, or in the log of another process alone: it leaves an adapter's changes
+to the vision tower out and answers.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ from harness.values import (
 )
 from harness.vocabulary import PLACE_RULES
 
-SCORER_VERSION = 7
+SCORER_VERSION = 8
 """Raised whenever the same text can earn another score than before, or intervals are made otherwise: `runs verify`
 holds stored intervals to its own only where this is the same. Part of the protocol hash."""
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tasks.run_spec import RunEnvironment, RunSpec
 
 
-_KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+KEY_VARIABLES = ("SATORI_BENCH_API_KEY", "SATORI_BENCH_JUDGE_KEY", "OPENAI_API_KEY", "HF_TOKEN")
 """Where keys may lie, also those that a run does not use: a server must not put one into its records."""
 
 _OF_A_MODEL_HERE = ("attn_implementation", "chat_template", "trust_remote_code")
@@ -226,7 +226,7 @@ def surroundings_of(
     """Return what makes a run's surroundings out of whoever shows its progress."""
     from dataclasses import replace
 
-    known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in _KEY_VARIABLES))
+    known = (options["api_key"], options["judge_key"], *(os.environ.get(name) for name in KEY_VARIABLES))
 
     def made(progress: RunProgress) -> RunEnvironment:
         environment = run_environment(progress, interruption, page=page)

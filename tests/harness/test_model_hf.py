@@ -90,11 +90,10 @@ def test_refilled_rows_write_what_batches_and_single_questions_write(
     for arguments in ({}, drawn, {"repetition_penalty": 1.4}, {"until": [stop]}):
         alone = written(1, "a batch", **arguments)
 
-        assert written(3, None, **arguments) == alone, arguments
-        with monkeypatch.context() as patched:  # as a GPU reads them
-            patched.setattr(model, "_reads_alone", False)
-            patched.setattr("harness.models.hf._REFILLED_SHARE", 2)
-            assert written(4, None, **arguments) == alone, arguments
+        assert written(4, None, **arguments) == alone, arguments
+        with monkeypatch.context() as patched:  # one by one
+            patched.setattr("harness.models.hf._FREE_BEFORE_READING", {"cpu": 3})
+            assert written(3, None, **arguments) == alone, arguments
         if "repetition_penalty" not in arguments:  # `generate` penalises what pads a batch as well
             assert written(3, "a batch", **arguments) == alone, arguments
         lengths.append({kept.output_tokens for kept in alone.values()})
@@ -142,8 +141,7 @@ def test_a_question_that_the_model_cannot_read_costs_itself_only(loaded, three, 
     whole = [result.text for result in three.ask(model, max_new_tokens=8)]
     three.questions[1] = "triangle triangle"
     marked = model._inputs.tokenizer("triangle").input_ids[-1]
-    monkeypatch.setattr(model, "_reads_alone", reads_alone)
-    monkeypatch.setattr("harness.models.hf._REFILLED_SHARE", 1)
+    monkeypatch.setattr("harness.models.hf._FREE_BEFORE_READING", {"cpu": 99 if reads_alone else 1})
     model.recorder = recorder
 
     def failing(_module, arguments):

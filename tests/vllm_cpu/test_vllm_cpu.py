@@ -92,7 +92,7 @@ def answered(model, asked):
 
 
 def test_pictures_reach_vllm_unchanged(by_vllm):
-    """Its own processor, asked with our options, makes the very patches that transformers' makes."""
+    """Its own processor, asked with our options, makes the very patches that transformers' makes, level by level."""
     one = prompts(3)[2]
     tokens = by_vllm._inputs.token_ids(by_vllm._inputs.render(one.turns))
     engine = by_vllm._engine
@@ -106,8 +106,11 @@ def test_pictures_reach_vllm_unchanged(by_vllm):
 
     assert made.prompt_token_ids == own["input_ids"][0].tolist()
     patches = made.mm_features[0].data["pixel_values"].data
-    assert patches.shape == own["pixel_values"].shape
-    assert float((patches.float() - own["pixel_values"].float()).abs().max()) < 1e-5
+    processor = by_vllm._inputs.processor.image_processor
+    mean, std = (torch.tensor(values)[:, None] for values in (processor.image_mean, processor.image_std))
+    levels = own["pixel_values"].float().unflatten(1, (3, -1)) * std + mean  # channels are a patch's outermost axis
+    assert patches.dtype == torch.uint8  # it normalises them where the model is
+    assert torch.equal((levels * 255).round().flatten(1), patches.float())
     engine.reset_mm_cache()
 
 

@@ -1,0 +1,432 @@
+"""What the probes of a run come to: necessity, sufficiency and image dependence with what limits and gates them.
+
+A number that its control does not support is not given: where edits take the model's format away, or any patch upsets
+it, the reason stands in its place. What was counted stays beside it, so that nobody has to believe the gate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
+
+import msgspec
+import numpy as np
+
+from harness.probes.fills import WITHOUT_FILL, Fill, Operation
+from harness.probes.probe_records import ProbeRecord
+from harness.probes.sample_scores import (
+    LEAST_DEPENDENCE,
+    RELIES_ABOVE,
+    STATUSES,
+    Form,
+    ProbeStatus,
+    SampleScore,
+    sample_score,
+)
+from harness.probes.variants import OPERATIONS, ProbePlan, Target
+from harness.stats.intervals import FloatArray, bootstrap_interval, cluster_codes
+from harness.summary.means import column_metric, metric_of, null_metric
+from harness.summary.summary_values import Metric
+from harness.values import Json
+
+SCHEMA_VERSION: Final = 1
+"""Of `probes.json`."""
+DEFINITION: Final = (
+    "necessity: how much more often the answer stays when a random region of the same shape is removed than when the "
+    "named one is; sufficiency: how much more often it stays with the named region alone than with a random one alone; "
+    "image dependence: how much less often it stays when the whole picture is gone"
+)
+MOST_FORMAT_LOSS: Final = 0.1
+"""An operation after which so many texts more than before break the format is not interpreted."""
+MOST_RANDOM_FLIPS: Final = 0.3
+"""Nor is removing where so many answers change when a random region is removed."""
+LEAST_ROOM: Final = 0.05
+"""A share of what could be reached is given only where at least this can be."""
+_NOT_MEANT: Final = frozenset[ProbeStatus]({"no_answer", "no_picture", "several_pictures", "answer_is_place"})
+"""Samples that strict means leave out: nothing could be asked of them whatever the model did with its boxes, or the run
+gave no answer."""
+_SIGNED: Final = (-1.0, 1.0)
+_SHARE: Final = (0.0, 1.0)
+_RELATIVE: Final = (-1e6, 1e6)
+
+Key: TypeAlias = tuple[str, str]
+"""Task and sample id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedSample:
+    """One sample of a run, with what came of its edited pictures."""
+
+    key: Key
+    """Task and sample id."""
+    cluster: str
+    """What belongs together in intervals."""
+    status: ProbeStatus
+    """What was known before it was asked."""
+    value: float | None
+    """What the scorer gave the run's own answer."""
+    is_format_ok: bool
+    """Whether the run's own text keeps to the format."""
+    records: tuple[ProbeRecord, ...] = ()
+    """By edited picture; none of a sample that was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindOfEdit:
+    """What became of all texts under one kind of edit."""
+
+    operation: Operation
+    """What was done."""
+    target: Target
+    """To whose region."""
+    texts: int
+    """How many."""
+    kept: Metric
+    """How often the answer stayed."""
+    accuracy: Metric
+    """What the scorer gave them."""
+    format_ok: Metric
+    """How often the format was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeScores:
+    """What one form says by one fill."""
+
+    necessity: Metric
+    """Mean over samples with controls."""
+    sufficiency: Metric
+    """The same."""
+    dependence: Metric
+    """Mean over all samples that were asked, those without a box too."""
+    necessity_testable: Metric
+    """Mean over the samples whose answer the blank picture changes alone."""
+    sufficiency_testable: Metric
+    """The same."""
+    necessity_strict: Metric
+    """Mean over all samples with an answer; one without a score counts 0. A box as large as the picture gains nothing
+    here."""
+    sufficiency_strict: Metric
+    """The same."""
+    ceiling: Metric
+    """What necessity could be at most: 1 less how far answers stay on a blank picture."""
+    necessity_of_possible: Metric
+    """Necessity over what it could be: the sum of kept(control removed) - kept(blank)."""
+    sufficiency_of_possible: Metric
+    """Sufficiency over what it could be: the sum of kept(nothing changed) - kept(control alone)."""
+    gold_necessity: Metric
+    """Necessity of the gold boxes."""
+    gold_sufficiency: Metric
+    """Sufficiency of the gold boxes."""
+    over_others: Metric
+    """Kept with other objects removed less kept with the region removed."""
+    colour_necessity: Metric
+    """How much more often an answer about colour changes when the colours of the region are turned than when those of a
+    random one are. Nothing is hidden here: the edited picture is an ordinary one."""
+    is_artefact: bool
+    """Whether necessity lies below 0 beyond its interval: the edits upset the model, not the missing evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillSummary:
+    """What the probes by one colour come to."""
+
+    statuses: Mapping[ProbeStatus, int]
+    """Samples by whether they have a score; by the form `same`."""
+    coverage: Metric
+    """Share of samples with a score."""
+    edits: tuple[KindOfEdit, ...]
+    """By kind of edit."""
+    not_interpreted: Mapping[str, str]
+    """By operation why its scores are not given."""
+    scores: Mapping[Form, ProbeScores]
+    """By form; `p` only where the backend gives probabilities."""
+    relied: Mapping[str, int]
+    """Samples by `right` or `wrong` answer and whether they `relied` on their region or `did not`."""
+    kept_by_region_alone: Metric
+    """How often the answer stays with the region alone and changes without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSummary:
+    """What the probes of one task come to."""
+
+    samples: int
+    """Samples that were looked at."""
+    fills: Mapping[Fill, FillSummary]
+    """By colour."""
+    base_repeat: Metric
+    """How often an answer stays when nothing is changed: the noise floor."""
+    base_format_ok: Metric
+    """How often the run's own texts keep to the format."""
+    fills_agree: Metric
+    """How often necessity has the same sign by both colours, of samples where it is further than 10 points from 0 by
+    one: nearer a sign is rounding."""
+
+
+def scores_of(samples: Sequence[ProbedSample], plan: ProbePlan, form: Form) -> dict[Fill, list[SampleScore]]:
+    """Return the scores of samples in their order, by colour."""
+    return {
+        fill: [
+            sample_score(sample.records, *sample.key, sample.status, fill, form)
+            if sample.records
+            else SampleScore(*sample.key, fill, form, sample.status)
+            for sample in samples
+        ]
+        for fill in plan.fills
+    }
+
+
+def summarise_probes(samples: Sequence[ProbedSample], plan: ProbePlan, *, seed: int) -> dict[str, ProbeSummary]:
+    """Return the summary of each task, in the order of the run.
+
+    Args:
+        samples: All that was looked at.
+        plan: What was asked.
+        seed: Of the draws for intervals.
+    """
+    tasks: dict[str, list[ProbedSample]] = {}
+    for sample in samples:
+        tasks.setdefault(sample.key[0], []).append(sample)
+    return {task: _of_task(members, plan, seed) for task, members in tasks.items()}
+
+
+def probe_scores(
+    summary: Mapping[str, ProbeSummary],
+    samples: Sequence[ProbedSample],
+    plan: ProbePlan,
+    *,
+    told: Mapping[str, Json],
+) -> dict[str, Json]:
+    """Return the content of `probes.json`.
+
+    Args:
+        summary: By task.
+        samples: All that was looked at.
+        plan: What was asked.
+        told: What else its reader has to know, such as a limit.
+    """
+    rows: list[object] = []
+    for form in _forms(samples):
+        for scores in scores_of(samples, plan, form).values():
+            rows += scores
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "definition": DEFINITION,
+        "least_dependence": LEAST_DEPENDENCE,
+        "relies_above": RELIES_ABOVE,
+        "plan": cast("Json", msgspec.to_builtins(plan)),
+        **told,
+        "tasks": cast("Json", msgspec.to_builtins(summary)),
+        "samples": cast("Json", msgspec.to_builtins(rows)),
+    }
+
+
+def _forms(samples: Sequence[ProbedSample]) -> tuple[Form, ...]:
+    """Return the forms that there are numbers for."""
+    known = any(record.p_original is not None for sample in samples for record in sample.records)
+    return ("p", "same") if known else ("same",)
+
+
+def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan, seed: int) -> ProbeSummary:
+    by_fill = scores_of(samples, plan, "same")
+    forms = _forms(samples)
+    base_ok = [float(sample.is_format_ok) for sample in samples if sample.records]
+    return ProbeSummary(
+        len(samples),
+        {fill: _of_fill(samples, plan, fill, forms, by_fill[fill], seed) for fill in plan.fills},
+        _mean_of(samples, [_kept_again(sample) for sample in samples], _SHARE),
+        _mean_of([sample for sample in samples if sample.records], base_ok, _SHARE),
+        _agreement(samples, [scores_of(samples, plan, forms[0])[fill] for fill in plan.fills]),
+    )
+
+
+def _kept_again(sample: ProbedSample) -> float | None:
+    again = next((record for record in sample.records if record.operation == "repeat"), None)
+    return None if again is None or again.error is not None else float(again.is_same)
+
+
+def _of_fill(
+    samples: Sequence[ProbedSample],
+    plan: ProbePlan,
+    fill: Fill,
+    forms: Sequence[Form],
+    same: Sequence[SampleScore],
+    seed: int,
+) -> FillSummary:
+    edits = _edits(samples, fill)
+    not_interpreted = _gate(samples, edits)
+    not_asked = {operation: "not asked" for operation in OPERATIONS if operation not in plan.operations}
+    withheld = {**not_interpreted, **not_asked}
+    of_both = withheld.get("remove") or withheld.get("keep")
+    counted = Counter(score.status for score in same)
+    scored = [float(score.status in ("ok", "not_testable")) for score in same]
+    alone = [_number(score.is_kept_by_region_alone) for score in same]
+    scores: dict[Form, list[SampleScore]] = {form: scores_of(samples, plan, form)[fill] for form in forms}
+    return FillSummary(
+        {status: counted[status] for status in STATUSES if counted[status]},
+        _mean_of(samples, scored, _SHARE),
+        edits,
+        not_interpreted,
+        {form: _of_form(samples, found, withheld, seed) for form, found in scores.items()},
+        {} if "remove" in withheld else _relied(samples, scores[forms[0]]),
+        null_metric(of_both) if of_both else _mean_of(samples, alone, _SHARE),
+    )
+
+
+def _edits(samples: Sequence[ProbedSample], fill: Fill) -> tuple[KindOfEdit, ...]:
+    """Return what became of the texts under each kind of edit."""
+    kinds: dict[tuple[Operation, Target], list[tuple[ProbedSample, ProbeRecord]]] = {}
+    for sample in samples:
+        for record in sample.records:
+            if record.fill == fill or record.operation in WITHOUT_FILL:
+                kinds.setdefault((record.operation, record.target), []).append((sample, record))
+    made: list[KindOfEdit] = []
+    for (operation, target), pairs in kinds.items():
+        asked = [(sample, record) for sample, record in pairs if record.error is None]
+        whose = [sample for sample, _ in asked]
+        made.append(
+            KindOfEdit(
+                operation,
+                target,
+                len(pairs),
+                _mean_of(whose, [float(record.is_same) for _, record in asked], _SHARE),
+                _mean_of(whose, [record.value for _, record in asked], _SHARE),
+                _mean_of(whose, [float(record.is_format_ok) for _, record in asked], _SHARE),
+            )
+        )
+    return tuple(made)
+
+
+def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[str, str]:
+    """Return by operation why it is not interpreted."""
+    base = [sample.is_format_ok for sample in samples if sample.records]
+    rate = sum(base) / len(base) if base else 0.0
+    found: dict[str, str] = {}
+    for edit in edits:
+        kept = edit.format_ok.value
+        if edit.operation == "repeat" or kept is None:
+            continue
+        if rate - kept > MOST_FORMAT_LOSS:
+            found.setdefault(
+                edit.operation,
+                f"not interpretable for this model: {100 * kept:.0f} % of texts keep the format where it was "
+                f"{100 * rate:.0f} %",
+            )
+        changed = None if edit.kept.value is None else 1 - edit.kept.value
+        if (edit.operation, edit.target) == ("remove", "random") and (changed or 0) > MOST_RANDOM_FLIPS:
+            found.setdefault(
+                "remove",
+                f"not interpretable for this model: {100 * (changed or 0):.0f} % of answers change when a random "
+                "region is removed",
+            )
+    return found
+
+
+def _of_form(
+    samples: Sequence[ProbedSample], scores: Sequence[SampleScore], withheld: Mapping[str, str], seed: int
+) -> ProbeScores:
+    has_answer = [sample.status not in _NOT_MEANT for sample in samples]
+
+    def mean(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
+        if operation in withheld:
+            return null_metric(withheld[operation])
+        return _mean_of(samples, [value_of(score) for score in scores], _SIGNED)
+
+    def strict(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
+        values = [(value_of(score) or 0.0) if there else None for there, score in zip(has_answer, scores, strict=True)]
+        return null_metric(withheld[operation]) if operation in withheld else _mean_of(samples, values, _SIGNED)
+
+    def share(operation: Operation, pair_of: Callable[[SampleScore], tuple[float | None, float | None]]) -> Metric:
+        for needed in (operation, "blank"):
+            if needed in withheld:
+                return null_metric(withheld[needed])
+        return _of_possible(samples, [pair_of(score) for score in scores], seed)
+
+    counted = _mean_of(samples, [score.necessity for score in scores], _SIGNED)
+    return ProbeScores(
+        necessity=mean("remove", lambda score: score.necessity),
+        sufficiency=mean("keep", lambda score: score.sufficiency),
+        dependence=mean("blank", lambda score: score.dependence),
+        necessity_testable=mean("remove", lambda score: score.necessity if score.status == "ok" else None),
+        sufficiency_testable=mean("keep", lambda score: score.sufficiency if score.status == "ok" else None),
+        necessity_strict=strict("remove", lambda score: score.necessity),
+        sufficiency_strict=strict("keep", lambda score: score.sufficiency),
+        ceiling=mean("blank", lambda score: None if score.necessity is None else _less(1.0, score.kept_blank)),
+        necessity_of_possible=share(
+            "remove", lambda score: (score.necessity, _less(score.kept_control, score.kept_blank))
+        ),
+        sufficiency_of_possible=share(
+            "keep", lambda score: (score.sufficiency, _less(score.kept_full, score.kept_only_control))
+        ),
+        gold_necessity=mean("remove", lambda score: score.gold_necessity),
+        gold_sufficiency=mean("keep", lambda score: score.gold_sufficiency),
+        over_others=mean("remove", lambda score: score.over_others),
+        colour_necessity=mean("turn", lambda score: score.colour_necessity),
+        is_artefact=counted.ci_high is not None and counted.ci_high < 0,
+    )
+
+
+def _mean_of(samples: Sequence[ProbedSample], values: Sequence[float | None], bounds: tuple[float, float]) -> Metric:
+    """Return the mean of the values that are there, with an interval over clusters."""
+    there = [(value, sample.cluster) for sample, value in zip(samples, values, strict=True) if value is not None]
+    if not there:
+        return null_metric("no sample has one")
+    column = np.array([value for value, _ in there], dtype=np.float64)
+    return column_metric(column, cluster_codes([cluster for _, cluster in there]), bounds)
+
+
+def _of_possible(
+    samples: Sequence[ProbedSample], pairs: Sequence[tuple[float | None, float | None]], seed: int
+) -> Metric:
+    """Return a sum over another, of the samples that have both; nothing where the other is next to nothing."""
+    there = [
+        (own, possible, sample.cluster)
+        for sample, (own, possible) in zip(samples, pairs, strict=True)
+        if own is not None and possible is not None
+    ]
+    if not there:
+        return null_metric("no sample has one")
+    codes = cluster_codes([cluster for _, _, cluster in there])
+    own, possible = (np.bincount(codes, weights=[row[place] for row in there]) for place in (0, 1))
+    if possible.sum() / len(there) < LEAST_ROOM:
+        return null_metric(f"there is less than {LEAST_ROOM:g} to reach")
+
+    def ratio(counts: FloatArray) -> FloatArray:
+        # a draw whose denominator nears 0 would say anything
+        return (counts @ own) / np.maximum(counts @ possible, LEAST_ROOM * len(there))
+
+    interval = bootstrap_interval(ratio, len(own), seed=seed, bounds=_RELATIVE)
+    return metric_of(float(own.sum() / possible.sum()), interval, len(there))
+
+
+def _agreement(samples: Sequence[ProbedSample], by_fill: Sequence[Sequence[SampleScore]]) -> Metric:
+    if len(by_fill) < 2:
+        return null_metric("one fill")
+    values: list[float | None] = []
+    for scores in zip(*by_fill, strict=True):
+        found = [score.necessity for score in scores if score.necessity is not None]
+        signs = [np.sign(value) for value in found]
+        known = len(found) == len(scores) and any(abs(value) > RELIES_ABOVE for value in found)
+        values.append(float(len(set(signs)) == 1) if known else None)
+    return _mean_of(samples, values, _SHARE)
+
+
+def _relied(samples: Sequence[ProbedSample], scores: Sequence[SampleScore]) -> dict[str, int]:
+    """Return counts of samples by right or wrong answer and by whether they relied on their region."""
+    counts = {f"{answer}, {relied}": 0 for answer in ("right", "wrong") for relied in ("relied", "did not")}
+    for sample, score in zip(samples, scores, strict=True):
+        if score.necessity is not None and sample.value is not None:
+            answer = "right" if sample.value == 1 else "wrong"
+            counts[f"{answer}, {'relied' if score.necessity > RELIES_ABOVE else 'did not'}"] += 1
+    return counts
+
+
+def _less(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second
+
+
+def _number(value: bool | None) -> float | None:
+    return None if value is None else float(value)

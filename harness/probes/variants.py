@@ -1,0 +1,129 @@
+"""Which edited pictures a question is asked about again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+from harness.probes.fills import FILLS, Fill, Operation
+from harness.probes.regions import PixelBox, control_boxes
+from harness.values import Size
+
+Target: TypeAlias = Literal["none", "named", "random", "gold", "gold_random", "other"]
+"""Whose region it is: nobody's, the boxes that the text names, the k-th control of those, the gold boxes, the k-th
+control of those, or objects that the question does not ask about."""
+
+RegionOperation: TypeAlias = Literal["remove", "keep", "turn"]
+OPERATIONS: Final[tuple[RegionOperation, ...]] = get_args(RegionOperation)
+
+DEFAULT_CONTROLS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One edited picture."""
+
+    operation: Operation
+    """What is done."""
+    target: Target = "none"
+    """To whose region."""
+    k: int = 0
+    """Which control, from 1; 0 for what is none."""
+    fill: Fill = "mean"
+    """By which colour."""
+    boxes_px: tuple[PixelBox, ...] = ()
+    """The region."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """What is asked of every sample."""
+
+    fills: tuple[Fill, ...] = FILLS
+    """By which colours."""
+    controls: int = DEFAULT_CONTROLS
+    """Controls a region."""
+    operations: tuple[RegionOperation, ...] = ("remove", "keep")
+    """Remove tells what is necessary, keep what is sufficient, turn whether answers about colour follow a region."""
+    gold: bool = False
+    """Whether gold boxes are probed too, where there are any."""
+    seed: int = 0
+    """Of the controls."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedRegions:
+    """The regions of one sample."""
+
+    named: tuple[PixelBox, ...]
+    """What its text names."""
+    gold: tuple[PixelBox, ...] = ()
+    """The gold boxes."""
+    other: tuple[PixelBox, ...] = ()
+    """What the question does not ask about."""
+    is_asked_for_colour: bool = False
+    """Whether the question is about colour: colours are turned for such questions alone."""
+
+
+def planned(
+    plan: ProbePlan, key: tuple[str, str], regions: ProbedRegions, size: Size
+) -> tuple[tuple[Variant, ...], bool]:
+    """Return what is asked of a sample, and whether its named region has all its controls.
+
+    Without them there is no score: what remains is whether the question needs its picture at all.
+
+    Args:
+        plan: What is asked of every sample.
+        key: Task and sample id, by which controls are drawn.
+        regions: Its regions; those named may be none.
+        size: Of its picture.
+    """
+    found = [Variant("repeat"), *(Variant("blank", fill=fill) for fill in plan.fills)]
+    named = _controls(plan, key, "named", regions.named, size)
+    if named is not None:
+        found += _of_region(plan, "named", "random", regions.named, named)
+        if "turn" in plan.operations and regions.is_asked_for_colour:
+            found.append(Variant("turn", "named", boxes_px=regions.named))
+            found += [Variant("turn", "random", k, boxes_px=boxes) for k, boxes in enumerate(named, start=1)]
+        if regions.other:
+            found += [Variant("remove", "other", 0, fill, regions.other) for fill in plan.fills]
+    if plan.gold and regions.gold:
+        gold = _controls(plan, key, "gold", regions.gold, size)
+        if gold is not None:
+            found += _of_region(plan, "gold", "gold_random", regions.gold, gold)
+    return tuple(found), named is not None
+
+
+def _controls(
+    plan: ProbePlan, key: tuple[str, str], whose: str, region: tuple[PixelBox, ...], size: Size
+) -> list[tuple[PixelBox, ...]] | None:
+    """Return the controls of a region; None where there is no region, or no room for any of them."""
+    if not region:
+        return None
+    drawn = [
+        control_boxes(region, size, f"{plan.seed}\0{whose}\0{key[0]}\0{key[1]}\0{k}")
+        for k in range(1, plan.controls + 1)
+    ]
+    made = [boxes for boxes in drawn if boxes is not None]
+    return made if len(made) == len(drawn) else None
+
+
+def _of_region(
+    plan: ProbePlan,
+    target: Target,
+    control: Target,
+    region: tuple[PixelBox, ...],
+    controls: Sequence[tuple[PixelBox, ...]],
+) -> list[Variant]:
+    """Return a region and its controls, under each operation and fill."""
+    return [
+        variant
+        for fill in plan.fills
+        for operation in plan.operations
+        if operation != "turn"
+        for variant in (
+            Variant(operation, target, 0, fill, region),
+            *(Variant(operation, control, k, fill, boxes) for k, boxes in enumerate(controls, start=1)),
+        )
+    ]

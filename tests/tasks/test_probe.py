@@ -1,0 +1,253 @@
+"""`probe` end to end, on a model that answers from the pixels of a red square and names where it is."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from harness.comparison.verify_run import verify_run
+from harness.errors import ConfigError
+from harness.models.replay import SatoriReplay
+from harness.probes.probe_records import read_probes
+from harness.probes.variants import ProbePlan, Variant
+from harness.runs.journal import RunLockedError
+from harness.values import SATORI_LIST, Size
+from reports.terminal.necessity_table import show_probes
+from satori_bench.verbs.probe_regions import probe
+from tasks.probe import ProbeSpec, probe_run
+from tasks.probe_requests import EditedPicture
+from tasks.probe_work import Answered, probe_work
+from tasks.run import run_benchmarks
+from tasks.run_spec import RunEnvironment, RunSpec
+
+ROWS = 12
+PLAN = ProbePlan(fills=("mean",), controls=2)
+VARIANTS = 2 + 2 * 3
+"""Nothing changed, all gone; the region and two controls, removed and kept."""
+
+
+class Silent:
+    """Listens to nothing."""
+
+    def task_started(self, task, rows, answered):
+        pass
+
+    def sample_recorded(self, record):
+        pass
+
+    def task_finished(self, task):
+        pass
+
+
+class Stopped(BaseException):
+    """A process that is killed."""
+
+
+class Seeing(SatoriReplay):
+    """Says whether there is a red square, and where; one row it answers without a box, another not at all."""
+
+    def __init__(self, stop_after=None):
+        super().__init__(lambda *_: "", batch_size=4)
+        self.asked = 0
+        self.stop_after = stop_after
+
+    def generate_batch(self, prompts):
+        if self.stop_after is not None and self.asked >= self.stop_after:
+            raise Stopped
+        self.asked += len(prompts)
+        found = super().generate_batch(prompts)
+        return [replace(one, text=_answer(prompt)) for one, prompt in zip(found, prompts, strict=True)]
+
+
+def _answer(prompt):
+    pixels = np.asarray(prompt.images[0]).astype(int)
+    red = (pixels[..., 0] > 180) & (pixels[..., 1] < 90)
+    there = np.argwhere(red)
+    answer = "yes" if len(there) > 20 else "no"
+    question = prompt.turns[-1].parts[-1]
+    if "row 0" in question:
+        return f"<caption>a</caption><answer>{answer}</answer>"
+    if "row 1?" in question:
+        return "I do not know"
+    box = [0, 0, 20, 20]
+    if len(there):
+        (top, left), (bottom, right) = there.min(0).tolist(), there.max(0).tolist()
+        box = [left, top, right + 1, bottom + 1]
+    return f"<caption>a</caption><bbox>[{box}]</bbox><answer>{answer}</answer>"
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory):
+    """A finished run, whose folder tests copy."""
+    folder = tmp_path_factory.mktemp("probe")
+    data = folder / "data"
+    data.mkdir()
+    lines = ["id\tquestion\tanswers\timage_path"]
+    rng = np.random.default_rng(0)
+    for row in range(ROWS):
+        pixels = rng.integers(90, 130, (100, 140, 3)).astype(np.uint8)
+        left = 10 + 4 * row
+        if row % 3:
+            pixels[40:60, left : left + 20] = (230, 10, 10)
+        Image.fromarray(pixels).save(data / f"{row}.png")
+        lines.append(f"{row}\tis there a red square in row {row}?\t{'yes' if row % 3 else 'no'}\t{row}.png")
+    (data / "own.tsv").write_text("\n".join(lines) + "\n")
+    (data / "own.yaml").write_text("task: own\nsatori: {answer_rule: yes_no, data: own.tsv}\n")
+    (folder / "first").symlink_to(run_benchmarks(_spec(folder), _environment(Seeing())[0]).folder)
+    return folder
+
+
+def _spec(folder, **changes):
+    return RunSpec(
+        model="served", backend="openai", base_url="http://one/v1", tasks=str(folder / "data" / "own.yaml"),
+        out=folder / "runs", thumbnails=False, box_dialect=SATORI_LIST, name="first", **changes,
+    )  # fmt: skip
+
+
+def _environment(model):
+    said = []
+    made = RunEnvironment(
+        now=lambda: datetime.now(UTC), say=said.append, listener=Silent(), packages={}, load_model=lambda _: model
+    )
+    return made, said
+
+
+@pytest.fixture
+def folder(first_run, tmp_path):
+    """A copy of the run, alone in its folder."""
+    return shutil.copytree(first_run / "first", tmp_path / "first")
+
+
+def scores(folder):
+    return json.loads((folder / "probes.json").read_bytes())
+
+
+def test_a_run_is_probed_and_stays_sound(folder):
+    model = Seeing()
+    environment, said = _environment(model)
+
+    found = probe_run(ProbeSpec(folder, PLAN), environment).summary["own"].fills["mean"]
+
+    # all but the row without an answer; the row without a box is asked whether it needs its picture
+    assert model.asked == (ROWS - 2) * VARIANTS + 2
+    assert f"{model.asked} questions about edited pictures of {ROWS - 1} samples, 0 of them answered" in said[0]
+    assert found.statuses == {"ok": 7, "not_testable": 3, "no_box": 1, "no_answer": 1}
+    of_same = found.scores["same"]
+    assert set(found.scores) == {"same"}
+    assert (of_same.necessity.value, of_same.sufficiency.value) == (pytest.approx(0.7), pytest.approx(0.7))
+    assert of_same.necessity_of_possible.value == of_same.sufficiency_of_possible.value == 1
+    assert (of_same.necessity_strict.value, of_same.necessity_strict.n) == (pytest.approx(7 / 11), ROWS - 1)
+    assert found.relied == {"right, relied": 7, "right, did not": 3, "wrong, relied": 0, "wrong, did not": 0}
+    assert len(read_probes((folder / "probes.jsonl").read_bytes(), "x")) == model.asked
+    assert verify_run(folder) == []
+    shown = io.StringIO()
+    show_probes({"own": probe_run(ProbeSpec(folder, PLAN), environment).summary["own"]}, shown)
+    assert (
+        "removing the box it named changed the answer 70.0 points more often than removing a random" in shown.getvalue()
+    )
+    assert "1 no box in the picture" in shown.getvalue()
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["first"]
+
+
+def test_what_was_answered_before_a_kill_is_not_asked_again(folder, first_run, tmp_path):
+    whole = shutil.copytree(first_run / "first", tmp_path / "other" / "first")
+    probe_run(ProbeSpec(whole, PLAN), _environment(Seeing())[0])
+    killed, again = Seeing(stop_after=30), Seeing()
+
+    with pytest.raises(Stopped):
+        probe_run(ProbeSpec(folder, PLAN), _environment(killed)[0])
+    work = folder.parent / ".first.probe.jsonl"
+    assert not (folder / "probes.json").exists()
+    with work.open("ab") as stream:
+        stream.write(b'{"key": "torn')
+    environment, said = _environment(again)
+    probe_run(ProbeSpec(folder, PLAN), environment)
+
+    assert killed.asked + again.asked == (ROWS - 2) * VARIANTS + 2
+    assert f"{killed.asked} of them answered already" in said[0]
+    assert scores(folder) == scores(whole)
+    assert (folder / "probes.jsonl").read_bytes() == (whole / "probes.jsonl").read_bytes()
+
+
+def test_more_controls_ask_only_what_is_new(folder):
+    with pytest.raises(Stopped):
+        probe_run(ProbeSpec(folder, PLAN), _environment(Seeing(stop_after=80))[0])
+    more = Seeing()
+
+    probe_run(ProbeSpec(folder, replace(PLAN, controls=3)), _environment(more)[0])
+
+    assert more.asked == (ROWS - 2) * 2 + 2
+
+
+def test_answers_of_another_run_are_not_taken_up(folder):
+    with probe_work(folder, "one") as work:
+        work.add([Answered(key="k", text="t")])
+        left = work.path.read_bytes()
+    work.path.write_bytes(left)
+
+    with probe_work(folder, "one") as same:
+        assert set(same.answered) == {"k"}
+        with pytest.raises(RunLockedError, match="another process probes"), probe_work(folder, "one"):
+            pass
+    work.path.write_bytes(left)
+    with probe_work(folder, "two") as other:
+        assert other.answered == {}
+
+
+def test_a_limit_draws_the_same_samples_every_time(folder):
+    asked = []
+    for _ in range(2):
+        probe_run(ProbeSpec(folder, PLAN, limit=4), _environment(Seeing())[0])
+        asked.append({record.id for record in read_probes((folder / "probes.jsonl").read_bytes(), "x")})
+
+    assert asked[0] == asked[1]
+    assert 3 <= len(asked[0]) <= 4
+    assert scores(folder)["limit"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "spec", "error", "words"),
+    [
+        ({"temperature": 0.7}, {}, ConfigError, "was sampled"),
+        ({}, {"score": "p"}, ConfigError, "gives no probabilities"),
+    ],
+)
+def test_what_would_say_nothing_is_refused(folder, changes, spec, error, words):
+    with pytest.raises(error, match=words):
+        probe_run(ProbeSpec(folder, PLAN, changes=tuple(changes.items()), **spec), _environment(Seeing())[0])
+
+
+def test_pictures_that_are_edited_keep_their_size_and_what_is_not_filled(first_run):
+    source = (first_run / "data" / "1.png").read_bytes()
+    variant = Variant("remove", "named", 0, "mean", ((14, 40, 34, 60),))
+
+    image = EditedPicture({"bytes": source}, variant, Size(140, 100)).open()
+
+    before = np.asarray(Image.open(first_run / "data" / "1.png").convert("RGB"))
+    changed = (np.asarray(image) != before).any(-1)
+    assert image.size == (140, 100)
+    assert changed[40:60, 14:34].all()
+    assert changed.sum() == 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fill", "blur"], "give mean, ring"),
+        (["--fill", ""], "give mean, ring"),
+        (["--ops", "remove,crop"], "give remove, keep, turn"),
+        (["--k", "0"], "0 is not in the range"),
+        (["--limit", "0.5"], "no whole number"),
+    ],
+)
+def test_an_option_that_says_nothing_known_is_refused(arguments, words):
+    found = CliRunner().invoke(probe, ["a-run", *arguments], obj={"debug": False})
+
+    assert found.exit_code == 2
+    assert words in " ".join(found.output.split())
