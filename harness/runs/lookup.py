@@ -1,8 +1,8 @@
 """Find the run that a person means: a path, a run folder's name, a unique beginning of it, or `latest`.
 
-A path that exists wins, but for a folder that is no run (`base/`, a checkpoint) where a run is called so. Else the text is
-looked up among the runs of a folder (`runs/`, or `--out`); where it holds a slash, among those of the folder before the
-last one: `old/base` is the run of `old/` that begins with `base`.
+A path that exists wins, but for a folder that is no run (`base/`, a checkpoint) where a run is called so. Else the text
+is looked up among the runs of a folder (`runs/`, or `--out`); where it holds a slash, among those of the folder before
+the last one: `old/base` is the run of `old/` that begins with `base`.
 A run `20261124T005747Z-base-9caff88f` is called `base`, `base-9caff88f`, and by its whole name; whatever begins one of
 these means it, unless another run is meant as well. A text that *is* what a run is called never means a longer one.
 """
@@ -32,8 +32,8 @@ _FOLDER_NAME = re.compile(r"(?P<time>\d{8}T\d{6}Z)-(?P<called>.+)-(?P<key>[0-9a-
 def find_run(text: str, root: Path) -> Path:
     """Return the folder of the run that a text means.
 
-    A folder that exists is returned as it is: whether it is a run, and finished, is for its reader to say. Only where it
-    holds no manifest and a run is called as it is, that run is meant.
+    A folder that exists is returned as it is: whether it is a run, and finished, is for its reader to say. Only where
+    it holds no manifest and a run is called as it is, that run is meant.
 
     Args:
         text: A path, a name, the beginning of one, or `latest`: the run that was begun last, finished or not.
