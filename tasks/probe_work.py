@@ -10,8 +10,9 @@ import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
@@ -55,8 +56,8 @@ class ProbeWork:
     """Where it lies."""
     answered: dict[str, Answered] = field(default_factory=dict[str, Answered])
     """By key."""
-    stream: BinaryIO | None = None
-    """Its end."""
+    stream: FileIO | None = None
+    """Its end; without a buffer, whose rest a full disk would refuse once more on closing, and hide why."""
 
     def add(self, lines: Sequence[Answered]) -> None:
         """Keep answers.
@@ -66,8 +67,9 @@ class ProbeWork:
         """
         assert self.stream is not None, "open"
         try:
-            self.stream.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-            self.stream.flush()
+            rest = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+            while rest:  # a disk that is nearly full takes a part, and refuses the next one
+                rest = rest[self.stream.write(rest) :]
         except OSError as error:
             raise StoreError.of("write to", self.path, error) from error
         self.answered.update({line.key: line for line in lines})
@@ -109,7 +111,7 @@ def probe_work(folder: Path, asked: str) -> Generator[ProbeWork]:
             lines = [head]
         try:
             _write(path, lines)
-            work.stream = path.open("ab")
+            work.stream = path.open("ab", buffering=0)
         except OSError as error:
             raise StoreError.of("write", path, error) from error
         with work.stream:

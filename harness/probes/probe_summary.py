@@ -129,7 +129,8 @@ class ProbeScores:
     sufficiency_strict: Metric
     """The same."""
     ceiling: Metric
-    """What necessity could be at most: 1 less how far answers stay on a blank picture."""
+    """1 less how far answers stay on a blank picture: what necessity comes to where the region is all the evidence.
+    Where the edited picture shows something else that answers, as another object does, necessity may pass it."""
     necessity_of_possible: Metric
     """Necessity over what it could be: the sum of kept(control removed) - kept(blank)."""
     sufficiency_of_possible: Metric

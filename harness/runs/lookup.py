@@ -1,7 +1,8 @@
 """Find the run that a person means: a path, a run folder's name, a unique beginning of it, or `latest`.
 
-A path that exists always wins. Else the text is looked up among the runs of a folder (`runs/`, or `--out`); where it
-holds a slash, among those of the folder before the last one: `old/base` is the run of `old/` that begins with `base`.
+A path that exists wins, but for a folder that is no run (`base/`, a checkpoint) where a run is called so. Else the text
+is looked up among the runs of a folder (`runs/`, or `--out`); where it holds a slash, among those of the folder before
+the last one: `old/base` is the run of `old/` that begins with `base`.
 A run `20261124T005747Z-base-9caff88f` is called `base`, `base-9caff88f`, and by its whole name; whatever begins one of
 these means it, unless another run is meant as well. A text that *is* what a run is called never means a longer one.
 """
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import ConfigError, did_you_mean
-from harness.runs.store import JOURNAL_NAME, LATEST, PARTIAL_SUFFIX, RunInfo, list_runs
+from harness.runs.store import JOURNAL_NAME, LATEST, MANIFEST_NAME, PARTIAL_SUFFIX, RunInfo, list_runs
 from harness.scoring.protocols import protocol_named
 from harness.values import PROTOCOLS, Protocol
 
@@ -31,7 +32,8 @@ _FOLDER_NAME = re.compile(r"(?P<time>\d{8}T\d{6}Z)-(?P<called>.+)-(?P<key>[0-9a-
 def find_run(text: str, root: Path) -> Path:
     """Return the folder of the run that a text means.
 
-    A folder that exists is returned as it is: whether it is a run, and finished, is for its reader to say.
+    A folder that exists is returned as it is: whether it is a run, and finished, is for its reader to say. Only where
+    it holds no manifest and a run is called as it is, that run is meant.
 
     Args:
         text: A path, a name, the beginning of one, or `latest`: the run that was begun last, finished or not.
@@ -41,7 +43,7 @@ def find_run(text: str, root: Path) -> Path:
         ConfigError: No run is meant, or more than one; the message lists them.
         StoreError: The folder cannot be read.
     """
-    if _exists(text):
+    if _exists(text) and not _is_namesake(text, root):
         return Path(text)
     before, slash, name = text.rstrip("/").rpartition("/")
     place = Path(before or "/") if slash else root
@@ -66,7 +68,7 @@ def find_scores(text: str, root: Path) -> tuple[Path, Protocol | None]:
         StoreError: The folder cannot be read.
     """
     if _exists(text):
-        return Path(text), None
+        return find_run(text, root), None
     before, at, ending = text.rpartition("@")
     if name := next((known for known in PROTOCOLS if before.endswith(f"@{known}")), None):
         before, ending = before.removesuffix(f"@{name}"), f"{name}@{ending}"  # RUN@vlmevalkit@e8e78f05
@@ -107,6 +109,13 @@ def called(folder_name: str) -> str:
 
 def _exists(text: str) -> bool:
     return os.path.exists(text)  # noqa: PTH110 - False, not an error, for a text that can be no path, such as a long one
+
+
+def _is_namesake(text: str, root: Path) -> bool:
+    """Whether a folder is no run, though one is called so: `base/` is often the checkpoint that `base` asked."""
+    path = Path(text)
+    is_run = "/" in text or not path.is_dir() or (path / MANIFEST_NAME).exists()
+    return not is_run and any(text in _names(info) for info in list_runs(root))
 
 
 def _names(info: RunInfo) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ class RunSummariser:
         self._gold_is_checked = gold_is_checked
         self._tasks: dict[str, _Gathered] = {}
         self._auditor = FrameAuditor(config)
-        self._texts = TextVarietyCounter()
+        self._texts = TextVarietyCounter(is_plain=config.format == "plain")
         self._failures: Counter[str] = Counter()
         self._result: RunSummary | None = None
 

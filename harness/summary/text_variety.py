@@ -1,7 +1,8 @@
-"""Notices a run whose texts are all empty, or all one and the same: a number is hardly about the model then.
+"""Notices a run whose texts are all empty, all one and the same, or in stages that its format does not read.
 
 Weights that diverged, a budget of a token too few, a template that ends the turn: all of them score 0 like a model that
 is merely wrong. What the texts look like together tells them apart.
+A log of stages that is imported as `plain` scores 0 as well, without a fault.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class TextVariety:
     """Those of blanks alone."""
     only_text: str | None = None
     """The text that all of them are, without outer blanks; None where two differ, or there is none."""
+    staged: int = 0
+    """Texts with a whole answer stage that counted as words of the answer, since the format is `plain`."""
 
     def warning(self) -> str | None:
         """Return one sentence for the person who ran it; None when the texts differ."""
@@ -32,6 +35,11 @@ class TextVariety:
             return (
                 f"all {self.answered} texts are empty: nothing that can be read was written. Look at weights, chat "
                 "template and --max-new-tokens before any number here"
+            )
+        if 2 * self.staged > self.answered:
+            return (
+                f"{self.staged} of {self.answered} texts hold an <answer>...</answer>, whose tags are mere words "
+                "in the format plain: if stages were asked for, --format satori (or satori-think, freeform) reads them"
             )
         if self.only_text is None or self.answered < FEWEST_TEXTS:
             return None
@@ -49,8 +57,14 @@ class TextVariety:
 class TextVarietyCounter:
     """Takes records one by one; keeps one text, however many there are."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, *, is_plain: bool = False) -> None:
+        """Begin with nothing.
+
+        Args:
+            is_plain: The texts are read in the format `plain`.
+        """
+        self._is_plain = is_plain
+        self._staged = 0
         self._answered = 0
         self._empty = 0
         self._first: str | None = None
@@ -64,10 +78,12 @@ class TextVarietyCounter:
         self._answered += 1
         if not text:
             self._empty += 1
+        if self._is_plain and 0 <= text.find("<answer>") < text.rfind("</answer>"):
+            self._staged += 1
         if not self._differ:
             self._first = text if self._first is None else self._first
             self._differ = text != self._first
 
     def result(self) -> TextVariety:
         """Return what was seen."""
-        return TextVariety(self._answered, self._empty, None if self._differ else self._first)
+        return TextVariety(self._answered, self._empty, None if self._differ else self._first, self._staged)

@@ -49,7 +49,7 @@ SCORE_HEADINGS = (
     "by",
     "filled with",
     "necessity",
-    "at most",
+    "all gone",
     "sufficiency",
     "image dependence",
     "strict necessity",
@@ -155,7 +155,7 @@ def _necessity_sentence(found: ProbeScores) -> str:
         f"removing a random box of the same size{_interval(metric)}"
     )
     if found.ceiling.value is not None:
-        said += f"; at most {number(100 * found.ceiling.value)} are possible here"
+        said += f"; with the whole picture gone {number(100 * found.ceiling.value)} % of answers changed"
     return f"{said}; below 0, this is the edits' own doing" if found.is_artefact else said
 
 

@@ -109,11 +109,37 @@ def test_a_long_list_of_candidates_is_cut(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["base", "latest", "base@paper"])
-def test_a_path_that_exists_always_wins(root, name):
+def test_a_run_that_exists_always_wins(root, name):
+    make(Path(), name)
+
+    assert find_run(name, root) == Path(name)
+    assert find_scores(name, root) == (Path(name), None)
+
+
+@pytest.mark.parametrize("name", ["latest", "bas", "base@paper", "./base", "killed.partial"])
+def test_any_other_folder_that_exists_wins(root, name):
     Path(name).mkdir()
 
     assert find_run(name, root) == Path(name)
     assert find_scores(name, root) == (Path(name), None)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("base", BASE), ("tuned", TUNED), (RENAMED, RENAMED), (LONG, LONG)])
+def test_a_checkpoint_does_not_hide_the_run_that_is_called_so(root, name, folder):
+    Path(name).mkdir()
+    (Path(name) / "config.json").write_text("{}")
+
+    assert find_run(name, root) == root / folder
+    assert find_scores(f"{name}@paper", root) == (root / folder, "paper")
+    assert find_scores(name, root) == (root / folder, None)
+
+
+def test_of_two_runs_that_are_called_as_a_checkpoint_none_is_guessed(root):
+    make(root, "20260105T000000Z-base-eeeeeeee")
+    Path("base").mkdir()
+
+    with pytest.raises(ConfigError, match="means 2 runs"):
+        find_run("base", root)
 
 
 def test_latest_is_what_was_begun_last_finished_or_not(root):

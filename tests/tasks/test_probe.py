@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from harness.errors import ConfigError
 from harness.models.replay import SatoriReplay
 from harness.probes.probe_records import read_probes
 from harness.probes.variants import ProbePlan, Variant
-from harness.runs.journal import RunLockedError
+from harness.runs.journal import RunLockedError, StoreError
 from harness.values import SATORI_LIST, Size
 from reports.terminal.necessity_table import show_probes
 from satori_bench.verbs.probe_regions import probe
@@ -198,6 +199,31 @@ def test_answers_of_another_run_are_not_taken_up(folder):
     work.path.write_bytes(left)
     with probe_work(folder, "two") as other:
         assert other.answered == {}
+
+
+@pytest.mark.parametrize("room", [150, 200, 450])
+def test_a_disk_that_is_full_is_named_and_what_was_written_whole_is_taken_up(folder, room):
+    def fill():
+        with probe_work(folder, "one") as work:
+            works.append(work)
+            for index in range(9):
+                work.add([Answered(key=f"{index}", text="t" * 100)])
+
+    works = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(StoreError, match=r"cannot write to .*a file size limit"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    (work,) = works
+    assert work.path.stat().st_size == room, "the last line is torn"
+    with probe_work(folder, "one") as again:
+        assert set(again.answered) == set(work.answered)
+        again.add([Answered(key="more", text="t")])
+        assert work.path.read_bytes().count(b"\n") == len(work.answered) + 2
 
 
 def test_a_limit_draws_the_same_samples_every_time(folder):
