@@ -67,7 +67,8 @@ _NOT_MEANT: Final = frozenset[ProbeStatus]({"no_answer", "no_picture", "several_
 gave no answer."""
 _SIGNED: Final = (-1.0, 1.0)
 _SHARE: Final = (0.0, 1.0)
-_RELATIVE: Final = (-1e6, 1e6)
+_RELATIVE: Final = (-1 / LEAST_ROOM, 1 / LEAST_ROOM)
+"""What a share of what could be reached lies between: a mean in [-1, 1] over at least that room."""
 
 Key: TypeAlias = tuple[str, str]
 """Task and sample id."""

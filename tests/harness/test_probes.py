@@ -138,6 +138,7 @@ def test_an_oracle_that_names_where_it_looked_reaches_all_that_can_be_reached(pl
 
     assert 0.95 <= found.necessity_of_possible.value <= 1.05
     assert 0.95 <= found.sufficiency_of_possible.value <= 1.05
+    assert -20 <= found.necessity_of_possible.ci_low < 1 < found.necessity_of_possible.ci_high <= 20
     assert found.necessity.ci_low > 0.2
     assert found.necessity.value == pytest.approx(found.ceiling.value, abs=0.02)
     assert found.necessity_testable.value == pytest.approx(1, abs=0.05)
