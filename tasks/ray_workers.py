@@ -291,7 +291,7 @@ def _cluster(address: str | None) -> Generator[None]:
         _knock(os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address)
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as fault:
-        first_line = (str(fault).splitlines() or [""])[0]
+        first_line = (str(fault).splitlines() or [""])[0].rstrip(".")
         raise ConfigError(
             f"no Ray cluster can be reached at --address {address or 'auto'}: {first_line}. Start one with "
             "`ray start --head`, name another address, or leave --address out: then this machine alone is the cluster"

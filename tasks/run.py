@@ -242,7 +242,7 @@ def finished_run(run: PreparedRun, environment: RunEnvironment) -> RunResult | N
     equal = _equal_run(run.spec.out, run.manifest, run.questions)
     if equal is None:
         return None
-    environment.say(_already_finished(equal.path, run.spec, run.subject))
+    environment.say(_already_finished(equal, run.spec, run.subject))
     if environment.write_page is not None and not equal.has_page:  # its writer may have been killed
         environment.write_page(equal.path)
     return _stored_result(equal)
@@ -440,9 +440,11 @@ def _score_again(run: OpenRun, config: ScoreConfig) -> None:
     run.journal.sync()
 
 
-def _already_finished(equal: Path, spec: RunSpec, subject: Subject) -> str:
+def _already_finished(equal: StoredRun, spec: RunSpec, subject: Subject) -> str:
     """Say that a run is not repeated, and what nobody can know of a model whose weights are not seen."""
-    said = f"{equal} is a finished run of the same input: nothing is asked"
+    said = f"{equal.path} is a finished run of the same input: nothing is asked"
+    if spec.name not in (None, equal.manifest.name):
+        said += f", and it is not renamed to {spec.name!r}"
     if not subject.hashes.weights_hash:
         model = spec.model if spec.served_name is None else f"{spec.model}, called {spec.served_name}"
         at = "" if spec.base_url is None else f" at {shown_url(spec.base_url)}"

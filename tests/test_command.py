@@ -147,7 +147,7 @@ class TestRun:
 
             assert code == ExitCode.OK
             assert json.loads(out) == first, "as if it had been run"
-            assert "nothing is asked. --again makes a new run" in err
+            assert "nothing is asked, and it is not renamed to 'second'. --again makes a new run" in err
             assert "weights" not in err.splitlines()[-1]
         assert len(list_runs(tmp_path / "runs")) == 1
 
