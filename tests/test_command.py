@@ -316,7 +316,7 @@ class TestBadInput:
         code, _, error = command("run", "--model", tiny_qwen2_5_vl, "--backend", "sglang", "--out", tmp_path / "runs")
 
         assert code == ExitCode.USAGE
-        assert "'sglang' is not one of 'hf', 'openai'" in error
+        assert "'sglang' is not one of 'hf', 'vllm', 'openai'" in error
 
     def test_unreachable_hub_says_how_to_pass_local_data(self, command, tmp_path, tiny_qwen2_5_vl):
         error = self.refused(command, tmp_path, "--model", tiny_qwen2_5_vl, "--tasks", "mmstar")
