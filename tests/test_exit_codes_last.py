@@ -90,7 +90,7 @@ def test_the_code_of_a_verb_outlasts_its_stdout(make_run, tmp_path, verb, code, 
         assert_told(end, stderr)
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", ["reader gone", "closed"])
 def test_scoring_ends_and_keeps_its_run_whoever_reads_the_lines(tmp_path, end):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(100, n=3000)))
     (tmp_path / "none.jsonl").write_text('{"id": "1", "task": "shapes"}\n' * 2000)
@@ -137,7 +137,7 @@ def server():
     httpd.server_close()
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", ["reader leaves", "full"])
 def test_a_run_is_published_and_its_code_holds(tmp_path, server, end):
     code, stderr = code_at(
         end, tmp_path, "run", "--backend", "openai", "--base-url", server, "--model", "tiny", "--tasks", "shapes",
