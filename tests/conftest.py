@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.util
 import json
@@ -33,6 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep what tests write in memory where there is plenty of room: a store waits for its disk most of its time."""
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what collecting made out of the garbage collector's sight: each of its rounds would look at all tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _load(name: str) -> ModuleType:

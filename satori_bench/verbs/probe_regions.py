@@ -20,25 +20,26 @@ FILLS = ("mean", "ring")
 OPERATIONS = ("remove", "keep", "turn")
 
 
-def _listed(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
-    """Return the words of an option that names several by commas."""
-    del ctx
-    known = FILLS if parameter.name == "fills" else OPERATIONS
-    words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if not words or not set(words) <= set(known):
-        raise click.BadParameter(f"{text!r}: give {', '.join(known)}, one or more by commas")
-    return words
+class _Words(click.Choice[str]):
+    """Several of the choices by commas, each once."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return them as one text by commas."""
+        words = dict.fromkeys(word.strip() for word in str(value).split(",") if word.strip())
+        if not words:
+            self.fail(f"give {', '.join(self.choices)}, one or more by commas", param, ctx)
+        return ",".join(super(_Words, self).convert(word, param, ctx) for word in words)
 
 
 @click.command("probe", cls=Verb)
 @click.argument("run_name", metavar="RUN")
 @click.option(
-    "--fill", "fills", default=",".join(FILLS), show_default=True, callback=_listed,
+    "--fill", "fills", type=_Words(FILLS), default=",".join(FILLS), show_default=True, metavar="A,B",
     help="Colours that stand in for what is gone, by commas: mean (of the picture), ring (around).",
 )  # fmt: skip
 @click.option("--k", "controls", type=click.IntRange(1, 50), default=3, show_default=True, help="Random regions each.")
 @click.option(
-    "--ops", "operations", default="remove,keep", show_default=True, callback=_listed,
+    "--ops", "operations", type=_Words(OPERATIONS), default="remove,keep", show_default=True, metavar="A,B",
     help="By commas: remove (necessity), keep (sufficiency), turn (colours, where a question is about them).",
 )  # fmt: skip
 @click.option(
@@ -65,9 +66,9 @@ def _listed(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 def probe(
     ctx: click.Context,
     run_name: str,
-    fills: tuple[Any, ...],
+    fills: str,
     controls: int,
-    operations: tuple[Any, ...],
+    operations: str,
     score: Any,
     contrast: Any,
     gold: bool,
@@ -97,7 +98,8 @@ def probe(
     from tasks.probe import ProbeSpec, probe_run
     from tasks.run_spec import parse_dataset_overrides
 
-    plan = ProbePlan(fills, controls, operations, gold, seed)
+    named: Any = (fills.split(","), operations.split(","))  # click has checked each
+    plan = ProbePlan(tuple(named[0]), controls, tuple(named[1]), gold, seed)
     changed["datasets"] = parse_dataset_overrides(datasets) or None
     changes = tuple((name, value) for name, value in changed.items() if value is not None)
     spec = ProbeSpec(find_run(run_name, out), plan, contrast, score, limit, changes)
