@@ -26,9 +26,9 @@ class _Words(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return them as one text by commas."""
         words = dict.fromkeys(word.strip() for word in str(value).split(",") if word.strip())
-        if not words:
-            self.fail(f"give {', '.join(self.choices)}, one or more by commas", param, ctx)
-        return ",".join(super(_Words, self).convert(word, param, ctx) for word in words)
+        if not words or not words.keys() <= set(self.choices):
+            self.fail(f"{value!r}: give {', '.join(self.choices)}, one or more by commas", param, ctx)
+        return ",".join(words)
 
 
 @click.command("probe", cls=Verb)
