@@ -82,7 +82,7 @@ def probe_run(spec: ProbeSpec, environment: RunEnvironment) -> Probed:
     with probe_work(spec.folder, _digest(run)) as work:
         answers = _ask(run, requests, work, spec, environment)
         probed = [_probed(one, answers, config) for one in asked]
-        summary = summarise_probes(probed, spec.plan, seed=spec.plan.seed)
+        summary = summarise_probes(probed, spec.plan)
         told: dict[str, Json] = {
             "limit": spec.limit,
             "samples_of_run": len(run.samples),

@@ -26,7 +26,7 @@ from harness.probes.sample_scores import (
     sample_score,
 )
 from harness.probes.variants import OPERATIONS, ProbePlan, Target
-from harness.stats.intervals import FloatArray, bootstrap_interval, cluster_codes
+from harness.stats.intervals import cluster_codes
 from harness.summary.means import column_metric, metric_of, null_metric
 from harness.summary.summary_values import Metric
 from harness.values import Json
@@ -67,8 +67,6 @@ _NOT_MEANT: Final = frozenset[ProbeStatus]({"no_answer", "no_picture", "several_
 gave no answer."""
 _SIGNED: Final = (-1.0, 1.0)
 _SHARE: Final = (0.0, 1.0)
-_RELATIVE: Final = (-1 / LEAST_ROOM, 1 / LEAST_ROOM)
-"""What a share of what could be reached lies between: a mean in [-1, 1] over at least that room."""
 
 Key: TypeAlias = tuple[str, str]
 """Task and sample id."""
@@ -199,18 +197,17 @@ def scores_of(samples: Sequence[ProbedSample], plan: ProbePlan, form: Form) -> d
     }
 
 
-def summarise_probes(samples: Sequence[ProbedSample], plan: ProbePlan, *, seed: int) -> dict[str, ProbeSummary]:
+def summarise_probes(samples: Sequence[ProbedSample], plan: ProbePlan) -> dict[str, ProbeSummary]:
     """Return the summary of each task, in the order of the run.
 
     Args:
         samples: All that was looked at.
         plan: What was asked.
-        seed: Of the draws for intervals.
     """
     tasks: dict[str, list[ProbedSample]] = {}
     for sample in samples:
         tasks.setdefault(sample.key[0], []).append(sample)
-    return {task: _of_task(members, plan, seed) for task, members in tasks.items()}
+    return {task: _of_task(members, plan) for task, members in tasks.items()}
 
 
 def probe_scores(
@@ -309,13 +306,13 @@ def _forms(samples: Sequence[ProbedSample]) -> tuple[Form, ...]:
     return ("p", "same") if known else ("same",)
 
 
-def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan, seed: int) -> ProbeSummary:
+def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
     by_fill = scores_of(samples, plan, "same")
     forms = _forms(samples)
     base_ok = [float(sample.is_format_ok) for sample in samples if sample.records]
     return ProbeSummary(
         len(samples),
-        {fill: _of_fill(samples, plan, fill, forms, by_fill[fill], seed) for fill in plan.fills},
+        {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills},
         _mean_of(samples, [_kept_again(sample) for sample in samples], _SHARE),
         _mean_of([sample for sample in samples if sample.records], base_ok, _SHARE),
         _agreement(samples, [scores_of(samples, plan, forms[0])[fill] for fill in plan.fills]),
@@ -333,7 +330,6 @@ def _of_fill(
     fill: Fill,
     forms: Sequence[Form],
     same: Sequence[SampleScore],
-    seed: int,
 ) -> FillSummary:
     edits = _edits(samples, fill)
     not_interpreted = _gate(samples, edits)
@@ -349,7 +345,7 @@ def _of_fill(
         _mean_of(samples, scored, _SHARE),
         edits,
         not_interpreted,
-        {form: _of_form(samples, found, withheld, seed) for form, found in scores.items()},
+        {form: _of_form(samples, found, withheld) for form, found in scores.items()},
         {} if "remove" in withheld else _relied(samples, scores[forms[0]]),
         null_metric(of_both) if of_both else _mean_of(samples, alone, _SHARE),
     )
@@ -405,7 +401,7 @@ def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[
 
 
 def _of_form(
-    samples: Sequence[ProbedSample], scores: Sequence[SampleScore], withheld: Mapping[str, str], seed: int
+    samples: Sequence[ProbedSample], scores: Sequence[SampleScore], withheld: Mapping[str, str]
 ) -> ProbeScores:
     has_answer = [sample.status not in _NOT_MEANT for sample in samples]
 
@@ -422,7 +418,7 @@ def _of_form(
         for needed in (operation, "blank"):
             if needed in withheld:
                 return null_metric(withheld[needed])
-        return _of_possible(samples, [pair_of(score) for score in scores], seed)
+        return _of_possible([pair_of(score) for score in scores])
 
     counted = _mean_of(samples, [score.necessity for score in scores], _SIGNED)
     return ProbeScores(
@@ -457,28 +453,19 @@ def _mean_of(samples: Sequence[ProbedSample], values: Sequence[float | None], bo
     return column_metric(column, cluster_codes([cluster for _, cluster in there]), bounds)
 
 
-def _of_possible(
-    samples: Sequence[ProbedSample], pairs: Sequence[tuple[float | None, float | None]], seed: int
-) -> Metric:
-    """Return a sum over another, of the samples that have both; nothing where the other is next to nothing."""
-    there = [
-        (own, possible, sample.cluster)
-        for sample, (own, possible) in zip(samples, pairs, strict=True)
-        if own is not None and possible is not None
-    ]
+def _of_possible(pairs: Sequence[tuple[float | None, float | None]]) -> Metric:
+    """Return a sum over another, of the samples that have both; nothing where the other is next to nothing.
+
+    Without an interval: what bounds the ratio is so far away that an interval within it would say nothing.
+    """
+    there = [(own, possible) for own, possible in pairs if own is not None and possible is not None]
     if not there:
         return null_metric("no sample has one")
-    codes = cluster_codes([cluster for _, _, cluster in there])
-    own, possible = (np.bincount(codes, weights=[row[place] for row in there]) for place in (0, 1))
+    own, possible = (np.array([row[place] for row in there], dtype=np.float64) for place in (0, 1))
     if possible.sum() / len(there) < LEAST_ROOM:
         return null_metric(f"there is less than {LEAST_ROOM:g} to reach")
 
-    def ratio(counts: FloatArray) -> FloatArray:
-        # a draw whose denominator nears 0 would say anything
-        return (counts @ own) / np.maximum(counts @ possible, LEAST_ROOM * len(there))
-
-    interval = bootstrap_interval(ratio, len(own), seed=seed, bounds=_RELATIVE)
-    return metric_of(float(own.sum() / possible.sum()), interval, len(there))
+    return metric_of(float(own.sum() / possible.sum()), None, len(there))
 
 
 def _agreement(samples: Sequence[ProbedSample], by_fill: Sequence[Sequence[SampleScore]]) -> Metric:

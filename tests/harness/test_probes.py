@@ -119,7 +119,7 @@ def planted():
     made = {}
     for name, (answers, names) in PLANTS.items():
         samples = [probed(answers, names, number) for number in range(N)]
-        made[name] = samples, summarise_probes(samples, PLAN, seed=0)["plants"]
+        made[name] = samples, summarise_probes(samples, PLAN)["plants"]
     return made
 
 
@@ -138,7 +138,7 @@ def test_an_oracle_that_names_where_it_looked_reaches_all_that_can_be_reached(pl
 
     assert 0.95 <= found.necessity_of_possible.value <= 1.05
     assert 0.95 <= found.sufficiency_of_possible.value <= 1.05
-    assert -20 <= found.necessity_of_possible.ci_low < 1 < found.necessity_of_possible.ci_high <= 20
+    assert found.necessity_of_possible.ci_low is None
     assert found.necessity.ci_low > 0.2
     assert found.necessity.value == pytest.approx(found.ceiling.value, abs=0.02)
     assert found.necessity_testable.value == pytest.approx(1, abs=0.05)
@@ -196,7 +196,7 @@ def test_an_answer_from_all_of_the_picture_needs_each_part_and_has_enough_with_n
 def test_probabilities_are_scored_beside_answers():
     samples = [probed(*PLANTS["oracle"], number, with_p=True) for number in range(20)]
 
-    found = summarise_probes(samples, PLAN, seed=0)["plants"].fills["mean"].scores
+    found = summarise_probes(samples, PLAN)["plants"].fills["mean"].scores
 
     assert found["p"].necessity.value == pytest.approx(0.8 * found["same"].necessity.value)
 
@@ -209,7 +209,7 @@ def test_gold_boxes_are_probed_where_they_are_asked_for():
     plan = ProbePlan(fills=("mean",), gold=True)
     samples = [probed(*PLANTS["wrong object"], number, plan) for number in range(30)]
 
-    found = summarise_probes(samples, plan, seed=0)["plants"].fills["mean"].scores["same"]
+    found = summarise_probes(samples, plan)["plants"].fills["mean"].scores["same"]
 
     assert found.gold_necessity.value > 0.3
     assert abs(found.necessity.value) < 0.05
@@ -220,7 +220,7 @@ def test_answers_about_colour_follow_the_region_that_they_came_from(name, least,
     plan = ProbePlan(fills=("mean", "ring"), operations=("turn",), controls=2)
     samples = [probed(*PLANTS[name], number, plan) for number in range(20)]
 
-    found = summarise_probes(samples, plan, seed=0)["plants"].fills["ring"].scores["same"]
+    found = summarise_probes(samples, plan)["plants"].fills["ring"].scores["same"]
 
     assert all(len(sample.records) == 3 + 3 for sample in samples)
     assert least <= found.colour_necessity.value <= most
@@ -259,7 +259,7 @@ def test_texts_without_format_take_the_score_away_and_say_why():
         return text_of(answer, box) if answer else "no idea"
 
     samples = [probed(lambda pixels: not is_patched(pixels), PLANTS["oracle"][1], n, write=write) for n in range(8)]
-    found = summarise_probes(samples, PLAN, seed=0)["plants"].fills["mean"]
+    found = summarise_probes(samples, PLAN)["plants"].fills["mean"]
 
     assert found.statuses == {"format_broken": 8}
     assert found.scores["same"].sufficiency.value is None
@@ -270,8 +270,8 @@ def test_questions_about_one_picture_are_one_cluster():
     samples = [probed(*PLANTS["oracle"], number) for number in range(20)]
     together = [replace(sample, cluster=f"c{place // 5}") for place, sample in enumerate(samples)]
 
-    one = summarise_probes(samples, PLAN, seed=0)["plants"].fills["mean"].scores["same"].necessity
-    other = summarise_probes(together, PLAN, seed=0)["plants"].fills["mean"].scores["same"].necessity
+    one = summarise_probes(samples, PLAN)["plants"].fills["mean"].scores["same"].necessity
+    other = summarise_probes(together, PLAN)["plants"].fills["mean"].scores["same"].necessity
 
     assert one.value == other.value
     assert one.ci_high - one.ci_low < other.ci_high - other.ci_low
@@ -280,7 +280,7 @@ def test_questions_about_one_picture_are_one_cluster():
 def test_order_of_samples_changes_nothing(planted):
     samples, summary = planted["oracle"]
 
-    assert summarise_probes(samples[::-1], PLAN, seed=0)["plants"] == summary
+    assert summarise_probes(samples[::-1], PLAN)["plants"] == summary
 
 
 def test_records_and_scores_are_json(planted):

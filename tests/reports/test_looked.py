@@ -109,7 +109,7 @@ def probes_of(records, *, is_format_ok=lambda operation: True, task=None):
                 )
             )  # fmt: skip
         probed.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, is_format_ok=True, records=tuple(rows)))
-    found = summarise_probes(probed, PROBES, seed=0)
+    found = summarise_probes(probed, PROBES)
     return scores_bytes(probe_scores(found, probed, PROBES, told={"contrast": "none", "backend": "hf"}))
 
 

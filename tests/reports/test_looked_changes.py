@@ -54,7 +54,7 @@ def probed(records, *, relies_on, plan=PLAN, breaks="", contrast="none"):
         key = ("shapes", record.sample.id)
         samples.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, is_format_ok=True, records=rows))
     told = {"contrast": contrast, "backend": "hf"}
-    return scores_bytes(probe_scores(summarise_probes(samples, plan, seed=0), samples, plan, told=told))
+    return scores_bytes(probe_scores(summarise_probes(samples, plan), samples, plan, told=told))
 
 
 def attended(records, density, *, layers=2, grid=(2, 4)):
