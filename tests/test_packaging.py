@@ -30,6 +30,7 @@ NEVER_IMPORTED = {
     "math-verify": "bounded for lmms-eval, which imports it",
     "lark": "sympy's LaTeX parser imports it",
     "vllm": "TRL imports it",
+    "vl-convert-python": "altair imports it to draw SVG",
 }
 """Packages that we ask for and do not import, each with its reason."""
 HOSTS = {"swift"}
