@@ -23,6 +23,11 @@ import sys
 import time
 from pathlib import Path
 
+from harness.runs.lookup import find_run
+from harness.runs.store import load_run
+from harness.summary.kept_stages import stage_uses
+from harness.summary.stored_scores import stored_summaries
+from harness.summary.summary_values import Metric
 from training.data.shapes import shapes_examples
 from training.data.store import write_examples
 from training.loop.demo_model import build_demo_checkpoint
@@ -31,7 +36,7 @@ FORM = "satori-adaptive"
 SEEDS = (0, 1, 2)
 COSTS = {"cost": 0.1, "free": 0.0}
 """Arm to the cost of each stage; a right answer is worth 1."""
-SFT_STEPS, GRPO_STEPS = 1_500, 100
+SFT_STEPS, GRPO_STEPS = 1_000, 60
 ROWS = 8_000
 MOST_TOKENS = 48
 DECODINGS = ("greedy", "sampled")
@@ -89,6 +94,46 @@ def train_all(out: Path, seed: int) -> None:
         train("grpo", cold, out / "grpo.parquet", out / f"{arm}-{seed}", settings)
 
 
+def models() -> list[str]:
+    """Return the cold start and what became of it, as folders of `out`."""
+    return ["cold", *(f"{arm}-{seed}" for arm in COSTS for seed in SEEDS)]
+
+
+def ask(out: Path) -> None:
+    """Ask every checkpoint the benchmark; a run that is there is only named again."""
+    for name in models():
+        for decoding in DECODINGS:
+            command(
+                *("run", "--model", str(out / name), "--tasks", "shapes", "--dataset", "shapes=tiny", "--format", FORM),
+                *("--decoding", decoding, "--max-new-tokens", str(MOST_TOKENS), "--batch-size", "64"),
+                *("--device", "cpu", "--out", str(out / decoding), "--name", name),
+            )
+
+
+def shown(metric: Metric) -> str:
+    """Return a share in percent with interval and n."""
+    if metric.value is None:
+        return "-"
+    return f"{100 * metric.value:.1f} [{100 * metric.ci_low:.1f}, {100 * metric.ci_high:.1f}] of {metric.n}"
+
+
+def table(out: Path) -> None:
+    """Print what was kept, per kind of question, and how the answers turned out."""
+    for decoding in DECODINGS:
+        print(f"\n{decoding}")
+        for name in models():
+            run = load_run(find_run(name, out / decoding))
+            summary = stored_summaries(run)["shapes"]
+            tokens = run.scores["tasks"]["shapes"]["costs"]["output_tokens"] / summary.rows
+            overlap = summary.metrics.get("mean_iou")
+            placed = "-" if overlap is None else f"{overlap.value:.3f} of {overlap.n}"
+            print(f"{name}: accuracy {shown(summary.shown)}, {tokens:.1f} tokens a text, mean IoU {placed}")
+            print("   by kind: " + ", ".join(f"{kind} {shown(found)}" for kind, found in summary.categories.items()))
+            for use in stage_uses(summary.stages):
+                told = f"   {use.stage:8}{use.category or 'all':10} kept {shown(use.kept)}"
+                print(f"{told}; right where kept {shown(use.answers_kept)}, left out {shown(use.answers_left_out)}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
@@ -98,6 +143,10 @@ def main() -> int:
     for part in given.parts.split(","):
         if part.startswith("train-"):
             train_all(given.out, int(part.removeprefix("train-")))
+        elif part == "ask":
+            ask(given.out)
+        else:
+            table(given.out)
     return 0
 
 
