@@ -13,18 +13,20 @@ from harness.errors import ConfigError
 from harness.installation import require_imports
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, probe_lines
 from harness.probes.probe_summary import ProbedSample, ProbeSummary, probe_scores, summarise_probes
-from harness.probes.probed_text import ProbedQuestion, answer_in, asks_for_colour, keeps_format, probe_record
-from harness.probes.regions import pixel_boxes
+from harness.probes.probed_text import ProbedQuestion, answer_in, asks_for_colour, keeps_format, probe_record, says
+from harness.probes.regions import PixelBox, pixel_boxes
 from harness.probes.sample_scores import Form, ProbeStatus
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
 from harness.runs.manifest import config_of
 from harness.runs.store import add_files, scores_bytes
+from harness.scoring.formats import MARKED, marked_format
 from harness.scoring.score import score_generation
-from harness.values import Generation, Json, ScoreConfig
+from harness.values import Generation, Json, Record, ScoreConfig
 from harness.vocabulary import PLACE_RULES
 from tasks.asked_again import AskedRun, AskedSample, open_asked_run, picked
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.other_objects import other_objects
+from tasks.pasted_regions import Paste, PastedInto, paste_for
 from tasks.probe_requests import ProbedAsk, Request
 from tasks.probe_work import Answered, ProbeWork, probe_work
 from tasks.run_spec import RunEnvironment
@@ -112,6 +114,15 @@ def _check(spec: ProbeSpec, run: AskedRun) -> None:
         )
     if spec.score == "p" and run.spec.backend != "hf":
         raise ConfigError(f"--score p: backend {run.spec.backend} gives no probabilities; leave it out, or give same")
+    if spec.plan.steps:
+        form = marked_format(run.spec.form)
+        if form is None or not form.has_steps:
+            raise ConfigError(
+                f"--steps: {spec.folder} was asked in a format without steps; "
+                f"{', '.join(name for name, row in MARKED.items() if row.has_steps)} have them"
+            )
+        if "remove" not in spec.plan.operations:
+            raise ConfigError("--steps removes what each step looked at: leave remove in --ops")
 
 
 def _asked(
@@ -134,17 +145,42 @@ def _asked(
     )
     status: ProbeStatus | None = next((status for holds, status in reasons if holds), None)
     if status is not None or size is None or answer is None:
-        return ProbedAsk(sample, "no_answer" if status is None else status, is_format_ok)
-    regions = ProbedRegions(
-        pixel_boxes(record.score.boxes_image_px or (), size),
-        pixel_boxes(own.boxes_image_px or (), size),
-        pixel_boxes(others.get((own.task, own.id), ()), size),
-        asks_for_colour(own.question),
+        why: ProbeStatus = "no_answer" if status is None else status
+        return ProbedAsk(sample, why, is_format_ok, paste=why if "paste" in plan.operations else None)
+    key = (own.task, own.id)
+    named = pixel_boxes(record.score.boxes_image_px or (), size)
+    gold = pixel_boxes(own.boxes_image_px or (), size)
+    drawn_by = f"{plan.seed}\0paste\0{own.task}\0{own.id}"
+    into = PastedInto(
+        named, gold, size, answer, lambda answers: says(own, answers, record.generation, config), drawn_by
     )
-    variants, has_controls = planned(plan, (own.task, own.id), regions, size)
-    with_box: ProbeStatus = "ok" if has_controls else "control_impossible"
-    question = ProbedQuestion(own, size, answer, regions.named)
-    return ProbedAsk(sample, with_box if regions.named else "no_box", is_format_ok, question, variants)
+    paste = paste_for(own, into) if "paste" in plan.operations else None
+    regions = ProbedRegions(
+        named,
+        gold,
+        pixel_boxes(others.get(key, ()), size),
+        asks_for_colour(own.question),
+        paste.source if isinstance(paste, Paste) else (),
+        _steps(record) if plan.steps else (),
+    )
+    variants, has_controls = planned(plan, key, regions, size)
+    with_box: Literal["ok", "control_impossible"] = "ok" if has_controls else "control_impossible"
+    question = ProbedQuestion(own, size, answer, named, paste.expected if isinstance(paste, Paste) else ())
+    return ProbedAsk(
+        sample,
+        with_box if regions.named else "no_box",
+        is_format_ok,
+        question,
+        variants,
+        with_box if isinstance(paste, Paste) else paste,
+        max((number for number, region in enumerate(regions.steps, start=1) if region), default=0),
+    )
+
+
+def _steps(record: Record) -> tuple[tuple[PixelBox, ...], ...]:
+    """Return what each step of a text looked at; nothing of one that has no place in the picture."""
+    size = record.sample.image_size
+    return () if size is None else tuple(pixel_boxes(step.boxes_image_px, size) for step in record.score.steps)
 
 
 def _why_not(asked: Sequence[ProbedAsk]) -> str:
@@ -225,5 +261,12 @@ def _probed(asked: ProbedAsk, answers: Mapping[str, Answered], config: ScoreConf
             records.append(probe_record(question, variant, written, config, p))
     key = (record.sample.task, record.sample.id)
     return ProbedSample(
-        key, record.sample.cluster_id, asked.status, record.score.value, asked.is_format_ok, tuple(records)
+        key,
+        record.sample.cluster_id,
+        asked.status,
+        record.score.value,
+        asked.is_format_ok,
+        tuple(records),
+        asked.paste,
+        asked.last_step,
     )

@@ -13,7 +13,7 @@ from PIL import Image
 from harness.images.grid import to_rgb
 from harness.probes.fills import WITHOUT_FILL, Pixels, edited
 from harness.probes.probed_text import ProbedQuestion
-from harness.probes.sample_scores import ProbeStatus
+from harness.probes.sample_scores import PasteStatus, ProbeStatus
 from harness.probes.variants import Variant
 from harness.values import Size
 from tasks.asked_again import AskedRun, AskedSample
@@ -36,8 +36,8 @@ class EditedPicture:
         """Return the edited picture: at its own size, before the model's grid."""
         image = open_image(self.source)
         pixels = cast("Pixels", np.asarray(to_rgb(image), dtype=np.uint8))
-        boxes = self.variant.boxes_px
-        return Image.fromarray(edited(pixels, self.variant.operation, boxes, self.variant.fill))
+        edit = self.variant
+        return Image.fromarray(edited(pixels, edit.operation, edit.boxes_px, edit.fill, edit.source_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class ProbedAsk:
     """What is asked; None where nothing can be."""
     variants: tuple[Variant, ...] = ()
     """Of which pictures."""
+    paste: PasteStatus | None = None
+    """What is known of pasting before it is asked; None where it is not to be."""
+    last_step: int = 0
+    """Number of the last step of its text that has a place; 0 where none has, or steps are not asked of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ class Request:
         sample, edit = self.asked.sample.record.sample, self.variant
         # a picture that is not edited by a colour is the same by any
         fill = "" if edit.operation in WITHOUT_FILL else edit.fill
-        told = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
+        told: tuple[object, ...] = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
+        if edit.source_px:
+            told += (edit.source_px,)
         return hashlib.sha256(repr(told).encode(errors="surrogatepass")).hexdigest()[:32]
 
 

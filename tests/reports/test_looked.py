@@ -162,7 +162,7 @@ def test_a_number_that_is_withheld_is_nowhere_shown_as_one(looked_at):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda found: found.update(schema_version=2),
+        lambda found: found.update(schema_version=3),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["scores"].clear(),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0].update(target="named"),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0]["kept"].update(value=1.5),
