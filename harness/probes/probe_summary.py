@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, cast
 
 import msgspec
 import numpy as np
 
+from harness.probes.before_asking import BeforeAsking, Key
 from harness.probes.fills import WITHOUT_FILL, Fill, Operation
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.sample_scores import (
@@ -29,7 +30,7 @@ from harness.probes.variants import OPERATIONS, ProbePlan, Target
 from harness.stats.intervals import cluster_codes
 from harness.summary.means import column_metric, metric_of, null_metric
 from harness.summary.summary_values import Metric
-from harness.values import Json
+from harness.values import Json, Record
 
 SCHEMA_VERSION: Final = 1
 """Of `probes.json`."""
@@ -67,9 +68,6 @@ _NOT_MEANT: Final = frozenset[ProbeStatus]({"no_answer", "no_picture", "several_
 gave no answer."""
 _SIGNED: Final = (-1.0, 1.0)
 _SHARE: Final = (0.0, 1.0)
-
-Key: TypeAlias = tuple[str, str]
-"""Task and sample id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +180,14 @@ class ProbeSummary:
     fills_agree: Metric
     """How often necessity has the same sign by both colours, of samples where it is further than 10 points from 0 by
     one: nearer a sign is rounding."""
+
+
+def probed_sample(record: Record, before: BeforeAsking, records: Sequence[ProbeRecord]) -> ProbedSample:
+    """Return a sample of a run with what came of its edited pictures."""
+    key = (record.sample.task, record.sample.id)
+    return ProbedSample(
+        key, record.sample.cluster_id, before.status, record.score.value, before.is_format_ok, tuple(records)
+    )
 
 
 def scores_of(samples: Sequence[ProbedSample], plan: ProbePlan, form: Form) -> dict[Fill, list[SampleScore]]:
