@@ -13,43 +13,15 @@ is nobody knows, only that it should be another; so a "no" is not asked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from harness.probes.before_asking import Paste, PastedInto
 from harness.probes.probed_text import asks_what_is_there
 from harness.probes.regions import PixelBox, region_elsewhere, window_around
 from harness.probes.sample_scores import PasteStatus
-from harness.values import Sample, Size
+from harness.values import Sample
 from tasks.other_objects import shapes_row
 from tasks.shapes import ShapesExample, Thing, colour_answers
-
-
-@dataclass(frozen=True, slots=True)
-class Paste:
-    """What is pasted into a region."""
-
-    source: tuple[PixelBox, ...]
-    """A region for each of its boxes, of that one's shape."""
-    expected: tuple[str, ...] = ()
-    """Accepted answers to it; empty where they are not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastedInto:
-    """The region that something is pasted into."""
-
-    named: tuple[PixelBox, ...]
-    """What the text names."""
-    gold: tuple[PixelBox, ...]
-    """The gold boxes: nothing of them is pasted."""
-    size: Size
-    """Of the picture."""
-    answer: str
-    """The run's answer, as it is compared."""
-    says: Callable[[tuple[str, ...]], bool]
-    """Whether the run's answer is one of these: what answers alike changes nothing."""
-    drawn_by: str
-    """What alone the draw depends on."""
 
 
 def paste_for(sample: Sample, into: PastedInto) -> Paste | PasteStatus:

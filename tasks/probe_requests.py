@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from harness.images.grid import to_rgb
+from harness.probes.before_asking import BeforeAsking
 from harness.probes.fills import WITHOUT_FILL, Pixels, edited
-from harness.probes.probed_text import ProbedQuestion
-from harness.probes.sample_scores import PasteStatus, ProbeStatus
 from harness.probes.variants import Variant
 from harness.values import Size
 from tasks.asked_again import AskedRun, AskedSample
@@ -46,18 +45,8 @@ class ProbedAsk:
 
     sample: AskedSample
     """The sample."""
-    status: ProbeStatus
-    """What is known before it is asked."""
-    is_format_ok: bool
-    """Whether the run's text keeps to its format."""
-    question: ProbedQuestion | None = None
-    """What is asked; None where nothing can be."""
-    variants: tuple[Variant, ...] = ()
-    """Of which pictures."""
-    paste: PasteStatus | None = None
-    """What is known of pasting before it is asked; None where it is not to be."""
-    last_step: int = 0
-    """Number of the last step of its text that has a place; 0 where none has, or steps are not asked of."""
+    before: BeforeAsking
+    """What is asked of it, or why nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +73,7 @@ class Request:
 def chat_of(run: AskedRun, request: Request) -> list[Mapping[str, object]]:
     """Return the chat of a request in lmms-eval's form; its picture is edited when it is opened."""
     adapter, doc = request.asked.sample.benchmark.adapter, request.asked.sample.doc
-    assert request.asked.question is not None, "it has variants"
-    size = request.asked.question.size
+    assert request.asked.before.question is not None, "it has variants"
+    size = request.asked.before.question.size
     shown = adapter.shown(doc).each(lambda source: EditedPicture(source, request.variant, size))
     return cast("list[Mapping[str, object]]", messages(run.spec.wording, adapter.question_text(doc), shown))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
+from harness.probes.before_asking import BeforeAsking, Key
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.sample_scores import PasteStatus, ProbeStatus
 from harness.stats.intervals import cluster_codes
 from harness.summary.means import column_metric, null_metric
 from harness.summary.summary_values import Metric
+from harness.values import Record
 
-Key: TypeAlias = tuple[str, str]
-"""Task and sample id."""
 NOT_MEANT: Final = frozenset[str]({"no_answer", "no_picture", "several_pictures", "answer_is_place"})
 """Statuses of samples that strict means leave out: nothing could be asked of them whatever the model did with its
 boxes, or the run gave no answer."""
@@ -45,6 +45,20 @@ class ProbedSample:
     """What was known of pasting before it was asked; None where that was not to be."""
     steps: int = 0
     """Number of the last step of its text that has a place; 0 where none has, or steps were not to be asked of."""
+
+
+def probed_sample(record: Record, before: BeforeAsking, records: Sequence[ProbeRecord]) -> ProbedSample:
+    """Return a sample of a run with what came of its edited pictures."""
+    return ProbedSample(
+        (record.sample.task, record.sample.id),
+        record.sample.cluster_id,
+        before.status,
+        record.score.value,
+        before.is_format_ok,
+        tuple(records),
+        before.paste,
+        before.last_step,
+    )
 
 
 def mean_of(samples: Sequence[ProbedSample], values: Sequence[float | None], bounds: tuple[float, float]) -> Metric:
