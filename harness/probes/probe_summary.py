@@ -27,7 +27,7 @@ from harness.probes.sample_scores import (
     SampleScore,
     sample_score,
 )
-from harness.probes.stepped import SteppedScore, StepsSummary, stepped_scores, summarise_steps
+from harness.probes.stepped import PAIRED, SteppedScore, StepsSummary, stepped_scores, summarise_steps
 from harness.probes.variants import OPERATIONS, ProbePlan, Target
 from harness.summary.means import metric_of, null_metric
 from harness.summary.summary_values import Metric
@@ -307,7 +307,7 @@ def _check_others(where: str, found: ProbeSummary) -> None:
         for numbers in steps.scores.values():
             _check(where, SIGNED, *_numbers_of(numbers.first, numbers.earlier, numbers.last))
             paired = (numbers.last_over_earlier, numbers.last_over_earlier_testable, numbers.last_over_apart)
-            _check(where, (2 * SIGNED[0], 2 * SIGNED[1]), *_numbers_of(*paired))
+            _check(where, PAIRED, *_numbers_of(*paired))
 
 
 def _numbers_of(*metrics: Metric) -> list[float | None]:
@@ -340,7 +340,7 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
         _agreement(samples, [scores_of(samples, plan, forms[0])[fill] for fill in plan.fills]),
         summarise_pasted(samples, withheld),
         {
-            fill: summarise_steps(samples, fill, forms, found.not_interpreted.get("steps", ""))
+            fill: summarise_steps(samples, fill, forms, found.not_interpreted.get("steps", ""), seed=plan.seed)
             for fill, found in (fills if plan.steps else {}).items()
         },
     )

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Final, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from harness.probes.fills import Fill
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.probed_sample import NOT_MEANT, SHARE, SIGNED, ProbedSample, mean_of
 from harness.probes.regions import MOST_OVERLAP, areas_px
 from harness.probes.sample_scores import LEAST_DEPENDENCE, Form, dependence_of, mean_kept
 from harness.probes.variants import MOST_STEPS
+from harness.stats.paired import paired_difference
 from harness.summary.means import null_metric
 from harness.summary.summary_values import Metric
 
@@ -43,6 +46,8 @@ StepsStatus: TypeAlias = Literal[
 and controls. `control_impossible`: the last has none."""
 STEPS_STATUSES: Final[tuple[StepsStatus, ...]] = get_args(StepsStatus)
 
+PAIRED: Final = (2 * SIGNED[0], 2 * SIGNED[1])
+"""Bounds of a difference of necessities: one alone decides, and removing the other alone mends what is wrong."""
 _SCORED = ("ok", "not_testable")
 
 
@@ -78,10 +83,8 @@ class SteppedScore:
     """Necessity of the last step; None where the difference does not count."""
     earlier: float | None = None
     """Mean necessity of those before it."""
-    last_over_earlier: float | None = None
-    """The first less the second, in [-2, 2]."""
-    last_over_apart: float | None = None
-    """The same against those that cover at most a tenth of the last region; None without any."""
+    apart: float | None = None
+    """Mean necessity of those before it that cover at most a tenth of its region; None without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,9 @@ def stepped_scores(samples: Sequence[ProbedSample], fill: Fill, form: Form) -> l
     return [_score(sample, fill, form) for sample in samples]
 
 
-def summarise_steps(samples: Sequence[ProbedSample], fill: Fill, forms: Sequence[Form], withheld: str) -> StepsSummary:
+def summarise_steps(
+    samples: Sequence[ProbedSample], fill: Fill, forms: Sequence[Form], withheld: str, *, seed: int
+) -> StepsSummary:
     """Return what steps come to.
 
     Args:
@@ -129,6 +134,7 @@ def summarise_steps(samples: Sequence[ProbedSample], fill: Fill, forms: Sequence
         fill: By which colour.
         forms: In which forms there are numbers.
         withheld: Why they are not interpreted; empty where they are.
+        seed: Fixes the intervals of differences.
     """
     same = stepped_scores(samples, fill, "same")
     counted = Counter(score.status for score in same)
@@ -136,29 +142,44 @@ def summarise_steps(samples: Sequence[ProbedSample], fill: Fill, forms: Sequence
     return StepsSummary(
         {status: counted[status] for status in STEPS_STATUSES if counted[status]},
         mean_of(samples, covered, SHARE),
-        {form: _numbers(samples, stepped_scores(samples, fill, form), withheld) for form in forms},
+        {form: _numbers(samples, stepped_scores(samples, fill, form), withheld, seed) for form in forms},
         withheld,
     )
 
 
-def _numbers(samples: Sequence[ProbedSample], scores: Sequence[SteppedScore], withheld: str) -> StepNumbers:
-    def mean(value_of: Callable[[SteppedScore], float | None], bounds: tuple[float, float] = SIGNED) -> Metric:
-        if withheld:
-            return null_metric(withheld)
-        return mean_of(samples, [value_of(score) for score in scores], bounds)
+def _numbers(samples: Sequence[ProbedSample], scores: Sequence[SteppedScore], withheld: str, seed: int) -> StepNumbers:
+    def mean(value_of: Callable[[SteppedScore], float | None]) -> Metric:
+        return null_metric(withheld) if withheld else mean_of(samples, [value_of(score) for score in scores], SIGNED)
 
-    # both ends of the scale: the last alone decides, or an earlier one alone does
-    paired = (2 * SIGNED[0], 2 * SIGNED[1])
+    def over(first_of: Callable[[SteppedScore], float | None]) -> Metric:
+        """Return how much further the last lies above something, of the samples that have both."""
+        pairs = [(first_of(score), score.last) for score in scores]
+        return null_metric(withheld) if withheld else _paired(samples, pairs, seed)
+
     return StepNumbers(
         first=mean(lambda score: None if score.last is None else score.steps[0].necessity),
         earlier=mean(lambda score: score.earlier),
         last=mean(lambda score: score.last),
-        last_over_earlier=mean(lambda score: score.last_over_earlier, paired),
-        last_over_earlier_testable=mean(
-            lambda score: score.last_over_earlier if score.status == "ok" else None, paired
-        ),
-        last_over_apart=mean(lambda score: score.last_over_apart, paired),
+        last_over_earlier=over(lambda score: score.earlier),
+        last_over_earlier_testable=over(lambda score: score.earlier if score.status == "ok" else None),
+        last_over_apart=over(lambda score: score.apart),
     )
+
+
+def _paired(samples: Sequence[ProbedSample], pairs: Sequence[tuple[float | None, float | None]], seed: int) -> Metric:
+    """Return the mean difference of the samples that have both numbers, with an interval over clusters."""
+    there = [
+        (one, other, sample.cluster)
+        for sample, (one, other) in zip(samples, pairs, strict=True)
+        if one is not None and other is not None
+    ]
+    if not there:
+        return null_metric("no sample has one")
+    first, second = (np.array([row[place] for row in there], dtype=np.float64) for place in (0, 1))
+    found = paired_difference(first, second, [cluster for _, _, cluster in there], seed=seed, bounds=SIGNED)
+    if found.ci_low is None or found.ci_high is None:
+        return Metric(found.delta, None, None, found.n)
+    return Metric(found.delta, max(found.ci_low, PAIRED[0]), min(found.ci_high, PAIRED[1]), found.n)
 
 
 def _score(sample: ProbedSample, fill: Fill, form: Form) -> SteppedScore:
@@ -171,7 +192,6 @@ def _score(sample: ProbedSample, fill: Fill, form: Form) -> SteppedScore:
         return SteppedScore(*sample.key, fill, form, status, steps if status == "one_step" else ())
     *before, last = steps
     apart = [step.necessity for step in before if step.shared_with_last <= MOST_OVERLAP]
-    earlier = fsum(step.necessity for step in before) / len(before)
     return SteppedScore(
         *sample.key,
         fill,
@@ -179,9 +199,8 @@ def _score(sample: ProbedSample, fill: Fill, form: Form) -> SteppedScore:
         status,
         steps,
         last.necessity,
-        earlier,
-        last.necessity - earlier,
-        last.necessity - fsum(apart) / len(apart) if apart else None,
+        fsum(step.necessity for step in before) / len(before),
+        fsum(apart) / len(apart) if apart else None,
     )
 
 

@@ -19,7 +19,7 @@ SIZE = Size(120, 96)
 SIDE = 14
 CONFIG = ScoreConfig(format="treevgr")
 PLAN = ProbePlan(fills=("mean",), controls=2, steps=True)
-N = 20
+N = 16
 
 
 def scene(number):
@@ -34,15 +34,19 @@ def scene(number):
     return pixels, boxes
 
 
-def is_red(pixels, box):
+def colour_of(pixels, box):
+    """Return red or blue, or neither where less than half of the box is."""
     left, top, right, bottom = box
     inside = pixels[top:bottom, left:right].astype(int)
-    return bool((inside[..., 0] - inside[..., 2] > 100).mean() > 0.5)
+    redder = inside[..., 0] - inside[..., 2]
+    if np.mean(np.abs(redder) > 100) < 0.5:
+        return "neither"
+    return "red" if redder.sum() > 0 else "blue"
 
 
 def text_of(answer, boxes):
     looked = " then ".join(f"<box>[{','.join(map(str, box))}]</box>" for box in boxes)
-    return f"<think>{looked}</think><answer>{'yes' if answer else 'no'}</answer>"
+    return f"<think>{looked}</think><answer>{answer}</answer>"
 
 
 def larger(box, by=8):
@@ -56,11 +60,11 @@ def three(boxes):
 
 PLANTS = {
     # name: what it answers from, of the boxes of the squares; what its thought names
-    "last": (lambda pixels, boxes: is_red(pixels, boxes[-1]), three),
-    "first": (lambda pixels, boxes: is_red(pixels, boxes[0]), three),
-    "none": (lambda pixels, boxes: is_red(pixels, boxes[1]), lambda boxes: [boxes[0], boxes[2]]),
-    "blind": (lambda pixels, boxes: True, three),
-    "closer": (lambda pixels, boxes: is_red(pixels, boxes[2]), lambda boxes: [boxes[0], larger(boxes[2]), boxes[2]]),
+    "last": (lambda pixels, boxes: colour_of(pixels, boxes[-1]), three),
+    "first": (lambda pixels, boxes: colour_of(pixels, boxes[0]), three),
+    "none": (lambda pixels, boxes: colour_of(pixels, boxes[1]), lambda boxes: [boxes[0], boxes[2]]),
+    "blind": (lambda pixels, boxes: "red", three),
+    "closer": (lambda pixels, boxes: colour_of(pixels, boxes[2]), lambda boxes: [boxes[0], larger(boxes[2]), boxes[2]]),
 }
 
 
@@ -68,7 +72,7 @@ def probed(name, number, *, plan=PLAN, named=None, write=text_of):
     answers, names = PLANTS[name]
     pixels, squares = scene(number)
     looked = (named or names)(squares)
-    sample = Sample(id=f"s{number}", task="plants", answer_rule="yes_no", answers=("yes",), image_size=SIZE)
+    sample = Sample(id=f"s{number}", task="plants", answer_rule="accepted", answers=("red",), image_size=SIZE)
     own = score(sample, text_of(answers(pixels, squares), looked), CONFIG)
     steps = tuple(pixel_boxes(step.boxes_image_px, SIZE) for step in own.steps)
     regions = ProbedRegions(pixel_boxes(own.boxes_image_px or (), SIZE), steps=steps)
@@ -96,20 +100,20 @@ def test_a_model_that_answers_from_its_last_place_has_its_necessity_there_alone(
     found = steps_of("last")
 
     numbers = found.scores["same"]
-    assert numbers.last.value > 0.3
-    assert abs(numbers.first.value) < 0.05
-    assert numbers.last_over_earlier.ci_low > 0.1
+    assert numbers.last.value > 0.8
+    assert abs(numbers.first.value) < 0.1
+    assert numbers.last_over_earlier.ci_low > 0.5
     assert numbers.last_over_earlier.n == N
     assert found.coverage.value == 1
-    assert set(found.statuses) == {"ok", "not_testable"}
+    assert found.statuses == {"ok": N}
 
 
 def test_a_model_that_answers_from_its_first_place_has_less_at_its_last():
     numbers = steps_of("first").scores["same"]
 
-    assert numbers.first.value > 0.2
-    assert abs(numbers.last.value) < 0.05
-    assert numbers.last_over_earlier.ci_high < 0
+    assert numbers.first.value > 0.8
+    assert abs(numbers.last.value) < 0.1
+    assert numbers.last_over_earlier.ci_high < -0.2
     # of two steps before the last one mattered
     assert numbers.earlier.value == pytest.approx(numbers.first.value / 2, abs=0.05)
 
@@ -152,7 +156,7 @@ def test_what_cannot_be_compared_says_why():
     assert statuses(lambda boxes: [boxes[0], (0, 0, SIZE.width, SIZE.height)]) == {"control_impossible": 2}
     assert statuses(lambda boxes: boxes[:1] * (MOST_STEPS + 1)) == {"too_many_steps": 2}
     # a place beyond the picture is none: the one before it is the last
-    assert set(statuses(lambda boxes: [*boxes, beyond])) <= {"ok", "not_testable"}
+    assert statuses(lambda boxes: [*boxes, beyond]) == {"ok": 2}
 
 
 def test_a_step_is_asked_once_where_its_region_is_another_s_too():
@@ -180,7 +184,7 @@ def test_steps_change_nothing_of_the_other_numbers():
 
 def test_texts_without_an_answer_take_the_steps_away_alone():
     def write(answer, boxes):
-        return text_of(answer, boxes) if answer else "no idea"
+        return "no idea" if answer == "neither" else text_of(answer, boxes)
 
     found = [replace(probed("last", number, write=write), is_format_ok=True) for number in range(N)]
     summary = summarise_probes(found, PLAN)["plants"].steps["mean"]
