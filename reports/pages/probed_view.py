@@ -21,6 +21,7 @@ from reports.texts.necessity_text import (
     FORM_WORDS,
     LIMITS,
     SCORE_HEADINGS,
+    asked_by,
     points,
     probe_sentences,
     result_sentence,
@@ -127,7 +128,7 @@ def probed_view(found: StoredProbes) -> ProbedView:
         headings=SCORE_HEADINGS,
         rows=tuple(row for task, summary in tasks.items() for row in score_rows(task, summary)),
         tasks=tuple(_task_view(task, summary, found.relies_above) for task, summary in tasks.items()),
-        notes=(DEFINITION, LIMITS),
+        notes=tuple(filter(None, (asked_by(found), DEFINITION, LIMITS))),
     )
 
 
