@@ -108,12 +108,13 @@ def write_data(folder: Path, samples: int) -> Path:
 
 
 @contextmanager
-def server(model: Path, out: Path) -> Iterator[str]:
+def server(model: Path, out: Path, *options: str) -> Iterator[str]:
     """Serve the checkpoint by `vllm serve`; yields the root of its API.
 
     Args:
         model: The checkpoint.
         out: Folder for what the server says.
+        options: More words of its command line.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -121,6 +122,7 @@ def server(model: Path, out: Path) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("vllm")), "serve", str(model)]
     command += ["--served-model-name", "checkpoint", "--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
     command += ["--dtype", "float32", "--max-num-seqs", "32", "--generation-config", "vllm", "--max-model-len", "4096"]
+    command += options
     print(" ".join(command), flush=True)
     started = time.perf_counter()
     named = tempfile.TemporaryDirectory(prefix="vllm-named-")
