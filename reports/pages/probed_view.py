@@ -22,6 +22,7 @@ from reports.texts.necessity_text import (
     LIMITS,
     SCORE_HEADINGS,
     STEP_HEADINGS,
+    asked_by,
     points,
     probe_sentences,
     result_sentence,
@@ -137,7 +138,7 @@ def probed_view(found: StoredProbes) -> ProbedView:
         step_headings=STEP_HEADINGS,
         step_rows=tuple(row for task, summary in tasks.items() for row in step_rows(task, summary)),
         tasks=tuple(_task_view(task, summary, found.relies_above) for task, summary in tasks.items()),
-        notes=(DEFINITION, LIMITS),
+        notes=tuple(filter(None, (asked_by(found), DEFINITION, LIMITS))),
     )
 
 

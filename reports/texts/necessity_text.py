@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from harness.probes.fills import Fill, Operation
 from harness.probes.pasted import PastedSummary
-from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary
+from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary, StoredProbes
 from harness.probes.sample_scores import Form, PasteStatus, ProbeStatus
 from harness.probes.stepped import StepsStatus, StepsSummary
 from harness.probes.variants import MOST_STEPS, Target
@@ -51,6 +51,12 @@ STEPS_STATUS_WORDS: Mapping[StepsStatus, str] = {
 FORM_WORDS: Mapping[Form, str] = {"p": "probability of the answer", "same": "same answer"}
 
 FILL_WORDS: Mapping[Fill, str] = {"mean": "mean colour", "ring": "colour around"}
+
+ASKED_BY: Mapping[str, str] = {
+    "hf": "transformers",
+    "vllm": "vLLM",
+    "openai": "a server, which gives answers and no probabilities",
+}
 
 EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("repeat", "none"): "nothing changed",
@@ -307,3 +313,12 @@ def _interval(metric: Metric) -> str:
     if metric.ci_low is None or metric.ci_high is None:
         return ""
     return f" [{number(100 * metric.ci_low)}, {number(100 * metric.ci_high)}]"
+
+
+def asked_by(found: StoredProbes) -> str:
+    """Return a sentence on what asked about the edited pictures; empty where that is not told."""
+    if found.backend not in ASKED_BY:
+        return ""
+    forms = {form for task in found.tasks.values() for fill in task.fills.values() for form in fill.scores}
+    no_p = "" if "p" in forms or found.backend == "openai" else "; no probabilities were asked for"
+    return f"The edited pictures were asked about through {ASKED_BY[found.backend]}{no_p}."
