@@ -33,12 +33,12 @@ FILL: Fill = "mean"
 PANEL_PX, GAP_PX, LINE_PX, SIDE_PX = 190, 24, 18, 14
 COLUMNS = 2
 PANELS: tuple[tuple[str, Operation, Target], ...] = (
-    ("the picture, with the named box", "repeat", "none"),
-    ("the whole picture gone", "blank", "none"),
-    ("the named box removed", "remove", "named"),
-    ("a random box removed", "remove", "random"),
-    ("the named box alone", "keep", "named"),
-    ("a random box alone", "keep", "random"),
+    ("named box", "repeat", "none"),
+    ("whole picture gone", "blank", "none"),
+    ("named box removed", "remove", "named"),
+    ("random box removed, 1 of 3", "remove", "random"),
+    ("named box alone", "keep", "named"),
+    ("random box alone, 1 of 3", "keep", "random"),
 )
 STYLE = (
     "text{font:14px system-ui,sans-serif;fill:#111}.head{font-weight:600}.said{fill:#333}"
@@ -73,7 +73,7 @@ def kept(lines: Sequence[ProbeRecord]) -> float:
 
 def said(lines: Sequence[ProbeRecord]) -> str:
     answers = ", ".join(f"“{line.answer}”" for line in lines)
-    return f"{answers} · {kept(lines):.2f}"
+    return f"{answers} · p {kept(lines):.2f}"
 
 
 def panel(place: int, title: str, lines: Sequence[ProbeRecord], pixels: Pixels, named: Sequence[ProbeRecord]) -> str:
@@ -116,7 +116,7 @@ def drawing(question: str, answer: str, lines: Sequence[ProbeRecord], pixels: Pi
     ]  # fmt: skip
     for place, (name, meant, high, low) in enumerate(numbers):
         y = foot + place * 2 * LINE_PX
-        sum_of = f"{name}: {high:.2f} − {low:.2f} = {high - low:+.2f}"
+        sum_of = f"{name}: {high:.2f} − {low:.2f} = {high - low:.2f}".replace("-", "−")
         body.append(f'<text class="head" x="{SIDE_PX}" y="{y}">{escape(sum_of)}</text>')
         body.append(f'<text class="said" x="{SIDE_PX}" y="{y + LINE_PX - 2}">{escape(meant)}</text>')
     return (
