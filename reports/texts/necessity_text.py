@@ -78,6 +78,10 @@ EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("keep", "gold_random"): "random box of the gold's shape alone",
 }
 
+_BELOW_0 = (
+    "below 0: edits anywhere upset the model, or random boxes meet what it goes by more often than the named box does"
+)
+
 SCORE_HEADINGS = (
     "benchmark",
     "by",
@@ -207,6 +211,7 @@ def _of_fill(found: FillSummary) -> list[str]:
     counts = ", ".join(f"{count} {PROBE_STATUS_WORDS[status]}" for status, count in found.statuses.items())
     return [
         _necessity_sentence(same),
+        *_gold_sentences(same),
         _sufficiency_sentence(same),
         _dependence_sentence(same),
         *_colour_sentences(same),
@@ -225,7 +230,21 @@ def _necessity_sentence(found: ProbeScores) -> str:
     )
     if found.ceiling.value is not None:
         said += f"; with the whole picture gone {number(100 * found.ceiling.value)} % of answers changed"
-    return f"{said}; below 0, this is the edits' own doing" if found.is_artefact else said
+    return f"{said}; {_BELOW_0}" if found.is_artefact else said
+
+
+def _gold_sentences(found: ProbeScores) -> list[str]:
+    """Say whether the gold boxes matter, and what follows where those that were named do not."""
+    gold, named = found.gold_necessity, found.necessity
+    if gold.value is None:
+        return []
+    often = "more" if gold.value >= 0 else "less"
+    said = (
+        f"removing the gold box changed the answer {number(100 * abs(gold.value))} points {often} often than removing "
+        f"a random box of its size{_interval(gold)}"
+    )
+    is_elsewhere = (gold.ci_low or 0) > 0 and named.ci_low is not None and named.ci_low <= 0
+    return [f"{said}: answers go with the gold region and not with the box named" if is_elsewhere else said]
 
 
 def _sufficiency_sentence(found: ProbeScores) -> str:
