@@ -1,8 +1,9 @@
-"""A picture is opened once for all questions that stand together, within a bound, and is the one that each would open."""
+"""A picture is opened once for the questions that stand together, within a bound, and each is shown its own."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -65,7 +66,7 @@ def test_kept_bytes_never_pass_the_bound_and_are_given_back():
     pictures, most = OpenedPictures(most_bytes=5 * BYTES), []
 
     for number in range(40):
-        pictures.opened(number, lambda: picture(side=1 + number % 13))
+        pictures.opened(number, partial(picture, side=1 + number % 13))
         most.append(pictures.kept_bytes)
     pictures.forget()
 
