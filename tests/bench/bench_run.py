@@ -188,13 +188,14 @@ def _alone(checkpoint: Path, rows: Path) -> None:
             some = slice(max(0, first), max(0, first) + size)
             inputs = processor(text=texts[some], images=pictures[some], padding=True, return_tensors="pt")
             inputs = inputs.to(dtype=getattr(torch, dtype))
+            names = () if tower is None else tower.names_of(pictures[some])
             before = time.perf_counter(), time.process_time()
             with torch.inference_mode():
                 if tower is None:
                     model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)
                 else:
                     tower.forget()
-                    with tower.asked_about(pictures[some]):
+                    with tower.asked_about(names):
                         model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)
             if first >= 0:
                 wall_s += time.perf_counter() - before[0]
