@@ -414,6 +414,11 @@ class GroundedFormat:
     source: str = ""
     """Who published it, and where layout and words stand."""
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether boxes stand in the thought, or in calls between thoughts: they are steps, in written order."""
+        return self.boxes_in in {"thought", "calls"}
+
 
 AnyFormat: TypeAlias = Format | GroundedFormat
 """A format by its name, or a person's own by what it is."""
