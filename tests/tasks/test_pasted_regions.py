@@ -67,6 +67,12 @@ def read_changed(row, pixels, box):
     return "grey" if changed.mean() > 0.2 else row.answers[0]
 
 
+def read_mute(row, pixels, box):
+    """Answer nothing as soon as the target is changed."""
+    found = read_changed(row, pixels, box)
+    return "" if found == "grey" else found
+
+
 def read_nowhere(row, pixels, box):
     return row.answers[0]
 
@@ -92,6 +98,7 @@ PLANTS = {
     "blind": (target, read_nowhere),
     "upset": (target, read_anywhere),
     "confused": (target, read_changed),
+    "mute": (target, read_mute),
 }
 
 
@@ -151,6 +158,15 @@ def test_an_oracle_that_reads_the_region_it_names_follows_what_is_pasted_there()
     # a "no" has every object for its gold: nothing can be pasted that answers otherwise
     assert found.statuses["nothing_other"] > 0
     assert found.follow_strict.value == pytest.approx(found.follow.value * scored / found.follow_strict.n)
+
+
+def test_texts_without_an_answer_are_not_taken_for_answers_that_do_not_follow():
+    found = pasted("mute")
+
+    assert found.statuses["format_broken"] > 10
+    assert "ok" not in found.statuses
+    assert found.follow.value is None
+    assert found.follow_strict.value is None
 
 
 @pytest.mark.parametrize("name", ["blind", "looks elsewhere", "confused"])

@@ -295,7 +295,7 @@ def test_steps_and_pasted_regions_are_asked_counted_and_recounted(stepping_run, 
         assert any(f"{name}.0.{number}" in said or name in said for said in verify_run(folders[1]))
     page = stored_run_page(load_run(folders[0])).decode()
     assert "removing what it looked at changed the answer 100.0 points more often than removing a random region" in page
-    assert "with another region pasted into the box it named the answer changed in 100.0" in page
+    assert "with another region pasted into the box it named the answer changed 100.0 points more often" in page
     assert "over earlier ones apart from it" in page
 
 
