@@ -1,6 +1,7 @@
 """What is pasted into regions, and whether planted models follow it: on pictures that Shapes draws."""
 
 import io
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from harness.probes.before_asking import Paste, PastedInto, before_asking
 from harness.probes.fills import edited
 from harness.probes.probe_summary import ProbedSample, probe_scores, read_probe_scores, summarise_probes
 from harness.probes.probed_text import ProbedQuestion, answer_in, asks_what_is_there, probe_record, says
@@ -16,8 +18,8 @@ from harness.probes.regions import mask_of, region_elsewhere, window_around
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
 from harness.runs.store import scores_bytes
 from harness.scoring.score import score
-from harness.values import Generation, Sample, ScoreConfig, Size
-from tasks.pasted_regions import Paste, PastedInto, paste_for
+from harness.values import Generation, Picture, Record, Sample, ScoreConfig, Size
+from tasks.pasted_regions import paste_for
 from tasks.shapes import generate
 
 PLAN = ProbePlan(fills=("mean",), controls=2, operations=("paste",))
@@ -300,6 +302,35 @@ def test_other_questions_are_asked_by_their_words(question, answer, named, expec
         assert asks_what_is_there(question)
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "expected"),
+    [
+        (
+            {"pictures": (Picture("a"), Picture("b")), "image_size": None},
+            "dog",
+            "several_pictures",
+        ),
+        ({"image_size": None}, "dog", "no_picture"),
+        ({"answer_rule": "point"}, "dog", "answer_is_place"),
+        ({}, "", "no_answer"),
+        ({"question": "How many?"}, "dog", "not_about_region"),
+        ({}, "dog", "ok"),
+    ],
+)
+def test_what_cannot_be_asked_of_any_region_is_not_asked_of_a_pasted_one(changes, text, expected):
+    sample = replace(
+        Sample(id="1", task="t", answer_rule="accepted", question="What is that?", image_size=Size(96, 80)), **changes
+    )
+    generation = Generation(f"<caption>c</caption><bbox>[[4, 4, 20, 20]]</bbox><answer>{text}</answer>")
+    record = Record(sample, generation, score(sample, generation.text, CONFIG))
+
+    found = before_asking(record, CONFIG, PLAN, paste_for=paste_for)
+
+    assert found.paste == expected
+    assert any(one.operation == "paste" for one in found.variants) == (expected == "ok")
+    assert before_asking(record, CONFIG, replace(PLAN, operations=("remove",)), paste_for=paste_for).paste is None
 
 
 def test_where_the_new_answer_is_not_known_another_one_follows():
