@@ -135,7 +135,8 @@ class ProbeScores:
     """How much more often an answer about colour changes when the colours of the region are turned than when those of a
     random one are. Nothing is hidden here: the edited picture is an ordinary one."""
     is_artefact: bool
-    """Whether necessity lies below 0 beyond its interval: the edits upset the model, not the missing evidence."""
+    """Whether necessity lies below 0 beyond its interval: edits anywhere upset the model, or random regions meet
+    what it goes by more often than the named one, which lies elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from reports.texts.necessity_text import (
     PASTE_HEADINGS,
     SCORE_HEADINGS,
     STEP_HEADINGS,
+    asked_by,
     paste_rows,
     points,
     probe_sentences,
@@ -145,7 +146,7 @@ def probed_view(found: StoredProbes) -> ProbedView:
         step_headings=STEP_HEADINGS,
         step_rows=tuple(row for task, summary in tasks.items() for row in step_rows(task, summary)),
         tasks=tuple(_task_view(task, summary, found.relies_above) for task, summary in tasks.items()),
-        notes=(DEFINITION, LIMITS),
+        notes=tuple(filter(None, (asked_by(found), DEFINITION, LIMITS))),
     )
 
 

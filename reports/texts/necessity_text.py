@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from harness.probes.fills import Fill, Operation
 from harness.probes.pasted import PastedSummary
-from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary
+from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary, StoredProbes
 from harness.probes.sample_scores import Form, PasteStatus, ProbeStatus
 from harness.probes.stepped import StepsStatus, StepsSummary
 from harness.probes.variants import MOST_STEPS, Target
@@ -52,6 +52,12 @@ FORM_WORDS: Mapping[Form, str] = {"p": "probability of the answer", "same": "sam
 
 FILL_WORDS: Mapping[Fill, str] = {"mean": "mean colour", "ring": "colour around"}
 
+ASKED_BY: Mapping[str, str] = {
+    "hf": "transformers",
+    "vllm": "vLLM",
+    "openai": "a server, which gives answers and no probabilities",
+}
+
 EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("repeat", "none"): "nothing changed",
     ("blank", "none"): "whole picture gone",
@@ -71,6 +77,10 @@ EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("keep", "gold"): "gold box alone",
     ("keep", "gold_random"): "random box of the gold's shape alone",
 }
+
+_BELOW_0 = (
+    "below 0: edits anywhere upset the model, or random boxes meet what it goes by more often than the named box does"
+)
 
 SCORE_HEADINGS = (
     "benchmark",
@@ -236,6 +246,7 @@ def _of_fill(found: FillSummary) -> list[str]:
     counts = ", ".join(f"{count} {PROBE_STATUS_WORDS[status]}" for status, count in found.statuses.items())
     return [
         _necessity_sentence(same),
+        *_gold_sentences(same),
         _sufficiency_sentence(same),
         _dependence_sentence(same),
         *_colour_sentences(same),
@@ -254,7 +265,21 @@ def _necessity_sentence(found: ProbeScores) -> str:
     )
     if found.ceiling.value is not None:
         said += f"; with the whole picture gone {number(100 * found.ceiling.value)} % of answers changed"
-    return f"{said}; below 0, this is the edits' own doing" if found.is_artefact else said
+    return f"{said}; {_BELOW_0}" if found.is_artefact else said
+
+
+def _gold_sentences(found: ProbeScores) -> list[str]:
+    """Say whether the gold boxes matter, and what follows where those that were named do not."""
+    gold, named = found.gold_necessity, found.necessity
+    if gold.value is None:
+        return []
+    often = "more" if gold.value >= 0 else "less"
+    said = (
+        f"removing the gold box changed the answer {number(100 * abs(gold.value))} points {often} often than removing "
+        f"a random box of its size{_interval(gold)}"
+    )
+    is_elsewhere = (gold.ci_low or 0) > 0 and named.ci_low is not None and named.ci_low <= 0
+    return [f"{said}: answers go with the gold region and not with the box named" if is_elsewhere else said]
 
 
 def _sufficiency_sentence(found: ProbeScores) -> str:
@@ -336,3 +361,12 @@ def _interval(metric: Metric) -> str:
     if metric.ci_low is None or metric.ci_high is None:
         return ""
     return f" [{number(100 * metric.ci_low)}, {number(100 * metric.ci_high)}]"
+
+
+def asked_by(found: StoredProbes) -> str:
+    """Return a sentence on what asked about the edited pictures; empty where that is not told."""
+    if found.backend not in ASKED_BY:
+        return ""
+    forms = {form for task in found.tasks.values() for fill in task.fills.values() for form in fill.scores}
+    no_p = "" if "p" in forms or found.backend == "openai" else "; no probabilities were asked for"
+    return f"The edited pictures were asked about through {ASKED_BY[found.backend]}{no_p}."

@@ -59,9 +59,14 @@ class _Words(click.Choice[str]):
 @click.option("--model", metavar="PATH", help="The run's checkpoint, where it lies elsewhere now.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="The run's local data, where they lie elsewhere now.")
 @dataset_option
+@click.option(
+    "--backend", type=click.Choice(["hf", "vllm", "openai"]),
+    help="What asks the model, if not what the run was made by; openai needs --base-url.",
+)  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda or cuda:1; as in the run unless given.")
 @click.option("--batch-size", help="Samples at once, or auto; as in the run unless given.")
 @click.option("--base-url", help="The server's address, where it is another now.")
+@click.option("--served-name", help="What the server calls the model, likewise.")
 @click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @page_option
 @lookup_option
@@ -90,7 +95,7 @@ def probe(
 
     Beside each region, random ones of the same shape are removed and kept: what any patch does is not the region's.
     Three numbers come of it: necessity, sufficiency and image dependence; see docs/probes.md. A probe that was killed
-    goes on where it was. Any backend; probabilities with Hugging Face checkpoints.
+    goes on where it was. Any backend; probabilities by hf and vllm.
     """
     quiet_libraries(debug=ctx.obj["debug"])
     from dataclasses import replace

@@ -89,7 +89,7 @@ def test_a_file_that_is_none_of_ours_is_damage(looked_at, name, content):
 PROBES = ProbePlan(fills=("mean",), controls=1)
 
 
-def probes_of(records, *, is_format_ok=lambda operation: True, task=None):
+def probes_of(records, *, is_format_ok=lambda operation: True, task=None, backend="hf"):
     """Return the content of `probes.json` where every second answer goes with the named box, none with a random one."""
     probed = []
     for number, record in enumerate(records):
@@ -111,7 +111,7 @@ def probes_of(records, *, is_format_ok=lambda operation: True, task=None):
             )  # fmt: skip
         probed.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, is_format_ok=True, records=tuple(rows)))
     found = summarise_probes(probed, PROBES)
-    return scores_bytes(probe_scores(found, probed, PROBES, told={"contrast": "none", "backend": "hf"}))
+    return scores_bytes(probe_scores(found, probed, PROBES, told={"contrast": "none", "backend": backend}))
 
 
 def section(page):
@@ -144,6 +144,20 @@ def test_probes_alone_have_the_section_too(make_run):
     assert "Did the named region matter?" in section(page)
     assert "Attention" not in section(page)
     assert HOSTILE not in page
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("hf", "through transformers; no probabilities were asked for."),
+        ("vllm", "through vLLM; no probabilities were asked for."),
+        ("openai", "through a server, which gives answers and no probabilities."),
+    ],
+)
+def test_what_asked_is_named_and_what_it_does_not_give(looked_at, backend, words):
+    add_files(looked_at, {"probes.json": probes_of(load_run(looked_at).records(), backend=backend)})
+
+    assert f"The edited pictures were asked about {words}" in section(stored_run_page(load_run(looked_at)).decode())
 
 
 def test_a_number_that_is_withheld_is_nowhere_shown_as_one(looked_at):

@@ -17,7 +17,8 @@ from harness.runs.store import add_files, load_run, scores_bytes
 from reports.board.board import leaderboard_json, read_leaderboard
 from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from reports.pages.comparison_view import comparison_view
-from reports.texts.looked_changes_text import looked_cells
+from reports.texts.looked_changes_text import LOOKED_CAUTION, looked_cells
+from reports.texts.markdown import comparison_markdown, neutral
 
 PLAN = ProbePlan(fills=("mean",), controls=1)
 PASTED = ProbePlan(fills=("mean",), controls=1, operations=("remove", "paste"), steps=True)
@@ -136,7 +137,7 @@ def test_what_is_pasted_and_what_steps_looked_at_are_subtracted(runs):
     )  # fmt: skip
 
 
-def test_the_page_and_json_hold_what_the_terminal_does(runs):
+def test_page_json_and_markdown_hold_what_the_terminal_does(runs):
     for folder, relies_on in zip(runs, (3, 9), strict=True):
         add_files(folder, {"probes.json": probed(load_run(folder).records(), relies_on=relies_on)})
 
@@ -148,6 +149,13 @@ def test_the_page_and_json_hold_what_the_terminal_does(runs):
     assert cells[0][7] == "12 of 12"
     assert comparison_view(comparison).looked == tuple(("B against A", row) for row in cells)
     assert json.loads(json.dumps(comparison_to_json(comparison)))["pairs"][0]["looked"][0]["change"]["value"] == 0.5
+    markdown = comparison_markdown(comparison)
+    assert all(f"| {' | '.join(neutral(cell, 200) for cell in row)} |" in markdown for row in cells)
+    assert LOOKED_CAUTION in markdown
+
+
+def test_a_summary_of_runs_that_nobody_probed_has_no_such_part(runs):
+    assert "did it matter" not in comparison_markdown(compared(runs))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """`probe` end to end, on a model that answers from the pixels of a red square and names where it is."""
 
+import base64
 import hashlib
 import io
 import json
 import resource
 import shutil
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -73,11 +76,14 @@ class Seeing(SatoriReplay):
 
 
 def _answer(prompt):
-    pixels = np.asarray(prompt.images[0]).astype(int)
+    return _seen(prompt.images[0], prompt.turns[-1].parts[-1])
+
+
+def _seen(image, question):
+    pixels = np.asarray(image).astype(int)
     red = (pixels[..., 0] > 180) & (pixels[..., 1] < 90)
     there = np.argwhere(red)
     answer = "yes" if len(there) > 20 else "no"
-    question = prompt.turns[-1].parts[-1]
     if "row 0" in question:
         return f"<caption>a</caption><answer>{answer}</answer>"
     if "row 1?" in question:
@@ -87,6 +93,36 @@ def _answer(prompt):
         (top, left), (bottom, right) = there.min(0).tolist(), there.max(0).tolist()
         box = [left, top, right + 1, bottom + 1]
     return f"<caption>a</caption><bbox>[{box}]</bbox><answer>{answer}</answer>"
+
+
+class Served(BaseHTTPRequestHandler):
+    """A server of the same model, which tells no tokens."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        parts = {part["type"]: part for part in asked["messages"][-1]["content"]}
+        sent = parts["image_url"]["image_url"]["url"].partition("base64,")[2]
+        text = _seen(Image.open(io.BytesIO(base64.b64decode(sent))), parts["text"]["text"])
+        message = {"role": "assistant", "content": text}
+        content = json.dumps({"model": "served", "choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address():
+    """Where that server listens."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Served)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +196,25 @@ def test_a_run_is_probed_and_stays_sound(folder):
     )
     assert "1 no box in the picture" in shown.getvalue()
     assert sorted(path.name for path in folder.parent.iterdir()) == ["first"]
+
+
+def test_a_server_is_probed_by_its_answers_to_the_same_texts(folder, first_run, tmp_path, address):
+    here = shutil.copytree(first_run / "first", tmp_path / "here" / "first")
+    probe_run(ProbeSpec(here, PLAN), _environment(Seeing())[0])
+    environment, said = _environment(None)
+
+    probe_run(ProbeSpec(folder, PLAN, changes=(("base_url", address),)), replace(environment, load_model=None))
+
+    assert (folder / "probes.jsonl").read_bytes() == (here / "probes.jsonl").read_bytes()
+    assert scores(folder) == scores(here)
+    assert "a server gives answers and no probabilities" in said[0]
+
+
+def test_a_key_goes_to_no_address_that_only_a_run_names(folder):
+    environment, _ = _environment(None)
+
+    with pytest.raises(ConfigError, match="a key goes only to an address that you give yourself"):
+        probe_run(ProbeSpec(folder, PLAN), replace(environment, load_model=None, api_key="sk-of-mine"))
 
 
 def test_what_was_answered_before_a_kill_is_not_asked_again(folder, first_run, tmp_path):
@@ -337,6 +392,7 @@ def test_a_limit_draws_the_same_samples_every_time(folder):
     [
         ({"temperature": 0.7}, {}, ConfigError, "was sampled"),
         ({}, {"score": "p"}, ConfigError, "gives no probabilities"),
+        ({"base_url": None}, {}, ConfigError, "needs --base-url"),
     ],
 )
 def test_what_would_say_nothing_is_refused(folder, changes, spec, error, words):
