@@ -104,7 +104,7 @@ def planned(
                 Variant("paste", "random" if k else "named", k, boxes_px=boxes, source_px=regions.source)
                 for k, boxes in enumerate((regions.named, *named))
             ]
-        if regions.other:
+        if "remove" in plan.operations and regions.other:
             found += [Variant("remove", "other", 0, fill, regions.other) for fill in plan.fills]
     if plan.gold and regions.gold:
         gold = _controls(plan, key, "gold", regions.gold, size)
