@@ -15,8 +15,8 @@ if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not installed: it is tried in an environment of its own", allow_module_level=True)
 
 import torch
-from taught import ROWS, Listening, place_of, spec_of, surroundings, teach, with_box
-from three_ways import server
+from vllm_cpu.taught import ROWS, Listening, place_of, spec_of, surroundings, teach, with_box
+from vllm_cpu.three_ways import server
 
 from harness.models.chat_inputs import ChatInputs
 from harness.models.served import SatoriServed
