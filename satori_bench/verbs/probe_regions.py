@@ -17,7 +17,7 @@ from satori_bench.verb import Verb
 from satori_bench.verbs.run import KEY_VARIABLES
 
 FILLS = ("mean", "ring")
-OPERATIONS = ("remove", "keep", "turn")
+OPERATIONS = ("remove", "keep", "turn", "paste")
 
 
 class _Words(click.Choice[str]):
@@ -40,7 +40,8 @@ class _Words(click.Choice[str]):
 @click.option("--k", "controls", type=click.IntRange(1, 50), default=3, show_default=True, help="Random regions each.")
 @click.option(
     "--ops", "operations", type=_Words(OPERATIONS), default="remove,keep", show_default=True, metavar="A,B",
-    help="By commas: remove (necessity), keep (sufficiency), turn (colours, where a question is about them).",
+    help="By commas: remove (necessity), keep (sufficiency); where a question is about it: turn (colours), paste "
+    "(another region over it).",
 )  # fmt: skip
 @click.option(
     "--score", type=click.Choice(["p", "same"]), help="same: answers alone; default: probabilities too where there are."
@@ -50,6 +51,9 @@ class _Words(click.Choice[str]):
     help="Whether objects that a question does not ask about are removed too, where they are known.",
 )  # fmt: skip
 @click.option("--gold", is_flag=True, help="Probe the gold boxes too, where there are any.")
+@click.option(
+    "--steps", is_flag=True, help="Remove what each step of a thought looked at too, where a format has steps."
+)
 @click.option("--limit", type=SampleCount(), help="Probe so many samples, drawn by a hash of seed and id.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draw and of random regions.")
 @click.option("--model", metavar="PATH", help="The run's checkpoint, where it lies elsewhere now.")
@@ -77,6 +81,7 @@ def probe(
     score: Any,
     contrast: Any,
     gold: bool,
+    steps: bool,
     limit: int | None,
     seed: int,
     page: bool,
@@ -104,7 +109,7 @@ def probe(
     from tasks.run_spec import parse_dataset_overrides
 
     named: Any = (fills.split(","), operations.split(","))  # click has checked each
-    plan = ProbePlan(tuple(named[0]), controls, tuple(named[1]), gold, seed)
+    plan = ProbePlan(tuple(named[0]), controls, tuple(named[1]), gold, seed, steps)
     changed["datasets"] = parse_dataset_overrides(datasets) or None
     changes = tuple((name, value) for name, value in changed.items() if value is not None)
     spec = ProbeSpec(find_run(run_name, out), plan, contrast, score, limit, changes)

@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -176,7 +177,7 @@ def test_a_number_that_is_withheld_is_nowhere_shown_as_one(looked_at):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda found: found.update(schema_version=2),
+        lambda found: found.update(schema_version=3),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["scores"].clear(),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0].update(target="named"),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0]["kept"].update(value=1.5),
@@ -245,6 +246,24 @@ def test_some_samples_are_drawn_as_they_were_asked_about(looked_at):
     assert HOSTILE not in page
 
 
+def test_a_pasted_region_is_drawn_as_large_as_the_box_that_it_covers(looked_at):
+    records = list(load_run(looked_at).records())
+    lines = [
+        ProbeRecord(
+            task="shapes", id=record.sample.id, operation="paste", target="named", answer=HOSTILE,
+            boxes_px=((0, 0, 10, 8), (1, 1, 5, 5)), source_px=((20, 5, 30, 13),),
+        )
+        for record in records
+    ]  # fmt: skip
+    add_files(looked_at, {"probes.json": probes_of(records), "probes.jsonl": probe_lines(lines)})
+
+    page = stored_run_page(load_run(looked_at), OneThumbnail()).decode()
+
+    assert '<svg x="0" y="0" width="10" height="8" viewBox="20 5 10 8"><image ' in section(page)
+    assert "another region pasted into the named box:<br>&lt;script" in section(page)
+    assert HOSTILE not in page
+
+
 def test_where_necessity_is_withheld_no_sample_is_drawn_by_it(looked_at):
     records = list(load_run(looked_at).records())
     content = probes_of(records, is_format_ok=lambda operation: operation != "remove")
@@ -259,6 +278,20 @@ def test_what_a_probe_stores_is_read_again(looked_at):
     assert found.plan == PROBES
     assert found.tasks["shapes"].fills["mean"].scores["same"].necessity.value == 0.5
     assert len(found.samples) == 10
+
+
+def test_what_a_probe_stored_before_there_were_pastes_and_steps_is_read(looked_at):
+    content = probes_of(load_run(looked_at).records())
+    old = json.loads(content) | {"schema_version": 1}
+    for name in ("pasted", "stepped"):
+        del old[name]
+    for task in old["tasks"].values():
+        del task["pasted"], task["steps"]
+    del old["plan"]["steps"]
+
+    found = read_probe_scores(json.dumps(old).encode(), "probes.json")
+
+    assert msgspec.structs.replace(found, schema_version=2) == read_probe_scores(content, "probes.json")
 
 
 @pytest.mark.parametrize("name", ["../attention.json", "samples.jsonl", "attention.txt", ".attention.json", ""])
