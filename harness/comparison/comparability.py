@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias, cast
 
 from harness.comparison.values import BesideScore, Comparability, ProvenanceField, RunFacts
@@ -243,7 +242,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     """Tell whether two runs were asked and scored alike."""
     reasons: list[str] = []
     notes: list[str] = []
-    same_run = _same_folder(a[0].path, b[0].path)
+    same_run = a[0].path == b[0].path or a[0].path.resolve() == b[0].path.resolve()
     scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
     elsewhere = [run.path.resolve().name for run, _ in (a, b) if _of_a_file(run.manifest)]
     if same_run:
@@ -427,10 +426,6 @@ def _other_rows(a: TaskManifest, b: TaskManifest) -> list[str]:
     if a.yaml_hash != b.yaml_hash:
         reasons.append(f"the task files differ: {a.yaml_hash[:SHOWN_DIGITS]} and {b.yaml_hash[:SHOWN_DIGITS]}")
     return reasons
-
-
-def _same_folder(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
 
 
 def _not_recorded(part: str, a: Manifest, b: Manifest) -> bool:
