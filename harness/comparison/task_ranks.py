@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harness.comparison.benchmark import headline_sums, too_many_failed
 from harness.comparison.columns import RunTable, read_run_table
-from harness.comparison.comparability import runs_comparability, task_comparability
+from harness.comparison.comparability import asked_apart, task_comparability
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.runs.store import StoredRun
 from harness.stats.intervals import CodeArray
@@ -176,7 +176,7 @@ def _reasons(task: str, one: _Samples, other: _Samples) -> tuple[str, ...]:
 
 def _asked_otherwise(task: str, one: StoredRun, other: StoredRun) -> tuple[str, ...]:
     """Return what differs in how two runs were asked and scored."""
-    reasons = runs_comparability((one, None), (other, None)).reasons
+    reasons = tuple(asked_apart(one.manifest, other.manifest))
     a, b = one.manifest.tasks.get(task), other.manifest.tasks.get(task)
     if a is None or b is None:
         return reasons
