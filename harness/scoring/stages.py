@@ -136,6 +136,10 @@ def parse(
 
 def boxes_text(text: str, form: StageFormat) -> str:
     """Return the text in which boxes are looked for: their last complete stage, else what is outside of stages."""
+    if "bbox" in STAGES[form]:
+        whole = _WHOLE_PATTERNS[form].fullmatch(text)
+        if whole is not None:
+            return whole["bbox"].strip()
     stage = _last_stages(text, form)[0].get("bbox")
     return _outside_of_stages(text, form) if stage is None else stage
 
