@@ -74,22 +74,22 @@ _STATED_BEFORE: Final = re.compile(
     # "Based on the image, yes": where one looked stands before the answer.
     r"|\A(?:based on|looking at|according to|judging by|from|in)"
     r" [^.!?,]{1,60}, "
-    # ", so no" and "and therefore yes" conclude; a dash sets the answer apart; the text begins with it.
+    # A word that concludes follows a comma or an "and"; a dash sets the answer apart; the text begins with it.
     r"|(?:,|\band) (?=so|therefore|thus|hence|then)|- |\A"
-    # "a) no": the letter of an option; "no, no": said again.
+    # The letter of an option, in brackets; the word said twice.
     rf"|\A\(?[a-z]\) ?|(?:yes|no),? )"
     rf"{_LEAD}{_SURE}[\"'(\[*_]*\Z"
 )
 _AT_THE_END: Final = re.compile(r"\W*\Z")
 _APART: Final = re.compile(
-    # A mark or a bracket; a colon, but not "no: 1"; a full stop, but not "no. 1"; a dash, but not "no-brainer"; the end.
+    # A mark or a bracket; a colon, but not "no: 1"; a full stop, but not "no. 1"; a dash, not "no-brainer"'s; the end.
     r"[\"')\]*_]*(?: ?[,;!\n(]| ?:(?! ?\d+\W*\Z)| ?\.(?! ?(?:\d|of\b))| -|-(?!\w)|\Z)"
 )
 """What sets the word apart from its explanation; "no. 1", "no: 1" and "no-brainer" are other words."""
 _SIGNED: Final = re.compile(r"(?<![^\W_])[!¬~]\Z")
 """Right before the word and behind no other: "!yes" is its opposite."""
 _GOES_ON: Final = re.compile(
-    # "Yes it does", "Yes there is": a subject, a reason, the word once more, an adverb of its own, an article.
+    # "Yes it does", "No I don't": a subject, a reason, the word once more, an adverb of its own, an article.
     r"[\"')\]]* (?:it|there|he|she|they|this|that|these|those|i|we|you|because|since|as|yes|no|indeed"
     r"|definitely|and|the|a|an)\b"
 )
@@ -98,7 +98,7 @@ _GOES_ON: Final = re.compile(
 _EXISTENCE: Final = re.compile(
     # What is said to be without something; "I have no way" and "I know no" say something about the speaker.
     r"(?:\A|[.,;:!\n] ?|\b(?:so|and|but|that|because|since) )"
-    # "There is no dog", also "In the image, there are no".
+    # "There is no dog", "In the image, there is no dog."
     r"(?:(?:(?:in|on) (?:the|this) [a-z ]{1,30},? )?(?:there(?:'s| is| are| was| were)"
     # "I see no dog", "I can see no dogs in this picture."
     r"|(?:i|we|one) (?:can |could |do )?(?:see|find|observe|detect|spot|count)"
@@ -122,9 +122,9 @@ isn aren wasn weren doesn didn lo
 """
 """Words after "no" that begin a sentence or are of another language, and no noun."""
 _NOT_THERE: Final = re.compile(
-    # "no-one", else a blank; not "no it is not" or "no means".
+    # "no-one", else a blank; not "No it isn't", where a sentence begins.
     rf"(?:-(?=one)| )(?!(?:{'|'.join(_NO_NOUNS.split())})\b)"
-    # Not "no clear evidence": what lacks is no thing of the picture, also behind two adjectives.
+    # Not "No visible evidence": what lacks is no thing of the picture, also behind two adjectives.
     rf"(?!(?:[a-z]+ ){{0,2}}?(?:{'|'.join(_NO_THINGS.split())})\b)"
     # "No dogs allowed" is a sign; "no animal other than the dog" is a yes.
     r"(?!.*(?:\b(?:allowed|permitted|other than|except|besides|apart from)\b|[^,] but (?:the|one)\b))"
@@ -173,7 +173,7 @@ _UNCERTAIN: Final = re.compile(
     # "Yes, I can help you with that.", "Yes, we can do this.", "Yes, I'll take a look."
     r"|\b(?:(?:i|we) (?:can|could|will|would)(?: certainly| definitely| surely| try to)?|i'll|we'll|let me)"
     r" (?:help|assist|answer|describe|analy[sz]e|take a look|do (?:that|this|it|so))\b"
-    # "Yes, I see your photo.", "Yes, I have the picture you sent.": to the end, "I see the image of a dog" may answer.
+    # "Yes, I see your photo.", "Yes, I have the picture you sent.": only to the end of the text.
     r"|\bi (?:can |do |have )?(?:see|have|got|received|view)"
     # And whole sentences that take back what was said.
     rf" (?:the|your|this) (?:image|picture|photo)\b(?: you [a-z]+)?\W*\Z|{RETRACTION}"
@@ -190,18 +190,18 @@ _WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
 _VERB: Final = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
 _DENIES: Final = re.compile(
-    # "Yes, not at all": a word of denying at once, also behind an adverb.
+    # A word of denying at once, also behind an adverb: "Yes, certainly not".
     rf"\W*(?:(?:certainly|definitely|absolutely|of course|probably|really) )?(?:not|nope|never|none|nothing)\b"
-    # "Yes, there is none".
+    # "Yes, there are none."
     rf"|\W*{_PRONOUN} {_VERB} (?:none|nothing)\b"
-    # "Yes, it is not"; "Yes, because there is no".
+    # "Yes it isn't", "Yes, I can't tell": also as the reason that is given.
     rf"|\W*(?:because |since |as )?{_PRONOUN} (?:{_VERB}(?:n't| not| no)\b|can't|cannot|won't)"
     # "Yes, but it is not red" may be a yes; "Yes, however it is not there" takes it back.
     rf"|\W*(?:but|however|although|though|yet|only|except that),? {_PRONOUN} {_VERB}(?: (?:no|none|nothing)\b"
     r"|(?:n't| not) (?:there|here|present|visible|shown|so|true|correct|right|the case|any)\b)"
 )
 _AFFIRMS: Final = re.compile(
-    # "No, it is", "No, there is one", "No, it is indeed": with any other word behind it, it may be what is there instead.
+    # "No, it does", to the end of the text: with any other word behind it, it may be what is there instead.
     rf"\W*{_PRONOUN} {_VERB}(?: (?:indeed|there|one|some|present|visible|correct|true|right|so|too|definitely))*\W*\Z"
 )
 
