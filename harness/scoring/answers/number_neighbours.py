@@ -57,19 +57,29 @@ _CHANGING: Final = re.compile(
 """5个半 is 5.5, 5折 half the price, 5双 ten, 5号 a label, 5点5 has a point or is a time."""
 _PART_WORD: Final = re.compile(rf"{SINGULAR_PART}s?\Z")
 _VOWEL: Final = re.compile(r"[aeiouy]", re.IGNORECASE)
-_MORE_THAN: Final = re.compile(r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b")
+_MORE_THAN: Final = re.compile(
+    # By how many of a thing that is named: the number itself is stated.
+    r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b"
+)
 _TIMES: Final = re.compile(
+    # At the end or before a mark it counts; before these words it compares or multiplies.
     r" ?times(?:[.!]?\Z|[.,;] | (?:a|an|per|each|every|as|larger|bigger|greater|more|faster|in|on|the)\b)"
 )
 _AND_MORE: Final = re.compile(
+    # A lone letter may be a sum, "5 and x", but a and i are words; "7 and change", "7 and up", "7 and a half",
+    # "7 and counting": another number than the one that was read.
     r" ?and (?:[b-hj-z]|change|fewer|less|lower|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b"
 )
 _OR_SO: Final = re.compile(r" ?or (?:so|thereabouts)\b")
-_HYPHENATED: Final = re.compile(r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})")
+_HYPHENATED: Final = re.compile(
+    # "-ish", or a word of three letters and more, but for those that are suffixes of counts and scores.
+    r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})"
+)
 _VERSION: Final = re.compile(r"\.[a-z](?![\w.])")
 _LENGTHS: Final = frozenset(("m", "cm", "mm", "km", "dm", "ft", "in"))
 """Units whose square and cube are written without a caret: 5 m2."""
 _SIDE: Final = re.compile(
+    # Above or below nothing that is named; before or after at the end, which leaves open what.
     r" ?(?:above|below|under|over)\b(?! (?:the|a|an|this|that|his|her|its|their|it|them)\b)| ?(?:before|after)\W*\Z"
 )
 """Where things are ("5 above the line") is no matter; "5 below" and "5 under par" are other numbers."""
@@ -81,6 +91,7 @@ _GOES_ON: Final = re.compile(
 )
 """Short words that are no abbreviation together with the next one."""
 _SHARED_OUT: Final = re.compile(
+    # The word at the end, behind two words at most; right behind the number; or who gets it.
     r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b"
     r"| ?(?:[a-z]+ ){0,2}?(?:for|to) (?:each|every|either)\b"
 )
@@ -102,6 +113,7 @@ _NUMBERS_ONE: Final = frozenset(
 )
 """What stands before "number" when the number itself is meant, not whoever wears it."""
 _ANSWERS: Final = re.compile(
+    # Behind "number 5": that it is the answer, or where and why it is the number.
     r" (?:(?:is|was) (?:the )?(?:answer|correct|right|missing|result|total)|in|on|at|because)\b"
 )
 _LEAST_KELVIN: Final = 100
