@@ -184,6 +184,7 @@ _TAG_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
 }
 _EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
 _CONTAINER: Final = re.compile(
+    # It begins: a comment, or the tag of a stage that is no answer. It ends: either of them.
     rf"(?P<begins><!--|<{_BLANKS}(?:caption|bbox){_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}(?:caption|bbox){_BLANKS}>",
     re.IGNORECASE | re.ASCII,
 )
@@ -439,7 +440,10 @@ def _first_on_one_line(text: str, opening: str, closing: str) -> str | None:
 
 _OPENING_LIST: Final = r"\[\["
 _CLOSING_LIST: Final = r"\]\]\s*+"
-_PAPER_END: Final = re.compile(r"</answer>[^\S\n]*+(?:\n|\Z)")
+_PAPER_END: Final = re.compile(
+    # Blanks, then a line break or the end of the text.
+    r"</answer>[^\S\n]*+(?:\n|\Z)"
+)
 """The reference's `</answer>\\s*$`, whose `$` matches at any line end."""
 
 

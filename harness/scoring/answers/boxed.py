@@ -32,7 +32,10 @@ BETWEEN: Final = re.compile(
 )
 """What stands between things that are listed."""
 _CLAUSE: Final = re.compile(r"[.,;:!?\n。，；：！？]")
-SENTENCE_END: Final = re.compile(r"[.!?](?=[ \n])|[\n。！？]")
+SENTENCE_END: Final = re.compile(
+    # A mark before a blank, so no decimal point; a new line; the marks of East Asia, which no blank follows.
+    r"[.!?](?=[ \n])|[\n。！？]"
+)
 _CONTRASTS: Final = re.compile(r"\A\W*(?:but|yet|however)\b", re.IGNORECASE)
 """What begins a clause that says the contrary of the one before it, and denies nothing itself."""
 TAKES_BACK: Final = re.compile(

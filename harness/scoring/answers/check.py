@@ -88,7 +88,10 @@ _LIST_LEAD: Final = re.compile(
     r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?",
     re.IGNORECASE,
 )
-_LIST_AND: Final = re.compile(r",? and |, ?")
+_LIST_AND: Final = re.compile(
+    # Between the last two, with a comma before the word or not; between all others.
+    r",? and |, ?"
+)
 _DECIMALS: Final = re.compile(r"\.(\d+)")
 
 

@@ -50,7 +50,10 @@ _MARKS: Final = re.compile(
     r"[;/\[\]\"{}()=+\\_><@`,?!]|-(?!\d)|(?<=[^\s(])-"
 )
 _COMMA_IN_NUMBER: Final = re.compile(r"(?<=\d),(?=\d)")
-_PERIOD: Final = re.compile(r"\.(?!\d)|(?<=[^\W\d])\.")
+_PERIOD: Final = re.compile(
+    # Before no digit; or behind a letter, whatever follows.
+    r"\.(?!\d)|(?<=[^\W\d])\."
+)
 """A period that is no decimal point: none before a digit, or one behind a letter."""
 
 

@@ -29,7 +29,10 @@ _COMMANDS: Final = {
     "displaystyle": "", "limits": "", "quad": " ", "qquad": " ", "!": "", "[": "", "]": "", "therefore": "",
     "because": "",
 }  # fmt: skip
-_COMMAND: Final = re.compile(r"\\([A-Za-z]+|[{}%$()\[\]!])")
+_COMMAND: Final = re.compile(
+    # Commands by letters; escaped marks, and those that set formulas apart.
+    r"\\([A-Za-z]+|[{}%$()\[\]!])"
+)
 _SIZED: Final = re.compile(
     # \left and \right, and the sizes \big to \Biggr; a point stands for no bracket.
     r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z]) ?\.?"
@@ -62,7 +65,10 @@ _ENDS: Final = " .。,;:\n"
 _SIGNS: Final = "=≈≤≥<>≠"
 _OPENS: Final = f"([{{{SET_OPENS}"
 _CLOSES: Final = f")]}}{SET_CLOSES}"
-_NAME_BEFORE: Final = re.compile(r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()")
+_NAME_BEFORE: Final = re.compile(
+    # An index, with braces or without, or a dash: A_1(1, 2), A'(1, 2).
+    r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()"
+)
 """The name of a point before its place: A(1, 2)."""
 _MEMBER: Final = re.compile(
     # A letter or a Greek one by its command, with an index or a dash, ∈, and what opens a set or an interval.

@@ -49,7 +49,10 @@ _SPACED_GROUPS: Final = re.compile(
 _GROUP_SPACE: Final = re.compile("[ \u00a0\u2009\u202f]")
 
 _CURRENCY: Final = r"(?:(?:US|HK|NT|NZ|[ACSR])?[$€£¥₹₽₩₫₺₴₱฿₪¢]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
-_SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}")
+_SIGNED_CURRENCY: Final = re.compile(
+    # A sign before it belongs to the number; else it only goes.
+    rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}"
+)
 _MONEY_SCALE: Final = re.compile(
     rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([KkMmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
 )
@@ -129,7 +132,10 @@ _SIGN_WORD: Final = re.compile(
     re.IGNORECASE,
 )
 """A minus sign in words where no number can stand before it."""
-_CHINESE_SIGN: Final = re.compile(r"(?<!正)(?:负|負|零下) ?(?=\.?\d)")
+_CHINESE_SIGN: Final = re.compile(
+    # The sign in both scripts, and what stands below zero; 正负 is plus or minus.
+    r"(?<!正)(?:负|負|零下) ?(?=\.?\d)"
+)
 
 TAKEN_BACK: Final = re.compile(
     # "not 8", "neither 7", "hardly a yes", "wrong: 3", "3 is false", "impossible to be 3", "except 3".
@@ -223,7 +229,10 @@ _UNSURE: Final = (
 DENIED: Final = re.compile(f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}")
 """Words, in lower case, that take back whatever they stand with, or leave it open."""
 _NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
-_OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
+_OPERATORS: Final = re.compile(
+    # Signs of operations, of other relations, and of joining; a digit that begins a run of them.
+    r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d"
+)
 """What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
 
 _RESTATED: Final = re.compile(

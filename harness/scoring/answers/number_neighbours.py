@@ -41,7 +41,10 @@ SINGULAR_PART: Final = (
 _FIRST_CJK: Final = "\u2e80"
 _SEEN_CHARACTERS: Final = 48
 """How much beside a number is looked at: a few words."""
-_VALUE_AHEAD: Final = re.compile(r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)")
+_VALUE_AHEAD: Final = re.compile(
+    # A number follows the sign, or a letter that ends the text.
+    r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)"
+)
 _LEFT_MARKS: Final = frozenset(":=≈~\"'\n,;!?#•∴")
 _LABEL_CHARACTERS: Final = frozenset("骤号第图圖表题題步例页頁章节節项項")
 _CLOSING_BRACKET: Final = {"(": ")", "[": "]"}
@@ -52,6 +55,7 @@ _RIGHT_END: Final = frozenset(".,;!)]}\"'\n")
 _RIGHT_WORD: Final = re.compile(r"[^\W\d_\u2e80-\U0010ffff]+")
 """A word of a script that puts blanks between words."""
 _CHANGING: Final = re.compile(
+    # A half or some more behind the unit; what makes another thing of the number; a point or an hour with its minutes.
     r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點号號]|点[\d一二三四五六七八九半]"
 )
 """5个半 is 5.5, 5折 half the price, 5双 ten, 5号 a label, 5点5 has a point or is a time."""
@@ -70,7 +74,10 @@ _AND_MORE: Final = re.compile(
     # "7 and counting": another number than the one that was read.
     r" ?and (?:[b-hj-z]|change|fewer|less|lower|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b"
 )
-_OR_SO: Final = re.compile(r" ?or (?:so|thereabouts)\b")
+_OR_SO: Final = re.compile(
+    # "5 or so": about as much.
+    r" ?or (?:so|thereabouts)\b"
+)
 _HYPHENATED: Final = re.compile(
     # "-ish", or a word of three letters and more, but for those that are suffixes of counts and scores.
     r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})"
@@ -86,6 +93,7 @@ _SIDE: Final = re.compile(
 _VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaI])([A-Za-z])(?![\w.'-])")
 """A unit is followed by a lone letter: "5 m x" is a product."""
 _GOES_ON: Final = re.compile(
+    # Times of day; rates, "5 a day"; what the speaker adds, "I think".
     rf"[ap]\.m\b\.?|o'clock\b|an? (?:{'|'.join(sorted(RATE_UNITS))})\b|i (?:think|guess|believe|suppose)\b",
     re.IGNORECASE,
 )
@@ -97,12 +105,16 @@ _SHARED_OUT: Final = re.compile(
 )
 """Of one share among several: "5 each", "5 apples each", "5 a piece", "5 for each child"."""
 _CHANGED_UNIT: Final = re.compile(
+    # "5% less", "7dB less", "5% more", "5% off".
     r" ?[a-zμ°%]+ (?:or so )?(?:less|more|fewer|extra|additional|over|under|off|short|shy|plus|too (?:many|few"
     r"|much|high|low))"
     r"[.!]?\Z"
 )
 """A unit and then a comparison that ends the text: "5 dB less", "5 degrees more" say by how much, not how many."""
-_PREDICATE: Final = re.compile(r" ?is (?:the|my|our) ([a-z]+)(?: ([a-z]+))?")
+_PREDICATE: Final = re.compile(
+    # "No. 5 is the tallest": one word or two, of which either may name what answers are.
+    r" ?is (?:the|my|our) ([a-z]+)(?: ([a-z]+))?"
+)
 _NAMED_AFTER: Final = re.compile(r" ?((?:[a-z'-]+ ){0,2}[a-z'-]+)")
 _MOST_DAYS: Final = 31
 _LEAST_YEAR: Final = 1000

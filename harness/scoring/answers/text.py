@@ -58,7 +58,10 @@ _FRACTION: Final = re.compile(
 wrapper or after a blank is none."""
 _PRODUCT: Final = re.compile(r"[+-]?[\w./%°$ ]*\Z")
 """Above the line this needs no brackets: a/b stays a product when it is divided by c."""
-_ATOM: Final = re.compile(r"(?:[\d.,]+|[^\W\d_]|)\Z")
+_ATOM: Final = re.compile(
+    # A number; a letter; nothing at all.
+    r"(?:[\d.,]+|[^\W\d_]|)\Z"
+)
 """Below the line only a number or one letter needs no brackets: 1/2x and 1/ab can be read in two ways."""
 _WRAPPER: Final = re.compile(
     # A box, fonts of text, fonts of formulas, and the other commands that only change how their content looks.
@@ -111,7 +114,10 @@ _CASED_UNIT: Final = re.compile(
 )
 _CAPITAL: Final = "\ue000"
 """Marks a unit whose capital letter stays, in a plane of Unicode that no writing uses."""
-_BLANK_AT_MARK: Final = re.compile(r" (?=[^\w ])|(?<=[^\w ]) ")
+_BLANK_AT_MARK: Final = re.compile(
+    # Before a mark, or behind one.
+    r" (?=[^\w ])|(?<=[^\w ]) "
+)
 _BEFORE_TEXT: Final = " :;,"
 _AFTER_TEXT: Final = " .,;:?!"
 _AROUND_TEXT: Final = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}"}

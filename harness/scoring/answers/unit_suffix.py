@@ -30,7 +30,7 @@ _PLAIN: Final = re.compile(
     r"\\(?:text|textrm|mathrm|rm|mbox|operatorname) ?|[{}~]|\\[,; ]"
 )
 _DRESS: Final = re.compile(
-    # The same for a whole answer, in which dollar signs stand too and no command may be cut in two.
+    # What goes before a unit is converted: as above, and dollar signs; a command that only begins so stays.
     r"\\(?:text|textrm|mathrm|rm|mbox|operatorname)(?![a-z])|\\[,; ]|[{}~$]"
 )
 _SAID: Final = ((r"\Omega", "Ω"), (r"\mu", "μ"), (r"\cdot", "·"), (r"\times", "·"), (" per ", "/"), ("**", "^"))

@@ -31,7 +31,10 @@ _WHOLE_TEXTS: Final = {
     **dict.fromkeys(("是", "是的", "对", "对的", "有", "有的", "はい", "ええ", "네", "예"), "Yes"),
     **dict.fromkeys(("不是", "不是的", "不", "否", "不对", "没有", "没", "いいえ", "아니요", "아니오"), "No"),
 }
-_CHINESE_LEAD: Final = re.compile(r"\s*(?:最终|正确)?(?:答案|回答)[是为]? ?: ?")
+_CHINESE_LEAD: Final = re.compile(
+    # 最终答案:, 正确答案是:, 回答:.
+    r"\s*(?:最终|正确)?(?:答案|回答)[是为]? ?: ?"
+)
 """With a colon only: 答案是对的 may say that an answer is right."""
 _CHINESE_ANSWER: Final = re.compile(
     # A word of answering, then an explanation set apart: 是的,图中有狗. For yes, nothing in it may deny or ask.
@@ -185,7 +188,10 @@ _NOT_SHOWN: Final = re.compile(
     r" (?:missing|not (?:there|attached|included|shown|available|loaded)|unavailable|corrupt(?:ed)?)\b"
 )
 """What makes a no one about the picture itself; after a yes it may be what was asked."""
-_WRONG: Final = re.compile(r"\b(?:wrong|incorrect|false|untrue)\b")
+_WRONG: Final = re.compile(
+    # "No, this is wrong.", "yes is incorrect", "Yes is false"; untrue by likeness.
+    r"\b(?:wrong|incorrect|false|untrue)\b"
+)
 """What takes a yes back wherever it stands, and a no before it: "No, the statement is false" is a no."""
 _PRONOUN: Final = r"(?:it|there|he|she|they|this|that|these|those|i|we|you|the [a-z]+(?: [a-z]+)?)"
 _VERB: Final = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
