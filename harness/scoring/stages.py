@@ -178,6 +178,7 @@ _STAGE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
 _TAG_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
+    # Any tag that the format knows, opening or closing.
     form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
     for form, tags in _TAGS.items()
     if tags
@@ -209,7 +210,10 @@ _WHOLE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
 _CLOSING_THINK: Final = re.compile("</think>", re.IGNORECASE | re.ASCII)
 _OPENING_THOUGHT: Final = re.compile("<think(?:ing)?>", re.IGNORECASE | re.ASCII)
 _STAGE_TAGS: Final[dict[StageFormat, re.Pattern[str]]] = {
-    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII) for form, tags in _TAGS.items() if tags
+    # The same as the format writes them, without blanks and attributes.
+    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII)
+    for form, tags in _TAGS.items()
+    if tags
 }
 
 

@@ -73,6 +73,7 @@ _NAMED_FUNCTION: Final = re.compile(
 )
 _LOGARITHMS: Final = frozenset(("log", "lg"))
 _PLAIN_FUNCTION: Final = re.compile(
+    # All functions that are known by name, the longest first: sinh is no sin.
     rf"(?:{'|'.join(sorted(FUNCTIONS | {'log', 'lg'}, key=len, reverse=True))})(?![a-z])"
 )
 _SMALL_FRACTION: Final = re.compile(

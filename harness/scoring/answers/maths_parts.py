@@ -301,6 +301,7 @@ def _closes_early(text: str) -> bool:
 
 def _described(inner: str, depth: int) -> Part | None:
     """Return the condition of a set that is described by one: {x | x > 2}."""
+    # The three marks behind which the condition stands.
     found = re.compile(r"\A *([A-Za-z]) *(?:\||:|\\mid) *(.+)\Z").match(inner)
     part = _part(found[2].strip(), depth + 1) if found else None
     return part if isinstance(part, Related) else None

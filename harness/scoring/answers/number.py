@@ -73,7 +73,10 @@ _SUBSCRIPT_BASE: Final = re.compile("[0-9a-fA-F)][₀-₉]")
 """10₈ is eight; Unicode's compatibility form would make 108 of it."""
 
 _BRACED: Final = re.compile(r"\{ ?([-+]?[\d.,]*\d) ?\}")
-_ABSOLUTE: Final = re.compile(r"\| ?[-+]?([\d.,]*\d) ?\|")
+_ABSOLUTE: Final = re.compile(
+    # Between two bars the sign goes.
+    r"\| ?[-+]?([\d.,]*\d) ?\|"
+)
 _SIGNED_BRACKET: Final = re.compile(r"(?<![\w)\]}])([-+]) ?\( ?([\d.,]*\d) ?\)")
 """A sign outside of the brackets belongs to the number inside."""
 
@@ -226,9 +229,15 @@ _UNSURE: Final = (
     r"|these|those|you|we|he|she)|who|why)\b|\b[a-z]{2,}er or [a-z]{2,}er\b"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
-DENIED: Final = re.compile(f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}")
+DENIED: Final = re.compile(
+    # The same without bounds and calculations: of formulas these are the answer itself.
+    f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}"
+)
 """Words, in lower case, that take back whatever they stand with, or leave it open."""
-_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
+_NO_STATEMENT: Final = re.compile(
+    # What is denied, is a bound, has to be worked out, is left open or is taken back: each as its part says.
+    f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}"
+)
 _OPERATORS: Final = re.compile(
     # Signs of operations, of other relations, and of joining; a digit that begins a run of them.
     r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d"

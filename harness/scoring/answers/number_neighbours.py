@@ -66,7 +66,7 @@ _MORE_THAN: Final = re.compile(
     r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b"
 )
 _TIMES: Final = re.compile(
-    # At the end or before a mark it counts; before these words it compares or multiplies.
+    # At the end or before a mark it counts; "7 times a day" is a rate and "7 times as many" compares: both state 7.
     r" ?times(?:[.!]?\Z|[.,;] | (?:a|an|per|each|every|as|larger|bigger|greater|more|faster|in|on|the)\b)"
 )
 _AND_MORE: Final = re.compile(
@@ -99,8 +99,9 @@ _GOES_ON: Final = re.compile(
 )
 """Short words that are no abbreviation together with the next one."""
 _SHARED_OUT: Final = re.compile(
-    # The word at the end, behind two words at most; right behind the number; or who gets it.
+    # "15 apiece", "15 a piece", "three hundred each"; right behind the number; "7 for each child".
     r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b"
+    # "8 given to each of them", "8 apples for every child".
     r"| ?(?:[a-z]+ ){0,2}?(?:for|to) (?:each|every|either)\b"
 )
 """Of one share among several: "5 each", "5 apples each", "5 a piece", "5 for each child"."""

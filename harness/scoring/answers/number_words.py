@@ -46,7 +46,10 @@ LEFT_OVER: Final = re.compile(
     rf"(?<![a-z])(?:{_NAMES_A_NUMBER}|one-\w)(?![a-z])"
 )
 """A number word, in lower case, that was no part of a number that could be read."""
-_AND_AFTER_SMALL: Final = re.compile(rf"(?:{'|'.join(_SMALL)}),? and ")
+_AND_AFTER_SMALL: Final = re.compile(
+    # "seven and eight": below a hundred nothing is joined by "and", so these are two numbers.
+    rf"(?:{'|'.join(_SMALL)}),? and "
+)
 _SEPARATOR: Final = re.compile(
     # "one hundred and twenty", also behind a comma; "twenty one", "twenty-one".
     r",? and |[ -]",

@@ -13,48 +13,75 @@ from typing import Final
 from harness.scoring.answers.retractions import RETRACTING
 
 _ADVERB: Final = (
+    # "Most likely B", "It is probably B", "The answer is definitely the dog", "Clearly B.", "B. Obviously not."
     r"(?:most likely|probably|likely|presumably|definitely|certainly|clearly|obviously|surely|indeed)(?![a-z])"
 )
 _THINKS: Final = r"(?:i (?:think|believe) (?:that )?)?"
 _LOOKING: Final = (
+    # "Based on the image, 5", "Looking at the image", "According to the chart, it is 5", "From the picture".
     r"(?:(?:based on|looking at|according to|judging (?:by|from)|from|in) (?:the |this |that )?"
     r"(?:image|picture|photo|figure|diagram|chart|graph|table|map|information)[a-z ]{0,20},? )?"
 )
 _OPENER: Final = (
+    # "So, B.", "Therefore, B", "Thus, B is correct.", "Hence, B.": words that conclude, and those that only begin.
     rf"{_LOOKING}(?:(?:so|therefore|thus|hence|finally|overall|in conclusion|ok|okay|sure|well),? ?)?{_THINKS}"
 )
 _ADJECTIVES: Final = (
+    # "My final answer is B", "The right choice is B", "The most likely answer is B.", "Selected option: B".
     r"(?:(?:final|correct|right|best|most likely|most appropriate|most suitable|closest|chosen|selected) ){0,3}"
 )
-_NOUN: Final = r"(?:answer|ans\.?|option|choice|letter|response|selection)(?: (?:choice|option|letter))?"
-_LINK: Final = r"(?: ?(?:(?:is|would be|should be|must be|will be)(?![a-z])|:|=|->|→|-)){0,3}"
+_NOUN: Final = (
+    # "The answer is", "Ans: 5", "best option is", "My choice is B.", "Letter B".
+    r"(?:answer|ans\.?|option|choice|letter|response|selection)(?: (?:choice|option|letter))?"
+)
+_LINK: Final = (
+    # "The answer would be B."; "Answer: B", "ans=5", "Answer - B", "→ B".
+    r"(?: ?(?:(?:is|would be|should be|must be|will be)(?![a-z])|:|=|->|→|-)){0,3}"
+)
 _NOUN_AGAIN: Final = rf"(?: ?{_ADVERB})?(?: ?(?:the )?(?:option|choice|letter|answer)(?![a-z]):?)?"
 _SAYS: Final = rf"(?:the |my |our )?{_ADJECTIVES}{_NOUN}(?: to (?:the|this) question)?(?![a-z]){_LINK}{_NOUN_AGAIN}"
 _CHOOSES: Final = (
+    # "I choose B", "I pick", "I'd say B", "I would go with B.", "I choose option B."
     r"i(?:'d| would| will|'ll| think| believe){0,2} (?:choose|select|pick|say|go with|answer)(?: with)?(?![a-z]):?"
     rf"{_NOUN_AGAIN}"
 )
 _IT_IS: Final = (
+    # What is left; "So, B.", "Choose B.", "Select B", "Pick B"; "Correct: B".
     rf"(?:which leaves|leaving)(?: only| us with)?(?![a-z])|(?:so|therefore|thus|hence|choose|select|pick"
     rf"|correct|right)(?:,|:|(?![a-z]))"
+    # "Going with B", "Let's go with B", "I'd go with B"; "That's B", "That would be B".
     rf"|(?:(?:i'm |i am )?going|let's go|i(?:'d| would) go) with|that(?:'s| is| would be)(?![a-z])"
+    # "Must be B", "It has to be B".
     rf"|(?:it )?(?:must|has to) be(?![a-z])"
+    # "I believe B", "I think it's B."; "Definitely B".
     rf"|(?:i (?:think|believe|suppose)(?: that)?,?|{_ADVERB},?)(?: it(?:'s| is| must be)(?![a-z]))?"
+    # "It would be B.", "It is probably B", "It's option B."
     rf"|it(?:'s| is| must be| should be| would be)(?![a-z])(?: {_ADVERB})?"
     r"(?: (?:the )?(?:option|choice|letter|answer)(?![a-z]))?"
 )
-_CHINESE_OPENER: Final = r"(?:因此|所以|故|综上所述|综上|由(?:此|图|上)可[知见]),? ?"
+_CHINESE_OPENER: Final = (
+    # 因此，选B。 所以B正确; 故选B; 综上所述，答案是B。 由此可知选B, 由图可知，答案是B.
+    r"(?:因此|所以|故|综上所述|综上|由(?:此|图|上)可[知见]),? ?"
+)
 _CHINESE_SAYS: Final = (
+    # 我认为应该选B, 本题选B, 应选B.
     r"(?:我(?:认为|觉得)?)?(?:本题|此题|这道题|该题)?的?(?:应该|应当|应)?"
+    # 【答案】, whose brackets are folded by now; 正确的是A.
     r"(?:\[(?:(?:正确|最终|参考|标准)的?)?答案\]|正确的(?=[是为])"
+    # 正确答案：B, 最后答案：B, 选择B。 选B, 回答：B, 答：选B。 The Japanese 答え is read elsewhere.
     r"|(?:(?:正确|最终|最后|最佳|最合适|标准)的?)?(?:答案|选项|选择|选|回答|答(?!え)))"
+    # 答案应该是B, 答案就是B, 答案便是B, 答案为B。
     r"(?:应该|应当|应|就|便|显然)?(?:是|为|选择|选)?(?:选项)? ?:?(?:选择?)?"
     # "是B", "大概是B": as weakly as "Probably B" says it.
     r"|(?:我(?:认为|觉得)?)?(?:应该|应当|大概|显然|肯定|一定)?是(?:选项)?(?=\(?[A-Z])"
 )
-_CHINESE_RIGHT: Final = r"(?=\(?[A-Z]\)?(?:选?项)?是?(?:正确|对|符合题意))"
+_CHINESE_RIGHT: Final = (
+    # B正确, A是对的, B符合题意.
+    r"(?=\(?[A-Z]\)?(?:选?项)?是?(?:正确|对|符合题意))"
+)
 """A letter that is said to be right follows."""
 _CHINESE: Final = (
+    # It says the answer, or a letter that is said to be right; this one only behind an opener or an "I think".
     rf"(?:(?:{_CHINESE_OPENER})?(?:{_CHINESE_SAYS})|(?:{_CHINESE_OPENER}|我(?:认为|觉得)){_CHINESE_RIGHT})"
 )
 ALL_BUT: Final = re.compile(
@@ -96,9 +123,14 @@ CONTRAST: Final = re.compile(
     r" (?:an? |the )?(?P<what>[^,.;:!?\n]{1,60})(?=[,.;!\n]|\Z)",
     re.IGNORECASE,
 )
-_JAPANESE_KOREAN: Final = r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
+_JAPANESE_KOREAN: Final = (
+    # 答えはB, 정답은 B.
+    r"(?:正解|答え|정답|답)(?:は|은)? ?:?"
+)
 LEAD: Final = re.compile(
-    rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?", re.IGNORECASE
+    # English: that an answer is said, that one is chosen, or, `weak`, that something is it; then the other scripts.
+    rf"(?:{_OPENER}(?:{_SAYS}|{_CHOOSES}|(?P<weak>{_IT_IS}))|{_JAPANESE_KOREAN}|{_CHINESE})[ \n]?",
+    re.IGNORECASE,
 )
 STATEMENT: Final = re.compile(
     # Chinese behind a comma, where a conclusion may begin: 因为它在叫，应该选B.

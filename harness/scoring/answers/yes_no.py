@@ -21,7 +21,10 @@ from typing import Final
 from harness.scoring.answers.retractions import RETRACTION
 from harness.scoring.answers.text import MAX_CHARACTERS, fold, lines, undress
 
-_WORD: Final = re.compile(r"(?<![^\W_])(?:yes|no)(?![^\W_])")
+_WORD: Final = re.compile(
+    # The two words that are looked for, whole.
+    r"(?<![^\W_])(?:yes|no)(?![^\W_])"
+)
 _MOST_WORDS: Final = 32
 """A text that says it more often than this is no answer."""
 _SEEN_CHARACTERS: Final = 160
@@ -46,11 +49,17 @@ _CHINESE_ANSWER: Final = re.compile(
 )
 _QUOTING: Final = re.compile(
     # What a sign in the picture says is no answer: after a word of saying a quoted text, or words in capitals.
+    # "The text says No", "The sign reads "Yes"", "It reads NO", "The word No".
     r"\b((?:[Ss]a(?:ys?|id|ying)|[Rr]eads?|[Rr]eading|[Ww]ords?|[Tt]ext|[Ss]igns?|[Ll]abel(?:ed)?|[Ww]ritten"
     r"|[Tt]itled?):? )"
+    # Two kinds of quotation marks, or none: then up to seven words that begin with capitals.
     r"(?:\"[^\"\n]{1,80}\"|'[^'\n]{1,80}'|[A-Z][\w'-]*(?: [A-Z][\w'-]*){0,6})"
 )
-_OPENS: Final = re.compile(r"\W*(?:yes|no)[,.;!] ", re.IGNORECASE)
+_OPENS: Final = re.compile(
+    # "Yes, it says "No entry".": the answer comes first, and what is quoted behind it goes.
+    r"\W*(?:yes|no)[,.;!] ",
+    re.IGNORECASE,
+)
 _TITLE: Final = re.compile(
     # A capital behind the word and a small letter behind that, unless it begins a sentence: "Yes It is".
     r"\b(?:No|Yes) (?!(?:It|There|He|She|They|This|That|These|The|An|We|You|In|Because|Since|No|Yes)\b)[A-Z][a-z']"
@@ -58,17 +67,24 @@ _TITLE: Final = re.compile(
 """No Time to Die: a name, not an answer."""
 _AROUND: Final = " \n.,;!:\"'()[]*_"
 
-_OPENER: Final = r"(?:(?:so|therefore|thus|hence|then|well|ok|okay|sure|overall|finally|in conclusion|in short),? )?"
+_OPENER: Final = (
+    # "So, yes.", "Therefore", "Well, yes.", "Sure, yes.".
+    r"(?:(?:so|therefore|thus|hence|then|well|ok|okay|sure|overall|finally|in conclusion|in short),? )?"
+)
 _SURE: Final = (
+    # "Definitely yes.", "The answer is probably yes.", "Clearly no.", "The answer is certainly yes".
     r"(?:(?:definitely|certainly|clearly|obviously|absolutely|probably|presumably|most likely|likely|simply"
     r"|just),? )?"
 )
 _LEAD: Final = (
+    # "I would say yes.", "I'd say no.", "I think the answer is".
     rf"{_OPENER}(?:(?:i(?:'d| would| will)? (?:say|answer|think|believe|go with)(?: that)?"
     r"(?: the answer (?:is|would be))?"
+    # "My answer is yes", "Correct answer: Yes.", "The answer should be no".
     r"|(?:(?:the|my|our|this) )?(?:(?:final|correct|right|best|short) ){0,2}(?:answer|ans|response|conclusion"
     r"|verdict)"
     r"(?: to (?:the|this|that|your) question)?(?:,? (?:is|would be|should be|must be|will be))?"
+    # "That would be a yes", "It is no".
     r"|(?:it|that)(?:'s| is| would be) (?:a |an )?)[:=,-]? ?)?"
 )
 _STATED_BEFORE: Final = re.compile(
@@ -183,7 +199,7 @@ _UNCERTAIN: Final = re.compile(
 )
 """What leaves a yes or no unsaid, wherever it stands."""
 _NOT_SHOWN: Final = re.compile(
-    # What speaks of the picture, and what it lacks.
+    # "the image is missing", "the picture was not attached".
     r"\b(?:image|picture|photo|attachment) (?:is|was|seems|appears to be)"
     r" (?:missing|not (?:there|attached|included|shown|available|loaded)|unavailable|corrupt(?:ed)?)\b"
 )
