@@ -108,9 +108,9 @@ PREAMBLE: Final = re.compile(
     # Which options there are to choose from says nothing: "Of the four options, B is correct.", "Among the choices, B".
     r"\A(?:of|among|amongst|from|out of) (?:the|these|those|all)(?: (?:the|two|three|four|five|six|given|listed"
     r"|available))*"
-    r" (?:options|choices|answers|alternatives)(?: (?:given|listed|above|provided|available"
+    r" (?:options|choices|answers|alternatives)(?: (?:given|listed|above|provided|available|here))?"
     # A letter follows, or what may lead to one.
-    r"|here))?,? (?=\(?[A-Z]|the |it )",
+    r",? (?=\(?[A-Z]|the |it )",
     re.IGNORECASE,
 )
 CONTRAST: Final = re.compile(
