@@ -202,12 +202,14 @@ _STAGE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
 _TAG_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
+    # Any tag that the format knows, opening or closing.
     form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
     for form, tags in _TAGS.items()
     if tags
 }
 _EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
 _CONTAINER: Final = re.compile(
+    # It begins: a comment, or the tag of a stage that is no answer. It ends: either of them.
     rf"(?P<begins><!--|<{_BLANKS}(?:caption|bbox){_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}(?:caption|bbox){_BLANKS}>",
     re.IGNORECASE | re.ASCII,
 )
@@ -233,7 +235,10 @@ _WHOLE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
 _CLOSING_THINK: Final = re.compile("</think>", re.IGNORECASE | re.ASCII)
 _OPENING_THOUGHT: Final = re.compile("<think(?:ing)?>", re.IGNORECASE | re.ASCII)
 _STAGE_TAGS: Final[dict[StageFormat, re.Pattern[str]]] = {
-    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII) for form, tags in _TAGS.items() if tags
+    # The same as the format writes them, without blanks and attributes.
+    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII)
+    for form, tags in _TAGS.items()
+    if tags
 }
 
 
@@ -491,7 +496,10 @@ def _first_on_one_line(text: str, opening: str, closing: str) -> str | None:
 
 _OPENING_LIST: Final = r"\[\["
 _CLOSING_LIST: Final = r"\]\]\s*+"
-_PAPER_END: Final = re.compile(r"</answer>[^\S\n]*+(?:\n|\Z)")
+_PAPER_END: Final = re.compile(
+    # Blanks, then a line break or the end of the text.
+    r"</answer>[^\S\n]*+(?:\n|\Z)"
+)
 """The reference's `</answer>\\s*$`, whose `$` matches at any line end."""
 
 
