@@ -131,7 +131,7 @@ class RunsAtAddress:
                 raise StoreError.of(what, self._shown, fault) from fault
             told = (fault.strerror if isinstance(fault, OSError) else None) or f"{type(fault).__name__}: {fault}"
             raise IncompleteError(
-                f"cannot {what} {self._shown}: {told}. Mend: see that the address is there, and that the key in use may "
+                f"cannot {what} {self._shown}: {told}. Mend: see that the address is there, and that your key may "
                 "read and write there, then run the same command again"
             ) from fault
 
