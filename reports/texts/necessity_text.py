@@ -278,8 +278,9 @@ def _gold_sentences(found: ProbeScores) -> list[str]:
         f"removing the gold box changed the answer {number(100 * abs(gold.value))} points {often} often than removing "
         f"a random box of its size{_interval(gold)}"
     )
-    is_elsewhere = (gold.ci_low or 0) > 0 and named.ci_low is not None and named.ci_low <= 0
-    return [f"{said}: answers go with the gold region and not with the box named" if is_elsewhere else said]
+    known = gold.ci_low is not None and named.ci_high is not None
+    is_elsewhere = known and (gold.ci_low or 0) > max(0.0, named.ci_high or 0)
+    return [f"{said}: answers go with the gold region more than with the box named" if is_elsewhere else said]
 
 
 def _sufficiency_sentence(found: ProbeScores) -> str:
