@@ -88,6 +88,11 @@ _TAGS: Final[dict[StageFormat, dict[str, StageKind]]] = {
 """Tag names that each format knows; a tag of any other name is text."""
 
 
+def may_leave_out(form: str) -> bool:
+    """Return whether texts of a format, by whatever name, may leave stages out."""
+    return any(form == name and free for name, free in MAY_BE_LEFT_OUT.items())
+
+
 def parse(
     text: str,
     form: StageFormat,
