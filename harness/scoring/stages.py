@@ -256,7 +256,7 @@ def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxD
     if whole is None:
         contents, unpaired, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
-        contents = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
+        contents: dict[StageKind, str] = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
         unpaired = set[StageKind]()
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
     format_ok = not faults
@@ -444,7 +444,9 @@ def _read_first(text: str, form: StageFormat, *, on_one_line: bool, truncated: b
             found[kind] = first(text, f"<{tag}>", f"</{tag}>")
     contents: dict[StageKind, str] = {kind: content for kind, content in found.items() if content is not None}
     absent = found.keys() - contents.keys()
-    unpaired = {kind for kind in absent for tag, tagged in _TAGS[form].items() if tagged == kind and f"<{tag}>" in text}
+    unpaired: set[StageKind] = {
+        kind for kind in absent for tag, tagged in _TAGS[form].items() if tagged == kind and f"<{tag}>" in text
+    }
     if unpaired:
         faults.add("unclosed")
     if _asked_for(form) & (absent - unpaired):
