@@ -143,7 +143,7 @@ def boxes_text(text: str, form: StageFormat) -> str:
     """Return the text in which boxes are looked for: their last complete stage, else what is outside of stages."""
     if "bbox" in STAGES[form]:
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
-        if whole is not None:
+        if whole is not None and whole["bbox"] is not None:
             return whole["bbox"].strip()
     stage = _last_stages(text, form)[0].get("bbox")
     return _outside_of_stages(text, form) if stage is None else stage
