@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,17 @@ lookup_option = click.option(
 )  # fmt: skip
 
 
+class Amount(click.FloatRange):
+    """A finite number in a range; NaN would pass every bound, as it is neither below nor above one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number."""
+        found = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return found
+
+
 class SampleCount(click.IntRange):
     """A number of samples, at least 1; whoever writes a share is told that none is taken."""
 
@@ -217,6 +229,6 @@ markdown_option = click.option(
 
 gpu_option = click.option(
     "--gpu-gib",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(0, min_open=True),
     help="Memory of a GPU that --dry-run plans for; default: the GPU here, or an 80 GB one.",
 )
