@@ -284,6 +284,10 @@ def read_probe_scores(content: bytes, where: str) -> StoredProbes:
         _check_others(where, task)
     for score in found.samples:
         _check(where, SIGNED, score.necessity, score.sufficiency, score.dependence)
+    for pasted in found.pasted:
+        _check(where, SIGNED, pasted.follows, pasted.follows_control, pasted.follow)
+    for stepped in found.stepped:
+        _check(where, SIGNED, stepped.last, stepped.earlier, stepped.apart)
     return found
 
 
