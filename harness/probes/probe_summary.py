@@ -335,7 +335,7 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
     by_fill = scores_of(samples, plan, "same")
     forms = _forms(samples)
     base_ok = [float(sample.is_format_ok) for sample in samples if sample.records]
-    fills = {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills}
+    fills: dict[Fill, FillSummary] = {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills}
     withheld = next((found.not_interpreted.get("paste", "") for found in fills.values()), "")
     return ProbeSummary(
         len(samples),
@@ -346,7 +346,8 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
         summarise_pasted(samples, withheld),
         {
             fill: summarise_steps(samples, fill, forms, found.not_interpreted.get("steps", ""), seed=plan.seed)
-            for fill, found in (fills if plan.steps else {}).items()
+            for fill, found in fills.items()
+            if plan.steps
         },
     )
 
