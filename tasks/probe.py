@@ -13,21 +13,26 @@ from harness.errors import ConfigError
 from harness.installation import require_imports
 from harness.probes.before_asking import Key, before_asking
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, probe_lines
-from harness.probes.probe_summary import ProbedSample, ProbeSummary, probe_scores, probed_sample, summarise_probes
+from harness.probes.probe_summary import ProbeSummary, probe_scores, summarise_probes
+from harness.probes.probed_sample import ProbedSample, probed_sample
 from harness.probes.probed_text import probe_record
 from harness.probes.sample_scores import Form
 from harness.probes.variants import ProbePlan
 from harness.runs.manifest import config_of
 from harness.runs.store import add_files, scores_bytes
+from harness.scoring.formats import MARKED, marked_format
 from harness.values import Box, Generation, Json, ScoreConfig
 from tasks.asked_again import AskedRun, AskedSample, open_asked_run, picked
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.other_objects import other_objects
+from tasks.pasted_regions import paste_for
 from tasks.probe_requests import ProbedAsk, Request
 from tasks.probe_work import Answered, ProbeWork, probe_work
-from tasks.run_spec import RunEnvironment
+from tasks.run_spec import RunEnvironment, refuse_to_send_key
 from tasks.run_subject import load_model
 
+_WEIGH = frozenset({"hf", "vllm"})
+"""Backends that give probabilities."""
 Contrast = Literal["objects", "none"]
 """Whether what a question does not ask about is removed as well, where it is known."""
 
@@ -47,7 +52,7 @@ class ProbeSpec:
     limit: int | None = None
     """Samples that are probed, drawn by a hash; None: all."""
     changes: tuple[tuple[str, object], ...] = ()
-    """Fields of the run's configuration that are others here: where the model and its data lie, and the device."""
+    """Fields of the run's configuration that are others here: where the model and its data lie, and what asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,12 @@ def probe_run(spec: ProbeSpec, environment: RunEnvironment) -> Probed:
     Raises:
         UserError: The run cannot be probed, or probabilities are asked of a backend that has none.
     """
-    run = open_asked_run(spec.folder, dict(spec.changes))
+    changes = dict(spec.changes)
+    if changes.get("backend", "openai") != "openai":
+        changes = {"base_url": None, "served_name": None, **changes}  # no server's any more
+    run = open_asked_run(spec.folder, changes)
     _check(spec, run)
+    refuse_to_send_key(run.spec, spec.folder, environment, given=bool(changes.get("base_url")))
     config = config_of(run.stored.manifest)
     samples = picked(run.samples, spec.limit, spec.plan.seed)
     others = other_objects([one.record for one in run.samples]) if spec.contrast == "objects" else {}
@@ -108,14 +117,30 @@ def _check(spec: ProbeSpec, run: AskedRun) -> None:
             f"{spec.folder} was sampled (temperature {run.spec.temperature:g}): its answers change by chance alone. "
             "Make a greedy run of the same model and probe that"
         )
-    if spec.score == "p" and run.spec.backend != "hf":
+    if spec.score == "p" and run.spec.backend not in _WEIGH:
         raise ConfigError(f"--score p: backend {run.spec.backend} gives no probabilities; leave it out, or give same")
+    if spec.plan.steps:
+        form = marked_format(run.spec.form)
+        if form is None or not form.has_steps:
+            raise ConfigError(
+                f"--steps: {spec.folder} was asked in a format without steps; "
+                f"{', '.join(name for name, row in MARKED.items() if row.has_steps)} have them"
+            )
+        if "remove" not in spec.plan.operations:
+            raise ConfigError("--steps removes what each step looked at: leave remove in --ops")
+    if (run.spec.backend == "openai") != (run.spec.base_url is not None):
+        raise ConfigError(
+            "--backend openai needs --base-url, the root of the server's API"
+            if run.spec.backend == "openai"
+            else "--base-url needs --backend openai, as no server was asked"
+        )
 
 
 def _asked(sample: AskedSample, plan: ProbePlan, config: ScoreConfig, others: Mapping[Key, Sequence[Box]]) -> ProbedAsk:
     """Return what is asked of a sample, or why nothing is."""
     own = sample.record.sample
-    return ProbedAsk(sample, before_asking(sample.record, config, plan, others.get((own.task, own.id), ())))
+    unasked = others.get((own.task, own.id), ())
+    return ProbedAsk(sample, before_asking(sample.record, config, plan, unasked, paste_for))
 
 
 def _why_not(asked: Sequence[ProbedAsk]) -> str:
@@ -149,17 +174,18 @@ def _ask(
     run: AskedRun, requests: Sequence[Request], work: ProbeWork, spec: ProbeSpec, environment: RunEnvironment
 ) -> Mapping[str, Answered]:
     """Return what the model wrote to each request, of those that an earlier start answered too."""
-    with_p = run.spec.backend == "hf" and spec.score != "same" and environment.load_model is None
+    with_p = run.spec.backend in _WEIGH and spec.score != "same" and environment.load_model is None
     left = [
         request
         for request in requests
         if request.key not in work.answered or (with_p and not work.answered[request.key].is_scored)
     ]
     whose = len({request.asked.sample.record.key for request in requests})
+    beside = ", and one forward for its probability" if with_p else "; a server gives answers and no probabilities"
     environment.say(
         f"{len(requests)} questions about edited pictures of {whose} samples, {len(requests) - len(left)} of them "
         f"answered already; each costs what a sample of the run did{_pace(run, len(left))}"
-        f"{', and one forward for its probability' * with_p}"
+        f"{beside if with_p or run.spec.backend == 'openai' else ''}"
     )
     if not left:
         return work.answered

@@ -35,8 +35,8 @@ class EditedPicture:
         """Return the edited picture: at its own size, before the model's grid."""
         image = open_image(self.source)
         pixels = cast("Pixels", np.asarray(to_rgb(image), dtype=np.uint8))
-        boxes = self.variant.boxes_px
-        return Image.fromarray(edited(pixels, self.variant.operation, boxes, self.variant.fill))
+        edit = self.variant
+        return Image.fromarray(edited(pixels, edit.operation, edit.boxes_px, edit.fill, edit.source_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ class Request:
         sample, edit = self.asked.sample.record.sample, self.variant
         # a picture that is not edited by a colour is the same by any
         fill = "" if edit.operation in WITHOUT_FILL else edit.fill
-        told = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
+        told: tuple[object, ...] = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
+        if edit.source_px:
+            told += (edit.source_px,)
         return hashlib.sha256(repr(told).encode(errors="surrogatepass")).hexdigest()[:32]
 
 

@@ -15,21 +15,34 @@ import msgspec
 from harness.comparison.same_numbers import differences
 from harness.probes.attention_records import ATTENTION_NAME, ATTENTION_SCORES_NAME, AttentionRecord
 from harness.probes.attention_summary import attention_scores, summarise_attention
-from harness.probes.before_asking import BeforeAsking, Key, before_asking, drawn
+from harness.probes.before_asking import (
+    BeforeAsking,
+    Key,
+    Paste,
+    PastedInto,
+    PasteFor,
+    before_asking,
+    drawn,
+)
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord
-from harness.probes.probe_summary import ProbedSample, StoredProbes, probe_scores, probed_sample, summarise_probes
+from harness.probes.probe_summary import StoredProbes, probe_scores, summarise_probes
+from harness.probes.probed_sample import ProbedSample, probed_sample
 from harness.probes.probed_text import ProbedQuestion, probe_record
+from harness.probes.sample_scores import PasteStatus
 from harness.probes.stored import stored_attention, stored_attention_scores, stored_edits, stored_probes
 from harness.probes.variants import Variant
 from harness.runs.manifest import config_of
 from harness.runs.store import StoredRun
 from harness.scoring.score import SCORER_VERSION
-from harness.values import Generation, Json, Record, ScoreConfig
+from harness.values import Generation, Json, Record, Sample, ScoreConfig
 
 _MOST_NAMED: Final = 4
 """Numbers of one file that are named; how many more there are is told."""
-_COMPARED: Final = ("tasks", "samples", "samples_of_run", "least_dependence", "relies_above")
+_COMPARED: Final = ("tasks", "samples", "pasted", "stepped", "samples_of_run", "least_dependence", "relies_above")
 """Of a file what follows from the lines; the rest is how they were made."""
+
+_NOTHING_PASTED: Final = ("not_about_region", "nothing_other", "no_box", "no_room")
+"""What a benchmark says of a sample into whose region nothing is pasted."""
 
 
 def looked_contradictions(run: StoredRun) -> Iterator[str]:
@@ -90,7 +103,8 @@ def _probes(run: StoredRun, records: Sequence[Record], keys: Sequence[Key]) -> I
         by_key.setdefault((line.task, line.id), []).append(line)
     config = config_of(run.manifest)
     chosen = [records[place] for place in drawn(keys, _whole(told.get("limit")), probes.plan.seed)]
-    before = [before_asking(record, config, probes.plan) for record in chosen]
+    paste_for = _pasted_as_told(probes, by_key)
+    before = [before_asking(record, config, probes.plan, paste_for=paste_for) for record in chosen]
     asked = [(record.sample.task, record.sample.id) for record in chosen]
     if added := by_key.keys() - set(asked):
         yield f"{PROBES_NAME} has edits of {len(added)} samples that were not drawn, such as {' '.join(min(added))}"
@@ -101,6 +115,21 @@ def _probes(run: StoredRun, records: Sequence[Record], keys: Sequence[Key]) -> I
         for record, one, key in zip(chosen, before, asked, strict=True)
     ]  # fmt: skip
     yield from _told(PROBE_SCORES_NAME, told, _own_scores(samples, probes, len(records)))
+
+
+def _pasted_as_told(probes: StoredProbes, lines: Mapping[Key, Sequence[ProbeRecord]]) -> PasteFor:
+    """Return what says of a sample what was pasted: its lines, else its status. The benchmark alone knows better."""
+    statuses = {(score.task, score.id): score.status for score in probes.pasted}
+
+    def told(sample: Sample, into: PastedInto) -> Paste | PasteStatus:
+        del into
+        key = (sample.task, sample.id)
+        if line := next((line for line in lines.get(key, ()) if line.operation == "paste"), None):
+            return Paste(line.source_px, line.expected)
+        status = statuses.get(key)
+        return status if status is not None and status in _NOTHING_PASTED else Paste(())
+
+    return told
 
 
 def _own_scores(samples: Sequence[ProbedSample], probes: StoredProbes, of_run: int) -> dict[str, Json]:
@@ -152,7 +181,7 @@ def _is_of_text(line: ProbeRecord, question: ProbedQuestion, config: ScoreConfig
 
 
 def _variant(line: ProbeRecord) -> Variant:
-    return Variant(line.operation, line.target, line.k, line.fill, line.boxes_px)
+    return Variant(line.operation, line.target, line.k, line.fill, line.boxes_px, line.source_px, line.step)
 
 
 def _other_samples(name: str, found: Sequence[Key], keys: Sequence[Key], limit: int | None, seed: int) -> Iterator[str]:

@@ -322,7 +322,8 @@ def false_scores(
             if field in fields and fields[field] != count:
                 yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
         groups = {"metrics": own.metrics, "categories": own.categories, "l2_categories": own.l2_categories}
-        groups |= {"boxes": own.boxes} if "boxes" in fields else {}  # runs of before have none
+        later = {"boxes": own.boxes, "stages": own.stages}  # runs of before have none
+        groups |= {group: metrics for group, metrics in later.items() if group in fields}
         for group, metrics in groups.items():
             told = cast("dict[str, dict[str, float | None]]", fields.get(group) or {})
             for false in _false_metrics(told, metrics, same_version=same_version):

@@ -11,7 +11,8 @@ from harness.probes.attention_records import AttentionRecord, SpanAttention, att
 from harness.probes.attention_summary import attention_scores, summarise_attention
 from harness.probes.before_asking import before_asking, drawn
 from harness.probes.probe_records import probe_lines
-from harness.probes.probe_summary import probe_scores, probed_sample, summarise_probes
+from harness.probes.probe_summary import probe_scores, summarise_probes
+from harness.probes.probed_sample import probed_sample
 from harness.probes.probed_text import probe_record
 from harness.probes.variants import ProbePlan
 from harness.runs.manifest import config_of

@@ -21,6 +21,7 @@ from reports.texts.looked_changes_text import LOOKED_CAUTION, looked_cells
 from reports.texts.markdown import comparison_markdown, neutral
 
 PLAN = ProbePlan(fills=("mean",), controls=1)
+PASTED = ProbePlan(fills=("mean",), controls=1, operations=("remove", "paste"), steps=True)
 N = 12
 
 
@@ -96,6 +97,44 @@ def test_differences_are_those_of_the_samples_with_an_interval_over_clusters(run
     assert -2 <= necessity.change.ci_low < 0.5 < necessity.change.ci_high <= 2
     assert found["sufficiency"].change.value == found["dependence"].change.value == 0
     assert found["density"].change.value == pytest.approx(0.5)
+
+
+def pasted_and_stepped(records, follows, *, plan=PASTED):
+    """Return `probes.json` where the first `follows` answers follow a paste, and as many go with their last step."""
+    samples = []
+    for number, record in enumerate(records):
+        goes = number < follows
+        edits = (
+            ("repeat", "none", 0, True), ("blank", "none", 0, False), ("paste", "named", 0, not goes),
+            ("paste", "random", 0, True), ("remove", "step", 1, True), ("remove", "step_random", 1, True),
+            ("remove", "step", 2, not goes), ("remove", "step_random", 2, True),
+        )  # fmt: skip
+        rows = tuple(
+            ProbeRecord(
+                task="shapes", id=record.sample.id, operation=operation, target=target, step=step, answer="red",
+                is_same=stays, is_format_ok=True, follows=not stays if operation == "paste" else None,
+                boxes_px=((10 * step, 0, 10 * step + 10, 10),),
+            )
+            for operation, target, step, stays in edits
+        )  # fmt: skip
+        key = ("shapes", record.sample.id)
+        samples.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, True, rows, "ok", 2))
+    told = {"contrast": "none", "backend": "hf"}
+    return scores_bytes(probe_scores(summarise_probes(samples, plan), samples, plan, told=told))
+
+
+def test_what_is_pasted_and_what_steps_looked_at_are_subtracted(runs):
+    for folder, follows in zip(runs, (3, 9), strict=True):
+        add_files(folder, {"probes.json": pasted_and_stepped(load_run(folder).records(), follows)})
+
+    found = changes(runs)
+
+    for name in ("follow", "last_over_earlier"):
+        assert (found[name].a, found[name].b, found[name].change.value, found[name].asked) == (0.25, 0.75, 0.5, N)
+    assert looked_cells(found["follow"])[1:4] == ("following what is pasted", "same answer", "–")
+    assert looked_cells(found["last_over_earlier"])[1:4] == (
+        "last step over earlier ones", "same answer", "mean colour",
+    )  # fmt: skip
 
 
 def test_page_json_and_markdown_hold_what_the_terminal_does(runs):
