@@ -39,6 +39,7 @@ SCORE_COLUMNS = (
     "match",
     "boxes_image_px",
     "steps",
+    "kept",
     "judge_reply",
     "judge_error",
 )

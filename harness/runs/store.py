@@ -731,9 +731,13 @@ def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     write_atomically(folder / SUMS_NAME, sums_bytes(sums))
 
 
+_LATER_COLUMNS = {"judge_error", "kept"}
+"""A judge's failure, and the stages that texts kept of those that they may leave out."""
+
+
 def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int) -> Record:
-    """Return a record with the scores of a table's row; one of before has no column for a judge's failure."""
-    missing = set(SCORE_COLUMNS) - {"judge_error"} - row.keys()
+    """Return a record with the scores of a table's row; one of before may lack the columns `_LATER_COLUMNS`."""
+    missing = set(SCORE_COLUMNS) - _LATER_COLUMNS - row.keys()
     if missing:
         raise DamagedRunError.of(path.parent, path.name, f"has no column {min(missing)!r}")
     try:

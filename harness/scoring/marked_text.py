@@ -450,7 +450,7 @@ def _as_list(dialect: BoxDialect | None) -> BoxDialect:
 
 def _pieces(text: str, form: GroundedFormat, parts: _Parts) -> tuple[list[_Span], _Span | None]:
     """Return the marked pieces that hold boxes, in order, and the first opening mark that nothing closes."""
-    marked = _marked(text if _has_steps(form) else _blanked(text, parts.thoughts), form.boxes)
+    marked = _marked(text if form.has_steps else _blanked(text, parts.thoughts), form.boxes)
     pieces = [span for span in marked.complete if parts.hold(span.begin, form.boxes_in)]
     if form.box_key:
         pieces = [span for span in pieces if form.box_key in text[span.start : span.stop]]
@@ -474,9 +474,9 @@ def _marked_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDi
         steps.append(_step(text[span.start : span.stop], form, dialect))
         faults.update(steps[-1].faults)
     counted = None if not pieces else _counted(steps, form)
-    ended = pieces[-1].end if pieces and _has_steps(form) else 0
+    ended = pieces[-1].end if pieces and form.has_steps else 0
     places = tuple((span.begin, span.end) for span in pieces)
-    return _Boxes(counted, tuple(steps) if _has_steps(form) else (), frozenset(faults), places, ended)
+    return _Boxes(counted, tuple(steps) if form.has_steps else (), frozenset(faults), places, ended)
 
 
 def _step(written: str, form: GroundedFormat, dialect: BoxDialect) -> Step:
@@ -505,7 +505,7 @@ def _bare_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDial
     if len(boxes) > MAX_STEPS:
         faults.add("malformed")
         del boxes[MAX_STEPS:]
-    steps = [Step((box,)) for box in boxes] if _has_steps(form) else []
+    steps = [Step((box,)) for box in boxes] if form.has_steps else []
     counted = _counted(steps, form) if steps else tuple(boxes)
     return _Boxes(counted if boxes else None, tuple(steps), frozenset(faults))
 
@@ -517,10 +517,6 @@ def _wrong_here(reading: BoxReading) -> set[Fault]:
     if four_numbers and not reading.nested and "other_dialect" not in faults:
         faults.discard("malformed")  # one flat list
     return faults - {"other_dialect"}
-
-
-def _has_steps(form: GroundedFormat) -> bool:
-    return form.boxes_in in {"thought", "calls"}
 
 
 def _counted(steps: Sequence[Step], form: GroundedFormat) -> tuple[Box, ...]:

