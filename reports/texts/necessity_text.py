@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harness.probes.fills import Fill, Operation
 from harness.probes.pasted import PastedSummary
 from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary, StoredProbes
-from harness.probes.sample_scores import Form, PasteStatus, ProbeStatus
+from harness.probes.sample_scores import LEAST_DEPENDENCE, Form, PasteStatus, ProbeStatus
 from harness.probes.stepped import StepsStatus, StepsSummary
 from harness.probes.variants import MOST_STEPS, Target
 from harness.summary.summary_values import Metric
@@ -243,7 +243,8 @@ def _gold_sentences(found: ProbeScores) -> list[str]:
         f"removing the gold box changed the answer {number(100 * abs(gold.value))} points {often} often than removing "
         f"a random box of its size{_interval(gold)}"
     )
-    is_elsewhere = (gold.ci_low or 0) > 0 and named.ci_low is not None and named.ci_low <= 0
+    # both intervals: that nothing was shown of the named box, of few samples, is not that it does nothing
+    is_elsewhere = (gold.ci_low or 0) > 0 and named.ci_high is not None and named.ci_high < (gold.ci_low or 0)
     return [f"{said}: answers go with the gold region and not with the box named" if is_elsewhere else said]
 
 
@@ -322,10 +323,14 @@ def _dependence_sentence(found: ProbeScores) -> str:
     metric = found.dependence
     if metric.value is None:
         return f"image dependence: {metric.reason}"
-    said = f"without the picture the answer changed {number(100 * metric.value)} points more often{_interval(metric)}"
-    if metric.ci_low is not None and metric.ci_low <= 0:
+    often = "more" if metric.value >= 0 else "less"
+    said = f"without the picture the answer changed {number(100 * abs(metric.value))} points {often} often"
+    said += _interval(metric)
+    if metric.ci_low is None or metric.ci_high is None or metric.ci_low > 0:
+        return said
+    if metric.ci_high <= LEAST_DEPENDENCE:
         return f"{said}: these questions do not need the image"
-    return said
+    return f"{said}: too few samples to tell whether these questions need the image"
 
 
 def _interval(metric: Metric) -> str:
