@@ -301,9 +301,8 @@ def _check_fill(where: str, found: FillSummary) -> None:
         _check(where, SHARE, *_numbers_of(edit.kept, edit.accuracy, edit.format_ok))
     for scores in found.scores.values():
         _check(where, SHARE, *_numbers_of(scores.ceiling))
-        _check(where, (-_MOST_OF_POSSIBLE, _MOST_OF_POSSIBLE), *_numbers_of(
-            scores.necessity_of_possible, scores.sufficiency_of_possible
-        ))  # fmt: skip
+        shares = (scores.necessity_of_possible.value, scores.sufficiency_of_possible.value)
+        _check(where, (-_MOST_OF_POSSIBLE, _MOST_OF_POSSIBLE), *shares)
         _check(where, SIGNED, *_numbers_of(
             scores.necessity, scores.sufficiency, scores.dependence, scores.necessity_testable,
             scores.sufficiency_testable, scores.necessity_strict, scores.sufficiency_strict, scores.gold_necessity,
