@@ -467,7 +467,9 @@ def test_the_command_takes_a_name_for_an_unknown_task(command, tmp_path):
     assert "not all of its questions were asked" in taken[2]
 
 
-@pytest.mark.parametrize(("answer", "is_told"), [({"answer": "B"}, False), ({}, True), ({"answer": None}, True)])
+@pytest.mark.parametrize(
+    ("answer", "is_told"), [({"answer": "B"}, False), ({"answer": ""}, True), ({"answer": None}, True)]
+)
 def test_a_table_without_right_answers_says_what_scores_it(command, tmp_path, answer, is_told):
     row = {"question": "Which?", "A": "cat", "B": "dog", "prediction": "B", "category": "x", "l2_category": "y"}
     table = tmp_path / "m_MMStar.json"
