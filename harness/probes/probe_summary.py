@@ -300,13 +300,13 @@ def _check_fill(where: str, found: FillSummary) -> None:
             raise ValueError(f"{where} has an edit that is none: {edit.operation} of {edit.target}")
         _check(where, SHARE, *_numbers_of(edit.kept, edit.accuracy, edit.format_ok))
     for scores in found.scores.values():
-        _check(where, SHARE, *_numbers_of(scores.ceiling))
+        _check(where, SHARE, scores.ceiling.value)
         shares = (scores.necessity_of_possible.value, scores.sufficiency_of_possible.value)
         _check(where, (-_MOST_OF_POSSIBLE, _MOST_OF_POSSIBLE), *shares)
         _check(where, SIGNED, *_numbers_of(
             scores.necessity, scores.sufficiency, scores.dependence, scores.necessity_testable,
             scores.sufficiency_testable, scores.necessity_strict, scores.sufficiency_strict, scores.gold_necessity,
-            scores.gold_sufficiency, scores.over_others, scores.colour_necessity,
+            scores.gold_sufficiency, scores.over_others, scores.colour_necessity, scores.ceiling,
         ))  # fmt: skip
 
 
