@@ -36,8 +36,8 @@ class ProtocolName(click.Choice[str]):
 
 format_option = click.option(
     "--format", "form", default="satori", show_default=True, metavar="NAME|FILE.toml",
-    help="Where a text holds answer, thought and boxes: satori, satori-think, freeform, plain, a published one "
-    "(docs/formats.md), or your own.",
+    help="Where a text holds answer, thought and boxes: satori, satori-think, satori-adaptive, freeform, plain, a "
+    "published one (docs/formats.md), or your own.",
 )  # fmt: skip
 
 
