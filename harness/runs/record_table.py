@@ -107,7 +107,7 @@ def write_parquet(
     options = {"compression": "zstd", "write_page_checksum": True}
     with replacing(path) as file, pq.ParquetWriter(file, schema, **options) as writer:
         for group in _row_groups(records, names, added):
-            arrays = [_arrow_array(group[field.name], field.type) for field in schema]
+            arrays = [_arrow_array(pa, group[field.name], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             rows += len(group["id"])
     return rows
@@ -172,13 +172,11 @@ def _score_row(record: Record) -> dict[str, Json]:
     return row
 
 
-def _arrow_array(values: list[Json], kind: Any) -> Any:
-    from harness.runs.arrow_arrays import arrow_array  # noqa: PLC0415 - numpy, which readers of rows do without
-
+def _arrow_array(pa: Any, values: list[Json], kind: Any) -> Any:
     try:
-        return arrow_array(values, kind)
-    except (UnicodeEncodeError, OverflowError):
-        return arrow_array([_arrow_safe(value) for value in values], kind)
+        return pa.array(values, type=kind)
+    except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid):
+        return pa.array([_arrow_safe(value) for value in values], type=kind)
 
 
 def _arrow_safe(value: Json) -> Json:
