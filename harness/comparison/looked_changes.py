@@ -163,9 +163,8 @@ def _pasted(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, dra
 def _stepped(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, draw: Draw) -> Iterator[LookedChange]:
     """Yield a line per form and colour of how much the last step mattered more, where both asked it."""
     mine, theirs = (_last_over_earlier(side, task) for side in (a, b))
-    asked: dict[tuple[Fill, Form], None] = {key[:2]: None for key in mine}
-    for fill, form in asked:
-        keys = {name: (fill, form, name) for name in clusters}
+    for fill, form in {key[:2]: None for key in mine}:
+        keys: dict[str, tuple[Fill, Form, str]] = {name: (fill, form, name) for name in clusters}
         pairs = {name: (mine[key], theirs[key]) for name, key in keys.items() if key in mine and key in theirs}
         steps = [side.tasks[task].steps.get(fill) for side in (a, b)]
         withheld = next((one.withheld for one in steps if one is not None and one.withheld), "")
