@@ -139,12 +139,12 @@ def _learn(model: SatoriHF, heard: Sequence[tuple[Prompt, str]], folder: Path) -
             group["lr"] = 2e-3 * min(1.0, (step + 1) / 20)
         logits = model.module(**tensors, use_cache=False).logits[:, width - 1 : -1].float()
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
-        if float(loss) < LEARNT_BELOW:
+        if loss.item() < LEARNT_BELOW:
             break
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.module.parameters(), 1.0)
         optimizer.step()
     else:
-        raise AssertionError(f"not learnt: loss {float(loss):.4f}")
+        raise AssertionError(f"not learnt: loss {loss.item():.4f}")
     model.module.save_pretrained(folder)

@@ -42,6 +42,8 @@ def test_all_three_find_the_same(tmp_path):
     assert len(told["hf"]) == ROWS * (2 + 2 * (1 + PLAN.controls))
     assert told["vllm"] == told["hf"]
     assert told["openai"] == told["hf"]
-    assert None not in probabilities["hf"]
-    assert probabilities["vllm"] == pytest.approx(probabilities["hf"], abs=2e-3)
+    hf, vllm = ([p for p in probabilities[way] if p is not None] for way in ("hf", "vllm"))
+    assert len(hf) > len(told["hf"]) / 2  # nothing begins an answer in some texts
+    assert [p is None for p in probabilities["vllm"]] == [p is None for p in probabilities["hf"]]
+    assert vllm == pytest.approx(hf, abs=2e-3)
     assert set(probabilities["openai"]) == {None}
