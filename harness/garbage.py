@@ -7,7 +7,7 @@ the columns made of them hold no circles, so that this finds nothing and takes a
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _VALUES_BETWEEN = 200_000
@@ -15,13 +15,16 @@ _VALUES_BETWEEN = 200_000
 
 
 @contextmanager
-def rare_collections() -> Iterator[None]:
+def rare_collections() -> Generator[None]:
     """Collect rarely inside the block, also as a decorator; afterwards as before."""
     before = gc.get_threshold()
-    gc.freeze()  # what is imported by now stays
+    is_first = not gc.get_freeze_count()  # what somebody else froze stays so
+    if is_first:
+        gc.freeze()  # what is imported by now stays
     gc.set_threshold(_VALUES_BETWEEN, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if is_first:
+            gc.unfreeze()

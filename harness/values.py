@@ -17,6 +17,7 @@ from harness.vocabulary import (
     BOX_FRAMES,
     FAULTS,
     FORMATS,
+    FREE_STAGES,
     NATIVE,
     PARSE_FAULTS,
     PROTOCOLS,
@@ -27,6 +28,7 @@ from harness.vocabulary import (
     BoxSyntax,
     Fault,
     Format,
+    FreeStage,
     Protocol,
     StageFormat,
 )
@@ -35,9 +37,11 @@ __all__ = [
     "BOX_FRAMES",
     "FAULTS",
     "FORMATS",
+    "FREE_STAGES",
     "MAX_COUNT",
     "MAX_SHARE",
     "NATIVE",
+    "NO_CHOICE",
     "PAPER_PIXEL_LIMITS",
     "PARSE_FAULTS",
     "PROTOCOLS",
@@ -59,9 +63,11 @@ __all__ = [
     "Count",
     "Fault",
     "Format",
+    "FreeStage",
     "Generation",
     "GroundedFormat",
     "Json",
+    "KeptStages",
     "Marks",
     "Picture",
     "PixelLimits",
@@ -203,6 +209,24 @@ class StepScore:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptStages:
+    """Which stages a text has of those that it may leave out: True kept, False left out.
+
+    None where the format asks for the stage always, and where nothing can be said: the text has no answer, or a tag of
+    the stage without its partner.
+    """
+
+    caption: bool | None = None
+    """Whether it has a caption."""
+    bbox: bool | None = None
+    """Whether it has boxes."""
+
+
+NO_CHOICE: Final = KeptStages()
+"""Nothing may be left out, or nothing can be said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model's text says, stage by stage; nothing in it is judged yet."""
 
@@ -220,6 +244,8 @@ class Response:
     """Parse and box faults, each once, in a fixed order."""
     steps: tuple[Step, ...] = ()
     """The places that the text looked at one after another, in written order; empty where the format has no steps."""
+    kept: KeptStages = NO_CHOICE
+    """Which of the stages it has that its format lets it leave out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +294,8 @@ class Score:
     """The predicted boxes that were compared, in original pixels, cut at the image; None where there are none."""
     steps: tuple[StepScore, ...] = ()
     """The steps of the text, in written order; empty where the format has none or the text none of them."""
+    kept: KeptStages = NO_CHOICE
+    """Which of the stages the text has that its format lets it leave out; those left out have no component."""
     faults: tuple[Fault, ...] = ()
     """Every fault met, each once, in the order of `FAULTS`."""
     native: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -385,6 +413,11 @@ class GroundedFormat:
     """What follows the question; may be empty."""
     source: str = ""
     """Who published it, and where layout and words stand."""
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether boxes stand in the thought, or in calls between thoughts: they are steps, in written order."""
+        return self.boxes_in in {"thought", "calls"}
 
 
 AnyFormat: TypeAlias = Format | GroundedFormat

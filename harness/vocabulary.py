@@ -11,8 +11,11 @@ Protocol: TypeAlias = Literal["strict", "paper", "vlmevalkit", "lmms-eval", "lmm
 """How a raw answer becomes a score; see `harness/scoring/score.py`. The last is no rule of ours: a task of lmms-eval's
 own (`run --tasks lmms:NAME`), scored by lmms-eval's own code."""
 
-StageFormat: TypeAlias = Literal["satori", "satori-think", "freeform", "plain"]
+StageFormat: TypeAlias = Literal["satori", "satori-think", "satori-adaptive", "freeform", "plain"]
 """SATORI's stages, and the bare text: the formats that `harness/scoring/stages.py` reads and training writes."""
+
+FreeStage: TypeAlias = Literal["caption", "bbox"]
+"""A stage that a text in `satori-adaptive` may leave out."""
 
 MarkedFormat: TypeAlias = Literal[
     "qwen-json",
@@ -102,6 +105,7 @@ PROTOCOLS: tuple[Protocol, ...] = tuple(name for name in get_args(Protocol) if n
 """Those with rules here, which any stored text can be scored by."""
 STAGE_FORMATS: tuple[StageFormat, ...] = get_args(StageFormat)
 MARKED_FORMATS: tuple[MarkedFormat, ...] = get_args(MarkedFormat)
+FREE_STAGES: tuple[FreeStage, ...] = get_args(FreeStage)
 FORMATS: tuple[Format, ...] = (*STAGE_FORMATS, *MARKED_FORMATS)
 BOX_FRAMES: tuple[BoxFrame, ...] = get_args(BoxFrame)
 BOX_SYNTAXES: tuple[BoxSyntax, ...] = get_args(BoxSyntax)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,13 @@ _ORIGINS = {
 }
 
 
-def print_config(ctx: click.Context) -> None:
-    """Print every option's value and origin, as a table that can be pasted into the configuration file."""
+def print_config(ctx: click.Context, behind: Mapping[str, str | None]) -> None:
+    """Print every option's value and origin, as a table that can be pasted into the configuration file.
+
+    Args:
+        ctx: The verb's.
+        behind: Whose table gave a parameter that the verb's own does not have.
+    """
     from satori_bench.toml_text import toml_value
 
     say(f"[{_table_name(ctx)}]", sys.stdout)
@@ -48,6 +54,8 @@ def print_config(ctx: click.Context) -> None:
             continue
         source = ctx.get_parameter_source(parameter.name)
         origin = _ORIGINS.get(source, "default") if source is not None else "default"
+        if source is ParameterSource.DEFAULT_MAP and parameter.name in behind:
+            origin += f", [{behind[parameter.name]}]"
         name, value = long_name(parameter), ctx.params[parameter.name]
         text = toml_value(value)
         if value is None:

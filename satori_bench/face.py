@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _JSON_COLUMNS = ("choices", "extra")
-_STRUCTS = ("components", "match")
+_STRUCTS = ("components", "match", "kept")
 
 
 def _pandas() -> Any:
@@ -86,8 +86,8 @@ class Run:
     def samples(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return `samples.parquet`, a row a sample: its texts, scores, boxes and costs.
 
-        Components and box matches are columns of their own, such as `components.bbox`; with a rescore the columns of
-        scores are its.
+        Components, box matches and kept stages are columns of their own, such as `components.bbox`; with a rescore the
+        columns of scores are its.
 
         Args:
             columns: Which columns of the file; None for all.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -14,8 +15,18 @@ from satori_bench.shadows import refuse_shadows
 class Verb(click.Command):
     """A command whose every option can also come from a variable, and that can tell where each value came from."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, behind: str | None = None, taken: Sequence[str] = (), **kwargs: Any) -> None:
+        """Make a verb as click does.
+
+        Args:
+            args: As click has them.
+            behind: A verb whose table of the configuration file holds where the own one has no such key.
+            taken: The parameters that are read there.
+            kwargs: As click has them.
+        """
         super().__init__(*args, **kwargs)
+        self.behind = behind
+        self.taken = frozenset(taken)
         for parameter in self.params:
             if isinstance(parameter, click.Option) and parameter.envvar is None and parameter.name:
                 parameter.envvar = VARIABLE_PREFIX + long_name(parameter).upper()
@@ -28,6 +39,7 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; say what words and options that the verb does not have may have meant."""
+        ctx.default_map = {**self.values_behind(ctx), **(ctx.default_map or {})}
         given = list(args)
         needless = [one for one in self.params if one.required] if "--show-config" in given else []
         for parameter in needless:
@@ -45,10 +57,18 @@ class Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, or print its configuration."""
         if ctx.params.pop("show_config", False):
-            print_config(ctx)
+            print_config(ctx, dict.fromkeys(self.values_behind(ctx), self.behind))
             return ExitCode.OK
         _check_surroundings(ctx)
         return super().invoke(ctx)
+
+    def values_behind(self, ctx: click.Context) -> dict[str, Any]:
+        """Return what another verb's table of the configuration file gives this one, by parameter."""
+        if self.behind is None:
+            return {}
+        tables = ctx.find_root().default_map or {}
+        own, others = tables.get(self.name or "", {}), tables.get(self.behind, {})
+        return {name: value for name, value in others.items() if name in self.taken and name not in own}
 
 
 _EXTRA_OF_VERB = {

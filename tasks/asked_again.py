@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from harness.errors import ConfigError, IncompleteError
-from harness.runs.store import StoredRun, load_run
+from harness.probes.before_asking import drawn
+from harness.runs.store import StoredRun, load_run, refuse_unwritable
 from harness.values import Record
 from tasks.adapter import seen_pictures
 from tasks.benchmark import Benchmark
@@ -68,8 +68,10 @@ def open_asked_run(folder: Path, changes: Mapping[str, object]) -> AskedRun:
     Raises:
         ConfigError: The run is none that `run` made of a benchmark of ours, or was asked blind or with a tool.
         IncompleteError: It is not finished; its model has other weights by now, or its data are others.
+        StoreError: Nothing can be written beside it.
     """
     stored = load_run(folder)
+    refuse_unwritable(folder)
     asked = stored.manifest.other.get("arguments")
     if not stored.finished:
         raise IncompleteError(f"{folder} is not finished: run its command again first")
@@ -117,15 +119,6 @@ def _samples(stored: StoredRun, questions: Sequence[Question]) -> list[AskedSamp
 
 
 def picked(samples: Sequence[AskedSample], limit: int | None, seed: int) -> list[AskedSample]:
-    """Return so many samples in the order of the run, the same for every run of the same data and seed.
-
-    They are those with the least hash of seed, task and id: whoever compares two runs looks at the same ones.
-    """
-    if limit is None or limit >= len(samples):
-        return list(samples)
-
-    def drawn(number: int) -> bytes:
-        sample = samples[number].record.sample
-        return hashlib.sha256(f"{seed}\0{sample.task}\0{sample.id}".encode(errors="surrogatepass")).digest()
-
-    return [samples[number] for number in sorted(sorted(range(len(samples)), key=drawn)[:limit])]
+    """Return so many samples in the order of the run, the same for every run of the same data and seed."""
+    keys = [(sample.record.sample.task, sample.record.sample.id) for sample in samples]
+    return [samples[place] for place in drawn(keys, limit, seed)]

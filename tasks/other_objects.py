@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from harness.scoring.overlap import union_iou
-from harness.values import Box, Record
-from tasks.shapes import PROFILES, SPLITS, Profile, Split, generate
+from harness.values import Box, Record, Sample
+from tasks.shapes import PROFILES, SPLITS, Profile, ShapesExample, Split, generate
 
 _SHAPES_ID = re.compile(r"shapes-([a-z]{1,10})-([a-z]{1,10})-([0-9]{1,9})-([0-9]{1,9})")
 
@@ -29,7 +29,8 @@ def other_objects(records: Sequence[Record]) -> dict[tuple[str, str], tuple[Box,
         gold = sample.boxes_image_px
         if not gold:
             continue
-        drawn = _drawn(sample.id) if sample.task == "shapes" else ()
+        row = shapes_row(sample)
+        drawn = () if row is None else tuple(_as_box(thing.box_image_px) for thing in row.scene.things)
         others = drawn or sorted(by_picture.get((sample.task, sample.image_sha256), ()))
         apart = tuple(box for box in others if union_iou((box,), gold) == 0)
         if apart:
@@ -37,12 +38,14 @@ def other_objects(records: Sequence[Record]) -> dict[tuple[str, str], tuple[Box,
     return found
 
 
-def _drawn(sample_id: str) -> tuple[Box, ...]:
-    """Return the boxes of all that a Shapes row draws; none where the id is none that Shapes gives."""
-    named = _SHAPES_ID.fullmatch(sample_id)
-    if named is None or named[1] not in PROFILES or named[2] not in SPLITS:
-        return ()
-    scene = generate(cast("Profile", named[1]), cast("Split", named[2]), int(named[4]), int(named[3])).scene
-    return tuple(
-        (float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in (one.box_image_px for one in scene.things)
-    )
+def shapes_row(sample: Sample) -> ShapesExample | None:
+    """Return the row that Shapes drew; None of another benchmark, or where the id is none that Shapes gives."""
+    named = _SHAPES_ID.fullmatch(sample.id)
+    if sample.task != "shapes" or named is None or named[1] not in PROFILES or named[2] not in SPLITS:
+        return None
+    return generate(cast("Profile", named[1]), cast("Split", named[2]), int(named[4]), int(named[3]))
+
+
+def _as_box(box: tuple[int, int, int, int]) -> Box:
+    x1, y1, x2, y2 = box
+    return float(x1), float(y1), float(x2), float(y2)

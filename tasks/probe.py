@@ -11,25 +11,28 @@ from typing import Literal
 
 from harness.errors import ConfigError
 from harness.installation import require_imports
+from harness.probes.before_asking import Key, before_asking
 from harness.probes.probe_records import PROBE_SCORES_NAME, PROBES_NAME, ProbeRecord, probe_lines
-from harness.probes.probe_summary import ProbedSample, ProbeSummary, probe_scores, summarise_probes
-from harness.probes.probed_text import ProbedQuestion, answer_in, asks_for_colour, keeps_format, probe_record
-from harness.probes.regions import pixel_boxes
-from harness.probes.sample_scores import Form, ProbeStatus
-from harness.probes.variants import ProbedRegions, ProbePlan, planned
+from harness.probes.probe_summary import ProbeSummary, probe_scores, summarise_probes
+from harness.probes.probed_sample import ProbedSample, probed_sample
+from harness.probes.probed_text import probe_record
+from harness.probes.sample_scores import Form
+from harness.probes.variants import ProbePlan
 from harness.runs.manifest import config_of
 from harness.runs.store import add_files, scores_bytes
-from harness.scoring.score import score_generation
-from harness.values import Generation, Json, ScoreConfig
-from harness.vocabulary import PLACE_RULES
+from harness.scoring.formats import MARKED, marked_format
+from harness.values import Box, Generation, Json, ScoreConfig
 from tasks.asked_again import AskedRun, AskedSample, open_asked_run, picked
 from tasks.doctor import MODEL_PARTS, RUN_PARTS
 from tasks.other_objects import other_objects
+from tasks.pasted_regions import paste_for
 from tasks.probe_requests import ProbedAsk, Request
 from tasks.probe_work import Answered, ProbeWork, probe_work
-from tasks.run_spec import RunEnvironment
+from tasks.run_spec import RunEnvironment, refuse_to_send_key
 from tasks.run_subject import load_model
 
+_WEIGH = frozenset({"hf", "vllm"})
+"""Backends that give probabilities."""
 Contrast = Literal["objects", "none"]
 """Whether what a question does not ask about is removed as well, where it is known."""
 
@@ -49,7 +52,7 @@ class ProbeSpec:
     limit: int | None = None
     """Samples that are probed, drawn by a hash; None: all."""
     changes: tuple[tuple[str, object], ...] = ()
-    """Fields of the run's configuration that are others here: where the model and its data lie, and the device."""
+    """Fields of the run's configuration that are others here: where the model and its data lie, and what asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,17 @@ def probe_run(spec: ProbeSpec, environment: RunEnvironment) -> Probed:
     Raises:
         UserError: The run cannot be probed, or probabilities are asked of a backend that has none.
     """
-    run = open_asked_run(spec.folder, dict(spec.changes))
+    changes = dict(spec.changes)
+    if changes.get("backend", "openai") != "openai":
+        changes = {"base_url": None, "served_name": None, **changes}  # no server's any more
+    run = open_asked_run(spec.folder, changes)
     _check(spec, run)
+    refuse_to_send_key(run.spec, spec.folder, environment, given=bool(changes.get("base_url")))
     config = config_of(run.stored.manifest)
     samples = picked(run.samples, spec.limit, spec.plan.seed)
     others = other_objects([one.record for one in run.samples]) if spec.contrast == "objects" else {}
     asked = [_asked(sample, spec.plan, config, others) for sample in samples]
-    requests = _by_size([Request(one, variant) for one in asked for variant in one.variants])
+    requests = _by_size([Request(one, variant) for one in asked for variant in one.before.variants])
     if not requests:
         raise ConfigError(f"{spec.folder} has nothing to probe: {_why_not(asked)}")
     with probe_work(spec.folder, _digest(run)) as work:
@@ -110,45 +117,34 @@ def _check(spec: ProbeSpec, run: AskedRun) -> None:
             f"{spec.folder} was sampled (temperature {run.spec.temperature:g}): its answers change by chance alone. "
             "Make a greedy run of the same model and probe that"
         )
-    if spec.score == "p" and run.spec.backend != "hf":
+    if spec.score == "p" and run.spec.backend not in _WEIGH:
         raise ConfigError(f"--score p: backend {run.spec.backend} gives no probabilities; leave it out, or give same")
+    if spec.plan.steps:
+        form = marked_format(run.spec.form)
+        if form is None or not form.has_steps:
+            raise ConfigError(
+                f"--steps: {spec.folder} was asked in a format without steps; "
+                f"{', '.join(name for name, row in MARKED.items() if row.has_steps)} have them"
+            )
+        if "remove" not in spec.plan.operations:
+            raise ConfigError("--steps removes what each step looked at: leave remove in --ops")
+    if (run.spec.backend == "openai") != (run.spec.base_url is not None):
+        raise ConfigError(
+            "--backend openai needs --base-url, the root of the server's API"
+            if run.spec.backend == "openai"
+            else "--base-url needs --backend openai, as no server was asked"
+        )
 
 
-def _asked(
-    sample: AskedSample,
-    plan: ProbePlan,
-    config: ScoreConfig,
-    others: Mapping[tuple[str, str], Sequence[tuple[float, float, float, float]]],
-) -> ProbedAsk:
+def _asked(sample: AskedSample, plan: ProbePlan, config: ScoreConfig, others: Mapping[Key, Sequence[Box]]) -> ProbedAsk:
     """Return what is asked of a sample, or why nothing is."""
-    record = sample.record
-    own, size = record.sample, record.sample.image_size
-    found = score_generation(own, record.generation, config)
-    answer = None if record.generation.error is not None else answer_in(found)
-    is_format_ok = keeps_format(found)
-    reasons: tuple[tuple[bool, ProbeStatus], ...] = (
-        (bool(own.pictures), "several_pictures"),
-        (size is None, "no_picture"),
-        (own.answer_rule in PLACE_RULES, "answer_is_place"),
-        (answer is None, "no_answer"),
-    )
-    status: ProbeStatus | None = next((status for holds, status in reasons if holds), None)
-    if status is not None or size is None or answer is None:
-        return ProbedAsk(sample, "no_answer" if status is None else status, is_format_ok)
-    regions = ProbedRegions(
-        pixel_boxes(record.score.boxes_image_px or (), size),
-        pixel_boxes(own.boxes_image_px or (), size),
-        pixel_boxes(others.get((own.task, own.id), ()), size),
-        asks_for_colour(own.question),
-    )
-    variants, has_controls = planned(plan, (own.task, own.id), regions, size)
-    with_box: ProbeStatus = "ok" if has_controls else "control_impossible"
-    question = ProbedQuestion(own, size, answer, regions.named)
-    return ProbedAsk(sample, with_box if regions.named else "no_box", is_format_ok, question, variants)
+    own = sample.record.sample
+    unasked = others.get((own.task, own.id), ())
+    return ProbedAsk(sample, before_asking(sample.record, config, plan, unasked, paste_for))
 
 
 def _why_not(asked: Sequence[ProbedAsk]) -> str:
-    statuses = sorted({one.status for one in asked})
+    statuses = sorted({one.before.status for one in asked})
     return f"its samples are {', '.join(statuses)}" if statuses else "it has no samples"
 
 
@@ -157,8 +153,8 @@ def _by_size(requests: Sequence[Request]) -> list[Request]:
     once = {request.key: request for request in requests}
 
     def pixels(request: Request) -> tuple[int, int]:
-        assert request.asked.question is not None, "it has variants"
-        size = request.asked.question.size
+        assert request.asked.before.question is not None, "it has variants"
+        size = request.asked.before.question.size
         return -size.width * size.height, size.width
 
     return sorted(once.values(), key=pixels)
@@ -178,17 +174,18 @@ def _ask(
     run: AskedRun, requests: Sequence[Request], work: ProbeWork, spec: ProbeSpec, environment: RunEnvironment
 ) -> Mapping[str, Answered]:
     """Return what the model wrote to each request, of those that an earlier start answered too."""
-    with_p = run.spec.backend == "hf" and spec.score != "same" and environment.load_model is None
+    with_p = run.spec.backend in _WEIGH and spec.score != "same" and environment.load_model is None
     left = [
         request
         for request in requests
         if request.key not in work.answered or (with_p and not work.answered[request.key].is_scored)
     ]
     whose = len({request.asked.sample.record.key for request in requests})
+    beside = ", and one forward for its probability" if with_p else "; a server gives answers and no probabilities"
     environment.say(
         f"{len(requests)} questions about edited pictures of {whose} samples, {len(requests) - len(left)} of them "
         f"answered already; each costs what a sample of the run did{_pace(run, len(left))}"
-        f"{', and one forward for its probability' * with_p}"
+        f"{beside if with_p or run.spec.backend == 'openai' else ''}"
     )
     if not left:
         return work.answered
@@ -215,15 +212,12 @@ def _pace(run: AskedRun, requests: int) -> str:
 
 def _probed(asked: ProbedAsk, answers: Mapping[str, Answered], config: ScoreConfig) -> ProbedSample:
     """Return what came of a sample."""
-    record, question = asked.sample.record, asked.question
+    question = asked.before.question
     records: list[ProbeRecord] = []
     if question is not None:
-        for variant in asked.variants:
+        for variant in asked.before.variants:
             answer = answers[Request(asked, variant).key]
             written = Generation(answer.text, truncated=answer.truncated, error=answer.error)
             p = None if answer.logp_original is None else exp(answer.logp_original)
             records.append(probe_record(question, variant, written, config, p))
-    key = (record.sample.task, record.sample.id)
-    return ProbedSample(
-        key, record.sample.cluster_id, asked.status, record.score.value, asked.is_format_ok, tuple(records)
-    )
+    return probed_sample(asked.sample.record, asked.before, records)

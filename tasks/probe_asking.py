@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from lmms_eval.api.instance import Instance
 
-from harness.models.answer_probability import AnswerAfter, answer_log_probabilities
+from harness.models.answer_probability import AnswerAfter, WeighingModel, answer_log_probabilities
 from harness.models.base import Prompt, RecordingModel, Turn, is_out_of_memory, read_turns
 from harness.models.decoding import Decoding
 from harness.models.hf import SatoriHF
@@ -31,24 +31,33 @@ _NAME = _SPLIT = "probe"
 """What lmms-eval calls a task, and a part of it; ours is one."""
 _WEIGHED_AT_ONCE = 8
 """Answers of one forward."""
+_STREAMED_AT_ONCE = 64
+"""Answers whose pictures are open at once, where each is weighed by a request."""
 
 
 class AnswerScale:
-    """Weighs the run's answers, a batch at a time, while the model still knows what it made of the pictures."""
+    """Weighs the run's answers, a batch at a time, while the model still knows what it made of the pictures.
 
-    def __init__(self, model: SatoriHF, run: AskedRun, work: ProbeWork) -> None:
+    A model that weighs by requests of its own has all answers first: those would come in among the questions.
+    """
+
+    def __init__(self, model: RecordingModel, run: AskedRun, work: ProbeWork) -> None:
         """Begin with nothing to weigh."""
+        assert isinstance(model, SatoriHF | WeighingModel), "no other weighs"
         self._model = model
+        self._open = model.opened
+        self._release_memory = model.release_memory
+        self._weighs_between = isinstance(model, SatoriHF)
         self._run = run
         self._work = work
-        self._most = _WEIGHED_AT_ONCE
+        self._most = _WEIGHED_AT_ONCE if self._weighs_between else _STREAMED_AT_ONCE
         self._waiting: list[tuple[Request, Sequence[Image] | None]] = []
         self._originals: dict[tuple[str, str, int], tuple[int, ...] | None] = {}
 
     def put(self, request: Request, images: Sequence[Image] | None) -> None:
         """Take a request that is answered, with its picture as the model saw it; None: it is opened again."""
-        self._waiting.append((request, images))
-        if len(self._waiting) >= self._most:
+        self._waiting.append((request, images if self._weighs_between else None))
+        if self._weighs_between and len(self._waiting) >= self._most:
             self.weigh()
 
     def weigh(self) -> None:
@@ -69,12 +78,14 @@ class AnswerScale:
         if not answers:
             return []
         try:
-            return answer_log_probabilities(self._model, answers)
+            if isinstance(self._model, SatoriHF):
+                return answer_log_probabilities(self._model, answers)
+            return self._model.weigh(answers)
         except Exception as error:
             if not is_out_of_memory(error) or self._most == 1:
                 raise
         # Outside of the handler, so that the error no longer holds the batch's tensors.
-        self._model.release_memory()
+        self._release_memory()
         self._most //= 2
         return None
 
@@ -88,7 +99,7 @@ class AnswerScale:
         if span is None or original is None:
             return None
         turns = read_turns(chat_of(self._run, request), f"{record.sample.task} {record.sample.id}")
-        turns = self._model.opened(turns) if images is None else _showing(turns, images)
+        turns = self._open(turns) if images is None else _showing(turns, images)
         prompt = Prompt(record.sample.task, 0, 0, turns, Decoding(max_new_tokens=1))
         before = before_ids(self._model, answered.text, answered.output_ids, span[0])
         # made of a text anew, a token may stand for a picture that is not there
@@ -151,7 +162,6 @@ def ask_all(
     """
     scale = None
     if with_p:
-        assert isinstance(model, SatoriHF), "no other weighs"
         scale = AnswerScale(model, run, work)
         for request in requests:
             if request.key in work.answered:
@@ -194,7 +204,7 @@ def _with_log(answered: Answered, log: float | None) -> Answered:
     return msgspec.structs.replace(answered, logp_original=None if log is None else min(log, 0.0), is_scored=True)
 
 
-def _original_ids(model: SatoriHF, record: Record, form: AnyFormat) -> tuple[int, ...] | None:
+def _original_ids(model: SatoriHF | WeighingModel, record: Record, form: AnyFormat) -> tuple[int, ...] | None:
     """Return the tokens of the run's answer with the one that ends it; None where nothing marks it."""
     text = record.generation.text
     span = spans_of_text(text, form).answer
@@ -207,7 +217,9 @@ def _original_ids(model: SatoriHF, record: Record, form: AnyFormat) -> tuple[int
     return tuple(ids[tokens.start : tokens.stop + 1]) or None
 
 
-def before_ids(model: SatoriHF, text: str, output_ids: Sequence[int] | None, begin: int) -> tuple[int, ...]:
+def before_ids(
+    model: SatoriHF | WeighingModel, text: str, output_ids: Sequence[int] | None, begin: int
+) -> tuple[int, ...]:
     """Return the tokens of a text before a character: those that were drawn, where one of them begins there."""
     ids = output_ids or ()
     if begin < len(text) and model.text_of(ids).startswith(text):

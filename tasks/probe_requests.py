@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from harness.images.grid import to_rgb
+from harness.probes.before_asking import BeforeAsking
 from harness.probes.fills import WITHOUT_FILL, Pixels, edited
-from harness.probes.probed_text import ProbedQuestion
-from harness.probes.sample_scores import ProbeStatus
 from harness.probes.variants import Variant
 from harness.values import Size
 from tasks.asked_again import AskedRun, AskedSample
@@ -36,8 +35,8 @@ class EditedPicture:
         """Return the edited picture: at its own size, before the model's grid."""
         image = open_image(self.source)
         pixels = cast("Pixels", np.asarray(to_rgb(image), dtype=np.uint8))
-        boxes = self.variant.boxes_px
-        return Image.fromarray(edited(pixels, self.variant.operation, boxes, self.variant.fill))
+        edit = self.variant
+        return Image.fromarray(edited(pixels, edit.operation, edit.boxes_px, edit.fill, edit.source_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,8 @@ class ProbedAsk:
 
     sample: AskedSample
     """The sample."""
-    status: ProbeStatus
-    """What is known before it is asked."""
-    is_format_ok: bool
-    """Whether the run's text keeps to its format."""
-    question: ProbedQuestion | None = None
-    """What is asked; None where nothing can be."""
-    variants: tuple[Variant, ...] = ()
-    """Of which pictures."""
+    before: BeforeAsking
+    """What is asked of it, or why nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +64,16 @@ class Request:
         sample, edit = self.asked.sample.record.sample, self.variant
         # a picture that is not edited by a colour is the same by any
         fill = "" if edit.operation in WITHOUT_FILL else edit.fill
-        told = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
+        told: tuple[object, ...] = (sample.task, sample.id, edit.operation, fill, edit.boxes_px)
+        if edit.source_px:
+            told += (edit.source_px,)
         return hashlib.sha256(repr(told).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def chat_of(run: AskedRun, request: Request) -> list[Mapping[str, object]]:
     """Return the chat of a request in lmms-eval's form; its picture is edited when it is opened."""
     adapter, doc = request.asked.sample.benchmark.adapter, request.asked.sample.doc
-    assert request.asked.question is not None, "it has variants"
-    size = request.asked.question.size
+    assert request.asked.before.question is not None, "it has variants"
+    size = request.asked.before.question.size
     shown = adapter.shown(doc).each(lambda source: EditedPicture(source, request.variant, size))
     return cast("list[Mapping[str, object]]", messages(run.spec.wording, adapter.question_text(doc), shown))

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from harness.errors import ConfigError
 from harness.scoring.formats import format_name, marked_format
-from harness.values import STAGE_FORMATS, AnyFormat, StageFormat
+from harness.values import AnyFormat, StageFormat
 from tasks.benchmark import Benchmark
 from tasks.cells import Doc
 from tasks.place_prompts import PROMPTS
@@ -42,6 +42,12 @@ SYSTEM: Mapping[StageFormat, str] = {
         f"first, {_CAPTION_STEP}; second, {_BBOX_STEP}; third, {_THINKING_STEP}; fourth, {_ANSWER_STEP}. "
         "Put each part on a line of its own, and write nothing outside these tags."
     ),
+    "satori-adaptive": (
+        "You answer questions about images. Always end with the answer; before it you may help yourself with two "
+        "parts, and leave out either or both where the question does not need them. Write, in this order: "
+        f"if it helps, {_CAPTION_STEP}; if it helps, {_BBOX_STEP}; always, {_ANSWER_STEP}. "
+        "Write nothing outside these tags."
+    ),
     "freeform": (
         "You answer questions about images. First think the question through step by step, inside <think> and "
         f"</think>; then write {_ANSWER_STEP}."
@@ -59,6 +65,10 @@ SUFFIX: Mapping[StageFormat, str] = {
         "Describe the scene in <caption> </caption>, list the boxes of the relevant regions as "
         "<bbox>[[x1,y1,x2,y2], ...]</bbox>, reason in <thinking> </thinking>, then give the final answer in "
         "<answer> </answer>."
+    ),
+    "satori-adaptive": (
+        "If it helps, describe the scene in <caption> </caption>; if it helps, list the boxes of the relevant regions "
+        "as <bbox>[[x1,y1,x2,y2], ...]</bbox>; always give the final answer in <answer> </answer>."
     ),
     "freeform": "Think in <think> </think>, then give the final answer in <answer> </answer>.",
     "plain": "",
@@ -178,6 +188,8 @@ _PROBE: Doc = {
     "answer": "A",
     "answers": ["A"],
 }
+_STAND_FOR_ALL: tuple[StageFormat, ...] = ("satori", "satori-think", "freeform", "plain")
+"""The formats whose words are in every run's hash of its prompts."""
 _PROBE_KINDS = (
     {"question_type": "multi_choice", "answer_type": "text"},
     {"question_type": "free_form", "answer_type": "integer", "choices": None},
@@ -225,10 +237,11 @@ def prompts_hash(form: AnyFormat, words: Wording, benchmark: Benchmark) -> str:
     """Return a hex digest of how a run asks a benchmark.
 
     Runs of different formats in their own words share it: asking grounded against free-form is a comparison that people
-    want. Words of another's do not share it with anything but themselves. The formats of stages stand for all: what a
-    published format asks is part of a run's key, and a person's own of its protocol hash.
+    want. Words of another's do not share it with anything but themselves. Four formats of stages stand for all, so that
+    a new one takes no stored run's comparisons: what others ask is part of a run's key, and a person's own of its
+    protocol hash.
     """
-    asked = [prompt_hash(known, benchmark) for known in STAGE_FORMATS]
+    asked = [prompt_hash(known, benchmark) for known in _STAND_FOR_ALL]
     if words != wording(form):
         asked.append(prompt_hash(words, benchmark))
     if benchmark.adapter.place_of is not None:

@@ -31,6 +31,7 @@ from harness.evaluation.merge import differing_settings
 from harness.installation import require_extra
 from harness.runs.journal import RunLockedError
 from harness.runs.manifest import Manifest
+from harness.runs.manifest_differences import differences_text
 from harness.runs.object_storage import RunsAtAddress
 from tasks.parts import (
     Asked,
@@ -510,11 +511,14 @@ class _Crew:
     def _compared(self, ready: _Ready) -> _Ready | Refused:
         """Refuse a worker that sees another run than the others: its shards could not be merged with theirs."""
         asked = self.run.manifest if self._manifest is None else self._manifest
-        differing = set(differing_settings(asked, ready.manifest))
-        if self._manifest is None:
-            differing.discard("computed")  # a machine without a GPU may start what is computed on some
+        differing = differing_settings(asked, ready.manifest)
+        if self._manifest is None:  # a machine without a GPU may start what is computed on some
+            differing = tuple(one for one in differing if one.part != "computed")
         if differing:
-            text = f"{ready.node} would ask another run ({', '.join(sorted(differing))}): give all nodes the same files"
+            text = (
+                f"{ready.node} would ask another run than the others, of which {differences_text(differing)}: give all "
+                "nodes the same files"
+            )
             return Refused(0, int(ExitCode.USAGE), text)
         self._manifest = ready.manifest
         return ready

@@ -58,7 +58,7 @@ from tasks.run_questions import (
     open_question,
     prepared_task,
 )
-from tasks.run_spec import NO_KEY, RunEnvironment, RunSpec, check_overrides, check_spec, stored_spec
+from tasks.run_spec import RunEnvironment, RunSpec, check_overrides, check_spec, refuse_to_send_key, stored_spec
 from tasks.run_subject import Subject, find_subject, load_model
 from tasks.shards import Shard
 from tasks.side_gold import with_side_gold
@@ -133,21 +133,8 @@ def retry_run(folder: Path, environment: RunEnvironment, changes: Mapping[str, o
             f"Give {'--judge ' + stored.manifest.judge if stored.manifest.judge else 'no --judge'}, and its "
             "--judge-url or --judge-key where it needs one"
         )
-    _refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
+    refuse_to_send_key(spec, folder, environment, given=bool((changes or {}).get("base_url")))
     return _run(spec, environment, retry_of=stored)
-
-
-def _refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment, *, given: bool) -> None:
-    """Refuse to send a key to an address that only a run folder names, which may be a stranger's.
-
-    Raises:
-        ConfigError: there is a key, and the address was not given with it.
-    """
-    if spec.base_url is not None and not given and environment.api_key != NO_KEY:
-        raise ConfigError(
-            f"{folder} asks the server {spec.base_url}, and a key goes only to an address that you give yourself: add "
-            f"--base-url with the address that is to have it, or leave the key out (--api-key and its variables)"
-        )
 
 
 @dataclass(frozen=True, slots=True)

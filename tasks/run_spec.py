@@ -262,6 +262,19 @@ def _argument(name: str, kind: Any, value: Json) -> Any:
         raise ValueError(f"{name}: {fault}") from fault
 
 
+def refuse_to_send_key(spec: RunSpec, folder: Path, environment: RunEnvironment, *, given: bool) -> None:
+    """Refuse to send a key to an address that only a run folder names, which may be a stranger's.
+
+    Raises:
+        ConfigError: there is a key, and the address was not given with it.
+    """
+    if spec.base_url is not None and not given and environment.api_key != NO_KEY:
+        raise ConfigError(
+            f"{folder} asks the server {spec.base_url}, and a key goes only to an address that you give yourself: add "
+            f"--base-url with the address that is to have it, or leave the key out (--api-key and its variables)"
+        )
+
+
 def check_spec(spec: RunSpec) -> None:
     """Refuse what is wrong with a configuration by itself, before any file is looked at."""
     if spec.name is not None:

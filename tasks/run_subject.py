@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
-from harness.installation import require_imports
+from harness.installation import require_imports, without_collecting
 from harness.models.checkpoint import Checkpoint, CheckpointHashes, hash_checkpoint, inspect_checkpoint, override_limits
 from harness.models.checkpoint_files import read_json
 from harness.models.control_tokens import tokens_of_folder
@@ -46,6 +46,7 @@ class Subject:
     """Special tokens that its folder declares; none where only a server has it."""
 
 
+@without_collecting()
 def find_subject(spec: RunSpec) -> Subject:
     """Find out what the model is, without loading it: from its files, or for a served name from what was given."""
     if spec.backend == "openai" and not Path(spec.model).exists():
@@ -171,6 +172,7 @@ def number_format_of(spec: RunSpec, environment: RunEnvironment) -> str | None:
     return str(choose_dtype(spec.dtype, choose_device(spec.device))).removeprefix("torch.")
 
 
+@without_collecting()
 def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> RecordingModel:
     """Load a checkpoint by transformers or vLLM, or reach the server that serves the model."""
     limits = subject.pixel_limits
@@ -216,6 +218,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template=spec.chat_template,
         )
     from harness.models.cpu_threads import OthersAtWork, take_free_threads  # noqa: PLC0415 - torch takes seconds
+    from harness.models.freed_memory import keep_freed_memory  # noqa: PLC0415 - as above
     from harness.models.hf import SatoriHF  # noqa: PLC0415 - to import, faults come first
 
     others = OthersAtWork()
@@ -233,6 +236,7 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
         chat_template=spec.chat_template,
     )
     if model.device.type == "cpu":
+        keep_freed_memory(os.environ)
         environment.say(f"computing on the CPU with {take_free_threads(others, os.environ)}")
     if model.why_batches is not None:
         environment.say(f"answers wait for the longest of their batch: rows cannot be refilled, as {model.why_batches}")

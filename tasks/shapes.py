@@ -369,7 +369,7 @@ def _scene(
     return Scene(width, height, background, ordered), things
 
 
-def _answers(canonical: str) -> tuple[str, ...]:
+def colour_answers(canonical: str) -> tuple[str, ...]:
     """Return a colour with the other ways to write it."""
     return (canonical, *_OTHER_NAMES.get(canonical, ()))
 
@@ -394,7 +394,7 @@ def _ask_colour(rng: np.random.Generator, turn: int) -> tuple[Scene, Question]:
     shape = _pick(rng, _SHAPES)
     others = _looks(rng, int(rng.integers(1, 6)), lambda looks: looks[0] != shape)
     scene, things = _scene(rng, [(shape, colour), *others])
-    return scene, Question(f"What color is the {shape}?", _answers(colour), (things[0],))
+    return scene, Question(f"What color is the {shape}?", colour_answers(colour), (things[0],))
 
 
 def _ask_count(rng: np.random.Generator, turn: int) -> tuple[Scene, Question]:

@@ -221,7 +221,8 @@ class TestRun:
         assert info.state == "complete"
         assert verify_run(info.path) == []
 
-    def test_a_full_disk_stops_the_run_with_a_good_journal(self, tiny_qwen2_5_vl, tmp_path):
+    def test_a_full_disk_stops_the_run_with_a_good_journal(self, tiny_qwen2_5_vl, tmp_path, monkeypatch):
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # a .pyc that does not fit would stay, torn
         out = tmp_path / "runs"
         limit = 60_000
         running = process(
@@ -535,6 +536,47 @@ class TestConfiguration:
         assert 'out = "there"  # config file' in command("runs", "list", "--show-config")[1]
         assert 'out = "else"  # flag' in command("runs", "list", "--out", "else", "--show-config")[1]
         assert "here: there is no such folder" in command("tasks", "verify", "mme")[1]
+
+    def test_what_watch_leaves_open_comes_from_run(self, command, tmp_path, monkeypatch):
+        (tmp_path / "satori-bench.toml").write_text(
+            '[run]\nmodel = "x"\ntasks = "shapes"\nlimit = 8\nseed = 3\nformat = "plain"\njson = true\nshard = "1/2"\n'
+            'dataset = ["shapes=tiny"]\napi_key = "sk-hidden"\nresume = false\n'
+            '[watch]\nformat = "satori"\nevery = 2\nresume = true\n'
+        )
+        monkeypatch.setenv("SATORI_BENCH_SEED", "4")
+
+        code, out, err = command("watch", "out", "--limit", 5, "--show-config")
+
+        assert code == ExitCode.OK, err
+        lines = shown(out)
+        assert lines["limit"] == "5  # flag"
+        assert lines["seed"] == "4  # variable"
+        assert lines["format"] == '"satori"  # config file'
+        assert lines["resume"] == "true  # config file", "what [watch] says holds, also where it is the default"
+        assert lines["every"] == "2.0  # config file"
+        assert lines["tasks"] == '"shapes"  # config file, [run]'
+        assert lines["dataset"] == '["shapes=tiny"]  # config file, [run]'
+        assert lines["protocol"] == '"strict"  # default'
+        assert lines["json"] == "false  # default", "what a verb prints is its own"
+        assert "# api_key = '…'  # config file, [run]; not shown" in out.splitlines()
+        assert not {"model", "shard", "preset", "retry", "again"} & lines.keys()
+
+    def test_no_other_verb_takes_the_values_of_run(self, command, tmp_path):
+        (tmp_path / "satori-bench.toml").write_text('[run]\nprotocol = "paper"\n[watch]\nlimit = 8\n')
+
+        assert "[run]" not in command("score", "x.jsonl", "--show-config")[1]
+        assert "# limit is not set  # default" in command("run", "--show-config")[1].splitlines()
+        assert shown(command("watch", "out", "--show-config")[1])["protocol"] == '"paper"  # config file, [run]'
+
+    def test_a_value_of_run_is_held_against_what_watch_gives(self, command, tmp_path):
+        (tmp_path / "satori-bench.toml").write_text('[run]\ndecoding = "sampled"\n[watch]\ntemperature = 0.5\n')
+
+        sampled = command("watch", "out", "--once")
+        greedy = command("watch", "out", "--once", "--decoding", "greedy")
+
+        assert "--temperature needs --decoding sampled" not in sampled[2]
+        assert greedy[0] == ExitCode.USAGE
+        assert "--temperature needs --decoding sampled" in greedy[2]
 
     @pytest.mark.parametrize(
         ("text", "fault"),

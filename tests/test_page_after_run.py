@@ -42,6 +42,9 @@ def ending(tmp_path, monkeypatch):
             f"if any('pages/process.py' in word for word in sys.orig_argv):\n    {code}\n"
         )
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(early), str(ROOT)]))
+        # Python puts a .pyc in its place whatever came of writing it: under a limit of file sizes it is torn, and every
+        # later process that imports the checkout ends with "marshal data too short"
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     return write
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from harness.comparison.values import Benchmark, LookedChange, LookedScore
 from harness.probes.attention_records import AttentionRecord
-from harness.probes.fills import Operation
+from harness.probes.fills import Fill, Operation
 from harness.probes.probe_summary import FillSummary, StoredProbes
-from harness.probes.sample_scores import FORMS, SampleScore
+from harness.probes.sample_scores import FORMS, Form, SampleScore
+from harness.probes.stepped import PAIRED, SteppedScore
 from harness.probes.stored import stored_attention, stored_probes
 from harness.runs.store import StoredRun
 from harness.stats.paired import paired_difference
@@ -145,6 +146,38 @@ def _probed(
                 withheld = _withheld((found, of_b[fill]), operation)
                 pairs = {key: (value_of(mine[fill, form, key]), value_of(theirs[fill, form, key])) for key in ids}
                 yield _change(_About(task, name, form, fill), pairs, clusters, withheld, _SIGNED, draw)
+    yield from _pasted(task, a, b, clusters, draw)
+    yield from _stepped(task, a, b, clusters, draw)
+
+
+def _pasted(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, draw: Draw) -> Iterator[LookedChange]:
+    """Yield the line of what was pasted into regions, where both asked it."""
+    found = [side.tasks[task].pasted for side in (a, b)]
+    mine, theirs = ({one.id: one.follow for one in side.pasted if one.task == task} for side in (a, b))
+    pairs = {name: (mine[name], theirs[name]) for name in clusters if name in mine and name in theirs}
+    if pairs:
+        withheld = next((one.withheld for one in found if one is not None and one.withheld), "")
+        yield _change(_About(task, "follow", "same"), pairs, clusters, withheld, _SIGNED, draw)
+
+
+def _stepped(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, draw: Draw) -> Iterator[LookedChange]:
+    """Yield a line per form and colour of how much the last step mattered more, where both asked it."""
+    mine, theirs = (
+        {(one.fill, one.form, one.id): _last_over_earlier(one) for one in side.stepped if one.task == task}
+        for side in (a, b)
+    )
+    asked: list[tuple[Fill, Form]] = [(one.fill, one.form) for one in a.stepped if one.task == task]
+    for fill, form in dict.fromkeys(asked):
+        keys = {name: (fill, form, name) for name in clusters}
+        pairs = {name: (mine[key], theirs[key]) for name, key in keys.items() if key in mine and key in theirs}
+        steps = [side.tasks[task].steps.get(fill) for side in (a, b)]
+        withheld = next((one.withheld for one in steps if one is not None and one.withheld), "")
+        if pairs:
+            yield _change(_About(task, "last_over_earlier", form, fill), pairs, clusters, withheld, PAIRED, draw)
+
+
+def _last_over_earlier(score: SteppedScore) -> float | None:
+    return None if score.last is None or score.earlier is None else score.last - score.earlier
 
 
 def _withheld(summaries: Sequence[FillSummary], operation: Operation) -> str:

@@ -369,7 +369,7 @@ class SampleTable:
         return quadrant_codes(side.values, side.ious, cut)
 
 
-LookedScore: TypeAlias = Literal["necessity", "sufficiency", "dependence", "density"]
+LookedScore: TypeAlias = Literal["necessity", "sufficiency", "dependence", "follow", "last_over_earlier", "density"]
 """What the probes of a run give, and the density of attention in the boxes that its texts name."""
 
 

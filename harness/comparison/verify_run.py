@@ -15,7 +15,9 @@ from typing import cast
 import numpy as np
 
 from harness.comparison.columns import read_run_table
+from harness.comparison.same_numbers import INTERVAL_SLACK, SAME
 from harness.comparison.sample_texts import SHOWN_COLUMNS
+from harness.comparison.verify_looked import looked_contradictions
 from harness.errors import UserError
 from harness.evaluation.predictions import rescore_record
 from harness.files import SUMS_NAME, DamagedRunError, RunFiles, kind_of, read_sums
@@ -46,12 +48,6 @@ from harness.summary.native import native_columns
 from harness.summary.run_summary import RunSummary, summarise_records
 from harness.values import NATIVE, Json, Protocol, Record
 
-_SAME = 1e-6
-"""Two values of a metric that differ by no more of the larger one are the same."""
-
-_INTERVAL_SLACK = 0.25
-"""Ends of an interval may differ by this part of its width: draws and rules of another version moved them."""
-
 _Key = tuple[str, str, int]
 
 
@@ -61,7 +57,8 @@ def verify_run(path: Path) -> list[str]:
     Checked: manifest and schema, name against status, links and special files, every line of the journal. In a
     finished run also the checksums, missing and extra files, that the table says what the journal says, row by row,
     that no value is out of its range, that scores of this scorer version are those of their texts, and that the
-    numbers of `scores.json`, later ones too, are those of the records. In an unfinished run a torn last line is no
+    numbers of `scores.json`, later ones too, are those of the records, and those of `probes.json` and `attention.json`
+    those of their lines. In an unfinished run a torn last line is no
     fault: it is cut off when the run is resumed. Nor is, in a finished one, what a killed writer left of later scores
     or a page: it is no part of the run. Nothing that is no plain file is opened.
     """
@@ -182,6 +179,9 @@ def _contradictions(path: Path) -> Iterator[str]:
     for protocol, scores in run.rescored.items():
         yield from _said(lambda protocol=protocol: read_run_table(run, protocol))
         yield from _verify_scores(run, protocol, scores, rescored_name("scores", protocol, "json"))
+    found_beside: list[str] = []
+    yield from _said(lambda: found_beside.extend(looked_contradictions(run)))
+    yield from found_beside
 
 
 def _verify_table(run: StoredRun) -> Iterator[str]:
@@ -322,7 +322,8 @@ def false_scores(
             if field in fields and fields[field] != count:
                 yield f"{name}: {task} has {field} {fields[field]}, its records give {count}"
         groups = {"metrics": own.metrics, "categories": own.categories, "l2_categories": own.l2_categories}
-        groups |= {"boxes": own.boxes} if "boxes" in fields else {}  # runs of before have none
+        later = {"boxes": own.boxes, "stages": own.stages}  # runs of before have none
+        groups |= {group: metrics for group, metrics in later.items() if group in fields}
         for group, metrics in groups.items():
             told = cast("dict[str, dict[str, float | None]]", fields.get(group) or {})
             for false in _false_metrics(told, metrics, same_version=same_version):
@@ -350,7 +351,7 @@ def _false_metrics(
 def _differs(told: Json, own: float | None) -> bool:
     if not isinstance(told, int | float) or own is None:
         return told is not None or own is not None
-    return abs(told - own) > _SAME * max(1.0, own)
+    return abs(told - own) > SAME * max(1.0, own)
 
 
 def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, same_version: bool) -> str | None:
@@ -360,14 +361,14 @@ def _metric_difference(stored: Mapping[str, float | None], own: Metric, *, same_
         return f"{value}, its records give {own.value}"
     if value is None or own.value is None:
         return None
-    if abs(value - own.value) > _SAME * max(1.0, own.value):
+    if abs(value - own.value) > SAME * max(1.0, own.value):
         return f"{value:.6g}, its records give {own.value:.6g}"
     if same_version and stored.get("n", own.n) != own.n:
         return f"with n {stored['n']}, its records give {own.n}"
     ends = ((stored.get("ci_low"), own.ci_low), (stored.get("ci_high"), own.ci_high))
     width = (own.ci_high or 0.0) - (own.ci_low or 0.0)
     if same_version and any(
-        (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > _INTERVAL_SLACK * width + _SAME for a, b in ends
+        (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > INTERVAL_SLACK * width + SAME for a, b in ends
     ):
         return f"with the interval [{ends[0][0]}, {ends[1][0]}], its records give [{own.ci_low}, {own.ci_high}]"
     return None

@@ -9,6 +9,7 @@ reply that was cut off, or that is a thought and nothing else, is no verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,6 +23,8 @@ MAX_ANSWER_CHARACTERS = 4_000
 """The judge reads this much of an answer's end; an answer is not longer than that."""
 _MOST_TOKENS = 64
 """Budget of a judge's reply, which is an option letter or a short answer."""
+_WHO = "the judge at "
+"""Stands before its address where a run ends for its sake."""
 _THINKS = ": give a judge that replies without thinking (vLLM serves one so with --default-chat-template-kwargs)"
 """What to do about a judge that does not come to its answer."""
 
@@ -65,7 +68,9 @@ def ask_all(
 ) -> Iterator[Record]:
     """Ask the judge about each (record, answer text); yield the record with what it said, as the replies arrive.
 
-    A record holds the reply, or why there is none in the server's words; its score is as it was.
+    A record holds the reply, or why there is none in the server's words; its score is as it was. Asking ends, once what
+    came back is yielded, where the judge is gone or many requests in a row fail alike, as asking a served model does.
+    A few that fail leave their records unjudged and no more.
 
     Args:
         judge: Whom to ask.
@@ -74,25 +79,35 @@ def ask_all(
         say: Takes a line for the person who watches.
 
     Raises:
-        ConfigError: the judge's address or key cannot be one.
+        ConfigError: the judge's address or key cannot be one, or it refuses every request for one reason.
+        ServerGoneError: nobody is there any more, or a long row of requests failed alike.
     """
     from harness.models.chat_client import ChatClient  # noqa: PLC0415 - an import for judged runs alone
     from harness.models.chat_wire import DEFAULT_URL, Server  # noqa: PLC0415 - as above
+    from harness.models.failure_watch import FailureWatch, Flags  # noqa: PLC0415 - as above
 
     url = judge.base_url or DEFAULT_URL
     server = Server(judge.model, url, judge.api_key, judge.concurrency, judge.timeout_s, judge.retries)
     client = ChatClient(server, secrets=secrets, say=say)
+    watch = FailureWatch(server, is_there=client.is_there, flags=Flags("--judge-key", "--judge", "--judge-url", _WHO))
     first: str | None = None
     asked = ((record, partial(_request, judge, record, answer)) for record, answer in questions)
-    for record, outcome in client.ask_each(asked):
-        reply = outcome.reply
-        said = (bare_answer(reply.content) or "").strip()
-        why = reply.failure or _no_verdict(reply, said)
-        if not why and reply.model is not None:
-            first = first or reply.model  # a judge may be known by another name; a change of it is another judge
-            if not same_model(first, reply.model):
-                why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
-        yield replace(record, judge_reply=None if why else said, judge_error=why or None)
+    with closing(client.ask_each(asked)) as outcomes:
+        for record, outcome in outcomes:
+            reply = outcome.reply
+            if outcome.kind == "answer":
+                watch.answered()
+            else:
+                watch.failed(outcome)
+            said = (bare_answer(reply.content) or "").strip()
+            why = reply.failure or _no_verdict(reply, said)
+            if not why and reply.model is not None:
+                first = first or reply.model  # a judge may be known by another name; a change of it is another judge
+                if not same_model(first, reply.model):
+                    why = f"the reply is of another model, {reply.model!r} in place of {first!r}"
+            yield replace(record, judge_reply=None if why else said, judge_error=why or None)
+            if watch.ending is not None:
+                raise watch.ending
 
 
 def _no_verdict(reply: ChatReply, said: str) -> str:

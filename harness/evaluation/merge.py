@@ -15,7 +15,8 @@ from harness.errors import ConfigError, IncompleteError
 from harness.evaluation.rescore import staging
 from harness.images.thumbnails import copy_thumbnails
 from harness.runs.journal import Key
-from harness.runs.manifest import Manifest, TaskManifest, config_of, run_key_parts, stamp_hashes
+from harness.runs.manifest import Manifest, TaskManifest, config_of, stamp_hashes
+from harness.runs.manifest_differences import FieldDifference, differences_text, manifest_differences
 from harness.runs.store import StoredRun, load_run, move_run, open_run
 from harness.summary.run_summary import RunSummariser, RunSummary
 from harness.values import Json, Record
@@ -95,8 +96,8 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     for shard in shards[1:]:
         if differing := differing_settings(first, shard.manifest):
             raise ConfigError(
-                f"{shards[0].path} and {shard.path} were not asked alike ({', '.join(differing)}): make one of them "
-                "again with the settings of the other"
+                f"{shards[0].path} and {shard.path} were not asked alike: {differences_text(differing)}. Make one of "
+                "them again with the settings of the other"
             )
     tasks = {name: _whole(name, task, shards) for name, task in first.tasks.items()}
     arguments = first.other.get("arguments")
@@ -119,10 +120,9 @@ def _merged_manifest(shards: Sequence[StoredRun]) -> Manifest:
     )
 
 
-def differing_settings(one: Manifest, other: Manifest) -> list[str]:
+def differing_settings(one: Manifest, other: Manifest) -> tuple[FieldDifference, ...]:
     """Return what two shards, or a shard and its whole, do not share of all that makes a run what it is."""
-    mine, theirs = (run_key_parts(_uncut(manifest)) for manifest in (one, other))
-    return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+    return manifest_differences(_uncut(one), _uncut(other))
 
 
 def _uncut(manifest: Manifest) -> Manifest:

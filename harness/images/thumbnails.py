@@ -26,6 +26,9 @@ LONG_EDGE_PX = 256
 WEBP_QUALITY = 50
 """WebP's quality, 0 to 100."""
 
+_WEBP_METHOD = 2
+"""How long WebP looks for a shorter file, 0 to 6: its usual 4 takes 3.7 ms a photograph; 2 takes 1.7, and 6 % more."""
+
 MAX_BYTES = 256 * 1024
 """More than the pixels of a thumbnail take when they are not compressed at all, and those of a sheet compressed."""
 
@@ -93,7 +96,7 @@ def write_thumbnail(media_dir: Path, image: Image, sha256: str, *, long_edge_px:
         from harness.images.grid import to_rgb  # noqa: PLC0415 - Pillow is loaded only where images are
 
         content = io.BytesIO()
-        _shrink(to_rgb(image), long_edge_px).save(content, format="WEBP", quality=WEBP_QUALITY)
+        _shrink(to_rgb(image), long_edge_px).save(content, format="WEBP", quality=WEBP_QUALITY, method=_WEBP_METHOD)
         media_dir.parent.mkdir(parents=True, exist_ok=True)
         make_folder(media_dir)
         put_file(path, content.getvalue())

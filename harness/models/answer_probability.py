@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -22,6 +23,28 @@ class AnswerAfter:
     """What the model wrote up to where its answer begins."""
     answer_ids: Sequence[int]
     """The answer in its place, with the token that ends it."""
+
+
+@runtime_checkable
+class WeighingModel(Protocol):
+    """A model that tells of answers how probable they are, a request each, while it answers nothing else."""
+
+    @property
+    def suppressed_ids(self) -> frozenset[int]:
+        """Tokens that are never generated: those that stand for or surround pictures."""
+        ...
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens that the tokenizer makes of an answer's text; others may have been drawn."""
+        ...
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated tokens, without those that only frame it."""
+        ...
+
+    def weigh(self, answers: Sequence[AnswerAfter]) -> list[float]:
+        """Return the logarithm of the probability of each answer; NaN where the model did not take it."""
+        ...
 
 
 def answer_log_probabilities(model: SatoriHF, answers: Sequence[AnswerAfter]) -> list[float]:

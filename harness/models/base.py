@@ -35,6 +35,7 @@ from harness.images.grid import fit_to_grid, to_rgb
 from harness.images.pictures import UnreadablePictureError, read_picture
 from harness.models.decoding import Decoding, read_decoding
 from harness.models.device_options import read_batch_size
+from harness.models.opened_pictures import OpenedPictures
 from harness.models.recorder import Recorder
 from harness.values import Generation, Json, PixelLimits, Size
 
@@ -58,7 +59,8 @@ class ImageHandle(Protocol):
     """An image that is not opened yet; a task's messages carry these so that memory stays flat.
 
     It may also have a `size` (a `Size`, a tuple or None) that is known without opening, for better batches at no cost,
-    and a `sha256`, for what is asked of one picture to be asked together.
+    and a `sha256`, for what is asked of one picture to be asked together: of those whose `sha256` are equal any may be
+    opened for all.
     """
 
     def open(self) -> Image.Image:
@@ -189,6 +191,7 @@ class RecordingModel(lmms, abc.ABC):
         self.batch_size = min(size, self._max_batch_size or size)
         self._has_answered = False
         self._refusals: list[str] = []
+        self._pictures = OpenedPictures()
 
     @abc.abstractmethod
     def generate_batch(self, prompts: Sequence[Prompt]) -> list[Generation]:
@@ -243,6 +246,7 @@ class RecordingModel(lmms, abc.ABC):
 
     def release_memory(self) -> None:
         """Give back what a failed batch left behind; called before a smaller one is tried."""
+        self._pictures.forget()
         gc.collect()
 
     def start_batches_at(self, guess: int) -> None:
@@ -322,6 +326,7 @@ class RecordingModel(lmms, abc.ABC):
                     yield from self._answer_stream(_Feed(chain.from_iterable(batches), opening))
                 else:
                     yield from self._answer_batches(batches, opening)
+        self._pictures.forget()
 
     def _answer_batches(
         self, batches: Iterable[list[_LookedAt]], opening: Callable[[_LookedAt], Future[_Opened]]
@@ -428,11 +433,7 @@ class RecordingModel(lmms, abc.ABC):
 
     def _pictures_of(self, ask: Ask) -> tuple[str, ...]:
         """Return the hashes of the pictures that an ask shows; nothing where any is not known."""
-        parts = [part for turn in self._turns(ask) for part in turn.parts if not isinstance(part, str)]
-        try:
-            hashes = [cast("str | None", getattr(part, "sha256", None)) for part in parts]
-        except UnreadablePictureError:
-            return ()  # told when it is opened
+        hashes = [_sha256(part) for turn in self._turns(ask) for part in turn.parts if not isinstance(part, str)]
         return tuple(sha256 for sha256 in hashes if sha256) if all(hashes) else ()
 
     def _batches_of_one_size(self, todo: Sequence[Ask]) -> Iterator[list[_LookedAt]]:
@@ -564,7 +565,14 @@ class RecordingModel(lmms, abc.ABC):
         """Return text as it is, and an image opened, in RGB and at the model's grid size."""
         if isinstance(part, str):
             return part
-        image = part if isinstance(part, Image.Image) else part.open()
+        sha256 = _sha256(part)
+        if sha256 is None:
+            return self._as_seen(part)
+        return self._pictures.opened((sha256, self.pixel_limits), lambda: self._as_seen(part))
+
+    def _as_seen(self, picture: Image.Image | ImageHandle) -> Image.Image:
+        """Return a picture opened, in RGB and at the model's grid size."""
+        image = picture if isinstance(picture, Image.Image) else picture.open()
         image.load()
         return fit_to_grid(to_rgb(image), self.pixel_limits)
 
@@ -800,6 +808,14 @@ def _pixels(image: Image.Image | ImageHandle, limits: PixelLimits | None) -> int
         return 0
     width, height = (size.width, size.height) if isinstance(size, Size) else size
     return min(max(width * height, limits.min_pixels), limits.max_pixels) if limits else width * height
+
+
+def _sha256(image: Image.Image | ImageHandle) -> str | None:
+    """Return what tells a picture from others without opening it; None where that is not known."""
+    try:
+        return cast("str | None", getattr(image, "sha256", None)) or None
+    except UnreadablePictureError:
+        return None  # told when it is opened
 
 
 def _result(generation: Generation) -> GenerationResult:

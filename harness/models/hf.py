@@ -343,12 +343,14 @@ class SatoriHF(RecordingModel):
         if not bool(mask[:, -1].all()):
             raise RuntimeError("the processor padded on the right; generation would continue the padding")
         input_tokens = cast("list[int]", mask.sum(dim=1).tolist())
-        return Group(prompts, inputs, self._inputs.input_sizes(prompts, inputs), input_tokens)
+        return Group(
+            prompts, inputs, self._inputs.input_sizes(prompts, inputs), input_tokens, self._names_of_pictures(prompts)
+        )
 
     @contextmanager
     def _on_device(self, group: Group) -> Generator[dict[str, torch.Tensor]]:
         """Lend inputs on the device, floats in the model's format, while it is known which pictures they are of."""
-        with self.remembered(group.prompts):
+        with self._features.asked_about(group.picture_names):
             yield self.on_device(group.inputs)
 
     def _begin(self, group: Group) -> RefilledRows:
@@ -399,7 +401,11 @@ class SatoriHF(RecordingModel):
 
     def remembered(self, prompts: Sequence[Prompt]) -> AbstractContextManager[None]:
         """Return a block in which the features of these prompts' pictures are kept, and taken from what is kept."""
-        return self._features.asked_about([image for prompt in prompts for image in prompt.images])
+        return self._features.asked_about(self._names_of_pictures(prompts))
+
+    def _names_of_pictures(self, prompts: Sequence[Prompt]) -> tuple[bytes, ...]:
+        """Return what tells the prompts' pictures apart, in order."""
+        return self._features.names_of([image for prompt in prompts for image in prompt.images])
 
     @property
     def suppressed_ids(self) -> frozenset[int]:

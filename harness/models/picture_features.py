@@ -71,11 +71,24 @@ class PictureFeatures:
             self._parameters = list(base.parameters())
             base.get_image_features = self._remembering(own)
 
+    def names_of(self, pictures: Sequence[Image.Image]) -> tuple[bytes, ...]:
+        """Return what tells pictures apart, by their pixels; nothing for a family that is not served.
+
+        It takes 2 ms for 640x480, and may be asked in any thread. One picture that is there several times is read once.
+        """
+        if not self.serves:
+            return ()
+        names = {id(picture): _key(picture) for picture in {id(picture): picture for picture in pictures}.values()}
+        return tuple(names[id(picture)] for picture in pictures)
+
     @contextmanager
-    def asked_about(self, pictures: Sequence[Image.Image]) -> Generator[None]:
-        """Say which pictures the next features are of, in their order in the batch; outside of this nothing is kept."""
-        if self.serves:
-            self._asked = tuple(map(_key, pictures))
+    def asked_about(self, names: tuple[bytes, ...]) -> Generator[None]:
+        """Say which pictures the next features are of, in their order in the batch; outside of this nothing is kept.
+
+        Args:
+            names: As `names_of` returns them.
+        """
+        self._asked = names
         try:
             yield
         finally:

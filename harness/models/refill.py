@@ -30,6 +30,8 @@ class Group:
     """Size of each prompt's first image as the model sees it."""
     input_tokens: Sequence[int]
     """Length of each prompt."""
+    picture_names: tuple[bytes, ...]
+    """What tells their pictures apart, in order, for features that are remembered."""
 
 
 Refused: TypeAlias = tuple[Prompt, Exception]

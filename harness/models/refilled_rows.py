@@ -28,6 +28,7 @@ from transformers.generation.stopping_criteria import StopStringCriteria
 
 from harness.models.base import Prompt
 from harness.models.decoding import Decoding
+from harness.models.roomy_cache import RoomyLayer
 from harness.models.token_choice import ALL_THE_SAME, NOT_FINITE, all_the_same, not_finite, shaping, with_noise
 from harness.values import Size
 
@@ -162,6 +163,9 @@ class RefilledRows:
         _check(model, ids, kept)
         # In place of padding a token that the row holds anyway: a repetition penalty is then the row's own.
         begun = cls(model, rows, torch.where(mask.bool(), ids, ids[:, -1:]), _narrowed(kept), processors, ends)
+        for cache in begun._kept.values():
+            if isinstance(cache, DynamicCache):
+                cache.layers[:] = [RoomyLayer.of(layer) for layer in _layers(cache)]
         begun._choose(logits, first=True)
         begun._share(started)
         return begun

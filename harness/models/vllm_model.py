@@ -35,6 +35,7 @@ import torch
 from transformers import AutoConfig, GenerationConfig
 
 from harness.errors import ConfigError, IncompleteError, UserError
+from harness.models.answer_probability import AnswerAfter
 from harness.models.base import Prompt, RecordingModel
 from harness.models.chat_inputs import ChatInputs, first_line
 from harness.models.checkpoint import inspect_checkpoint, override_limits, own_limits
@@ -376,30 +377,43 @@ class SatoriVLLM(RecordingModel):
                     outcome = error
             yield wanted.prompt, cast("Generation | Exception", outcome)
 
-    def log_probabilities(self, questions: Sequence[tuple[Prompt, str, str]]) -> list[tuple[float, ...] | Exception]:
-        """Return the log-probability of each token of a text that the model is made to write.
+    @property
+    def suppressed_ids(self) -> frozenset[int]:
+        """Tokens that are never generated: those that stand for or surround pictures."""
+        return self._suppressed_ids
 
-        Args:
-            questions: Each a prompt, what the model has written already, and the text to weigh after it. Both are made
-                tokens of on their own: nothing tells where a model would have joined them.
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens that the tokenizer makes of an answer's text; others may have been drawn."""
+        return self._inputs.tokens_of(text)
 
-        Returns:
-            For each question the text's tokens in order, or what befell it.
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated tokens, without those that only frame it."""
+        return self._inputs.decoded(token_ids, self._dropped_ids)
+
+    def weigh(self, answers: Sequence[AnswerAfter]) -> list[float]:
+        """Return the logarithm of the probability of each answer: NaN where vLLM did not take it, or it is none.
+
+        vLLM weighs a prompt's own tokens, so the answer is put at a prompt's end. It does so among all tokens, those
+        that are never generated too: where a model would write such a token, an answer weighs less than by
+        transformers.
+
+        Raises:
+            EngineDeadError: vLLM's, at the engine's end.
         """
         parameters = _SAMPLING(
             temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=_FINAL_ONLY
         )
-        texts = [self._inputs.tokens_of(text) for _, _, text in questions]
         waiting = iter(
             [
-                _Wanted(prompt, parameters, place, (*self._inputs.tokens_of(prefix), *texts[place]))
-                for place, (prompt, prefix, _) in enumerate(questions)
+                _Wanted(answer.prompt, parameters, place, (*answer.before_ids, *answer.answer_ids))
+                for place, answer in enumerate(answers)
             ]
         )
-        weighed: dict[int, tuple[float, ...] | Exception] = {}
+        weighed = [math.nan] * len(answers)
         for wanted, output, _ in self._answered(lambda: next(waiting, None), self.batch_size):
-            weighed[wanted.place] = output if isinstance(output, Exception) else _weights(output, texts[wanted.place])
-        return [weighed[place] for place in range(len(questions))]
+            if not isinstance(output, Exception):
+                weighed[wanted.place] = sum(_weights(output, answers[wanted.place].answer_ids))
+        return weighed
 
     def _answered(
         self, take: Callable[[], _Wanted | None], room: int

@@ -1,4 +1,4 @@
-"""What stands where a region of a picture was: one colour, taken from the picture itself.
+"""What stands where a region of a picture was: one colour taken from the picture itself, or another part of it.
 
 Noise and blur were measured and left out: noise takes the model's format away, blur leaves the colours of what it is
 meant to hide.
@@ -19,11 +19,12 @@ Fill: TypeAlias = Literal["mean", "ring"]
 """Where the colour comes from: all of the picture, or what lies around what is filled."""
 FILLS: Final[tuple[Fill, ...]] = get_args(Fill)
 
-Operation: TypeAlias = Literal["remove", "keep", "blank", "repeat", "turn"]
+Operation: TypeAlias = Literal["remove", "keep", "blank", "repeat", "turn", "paste"]
 """The region is filled, all but the region is, all of the picture is, or nothing: the same question once more. Or the
-region keeps its shapes and its colours are turned: red to green, green to blue, blue to red."""
+region keeps its shapes and its colours are turned: red to green, green to blue, blue to red. Or the pixels of another
+region of the same shape are pasted over it."""
 
-WITHOUT_FILL: Final = frozenset[Operation]({"repeat", "turn"})
+WITHOUT_FILL: Final = frozenset[Operation]({"repeat", "turn", "paste"})
 """What is done without a colour that stands in."""
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -35,8 +36,23 @@ _BAND: Final = 16
 """A ring is a band of the picture's shorter side over this, at least 2 pixels."""
 
 
-def edited(pixels: Pixels, operation: Operation, boxes: Sequence[PixelBox], fill: Fill) -> Pixels:
-    """Return a copy of a picture in which a region is filled, or turned; what is not keeps its bytes."""
+def edited(
+    pixels: Pixels, operation: Operation, boxes: Sequence[PixelBox], fill: Fill, sources: Sequence[PixelBox] = ()
+) -> Pixels:
+    """Return a copy of a picture in which a region is filled, turned or pasted over; what is not keeps its bytes.
+
+    Args:
+        pixels: The picture.
+        operation: What is done.
+        boxes: The region.
+        fill: By which colour.
+        sources: What is pasted into each box, of its shape.
+
+    Raises:
+        ValueError: A source has not the shape of its box.
+    """
+    if operation == "paste":
+        return _pasted(pixels, boxes, sources)
     size = Size(pixels.shape[1], pixels.shape[0])
     if operation == "turn":
         mask = mask_of(boxes, size)
@@ -48,6 +64,16 @@ def edited(pixels: Pixels, operation: Operation, boxes: Sequence[PixelBox], fill
         return pixels.copy()
     made = pixels.copy()
     made[hidden] = _colour(pixels, operation, boxes, fill)
+    return made
+
+
+def _pasted(pixels: Pixels, boxes: Sequence[PixelBox], sources: Sequence[PixelBox]) -> Pixels:
+    """Copy sources into boxes, pixel by pixel: all from the picture as it was, a later box over an earlier one."""
+    made = pixels.copy()
+    for (left, top, right, bottom), (x1, y1, x2, y2) in zip(boxes, sources, strict=True):
+        if (right - left, bottom - top) != (x2 - x1, y2 - y1):
+            raise ValueError(f"{x2 - x1} x {y2 - y1} pixels cannot be pasted over {right - left} x {bottom - top}")
+        made[top:bottom, left:right] = pixels[y1:y2, x1:x2]
     return made
 
 

@@ -17,6 +17,7 @@ PROBE_SCORES_NAME: Final = "probes.json"
 """What the lines come to."""
 
 Edge: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+Edges: TypeAlias = tuple[Edge, Edge, Edge, Edge]
 
 
 class ProbeRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -32,10 +33,16 @@ class ProbeRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True)
     """To whose region."""
     k: Count = 0
     """Which control, from 1; 0 for what is none."""
+    step: Count = 0
+    """Whose step's region it is, or controls for, from 1; 0 for what is no step's."""
     fill: Fill = "mean"
     """By which colour."""
-    boxes_px: tuple[tuple[Edge, Edge, Edge, Edge], ...] = ()
+    boxes_px: tuple[Edges, ...] = ()
     """The region in pixels of the original; right and bottom are the first left out."""
+    source_px: tuple[Edges, ...] = ()
+    """What was pasted into each box, of its shape; empty where nothing was."""
+    expected: tuple[str, ...] = ()
+    """Accepted answers to what was pasted; empty where they are not known, or nothing was."""
     area_share: Share = 0.0
     """Share of the picture that it is."""
     overlap_with_named: Share = 0.0
@@ -46,6 +53,9 @@ class ProbeRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True)
     """The answer in it; None where there is none."""
     is_same: bool = False
     """Whether the answer is that of the run; a text without an answer is not."""
+    follows: bool | None = None
+    """Whether the answer is that of what was pasted; where that is not known, whether it is another than the run's.
+    None of other edits."""
     is_format_ok: bool = False
     """Whether the text keeps to the format."""
     value: Share | None = None

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from dataclasses import dataclass, field
+from typing import Final, Literal, cast
 
 import msgspec
 import numpy as np
 
 from harness.probes.fills import WITHOUT_FILL, Fill, Operation
+from harness.probes.pasted import PastedScore, PastedSummary, pasted_scores, summarise_pasted
 from harness.probes.probe_records import ProbeRecord
+from harness.probes.probed_sample import NOT_MEANT, SHARE, SIGNED, ProbedSample, mean_of
 from harness.probes.sample_scores import (
     LEAST_DEPENDENCE,
     RELIES_ABOVE,
@@ -25,14 +27,14 @@ from harness.probes.sample_scores import (
     SampleScore,
     sample_score,
 )
+from harness.probes.stepped import PAIRED, SteppedScore, StepsSummary, stepped_scores, summarise_steps
 from harness.probes.variants import OPERATIONS, ProbePlan, Target
-from harness.stats.intervals import cluster_codes
-from harness.summary.means import column_metric, metric_of, null_metric
+from harness.summary.means import metric_of, null_metric
 from harness.summary.summary_values import Metric
 from harness.values import Json
 
-SCHEMA_VERSION: Final = 1
-"""Of `probes.json`."""
+SCHEMA_VERSION: Final = 2
+"""Of `probes.json`: 2 may have what was pasted and what steps came to; what 1 has is read alike."""
 DEFINITION: Final = (
     "necessity: how much more often the answer stays when a random region of the same shape is removed than when the "
     "named one is; sufficiency: how much more often it stays with the named region alone than with a random one alone; "
@@ -57,37 +59,21 @@ KINDS_OF_EDIT: Final = frozenset[tuple[Operation, Target]](
         ("keep", "gold_random"),
         ("turn", "named"),
         ("turn", "random"),
+        ("paste", "named"),
+        ("paste", "random"),
+        ("remove", "step"),
+        ("remove", "step_random"),
     }
 )
 """What is done, and to whose region."""
 LEAST_ROOM: Final = 0.05
 """A share of what could be reached is given only where at least this can be."""
-_NOT_MEANT: Final = frozenset[ProbeStatus]({"no_answer", "no_picture", "several_pictures", "answer_is_place"})
-"""Samples that strict means leave out: nothing could be asked of them whatever the model did with its boxes, or the run
-gave no answer."""
-_SIGNED: Final = (-1.0, 1.0)
-_SHARE: Final = (0.0, 1.0)
-
-Key: TypeAlias = tuple[str, str]
-"""Task and sample id."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbedSample:
-    """One sample of a run, with what came of its edited pictures."""
-
-    key: Key
-    """Task and sample id."""
-    cluster: str
-    """What belongs together in intervals."""
-    status: ProbeStatus
-    """What was known before it was asked."""
-    value: float | None
-    """What the scorer gave the run's own answer."""
-    is_format_ok: bool
-    """Whether the run's own text keeps to the format."""
-    records: tuple[ProbeRecord, ...] = ()
-    """By edited picture; none of a sample that was not asked."""
+_RANDOM_PATCHES: Final[Mapping[tuple[Operation, Target], str]] = {
+    ("remove", "random"): "removed",
+    ("remove", "step_random"): "removed",
+    ("paste", "random"): "pasted over",
+}
+"""Edits of random regions that should leave answers as they are, and what is done to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +92,11 @@ class KindOfEdit:
     """What the scorer gave them."""
     format_ok: Metric
     """How often the format was kept."""
+
+    @property
+    def gated(self) -> str:
+        """What its numbers are interpreted with: its operation, or `steps` of what steps looked at."""
+        return "steps" if self.target in ("step", "step_random") else self.operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +135,8 @@ class ProbeScores:
     """How much more often an answer about colour changes when the colours of the region are turned than when those of a
     random one are. Nothing is hidden here: the edited picture is an ordinary one."""
     is_artefact: bool
-    """Whether necessity lies below 0 beyond its interval: the edits upset the model, not the missing evidence."""
+    """Whether necessity lies below 0 beyond its interval: edits anywhere upset the model, or random regions meet
+    what it goes by more often than the named one, which lies elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +150,7 @@ class FillSummary:
     edits: tuple[KindOfEdit, ...]
     """By kind of edit."""
     not_interpreted: Mapping[str, str]
-    """By operation why its scores are not given."""
+    """By operation, and for `steps`, why its scores are not given."""
     scores: Mapping[Form, ProbeScores]
     """By form; `p` only where the backend gives probabilities."""
     relied: Mapping[str, int]
@@ -182,6 +174,10 @@ class ProbeSummary:
     fills_agree: Metric
     """How often necessity has the same sign by both colours, of samples where it is further than 10 points from 0 by
     one: nearer a sign is rounding."""
+    pasted: PastedSummary | None = None
+    """What pasting into regions comes to; None where that was not asked."""
+    steps: Mapping[Fill, StepsSummary] = field(default_factory=dict[Fill, StepsSummary])
+    """What the steps of texts come to, by colour; empty where that was not asked."""
 
 
 def scores_of(samples: Sequence[ProbedSample], plan: ProbePlan, form: Form) -> dict[Fill, list[SampleScore]]:
@@ -229,6 +225,12 @@ def probe_scores(
     for form in _forms(samples):
         for scores in scores_of(samples, plan, form).values():
             rows += scores
+    stepped = [
+        score
+        for fill in (plan.fills if plan.steps else ())
+        for form in _forms(samples)
+        for score in stepped_scores(samples, fill, form)
+    ]
     return {
         "schema_version": SCHEMA_VERSION,
         "definition": DEFINITION,
@@ -238,13 +240,15 @@ def probe_scores(
         **told,
         "tasks": cast("Json", msgspec.to_builtins(summary)),
         "samples": cast("Json", msgspec.to_builtins(rows)),
+        "pasted": cast("Json", msgspec.to_builtins(pasted_scores(samples))),
+        "stepped": cast("Json", msgspec.to_builtins(stepped)),
     }
 
 
 class StoredProbes(msgspec.Struct, frozen=True):
     """What is read of `probes.json`."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     """Of the file."""
     relies_above: float
     """Necessity above which a sample relied on its region."""
@@ -258,6 +262,10 @@ class StoredProbes(msgspec.Struct, frozen=True):
     """What the harder control removed."""
     backend: str = ""
     """What asked."""
+    pasted: tuple[PastedScore, ...] = ()
+    """What pasting into the region of each sample came to."""
+    stepped: tuple[SteppedScore, ...] = ()
+    """What the steps of each sample came to, by form and colour."""
 
 
 def read_probe_scores(content: bytes, where: str) -> StoredProbes:
@@ -273,8 +281,9 @@ def read_probe_scores(content: bytes, where: str) -> StoredProbes:
     for task in found.tasks.values():
         for of_fill in task.fills.values():
             _check_fill(where, of_fill)
+        _check_others(where, task)
     for score in found.samples:
-        _check(where, _SIGNED, score.necessity, score.sufficiency, score.dependence)
+        _check(where, SIGNED, score.necessity, score.sufficiency, score.dependence)
     return found
 
 
@@ -285,9 +294,21 @@ def _check_fill(where: str, found: FillSummary) -> None:
     for edit in found.edits:
         if (edit.operation, edit.target) not in KINDS_OF_EDIT:
             raise ValueError(f"{where} has an edit that is none: {edit.operation} of {edit.target}")
-        _check(where, _SHARE, *_numbers_of(edit.kept, edit.accuracy, edit.format_ok))
+        _check(where, SHARE, *_numbers_of(edit.kept, edit.accuracy, edit.format_ok))
     for scores in found.scores.values():
-        _check(where, _SIGNED, *_numbers_of(scores.necessity, scores.sufficiency, scores.dependence))
+        _check(where, SIGNED, *_numbers_of(scores.necessity, scores.sufficiency, scores.dependence))
+
+
+def _check_others(where: str, found: ProbeSummary) -> None:
+    """Raise ValueError where what was pasted, or what steps looked at, has numbers that no probe gives."""
+    if (pasted := found.pasted) is not None:
+        _check(where, SHARE, *_numbers_of(pasted.coverage, pasted.follows, pasted.follows_control))
+        _check(where, SIGNED, *_numbers_of(pasted.follow, pasted.follow_testable, pasted.follow_strict))
+    for steps in found.steps.values():
+        for numbers in steps.scores.values():
+            _check(where, SIGNED, *_numbers_of(numbers.first, numbers.earlier, numbers.last))
+            paired = (numbers.last_over_earlier, numbers.last_over_earlier_testable, numbers.last_over_apart)
+            _check(where, PAIRED, *_numbers_of(*paired))
 
 
 def _numbers_of(*metrics: Metric) -> list[float | None]:
@@ -310,12 +331,19 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
     by_fill = scores_of(samples, plan, "same")
     forms = _forms(samples)
     base_ok = [float(sample.is_format_ok) for sample in samples if sample.records]
+    fills: dict[Fill, FillSummary] = {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills}
+    withheld = next((found.not_interpreted.get("paste", "") for found in fills.values()), "")
     return ProbeSummary(
         len(samples),
-        {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills},
-        _mean_of(samples, [_kept_again(sample) for sample in samples], _SHARE),
-        _mean_of([sample for sample in samples if sample.records], base_ok, _SHARE),
+        fills,
+        mean_of(samples, [_kept_again(sample) for sample in samples], SHARE),
+        mean_of([sample for sample in samples if sample.records], base_ok, SHARE),
         _agreement(samples, [scores_of(samples, plan, forms[0])[fill] for fill in plan.fills]),
+        summarise_pasted(samples, withheld),
+        {
+            fill: summarise_steps(samples, fill, forms, found.not_interpreted.get("steps", ""), seed=plan.seed)
+            for fill, found in (fills if plan.steps else {}).items()
+        },
     )
 
 
@@ -342,12 +370,12 @@ def _of_fill(
     scores: dict[Form, list[SampleScore]] = {form: scores_of(samples, plan, form)[fill] for form in forms}
     return FillSummary(
         {status: counted[status] for status in STATUSES if counted[status]},
-        _mean_of(samples, scored, _SHARE),
+        mean_of(samples, scored, SHARE),
         edits,
         not_interpreted,
         {form: _of_form(samples, found, withheld) for form, found in scores.items()},
         {} if "remove" in withheld else _relied(samples, scores[forms[0]]),
-        null_metric(of_both) if of_both else _mean_of(samples, alone, _SHARE),
+        null_metric(of_both) if of_both else mean_of(samples, alone, SHARE),
     )
 
 
@@ -367,16 +395,19 @@ def _edits(samples: Sequence[ProbedSample], fill: Fill) -> tuple[KindOfEdit, ...
                 operation,
                 target,
                 len(pairs),
-                _mean_of(whose, [float(record.is_same) for _, record in asked], _SHARE),
-                _mean_of(whose, [record.value for _, record in asked], _SHARE),
-                _mean_of(whose, [float(record.is_format_ok) for _, record in asked], _SHARE),
+                mean_of(whose, [float(record.is_same) for _, record in asked], SHARE),
+                # what is right for the picture as it was may be wrong for what is pasted over it
+                null_metric("the picture is another")
+                if (operation, target) == ("paste", "named")
+                else mean_of(whose, [record.value for _, record in asked], SHARE),
+                mean_of(whose, [float(record.is_format_ok) for _, record in asked], SHARE),
             )
         )
     return tuple(made)
 
 
 def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[str, str]:
-    """Return by operation why it is not interpreted."""
+    """Return by operation, and for `steps`, why it is not interpreted."""
     base = [sample.is_format_ok for sample in samples if sample.records]
     rate = sum(base) / len(base) if base else 0.0
     found: dict[str, str] = {}
@@ -386,16 +417,17 @@ def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[
             continue
         if rate - kept > MOST_FORMAT_LOSS:
             found.setdefault(
-                edit.operation,
+                edit.gated,
                 f"not interpretable for this model: {100 * kept:.0f} % of texts keep the format where it was "
                 f"{100 * rate:.0f} %",
             )
         changed = None if edit.kept.value is None else 1 - edit.kept.value
-        if (edit.operation, edit.target) == ("remove", "random") and (changed or 0) > MOST_RANDOM_FLIPS:
+        done = _RANDOM_PATCHES.get((edit.operation, edit.target))
+        if done is not None and (changed or 0) > MOST_RANDOM_FLIPS:
             found.setdefault(
-                "remove",
+                edit.gated,
                 f"not interpretable for this model: {100 * (changed or 0):.0f} % of answers change when a random "
-                "region is removed",
+                f"region is {done}",
             )
     return found
 
@@ -403,16 +435,16 @@ def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[
 def _of_form(
     samples: Sequence[ProbedSample], scores: Sequence[SampleScore], withheld: Mapping[str, str]
 ) -> ProbeScores:
-    has_answer = [sample.status not in _NOT_MEANT for sample in samples]
+    has_answer = [sample.status not in NOT_MEANT for sample in samples]
 
     def mean(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
         if operation in withheld:
             return null_metric(withheld[operation])
-        return _mean_of(samples, [value_of(score) for score in scores], _SIGNED)
+        return mean_of(samples, [value_of(score) for score in scores], SIGNED)
 
     def strict(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
         values = [(value_of(score) or 0.0) if there else None for there, score in zip(has_answer, scores, strict=True)]
-        return null_metric(withheld[operation]) if operation in withheld else _mean_of(samples, values, _SIGNED)
+        return null_metric(withheld[operation]) if operation in withheld else mean_of(samples, values, SIGNED)
 
     def share(operation: Operation, pair_of: Callable[[SampleScore], tuple[float | None, float | None]]) -> Metric:
         for needed in (operation, "blank"):
@@ -420,7 +452,7 @@ def _of_form(
                 return null_metric(withheld[needed])
         return _of_possible([pair_of(score) for score in scores])
 
-    counted = _mean_of(samples, [score.necessity for score in scores], _SIGNED)
+    counted = mean_of(samples, [score.necessity for score in scores], SIGNED)
     return ProbeScores(
         necessity=mean("remove", lambda score: score.necessity),
         sufficiency=mean("keep", lambda score: score.sufficiency),
@@ -442,15 +474,6 @@ def _of_form(
         colour_necessity=mean("turn", lambda score: score.colour_necessity),
         is_artefact=counted.ci_high is not None and counted.ci_high < 0,
     )
-
-
-def _mean_of(samples: Sequence[ProbedSample], values: Sequence[float | None], bounds: tuple[float, float]) -> Metric:
-    """Return the mean of the values that are there, with an interval over clusters."""
-    there = [(value, sample.cluster) for sample, value in zip(samples, values, strict=True) if value is not None]
-    if not there:
-        return null_metric("no sample has one")
-    column = np.array([value for value, _ in there], dtype=np.float64)
-    return column_metric(column, cluster_codes([cluster for _, cluster in there]), bounds)
 
 
 def _of_possible(pairs: Sequence[tuple[float | None, float | None]]) -> Metric:
@@ -477,7 +500,7 @@ def _agreement(samples: Sequence[ProbedSample], by_fill: Sequence[Sequence[Sampl
         signs = [np.sign(value) for value in found]
         known = len(found) == len(scores) and any(abs(value) > RELIES_ABOVE for value in found)
         values.append(float(len(set(signs)) == 1) if known else None)
-    return _mean_of(samples, values, _SHARE)
+    return mean_of(samples, values, SHARE)
 
 
 def _relied(samples: Sequence[ProbedSample], scores: Sequence[SampleScore]) -> dict[str, int]:

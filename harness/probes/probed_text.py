@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.probes.probe_records import ProbeRecord
@@ -14,6 +14,18 @@ from harness.values import Generation, Sample, Score, ScoreConfig, Size
 
 # "colour", "Colors", "coloured"; not "discolour", which no question of colour begins with.
 _COLOUR_WORD: Final = re.compile(r"\bcolou?r|颜色", re.IGNORECASE)
+
+# "What", "Who's"; not "whatever", with which nothing is asked. Chinese has no blanks: 什么 what, 哪 which, 谁 who.
+_ASKING_WORD: Final = re.compile(r"\b(?:what|which|who|whose|whom)\b|什么|哪|谁", re.IGNORECASE)
+
+# Counting ("how many", "number of"), places ("where", "to the left of", "closest"), comparing ("larger than", "the
+# same"). "number on the shirt" counts nothing. Chinese: 多少/几 how many, 哪里/哪边/哪儿 where, 左右 left and right.
+_ELSEWHERE_WORD: Final = re.compile(
+    r"\bhow (?:many|much)\b|\b(?:number|amount|total|sum) of\b|\bcount\b|\bwhere\b|\b(?:left|right|above|below|under"
+    r"|behind|beside|between|position|location|located|direction|side|corner|part)\b|\b(?:most|least|same|different"
+    r"|difference|common|than|both|all|each)\b|\b\w+est\b|多少|几|哪里|哪边|哪儿|哪侧|左|右|上面|下面|位置|方向|相同|不同|最",
+    re.IGNORECASE,
+)
 
 
 def answer_in(found: Score) -> str | None:
@@ -34,12 +46,27 @@ def asks_for_colour(question: str) -> bool:
     return _COLOUR_WORD.search(question) is not None
 
 
+def asks_what_is_there(question: str) -> bool:
+    """Whether a question is about what stands in a place, by its words, in English or Chinese.
+
+    It has a word for colour, or one that asks what, which or who; and none that counts, places or compares: what such
+    a question is about lies in no one region.
+    """
+    asks = asks_for_colour(question) or _ASKING_WORD.search(question) is not None
+    return asks and _ELSEWHERE_WORD.search(question) is None
+
+
 def keeps_format(found: Score) -> bool:
     """Whether a text keeps to its format; where the format asks for nothing, whether it has an answer."""
     response = found.response
     if response is None or response.format_ok is None:
         return answer_in(found) is not None
     return response.format_ok
+
+
+def says(sample: Sample, answers: tuple[str, ...], generation: Generation, config: ScoreConfig) -> bool:
+    """Whether a text gives one of some answers to a question, as the benchmark's rule reads it."""
+    return score_generation(replace(sample, answers=answers), generation, config).value == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +81,8 @@ class ProbedQuestion:
     """The run's answer, as `answer_in` gives it."""
     named: tuple[PixelBox, ...]
     """The region that the run's text names; empty where it names none."""
+    expected: tuple[str, ...] = ()
+    """Accepted answers to what is pasted into it; empty where they are not known."""
 
 
 def probe_record(
@@ -75,6 +104,11 @@ def probe_record(
     sample, size = question.sample, question.size
     found = score_generation(sample, generation, config)
     answer = None if generation.error is not None else answer_in(found)
+    follows: bool | None = None
+    if variant.operation == "paste":
+        follows = answer is not None and (
+            says(sample, question.expected, generation, config) if question.expected else answer != question.answer
+        )
     area = overlap = 0.0
     if variant.boxes_px:
         own, region, shared = areas_px(variant.boxes_px, question.named)
@@ -87,12 +121,16 @@ def probe_record(
         target=variant.target,
         k=variant.k,
         fill=variant.fill,
+        step=variant.step,
         boxes_px=variant.boxes_px,
+        source_px=variant.source_px,
+        expected=question.expected if variant.source_px else (),
         area_share=area,
         overlap_with_named=overlap,
         text=generation.text,
         answer=answer,
         is_same=answer == question.answer,
+        follows=follows,
         is_format_ok=generation.error is None and keeps_format(found),
         value=found.value,
         p_original=p_original,

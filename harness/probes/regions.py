@@ -85,18 +85,88 @@ def control_boxes(region: Sequence[PixelBox], size: Size, drawn_by: str) -> tupl
     Returns:
         Boxes that cover at most a tenth of the region and have its area within a tenth.
     """
-    digest = hashlib.sha256(drawn_by.encode(errors="surrogatepass")).digest()
-    rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "big")))
+    rng = _generator(drawn_by)
     shapes = [(right - left, bottom - top) for left, top, right, bottom in region]
     for _ in range(TRIES if region else 0):
         # Drawn as shares of the room: runs whose boxes differ by a pixel get controls that differ by one.
         shares = rng.random((len(shapes), 2))
         drawn: list[PixelBox] = []
         for (width, height), (across, down) in zip(shapes, shares.tolist(), strict=True):
-            left = int(across * (size.width - width + 1))
-            top = int(down * (size.height - height + 1))
-            drawn.append((left, top, left + width, top + height))
+            drawn.append(_placed(width, height, size, across, down))
         area, own, shared = areas_px(region, drawn)
         if shared <= MOST_OVERLAP * area and abs(own - area) <= AREA_TOLERANCE * area:
             return tuple(drawn)
     return None
+
+
+def region_elsewhere(
+    region: Sequence[PixelBox], away_from: Sequence[PixelBox], size: Size, drawn_by: str
+) -> tuple[PixelBox, ...] | None:
+    """Return a box of the same shape for each box, which shares no pixel with what it is to be away from.
+
+    Args:
+        region: Whose shapes they have; each is drawn for itself, so that they may overlap one another.
+        away_from: What they show nothing of.
+        size: Of the picture.
+        drawn_by: What alone the draw depends on.
+
+    Returns:
+        None where so many tries find no room for one of them.
+    """
+    rng = _generator(drawn_by)
+    found: list[PixelBox] = []
+    for left, top, right, bottom in region:
+        tries = (_placed(right - left, bottom - top, size, *rng.random(2).tolist()) for _ in range(TRIES))
+        box = next((box for box in tries if not _meets(box, away_from)), None)
+        if box is None:
+            return None
+        found.append(box)
+    return tuple(found)
+
+
+def window_around(
+    thing: PixelBox, width: int, height: int, away_from: Sequence[PixelBox], size: Size
+) -> PixelBox | None:
+    """Return a box of a given shape that shows a thing, and nothing of what it is to be away from.
+
+    A box that is larger than the thing holds it whole: in the middle, else at one of its edges. A smaller one lies in
+    the middle of the thing.
+
+    Returns:
+        None where less than half of the thing fits in it, or where there is no such box in the picture.
+    """
+    left, top, right, bottom = thing
+    shown = min(width, right - left) * min(height, bottom - top)
+    if 2 * shown < (right - left) * (bottom - top):
+        return None
+    places = [
+        (x, y, x + width, y + height)
+        for y in _places(top, bottom, height)
+        for x in _places(left, right, width)
+        if x >= 0 and y >= 0 and x + width <= size.width and y + height <= size.height
+    ]
+    return next((box for box in places if not _meets(box, away_from)), None)
+
+
+def _places(low: int, high: int, side: int) -> tuple[int, ...]:
+    """Return where a side may begin that shows an extent from low to high: about its middle first."""
+    middle = (low + high - side) // 2
+    return (middle, low, high - side) if side > high - low else (middle,)
+
+
+def _meets(box: PixelBox, others: Sequence[PixelBox]) -> bool:
+    """Whether a box shares a pixel with one of others."""
+    left, top, right, bottom = box
+    return any(left < x2 and x1 < right and top < y2 and y1 < bottom for x1, y1, x2, y2 in others)
+
+
+def _placed(width: int, height: int, size: Size, across: float, down: float) -> PixelBox:
+    """Return a box of a shape at a share of the room that it has in the picture."""
+    left, top = int(across * (size.width - width + 1)), int(down * (size.height - height + 1))
+    return left, top, left + width, top + height
+
+
+def _generator(drawn_by: str) -> np.random.Generator:
+    """Return what draws by a text alone."""
+    digest = hashlib.sha256(drawn_by.encode(errors="surrogatepass")).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "big")))

@@ -42,6 +42,26 @@ can matter to it. `format_broken`: a text about an edited picture has no answer.
 the answer itself."""
 STATUSES: Final[tuple[ProbeStatus, ...]] = get_args(ProbeStatus)
 
+PasteStatus: TypeAlias = Literal[
+    "ok",
+    "not_testable",
+    "not_about_region",
+    "nothing_other",
+    "no_box",
+    "control_impossible",
+    "no_room",
+    "format_broken",
+    "no_answer",
+    "not_answered",
+    "several_pictures",
+    "no_picture",
+    "answer_is_place",
+]
+"""The same of what is pasted into a region, and: the question is not about what stands in one (`not_about_region`); all
+that could be pasted would answer as the run did (`nothing_other`); no region of that shape lies apart from boxes and
+gold (`no_room`)."""
+PASTE_STATUSES: Final[tuple[PasteStatus, ...]] = get_args(PasteStatus)
+
 LEAST_DEPENDENCE: Final = 0.1
 """A sample whose image dependence is not above this is not testable."""
 RELIES_ABOVE: Final = 0.1
@@ -103,7 +123,14 @@ def sample_score(
         fill: By which colour.
         form: What is compared.
     """
-    own = [record for record in records if record.fill == fill or record.operation in WITHOUT_FILL]
+    own = [
+        record
+        for record in records
+        if (record.fill == fill or record.operation in WITHOUT_FILL)
+        # what is pasted, and what steps looked at, have scores of their own: they take none away here
+        and record.operation != "paste"
+        and record.step == 0
+    ]
     if any(record.error is not None for record in own):
         return SampleScore(task, sample_id, fill, form, "not_answered")
 
@@ -111,7 +138,7 @@ def sample_score(
         return _mean(own, operation, target, form)
 
     full, blank = kept("repeat"), kept("blank")
-    dependence = _less(full, blank)
+    dependence = dependence_of(own, form)
     if status == "ok" and _is_broken(own):
         status = "format_broken"
     elif status == "ok" and dependence is not None and dependence <= LEAST_DEPENDENCE:
@@ -142,11 +169,20 @@ def sample_score(
     )
 
 
+def dependence_of(records: Sequence[ProbeRecord], form: Form) -> float | None:
+    """Return how much further an answer is kept with nothing changed than with all gone; None where not known."""
+    return _less(_mean(records, "repeat", "none", form), _mean(records, "blank", "none", form))
+
+
+def mean_kept(records: Sequence[ProbeRecord], form: Form) -> float | None:
+    """Return how far an answer is kept, mean over edits; None where there is none, or one is not known."""
+    values = [value for value in map(_KEPT[form], records) if value is not None]
+    return fsum(values) / len(values) if values and len(values) == len(records) else None
+
+
 def _mean(records: Sequence[ProbeRecord], operation: Operation, target: Target, form: Form) -> float | None:
     """Return how far an answer is kept under one kind of edit; None where it was not asked or is not known."""
-    found = [record for record in records if record.operation == operation and record.target == target]
-    values = [value for value in map(_KEPT[form], found) if value is not None]
-    return fsum(values) / len(values) if values and len(values) == len(found) else None
+    return mean_kept([one for one in records if one.operation == operation and one.target == target], form)
 
 
 def _probability(record: ProbeRecord) -> float | None:

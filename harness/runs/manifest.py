@@ -326,6 +326,11 @@ def task_hash(task: TaskManifest) -> str:
     With `protocol_hash` it is what makes two results comparable. The number of samples asked is left out: runs are
     compared on the samples that they share.
     """
+    return hashlib.sha256(canonical_json(task_parts(task))).hexdigest()
+
+
+def task_parts(task: TaskManifest) -> dict[str, Json]:
+    """Return what `task_hash` covers, by name."""
     parts: dict[str, Json] = {"yaml_hash": task.yaml_hash, "fingerprint": task.fingerprint, "rows": task.rows}
     if task.prompt_hash:
         parts["prompt_hash"] = task.prompt_hash
@@ -333,7 +338,7 @@ def task_hash(task: TaskManifest) -> str:
         parts["generation"] = dict(task.generation)
     if task.template_hash:
         parts["template_hash"] = task.template_hash
-    return hashlib.sha256(canonical_json(parts)).hexdigest()
+    return parts
 
 
 def run_key(manifest: Manifest) -> str:

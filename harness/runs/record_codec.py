@@ -25,6 +25,7 @@ from harness.errors import ExitCode, UserError
 from harness.runs.declared import value_from
 from harness.runs.json_text import json_safe, parse_object, text_key
 from harness.values import (
+    NO_CHOICE,
     Amount,
     AnswerRule,
     Box,
@@ -35,6 +36,7 @@ from harness.values import (
     Fault,
     Generation,
     Json,
+    KeptStages,
     Picture,
     Record,
     Sample,
@@ -74,6 +76,7 @@ class StoredRecord(msgspec.Struct, kw_only=True):
     match: BoxMatch | None = None
     boxes_image_px: Boxes | None = None
     steps: tuple[StepScore, ...] | None = None
+    kept: KeptStages | None = None
     native: Mapping[str, FiniteNumber] | None = None
     text: str
     prompt: str | None = None
@@ -193,6 +196,7 @@ def score_to_json(record: Record) -> dict[str, Json]:
         "match": None if score.match is None else _match_to_json(score.match),
         "boxes_image_px": _boxes_to_json(score.boxes_image_px),
         "steps": [_step_to_json(step) for step in score.steps] if score.steps else None,
+        "kept": _kept_to_json(score.kept),
         "native": {text_key(name): value for name, value in score.native.items()} if score.native else None,
     }
 
@@ -217,6 +221,11 @@ def _step_to_json(step: StepScore) -> Json:
         "change": step.change,
         "faults": list[Json](step.faults),
     }
+
+
+def _kept_to_json(kept: KeptStages) -> Json:
+    """Return what a text kept; null where nothing may be left out or nothing can be said, as in most runs."""
+    return None if kept.caption is None and kept.bbox is None else {"caption": kept.caption, "bbox": kept.bbox}
 
 
 def _crop_to_json(crop: Crop) -> Json:
@@ -312,6 +321,7 @@ def _record_of(stored: StoredRecord) -> Record:
             match=stored.match,
             boxes_image_px=_boxes_from(stored.boxes_image_px),
             steps=stored.steps or (),
+            kept=stored.kept or NO_CHOICE,
             native=stored.native or {},
             faults=stored.faults,
         ),

@@ -40,6 +40,7 @@ SCORE_COLUMNS = (
     "match",
     "boxes_image_px",
     "steps",
+    "kept",
     "judge_reply",
     "judge_error",
 )

@@ -42,8 +42,14 @@ def _check_task(category_most: float | None, fields: Mapping[str, Json], at: str
             most = None if group == "metrics" else category_most
             most = most or _most_of(name, category_most, fields, at)
             _check_metric(metric, f"{at}.{group}.{name}", None if is_native_metric(name) else most)
-    for name, metric in _object(fields.get("boxes", {}), f"{at}.boxes").items():
-        _check_metric(metric, f"{at}.boxes.{name}", MAX_COUNT if name == "boxes_per_text" else MAX_SHARE)
+    for group in ("boxes", "stages"):
+        for name, metric in _object(fields.get(group, {}), f"{at}.{group}").items():
+            _check_metric(metric, f"{at}.{group}.{name}", MAX_COUNT if name == "boxes_per_text" else MAX_SHARE)
+    _check_said(category_most, fields, at)
+
+
+def _check_said(category_most: float | None, fields: Mapping[str, Json], at: str) -> None:
+    """Check what stands beside a task's metrics: baselines, counts by fault, words."""
     for name, baseline in _object(fields.get("baselines", {}), f"{at}.baselines").items():
         most = _most_of(str(fields.get("headline")), category_most, fields, at)
         _check_metric(baseline, f"{at}.baselines.{name}", most)

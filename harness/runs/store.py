@@ -602,6 +602,19 @@ def add_files(path: Path, contents: Mapping[str, bytes]) -> None:
         _enter(path, sums, tuple(contents))
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a folder to which nothing could be added, before hours are spent on what would be.
+
+    Raises:
+        StoreError: This user may not write there, or the disk is read-only.
+    """
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"cannot write to {path}, where what is found would be put. Copy the run to a folder that you may write "
+            "to, and name that one"
+        )
+
+
 def add_file(path: Path, name: str, content: bytes) -> None:
     """Write or replace one of the files that `add_files` takes."""
     add_files(path, {name: content})
@@ -718,9 +731,13 @@ def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     write_atomically(folder / SUMS_NAME, sums_bytes(sums))
 
 
+_LATER_COLUMNS = {"judge_error", "kept"}
+"""A judge's failure, and the stages that texts kept of those that they may leave out."""
+
+
 def _scored_by(record: Record, row: Mapping[str, Json], path: Path, number: int) -> Record:
-    """Return a record with the scores of a table's row; one of before has no column for a judge's failure."""
-    missing = set(SCORE_COLUMNS) - {"judge_error"} - row.keys()
+    """Return a record with the scores of a table's row; one of before may lack the columns `_LATER_COLUMNS`."""
+    missing = set(SCORE_COLUMNS) - _LATER_COLUMNS - row.keys()
     if missing:
         raise DamagedRunError.of(path.parent, path.name, f"has no column {min(missing)!r}")
     try:

@@ -43,7 +43,11 @@ _NOT_THE_MODELS: Final = re.compile(
 """What others say in a transcript, in the marks of Qwen's chat template, in which these works are written."""
 _NEXT_TURN: Final = re.compile(r"<\|im_start\|>assistant\b", re.IGNORECASE | re.ASCII)
 """Where the assistant speaks again in a transcript."""
-_COMMENT: Final = re.compile(r"(?s:<!--.*?(?:-->|(?=<\|im_start\|>assistant\b)|\Z))", re.IGNORECASE | re.ASCII)
+_COMMENT: Final = re.compile(
+    # It ends by its mark, where the assistant speaks again, or with the text.
+    r"(?s:<!--.*?(?:-->|(?=<\|im_start\|>assistant\b)|\Z))",
+    re.IGNORECASE | re.ASCII,
+)
 """A comment; one that never ends holds the rest of the turn, as in `stages.py`. Each character is looked at once."""
 _BRACED: Final = re.compile(r"[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}[^{}]*+)*+\}[^{}]*+)*+(\})")
 """Up to the brace that closes one opened before, with three more inside of each other: `\\boxed{\\frac{1}{2}}`. Each
@@ -51,7 +55,10 @@ part between two braces is looked at from at most four opening ones, so that it 
 _OBJECT: Final = re.compile(r"\{[^{}]*+\}")
 _NUMBERS: Final = re.compile(r"[\[(][\s0-9.,+eE-]{7,400}+[\])]")
 _FENCE: Final = re.compile(r"```(?:json)?", re.IGNORECASE)
-_LEFT_OF_LISTS: Final = re.compile(r"\A[\s\[\],;]*+|\[[\s,;]*+\]|[\s\[\],;]*+\Z")
+_LEFT_OF_LISTS: Final = re.compile(
+    # Brackets and commas at the beginning; lists that are empty now; brackets and commas at the end.
+    r"\A[\s\[\],;]*+|\[[\s,;]*+\]|[\s\[\],;]*+\Z"
+)
 _VALUE: Final = r"\s{0,8}+:\s{0,8}+(?:\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)'|([^\s,}\]\"']{1,200}+))"
 """What follows a key of JSON, or of Python's way to write it: a text in double (1) or single (2) quotation marks, or a
 number or a word (3). The next key begins with a quotation mark, where the text before it ends, so that no part is
@@ -450,7 +457,7 @@ def _as_list(dialect: BoxDialect | None) -> BoxDialect:
 
 def _pieces(text: str, form: GroundedFormat, parts: _Parts) -> tuple[list[_Span], _Span | None]:
     """Return the marked pieces that hold boxes, in order, and the first opening mark that nothing closes."""
-    marked = _marked(text if _has_steps(form) else _blanked(text, parts.thoughts), form.boxes)
+    marked = _marked(text if form.has_steps else _blanked(text, parts.thoughts), form.boxes)
     pieces = [span for span in marked.complete if parts.hold(span.begin, form.boxes_in)]
     if form.box_key:
         pieces = [span for span in pieces if form.box_key in text[span.start : span.stop]]
@@ -474,9 +481,9 @@ def _marked_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDi
         steps.append(_step(text[span.start : span.stop], form, dialect))
         faults.update(steps[-1].faults)
     counted = None if not pieces else _counted(steps, form)
-    ended = pieces[-1].end if pieces and _has_steps(form) else 0
+    ended = pieces[-1].end if pieces and form.has_steps else 0
     places = tuple((span.begin, span.end) for span in pieces)
-    return _Boxes(counted, tuple(steps) if _has_steps(form) else (), frozenset(faults), places, ended)
+    return _Boxes(counted, tuple(steps) if form.has_steps else (), frozenset(faults), places, ended)
 
 
 def _step(written: str, form: GroundedFormat, dialect: BoxDialect) -> Step:
@@ -505,7 +512,7 @@ def _bare_boxes(text: str, form: GroundedFormat, parts: _Parts, dialect: BoxDial
     if len(boxes) > MAX_STEPS:
         faults.add("malformed")
         del boxes[MAX_STEPS:]
-    steps = [Step((box,)) for box in boxes] if _has_steps(form) else []
+    steps = [Step((box,)) for box in boxes] if form.has_steps else []
     counted = _counted(steps, form) if steps else tuple(boxes)
     return _Boxes(counted if boxes else None, tuple(steps), frozenset(faults))
 
@@ -517,10 +524,6 @@ def _wrong_here(reading: BoxReading) -> set[Fault]:
     if four_numbers and not reading.nested and "other_dialect" not in faults:
         faults.discard("malformed")  # one flat list
     return faults - {"other_dialect"}
-
-
-def _has_steps(form: GroundedFormat) -> bool:
-    return form.boxes_in in {"thought", "calls"}
 
 
 def _counted(steps: Sequence[Step], form: GroundedFormat) -> tuple[Box, ...]:

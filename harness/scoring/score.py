@@ -109,6 +109,7 @@ def score(
         match=grounding.match,
         boxes_image_px=grounding.boxes_image_px,
         steps=grounding.steps,
+        kept=response.kept,
         faults=order_faults({*response.faults, *answer.faults, *grounding.faults}),
         response=response,
     )
@@ -170,6 +171,8 @@ def _caption_component(sample: Sample, response: Response, config: ScoreConfig) 
     paper = config.protocol == "paper"
     if not paper and not sample.caption.strip():
         return None  # an empty reference is no gold; the paper's code scores it all the same
+    if response.kept.caption is False:
+        return None  # left out as it may be: nothing was said of the scene that could be wrong
     if response.caption is None:
         return 0.0
     return caption_score(response.caption, sample.caption, paper=paper)
@@ -219,6 +222,8 @@ def _ground_in_several(sample: Sample, response: Response) -> _Grounding:
 def _ground(sample: Sample, response: Response, config: ScoreConfig, input_size: Size | None) -> _Grounding:
     """Compare predicted and gold regions in original pixels."""
     gold = sample.boxes_image_px
+    if response.kept.bbox is False:
+        return _Grounding()  # left out as they may be: no place was named that could be wrong
     if config.protocol == "paper":
         return _Grounding() if gold is None else _ground_paper(gold, response, sample.image_size)
     if response.steps:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -35,7 +35,19 @@ from harness.scoring.surroundings import (
     without_spoken_turn,
 )
 from harness.scoring.written_boxes import read_boxes_paper
-from harness.values import SATORI_LIST, STAGE_FORMATS, BoxDialect, Fault, Response, StageFormat, order_faults
+from harness.values import (
+    FREE_STAGES,
+    NO_CHOICE,
+    SATORI_LIST,
+    STAGE_FORMATS,
+    BoxDialect,
+    Fault,
+    FreeStage,
+    KeptStages,
+    Response,
+    StageFormat,
+    order_faults,
+)
 
 Selection: TypeAlias = Literal["strict", "last", "lmms_eval", "paper_benchmark", "paper_reward"]
 """Which of the stages in a text are read; see the head of this file."""
@@ -49,10 +61,16 @@ StageKind: TypeAlias = Literal["caption", "bbox", "thinking", "answer"]
 STAGES: Final[dict[StageFormat, tuple[StageKind, ...]]] = {
     "satori": ("caption", "bbox", "answer"),
     "satori-think": ("caption", "bbox", "thinking", "answer"),
+    "satori-adaptive": ("caption", "bbox", "answer"),
     "freeform": ("thinking", "answer"),
     "plain": (),
 }
 """The stages of each format, in the order that the format asks for."""
+
+MAY_BE_LEFT_OUT: Final[dict[StageFormat, tuple[FreeStage, ...]]] = {
+    form: FREE_STAGES if form == "satori-adaptive" else () for form in STAGES
+}
+"""The stages of each format that a text may leave out: without any tag of theirs they are no fault."""
 
 _TAGS: Final[dict[StageFormat, dict[str, StageKind]]] = {
     "satori": {"caption": "caption", "bbox": "bbox", "answer": "answer"},
@@ -63,10 +81,16 @@ _TAGS: Final[dict[StageFormat, dict[str, StageKind]]] = {
         "think": "thinking",
         "answer": "answer",
     },
+    "satori-adaptive": {"caption": "caption", "bbox": "bbox", "answer": "answer"},
     "freeform": {"think": "thinking", "answer": "answer"},
     "plain": {},
 }
 """Tag names that each format knows; a tag of any other name is text."""
+
+
+def may_leave_out(form: str) -> bool:
+    """Return whether texts of a format, by whatever name, may leave stages out."""
+    return any(form == name and free for name, free in MAY_BE_LEFT_OUT.items())
 
 
 def parse(
@@ -90,15 +114,16 @@ def parse(
             complete stage of boxes: the place counts, the fault of the stage stays.
 
     Returns:
-        The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage), `unclosed`
+        The stages that were found, and as faults of the format's stages: `missing` (no tag of that stage, where the
+        format does not let it be left out), `unclosed`
         (a tag without its partner), `empty` (nothing but blanks in the stage that counts, or an empty list of boxes),
         and under `last` also `multiple` (more than one complete stage of a kind) and `bad_order` (the stages that
         count are not in the format's order, or nothing else is wrong and text stands outside of them, or one of their
         tags is not written exactly); then those of
         its boxes. `format_ok` under `last`: the whole text, outer blanks apart, is the stages in order, each once and
         not empty, only blanks between, with at least one well-formed box. Under the paper's selections: what the
-        reference's regular expression says (for `satori-think` and `freeform`, which the reference does not have, the
-        same expression with their stages).
+        reference's regular expression says (for the formats that the reference does not have, the same expression with
+        their stages).
 
     Raises:
         ValueError: `form` or `selection` is not a known name.
@@ -118,7 +143,7 @@ def boxes_text(text: str, form: StageFormat) -> str:
     """Return the text in which boxes are looked for: their last complete stage, else what is outside of stages."""
     if "bbox" in STAGES[form]:
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
-        if whole is not None:
+        if whole is not None and whole["bbox"] is not None:
             return whole["bbox"].strip()
     stage = _last_stages(text, form)[0].get("bbox")
     return _outside_of_stages(text, form) if stage is None else stage
@@ -182,12 +207,14 @@ _STAGE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
 _TAG_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
+    # Any tag that the format knows, opening or closing.
     form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
     for form, tags in _TAGS.items()
     if tags
 }
 _EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
 _CONTAINER: Final = re.compile(
+    # It begins: a comment, or the tag of a stage that is no answer. It ends: either of them.
     rf"(?P<begins><!--|<{_BLANKS}(?:caption|bbox){_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}(?:caption|bbox){_BLANKS}>",
     re.IGNORECASE | re.ASCII,
 )
@@ -199,8 +226,9 @@ def _whole_pattern(form: StageFormat) -> re.Pattern[str]:
     stages: list[str] = []
     for kind in STAGES[form]:
         names = "|".join(name for name, tagged in _TAGS[form].items() if tagged == kind)
-        stages.append(rf"<(?P<{kind}_tag>{names})>(?P<{kind}>[^<]*+)</(?P={kind}_tag)>")
-    return re.compile(r"\s*+" + r"\s*+".join(stages) + r"\s*+")
+        stage = rf"<(?P<{kind}_tag>{names})>(?P<{kind}>[^<]*+)</(?P={kind}_tag)>\s*+"
+        stages.append(f"(?:{stage})?+" if kind in MAY_BE_LEFT_OUT[form] else stage)
+    return re.compile(r"\s*+" + "".join(stages))
 
 
 _WHOLE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
@@ -212,7 +240,10 @@ _WHOLE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
 _CLOSING_THINK: Final = re.compile("</think>", re.IGNORECASE | re.ASCII)
 _OPENING_THOUGHT: Final = re.compile("<think(?:ing)?>", re.IGNORECASE | re.ASCII)
 _STAGE_TAGS: Final[dict[StageFormat, re.Pattern[str]]] = {
-    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII) for form, tags in _TAGS.items() if tags
+    # The same as the format writes them, without blanks and attributes.
+    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII)
+    for form, tags in _TAGS.items()
+    if tags
 }
 
 
@@ -223,9 +254,10 @@ def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxD
         text = _with_opened_thought(without_outer_marks(text), form)
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
     if whole is None:
-        contents, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
+        contents, unpaired, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
-        contents = {kind: whole[kind].strip() for kind in STAGES[form]}
+        contents: dict[StageKind, str] = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
+        unpaired = set[StageKind]()
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
     format_ok = not faults
     boxes = None
@@ -253,7 +285,24 @@ def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxD
         boxes_written=boxes,
         format_ok=format_ok,
         faults=order_faults(faults),
+        kept=_kept(form, contents, unpaired, boxes_are_there=boxes is not None),
     )
+
+
+def _kept(
+    form: StageFormat, contents: Mapping[StageKind, str], unpaired: set[StageKind], *, boxes_are_there: bool
+) -> KeptStages:
+    """Return which stages a text has of those that it may leave out; see `KeptStages`.
+
+    Boxes of a dialect of its own that stand outside of any stage are kept too: they were written.
+    """
+    free = MAY_BE_LEFT_OUT[form]
+    if not free:
+        return NO_CHOICE
+    there = {kind: kind in contents or (kind == "bbox" and boxes_are_there) for kind in free}
+    answers = bool(contents.get("answer", "").strip())
+    said = {kind: kind not in unpaired and (there[kind] or answers) for kind in free}
+    return KeptStages(**{kind: there[kind] if said[kind] else None for kind in free})
 
 
 def _outside_of_stages(text: str, form: StageFormat) -> str:
@@ -292,8 +341,8 @@ def _with_opened_thought(text: str, form: StageFormat) -> str:
 
 def _last_stages(
     text: str, form: StageFormat, no_answers_in: Sequence[tuple[int, int]] = ()
-) -> tuple[dict[StageKind, str], set[Fault]]:
-    """Return the content of the last complete stage of each kind, and what is wrong with the stages.
+) -> tuple[dict[StageKind, str], set[StageKind], set[Fault]]:
+    """Return the content of the last complete stage of each kind, kinds with lone tags, and what is wrong with them.
 
     An answer stage inside of one of the spans `no_answers_in` is a draft or a quotation and no answer.
     """
@@ -313,7 +362,7 @@ def _last_stages(
     faults: set[Fault] = set()
     if unpaired:
         faults.add("unclosed")
-    if len(contents) < len(expected) and not unpaired.issuperset(set(expected) - contents.keys()):
+    if len(contents) < len(expected) and not unpaired.issuperset(_asked_for(form) - contents.keys()):
         faults.add("missing")
     if "" in contents.values():
         faults.add("empty")
@@ -325,7 +374,12 @@ def _last_stages(
     exact = all(_EXACT_STAGE.match(stage[0]) for stage in in_order)
     if not faults and not (exact and _only_blanks_outside(text, in_order)):
         faults.add("bad_order")  # text stands where none may, or a tag is dressed
-    return contents, faults
+    return contents, unpaired, faults
+
+
+def _asked_for(form: StageFormat) -> set[StageKind]:
+    """Return the stages of a format that may not be left out."""
+    return set(STAGES[form]).difference(MAY_BE_LEFT_OUT[form])
 
 
 def _no_answers_in(text: str) -> list[tuple[int, int]]:
@@ -388,12 +442,17 @@ def _read_first(text: str, form: StageFormat, *, on_one_line: bool, truncated: b
         if found[kind] is None:
             first = _first_on_one_line if on_one_line and kind == "answer" else _first_across_lines
             found[kind] = first(text, f"<{tag}>", f"</{tag}>")
-    for kind, content in found.items():
-        if content is None:
-            opened = any(f"<{tag}>" in text for tag, tagged in _TAGS[form].items() if tagged == kind)
-            faults.add("unclosed" if opened else "missing")
-        elif not content or content.isspace():
-            faults.add("empty")
+    contents: dict[StageKind, str] = {kind: content for kind, content in found.items() if content is not None}
+    absent = found.keys() - contents.keys()
+    unpaired: set[StageKind] = {
+        kind for kind in absent for tag, tagged in _TAGS[form].items() if tagged == kind and f"<{tag}>" in text
+    }
+    if unpaired:
+        faults.add("unclosed")
+    if _asked_for(form) & (absent - unpaired):
+        faults.add("missing")
+    if any(not content or content.isspace() for content in contents.values()):
+        faults.add("empty")
     boxes = None
     written = found.get("bbox")
     if written is not None:
@@ -412,6 +471,7 @@ def _read_first(text: str, form: StageFormat, *, on_one_line: bool, truncated: b
         boxes_written=boxes,
         format_ok=_keeps_paper_format(text, form),
         faults=order_faults(faults),
+        kept=_kept(form, contents, unpaired, boxes_are_there=boxes is not None),
     )
 
 
@@ -443,7 +503,10 @@ def _first_on_one_line(text: str, opening: str, closing: str) -> str | None:
 
 _OPENING_LIST: Final = r"\[\["
 _CLOSING_LIST: Final = r"\]\]\s*+"
-_PAPER_END: Final = re.compile(r"</answer>[^\S\n]*+(?:\n|\Z)")
+_PAPER_END: Final = re.compile(
+    # Blanks, then a line break or the end of the text.
+    r"</answer>[^\S\n]*+(?:\n|\Z)"
+)
 """The reference's `</answer>\\s*$`, whose `$` matches at any line end."""
 
 
@@ -452,7 +515,7 @@ def _paper_joints(tags: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
 
     For `satori`: the opening caption tag (at the start), `</caption>\s*<bbox>\s*\[\[`, `\]\]\s*</bbox>\s*<answer>`.
     """
-    joints = [rf"\s*+<{tags[0]}>"]
+    joints = [rf"\s*+<{tags[0]}>" + (rf"\s*+{_OPENING_LIST}" if tags[0] == "bbox" else "")]
     for left, right in pairwise(tags):
         before = _CLOSING_LIST if left == "bbox" else ""
         after = rf"\s*+{_OPENING_LIST}" if right == "bbox" else ""
@@ -465,6 +528,9 @@ _PAPER_FORMATS: Final[dict[StageFormat, tuple[tuple[re.Pattern[str], ...], ...]]
     "satori-think": (
         _paper_joints(("caption", "bbox", "thinking", "answer")),
         _paper_joints(("caption", "bbox", "think", "answer")),
+    ),
+    "satori-adaptive": tuple(
+        _paper_joints((*kept, "answer")) for kept in (("caption", "bbox"), ("caption",), ("bbox",), ())
     ),
     "freeform": (_paper_joints(("think", "answer")),),
 }

@@ -5,8 +5,8 @@
 - `area_share`: mean share of the image that a text's boxes cover together, over texts that have any;
 - `outside_share`: texts of which a box reaches out of the image / texts that have any.
 
-Rows without a text, and those whose boxes cannot be placed, are in no n. Under the protocol `paper`, whose code reads
-boxes for its reward alone, a row without gold says nothing.
+Rows without a text, those whose boxes cannot be placed, and those that left them out as their format allows, are in no
+n. Under the protocol `paper`, whose code reads boxes for its reward alone, a row without gold says nothing.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def habits_of(sample: Sample, score: Score, protocol: Protocol) -> tuple[float, 
         score: What its text earned.
         protocol: Whose rules read the boxes.
     """
+    if score.kept.bbox is False:
+        return _NOT_TOLD, _NOT_TOLD, _NOT_TOLD, _NOT_TOLD
     if not (score.faults or score.boxes_image_px or protocol == "paper"):
         return _NO_BOX
     unplaced = "frame_unknown" in score.faults

@@ -77,6 +77,8 @@ class TaskSummary:
     """The same per second-level category (for MathVista per skill: a row counts in each of its skills)."""
     boxes: Mapping[str, Metric] = field(default_factory=dict[str, Metric])
     """How the texts point at places, gold or not (`summary/box_habits.py`); empty for a format without boxes."""
+    stages: Mapping[str, Metric] = field(default_factory=dict[str, Metric])
+    """Which stages the texts keep of those that they may leave out (`summary/kept_stages.py`); empty for others."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict[str, Baseline])
     """`chance` and `majority` of the headline; empty in runs of before."""
 

@@ -21,7 +21,7 @@ from harness.summary.box_habits import BOX_HABITS, habits_of
 from harness.summary.clusters import TaskSamples, cluster_of
 from harness.summary.counted_units import NEITHER, said_of
 from harness.task_facts import facts_of
-from harness.values import MAX_SHARE, Fault, Json, Protocol, Sample, Score, StepScore
+from harness.values import MAX_SHARE, NO_CHOICE, Fault, Json, KeptStages, Protocol, Sample, Score, StepScore
 from harness.vocabulary import PLACE_RULES
 
 _Value = TypeVar("_Value")
@@ -53,6 +53,8 @@ class TaskRows:
     """One-to-one box matchings (rows x `MATCH_COUNTS`); NaN where there is none."""
     steps: Mapping[int, tuple[StepScore, ...]]
     """Steps of thoughts by place, where there are any."""
+    kept: Mapping[int, KeptStages]
+    """Which stages texts have by place, where the format lets any be left out."""
     is_place: NDArray[np.bool_]
     """Whether the place is the answer."""
     unplaced: int
@@ -94,6 +96,7 @@ class TaskColumns:
         self._fault_sets: dict[tuple[Fault, ...], tuple[Fault, ...]] = {}
         self._matches = array("d")
         self._steps: dict[int, tuple[StepScore, ...]] = {}
+        self._kept: dict[int, KeptStages] = {}
         self._answered_by_place: set[int] = set()
         self._unplaced = 0
         self._golds = GoldCounter() if baselines else None
@@ -144,6 +147,8 @@ class TaskColumns:
         self._matches.extend(counts)
         if score.steps:
             self._steps[place] = score.steps
+        if score.kept is not NO_CHOICE:
+            self._kept[place] = score.kept
         if sample.answer_rule in PLACE_RULES:
             self._answered_by_place.add(place)
         if score.faults and sample.boxes_image_px and "frame_unknown" in score.faults:
@@ -182,6 +187,7 @@ class TaskColumns:
             faults=[self._faults[place] for place in order],
             matches=np.array(self._matches).reshape(-1, len(MATCH_COUNTS))[places],
             steps=_placed_anew(self._steps, places),
+            kept=_placed_anew(self._kept, places),
             is_place=np.isin(places, list(self._answered_by_place)),
             unplaced=self._unplaced,
             golds=None if self._golds is None else self._golds.result(places),

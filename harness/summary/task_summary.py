@@ -20,6 +20,7 @@ from harness.summary.box_habits import box_habits
 from harness.summary.clusters import task_samples
 from harness.summary.counted_units import ANSWER_RIGHT, IOU_HIT, earned_of
 from harness.summary.grounding import box_metrics, component_metrics, step_metrics
+from harness.summary.kept_stages import stage_metrics
 from harness.summary.means import ScoredRow
 from harness.summary.measures import Measure, category_measures, task_measures
 from harness.summary.native import native_answers
@@ -111,6 +112,7 @@ def summarise_columns(columns: TaskColumns, protocol: Protocol, *, seed: int = 0
             for name, measure in category_measures(measures[0], second_level=True).items()
         },
         boxes={} if rows.habits is None else box_habits(rows.habits, clusters),
+        stages=stage_metrics(rows.kept, rows.scores, rows.samples.categories, clusters),
         baselines={} if rows.golds is None else baselines_of(rows.golds, measures[0], seed=seed),
     )
 
@@ -167,6 +169,7 @@ def to_json(summary: TaskSummary) -> dict[str, Json]:
         "l2_categories": _metrics_json(summary.l2_categories),
         "reasons": dict[str, Json](summary.reasons),
         "boxes": _metrics_json(summary.boxes),
+        "stages": _metrics_json(summary.stages),
         "baselines": {name: dict[str, Json](asdict(found)) for name, found in summary.baselines.items()},
         "unscored": {str(fault): count for fault, count in summary.unscored.items()},
         "faults": {str(fault): count for fault, count in summary.faults.items()},

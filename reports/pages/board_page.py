@@ -21,6 +21,7 @@ from harness.errors import ConfigError
 from harness.files import DamagedRunError, make_folder
 from harness.runs.json_text import json_safe
 from harness.runs.store import MANIFEST_NAME, PAGE_NAME, load_run, write_atomically
+from harness.scoring.stages import may_leave_out
 from harness.summary.summary_values import Metric
 from reports.board.board import Cell, Entry, Leaderboard, Looked, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook
@@ -289,6 +290,12 @@ def _looked_cell(looked: Looked | None, name: LookedNumber, notes: _Notes) -> Ce
     )
 
 
+def _mean_iou_text(entry: Entry) -> str:
+    """Return an entry's mean IoU, and of how many samples where its texts may leave their boxes out."""
+    told = number(entry.mean_iou, 3)
+    return f"{told} of {count(entry.mean_iou_n)}" if may_leave_out(entry.format) and entry.mean_iou_n else told
+
+
 def _entry_view(
     entry: Entry, tasks: Sequence[str], looked_heads: Sequence[tuple[str, LookedNumber]], notes: _Notes
 ) -> EntryView:
@@ -304,7 +311,7 @@ def _entry_view(
         badges=(*(name for name, there in badges.items() if there), f"seed {entry.seed}"),
         facts=(
             (percent(entry.parse_fault_rows, entry.rows), f"{entry.parse_fault_rows / max(1, entry.rows):.6f}"),
-            (number(entry.mean_iou, 3), "" if entry.mean_iou is None else f"{entry.mean_iou:.6f}"),
+            (_mean_iou_text(entry), "" if entry.mean_iou is None else f"{entry.mean_iou:.6f}"),
             (entry.format, entry.format),
             (cut(entry.protocol_version), cut(entry.protocol_version)),
             (resolution, "" if entry.max_pixels is None else str(entry.max_pixels)),

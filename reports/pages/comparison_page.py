@@ -144,7 +144,9 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     at_once = max(1, _FLIPS_AT_ONCE // max(1, len(comparison.pairs)))
     for number, pair in enumerate(comparison.pairs):
         a, b = view.pairs[number].a, view.pairs[number].b
-        changed = {direction: most_changed(pair.samples, direction)[:FLIPS_IN_PRINT] for direction in _CHANGES}
+        changed: dict[Direction, list[int]] = {
+            direction: most_changed(pair.samples, direction)[:FLIPS_IN_PRINT] for direction in _CHANGES
+        }
         answers: dict[int, tuple[Record, Record]] = {}
         shown = ShownSamples(
             table=pair.samples,

@@ -1,6 +1,7 @@
 """Some probed samples as pictures: as it was, the named box removed, a random one removed, the named box alone.
 
-They are drawn from the stored thumbnail. A plain colour stands for the filling, whatever the filling's own colour was.
+Where another region was pasted into the named box, that too. They are drawn from the stored thumbnail. A plain colour
+stands for the filling, whatever the filling's own colour was.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from markupsafe import Markup
 
-from harness.probes.fills import Fill, Operation
+from harness.probes.fills import WITHOUT_FILL, Fill, Operation
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.probe_summary import StoredProbes
 from harness.probes.regions import PixelBox
@@ -29,6 +31,7 @@ _PANELS: Final[tuple[tuple[Operation, Target], ...]] = (
     ("remove", "named"),
     ("remove", "random"),
     ("keep", "named"),
+    ("paste", "named"),
 )
 _RANDOM: Final = 3
 """Samples that are picked by nothing but a hash of their id."""
@@ -133,12 +136,12 @@ def gallery(
 
 
 def _shown(edits: Sequence[ProbeRecord], operation: Operation, target: Target, fill: Fill) -> ProbeRecord | None:
-    """Return the first edit of a kind; the picture as it was has no colour."""
+    """Return the first edit of a kind; some have no colour."""
     return next(
         (
             edit
             for edit in edits
-            if (edit.operation, edit.target) == (operation, target) and (operation == "repeat" or edit.fill == fill)
+            if (edit.operation, edit.target) == (operation, target) and (operation in WITHOUT_FILL or edit.fill == fill)
         ),
         None,
     )
@@ -158,6 +161,8 @@ def _panel(edit: ProbeRecord, source: str, size: Size, named: Sequence[PixelBox]
         parts = [kept, ground, whole]
     elif edit.operation == "repeat":
         parts = [whole, _boxes("named-box", named)]
+    elif edit.operation == "paste":
+        parts = [whole, *_pasted(edit, source, size, number), _boxes("named-box", edit.boxes_px)]
     else:
         parts = [whole, _boxes("filled", edit.boxes_px)]
     drawing = Markup('<svg class="map" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>')
@@ -167,6 +172,21 @@ def _panel(edit: ProbeRecord, source: str, size: Size, named: Sequence[PixelBox]
         words,
         answer,
     )
+
+
+def _pasted(edit: ProbeRecord, source: str, size: Size, number: int) -> list[Markup]:
+    """Draw what was pasted into each box: the picture moved there, of which the box alone shows."""
+    moved = Markup(
+        '<clipPath id="{0}">{1}</clipPath><image href="{2}" x="{3}" y="{4}" width="{5}" height="{6}" '
+        'preserveAspectRatio="none" clip-path="url(#{0})"/>'
+    )
+    pairs = zip(edit.boxes_px, edit.source_px, strict=False)  # a stored line may have fewer
+    return [
+        moved.format(
+            f"pasted-{number}-{place}", _boxes("", [box]), source, box[0] - x1, box[1] - y1, size.width, size.height
+        )
+        for place, (box, (x1, y1, _, _)) in enumerate(islice(pairs, _MOST_BOXES))
+    ]
 
 
 def _boxes(name: str, boxes: Sequence[PixelBox]) -> Markup:

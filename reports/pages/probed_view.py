@@ -20,11 +20,16 @@ from reports.texts.necessity_text import (
     FILL_WORDS,
     FORM_WORDS,
     LIMITS,
+    PASTE_HEADINGS,
     SCORE_HEADINGS,
+    STEP_HEADINGS,
+    asked_by,
+    paste_rows,
     points,
     probe_sentences,
     result_sentence,
     score_rows,
+    step_rows,
 )
 from reports.texts.numbers_shown import count, number
 from reports.texts.verdict_text import cut
@@ -39,6 +44,8 @@ _BARS: Final[tuple[tuple[Operation, Target, str], ...]] = (
     ("keep", "named", "var(--run-a)"),
     ("keep", "random", "var(--rule)"),
     ("blank", "none", "var(--run-b)"),
+    ("paste", "named", "var(--run-a)"),
+    ("paste", "random", "var(--rule)"),
 )
 """What bars show, in this order, each in a colour: what was done to the named box, to a random one, to neither."""
 
@@ -113,6 +120,14 @@ class ProbedView:
     """Of the table of scores."""
     rows: tuple[tuple[str, ...], ...]
     """One a benchmark, form and colour."""
+    paste_headings: tuple[str, ...]
+    """Of the table of what was pasted."""
+    paste_rows: tuple[tuple[str, ...], ...]
+    """One a benchmark; none where nothing was."""
+    step_headings: tuple[str, ...]
+    """Of the table of steps."""
+    step_rows: tuple[tuple[str, ...], ...]
+    """One a benchmark, form and colour; none where they were not asked of."""
     tasks: tuple[ProbedTaskView, ...]
     """By benchmark."""
     notes: tuple[str, ...]
@@ -126,15 +141,19 @@ def probed_view(found: StoredProbes) -> ProbedView:
         sentence=". ".join(f"{task}: {result_sentence(summary)}" for task, summary in tasks.items()),
         headings=SCORE_HEADINGS,
         rows=tuple(row for task, summary in tasks.items() for row in score_rows(task, summary)),
+        paste_headings=PASTE_HEADINGS,
+        paste_rows=tuple(row for task, summary in tasks.items() for row in paste_rows(task, summary)),
+        step_headings=STEP_HEADINGS,
+        step_rows=tuple(row for task, summary in tasks.items() for row in step_rows(task, summary)),
         tasks=tuple(_task_view(task, summary, found.relies_above) for task, summary in tasks.items()),
-        notes=(DEFINITION, LIMITS),
+        notes=tuple(filter(None, (asked_by(found), DEFINITION, LIMITS))),
     )
 
 
 def _task_view(task: str, summary: ProbeSummary, relies_above: float) -> ProbedTaskView:
     return ProbedTaskView(
         task,
-        tuple(cut(sentence, 400) for sentence in probe_sentences(summary)),
+        tuple(cut(sentence, 600) for sentence in probe_sentences(summary)),
         tuple(_fill_view(task, fill, of_fill, relies_above) for fill, of_fill in summary.fills.items()),
     )
 
@@ -145,7 +164,7 @@ def _fill_view(task: str, fill: Fill, found: FillSummary, relies_above: float) -
         fill=FILL_WORDS[fill],
         withheld=tuple(f"{cut(operation, 40)}: {cut(why)}" for operation, why in found.not_interpreted.items()),
         chart=_chart(task, fill, found),
-        edits=tuple(_edit_row(edit, is_withheld=edit.operation in found.not_interpreted) for edit in found.edits),
+        edits=tuple(_edit_row(edit, is_withheld=edit.gated in found.not_interpreted) for edit in found.edits),
         relied=_relied_rows(found.relied) if "remove" not in found.not_interpreted else (),
         relied_by=f"relied: necessity above {number(100 * relies_above)} points, by {form}; a threshold to count by",
     )

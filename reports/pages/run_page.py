@@ -32,6 +32,7 @@ from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PAGE_NAME, StoredRun, 
 from harness.scoring.box_dialects import optional_words
 from harness.scoring.formats import format_name
 from harness.summary.counted_units import ANSWER_RIGHT
+from harness.summary.kept_stages import StageUse, stage_uses
 from harness.summary.means import Metric
 from harness.summary.stored_scores import stored_summaries, stored_warnings
 from harness.summary.summary_values import MOST_UNEXPLAINED, TaskSummary, unexplained_share
@@ -45,7 +46,7 @@ from reports.pages.looked_view import LookedView, keys_drawn, looked_view
 from reports.pages.sample_categories import sample_categories
 from reports.pages.shell import Page, json_block, render
 from reports.texts.addresses import filter_link, shown_name
-from reports.texts.beside_scores import baseline_text
+from reports.texts.beside_scores import STAGE_WORDS, baseline_text
 from reports.texts.contamination import overlap_lines
 from reports.texts.numbers_shown import (
     DASH,
@@ -108,6 +109,24 @@ class FaultView:
 
 
 @dataclass(frozen=True, slots=True)
+class StageView:
+    """What became of a stage that texts may leave out, over a kind of question."""
+
+    stage: str
+    """The stage."""
+    questions: str
+    """The benchmark's category, or that these are all questions."""
+    link: str
+    """Address of these samples."""
+    kept: MetricView
+    """Share of the texts that have it."""
+    answers_kept: MetricView
+    """Score of the answers whose texts have it."""
+    answers_left_out: MetricView
+    """Score of the answers whose texts left it out."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskView:
     """One benchmark."""
 
@@ -128,7 +147,7 @@ class TaskView:
     truncated: str
     """Share that the token budget ended."""
     mean_iou: str
-    """Mean IoU; a dash without gold boxes."""
+    """Mean IoU; a dash without gold boxes; of how many samples, where texts may leave boxes out."""
     metrics: tuple[MetricView, ...]
     """All metrics."""
     categories: tuple[MetricView, ...]
@@ -141,6 +160,8 @@ class TaskView:
     """What the commonest answer earns, with that answer."""
     habits: tuple[MetricView, ...]
     """How its texts point at places, gold or not; empty for a format without boxes."""
+    stages: tuple[StageView, ...]
+    """Which stages its texts keep; empty for a format in which none may be left out."""
     faults: tuple[FaultView, ...]
     """Faults that its samples met."""
     chart: Markup | None
@@ -462,7 +483,7 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
         unscored=unscored or "0",
         parse=percent(summary.parse_fault_rows, summary.rows),
         truncated=percent(summary.truncated_rows, summary.rows),
-        mean_iou=metric_number("mean_iou", metrics["mean_iou"].value) if "mean_iou" in metrics else DASH,
+        mean_iou=_mean_iou_text(summary),
         metrics=tuple(
             _metric_view(name, metric, metric_scale(name)) for name, metric in metrics.items() if name not in places
         ),
@@ -479,12 +500,35 @@ def _task_view(summary: TaskSummary, table: SampleTable) -> TaskView:
         chance=baseline_text(summary.headline, summary.baselines.get("chance")),
         one_answer=baseline_text(summary.headline, summary.baselines.get("majority")),
         habits=tuple(_metric_view(name, metric, metric_scale(name)) for name, metric in summary.boxes.items()),
+        stages=tuple(_stage_view(use, task) for use in stage_uses(summary.stages)),
         faults=tuple(
             FaultView(name, count(found), percent(found, summary.rows), filter_link(0, task=task, fault=name))
             for name, found in summary.faults.items()
         ),
         chart=_category_chart(summary, points=most is not None),
         histogram=_histogram(summary.task, table),
+    )
+
+
+def _mean_iou_text(summary: TaskSummary) -> str:
+    """Return the mean IoU, and of how many samples where texts may leave their boxes out; a dash without gold boxes."""
+    found = summary.metrics.get("mean_iou")
+    if found is None:
+        return DASH
+    of_some = f" of {count(found.n)}" if summary.stages and found.value is not None else ""
+    return metric_number("mean_iou", found.value) + of_some
+
+
+def _stage_view(use: StageUse, task: str) -> StageView:
+    names = {} if use.category is None else {"cat": shown_name(use.category)}
+    scale = metric_scale("accuracy")
+    return StageView(
+        stage=STAGE_WORDS[use.stage],
+        questions="all" if use.category is None else use.category,
+        link=filter_link(0, task=task, **names),
+        kept=_metric_view("kept", use.kept, scale),
+        answers_kept=_metric_view("answers_kept", use.answers_kept, scale),
+        answers_left_out=_metric_view("answers_left_out", use.answers_left_out, scale),
     )
 
 

@@ -174,7 +174,7 @@ def run_table(summaries: Sequence[TaskSummary], wall_s: Mapping[str, float], tit
             str(sum(summary.unscored.values())),
             percent(summary.parse_fault_rows, summary.rows),
             percent(summary.truncated_rows, summary.rows),
-            *([metric_text("mean_iou", summary.metrics.get("mean_iou"))] if boxed else []),
+            *([_overlap_text(summary)] if boxed else []),
             f"{spent_s:.1f}" if spent_s else "",
             *([baseline_text(summary.headline, summary.baselines.get(name)) for name in BASELINES] if guessed else []),
             *(habit_texts(summary.boxes if _points_without_gold(summary) else {}) if pointing else []),
@@ -191,6 +191,13 @@ def task_line(summary: TaskSummary) -> str:
     scores = [f"{name} {metric_text(name, summary.metrics.get(name))}" for name in names]
     nulls = sum(summary.unscored.values())
     return one_line(f"{summary.task}: {', '.join(scores)}, n {summary.n}{f', null {nulls}' if nulls else ''}")
+
+
+def _overlap_text(summary: TaskSummary) -> str:
+    """Return the mean IoU, and of how many samples where texts may leave their boxes out."""
+    found = summary.metrics.get("mean_iou")
+    told = metric_text("mean_iou", found)
+    return f"{told} of {found.n:,}" if summary.stages and found is not None else told
 
 
 def _points_without_gold(summary: TaskSummary) -> bool:

@@ -1,4 +1,4 @@
-"""Write what stands beside a score: chance and the commonest answer, and how texts point at places."""
+"""Write what stands beside a score: chance, the commonest answer, how texts point at places, which stages they keep."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from harness.summary.box_habits import BOX_HABITS
 from harness.summary.summary_values import Baseline, Metric
+from harness.values import FreeStage
 from reports.texts.numbers_shown import DASH, metric_scale, number
 from reports.texts.visible import one_line
 
@@ -16,6 +17,9 @@ HABIT_WORDS: Mapping[str, str] = {
     "outside_share": "outside",
 }
 """Heads of columns."""
+
+STAGE_WORDS: Mapping[FreeStage, str] = {"caption": "caption", "bbox": "boxes"}
+"""What a stage is called that may be left out."""
 
 _MOST_ANSWER_CHARACTERS = 30
 

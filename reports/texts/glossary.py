@@ -80,7 +80,7 @@ METRICS_EXPLAINED: Final[Mapping[str, str]] = {
     "nowhere.",
     "outside_share": "Share of the texts with boxes of which a box reaches out of the image, in percent.",
     "mean_iou": "Mean overlap of the model's boxes with the gold boxes, as areas of unions, from 0 to 1; a sample "
-    "without a usable box counts as 0.",
+    "without a usable box counts as 0, unless its text left the boxes out as its format allows: that is not counted.",
     "acc@0.5": "Share of samples with an IoU of at least 0.5, in percent.",
     "matched_iou": "Mean overlap of boxes matched one to one, from 0 to 1; a box too few or too many costs.",
     "box_precision@0.5": "Share of the model's boxes that match a gold box at an IoU of at least 0.5, in percent.",

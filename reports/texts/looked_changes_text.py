@@ -21,6 +21,8 @@ SCORE_WORDS: Final[Mapping[str, str]] = {
     "necessity": "necessity",
     "sufficiency": "sufficiency",
     "dependence": "image dependence",
+    "follow": "following what is pasted",
+    "last_over_earlier": "last step over earlier ones",
     "density": "density of attention",
 }
 

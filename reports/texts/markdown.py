@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from harness.comparison.values import Comparison, Pair, ScoreRow
 from harness.evaluation.parity import RunParity
 from harness.gate.verdict import BenchmarkVerdict, Verdict, verdict_bars
+from reports.texts.looked_changes_text import LOOKED_CAUTION, LOOKED_HEADINGS, looked_cells
 from reports.texts.numbers_shown import count, p_text, percent
 from reports.texts.parity_text import (
     AGREEMENT_HEADINGS,
@@ -132,6 +133,9 @@ def _pair_lines(comparison: Comparison, pair: Pair) -> list[str]:
         lines += [f"- {neutral(benchmark.task)}: {neutral(note, 400)}" for note in benchmark.comparability.notes]
     lines += ["", *_rows_table(headlines)]
     lines += _details("Further metrics", _rows_table(others)) if others else []
+    looked = [[neutral(cell, 200) for cell in looked_cells(row)] for row in pair.looked]
+    told = [*_table(LOOKED_HEADINGS, looked), "", f"{LOOKED_CAUTION}."]
+    lines += _details("Where did they look, and did it matter?", told) if looked else []
     categories = _category_rows(pair)
     return lines + (_details("Categories", _rows_table(categories)) if categories else [])
 

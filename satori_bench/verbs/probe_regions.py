@@ -17,7 +17,7 @@ from satori_bench.verb import Verb
 from satori_bench.verbs.run import KEY_VARIABLES
 
 FILLS = ("mean", "ring")
-OPERATIONS = ("remove", "keep", "turn")
+OPERATIONS = ("remove", "keep", "turn", "paste")
 
 
 class _Words(click.Choice[str]):
@@ -40,7 +40,8 @@ class _Words(click.Choice[str]):
 @click.option("--k", "controls", type=click.IntRange(1, 50), default=3, show_default=True, help="Random regions each.")
 @click.option(
     "--ops", "operations", type=_Words(OPERATIONS), default="remove,keep", show_default=True, metavar="A,B",
-    help="By commas: remove (necessity), keep (sufficiency), turn (colours, where a question is about them).",
+    help="By commas: remove (necessity), keep (sufficiency); where a question is about it: turn (colours), paste "
+    "(another region over it).",
 )  # fmt: skip
 @click.option(
     "--score", type=click.Choice(["p", "same"]), help="same: answers alone; default: probabilities too where there are."
@@ -50,14 +51,22 @@ class _Words(click.Choice[str]):
     help="Whether objects that a question does not ask about are removed too, where they are known.",
 )  # fmt: skip
 @click.option("--gold", is_flag=True, help="Probe the gold boxes too, where there are any.")
+@click.option(
+    "--steps", is_flag=True, help="Remove what each step of a thought looked at too, where a format has steps."
+)
 @click.option("--limit", type=SampleCount(), help="Probe so many samples, drawn by a hash of seed and id.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draw and of random regions.")
 @click.option("--model", metavar="PATH", help="The run's checkpoint, where it lies elsewhere now.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="The run's local data, where they lie elsewhere now.")
 @dataset_option
+@click.option(
+    "--backend", type=click.Choice(["hf", "vllm", "openai"]),
+    help="What asks the model, if not what the run was made by; openai needs --base-url.",
+)  # fmt: skip
 @click.option("--device", help="auto, cpu, cuda or cuda:1; as in the run unless given.")
 @click.option("--batch-size", help="Samples at once, or auto; as in the run unless given.")
 @click.option("--base-url", help="The server's address, where it is another now.")
+@click.option("--served-name", help="What the server calls the model, likewise.")
 @click.option("--api-key", envvar=["SATORI_BENCH_API_KEY", "OPENAI_API_KEY"], help="Its key.", show_default=False)
 @page_option
 @lookup_option
@@ -72,6 +81,7 @@ def probe(
     score: Any,
     contrast: Any,
     gold: bool,
+    steps: bool,
     limit: int | None,
     seed: int,
     page: bool,
@@ -85,7 +95,7 @@ def probe(
 
     Beside each region, random ones of the same shape are removed and kept: what any patch does is not the region's.
     Three numbers come of it: necessity, sufficiency and image dependence; see docs/probes.md. A probe that was killed
-    goes on where it was. Any backend; probabilities with Hugging Face checkpoints.
+    goes on where it was. Any backend; probabilities by hf and vllm.
     """
     quiet_libraries(debug=ctx.obj["debug"])
     from dataclasses import replace
@@ -99,7 +109,7 @@ def probe(
     from tasks.run_spec import parse_dataset_overrides
 
     named: Any = (fills.split(","), operations.split(","))  # click has checked each
-    plan = ProbePlan(tuple(named[0]), controls, tuple(named[1]), gold, seed)
+    plan = ProbePlan(tuple(named[0]), controls, tuple(named[1]), gold, seed, steps)
     changed["datasets"] = parse_dataset_overrides(datasets) or None
     changes = tuple((name, value) for name, value in changed.items() if value is not None)
     spec = ProbeSpec(find_run(run_name, out), plan, contrast, score, limit, changes)

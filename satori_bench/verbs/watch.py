@@ -13,6 +13,7 @@ import click
 
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
+from satori_bench.options import Amount
 from satori_bench.several import Asker, show_outcome
 from satori_bench.surroundings import quiet_libraries
 from satori_bench.verb import Verb
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _NOT_WATCHED = frozenset({"models", "preset", "retry", "shard", "again", "show_config"})
 """Options of `run` that name a model, or one run."""
+_ITS_OWN = frozenset({"as_json"})
+"""Options that are about what a verb prints: `[run]` says nothing about `watch` with them."""
 
 
 def _options_of_run() -> list[click.Parameter]:
@@ -54,6 +57,8 @@ def _watch(
     long as they say; without that file, once nothing in it has changed for a minute. The earliest is asked first; one
     that is removed meanwhile (save_total_limit) is passed over; one that fails is told once. What is finished is not
     asked again: the same command goes on after a kill. Ctrl-C and SIGTERM end it after the batch in flight.
+
+    What [watch] of satori-bench.toml leaves open of how a checkpoint is asked comes from [run].
 
     Exit code: that of the last verdict (--fail-on any: of the worst), as `gate` has it; 5 when a checkpoint could not
     be asked whole; 130 when it was stopped in the middle of one.
@@ -100,6 +105,8 @@ watch = Verb(
     "watch",
     callback=_watch,
     help=_watch.__doc__,
+    behind="run",
+    taken=[parameter.name for parameter in _options_of_run() if parameter.name and parameter.name not in _ITS_OWN],
     params=[
         click.Argument(["folder"], type=click.Path(path_type=Path)),
         click.Option(
@@ -120,13 +127,13 @@ watch = Verb(
         click.Option(["--until"], type=click.IntRange(1), metavar="N", help="End after N checkpoints."),
         click.Option(
             ["--idle", "idle_s"],
-            type=click.FloatRange(0),
+            type=Amount(0),
             metavar="SECONDS",
             help="End when no new one has appeared for so long.",
         ),
         click.Option(
             ["--every", "every_s"],
-            type=click.FloatRange(0, min_open=True),
+            type=Amount(0, min_open=True),
             default=5.0,
             show_default=True,
             help="Seconds between two looks at the folder.",

@@ -6,15 +6,25 @@ its prompt; `probe` asks the list as `satori-bench probe` does, and weighs while
 known. Both run in this process, taking turns; tokens have to be equal and probabilities within rounding. `overhead` is
 what is not the model's own: edits, opening, bookkeeping.
 
-    python -P tests/bench/bench_probes.py
+With `--run`, a finished run of a tiny checkpoint is probed as `satori-bench probe` does it, k = 3, both fillings, and
+the calls that it made of the model are made again alone, with the pictures that they had: what lies between the two is
+the probe's own, from reading the run to its files. Loading the model is in neither.
+
+    python -P tests/bench/bench_probes.py [--run RUN] [--samples 300]
 """
 
 from __future__ import annotations
 
+import argparse
+import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -29,6 +39,10 @@ from harness.models.hf import SatoriHF
 from harness.probes.fills import edited
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
 from harness.values import Size
+from tasks import probe, probe_asking
+from tasks.asked_again import open_asked_run
+from tasks.run_spec import RunEnvironment
+from tasks.run_subject import load_model
 from training.loop.tiny_model import TinyShape, build_tiny_qwen2_5_vl
 
 SIZES = (Size(320, 240), Size(240, 320))
@@ -39,6 +53,8 @@ ROUNDS = 3
 SHAPE = TinyShape(hidden=128, layers=4, heads=4, feed_forward=352, vision_layers=4)
 MOST = 0.6
 """Share of the cost of asking anew that is promised."""
+MOST_OVERHEAD, MOST_SECONDS = 0.15, 300
+"""Beyond the model's own calls, and by the clock for 300 samples."""
 
 
 def prompts_of(model: SatoriHF) -> tuple[list[Prompt], float]:
@@ -76,7 +92,99 @@ def asked(model: SatoriHF, prompts: list[Prompt], batch: int, *, remembering: bo
     return time.perf_counter() - started, tokens, logs
 
 
+def probed(folder: Path, samples: int) -> None:
+    """Probe a copy of a run, make the model's calls again, and tell what both cost."""
+    with tempfile.TemporaryDirectory() as temporary:
+        run = Path(shutil.copytree(folder, Path(temporary) / folder.name))
+        model = load_model(open_asked_run(run, {}).spec, silent(), open_asked_run(run, {}).subject)
+        assert isinstance(model, SatoriHF), "it has probabilities"
+        calls = Calls(model)
+        with (
+            patched(probe, "load_model", lambda *_: model),
+            patched(probe_asking, "answer_log_probabilities", calls.weigh),
+        ):
+            model.answer_stream = calls.answer_stream
+            whole = spent(lambda: probe.probe_run(probe.ProbeSpec(run, ProbePlan(), limit=samples), silent()))
+    own = spent(calls.again)
+    asked_of, weighed = len(calls.prompts), sum(map(len, calls.weighed.values()))
+    print(f"{samples} samples, k = 3, two fillings: {asked_of} questions, {weighed} answers weighed")
+    print(
+        f"probe {whole[0]:.0f} s by the clock, {whole[1]:.0f} s of CPU; the model's own calls {own[0]:.0f} s, {own[1]:.0f} s"
+    )
+    print(f"overhead {whole[1] / own[1] - 1:.1%} of CPU beyond the model's own calls (at most {MOST_OVERHEAD:.0%})")
+    assert whole[0] <= MOST_SECONDS, "the probe takes longer than is promised"
+    assert whole[1] / own[1] - 1 <= MOST_OVERHEAD, "the probe costs more beside its model than is promised"
+
+
+class Calls:
+    """The calls that a probe made of its model: prompts in their order, and answers weighed after so many of them."""
+
+    def __init__(self, model: SatoriHF) -> None:
+        self.prompts: list[Prompt] = []
+        self.weighed: dict[int, list[AnswerAfter]] = {}
+        self._model = model
+        self._stream = model.answer_stream
+        self._answered = 0
+
+    def answer_stream(self, prompts: Iterator[Prompt]) -> Iterator[tuple[Prompt, object]]:
+        def kept() -> Iterator[Prompt]:
+            for prompt in prompts:
+                self.prompts.append(prompt)
+                yield prompt
+
+        for answer in self._stream(kept()):
+            self._answered += 1
+            yield answer
+
+    def weigh(self, model: SatoriHF, answers: Sequence[AnswerAfter]) -> list[float]:
+        self.weighed.setdefault(self._answered, []).extend(answers)
+        return answer_log_probabilities(model, answers)
+
+    def again(self) -> None:
+        self._model._features.forget()
+        for number, _ in enumerate(self._stream(iter(self.prompts)), start=1):
+            waiting = self.weighed.get(number, [])
+            for first in range(0, len(waiting), BATCH):
+                answer_log_probabilities(self._model, waiting[first : first + BATCH])
+
+
+@contextmanager
+def patched(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    yield
+    setattr(module, name, before)
+
+
+def silent() -> RunEnvironment:
+    return RunEnvironment(now=lambda: datetime.now(UTC), say=lambda _: None, listener=Unheard(), packages={})
+
+
+class Unheard:
+    """Listens to nothing."""
+
+    def task_started(self, task: str, rows: int, answered: int) -> None: ...
+
+    def sample_recorded(self, record: object) -> None: ...
+
+    def task_finished(self, task: str) -> None: ...
+
+
+def spent(call: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that a call took, by the clock and of this process on processors."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall_s, time.process_time() - cpu_s
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--samples", type=int, default=300)
+    options = parser.parse_args()
+    if options.run is not None:
+        probed(options.run, options.samples)
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         path = build_tiny_qwen2_5_vl(Path(folder), ["Where is it? <answer>A</answer> [[0, 1, 2, 3]]"] * 50, shape=SHAPE)

@@ -126,7 +126,7 @@ def test_an_unknown_format_is_named_with_what_was_meant_and_all_there_are():
 
 def test_the_formats_of_stages_have_no_row():
     assert [marked_format(form) for form in STAGE_FORMATS] == [None] * len(STAGE_FORMATS)
-    assert [has_places(form) for form in STAGE_FORMATS] == [True, True, False, False]
+    assert [has_places(form) for form in STAGE_FORMATS] == [True, True, True, False, False]
     with pytest.raises(ValueError, match="is not known"):
         marked_format("tree")
 

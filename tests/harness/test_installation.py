@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
 import sys
 from pathlib import Path
@@ -20,6 +22,7 @@ from harness.installation import (
     require_extra,
     require_imports,
     versions_tested,
+    without_collecting,
 )
 
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
@@ -135,3 +138,20 @@ def test_a_broken_import_says_what_and_why():
     parts = [BrokenImport("a", "X: y"), BrokenImport("b", "Z: w"), BrokenImport("c", "X: y")]
 
     assert installation.broken_text(parts) == "a, c cannot be imported (X: y); b cannot be imported (Z: w)"
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+@pytest.mark.parametrize("raises", [True, False])
+def test_dead_objects_are_not_looked_for_within_and_again_after(was_on, raises):
+    before = gc.isenabled()
+    try:
+        gc.enable() if was_on else gc.disable()
+        with contextlib.suppress(ValueError), without_collecting():
+            within = gc.isenabled()
+            if raises:
+                raise ValueError("broken")
+        after = gc.isenabled()
+    finally:
+        gc.enable() if before else gc.disable()
+
+    assert (within, after) == (False, was_on)

@@ -298,7 +298,12 @@ with Journal.open(Path(sys.argv[1])) as journal:
         print(len(journal.done), error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], cwd=HOUSE, capture_output=True, text=True, check=True
+        # -B: a .pyc that is beyond the limit would stay, torn
+        [sys.executable, "-B", "-c", program, str(path)],
+        cwd=HOUSE,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     written, message = done.stdout.split(" ", 1)
 

@@ -9,14 +9,16 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.errors import ExitCode
+from harness.errors import ConfigError, ExitCode
 from harness.evaluation.ask import judged_records
 from harness.evaluation.llm_judge import Judge, judge_prompt, wants_judge
 from harness.evaluation.predictions import rescore_record
+from harness.models.failure_watch import ServerGoneError
 from harness.runs.journal import read_records
 from harness.runs.record_codec import record_from_json, record_to_json
 from harness.runs.store import load_run
@@ -132,6 +134,83 @@ def test_failures_count_as_unscored_and_make_a_run_incomplete(judge, served, rea
     assert not summary.is_complete
 
 
+def many(count: int) -> list[Record]:
+    return [record(str(place), f"the animal {place} that barks") for place in range(count)]
+
+
+def kept_until(judge, count: int, kind: type[Exception], says: str) -> list[Record]:
+    """Judge as a run does, which journals each record as it comes; return those that came before the end."""
+    kept: list[Record] = []
+    with pytest.raises(kind, match=says):
+        kept.extend(judged_records(judge, many(count), CONFIG))
+    return kept
+
+
+DEAD = [
+    ({"status": 500, "body": b""}, ServerGoneError, "the judge at http.* gives no answer: 500"),
+    ({"status": 503, "body": {"error": "overloaded"}}, ServerGoneError, "503: overloaded.*run the same command"),
+    ({"status": 429, "body": {"error": "quota"}}, ServerGoneError, "429: quota.*the last 16 requests"),
+    ({"body": b"<html>Sign in</html>"}, ServerGoneError, "no JSON but <html>Sign in"),
+    ({"body": {"choices": []}}, ServerGoneError, "no choices"),
+    ({"body": {}, "sent_bytes": -1}, ServerGoneError, "the judge at .*last 16 requests"),
+    ({"status": 402, "body": {"error": "out of money"}}, ConfigError, "refuses small-judge: 402: out of money"),
+    ({"status": 401, "body": {"error": "who?"}}, ConfigError, "401: who.*Give the key with --judge-key"),
+    ({"status": 404, "body": {"error": "no"}}, ConfigError, "the model's name there is --judge$"),
+    ({"status": 302, "body": b"", "headers": {"Location": "https://l.example/"}}, ConfigError, "with --judge-url"),
+]
+
+
+@pytest.mark.parametrize(("meets", "kind", "says"), DEAD, ids=[row[2] for row in DEAD])
+def test_a_judge_that_fails_on_every_request_is_not_asked_to_the_end(judge, served, reaction, meets, kind, says):
+    served.react = lambda body, place: reaction(**meets)
+
+    kept = kept_until(judge, 200, kind, says)
+
+    assert len(kept) <= 16
+    assert len(served.seen) <= 40, "those that were under way beside them"
+    assert all(one.judge_error and wants_judge(one) for one in kept)
+
+
+def test_a_judge_that_is_not_there_is_told_of_at_once(judge, served):
+    served.stop()
+
+    assert kept_until(judge, 200, ServerGoneError, "the judge at http.* answers no more") == []
+
+
+def test_a_judge_that_dies_halfway_keeps_its_replies_and_goes_on_from_there(judge, served, reaction):
+    served.react = lambda body, place: reaction({"error": "dead"}, 500) if place >= 30 else None
+    kept = kept_until(judge, 200, ServerGoneError, "gives no answer any more: 500: dead .the last 32 requests")
+    replied = {one.sample.id for one in kept if one.judge_reply == "B"}
+    served.react, served.seen[:] = lambda body, place: None, []
+
+    left = [one for one in many(200) if one.sample.id not in replied]
+    judged = list(judged_records(judge, left, CONFIG))
+
+    assert len(replied) == 30
+    assert 62 <= len(kept) <= 62 + judge.concurrency, "failures that overtake a reply are of no row"
+    assert len(judged) == 170
+    assert all(one.score.value == 1.0 for one in judged)
+    assert not any(f"the animal {answered} that" in question for answered in replied for question in asked(served))
+
+
+def test_a_judge_that_fails_on_and_off_is_asked_to_the_end(judge, served, reaction):
+    served.react = lambda body, place: None if place % 12 == 0 else reaction({"error": "busy"}, 500)
+
+    judged = list(judged_records(replace(judge, concurrency=1), many(120), CONFIG))
+
+    assert len(judged) == 120
+    assert sum(one.judge_reply == "B" for one in judged) == 10
+
+
+def test_questions_that_the_judge_cannot_answer_are_no_failure_of_the_server(judge, served):
+    served.message, served.finish = {"content": "Let me think"}, "length"
+
+    judged = list(judged_records(judge, many(40), CONFIG))
+
+    assert len(judged) == 40
+    assert all("cut off" in (one.judge_error or "") for one in judged)
+
+
 def test_replies_come_as_they_arrive(judge, served, reaction):
     served.react = lambda asked, place: reaction(hang_s=3.0, body={}) if "slow" in json.dumps(asked) else None
     questions = [record("1", "the slow animal that barks"), record("2", "the animal that barks")]
@@ -212,13 +291,14 @@ class TestRun:
                 "--data-dir", local_data.parquet, "--format", "plain", "--no-thumbnails", "--limit", 24,
                 "--judge", "small-judge", "--judge-url", served.url, "--json", *more)  # fmt: skip
 
-    def test_a_judge_that_always_fails_makes_no_zero_of_anything(self, served, command, local_data, reaction):
+    def test_a_judge_that_fails_on_some_samples_makes_no_zero_of_anything(self, served, command, local_data, reaction):
         served.reply = "hard to say"
-        judged = json.loads(command(*self.arguments(served, local_data))[1])
+        few = self.arguments(served, local_data, "--limit", 12)
+        judged = json.loads(command(*few)[1])
         fails = reaction({"error": {"message": "judge is out of money"}}, 402)
         served.react = lambda body, place: fails if body["model"] == "small-judge" else None
 
-        code, out, err = command(*self.arguments(served, local_data, "--again"))
+        code, out, err = command(*few, "--again")
 
         failed = json.loads(out)
         rows = failed["tasks"]["mmbench_en_dev"]
@@ -229,10 +309,33 @@ class TestRun:
         assert manifest.other["judge_counts"] == {"replies": 0, "failures": rows["rows"]}
         assert command("gate", failed["run"], "--baseline", judged["run"])[0] == ExitCode.INCOMPLETE
 
+    def test_a_dead_judge_ends_the_run_and_the_same_command_goes_on(
+        self, served, command, local_data, reaction, tmp_path
+    ):
+        served.reply = "hard to say"
+        fails = reaction({"error": "dead"}, 402)
+        served.react = lambda body, place: fails if body["model"] == "small-judge" else None
+        arguments = self.arguments(served, local_data, "--out", tmp_path / "runs")
+
+        code, out, err = command(*arguments)
+        [unfinished] = (tmp_path / "runs").glob("*.partial")
+        told = [record.judge_error for record in read_records(unfinished / "samples.jsonl")]
+        served.react, asked_before = lambda body, place: None, len(served.seen)
+        resumed, scores, _ = command(*arguments)
+
+        assert (code, out) == (ExitCode.USAGE, "")
+        assert "the judge at http" in err
+        assert "refuses small-judge: 402: dead (all 16 requests so far)" in err
+        assert len(told) >= 20, "every answer of the model is kept"
+        assert told.count("402: dead") == 16
+        assert resumed == ExitCode.OK
+        assert "judge_error" not in json.loads(scores)["tasks"]["mmbench_en_dev"]["unscored"]
+        assert {body["model"] for body in served.seen[asked_before:]} == {"small-judge"}, "the model is not asked again"
+
     def test_a_retry_asks_the_judge_again_and_only_the_same_one(self, served, command, local_data, reaction):
         served.reply = "hard to say"
-        fails = reaction(b"<html>busy</html>")
-        served.react = lambda body, place: fails if body["model"] == "small-judge" else None
+        fails, judged = reaction({"error": "busy"}, 402), itertools.count()
+        served.react = lambda body, place: fails if body["model"] == "small-judge" and next(judged) % 2 else None
         run = json.loads(command(*self.arguments(served, local_data))[1])["run"]
         served.react = lambda body, place: None
         before = len(served.seen)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.scoring.stages import SELECTIONS, STAGES, boxes_text, parse
 from harness.scoring.written_boxes import read_boxes
-from harness.values import FAULTS, PARSE_FAULTS, STAGE_FORMATS, Response
+from harness.values import FAULTS, PARSE_FAULTS, STAGE_FORMATS, KeptStages, Response
 
 CASES = Path(__file__).parents[1] / "cases"
 TABLE = json.loads((CASES / "parse_stages.json").read_text())
@@ -27,11 +27,14 @@ TAG_KINDS = {
         "think": "thinking",
         "answer": "answer",
     },
+    "satori-adaptive": {"caption": "caption", "bbox": "bbox", "answer": "answer"},
     "freeform": {"think": "thinking", "answer": "answer"},
 }
+FREE = {"satori-adaptive": {"caption", "bbox"}}
 GOOD = {
     "satori": "<caption>a dog</caption>\n<bbox>[[1,2,3,4]]</bbox>\n<answer>B</answer>",
     "satori-think": "<caption>a dog</caption>\n<bbox>[[1,2,3,4]]</bbox>\n<thinking>hm</thinking>\n<answer>B</answer>",
+    "satori-adaptive": "<bbox>[[1,2,3,4]]</bbox>\n<answer>B</answer>",
     "freeform": "<think>hm</think><answer>B</answer>",
 }
 SOUP = (
@@ -127,7 +130,8 @@ def last_by_the_rule(text, form):
     kinds = [kind for kind, _, _, _ in stages]
     faults = set()
     faults |= {"unclosed"} if unpaired else set()
-    faults |= {"missing"} if any(kind not in contents and kind not in unpaired for kind in STAGES[form]) else set()
+    asked = [kind for kind in STAGES[form] if kind not in FREE.get(form, ())]
+    faults |= {"missing"} if any(kind not in contents and kind not in unpaired for kind in asked) else set()
     faults |= {"empty"} if "" in contents.values() else set()
     faults |= {"multiple"} if len(set(kinds)) < len(kinds) else set()
     order = sorted(starts, key=starts.__getitem__)
@@ -144,13 +148,20 @@ def last_by_the_rule(text, form):
         caption=contents.get("caption"),
         thinking=contents.get("thinking"),
         boxes_written=reading and reading.boxes,
-        format_ok=tuple(kinds) == STAGES[form]
+        format_ok=tuple(kinds) == tuple(kind for kind in STAGES[form] if kind in asked or kind in kinds)
         and not unpaired
         and all(contents.values())
         and not outside.strip()
         and (reading is None or reading.keeps_format),
         faults=tuple(fault for fault in FAULTS if fault in faults | set(reading.faults if reading else ())),
+        kept=KeptStages(**{kind: kept_by_the_rule(kind, contents, unpaired) for kind in FREE.get(form, ())}),
     )
+
+
+def kept_by_the_rule(kind, contents, unpaired):
+    if kind in unpaired:
+        return None
+    return True if kind in contents else (False if contents.get("answer") else None)
 
 
 @settings(max_examples=800, deadline=None)
@@ -167,7 +178,7 @@ def test_what_keeps_the_format_has_no_fault_and_every_stage(text, form):
     if response.format_ok:
         assert set(response.faults) <= {"malformed", "non_finite", "degenerate", "inverted"}, "of single boxes only"
         assert response.answer
-        assert response.boxes_written or form == "freeform"
+        assert response.boxes_written or form == "freeform" or response.kept.bbox is False
 
 
 @settings(max_examples=200, deadline=None)
@@ -198,6 +209,11 @@ PAPER_FORMAT = {
     "satori-think": [
         r"^\s*<caption>.*?</caption>\s*<bbox>\s*\[\[.*?\]\]\s*</bbox>\s*<thinking>.*?</thinking>\s*<answer>.*?</answer>\s*$",
         r"^\s*<caption>.*?</caption>\s*<bbox>\s*\[\[.*?\]\]\s*</bbox>\s*<think>.*?</think>\s*<answer>.*?</answer>\s*$",
+    ],
+    "satori-adaptive": [
+        rf"^\s*{kept}<answer>.*?</answer>\s*$"
+        for caption, boxes in [(r"<caption>.*?</caption>\s*", r"<bbox>\s*\[\[.*?\]\]\s*</bbox>\s*")]
+        for kept in (caption + boxes, caption, boxes, "")
     ],
     "freeform": [r"^\s*<think>.*?</think>\s*<answer>.*?</answer>\s*$"],
 }

@@ -19,6 +19,7 @@ from harness.probes.regions import areas_px, control_boxes, mask_of, pixel_boxes
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
 from harness.scoring.score import score
 from harness.values import Generation, Sample, ScoreConfig, Size
+from reports.texts.necessity_text import probe_sentences
 
 SIZE = Size(96, 80)
 CONFIG = ScoreConfig()
@@ -100,7 +101,7 @@ def probed(answers, names, number, plan=PLAN, *, with_p=False, write=text_of):
     original = answer_in(score(sample, own, CONFIG))
     named = pixel_boxes([box], SIZE)
     gold, beside = pixel_boxes([target], SIZE), pixel_boxes([other], SIZE)
-    regions = ProbedRegions(named, gold, () if "turn" in plan.operations else beside, is_asked_for_colour=True)
+    regions = ProbedRegions(named, gold, beside, is_asked_for_colour=True)
     variants, has_controls = planned(plan, (sample.task, sample.id), regions, SIZE)
     question = ProbedQuestion(sample, SIZE, original, named)
     records = []
@@ -205,14 +206,18 @@ def test_removing_what_the_question_does_not_ask_about_is_a_control_too(planted)
     assert numbers(planted, "oracle").over_others.value == pytest.approx(numbers(planted, "oracle").necessity.value)
 
 
-def test_gold_boxes_are_probed_where_they_are_asked_for():
+@pytest.mark.parametrize(("name", "least", "is_elsewhere"), [("oracle", 0.3, False), ("wrong object", -0.05, True)])
+def test_gold_boxes_are_probed_where_they_are_asked_for(name, least, is_elsewhere):
     plan = ProbePlan(fills=("mean",), gold=True)
-    samples = [probed(*PLANTS["wrong object"], number, plan) for number in range(30)]
+    samples = [probed(*PLANTS[name], number, plan) for number in range(30)]
 
-    found = summarise_probes(samples, plan)["plants"].fills["mean"].scores["same"]
+    summary = summarise_probes(samples, plan)["plants"]
+    found = summary.fills["mean"].scores["same"]
+    (said,) = [sentence for sentence in probe_sentences(summary) if "removing the gold box" in sentence]
 
     assert found.gold_necessity.value > 0.3
-    assert abs(found.necessity.value) < 0.05
+    assert least <= found.necessity.value <= least + 0.6
+    assert said.endswith("answers go with the gold region more than with the box named") == is_elsewhere
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [("oracle", 0.3, 1), ("wrong object", -0.05, 0.05)])

@@ -392,10 +392,10 @@ def test_a_megabyte_of_text_costs_milliseconds():
 
 def test_field_names_are_the_documented_ones():
     expected = (
-        "task id repeat score extracted faults components iou match boxes_image_px steps native text prompt truncated "
-        "error input_width input_height input_tokens output_tokens output_ids device_s latency_s crops reply_model "
-        "judge_reply judge_error question choices answers answer_rule category l2_category cluster boxes caption width "
-        "height image_sha256 pictures extra"
+        "task id repeat score extracted faults components iou match boxes_image_px steps kept native text prompt "
+        "truncated error input_width input_height input_tokens output_tokens output_ids device_s latency_s crops "
+        "reply_model judge_reply judge_error question choices answers answer_rule category l2_category cluster boxes "
+        "caption width height image_sha256 pictures extra"
     )
 
     assert list(record_to_json(BARE)) == expected.split()

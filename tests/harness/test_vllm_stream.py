@@ -1,5 +1,6 @@
 """How requests go to vLLM and come back, with an engine that replays tokens; tests/vllm_cpu asks the real one."""
 
+import math
 import sys
 import types
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from harness.errors import ConfigError, IncompleteError
+from harness.models.answer_probability import AnswerAfter
 from harness.models.base import Prompt, Turn
 from harness.models.decoding import Decoding
 
@@ -261,12 +263,13 @@ def test_greedy_says_nothing_of_sampling_and_sampling_has_a_seed_for_each_sample
     assert drawn[0]["detokenize"]
 
 
-def test_an_answer_is_weighed_token_by_token_after_what_was_written(model):
-    ids = model._inputs.tokens_of("red blue")
+def test_answers_are_weighed_after_what_was_written(model):
+    before, answer, long = (tuple(model.ids_of(text)) for text in ("<caption>one</caption>", "red blue", "far " * 400))
 
-    (found,) = model.log_probabilities([(prompt(0), "<caption>one</caption>", "red blue")])
+    found = model.weigh([AnswerAfter(prompt(0), before, answer), AnswerAfter(prompt(1), long, answer)])
 
-    assert found == tuple(-float(token) for token in ids)
+    assert found[0] == -float(sum(answer))  # as the engine weighs
+    assert math.isnan(found[1])  # it takes no such prompt
 
 
 def test_vllm_loads_the_very_processor_files_beside_the_weights(model, tiny_qwen2_5_vl):

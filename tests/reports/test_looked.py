@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_file_that_is_none_of_ours_is_damage(looked_at, name, content):
 PROBES = ProbePlan(fills=("mean",), controls=1)
 
 
-def probes_of(records, *, is_format_ok=lambda operation: True, task=None):
+def probes_of(records, *, is_format_ok=lambda operation: True, task=None, backend="hf"):
     """Return the content of `probes.json` where every second answer goes with the named box, none with a random one."""
     probed = []
     for number, record in enumerate(records):
@@ -110,7 +111,7 @@ def probes_of(records, *, is_format_ok=lambda operation: True, task=None):
             )  # fmt: skip
         probed.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, is_format_ok=True, records=tuple(rows)))
     found = summarise_probes(probed, PROBES)
-    return scores_bytes(probe_scores(found, probed, PROBES, told={"contrast": "none", "backend": "hf"}))
+    return scores_bytes(probe_scores(found, probed, PROBES, told={"contrast": "none", "backend": backend}))
 
 
 def section(page):
@@ -145,6 +146,20 @@ def test_probes_alone_have_the_section_too(make_run):
     assert HOSTILE not in page
 
 
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("hf", "through transformers; no probabilities were asked for."),
+        ("vllm", "through vLLM; no probabilities were asked for."),
+        ("openai", "through a server, which gives answers and no probabilities."),
+    ],
+)
+def test_what_asked_is_named_and_what_it_does_not_give(looked_at, backend, words):
+    add_files(looked_at, {"probes.json": probes_of(load_run(looked_at).records(), backend=backend)})
+
+    assert f"The edited pictures were asked about {words}" in section(stored_run_page(load_run(looked_at)).decode())
+
+
 def test_a_number_that_is_withheld_is_nowhere_shown_as_one(looked_at):
     content = probes_of(load_run(looked_at).records(), is_format_ok=lambda operation: operation != "keep")
     add_files(looked_at, {"probes.json": content})
@@ -162,7 +177,7 @@ def test_a_number_that_is_withheld_is_nowhere_shown_as_one(looked_at):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda found: found.update(schema_version=2),
+        lambda found: found.update(schema_version=3),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["scores"].clear(),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0].update(target="named"),
         lambda found: found["tasks"]["shapes"]["fills"]["mean"]["edits"][0]["kept"].update(value=1.5),
@@ -231,6 +246,29 @@ def test_some_samples_are_drawn_as_they_were_asked_about(looked_at):
     assert HOSTILE not in page
 
 
+def test_a_pasted_region_is_drawn_as_large_as_the_box_that_it_covers(looked_at):
+    records = list(load_run(looked_at).records())
+    lines = [
+        ProbeRecord(
+            task="shapes", id=record.sample.id, operation="paste", target="named", answer=HOSTILE,
+            boxes_px=((0, 0, 10, 8), (1, 1, 5, 5)), source_px=((20, 5, 30, 13),),
+        )
+        for record in records
+    ]  # fmt: skip
+    add_files(looked_at, {"probes.json": probes_of(records), "probes.jsonl": probe_lines(lines)})
+
+    page = stored_run_page(load_run(looked_at), OneThumbnail()).decode()
+
+    shown = section(page)
+    ids = re.findall(r'<clipPath id="(pasted-\d+-\d+)"><rect class="" x="0" y="0" width="10" height="8"', shown)
+    assert len(set(ids)) == len(ids) >= 2
+    # the source at 20, 5 comes to lie at 0, 0
+    moved = r'x="-20" y="-5" width="40" height="20" preserveAspectRatio="none" clip-path="url\(#(pasted-\d+-\d+)\)"'
+    assert re.findall(moved, shown) == ids
+    assert "named box pasted over:<br>&lt;script" in shown
+    assert HOSTILE not in page
+
+
 def test_where_necessity_is_withheld_no_sample_is_drawn_by_it(looked_at):
     records = list(load_run(looked_at).records())
     content = probes_of(records, is_format_ok=lambda operation: operation != "remove")
@@ -245,6 +283,20 @@ def test_what_a_probe_stores_is_read_again(looked_at):
     assert found.plan == PROBES
     assert found.tasks["shapes"].fills["mean"].scores["same"].necessity.value == 0.5
     assert len(found.samples) == 10
+
+
+def test_what_a_probe_stored_before_there_were_pastes_and_steps_is_read(looked_at):
+    content = probes_of(load_run(looked_at).records())
+    old = json.loads(content) | {"schema_version": 1}
+    for name in ("pasted", "stepped"):
+        del old[name]
+    for task in old["tasks"].values():
+        del task["pasted"], task["steps"]
+    del old["plan"]["steps"]
+
+    found = read_probe_scores(json.dumps(old).encode(), "probes.json")
+
+    assert msgspec.structs.replace(found, schema_version=2) == read_probe_scores(content, "probes.json")
 
 
 @pytest.mark.parametrize("name", ["../attention.json", "samples.jsonl", "attention.txt", ".attention.json", ""])

@@ -17,9 +17,11 @@ from harness.runs.store import add_files, load_run, scores_bytes
 from reports.board.board import leaderboard_json, read_leaderboard
 from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from reports.pages.comparison_view import comparison_view
-from reports.texts.looked_changes_text import looked_cells
+from reports.texts.looked_changes_text import LOOKED_CAUTION, looked_cells
+from reports.texts.markdown import comparison_markdown, neutral
 
 PLAN = ProbePlan(fills=("mean",), controls=1)
+PASTED = ProbePlan(fills=("mean",), controls=1, operations=("remove", "paste"), steps=True)
 N = 12
 
 
@@ -97,7 +99,45 @@ def test_differences_are_those_of_the_samples_with_an_interval_over_clusters(run
     assert found["density"].change.value == pytest.approx(0.5)
 
 
-def test_the_page_and_json_hold_what_the_terminal_does(runs):
+def pasted_and_stepped(records, follows, *, plan=PASTED):
+    """Return `probes.json` where the first `follows` answers follow a paste, and as many go with their last step."""
+    samples = []
+    for number, record in enumerate(records):
+        goes = number < follows
+        edits = (
+            ("repeat", "none", 0, True), ("blank", "none", 0, False), ("paste", "named", 0, not goes),
+            ("paste", "random", 0, True), ("remove", "step", 1, True), ("remove", "step_random", 1, True),
+            ("remove", "step", 2, not goes), ("remove", "step_random", 2, True),
+        )  # fmt: skip
+        rows = tuple(
+            ProbeRecord(
+                task="shapes", id=record.sample.id, operation=operation, target=target, step=step, answer="red",
+                is_same=stays, is_format_ok=True, follows=not stays if operation == "paste" else None,
+                boxes_px=((10 * step, 0, 10 * step + 10, 10),),
+            )
+            for operation, target, step, stays in edits
+        )  # fmt: skip
+        key = ("shapes", record.sample.id)
+        samples.append(ProbedSample(key, record.sample.cluster_id, "ok", 1.0, True, rows, "ok", 2))
+    told = {"contrast": "none", "backend": "hf"}
+    return scores_bytes(probe_scores(summarise_probes(samples, plan), samples, plan, told=told))
+
+
+def test_what_is_pasted_and_what_steps_looked_at_are_subtracted(runs):
+    for folder, follows in zip(runs, (3, 9), strict=True):
+        add_files(folder, {"probes.json": pasted_and_stepped(load_run(folder).records(), follows)})
+
+    found = changes(runs)
+
+    for name in ("follow", "last_over_earlier"):
+        assert (found[name].a, found[name].b, found[name].change.value, found[name].asked) == (0.25, 0.75, 0.5, N)
+    assert looked_cells(found["follow"])[1:4] == ("following what is pasted", "same answer", "–")
+    assert looked_cells(found["last_over_earlier"])[1:4] == (
+        "last step over earlier ones", "same answer", "mean colour",
+    )  # fmt: skip
+
+
+def test_page_json_and_markdown_hold_what_the_terminal_does(runs):
     for folder, relies_on in zip(runs, (3, 9), strict=True):
         add_files(folder, {"probes.json": probed(load_run(folder).records(), relies_on=relies_on)})
 
@@ -109,6 +149,13 @@ def test_the_page_and_json_hold_what_the_terminal_does(runs):
     assert cells[0][7] == "12 of 12"
     assert comparison_view(comparison).looked == tuple(("B against A", row) for row in cells)
     assert json.loads(json.dumps(comparison_to_json(comparison)))["pairs"][0]["looked"][0]["change"]["value"] == 0.5
+    markdown = comparison_markdown(comparison)
+    assert all(f"| {' | '.join(neutral(cell, 200) for cell in row)} |" in markdown for row in cells)
+    assert LOOKED_CAUTION in markdown
+
+
+def test_a_summary_of_runs_that_nobody_probed_has_no_such_part(runs):
+    assert "did it matter" not in comparison_markdown(compared(runs))
 
 
 @pytest.mark.parametrize(

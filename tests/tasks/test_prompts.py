@@ -23,6 +23,7 @@ from tasks.prompts import (
 TAGS = {
     "satori": ["<caption>", "<bbox>", "<answer>"],
     "satori-think": ["<caption>", "<bbox>", "<thinking>", "<answer>"],
+    "satori-adaptive": ["<caption>", "<bbox>", "<answer>"],
     "freeform": ["<think>", "<answer>"],
     "plain": [],
 }
@@ -137,6 +138,14 @@ def test_runs_in_our_words_share_a_hash_over_the_formats_and_others_do_not():
 
     assert len(ours) == 1
     assert len({*ours, paper, brief}) == 3
+
+
+def test_a_format_that_came_later_changes_no_runs_hash(monkeypatch):
+    before = prompts_hash("satori", wording("satori"), BENCHMARKS["shapes"])
+    monkeypatch.setattr(prompts, "SYSTEM", {**prompts.SYSTEM, "satori-adaptive": "Other words."})
+
+    assert before == prompts_hash("satori", wording("satori"), BENCHMARKS["shapes"])
+    assert before == prompts_hash("satori-adaptive", wording("satori-adaptive"), BENCHMARKS["shapes"])
 
 
 TINY = {"shapes": DatasetOverride("tiny", None)}

@@ -127,12 +127,17 @@ def test_missing_and_repeated_shards_are_named(shards, tmp_path, parts, error, s
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"max_new_tokens": 9}, "comparable, tasks|tasks"), ({"form": "plain"}, "format"), ({"seed": 5}, "seed")],
+    [
+        ({"max_new_tokens": 9}, "generation.max_new_tokens of mmbench_en_dev, mme, mmstar and 1 more is [0-9]+ and 9"),
+        ({"form": "plain"}, "format is satori and plain"),
+        ({"seed": 5, "limit": 30}, "limit of shapes is 40 and 30; seed is 0 and 5"),
+        ({"tasks": "mmstar,shapes"}, "tasks is mmbench_en_dev, mme, mmstar, shapes and mmstar, shapes"),
+    ],
 )
 def test_shards_of_other_settings_are_refused(spec, environment, shards, tmp_path, change, said):
     other = run_benchmarks(replace(spec, shard=Shard(2, 3), out=tmp_path / "other", **change), environment).folder
 
-    with pytest.raises(ConfigError, match=f"not asked alike .*{said}"):
+    with pytest.raises(ConfigError, match=f"not asked alike: .*{said}.* Make one of them again"):
         merge_shards([shards[0], other, shards[2]], tmp_path / "merged", now=NOW)
 
 

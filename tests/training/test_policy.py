@@ -26,7 +26,7 @@ from training.loop.tiny_model import train_tokenizer
 from training.stages.policy import assert_left_padding, open_policy, padding_warnings, tag_faults, tag_warnings
 from training.stages.rows import RowMaker, as_dataset, prompt_turns
 
-FORMATS = ["satori", "satori-think", "freeform", "plain"]
+FORMATS = ["satori", "satori-think", "satori-adaptive", "freeform", "plain"]
 
 
 @pytest.fixture(scope="module")

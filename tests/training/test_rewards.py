@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,50 @@ def test_the_completions_table_gets_what_was_asked_found_and_missed():
     assert extra["iou"] == [1.0, 0.0]
     assert extra["faults"][0] == ""
     assert "missing" in extra["faults"][1]
+
+
+ADAPTIVE = ScoreConfig("strict", "satori-adaptive", dialect_named("input_px"))
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("<answer>red</answer>", 0.0),
+        ("<answer>blue</answer>", 0.0),
+        ("<caption>a red circle.</caption><answer>red</answer>", 0.1),
+        ("<bbox>[[4,4,24,24]]</bbox><answer>red</answer>", 0.1),
+        (RIGHT, 0.2),
+        ("<bbox>[]</bbox><answer>red</answer>", 0.1),
+        ("<caption>a red circle.<answer>red</answer>", 0.1),
+        ("<answer></answer>", 0.2),
+        ("<answer>red", 0.2),
+        ("red", 0.2),
+        ("", 0.2),
+    ],
+)
+def test_a_stage_costs_unless_an_answer_came_without_it(text, taken):
+    found = call(RewardSet(("answer", "stages"), ADAPTIVE, most_tokens=64), [text])
+
+    assert found["stages"] == [pytest.approx(-taken)]
+
+
+def test_costs_are_those_that_were_configured_and_none_named_is_none():
+    for costs, taken in (({"bbox": 0.5}, 0.5), ({}, 0.0), ({"caption": 0.0, "bbox": 0.0}, 0.0)):
+        found = call(RewardSet(("stages",), ADAPTIVE, most_tokens=64, stage_costs=costs), [RIGHT])
+        assert found == {"stages": [-taken]}
+
+
+def test_what_was_kept_is_logged_per_kind():
+    samples = [SAMPLE, SAMPLE, replace(SAMPLE, category="count")]
+    reward_set = RewardSet(("stages",), ADAPTIVE, most_tokens=64)
+    call(reward_set, texts := [RIGHT, "<answer>red</answer>", "red"], samples)
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    scored = reward_set.completions(
+        completions, completion_ids=[[1]] * 3, sample=samples, input_size=[Size(56, 56)] * 3
+    )
+
+    kept = {name: value for name, value in batch_metrics(scored).items() if name.endswith("_kept")}
+    assert kept == {"kinds/colour/bbox_kept": 0.5, "kinds/colour/caption_kept": 0.5}
 
 
 def test_means_per_kind_and_per_fault_are_logged():

@@ -177,6 +177,31 @@ def test_weights_count():
     assert found == {"score": 0.25, "answer": 0.0, "format": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("text", "stages"),
+    [
+        ("<answer>red</answer>", 0.0),
+        ("<caption>a</caption><answer>red</answer>", -0.02),
+        ("<bbox>[[4,4,24,24]]</bbox><answer>red</answer>", -0.3),
+        (RIGHT, -0.32),
+        ("<caption>a", -0.32),
+    ],
+)
+def test_every_trainer_pays_the_same_price_for_a_stage(text, stages):
+    options = {
+        "format": "satori-adaptive",
+        "weights": {"answer": 1.0, "stages": 1.0},
+        "stage_costs": {"caption": 0.02, "bbox": 0.3},
+    }
+    found = verl_call(text, ROW, **options)
+    right = float("<answer>" in text)
+
+    assert found == pytest.approx({"score": (right + stages) / 2, "answer": right, "stages": stages})
+    assert easyr1_call({"response": text, "ground_truth": ROW}, **options)["stages"] == pytest.approx(stages)
+    (name,) = register({}, object, **(options | {"weights": {"stages": 1.0}}))
+    assert name == "satori_stages"
+
+
 def test_boxes_in_input_pixels_are_placed_by_the_trainers_own_limits_or_sizes():
     limits = {"min_pixels": 4 * 112 * 84, "max_pixels": 8 * 112 * 84}
     text = RIGHT.replace("[[10, 10, 50, 50]]", "[[20, 20, 100, 100]]")
@@ -208,6 +233,18 @@ FAULTS = [
     ({"box_frame": "image_px", "weights": {"iou": 1}}, "weights.iou: unknown reward"),
     ({"box_frame": "image_px", "weights": {"bbox": -1}}, "weights.bbox: a number from 0 on is needed, found -1"),
     ({"box_frame": "image_px", "weights": ["bbox"]}, "weights: a table of reward to weight is needed"),
+    (
+        {"format": "satori-adaptive"},
+        "a text may leave out caption and bbox, and what is not there earns and loses nothing",
+    ),
+    ({"format": "satori-adaptive", "weights": {"answer": 1, "bbox": 1}}, "drop bbox and give `stages` a weight"),
+    ({"box_frame": "image_px", "weights": {"stages": 1}}, "asks for all of its stages, so that none has a price"),
+    (
+        {"format": "satori-adaptive", "stage_costs": {"boxes": 1}},
+        "stage_costs.boxes: unknown stage. Did you mean 'bbox'?",
+    ),
+    ({"format": "satori-adaptive", "stage_costs": 0.1}, "stage_costs: a table of stage to cost is needed, found 0.1"),
+    ({"format": "satori-adaptive", "stage_costs": {"bbox": "0.1"}}, "stage_costs.bbox: a number from 0 on is needed"),
     ({"box_frame": "image_px", "weights": {"bbox": 0}}, "no reward has a weight above 0"),
     ({"box_frame": "image_px", "weights": {"brevity": 1}}, "brevity needs the tokens"),
     ({"format": "freeform", "weights": {"caption": 1}}, "format freeform has no stage for caption"),

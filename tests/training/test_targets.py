@@ -1,4 +1,5 @@
 import hashlib
+from collections import Counter
 
 import pytest
 from hypothesis import assume, given, settings
@@ -56,6 +57,30 @@ def test_each_format_joins_its_stages_in_its_own_way():
     )
     assert target_text(one, "freeform", SATORI_LIST) == "<think>a red circle.</think><answer>red</answer>"
     assert target_text(one, "plain", SATORI_LIST) == "red"
+
+
+def test_the_adaptive_format_is_taught_in_four_shapes_each_by_a_quarter_whatever_is_asked():
+    rows = [example(id=f"shapes-{number}", question=f"{number % 3}") for number in range(2_400)]
+    texts = [target_text(row, "satori-adaptive", SATORI_LIST) for row in rows]
+    earned = [
+        score(row.sample(), text, ScoreConfig(format="satori-adaptive")) for row, text in zip(rows, texts, strict=True)
+    ]
+    shapes = Counter((row.question, one.kept.caption, one.kept.bbox) for row, one in zip(rows, earned, strict=True))
+
+    assert all(one.components.format == one.value == 1.0 for one in earned)
+    assert len(shapes) == 12
+    assert all(150 <= found <= 250 for found in shapes.values())  # 200 expected; 3.7 standard deviations
+    assert texts == [target_text(row, "satori-adaptive", SATORI_LIST) for row in rows]
+
+
+def test_the_adaptive_format_leaves_out_what_an_example_has_no_gold_for():
+    bare = [example(id=str(number), caption=None, boxes_image_px=()) for number in range(20)]
+
+    assert {target_text(row, "satori-adaptive", SATORI_LIST) for row in bare} == {"<answer>red</answer>"}
+    assert missing_gold(bare[0], "satori-adaptive") == ()
+
+
+def test_several_regions_are_thought_of_together():
     assert "the 2 marked regions show that" in target_text(example(), "satori-think", SATORI_LIST)
 
 

@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 from harness.errors import ConfigError, IncompleteError
+from harness.models.answer_probability import AnswerAfter, answer_log_probabilities
 from harness.models.base import Prompt, Turn
 from harness.models.checkpoint_files import CheckpointError
 from harness.models.decoding import Decoding
@@ -150,28 +151,14 @@ def test_sampled_answers_do_not_depend_on_what_else_is_asked(by_vllm):
     assert len(set(together)) > 6
 
 
-def test_an_answer_weighs_what_transformers_gives_it(by_transformers, by_vllm):
+def test_an_answer_weighs_what_transformers_gives_it(by_transformers, by_vllm, monkeypatch):
+    monkeypatch.setattr(by_transformers, "_suppressed_ids", frozenset())  # vLLM weighs among all tokens
     one = prompts(2)[1]
-    (found,) = by_vllm.log_probabilities([(one, "<caption>a red circle</caption>", "<answer>red</answer>")])
+    texts_before = ("<caption>a red circle</caption>", "", "<caption>red</caption>")
+    before = [tuple(by_vllm.ids_of(text)) for text in texts_before]
+    answers = [AnswerAfter(one, ids, tuple(by_vllm.ids_of("<answer>red</answer>"))) for ids in before]
 
-    ids = [
-        *by_vllm._inputs.tokens_of("<caption>a red circle</caption>"),
-        *by_vllm._inputs.tokens_of("<answer>red</answer>"),
-    ]
-    inputs = by_transformers.model_inputs([one])
-    more = torch.tensor([ids])
-    given = {name: inputs[name] for name in inputs.keys()}  # noqa: SIM118
-    given["input_ids"] = torch.cat([given["input_ids"], more], dim=1)
-    given["attention_mask"] = torch.ones_like(given["input_ids"])
-    if "mm_token_type_ids" in given:
-        given["mm_token_type_ids"] = torch.cat([given["mm_token_type_ids"], torch.zeros_like(more)], dim=1)
-    with torch.inference_mode():
-        logits = by_transformers.module(**given).logits[0].log_softmax(-1)
-    count = len(by_vllm._inputs.tokens_of("<answer>red</answer>"))
-    own = [float(logits[-1 - count + place, token]) for place, token in enumerate(ids[-count:])]
-
-    assert len(found) == count
-    assert max(abs(a - b) for a, b in zip(own, found, strict=True)) < 1e-3
+    assert by_vllm.weigh(answers) == pytest.approx(answer_log_probabilities(by_transformers, answers), abs=2e-3)
 
 
 def test_a_prompt_beyond_the_model_costs_itself_alone(by_vllm):

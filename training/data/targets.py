@@ -6,6 +6,7 @@ its overlap is what rounding leaves.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from math import ceil, floor
 from typing import Literal, TypeAlias
@@ -21,6 +22,7 @@ GoldPart: TypeAlias = Literal["caption", "boxes"]
 NEEDED_GOLD: Mapping[StageFormat, tuple[GoldPart, ...]] = {
     "satori": ("caption", "boxes"),
     "satori-think": ("caption", "boxes"),
+    "satori-adaptive": (),
     "freeform": ("caption",),
     "plain": (),
 }
@@ -40,7 +42,10 @@ def target_text(example: Example, form: StageFormat, dialect: BoxDialect, input_
 
     Stages are joined as the format's prompt asks: those of `satori` without a separator, those of `satori-think` by
     line ends. The thinking stage of `satori-think` says no more than the gold does: that the marked regions decide the
-    answer. That of `freeform` is the caption, so that the baseline is taught the same facts but for the boxes.
+    answer. That of `freeform` is the caption, so that the baseline is taught the same facts but for the boxes. Of
+    `satori-adaptive` all four shapes are taught, each by a quarter of the examples, drawn by a hash of their ids:
+    caption and boxes are kept or left out independently of each other and of the question, so that a cold start knows
+    every shape and prefers none. What an example has no gold for it leaves out.
 
     Args:
         example: What to teach; its first answer is the one written.
@@ -62,12 +67,25 @@ def target_text(example: Example, form: StageFormat, dialect: BoxDialect, input_
         return example.answers[0]
     if form == "freeform":
         return f"<think>{example.caption}</think>{answer}"
+    if form == "satori-adaptive":
+        return _adaptive_text(example, dialect, input_size)
     caption = f"<caption>{example.caption}</caption>"
     boxes = gold_boxes(example, dialect, input_size)
     bbox = f"<bbox>{boxes_text(boxes, dialect)}</bbox>"
     if form == "satori":
         return f"{caption}{bbox}{answer}"
     return "\n".join([caption, bbox, f"<thinking>{_thought(len(boxes), example.answers[0])}</thinking>", answer])
+
+
+def _adaptive_text(example: Example, dialect: BoxDialect, input_size: Size | None) -> str:
+    """Return the answer after those of caption and boxes that the example's id keeps."""
+    drawn = hashlib.sha256(example.id.encode("utf-8", "surrogatepass")).digest()[0]
+    kept = ""
+    if drawn & 1 and example.caption:
+        kept = f"<caption>{example.caption}</caption>"
+    if drawn & 2 and example.boxes_image_px:
+        kept += f"<bbox>{boxes_text(gold_boxes(example, dialect, input_size), dialect)}</bbox>"
+    return f"{kept}<answer>{example.answers[0]}</answer>"
 
 
 def gold_boxes(example: Example, dialect: BoxDialect, input_size: Size | None = None) -> tuple[Box, ...]:

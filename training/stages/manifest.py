@@ -13,7 +13,7 @@ from harness.errors import ConfigError
 from harness.runs.manifest import canonical_json
 from harness.runs.store import write_atomically
 from harness.scoring.score import SCORER_VERSION
-from training.stages.settings import Stage, TrainSettings
+from training.stages.settings import GrpoSettings, Stage, TrainSettings
 
 MANIFEST_NAME = "train_manifest.json"
 """File in the checkpoint folder."""
@@ -72,6 +72,8 @@ def input_hash(settings: TrainSettings, base: tuple[str, str], data_hash: str) -
     chosen = {name: value for name, value in settings_json(settings).items() if name not in _NOT_INPUT}
     if chosen.get("tools") is None:  # as in runs of before there were any
         chosen = {name: value for name, value in chosen.items() if name not in ("tools", "tool_turns")}
+    if isinstance(settings, GrpoSettings) and "stages" not in settings.rewards.names:  # as before stages had a price
+        chosen["rewards"] = {name: value for name, value in chosen["rewards"].items() if name != "stage_costs"}
     parts = {
         "stage": settings.stage,
         "settings": chosen,

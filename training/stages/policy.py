@@ -25,6 +25,7 @@ from harness.values import BoxDialect, PixelLimits, StageFormat
 STAGES_OF_FORMAT: dict[StageFormat, tuple[str, ...]] = {
     "satori": ("caption", "bbox", "answer"),
     "satori-think": ("caption", "bbox", "thinking", "answer"),
+    "satori-adaptive": ("caption", "bbox", "answer"),
     "freeform": ("think", "answer"),
     "plain": (),
 }

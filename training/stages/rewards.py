@@ -15,18 +15,22 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from harness.scoring.score import score, score_error
-from harness.values import Protocol, Sample, Score, ScoreConfig, Size, StageFormat
+from harness.scoring.stages import MAY_BE_LEFT_OUT
+from harness.values import FREE_STAGES, FreeStage, Protocol, Sample, Score, ScoreConfig, Size, StageFormat
 
-RewardName: TypeAlias = Literal["format", "bbox", "answer", "caption", "thinking", "brevity", "repetition"]
+RewardName: TypeAlias = Literal["format", "bbox", "answer", "caption", "stages", "thinking", "brevity", "repetition"]
 """What can be rewarded; the first four are SATORI's (arXiv 2505.19094)."""
 
 REWARD_NAMES: tuple[RewardName, ...] = get_args(RewardName)
 SATORI_REWARDS: tuple[RewardName, ...] = ("format", "bbox", "answer", "caption")
 """The reference's rewards, in its order."""
+
+STAGE_COSTS: Mapping[FreeStage, float] = dict.fromkeys(FREE_STAGES, 0.1)
+"""What a stage costs that a text could have left out, where nothing else is said: ten stages are worth one answer."""
 
 _THINKING_WORDS = (3, 256)
 """Fewest and most words of a thinking stage that earn the full reward."""
@@ -55,6 +59,8 @@ class Completion:
     """The question and its gold."""
     most_tokens: int
     """Token budget of a completion."""
+    stage_costs: Mapping[FreeStage, float] = field(default_factory=lambda: STAGE_COSTS)
+    """What a stage costs that may be left out; one that is not named costs nothing."""
 
 
 def _format(completion: Completion) -> float | None:
@@ -71,6 +77,13 @@ def _answer(completion: Completion) -> float | None:
 
 def _caption(completion: Completion) -> float | None:
     return completion.score.components.caption
+
+
+def _stages(completion: Completion) -> float | None:
+    """Minus the cost of every stage that was not left out: one that is broken, or without an answer, saves nothing."""
+    kept = completion.score.kept
+    left_out = {"caption": kept.caption is False, "bbox": kept.bbox is False}
+    return 0.0 - math.fsum(cost for stage, cost in completion.stage_costs.items() if not left_out[stage])
 
 
 def _thinking(completion: Completion) -> float | None:
@@ -101,6 +114,7 @@ _RULES: Mapping[RewardName, Callable[[Completion], float | None]] = {
     "bbox": _bbox,
     "answer": _answer,
     "caption": _caption,
+    "stages": _stages,
     "thinking": _thinking,
     "brevity": _brevity,
     "repetition": _repetition,
@@ -117,6 +131,17 @@ def reward_faults(names: Sequence[RewardName], form: StageFormat, protocol: Prot
         faults.append(
             f"weights: format {form} has no stage for {' and '.join(sorted(grounded))}; drop "
             f"{'it' if len(grounded) == 1 else 'them'}, for instance rewards.weights = {{format = 1.0, answer = 1.0}}"
+        )
+    if MAY_BE_LEFT_OUT[form] and grounded:
+        faults.append(
+            f"weights: in format {form} a text may leave out {' and '.join(MAY_BE_LEFT_OUT[form])}, and what is not "
+            f"there earns and loses nothing: drop {' and '.join(sorted(grounded))} and give `stages` a weight, for "
+            "instance rewards.weights = {format = 1.0, answer = 1.0, stages = 1.0}"
+        )
+    if "stages" in names and not MAY_BE_LEFT_OUT[form]:
+        faults.append(
+            f"weights: format {form} asks for all of its stages, so that none has a price; drop the reward `stages`, "
+            "or train format satori-adaptive"
         )
     if form == "plain" and "format" in names:
         faults.append("weights: format plain has no tags to keep; drop the reward `format`")
@@ -137,6 +162,7 @@ class RewardSet:
         *,
         most_tokens: int,
         end_ids: frozenset[int] = frozenset(),
+        stage_costs: Mapping[FreeStage, float] = STAGE_COSTS,
     ) -> None:
         """Take the rewards in the order in which TRL sums and logs them.
 
@@ -145,6 +171,7 @@ class RewardSet:
             config: Protocol, format and the frame that the model writes boxes in.
             most_tokens: Token budget of a completion.
             end_ids: Tokens that end a completion; one that spends its budget without any of them is truncated.
+            stage_costs: What the reward `stages` takes off for each stage that was not left out.
 
         Raises:
             ValueError: A name is unknown or comes twice, or there is none.
@@ -158,6 +185,7 @@ class RewardSet:
         """Completions that the scorer failed on; always 0 unless there is a bug."""
         self._most_tokens = most_tokens
         self._end_ids = end_ids
+        self._stage_costs = stage_costs
         self._batch: tuple[Sequence[object], tuple[Completion | None, ...]] | None = None
 
     @property
@@ -186,7 +214,7 @@ class RewardSet:
             self.errors += 1
             logger.exception("the scorer failed on a completion of sample %s; it counts as not applicable", sample.id)
             return None
-        return Completion(text, len(ids), earned, sample, self._most_tokens)
+        return Completion(text, len(ids), earned, sample, self._most_tokens, self._stage_costs)
 
     def _function(self, name: RewardName, *, first: bool) -> RewardFunction:
         rule = _RULES[name]
@@ -230,18 +258,23 @@ def completion_columns(scored: Sequence[Completion | None], samples: Sequence[Sa
 
 
 def batch_metrics(scored: Sequence[Completion | None]) -> dict[str, float]:
-    """Return the answer reward per kind of question and the share of completions with each fault."""
+    """Return per kind of question the answer reward and which stages are kept, and the share with each fault."""
     there = [item for item in scored if item is not None]
     if not there:
         return {}
     answers: defaultdict[str, list[float]] = defaultdict(list)
+    kept: defaultdict[str, list[float]] = defaultdict(list)
     faults: Counter[str] = Counter()
     for item in there:
+        for stage in FREE_STAGES:
+            if (choice := getattr(item.score.kept, stage)) is not None:
+                kept[f"{item.sample.category or 'all'}/{stage}"].append(choice)
         value = item.score.components.answer
         if value is not None:
             answers[item.sample.category or "all"].append(value)
         faults.update(item.score.faults)
     found = {f"kinds/{kind}/answer": math.fsum(values) / len(values) for kind, values in sorted(answers.items())}
+    found |= {f"kinds/{kind}_kept": math.fsum(choices) / len(choices) for kind, choices in sorted(kept.items())}
     return found | {f"faults/{fault}": count / len(there) for fault, count in sorted(faults.items())}
 
 

@@ -22,14 +22,26 @@ from harness.errors import ConfigError, did_you_mean
 from harness.images.frames import MAX_ASPECT_RATIO
 from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.gold_boxes import FrameEvidence
-from harness.values import Box, BoxDialect, BoxFrame, PixelLimits, Protocol, Sample, ScoreConfig, Size, StageFormat
+from harness.values import (
+    FREE_STAGES,
+    Box,
+    BoxDialect,
+    BoxFrame,
+    FreeStage,
+    PixelLimits,
+    Protocol,
+    Sample,
+    ScoreConfig,
+    Size,
+    StageFormat,
+)
 from harness.vocabulary import BOX_FRAMES, STAGE_FORMATS
 from tasks.cells import CellError, as_text, parsed_literal
 from training.data.example import TRAINING_TASK
 from training.data.gold_answers import read_gold_answers
 from training.data.gold_boxes import read_gold_boxes
 from training.data.row_faults import FaultName
-from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, RewardSet, reward_faults
+from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, STAGE_COSTS, RewardName, RewardSet, reward_faults
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +53,11 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Part to column names, best first."""
 _NEEDS_TOKENS: RewardName = "brevity"
 """Cannot be had here: trainers do not hand over a completion's tokens and its budget in one way."""
+_TABLES: Mapping[str, tuple[Sequence[str], str, str]] = {
+    "weights": (REWARD_NAMES, "reward", "weight"),
+    "stage_costs": (FREE_STAGES, "stage", "cost"),
+}
+"""Options that are tables of numbers: their keys, and what a key and a number are called."""
 _FIRST_LOOK_ROWS = 8
 """So many rows with different gold boxes are seen before their frame is doubted: fewer may all be slips."""
 _LAST_LOOK_ROWS = 2**14
@@ -62,6 +79,8 @@ class RewardOptions:
     """Stages that the model is asked for."""
     weights: Mapping[RewardName, float] = field(default_factory=lambda: dict.fromkeys(SATORI_REWARDS, 1.0))
     """Weight of each reward."""
+    stage_costs: Mapping[FreeStage, float] = field(default_factory=lambda: STAGE_COSTS)
+    """What the reward `stages` takes off for each stage of `satori-adaptive` that was not left out."""
     min_pixels: int | None = None
     """The trainer's least pixels of an input image; for `input_px` without input sizes in the rows."""
     max_pixels: int | None = None
@@ -100,9 +119,10 @@ def read_options(given: Mapping[str, Any]) -> RewardOptions:
         for name in given
         if name not in known and (hint := did_you_mean(name, known))
     ]  # fmt: skip
-    if "weights" in ours:
-        ours["weights"], wrong = _weights(ours["weights"])
-        faults += wrong
+    for name in _TABLES:
+        if name in ours:
+            ours[name], wrong = _numbers_by_name(name, ours[name])
+            faults += wrong
     faults += [
         f"{name}: a whole number above 0 is needed, found {ours[name]!r}"
         for name in ("min_pixels", "max_pixels", "factor")
@@ -122,7 +142,7 @@ class RowRewards:
         self.options = options
         config = ScoreConfig(options.protocol, options.format, options.dialect, options.pixel_limits)
         # no budget that a text could spend: only `brevity` looks at tokens, and it is refused
-        self._set = RewardSet(options.names, config, most_tokens=sys.maxsize)
+        self._set = RewardSet(options.names, config, most_tokens=sys.maxsize, stage_costs=options.stage_costs)
         self._warned: set[FaultName] = set()
         self._frame = _FrameWatch()
 
@@ -323,20 +343,19 @@ def _columns_of(gold: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", written) if isinstance(written, Mapping) else {_COLUMNS["answers"][0]: gold}
 
 
-def _weights(given: Any) -> tuple[dict[RewardName, float], list[str]]:
-    """Return weights as a table of ours, with what is wrong with them."""
+def _numbers_by_name(option: str, given: Any) -> tuple[dict[Any, float], list[str]]:
+    """Return an option that is a table of numbers as one of ours, with what is wrong with it."""
+    known, key, number_of = _TABLES[option]
     if not isinstance(given, Mapping):
-        return {}, [f"weights: a table of reward to weight is needed, found {given!r}"]
+        return {}, [f"{option}: a table of {key} to {number_of} is needed, found {given!r}"]
     table = cast("Mapping[Any, Any]", given)
     faults = [
-        f"weights.{name}: unknown reward.{did_you_mean(str(name), list(REWARD_NAMES))}"
-        for name in table
-        if name not in REWARD_NAMES
+        f"{option}.{name}: unknown {key}.{did_you_mean(str(name), list(known))}" for name in table if name not in known
     ]
     faults += [
-        f"weights.{name}: a number from 0 on is needed, found {weight!r}"
-        for name, weight in table.items()
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf
+        f"{option}.{name}: a number from 0 on is needed, found {number!r}"
+        for name, number in table.items()
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf
     ]
     return dict(table), faults
 

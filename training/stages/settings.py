@@ -21,9 +21,9 @@ from pydantic.dataclasses import dataclass
 from harness.errors import ConfigError, did_you_mean
 from harness.scoring.box_dialects import declared_dialect
 from harness.scoring.protocols import protocol_named
-from harness.values import BoxDialect, BoxFrame, Protocol, StageFormat
+from harness.values import BoxDialect, BoxFrame, FreeStage, Protocol, StageFormat
 from training.stages.profiles import PROFILES, ProfileName
-from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, RewardName, reward_faults
+from training.stages.rewards import REWARD_NAMES, SATORI_REWARDS, STAGE_COSTS, RewardName, reward_faults
 
 Stage: TypeAlias = Literal["sft", "grpo"]
 """Which trainer."""
@@ -168,6 +168,9 @@ class Rewards:
         default_factory=lambda: dict[RewardName, float].fromkeys(SATORI_REWARDS, 1.0)
     )
     """Weight of each reward; naming some replaces all of the default."""
+    stage_costs: dict[FreeStage, _Share] = field(default_factory=lambda: dict(STAGE_COSTS))
+    """What the reward `stages` takes off for each stage of `satori-adaptive` that was not left out, where a right
+    answer is 1; naming some replaces all of the default."""
     protocol: ProtocolWord = "strict"
     """`strict` (ours) or `paper` (the reference's functions)."""
 
@@ -356,7 +359,7 @@ def merge_tables(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
     for key, value in above.items():
         old = merged.get(key)
         # weights replace the default as a whole: a reward left out is a reward switched off
-        both = isinstance(old, Mapping) and isinstance(value, Mapping) and key != "weights"
+        both = isinstance(old, Mapping) and isinstance(value, Mapping) and key not in {"weights", "stage_costs"}
         merged[key] = merge_tables(cast("Mapping[str, Any]", old), value) if both else value
     return merged
 
@@ -417,6 +420,12 @@ def algebra_faults(settings: TrainSettings) -> list[str]:
         )
     rewards = settings.rewards
     faults += [f"rewards.{fault}" for fault in reward_faults(rewards.names, settings.format, rewards.protocol)]
+    if "stages" in rewards.names and settings.objective.aggregation != "sum_then_normalize":
+        faults.append(
+            f"objective.aggregation {settings.objective.aggregation!r}: each reward is brought to the same spread "
+            "before they are summed, so that a stage's cost of 0.1 would weigh as much as the answer: with the reward "
+            '`stages` set objective.aggregation = "sum_then_normalize"'
+        )
     return faults
 
 

@@ -34,6 +34,7 @@ from harness.runs.store import write_atomically
 from harness.values import BoxDialect, ScoreConfig
 from training.data.shapes import shapes_examples, shapes_profile
 from training.data.store import ExampleTable, read_examples, write_examples
+from training.data.targets import NEEDED_GOLD
 from training.stages.live_evaluation import LiveEvaluation
 from training.stages.manifest import (
     TrainManifest,
@@ -165,8 +166,8 @@ def data_faults(settings: TrainSettings, table: ExampleTable) -> list[str]:
         wanted = set(settings.rewards.names)
         mend = "drop the reward `{0}` from rewards.weights, or give data with {1}"
     else:
-        wanted = {"bbox", "caption"} if settings.format in {"satori", "satori-think"} else set[str]()
-        mend = "give data with {1}, or train format freeform or plain"
+        wanted = {"bbox" if part == "boxes" else part for part in NEEDED_GOLD[settings.format]}
+        mend = "give data with {1}, or train a format that does without, such as satori-adaptive or plain"
     words = {"bbox": "gold boxes", "caption": "reference captions"}
     return [
         f"data: {missing} of {facts.rows} examples have no {words[name]}, which {name} needs: "
@@ -291,6 +292,7 @@ def _trainer(
             config,
             most_tokens=settings.rollouts.max_completion_tokens,
             end_ids=policy.end_ids,
+            stage_costs=settings.rewards.stage_costs,
         )
         arguments = grpo_arguments(settings, work, list(policy.suppressed_ids))
         environment_factory: Callable[[], object] | None = None
