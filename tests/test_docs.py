@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from harness.evaluation.predictions import ANSWER_RULES
+from harness.probes.fills import edited
 from harness.runs.manifest import TaskManifest, manifest_to_json, read_manifest
 from harness.runs.record_table import SCORE_COLUMNS
 from harness.runs.store import load_run
@@ -32,6 +38,7 @@ from harness.vocabulary import (
 )
 from tasks.catalog import BENCHMARKS
 from tasks.own import PARTS
+from tasks.shapes import generate
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -224,3 +231,36 @@ def test_every_file_that_a_page_names_is_there(name):
     named = {path for path in NAMED_FILE.findall(page(name)) if "NAME" not in path}
 
     assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
+
+
+def _edges(one: ET.Element) -> tuple[float, float, float, float]:
+    """Left, top, right and lower edge of what is drawn."""
+    x, y, width, height = (float(one.get(name)) for name in ("x", "y", "width", "height"))
+    return x, y, x + width, y + height
+
+
+def test_the_picture_of_one_sample_is_small_and_shows_what_probe_makes_of_it():
+    content = (DOCS / "probed_sample.svg").read_bytes()
+    drawing = ET.fromstring(content)
+    title, images, rects, texts = (
+        [one for one in drawing if one.tag.endswith(f"}}{name}")] for name in ("title", "image", "rect", "text")
+    )
+    _, profile, split, seed, index = title[0].text.split("-")
+    original = np.asarray(Image.open(io.BytesIO(generate(profile, split, int(index), int(seed)).png())).convert("RGB"))
+
+    assert len(content) <= 40_000
+    for image, edit in zip(images, ("repeat", "blank", "remove", "remove", "keep", "keep"), strict=True):
+        source = image.get("href").removeprefix("data:image/png;base64,")
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB"))
+        left, top, right, lower = _edges(image)
+        scale = (right - left) / original.shape[1]
+        boxes = [
+            tuple(round(edge / scale) for edge in (x1 - left, y1 - top, x2 - left, y2 - top))
+            for x1, y1, x2, y2 in (_edges(one) for one in rects if one.get("class") == "box")
+            if left <= x1 < right and top <= y1 < lower
+        ]
+        assert np.array_equal(pixels, edited(original, edit, boxes, "mean"))
+    kept = [float(found[1]) for one in texts if (found := re.search(r"p ([0-9.]+)$", one.text))]
+    again, blank, removed, control, alone, control_alone = kept
+    numbers = [float(found[1].replace("−", "-")) for one in texts if (found := re.search(r"= (−?[0-9.]+)$", one.text))]
+    assert numbers == pytest.approx([control - removed, alone - control_alone, again - blank], abs=0.011)

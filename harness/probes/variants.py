@@ -18,6 +18,8 @@ RegionOperation: TypeAlias = Literal["remove", "keep", "turn", "paste"]
 OPERATIONS: Final[tuple[RegionOperation, ...]] = get_args(RegionOperation)
 
 DEFAULT_CONTROLS: Final = 3
+MOST_CONTROLS: Final = 50
+"""More cannot be asked for, nor be what a stored plan says."""
 MOST_STEPS: Final = 12
 """A text with more steps is not probed step by step: each costs as much as the region that it names."""
 
@@ -104,7 +106,7 @@ def planned(
                 Variant("paste", "random" if k else "named", k, boxes_px=boxes, source_px=regions.source)
                 for k, boxes in enumerate((regions.named, *named))
             ]
-        if regions.other:
+        if "remove" in plan.operations and regions.other:
             found += [Variant("remove", "other", 0, fill, regions.other) for fill in plan.fills]
     if plan.gold and regions.gold:
         gold = _controls(plan, key, "gold", regions.gold, size)
@@ -138,12 +140,13 @@ def _controls(
     """Return the controls of a region; None where there is no region, or no room for any of them."""
     if not region:
         return None
-    drawn = [
-        control_boxes(region, size, f"{plan.seed}\0{whose}\0{key[0]}\0{key[1]}\0{k}")
-        for k in range(1, plan.controls + 1)
-    ]
-    made = [boxes for boxes in drawn if boxes is not None]
-    return made if len(made) == len(drawn) else None
+    drawn: list[tuple[PixelBox, ...]] = []
+    for k in range(1, plan.controls + 1):
+        boxes = control_boxes(region, size, f"{plan.seed}\0{whose}\0{key[0]}\0{key[1]}\0{k}")
+        if boxes is None:
+            return None
+        drawn.append(boxes)
+    return drawn
 
 
 def _of_region(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harness.probes.fills import Fill, Operation
 from harness.probes.pasted import PastedSummary
 from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary, StoredProbes
-from harness.probes.sample_scores import Form, PasteStatus, ProbeStatus
+from harness.probes.sample_scores import LEAST_DEPENDENCE, Form, PasteStatus, ProbeStatus
 from harness.probes.stepped import StepsStatus, StepsSummary
 from harness.probes.variants import MOST_STEPS, Target
 from harness.summary.summary_values import Metric
@@ -68,8 +68,8 @@ EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("remove", "other"): "other objects removed",
     ("turn", "named"): "colours of the named box turned",
     ("turn", "random"): "colours of a random box turned",
-    ("paste", "named"): "another region pasted into the named box",
-    ("paste", "random"): "the same pasted into a random box",
+    ("paste", "named"): "named box pasted over",
+    ("paste", "random"): "random box pasted over",
     ("remove", "step"): "a step's region removed",
     ("remove", "step_random"): "random region of a step's shape removed",
     ("keep", "named"): "named box alone",
@@ -93,6 +93,17 @@ SCORE_HEADINGS = (
     "strict necessity",
     "strict sufficiency",
     "n",
+)
+
+PASTE_HEADINGS = (
+    "benchmark",
+    "followed is",
+    "in the named box",
+    "in a random box",
+    "difference",
+    "strict difference",
+    "n",
+    "strict n",
 )
 
 STEP_HEADINGS = (
@@ -134,6 +145,30 @@ def score_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
         for fill, of_fill in summary.fills.items()
         for form, found in of_fill.scores.items()
     ]
+
+
+def paste_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
+    """Return the cells of how often a task's answers follow what is pasted; none where that was not asked."""
+    found = summary.pasted
+    if found is None:
+        return []
+    return [
+        (
+            task,
+            "what was pasted" if _is_known(found) else "any change",
+            points(found.follows),
+            points(found.follows_control),
+            points(found.follow),
+            points(found.follow_strict),
+            str(found.follow.n),
+            str(found.follow_strict.n),
+        )
+    ]
+
+
+def _is_known(found: PastedSummary) -> bool:
+    """Whether the answer to what was pasted is known, of all samples that count."""
+    return found.known == found.follow.n
 
 
 def step_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
@@ -243,8 +278,9 @@ def _gold_sentences(found: ProbeScores) -> list[str]:
         f"removing the gold box changed the answer {number(100 * abs(gold.value))} points {often} often than removing "
         f"a random box of its size{_interval(gold)}"
     )
-    is_elsewhere = (gold.ci_low or 0) > 0 and named.ci_low is not None and named.ci_low <= 0
-    return [f"{said}: answers go with the gold region and not with the box named" if is_elsewhere else said]
+    known = gold.ci_low is not None and named.ci_high is not None
+    is_elsewhere = known and (gold.ci_low or 0) > max(0.0, named.ci_high or 0)
+    return [f"{said}: answers go with the gold region more than with the box named" if is_elsewhere else said]
 
 
 def _sufficiency_sentence(found: ProbeScores) -> str:
@@ -273,19 +309,13 @@ def _pasted_sentences(found: PastedSummary) -> list[str]:
     samples = f"pasted regions, samples: {counts}"
     if found.follow.value is None:
         return [f"pasted regions: {found.follow.reason}", samples]
-    known = found.known == found.follow.n
-    followed = "became that of what was pasted" if known else "changed"
+    followed = "became that of what was pasted" if _is_known(found) else "changed"
     often = "more" if found.follow.value >= 0 else "less"
     said = (
-        f"with another region pasted into the box it named the answer {followed} in {points(found.follows)} %, with "
-        f"the same pasted into a random box in {points(found.follows_control)} %: "
-        f"{number(100 * abs(found.follow.value))} points {often}{_interval(found.follow)}, n {found.follow.n}"
+        f"with another region pasted into the box it named the answer {followed} "
+        f"{number(100 * abs(found.follow.value))} points {often} often than with the same pasted into a random box"
+        f"{_interval(found.follow)}, n {found.follow.n}"
     )
-    if found.follow_strict.value is not None:
-        said += (
-            f"; {number(100 * found.follow_strict.value)}{_interval(found.follow_strict)} over all "
-            f"{found.follow_strict.n} samples with an answer that a paste could change, those without a score as 0"
-        )
     return [said, samples]
 
 
@@ -322,10 +352,14 @@ def _dependence_sentence(found: ProbeScores) -> str:
     metric = found.dependence
     if metric.value is None:
         return f"image dependence: {metric.reason}"
-    said = f"without the picture the answer changed {number(100 * metric.value)} points more often{_interval(metric)}"
-    if metric.ci_low is not None and metric.ci_low <= 0:
+    often = "more" if metric.value >= 0 else "less"
+    said = f"without the picture the answer changed {number(100 * abs(metric.value))} points {often} often"
+    said += _interval(metric)
+    if metric.ci_low is None or metric.ci_high is None or metric.ci_low > 0:
+        return said
+    if metric.ci_high <= LEAST_DEPENDENCE:
         return f"{said}: these questions do not need the image"
-    return said
+    return f"{said}: too few samples to tell whether these questions need the image"
 
 
 def _interval(metric: Metric) -> str:

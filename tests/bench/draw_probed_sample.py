@@ -26,6 +26,7 @@ from harness.probes.probe_records import ProbeRecord
 from harness.probes.stored import stored_edits
 from harness.probes.variants import Target
 from harness.runs.store import load_run
+from harness.values import Sample
 from tasks.images import open_image
 from tasks.shapes import Profile, Split, generate
 
@@ -33,12 +34,12 @@ FILL: Fill = "mean"
 PANEL_PX, GAP_PX, LINE_PX, SIDE_PX = 190, 24, 18, 14
 COLUMNS = 2
 PANELS: tuple[tuple[str, Operation, Target], ...] = (
-    ("named box", "repeat", "none"),
+    ("the box that it named", "repeat", "none"),
     ("whole picture gone", "blank", "none"),
     ("named box removed", "remove", "named"),
-    ("random box removed, 1 of 3", "remove", "random"),
+    ("a random box removed", "remove", "random"),
     ("named box alone", "keep", "named"),
-    ("random box alone, 1 of 3", "keep", "random"),
+    ("a random box alone", "keep", "random"),
 )
 STYLE = (
     "text{font:14px system-ui,sans-serif;fill:#111}.head{font-weight:600}.said{fill:#333}"
@@ -72,7 +73,8 @@ def kept(lines: Sequence[ProbeRecord]) -> float:
 
 
 def said(lines: Sequence[ProbeRecord]) -> str:
-    answers = ", ".join(f"“{line.answer}”" for line in lines)
+    stays = sum(line.is_same for line in lines)
+    answers = f"“{lines[0].answer}”" if len(lines) == 1 else f"stays {stays} of {len(lines)} times"
     return f"{answers} · p {kept(lines):.2f}"
 
 
@@ -96,7 +98,7 @@ def panel(place: int, title: str, lines: Sequence[ProbeRecord], pixels: Pixels, 
     )
 
 
-def drawing(question: str, answer: str, lines: Sequence[ProbeRecord], pixels: Pixels) -> str:
+def drawing(sample: Sample, answer: str, lines: Sequence[ProbeRecord], pixels: Pixels) -> str:
     found = [of_kind(lines, operation, target) for _, operation, target in PANELS]
     again, blank, removed, control, alone, control_alone = map(kept, found)
     numbers = (
@@ -108,7 +110,7 @@ def drawing(question: str, answer: str, lines: Sequence[ProbeRecord], pixels: Pi
     rows = len(PANELS) // COLUMNS
     foot = 3 * LINE_PX + rows * (PANEL_PX + 3 * LINE_PX + 8) + 4
     height = foot + len(numbers) * 2 * LINE_PX + 6
-    head = f"“{question}” — the model: “{answer}”"
+    head = f"“{sample.question}” — the model: “{answer}”"
     body = [f'<text class="head" x="{SIDE_PX}" y="{LINE_PX + 8}">{escape(head)}</text>']
     body += [
         panel(place, title, found[place], pixels, found[2])
@@ -121,7 +123,8 @@ def drawing(question: str, answer: str, lines: Sequence[ProbeRecord], pixels: Pi
         body.append(f'<text class="said" x="{SIDE_PX}" y="{y + LINE_PX - 2}">{escape(meant)}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'<style>{STYLE}</style><rect width="{width}" height="{height}" fill="#fff"/>{"".join(body)}</svg>\n'
+        f"<title>{escape(sample.id)}</title><style>{STYLE}</style>"
+        f'<rect width="{width}" height="{height}" fill="#fff"/>{"".join(body)}</svg>\n'
     )
 
 
@@ -131,7 +134,7 @@ def main() -> None:
     record = next(record for record in run.records() if record.sample.id == sample_id)
     lines = [line for line in stored_edits(run) or () if line.id == sample_id]
     again = of_kind(lines, "repeat", "none")[0]
-    sys.stdout.write(drawing(record.sample.question, again.answer or "", lines, pixels_of(sample_id)))
+    sys.stdout.write(drawing(record.sample, again.answer or "", lines, pixels_of(sample_id)))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Two tiny Qwen2.5-VL of the demo are taught the same rows with the same budget. One gets the gold boxes. The other gets
 the same captions and answers with the box of something else: of the object that the question does not ask about, or
 where there is none, of an empty place of the same shape. Both are benchmarked, probed and attended to. The plant has to
-keep its accuracy, its boxes have to be wrong, and the probes have to say that its answers do not come from the boxes
-that it names and do come from the gold ones; of the rightly taught model they have to say that they do.
+keep its accuracy, its boxes have to be wrong, and the probes have to say that removing what it names matters no more than
+removing any other place, that removing the gold boxes does, and of the rightly taught model that its own boxes matter.
 
 Minutes on a CPU; a folder that is given keeps what is done, and another start goes on from there.
 
@@ -21,14 +21,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from harness.probes.probe_summary import ProbeScores, StoredProbes
 from harness.probes.stored import stored_attention_scores, stored_probes
 from harness.runs.store import load_run
 from harness.scoring.overlap import union_iou
+from harness.stats.intervals import cluster_codes
 from harness.stats.paired import paired_difference
+from harness.summary.means import column_metric
 from harness.summary.summary_values import Metric
 from harness.values import Box, Record
 from tasks.shapes import generate
@@ -45,9 +49,12 @@ LEAST_ACCURACY = 0.65
 """Well above what blank pictures leave: 25 % of colours and half of the other answers, 42 % in all."""
 MOST_LOST = 0.05
 """The plant's accuracy may lie this much below the rightly taught model's: seeds of one recipe differ by as much."""
-MOST_IOU = 0.1
-MOST_NECESSITY = 0.05
+MOST_IOU = 0.2
+"""A model that is taught to name the other object takes the asked one for it now and then."""
+MOST_NECESSITY = 0.1
+"""Of all its boxes, those too that touch a gold box by mistake: there the place that it names does matter."""
 LEAST_GOLD_NECESSITY = 0.3
+NUMBERS = ("necessity", "sufficiency", "dependence", "ceiling", "gold_necessity", "gold_sufficiency", "over_others")
 
 
 def wrong_box(example: Example, others: tuple[Box, ...]) -> Box:
@@ -120,8 +127,9 @@ def probed(folder: Path, checkpoint: Path, samples: int) -> Path:
     run = found[-1]
     if not (run / "probes.json").exists():
         started = time.perf_counter()
-        cpu_s = command("probe", run, "--limit", str(samples), "--fill", "mean", "--gold")
-        tell(f"{checkpoint.name}: probe of {samples}, gold boxes too", started, cpu_s)
+        gold = ["--gold"] if checkpoint.name == "wrong" else []
+        cpu_s = command("probe", run, "--limit", str(samples), "--fill", "mean", *gold)
+        tell(f"{checkpoint.name}: probe of {samples}{', gold boxes too' if gold else ''}", started, cpu_s)
     if not (run / "attention.json").exists():
         started = time.perf_counter()
         cpu_s = command("attend", run, "--limit", str(samples))
@@ -134,22 +142,31 @@ def shown(metric: Metric) -> str:
     return f"{metric.value:+.3f}{ends} (n {metric.n})" if metric.value is not None else f"none: {metric.reason}"
 
 
-def report(name: str, path: Path) -> tuple[list[Record], ProbeScores]:
+@dataclass(frozen=True)
+class Side:
+    """One of the two models, benchmarked and probed."""
+
+    records: list[Record]
+    """By sample id."""
+    scores: ProbeScores
+    """What the probes come to, by the probability of the answer."""
+    apart: Metric
+    """Necessity of those samples whose named box touches no gold box."""
+    touching: Metric
+    """Necessity of the others."""
+
+
+def report(name: str, path: Path) -> Side:
     run = load_run(path)
     records = sorted(run.records(), key=lambda record: record.sample.id)
     probes = stored_probes(run)
     assert isinstance(probes, StoredProbes), "it was probed"
-    task = probes.tasks["shapes"]
-    found = task.fills["mean"]
-    scores = found.scores["p"]
+    found = probes.tasks["shapes"].fills["mean"]
     print(f"\n{name}: accuracy {mean_of(records, 'value'):.3f}, IoU {mean_of(records, 'iou'):.3f} of {len(records)}")
     print(f"  statuses {dict(found.statuses)}, withheld {dict(found.not_interpreted)}, relied {dict(found.relied)}")
     for form, one in found.scores.items():
-        print(f"  by {form}:")
-        for number in ("necessity", "sufficiency", "dependence", "ceiling", "gold_necessity", "gold_sufficiency",
-                       "over_others"):  # fmt: skip
-            print(f"    {number:17} {shown(getattr(one, number))}")
-        print(f"    is_artefact       {one.is_artefact}")
+        for number in NUMBERS:
+            print(f"    {form:4} {number:17} {shown(getattr(one, number))}")
     for edit in found.edits:
         print(f"    {edit.operation} {edit.target}: kept {shown(edit.kept)}, format {shown(edit.format_ok)}")
     for span, of_span in (stored_attention_scores(run) or {})["shapes"].spans.items():
@@ -157,7 +174,23 @@ def report(name: str, path: Path) -> tuple[list[Record], ProbeScores]:
             f"  attention of {span}: named {shown(of_span.density)}, gold {shown(of_span.density_gold)}, "
             f"another sample's {shown(of_span.density_shuffled)}, gold over others {shown(of_span.gold_over_others)}"
         )
-    return records, scores
+    apart, touching = (necessity(records, probes, touches=touches) for touches in (False, True))
+    print(f"  necessity of boxes that touch no gold box {shown(apart)}, of those that do {shown(touching)}")
+    return Side(records, found.scores["p"], apart, touching)
+
+
+def necessity(records: list[Record], probes: StoredProbes, *, touches: bool) -> Metric:
+    """Return the necessity of the samples whose named boxes touch the gold ones, or do not."""
+    by_id = {record.sample.id: record for record in records}
+    rows = [
+        (score.necessity, record.sample.cluster_id)
+        for score in probes.samples
+        if score.form == "p" and score.necessity is not None
+        for record in (by_id[score.id],)
+        if (union_iou(record.score.boxes_image_px or (), record.sample.boxes_image_px or ()) > 0) == touches
+    ]
+    column = np.array([value for value, _ in rows])
+    return column_metric(column, cluster_codes([cluster for _, cluster in rows]), (-1.0, 1.0))
 
 
 def mean_of(records: list[Record], field: str) -> float:
@@ -179,27 +212,29 @@ def main() -> None:
             name: probed(folder, taught(folder, name, model, options.steps), options.samples)
             for name in ("wrong", "right")
         }
-        (wrong, plant), (right, honest) = (report(name, runs[name]) for name in ("wrong", "right"))
-    check(wrong, plant, right, honest)
+        plant, honest = (report(name, runs[name]) for name in ("wrong", "right"))
+    check(plant, honest)
 
 
-def check(wrong: list[Record], plant: ProbeScores, right: list[Record], honest: ProbeScores) -> None:
-    import numpy as np
-
-    columns = [np.array([record.score.value or 0.0 for record in side]) for side in (right, wrong)]
-    change = paired_difference(*columns, [record.sample.cluster_id for record in right], seed=0)
+def check(plant: Side, honest: Side) -> None:
+    right, wrong = (np.array([record.score.value or 0.0 for record in side.records]) for side in (honest, plant))
+    change = paired_difference(right, wrong, [record.sample.cluster_id for record in honest.records], seed=0)
     print(f"\naccuracy, wrong less right: {change.delta:+.3f} [{change.ci_low:+.3f}, {change.ci_high:+.3f}]")
+    named, gold = plant.scores.necessity, plant.scores.gold_necessity
     demands = {
-        f"the plant's accuracy is at least {LEAST_ACCURACY}": columns[1].mean() >= LEAST_ACCURACY,
+        f"the plant's accuracy is at least {LEAST_ACCURACY}": wrong.mean() >= LEAST_ACCURACY,
         f"it lies at most {MOST_LOST} below the rightly taught model's": change.delta >= -MOST_LOST,
-        f"its boxes are wrong: IoU below {MOST_IOU}": mean_of(wrong, "iou") < MOST_IOU,
-        "its necessity does not lie above 0 by its interval": (plant.necessity.ci_low or 0) <= 0,
-        f"nor above {MOST_NECESSITY}": plant.necessity.value is not None and plant.necessity.value <= MOST_NECESSITY,
-        "its sufficiency does not lie above 0 by its interval": (plant.sufficiency.ci_low or 0) <= 0,
-        "the gold boxes are necessary to it": (plant.gold_necessity.value or 0) > LEAST_GOLD_NECESSITY,
-        "its questions need their pictures": (plant.dependence.ci_low or 0) > 0,
-        "the rightly taught model's boxes are necessary": (honest.necessity.ci_low or 0) > 0,
-        "and sufficient": (honest.sufficiency.ci_low or 0) > 0,
+        f"its boxes are wrong: IoU below {MOST_IOU}": mean_of(plant.records, "iou") < MOST_IOU,
+        "its questions need their pictures": (plant.scores.dependence.ci_low or 0) > 0,
+        "boxes that touch no gold box have no necessity: its interval does not lie above 0": (
+            plant.apart.ci_low is not None and plant.apart.ci_low <= 0
+        ),
+        f"nor have all of them more than {MOST_NECESSITY}": named.value is not None and named.value <= MOST_NECESSITY,
+        "their sufficiency does not lie above 0": (plant.scores.sufficiency.ci_low or 0) <= 0,
+        f"gold boxes have more than {LEAST_GOLD_NECESSITY}": (gold.value or 0) > LEAST_GOLD_NECESSITY,
+        "gold boxes have more than named ones beyond both intervals": (gold.ci_low or 0) > (named.ci_high or 1),
+        "the rightly taught model's boxes are necessary": (honest.scores.necessity.ci_low or 0) > (named.ci_high or 1),
+        "and sufficient": (honest.scores.sufficiency.ci_low or 0) > 0,
     }
     for demand, holds in demands.items():
         print(f"{'ok  ' if holds else 'FAIL'} {demand}")

@@ -157,13 +157,18 @@ def test_vlmevalkit_null_in_json_is_no_answer_and_an_empty_text_is_one(tmp_path)
         {"index": 0, "prediction": None},
         {"index": 1.0, "prediction": ""},
         {"index": 2, "prediction": float("nan")},
+        {"index": 3},
+        {"index": 4, "prediction": 5},
+        {"index": 5, "prediction": {"answer": "A"}},
     ]
     path = tmp_path / "m_MMStar.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
 
     answers = read_vlmevalkit(path, model="m").tasks[0].answers
 
-    assert [(answer.place, answer.error is None) for answer in answers] == [("0", False), ("1", True), ("2", False)]
+    null, other = "there is no answer: the cell is null", "the cell is no text"
+    assert [answer.place for answer in answers] == ["0", "1", "2", "3", "4", "5"]
+    assert [answer.error for answer in answers] == [null, None, null, null, other, other]
 
 
 def test_vlmevalkit_a_pickle_is_named_and_never_loaded(tmp_path):
@@ -213,6 +218,12 @@ def test_vlmevalkit_names_are_asked_for_where_they_are_not_clear(tmp_path):
     with pytest.raises(ForeignLogError, match="--model"):
         read_vlmevalkit(path)
     assert read_vlmevalkit(path, model="a_b").tasks[0].name == "MMStar"
+    for name, wanted in (("a_MMStar", ("a", "MMStar")), ("Qwen2.5-VL-3B_MME", ("Qwen2.5-VL-3B", "MME"))):
+        log = read_vlmevalkit(tsv(tmp_path / "alone" / f"{name}.tsv", ["index", "prediction"], [["0", "A"]]))
+        assert (log.model, log.tasks[0].name) == wanted
+    for name in ("MMStar", "_MMStar", "a_", "_a_", "_a_MMStar", "a_MMBench_DEV_EN"):
+        with pytest.raises(ForeignLogError, match="--model"):
+            read_vlmevalkit(tsv(tmp_path / "alone" / f"{name}.tsv", ["index", "prediction"], [["0", "A"]]))
     for folder in ("T20261129-101500", "T20261129_Gabc"):
         (tmp_path / folder).mkdir()
     with pytest.raises(ForeignLogError, match="holds 2 evaluations"):
