@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,8 @@ class ProtocolName(click.Choice[str]):
 
 format_option = click.option(
     "--format", "form", default="satori", show_default=True, metavar="NAME|FILE.toml",
-    help="Where a text holds answer, thought and boxes: satori, satori-think, freeform, plain, a published one "
-    "(docs/formats.md), or your own.",
+    help="Where a text holds answer, thought and boxes: satori, satori-think, satori-adaptive, freeform, plain, a "
+    "published one (docs/formats.md), or your own.",
 )  # fmt: skip
 
 
@@ -123,6 +124,17 @@ lookup_option = click.option(
     callback=_folder_of_runs,
     help="Folder in which runs are looked up by name.",
 )  # fmt: skip
+
+
+class Amount(click.FloatRange):
+    """A finite number in a range; NaN would pass every bound, as it is neither below nor above one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number."""
+        found = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return found
 
 
 class SampleCount(click.IntRange):
@@ -217,6 +229,6 @@ markdown_option = click.option(
 
 gpu_option = click.option(
     "--gpu-gib",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(0, min_open=True),
     help="Memory of a GPU that --dry-run plans for; default: the GPU here, or an 80 GB one.",
 )

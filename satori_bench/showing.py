@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from harness.comparison.values import Comparison
     from harness.summary.run_summary import RunSummary
-    from harness.summary.task_summary import TaskSummary
+    from harness.summary.summary_values import TaskSummary
     from tasks.run import RunResult
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from harness.errors import ConfigError, IncompleteError
 from harness.probes.before_asking import drawn
-from harness.runs.store import StoredRun, load_run
+from harness.runs.store import StoredRun, load_run, refuse_unwritable
 from harness.values import Record
 from tasks.adapter import seen_pictures
 from tasks.benchmark import Benchmark
@@ -68,8 +68,10 @@ def open_asked_run(folder: Path, changes: Mapping[str, object]) -> AskedRun:
     Raises:
         ConfigError: The run is none that `run` made of a benchmark of ours, or was asked blind or with a tool.
         IncompleteError: It is not finished; its model has other weights by now, or its data are others.
+        StoreError: Nothing can be written beside it.
     """
     stored = load_run(folder)
+    refuse_unwritable(folder)
     asked = stored.manifest.other.get("arguments")
     if not stored.finished:
         raise IncompleteError(f"{folder} is not finished: run its command again first")

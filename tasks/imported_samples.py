@@ -86,8 +86,13 @@ def match_task(tool: Tool, task: ForeignTask, benchmark: Benchmark, data: TaskDa
         raise ForeignLogError(
             f"no question of it can be read: {next(iter(faults.values()))}. Give the benchmark's data"
         )
-    rows = max(task.rows, benchmark.rows_expected or 0)
-    return Matched(benchmark.name, task, samples, faults, rows, notes=(_OWN_GOLD,))
+    rows, notes = benchmark.rows_expected or task.rows, [_OWN_GOLD]
+    if task.rows > rows:
+        notes.append(
+            f"it has {task.rows:,} questions, and the benchmark {rows:,}: some are of other data. Give the benchmark's "
+            "data to tell them apart, or --task THEIRS=OURS if another benchmark is meant"
+        )
+    return Matched(benchmark.name, task, samples, faults, rows, notes=tuple(notes))
 
 
 def _each(task: ForeignTask, read: Callable[[ForeignAnswer], Sample]) -> tuple[dict[str, Sample], dict[str, str]]:

@@ -103,5 +103,6 @@ def candidates(folder: Path) -> list[Path]:
 
     That writes its checkpoints into `FOLDER.partial`, and the last one becomes FOLDER itself by one rename.
     """
-    beside = folder.with_name(folder.name + PARTIAL_SUFFIX)
-    return [*checkpoints_in(folder), *checkpoints_in(beside), *([folder] if is_published(folder) else [])]
+    home = folder.resolve()  # `.` has no name of its own, and `..` that of no folder
+    beside = checkpoints_in(home.with_name(home.name + PARTIAL_SUFFIX)) if home.name else []
+    return [*checkpoints_in(folder), *beside, *([folder] if is_published(folder) else [])]

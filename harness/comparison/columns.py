@@ -272,9 +272,9 @@ def _texts(table: Any, name: str) -> tuple[str, ...]:
 def _said(column: Any, values: FloatArray) -> FloatArray:
     """Return what answers said, from what was taken for them; NaN where they have no score."""
     words = column.combine_chunks().dictionary_encode()
-    by_code = np.array([*(said_of(word) for word in words.dictionary.to_pylist()), NEITHER])
-    codes = words.indices.fill_null(len(by_code) - 1).to_numpy(zero_copy_only=False)
-    return np.where(np.isnan(values), np.nan, by_code[codes])
+    by_code = {code: said_of(word) for code, word in enumerate(words.dictionary.to_pylist())}
+    said = np.array([by_code.get(code, NEITHER) for code in words.indices.to_pylist()], dtype=np.float64)
+    return np.where(np.isnan(values), np.nan, said)
 
 
 def _boxes(table: Any) -> tuple[tuple[tuple[float, ...], ...] | None, ...]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias, cast
 
 from harness.comparison.values import BesideScore, Comparability, ProvenanceField, RunFacts
@@ -243,7 +242,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
     """Tell whether two runs were asked and scored alike."""
     reasons: list[str] = []
     notes: list[str] = []
-    same_run = _same_folder(a[0].path, b[0].path)
+    same_run = a[0].path == b[0].path or a[0].path.resolve() == b[0].path.resolve()
     scored = [_as_scored(run, protocol) for run, protocol in (a, b)]
     elsewhere = [run.path.resolve().name for run, _ in (a, b) if _of_a_file(run.manifest)]
     if same_run:
@@ -253,8 +252,7 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
         ]
         notes.append(f"both sides are the same texts, scored twice: {' against '.join(told_apart)}")
     else:
-        reasons += _asked_by_others(*scored)
-        reasons += _asked_otherwise(*scored)
+        reasons += asked_apart(*scored)
         notes += [_imported_note(run) for run, _ in (a, b) if imported_of(run.manifest) is not None]
         if elsewhere:
             notes.append(
@@ -262,15 +260,20 @@ def runs_comparability(a: tuple[StoredRun, Protocol | None], b: tuple[StoredRun,
                 "so samples are matched by id and by the gold that both carry, nothing else"
             )
         notes += _told_apart(*scored)
-        one, other = map(_samples_unasked, scored)
-        if one != other:
-            reasons.append("one run's server refuses temperature 0 and samples as it likes, the other run is as asked")
-        elif one:
+        if all(map(_samples_unasked, scored)):
             notes.append("both runs' servers refuse temperature 0: what is called greedy was sampled")
     for run, _ in (a, b):
         if run.manifest.partial:
             notes.append(f"{run.path.resolve().name} is partial (--limit): it does not stand for its benchmarks")
     return Comparability(tuple(reasons), tuple(dict.fromkeys(notes)))
+
+
+def asked_apart(a: Manifest, b: Manifest) -> list[str]:
+    """Say why two runs were not asked and scored alike, tasks aside; empty where they were."""
+    reasons = _asked_by_others(a, b) + _asked_otherwise(a, b)
+    if _samples_unasked(a) != _samples_unasked(b):
+        reasons.append("one run's server refuses temperature 0 and samples as it likes, the other run is as asked")
+    return reasons
 
 
 def _asked_by_others(a: Manifest, b: Manifest) -> list[str]:
@@ -427,10 +430,6 @@ def _other_rows(a: TaskManifest, b: TaskManifest) -> list[str]:
     if a.yaml_hash != b.yaml_hash:
         reasons.append(f"the task files differ: {a.yaml_hash[:SHOWN_DIGITS]} and {b.yaml_hash[:SHOWN_DIGITS]}")
     return reasons
-
-
-def _same_folder(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
 
 
 def _not_recorded(part: str, a: Manifest, b: Manifest) -> bool:

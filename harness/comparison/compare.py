@@ -51,7 +51,7 @@ from harness.runs.store import StoredRun, load_run
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import FEWEST_CLUSTERS, benjamini_hochberg, holm
 from harness.stats.resampling import FLIP_DRAWS
-from harness.summary.task_summary import ANSWER_RIGHT
+from harness.summary.counted_units import ANSWER_RIGHT
 from harness.task_facts import is_native
 from harness.values import PROTOCOLS, Protocol
 

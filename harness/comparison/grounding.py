@@ -26,8 +26,8 @@ from harness.comparison.values import (
 from harness.scoring.overlap import union_iou
 from harness.stats.intervals import CodeArray, FloatArray, cluster_codes, mean_interval, percentile_interval, t_quantile
 from harness.stats.resampling import bootstrap_sums
+from harness.summary.counted_units import ANSWER_RIGHT
 from harness.summary.means import Metric
-from harness.summary.task_summary import ANSWER_RIGHT
 
 BINS = len(CUTS) + 1
 """IoU bins; a cut is the lower edge of a bin."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from harness.comparison.values import Benchmark, LookedChange, LookedScore
 from harness.probes.attention_records import AttentionRecord
-from harness.probes.fills import Operation
+from harness.probes.fills import Fill, Operation
 from harness.probes.probe_summary import FillSummary, StoredProbes
-from harness.probes.sample_scores import FORMS, SampleScore
+from harness.probes.sample_scores import FORMS, Form, SampleScore
 from harness.probes.stepped import PAIRED, SteppedScore
 from harness.probes.stored import stored_attention, stored_probes
 from harness.runs.store import StoredRun
@@ -166,7 +166,8 @@ def _stepped(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, dr
         {(one.fill, one.form, one.id): _last_over_earlier(one) for one in side.stepped if one.task == task}
         for side in (a, b)
     )
-    for fill, form in dict.fromkeys((fill, form) for fill, form, _ in mine):
+    asked: list[tuple[Fill, Form]] = [(one.fill, one.form) for one in a.stepped if one.task == task]
+    for fill, form in dict.fromkeys(asked):
         keys = {name: (fill, form, name) for name in clusters}
         pairs = {name: (mine[key], theirs[key]) for name, key in keys.items() if key in mine and key in theirs}
         steps = [side.tasks[task].steps.get(fill) for side in (a, b)]

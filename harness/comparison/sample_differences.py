@@ -79,6 +79,8 @@ def sample_parts(table: RunTable, places: CodeArray, codes: PartCodes) -> dict[s
 
 def differing_parts(one: Mapping[str, CodeArray], other: Mapping[str, CodeArray]) -> dict[str, NDArray[np.bool_]]:
     """Tell for each part and each sample whether the runs do not have the same, by the rules of this file."""
+    if one is other:
+        return {}
     carried = {name: (codes != 0) & (other[name] != 0) for name, codes in one.items() if name in other}
     found = {name: (one[name] != other[name]) & in_both for name, in_both in carried.items()}
     if _GROUP in carried:

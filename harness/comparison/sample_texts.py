@@ -25,7 +25,6 @@ _GROUPS_KEPT = 3
 _CHUNK_ROWS = 256
 """Rows that are turned into Python values at once: one by one costs ten times as much."""
 _CHUNKS_KEPT = 8
-_NOT_SHOWN = frozenset({"extra", "judge_reply", "device_s", "input_tokens", "match"})
 _SAMPLE_COLUMNS = (
     "task", "id", "question", "choices", "answers", "answer_rule", "category", "l2_category", "cluster", "boxes",
     "caption", "width", "height", "image_sha256", "text", "truncated", "output_tokens", "error",
@@ -33,6 +32,8 @@ _SAMPLE_COLUMNS = (
 _SCORE_COLUMNS = ("score", "extracted", "faults", "components", "iou", "boxes_image_px")
 SHOWN_COLUMNS = (*_SAMPLE_COLUMNS, *_SCORE_COLUMNS)
 """Columns without which a run's samples cannot be shown."""
+_LATER_COLUMNS = ("prompt", "steps", "crops", "pictures")
+"""Columns that are shown too, and that runs of before lack."""
 
 
 def read_answers(comparison: Comparison, pair: Pair, places: Sequence[int]) -> Iterator[tuple[Record, Record]]:
@@ -95,7 +96,7 @@ class _GroupedFile:
         self._file = file
         counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self._columns = [name for name in file.schema_arrow.names if name not in _NOT_SHOWN]
+        self._columns = [name for name in file.schema_arrow.names if name in (*SHOWN_COLUMNS, *_LATER_COLUMNS)]
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._chunks: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
         self._last: tuple[int, list[dict[str, Any]]] = (0, [])

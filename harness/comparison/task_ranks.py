@@ -8,7 +8,7 @@ too many samples could not be scored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harness.comparison.benchmark import headline_sums, too_many_failed
 from harness.comparison.columns import RunTable, read_run_table
-from harness.comparison.comparability import runs_comparability, task_comparability
+from harness.comparison.comparability import asked_apart, task_comparability
 from harness.comparison.sample_differences import PartCodes, any_differs, differing_parts, sample_parts, too_many_differ
 from harness.runs.store import StoredRun
 from harness.stats.intervals import CodeArray
@@ -176,7 +176,7 @@ def _reasons(task: str, one: _Samples, other: _Samples) -> tuple[str, ...]:
 
 def _asked_otherwise(task: str, one: StoredRun, other: StoredRun) -> tuple[str, ...]:
     """Return what differs in how two runs were asked and scored."""
-    reasons = runs_comparability((one, None), (other, None)).reasons
+    reasons = tuple(asked_apart(one.manifest, other.manifest))
     a, b = one.manifest.tasks.get(task), other.manifest.tasks.get(task)
     if a is None or b is None:
         return reasons
@@ -203,7 +203,7 @@ def _sharing(one: _Samples, other: _Samples) -> tuple[str, ...]:
 def _shared_by_all(samples: Sequence[_Samples]) -> NDArray[np.bool_]:
     """Tell for each id whether every run has it, and no two of them another one."""
     shared = np.logical_and.reduce([one.held for one in samples])
-    for one, other in combinations(samples, 2):
+    for one, other in combinations({id(one.parts): one for one in samples}.values(), 2):
         shared &= ~any_differs(differing_parts(one.parts, other.parts), len(shared))
     return shared
 
@@ -215,7 +215,14 @@ def _samples(task: str, runs: Sequence[StoredRun], tables: Sequence[RunTable]) -
     members = [_members(table, task) for table in tables]
     ids = {name: place for place, name in enumerate(dict.fromkeys(name for own in members for name in own))}
     codes = PartCodes()
-    return [_samples_of(run, table, own, ids, codes) for run, table, own in zip(runs, tables, members, strict=True)]
+    known: dict[tuple[tuple[str, bytes], ...], Mapping[str, CodeArray]] = {}
+    found: list[_Samples] = []
+    for run, table, own in zip(runs, tables, members, strict=True):
+        one = _samples_of(run, table, own, ids, codes)
+        # one value for all runs that ask the same, so that pairs of them need no look at the samples
+        parts = known.setdefault(tuple((name, part.tobytes()) for name, part in one.parts.items()), one.parts)
+        found.append(replace(one, parts=parts))
+    return found
 
 
 def _members(table: RunTable, task: str) -> dict[str, int]:

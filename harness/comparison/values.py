@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from harness.stats.intervals import CodeArray, FloatArray
 from harness.stats.paired import PairedDifference
+from harness.summary.counted_units import ANSWER_RIGHT
 from harness.summary.means import Metric
 from harness.summary.summary_values import Baseline
-from harness.summary.task_summary import ANSWER_RIGHT
 from harness.task_facts import Scale
 from harness.values import FAULTS, PARSE_FAULTS, Fault, Protocol
 

@@ -21,7 +21,7 @@ from harness.scoring.protocol_differences import Difference, differences_of
 from harness.scoring.protocols import versioned
 from harness.scoring.score import SCORER_VERSION
 from harness.summary.run_summary import RunSummariser
-from harness.summary.task_summary import TaskSummary
+from harness.summary.summary_values import TaskSummary
 from harness.values import PROTOCOLS, Fault, Protocol, Record, Score, ScoreConfig
 
 NO_RULE = "no rule of its own: as strict"

@@ -24,6 +24,7 @@ from harness.comparison.to_json import fields_to_json
 from harness.comparison.values import Benchmark, Comparison, Pair, ScoreRow, Side
 from harness.errors import ConfigError, ExitCode, did_you_mean
 from harness.gate.policy import GatePolicy
+from harness.scoring.stages import may_leave_out
 from harness.stats.paired import PairedDifference, holm
 from harness.task_facts import facts_of
 from harness.values import Json
@@ -273,6 +274,12 @@ def _instead(benchmark: Benchmark, row: ScoreRow) -> str:
 def _floor_problem(benchmark: Benchmark, baseline: Side, candidate: Side) -> str | None:
     """Say why a task's mean-IoU floor cannot be held to the candidate; None when it can, or the task has no boxes."""
     task = benchmark.task
+    has_gold = any(task in run.mean_ious for run in (*baseline.runs, *candidate.runs))
+    if has_gold and any(may_leave_out(run.format) for run in candidate.runs):
+        return (
+            "the mean-IoU floor cannot be held to texts that may leave their boxes out, since those that have them may "
+            "be the easy ones: leave mean_iou_floor out of the policy, or ask in a format that wants boxes"
+        )
     unplaced = any(run.mean_ious.get(task, 0.0) is None for run in candidate.runs)
     if unplaced or benchmark.headline.b_faults.by_name.get("frame_unknown"):
         return "the mean-IoU floor cannot be held to boxes of an unknown frame: declare --box-dialect"

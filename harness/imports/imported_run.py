@@ -55,8 +55,8 @@ class Matched:
 
     @property
     def partial(self) -> bool:
-        """Whether questions were left out."""
-        return self.foreign.partial or self.held < self.rows
+        """Whether these are not the questions of the benchmark: some were left out, or there are more than it has."""
+        return self.foreign.partial or self.held != self.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def _json_rows(file: Path) -> _Rows:
     )
     columns = tuple(dict.fromkeys(name for item in cast("list[dict[str, Json]]", items) for name in item))
     hidden = {
-        (number, "prediction"): "there is no answer: the cell is null"
+        (number, "prediction"): "the cell is no text" if "prediction" in row else "there is no answer: the cell is null"
         for number, row in enumerate(rows)
         if "prediction" in columns and not isinstance(row.get("prediction"), str)
     }

@@ -331,7 +331,7 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
     by_fill = scores_of(samples, plan, "same")
     forms = _forms(samples)
     base_ok = [float(sample.is_format_ok) for sample in samples if sample.records]
-    fills = {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills}
+    fills: dict[Fill, FillSummary] = {fill: _of_fill(samples, plan, fill, forms, by_fill[fill]) for fill in plan.fills}
     withheld = next((found.not_interpreted.get("paste", "") for found in fills.values()), "")
     return ProbeSummary(
         len(samples),

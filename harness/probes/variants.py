@@ -104,7 +104,7 @@ def planned(
                 Variant("paste", "random" if k else "named", k, boxes_px=boxes, source_px=regions.source)
                 for k, boxes in enumerate((regions.named, *named))
             ]
-        if regions.other:
+        if "remove" in plan.operations and regions.other:
             found += [Variant("remove", "other", 0, fill, regions.other) for fill in plan.fills]
     if plan.gold and regions.gold:
         gold = _controls(plan, key, "gold", regions.gold, size)
@@ -138,12 +138,13 @@ def _controls(
     """Return the controls of a region; None where there is no region, or no room for any of them."""
     if not region:
         return None
-    drawn = [
-        control_boxes(region, size, f"{plan.seed}\0{whose}\0{key[0]}\0{key[1]}\0{k}")
-        for k in range(1, plan.controls + 1)
-    ]
-    made = [boxes for boxes in drawn if boxes is not None]
-    return made if len(made) == len(drawn) else None
+    drawn: list[tuple[PixelBox, ...]] = []
+    for k in range(1, plan.controls + 1):
+        boxes = control_boxes(region, size, f"{plan.seed}\0{whose}\0{key[0]}\0{key[1]}\0{k}")
+        if boxes is None:
+            return None
+        drawn.append(boxes)
+    return drawn
 
 
 def _of_region(

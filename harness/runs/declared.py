@@ -49,7 +49,7 @@ def value_from(
             found[name] = _field(hint, obj[name], f"{at}{name}")
         elif is_required:
             raise ValueError(f"field {at + name!r} is missing")
-    if _OTHER in get_type_hints(kind, localns={"Json": Any}):
+    if _keeps_others(kind):
         found[_OTHER] = {name: value for name, value in obj.items() if name not in declared}
     return kind(**found)
 
@@ -66,11 +66,19 @@ def declared_fields(kind: type) -> dict[str, tuple[Any, bool]]:
     }
 
 
+@cache
+def _keeps_others(kind: type) -> bool:
+    """Tell whether a value keeps the keys that it does not declare."""
+    return _OTHER in get_type_hints(kind, localns={"Json": Any})
+
+
+@cache
 def is_nullable(hint: Any) -> bool:
     """Tell whether a field of this kind may be null."""
     return NoneType in get_args(hint)
 
 
+@cache
 def without_null(hint: Any) -> Any:
     """Return the kind of a field that is not null."""
     kinds = tuple(kind for kind in get_args(hint) if kind is not NoneType)

@@ -8,16 +8,20 @@ A run is there once its `SHA256SUMS` is, which comes last; only files that it na
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from harness.errors import ConfigError, IncompleteError, UserError
 from harness.files import SUMS_NAME, DamagedRunError, read_sums
 from harness.runs.journal import StoreError
 from harness.web_address import shown_url
+
+_OF_A_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""Refusals that only a disk gives: what is mended at an address is another thing."""
 
 
 class RunsAtAddress:
@@ -122,10 +126,14 @@ class RunsAtAddress:
             yield
         except UserError:
             raise
-        except OSError as fault:
-            raise StoreError.of(what, self._shown, fault) from fault
         except Exception as fault:  # each kind of store has errors of its own
-            raise IncompleteError(f"cannot {what} {self._shown}: {type(fault).__name__}: {fault}") from fault
+            if isinstance(fault, OSError) and fault.errno in _OF_A_DISK:
+                raise StoreError.of(what, self._shown, fault) from fault
+            told = (fault.strerror if isinstance(fault, OSError) else None) or f"{type(fault).__name__}: {fault}"
+            raise IncompleteError(
+                f"cannot {what} {self._shown}: {told}. Mend: see that the address is there, and that your key may "
+                "read and write there, then run the same command again"
+            ) from fault
 
 
 def _published_names(folder: Path) -> list[str]:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast, get_args, get_origin
@@ -112,6 +113,7 @@ def write_parquet(
     return rows
 
 
+@cache
 def _arrow_schema(pa: Any, columns: tuple[str, ...] | None) -> Any:
     types = {name: _arrow_type(pa, hint) for name, (hint, _) in declared_fields(StoredRecord).items()}
     return pa.schema([(name, types[name]) for name in (columns or types)])

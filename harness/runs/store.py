@@ -602,6 +602,19 @@ def add_files(path: Path, contents: Mapping[str, bytes]) -> None:
         _enter(path, sums, tuple(contents))
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a folder to which nothing could be added, before hours are spent on what would be.
+
+    Raises:
+        StoreError: This user may not write there, or the disk is read-only.
+    """
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"cannot write to {path}, where what is found would be put. Copy the run to a folder that you may write "
+            "to, and name that one"
+        )
+
+
 def add_file(path: Path, name: str, content: bytes) -> None:
     """Write or replace one of the files that `add_files` takes."""
     add_files(path, {name: content})

@@ -20,44 +20,67 @@ from harness.scoring.written_boxes import MAX_BOX_CHARACTERS
 
 _PLACE: Final = re.compile(
     # Numbers in brackets or in a tag of their own, location tokens, or coordinates by name; all repetitions end soon.
+    # "[100, 200, 400, 600]", "(250,400)", "{"point": [400, 250]}", with marks of a family around it.
     r"(?:<\|?[a-z_]{2,12}\|?>\s{0,3}){0,2}[\[({<]{1,4}\s{0,4}[-+]?\.?\d[\d\s.,;()\[\]{}<>+-]{0,400}[\])}>]"
     r"(?:\s{0,3}<[|/]{1,2}[a-z_|]{2,14}>){0,2}"
+    # <point x="25.0" y="40.0" alt="box">box</point>.
     r"|<points?\b[^>]{0,200}>(?:[^<]{0,80}</points?>)?"
+    # <loc0205><loc0102><loc0614><loc0410>.
     r"|(?:<loc_?\d{1,4}>){2,8}"
+    # "x=", "y1:": coordinates by name, two to five of them.
     r"|\bx_?\d?\s{0,2}[=:]\s{0,2}[\d.]{1,12}(?:[,;\s]{1,3}(?:and )?[a-z]{1,6}_?\d?\s{0,2}[=:]\s{0,2}[\d.]{1,12}){1,4}",
     re.IGNORECASE,
 )
 _MARK: Final = "\ue000"
 _ABOUT_THE_THING: Final = re.compile(
-    r'"[^"\[\](){}<>\n]{0,200}"|<\|object_ref_start\|>.{0,200}?<\|object_ref_end\|>|<(ref|p)>.{0,200}?</\1>', re.DOTALL
+    # A quotation, in which "not red or blue" is a label; what is between a family's marks of a thing's name.
+    r'"[^"\[\](){}<>\n]{0,200}"|<\|object_ref_start\|>.{0,200}?<\|object_ref_end\|>|<(ref|p)>.{0,200}?</\1>',
+    re.DOTALL,
 )
 _SENTENCE_END: Final = re.compile(r"[.!;\n。！；]")
 _HEDGED: Final = re.compile(
+    # "Maybe [100, 200, 400, 600]", "I am not sure, it could be at".
     r"\b(?:maybe|perhaps|possibly|might|may be|could be|unsure|uncertain|not (?:sure|certain)|no idea|guess\w*"
+    # "either at" one place or another, conditions, "I cannot tell."; 可能, 如果.
     r"|either|unless|if|whether|cannot tell|can't tell|don't know|do not know)\b|可能|也许|不确定|如果",
 )
 _BETWEEN: Final = rf"[^{_MARK}.;!?\n]{{0,40}}"
-_ALTERNATIVES: Final = re.compile(rf"{_MARK} ?,? or not\b|{_MARK}{_BETWEEN}(?:\bor\b|或){_BETWEEN}{_MARK}")
+_ALTERNATIVES: Final = re.compile(
+    # "or not" behind a place; "or" between two of them. "The cup or glass is at" has it elsewhere.
+    rf"{_MARK} ?,? or not\b|{_MARK}{_BETWEEN}(?:\bor\b|或){_BETWEEN}{_MARK}"
+)
 _FILLER: Final = (
     r"(?:(?:really|actually|exactly|located|found|shown|visible|seen|placed|at|in|on|inside|within|near|around|be|by"
     r"|the|a|this|that|box|region|area|point|position|coordinates|spot|place|of|to|click|tap|press|here"
     r"|there|quite|:)[ ,]{1,2}){0,6}"
 )
 _DENIED_BEFORE: Final = re.compile(
+    # "It is not at", "neither", "The lamp stands outside", "excluding".
     rf"(?:\b(?:not|never|nor|neither|cannot|instead of|rather than|except(?: for)?|other than|excluding|outside(?: of)?"
+    # "The lamp isn't located in the box", with words between that say where; 它不在.
     rf"|anywhere but|no longer)|n't)[ :]{{1,2}}{_FILLER}\Z|(?:不在|不是|并非|而非|而不是|除了)[^{_MARK},.，。]{{0,6}}\Z"
 )
 _DENIED_AFTER: Final = re.compile(
+    # "[100, 200, 400, 600] is wrong.", also "which is not"; "is excluded", "is ruled out".
     r"\s{0,2}\)?(?:,? (?:which|that))? ?(?:(?:is|are|was|were|would be) (?:not|never|wrong|incorrect|false|ruled out"
+    # "isn't", "does not"; "wrong" at once, behind a comma or not; 不对, 不正确, 是错.
     r"|excluded|out)\b|(?:is|are|was|were|does|do)n't\b|does not\b|,? (?:is )?(?:wrong|incorrect)\b|不对|不正确|是错)"
 )
-_ALSO_DENIED: Final = re.compile(r"(?:,|,? ?\b(?:and|or|nor)\b)[ ,](?:at |in )?\Z")
-_TAKES_BACK: Final = re.compile(rf"{RETRACTION}|[.!;\n,] ?(?:wait|no,|no wait|oops|sorry|actually)\b")
+_ALSO_DENIED: Final = re.compile(
+    # "It is not at [100, 200, 400, 600] or [600, 200, 900, 600].", "nor", a list by commas.
+    r"(?:,|,? ?\b(?:and|or|nor)\b)[ ,](?:at |in )?\Z"
+)
+_TAKES_BACK: Final = re.compile(
+    # "Correction: [600, 200, 900, 600]"; "Wait, it is at [100, 200, 400, 600]." and words like it behind a mark.
+    rf"{RETRACTION}|[.!;\n,] ?(?:wait|no,|no wait|oops|sorry|actually)\b"
+)
 _WORTH_A_LOOK: Final = re.compile(
+    # A word of each alternative above and of RETRACTION, in their order: denied, hedged, taken back.
     r"\b(?:not|never|nor|neither|cannot|or|instead|rather|except|other|excluding|outside|but|longer|wrong|incorrect"
     r"|false|ruled|excluded|maybe|perhaps|possibly|might|may|could|unsure|uncertain|idea|guess\w*|either|unless|if"
     r"|whether|tell|know|wait|no|oops|sorry|actually|correction|hmm+|mistake|on (?:second|reflection)|ignore|scratch"
     r"|forget|disregard|strike|i (?:was|take|changed|disagree)|let me|lie|error|joke|opposite|reverse)\b"
+    # What has no blanks around it.
     r"|n't|\?|[不非除或错]|可能|也许|如果|更正|纠正"
 )
 """Most answers hold none of these, and are what they are."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -375,12 +375,12 @@ class FrameEvidence:
         return Suspicion(reading, f"{self._counts[sign]} of {self.rows} rows {what}: {self._examples[sign]}")
 
 
-def _signs_of(quads: Sequence[Box], size: Size) -> Iterator[_Sign]:
-    """Yield what one row's boxes show."""
-    yield "boxes"
+def _signs_of(quads: Sequence[Box], size: Size) -> list[_Sign]:
+    """Return what one row's boxes show."""
+    signs: list[_Sign] = ["boxes"]
     least = min(map(min, quads))
     if _are_fractions(least, max(map(max, quads)), size):
-        yield "fractions"
+        signs.append("fractions")
     width, height = size.width * _SLIGHT_OVERSHOOT, size.height * _SLIGHT_OVERSHOOT
     inverted, over, fits_as_sides, fits_swapped = False, False, least >= 0, True
     for x1, y1, x2, y2 in quads:  # one loop by hand: every row of a run comes here
@@ -389,15 +389,16 @@ def _signs_of(quads: Sequence[Box], size: Size) -> Iterator[_Sign]:
         fits_as_sides = fits_as_sides and not (x1 + x2 > width or y1 + y2 > height)
         fits_swapped = fits_swapped and not (y2 > width or x2 > height)
     if inverted:
-        yield "inverted"
+        signs.append("inverted")
     if over:
-        yield "over"
+        signs.append("over")
         if _reach_beyond(quads, size, OVERSHOOT):
-            yield "far"
+            signs.append("far")
     if fits_as_sides:
-        yield "fits_as_sides"
+        signs.append("fits_as_sides")
     if fits_swapped:
-        yield "fits_swapped"
+        signs.append("fits_swapped")
+    return signs
 
 
 def written_size(size: Size) -> str:

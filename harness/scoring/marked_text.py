@@ -43,7 +43,11 @@ _NOT_THE_MODELS: Final = re.compile(
 """What others say in a transcript, in the marks of Qwen's chat template, in which these works are written."""
 _NEXT_TURN: Final = re.compile(r"<\|im_start\|>assistant\b", re.IGNORECASE | re.ASCII)
 """Where the assistant speaks again in a transcript."""
-_COMMENT: Final = re.compile(r"(?s:<!--.*?(?:-->|(?=<\|im_start\|>assistant\b)|\Z))", re.IGNORECASE | re.ASCII)
+_COMMENT: Final = re.compile(
+    # It ends by its mark, where the assistant speaks again, or with the text.
+    r"(?s:<!--.*?(?:-->|(?=<\|im_start\|>assistant\b)|\Z))",
+    re.IGNORECASE | re.ASCII,
+)
 """A comment; one that never ends holds the rest of the turn, as in `stages.py`. Each character is looked at once."""
 _BRACED: Final = re.compile(r"[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}[^{}]*+)*+\}[^{}]*+)*+(\})")
 """Up to the brace that closes one opened before, with three more inside of each other: `\\boxed{\\frac{1}{2}}`. Each
@@ -51,7 +55,10 @@ part between two braces is looked at from at most four opening ones, so that it 
 _OBJECT: Final = re.compile(r"\{[^{}]*+\}")
 _NUMBERS: Final = re.compile(r"[\[(][\s0-9.,+eE-]{7,400}+[\])]")
 _FENCE: Final = re.compile(r"```(?:json)?", re.IGNORECASE)
-_LEFT_OF_LISTS: Final = re.compile(r"\A[\s\[\],;]*+|\[[\s,;]*+\]|[\s\[\],;]*+\Z")
+_LEFT_OF_LISTS: Final = re.compile(
+    # Brackets and commas at the beginning; lists that are empty now; brackets and commas at the end.
+    r"\A[\s\[\],;]*+|\[[\s,;]*+\]|[\s\[\],;]*+\Z"
+)
 _VALUE: Final = r"\s{0,8}+:\s{0,8}+(?:\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)'|([^\s,}\]\"']{1,200}+))"
 """What follows a key of JSON, or of Python's way to write it: a text in double (1) or single (2) quotation marks, or a
 number or a word (3). The next key begins with a quotation mark, where the text before it ends, so that no part is

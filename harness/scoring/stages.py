@@ -88,6 +88,11 @@ _TAGS: Final[dict[StageFormat, dict[str, StageKind]]] = {
 """Tag names that each format knows; a tag of any other name is text."""
 
 
+def may_leave_out(form: str) -> bool:
+    """Return whether texts of a format, by whatever name, may leave stages out."""
+    return any(form == name and free for name, free in MAY_BE_LEFT_OUT.items())
+
+
 def parse(
     text: str,
     form: StageFormat,
@@ -136,6 +141,10 @@ def parse(
 
 def boxes_text(text: str, form: StageFormat) -> str:
     """Return the text in which boxes are looked for: their last complete stage, else what is outside of stages."""
+    if "bbox" in STAGES[form]:
+        whole = _WHOLE_PATTERNS[form].fullmatch(text)
+        if whole is not None and whole["bbox"] is not None:
+            return whole["bbox"].strip()
     stage = _last_stages(text, form)[0].get("bbox")
     return _outside_of_stages(text, form) if stage is None else stage
 
@@ -198,12 +207,14 @@ _STAGE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
     form: _stage_pattern("|".join(tags)) for form, tags in _TAGS.items() if tags
 }
 _TAG_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
+    # Any tag that the format knows, opening or closing.
     form: re.compile(rf"<{_BLANKS}(/?){_BLANKS}({'|'.join(tags)}){_ATTRIBUTE}{_BLANKS}>", re.IGNORECASE | re.ASCII)
     for form, tags in _TAGS.items()
     if tags
 }
 _EXACT_STAGE: Final = re.compile(r"<([a-z]+)>.*</\1>\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
 _CONTAINER: Final = re.compile(
+    # It begins: a comment, or the tag of a stage that is no answer. It ends: either of them.
     rf"(?P<begins><!--|<{_BLANKS}(?:caption|bbox){_BLANKS}>)|-->|<{_BLANKS}/{_BLANKS}(?:caption|bbox){_BLANKS}>",
     re.IGNORECASE | re.ASCII,
 )
@@ -229,7 +240,10 @@ _WHOLE_PATTERNS: Final[dict[StageFormat, re.Pattern[str]]] = {
 _CLOSING_THINK: Final = re.compile("</think>", re.IGNORECASE | re.ASCII)
 _OPENING_THOUGHT: Final = re.compile("<think(?:ing)?>", re.IGNORECASE | re.ASCII)
 _STAGE_TAGS: Final[dict[StageFormat, re.Pattern[str]]] = {
-    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII) for form, tags in _TAGS.items() if tags
+    # The same as the format writes them, without blanks and attributes.
+    form: re.compile(rf"</?(?:{'|'.join(tags)})>", re.IGNORECASE | re.ASCII)
+    for form, tags in _TAGS.items()
+    if tags
 }
 
 
@@ -242,7 +256,7 @@ def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxD
     if whole is None:
         contents, unpaired, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
-        contents = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
+        contents: dict[StageKind, str] = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
         unpaired = set[StageKind]()
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
     format_ok = not faults
@@ -430,7 +444,9 @@ def _read_first(text: str, form: StageFormat, *, on_one_line: bool, truncated: b
             found[kind] = first(text, f"<{tag}>", f"</{tag}>")
     contents: dict[StageKind, str] = {kind: content for kind, content in found.items() if content is not None}
     absent = found.keys() - contents.keys()
-    unpaired = {kind for kind in absent for tag, tagged in _TAGS[form].items() if tagged == kind and f"<{tag}>" in text}
+    unpaired: set[StageKind] = {
+        kind for kind in absent for tag, tagged in _TAGS[form].items() if tagged == kind and f"<{tag}>" in text
+    }
     if unpaired:
         faults.add("unclosed")
     if _asked_for(form) & (absent - unpaired):
@@ -487,7 +503,10 @@ def _first_on_one_line(text: str, opening: str, closing: str) -> str | None:
 
 _OPENING_LIST: Final = r"\[\["
 _CLOSING_LIST: Final = r"\]\]\s*+"
-_PAPER_END: Final = re.compile(r"</answer>[^\S\n]*+(?:\n|\Z)")
+_PAPER_END: Final = re.compile(
+    # Blanks, then a line break or the end of the text.
+    r"</answer>[^\S\n]*+(?:\n|\Z)"
+)
 """The reference's `</answer>\\s*$`, whose `$` matches at any line end."""
 
 

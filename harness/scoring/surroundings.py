@@ -106,13 +106,26 @@ _CHANNEL: Final = (
 )
 """What opens a message of gpt-oss, of which only the channel `final` holds the answer, or a part of s1's turn."""
 
-_OWN_TURN: Final = re.compile(r"assistant|model|chatbot|START_OF_TURN_TOKEN|/INST", re.IGNORECASE)
+_OWN_TURN: Final = re.compile(
+    # What in the marks of _HEADERS says that the model itself speaks: <|assistant|>; <start_of_turn>model;
+    # <|CHATBOT_TOKEN|>; <|START_OF_TURN_TOKEN|>, which names nobody; [/INST], behind which the model answers.
+    r"assistant|model|chatbot|START_OF_TURN_TOKEN|/INST",
+    re.IGNORECASE,
+)
 
 _SPOKEN_TURN: Final = re.compile(r"\A\s*+(?:(?:ASSISTANT|[Aa]ssistant)[ \t]*+:|assistant[ \t]*+\n)")
 """Vicuna's and LLaVA's turn ("ASSISTANT: B"), and any family's whose marks were dropped by decoding; in capitals on a
 line of its own the word may stand in a picture."""
-_SPOKEN_THOUGHT: Final = re.compile(r"\s*+(?:here is|here's) my thought process:", re.IGNORECASE)
-_SPOKEN_ANSWER: Final = re.compile(r"(?:here is|here's) my response:", re.IGNORECASE)
+_SPOKEN_THOUGHT: Final = re.compile(
+    # "Here is my thought process:", "Here's my thought process: A."
+    r"\s*+(?:here is|here's) my thought process:",
+    re.IGNORECASE,
+)
+_SPOKEN_ANSWER: Final = re.compile(
+    # "Here is my response:", "Here's my response: C".
+    r"(?:here is|here's) my response:",
+    re.IGNORECASE,
+)
 _BARE_CHANNELS: Final = re.compile(r"\s*+analysis(?=[A-Z\"'])")
 """A text of gpt-oss whose marks were dropped by decoding: `analysisThe sign…assistantfinalB`."""
 _BARE_FINAL: Final = "assistantfinal"

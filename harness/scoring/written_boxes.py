@@ -57,7 +57,10 @@ _FOUR_NUMBERS = rf"{_SPACED}(?:,{_SPACED}){{3}}+"
 _BOX = re.compile(_FOUR_NUMBERS)
 _BOXES = re.compile(rf"{BLANK}*+\[{_FOUR_NUMBERS}\]{BLANK}*+(?:,{BLANK}*+\[{_FOUR_NUMBERS}\]{BLANK}*+)*+")
 """Items of the outer list that are all lists of four numbers: nearly every text, read without taking it apart."""
-_PIECE = re.compile(r"\s*+(?:\[([^\[\]]*+)\]\s*+|[^\[\],]*+)(,|\Z)")
+_PIECE = re.compile(
+    # An inner list, else what holds no bracket; up to a comma or the end.
+    r"\s*+(?:\[([^\[\]]*+)\]\s*+|[^\[\],]*+)(,|\Z)"
+)
 """One item of the outer list: a list without lists in it (group 1), or anything else without brackets."""
 
 
@@ -174,9 +177,18 @@ _PLAIN_BOXES = re.compile(rf"[ ]*+\[[ \n]*+(\[{_PLAIN_FOUR}\][ \n]*+(?:,[ \n]*+\
 _LEADING_ZERO = re.compile(r"0[0_]*+[1-9][0-9_]*+")
 """A decimal integer such as `01`, which Python refuses; `00` and `01.5` are fine."""
 
-_BLANK_LINES = re.compile(r"(?:(?:[ \t\f]|\\\n)*+(?:\n|\#[^\n]*+(?:\n|\Z)))*+")
-_INDENT = re.compile(r"(?:[ \t\f]|\\\n)*+")
-_REST_OF_LINE = re.compile(r"((?:[ \t\f]|\\\n)*+)(?:\#[^\n]*+)?+(\n|\Z)")
+_BLANK_LINES = re.compile(
+    # Python's tokeniser: lines of blanks, continued ones and comments, up to the last of them, which may end the text.
+    r"(?:(?:[ \t\f]|\\\n)*+(?:\n|\#[^\n]*+(?:\n|\Z)))*+"
+)
+_INDENT = re.compile(
+    # Blanks, also over a continued line.
+    r"(?:[ \t\f]|\\\n)*+"
+)
+_REST_OF_LINE = re.compile(
+    # Blanks (group 1), a comment, and what ends the line (2).
+    r"((?:[ \t\f]|\\\n)*+)(?:\#[^\n]*+)?+(\n|\Z)"
+)
 
 _Value: TypeAlias = tuple[Literal["unsigned", "signed"], float] | tuple[Literal["box"], Box] | Literal["list"]
 """A finished expression: a number that may still take a sign, one that may not, an inner list, the outer list."""

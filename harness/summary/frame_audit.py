@@ -192,8 +192,9 @@ class FrameAuditor:
         # numbers that lie in crops, or count in one of two units, are no evidence for one frame
         plain = row is None or not (row.source_key or row.unit_above_one)
         self._active = has_places(config.format) and plain and config.protocol != "paper"
-        self._picked: list[tuple[int, Key, Record, BoxSyntax, Sequence[Box]]] = []
-        """A heap of records with the numbers that they hold; the largest hash, as the smallest negative, is on top."""
+        self._picked: list[tuple[int, Key, Record, str, BoxSyntax, Sequence[Box]]] = []
+        """A heap of records with the text of their boxes and the numbers that it holds; the largest hash, as the
+        smallest negative, is on top."""
 
     def add(self, record: Record) -> None:
         """Look at one record; without gold boxes in one picture, or written numbers, it says nothing about frames."""
@@ -204,9 +205,10 @@ class FrameAuditor:
         full = len(self._picked) >= AUDITED_RECORDS
         if full and rank < self._picked[0][0]:
             return
-        written = written_quadruples(self._text(record))
+        text = text_of_boxes(record.generation.text, self._config.format)
+        written = written_quadruples(text)
         if written is not None:
-            (heappushpop if full else heappush)(self._picked, (rank, record.key, record, *written))
+            (heappushpop if full else heappush)(self._picked, (rank, record.key, record, text, *written))
 
     def result(self) -> FrameAudit | None:
         """Return the audit.
@@ -217,8 +219,8 @@ class FrameAuditor:
         found: dict[int, list[float]] = {place: [] for place in range(len(READINGS))}
         syntaxes: Counter[BoxSyntax] = Counter()
         singles: list[SingleRow] = []
-        for _, _, record, syntax, written in sorted(self._picked, key=itemgetter(0, 1)):
-            strict = read_boxes(self._text(record))
+        for _, _, record, text, syntax, written in sorted(self._picked, key=itemgetter(0, 1)):
+            strict = read_boxes(text)
             syntaxes["satori" if strict.boxes or strict.faults != ("malformed",) else syntax] += 1
             single = self._single(record, syntax, written)
             if single is not None:
@@ -239,9 +241,6 @@ class FrameAuditor:
             syntax = declared.syntax
         scored = [record.score.iou for _, _, record, *_ in self._picked if record.score.iou is not None]
         return FrameAudit(declared, _mean(scored), syntax, means, rows)
-
-    def _text(self, record: Record) -> str:
-        return text_of_boxes(record.generation.text, self._config.format)
 
     def _single(self, record: Record, syntax: BoxSyntax, written: Sequence[Box]) -> SingleRow | None:
         """Return a record of one box and one gold box, which is read together with its like; None for any other."""

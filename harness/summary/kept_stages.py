@@ -56,7 +56,7 @@ def stage_metrics(
         return {}
     places = np.fromiter(sorted(kept), dtype=np.int64)
     of_category: defaultdict[str, list[int]] = defaultdict(list)
-    for place in places.tolist():
+    for place in sorted(kept):
         if categories[place]:
             of_category[categories[place]].append(place)
     found: dict[str, Metric] = {}

@@ -27,8 +27,7 @@ from harness.runs.manifest import Manifest, blind_of, imported_of, shown_format
 from harness.runs.store import MANIFEST_NAME, StoredRun, list_runs, load_run
 from harness.stats.ranks import RunRank
 from harness.summary.stored_scores import stored_summaries
-from harness.summary.summary_values import Metric
-from harness.summary.task_summary import TaskSummary
+from harness.summary.summary_values import Metric, TaskSummary
 from harness.task_facts import POINT_MAXIMA, is_native_metric
 from harness.values import Json
 from reports.texts.contamination import contamination

@@ -18,6 +18,7 @@ from harness.errors import ConfigError
 from harness.files import DamagedRunError, make_folder
 from harness.runs.json_text import json_safe
 from harness.runs.store import MANIFEST_NAME, PAGE_NAME, load_run, write_atomically
+from harness.scoring.stages import may_leave_out
 from harness.summary.summary_values import Metric
 from reports.board.board import Cell, Entry, Leaderboard, Looked, Published, leaderboard_json, published
 from reports.pages.explorer_blocks import PictureBook
@@ -257,7 +258,7 @@ def _looked_cell(looked: Looked | None, name: LookedNumber, notes: _Notes) -> Ce
 def _mean_iou_text(entry: Entry) -> str:
     """Return an entry's mean IoU, and of how many samples where its texts may leave their boxes out."""
     told = number(entry.mean_iou, 3)
-    return f"{told} of {count(entry.mean_iou_n)}" if entry.format == "satori-adaptive" and entry.mean_iou_n else told
+    return f"{told} of {count(entry.mean_iou_n)}" if may_leave_out(entry.format) and entry.mean_iou_n else told
 
 
 def _entry_view(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from harness.files import make_folder, published_files, put_file
 from harness.runs.json_text import parse_object
 from harness.runs.record_table import read_rows
 from harness.runs.store import MANIFEST_NAME, MEDIA_NAME, PARQUET_NAME, write_atomically
-from harness.values import Json
+from harness.values import Json, Record
 from reports.pages.comparison_view import ComparisonView, RulesView, SideView, comparison_view, rules_view
 from reports.pages.explorer_blocks import (
     MOST_INLINE_PICTURES,
@@ -50,6 +50,7 @@ _FLIPS_AT_ONCE = 4
 """Samples of each direction that stand open, over all pairs; the others are folded."""
 
 _TEXT_IN_PRINT = 160
+_CHANGES: tuple[Direction, ...] = ("lost", "gained")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,18 @@ def _page_bytes(comparison: Comparison, out: Path, options: PageOptions) -> byte
     at_once = max(1, _FLIPS_AT_ONCE // max(1, len(comparison.pairs)))
     for number, pair in enumerate(comparison.pairs):
         a, b = view.pairs[number].a, view.pairs[number].b
+        changed: dict[Direction, list[int]] = {
+            direction: most_changed(pair.samples, direction)[:FLIPS_IN_PRINT] for direction in _CHANGES
+        }
+        answers: dict[int, tuple[Record, Record]] = {}
         shown = ShownSamples(
             table=pair.samples,
             sides=(_shown_side(a, pair.samples, first=True), _shown_side(b, pair.samples, first=False)),
-            texts=_shown_texts(comparison, pair),
+            texts=_shown_texts(comparison, pair, frozenset(chain(*changed.values())), answers),
         )
         blocks[number] = make_blocks(shown, str(number), pictures)
-        for found in _flips(comparison, number, (a, b)):
+        for direction, places in changed.items():
+            found = [_flip(direction, number, (a, b), answers[place]) for place in places]
             flips += found[:at_once]
             more_flips += found[at_once:]
     page = ComparisonPage(
@@ -193,10 +199,21 @@ def _other_rules(comparison: Comparison, view: ComparisonView) -> tuple[RulesVie
     )
 
 
-def _shown_texts(comparison: Comparison, pair: Pair) -> Iterator[ShownText]:
-    """Yield the samples' texts, with the categories that the pair's tables count them in."""
+def _shown_texts(
+    comparison: Comparison, pair: Pair, wanted: frozenset[int], kept: dict[int, tuple[Record, Record]]
+) -> Iterator[ShownText]:
+    """Yield the samples' texts, with the categories that the pair's tables count them in.
+
+    Args:
+        comparison: What the pair belongs to.
+        pair: Two sides.
+        wanted: Places of samples of which both answers are wanted whole.
+        kept: Takes those as they come by.
+    """
     extras = _extras(comparison, pair)
     for place, answers in enumerate(read_answers(comparison, pair, range(len(pair.samples)))):
+        if place in wanted:
+            kept[place] = answers
         sample = answers[0].sample
         names = (sample.category, sample.l2_category)
         found = sample_categories(sample.task, names, extras.get(place, {}))
@@ -253,29 +270,22 @@ def _pictures_note(pictures: PictureBook, options: PageOptions) -> str:
     return f"{len(pictures.names):,} pictures are in this file, those of changed samples first; --bundle has them all."
 
 
-def _flips(comparison: Comparison, number: int, sides: tuple[SideView, SideView]) -> Iterator[list[FlipView]]:
-    """Yield the samples that changed most, the most changed first: those that were lost, then those gained."""
-    pair = comparison.pairs[number]
-    words = f"{sides[1].letter} against {sides[0].letter}"
-    changed: tuple[Direction, ...] = ("lost", "gained")
-    for direction in changed:
-        places = most_changed(pair.samples, direction)[:FLIPS_IN_PRINT]
-        # read in the order of the files, shown in that of the change
-        answers = dict(zip(sorted(places), read_answers(comparison, pair, sorted(places)), strict=True))
-        yield [
-            FlipView(
-                pair=words,
-                direction=direction,
-                task=a.sample.task,
-                id=short_name(a.sample.id),
-                question=_short(a.sample.question),
-                accepted=_short(" | ".join(a.sample.answers or ())),
-                a=_short(a.score.extracted or "nothing"),
-                b=_short(b.score.extracted or "nothing"),
-                link=sample_link(number, a.sample.task, a.sample.id, flip=direction, sort="change"),
-            )
-            for a, b in (answers[place] for place in places)
-        ]
+def _flip(
+    direction: Direction, number: int, sides: tuple[SideView, SideView], answers: tuple[Record, Record]
+) -> FlipView:
+    """Return one sample that changed, of a pair by its number."""
+    a, b = answers
+    return FlipView(
+        pair=f"{sides[1].letter} against {sides[0].letter}",
+        direction=direction,
+        task=a.sample.task,
+        id=short_name(a.sample.id),
+        question=_short(a.sample.question),
+        accepted=_short(" | ".join(a.sample.answers or ())),
+        a=_short(a.score.extracted or "nothing"),
+        b=_short(b.score.extracted or "nothing"),
+        link=sample_link(number, a.sample.task, a.sample.id, flip=direction, sort="change"),
+    )
 
 
 def _short(text: str) -> str:

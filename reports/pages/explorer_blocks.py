@@ -19,7 +19,7 @@ from harness.comparison.values import CUTS, DIRECTIONS, Direction, SampleSide, S
 from harness.files import RunFiles
 from harness.images.thumbnails import read_thumbnail
 from harness.stats.intervals import FloatArray
-from harness.summary.task_summary import ANSWER_RIGHT
+from harness.summary.counted_units import ANSWER_RIGHT
 from harness.values import FAULTS, Json
 from reports.pages.explorer_texts import SampleText
 from reports.pages.shell import packed

@@ -162,7 +162,7 @@ def _panel(edit: ProbeRecord, source: str, size: Size, named: Sequence[PixelBox]
     elif edit.operation == "repeat":
         parts = [whole, _boxes("named-box", named)]
     elif edit.operation == "paste":
-        parts = [whole, *_pasted(edit, whole), _boxes("named-box", edit.boxes_px)]
+        parts = [whole, *_pasted(edit, source, size, number), _boxes("named-box", edit.boxes_px)]
     else:
         parts = [whole, _boxes("filled", edit.boxes_px)]
     drawing = Markup('<svg class="map" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>')
@@ -174,14 +174,18 @@ def _panel(edit: ProbeRecord, source: str, size: Size, named: Sequence[PixelBox]
     )
 
 
-def _pasted(edit: ProbeRecord, whole: Markup) -> list[Markup]:
-    """Draw what was pasted into each box: a window on the picture, as large as the box."""
+def _pasted(edit: ProbeRecord, source: str, size: Size, number: int) -> list[Markup]:
+    """Draw what was pasted into each box: the picture moved there, of which the box alone shows."""
+    moved = Markup(
+        '<clipPath id="{0}">{1}</clipPath><image href="{2}" x="{3}" y="{4}" width="{5}" height="{6}" '
+        'preserveAspectRatio="none" clip-path="url(#{0})"/>'
+    )
     pairs = zip(edit.boxes_px, edit.source_px, strict=False)  # a stored line may have fewer
-    window = Markup('<svg x="{}" y="{}" width="{}" height="{}" viewBox="{} {} {} {}">{}</svg>')
     return [
-        window.format(left, top, right - left, bottom - top, x1, y1, x2 - x1, y2 - y1, whole)
-        for (left, top, right, bottom), (x1, y1, x2, y2) in islice(pairs, _MOST_BOXES)
-        if left < right and top < bottom and x1 < x2 and y1 < y2
+        moved.format(
+            f"pasted-{number}-{place}", _boxes("", [box]), source, box[0] - x1, box[1] - y1, size.width, size.height
+        )
+        for place, (box, (x1, y1, _, _)) in enumerate(islice(pairs, _MOST_BOXES))
     ]
 
 

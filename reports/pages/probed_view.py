@@ -20,9 +20,11 @@ from reports.texts.necessity_text import (
     FILL_WORDS,
     FORM_WORDS,
     LIMITS,
+    PASTE_HEADINGS,
     SCORE_HEADINGS,
     STEP_HEADINGS,
     asked_by,
+    paste_rows,
     points,
     probe_sentences,
     result_sentence,
@@ -118,10 +120,14 @@ class ProbedView:
     """Of the table of scores."""
     rows: tuple[tuple[str, ...], ...]
     """One a benchmark, form and colour."""
+    paste_headings: tuple[str, ...]
+    """Of the table of what was pasted."""
+    paste_rows: tuple[tuple[str, ...], ...]
+    """One a benchmark; none where nothing was."""
     step_headings: tuple[str, ...]
     """Of the table of steps."""
     step_rows: tuple[tuple[str, ...], ...]
-    """The same of steps; empty where they were not asked."""
+    """One a benchmark, form and colour; none where they were not asked of."""
     tasks: tuple[ProbedTaskView, ...]
     """By benchmark."""
     notes: tuple[str, ...]
@@ -135,6 +141,8 @@ def probed_view(found: StoredProbes) -> ProbedView:
         sentence=". ".join(f"{task}: {result_sentence(summary)}" for task, summary in tasks.items()),
         headings=SCORE_HEADINGS,
         rows=tuple(row for task, summary in tasks.items() for row in score_rows(task, summary)),
+        paste_headings=PASTE_HEADINGS,
+        paste_rows=tuple(row for task, summary in tasks.items() for row in paste_rows(task, summary)),
         step_headings=STEP_HEADINGS,
         step_rows=tuple(row for task, summary in tasks.items() for row in step_rows(task, summary)),
         tasks=tuple(_task_view(task, summary, found.relies_above) for task, summary in tasks.items()),

@@ -14,9 +14,11 @@ def main() -> None:
     # behind everything else: where the command is no installed one its folders must be found, and shadow nothing
     sys.path.append(str(Path(__file__).parents[2]))
     try:
-        from reports.pages.run_page import renew_page  # noqa: PLC0415 - found only now; and may need more memory than there is
+        from harness.garbage import rare_collections  # noqa: PLC0415 - found only now
+        from reports.pages.run_page import renew_page  # noqa: PLC0415 - as well; and may need more memory than there is
 
-        renew_page(Path(sys.argv[1]))
+        with rare_collections():
+            renew_page(Path(sys.argv[1]))
     except Exception as fault:  # noqa: BLE001 - whatever it is, the parent is told
         line = " ".join(f"{type(fault).__name__}: {fault}".split())
         sys.stderr.buffer.write(line[:200].encode("utf-8", "backslashreplace") + b"\n")

@@ -23,6 +23,7 @@ class SampleCategories(NamedTuple):
     """Second level."""
 
 
+@lru_cache(maxsize=256)
 def needs_extra(task: str) -> bool:
     """Tell whether a task's categories stand in the official columns of a sample."""
     return facts_of(task).reads_extra

@@ -10,9 +10,11 @@ from reports.terminal.tables import Column, TextTable, write, write_line
 from reports.texts.necessity_text import (
     EDIT_HEADINGS,
     LIMITS,
+    PASTE_HEADINGS,
     SCORE_HEADINGS,
     STEP_HEADINGS,
     edit_rows,
+    paste_rows,
     probe_sentences,
     score_rows,
     step_rows,
@@ -21,11 +23,13 @@ from reports.texts.visible import one_line
 
 
 def show_probes(summary: Mapping[str, ProbeSummary], stream: TextIO) -> None:
-    """Print tables of scores, and of those of steps, one of what they are made of, then what they say in words."""
+    """Print tables of scores, and of pastes and of steps, one of what they are made of, then what they say in words."""
     scores = [row for task, found in summary.items() for row in score_rows(task, found)]
     edits = [row for task, found in summary.items() for row in edit_rows(task, found)]
     steps = [row for task, found in summary.items() for row in step_rows(task, found)]
     _table(SCORE_HEADINGS, scores, "probes, points of 100 [95 %]", 3, stream)
+    pasted = [row for task, found in summary.items() for row in paste_rows(task, found)]
+    _table(PASTE_HEADINGS, pasted, "answers that follow what is pasted, % [95 %]", 2, stream)
     _table(STEP_HEADINGS, steps, "necessity of steps, points of 100 [95 %]", 3, stream)
     _table(EDIT_HEADINGS, edits, "what became of the answers, % [95 %]", 3, stream)
     for task, found in summary.items():

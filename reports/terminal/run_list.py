@@ -17,7 +17,7 @@ from harness.runs.manifest import Manifest
 from harness.runs.store import RunInfo, StoredRun, list_runs, read_scores
 from harness.scoring.formats import format_name
 from harness.summary.stored_scores import stored_summaries
-from harness.summary.task_summary import TaskSummary
+from harness.summary.summary_values import TaskSummary
 from harness.values import Json
 from reports.terminal.tables import Column, TextTable, folded, metric_text
 from reports.texts.numbers_shown import DASH, count

@@ -68,8 +68,8 @@ EDIT_WORDS: Mapping[tuple[Operation, Target], str] = {
     ("remove", "other"): "other objects removed",
     ("turn", "named"): "colours of the named box turned",
     ("turn", "random"): "colours of a random box turned",
-    ("paste", "named"): "another region pasted into the named box",
-    ("paste", "random"): "the same pasted into a random box",
+    ("paste", "named"): "named box pasted over",
+    ("paste", "random"): "random box pasted over",
     ("remove", "step"): "a step's region removed",
     ("remove", "step_random"): "random region of a step's shape removed",
     ("keep", "named"): "named box alone",
@@ -93,6 +93,17 @@ SCORE_HEADINGS = (
     "strict necessity",
     "strict sufficiency",
     "n",
+)
+
+PASTE_HEADINGS = (
+    "benchmark",
+    "followed is",
+    "in the named box",
+    "in a random box",
+    "difference",
+    "strict difference",
+    "n",
+    "strict n",
 )
 
 STEP_HEADINGS = (
@@ -134,6 +145,30 @@ def score_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
         for fill, of_fill in summary.fills.items()
         for form, found in of_fill.scores.items()
     ]
+
+
+def paste_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
+    """Return the cells of how often a task's answers follow what is pasted; none where that was not asked."""
+    found = summary.pasted
+    if found is None:
+        return []
+    return [
+        (
+            task,
+            "what was pasted" if _is_known(found) else "any change",
+            points(found.follows),
+            points(found.follows_control),
+            points(found.follow),
+            points(found.follow_strict),
+            str(found.follow.n),
+            str(found.follow_strict.n),
+        )
+    ]
+
+
+def _is_known(found: PastedSummary) -> bool:
+    """Whether the answer to what was pasted is known, of all samples that count."""
+    return found.known == found.follow.n
 
 
 def step_rows(task: str, summary: ProbeSummary) -> list[tuple[str, ...]]:
@@ -274,19 +309,13 @@ def _pasted_sentences(found: PastedSummary) -> list[str]:
     samples = f"pasted regions, samples: {counts}"
     if found.follow.value is None:
         return [f"pasted regions: {found.follow.reason}", samples]
-    known = found.known == found.follow.n
-    followed = "became that of what was pasted" if known else "changed"
+    followed = "became that of what was pasted" if _is_known(found) else "changed"
     often = "more" if found.follow.value >= 0 else "less"
     said = (
-        f"with another region pasted into the box it named the answer {followed} in {points(found.follows)} %, with "
-        f"the same pasted into a random box in {points(found.follows_control)} %: "
-        f"{number(100 * abs(found.follow.value))} points {often}{_interval(found.follow)}, n {found.follow.n}"
+        f"with another region pasted into the box it named the answer {followed} "
+        f"{number(100 * abs(found.follow.value))} points {often} often than with the same pasted into a random box"
+        f"{_interval(found.follow)}, n {found.follow.n}"
     )
-    if found.follow_strict.value is not None:
-        said += (
-            f"; {number(100 * found.follow_strict.value)}{_interval(found.follow_strict)} over all "
-            f"{found.follow_strict.n} samples with an answer that a paste could change, those without a score as 0"
-        )
     return [said, samples]
 
 

@@ -13,6 +13,9 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
+_INVISIBLE_ASCII = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+"""The same of texts that have nothing beyond ASCII, looked for in half the time: nearly every text of a page."""
+
 MAX_CELL_CHARACTERS = 32_000
 """Spreadsheets hold 32,767 characters in a cell; a longer text is cut."""
 
@@ -24,7 +27,8 @@ def visible(text: str) -> str:
 
     Newlines, tabs and the joiners that scripts and emoji need stay. The result can always be written as UTF-8.
     """
-    return _INVISIBLE.sub(_code, text) if _INVISIBLE.search(text) else text
+    invisible = _INVISIBLE_ASCII if text.isascii() else _INVISIBLE
+    return invisible.sub(_code, text) if invisible.search(text) else text
 
 
 def one_line(text: str) -> str:

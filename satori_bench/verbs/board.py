@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import ExitCode
+from harness.garbage import rare_collections
 from reports.terminal.printing import say, say_json
 from satori_bench.options import json_option, lookup_option, seed_option
 from satori_bench.showing import say_how_to_view
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @lookup_option
 @seed_option
 @json_option
+@rare_collections()
 def leaderboard(
     run_names: tuple[str, ...], output: Path, allow_partial: bool, images: bool, out: Path, seed: int, as_json: bool
 ) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import ConfigError, ExitCode
+from harness.garbage import rare_collections
 from reports.terminal.printing import say, say_commands, say_json
 from satori_bench.options import json_option, lookup_option, markdown_option, seed_option
 from satori_bench.showing import say_how_to_view, show_comparison, write_file
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     "--on-shared", is_flag=True, help="Subtract on the samples that both have alike, leave out others; no verdict."
 )
 @json_option
+@rare_collections()
 def compare(
     runs: tuple[str, ...],
     out: Path,
@@ -48,7 +50,6 @@ def compare(
     pair can be compared.
     """
     from harness.comparison.compare import compare_runs, open_sides
-    from reports.texts.markdown import comparison_markdown
 
     if bundle and output is None:
         raise ConfigError("--bundle says how the page is written: it needs -o FOLDER")
@@ -60,6 +61,8 @@ def compare(
         say(f"page: {page}", sys.stderr)
         say_how_to_view(output)
     if markdown is not None:
+        from reports.texts.markdown import comparison_markdown
+
         write_file(markdown, comparison_markdown(comparison).encode("utf-8"))
     if as_json:
         from harness.comparison.to_json import comparison_to_json

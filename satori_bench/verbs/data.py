@@ -12,7 +12,7 @@ import click
 from harness.errors import ConfigError, ExitCode
 from harness.vocabulary import GOLD_FRAMES, GoldFrame
 from reports.terminal.printing import say, say_json
-from satori_bench.options import SampleCount, data_option, dataset_option, json_option
+from satori_bench.options import Amount, SampleCount, data_option, dataset_option, json_option
 from satori_bench.showing import say_all
 from satori_bench.verb import Verbs
 
@@ -45,8 +45,8 @@ def _source_options(verb: Callable[..., Any]) -> Callable[..., Any]:
                          help="Shapes: how large and how hard."),
             click.option("--kinds", help="Shapes: kinds of question, by commas; default: all."),
             click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Shapes: other rows."),
-            click.option("--noise", type=click.FloatRange(0, 1), help="Shapes: share of labels to make wrong."),
-            click.option("--oversight", type=click.FloatRange(0, 1),
+            click.option("--noise", type=Amount(0, 1), help="Shapes: share of labels to make wrong."),
+            click.option("--oversight", type=Amount(0, 1),
                          help="Shapes: share of scenes in which labels overlook a thing."),
             click.option("--benchmarks", default="", help="Tasks whose images must not be there, by commas."),
             data_option,

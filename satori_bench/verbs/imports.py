@@ -204,7 +204,8 @@ def _tell(one: Matched, log: ForeignLog) -> None:
         sys.stderr,
     )
     if one.partial:
-        say(f"warning: {one.task}: not all of its questions were asked, so the run is partial", sys.stderr)
+        why = "it holds more questions than there are" if one.held > one.rows else "not all of its questions were asked"
+        say(f"warning: {one.task}: {why}, so the run is partial", sys.stderr)
     for note in (*one.foreign.notes, *one.notes):
         say(f"{one.task}: {note}", sys.stderr)
     failures: dict[str, int] = {}

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
 from satori_bench.options import (
+    Amount,
     ModelText,
     SampleCount,
     boxes_option,
@@ -80,7 +81,7 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
 )
 @click.option(
     "--gpu-memory",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Amount(0, 1, min_open=True),
     default=0.9,
     show_default=True,
     help="Share of each GPU's memory that vLLM takes.",
@@ -92,7 +93,7 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
 @click.option(
     "--request-timeout",
     "request_timeout_s",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(0, min_open=True),
     default=600.0,
     show_default=True,
     help="Seconds that a request to a server may take as a whole; then its sample is null.",
@@ -112,7 +113,7 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
 )
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the checkpoint.")
 @click.option("--decoding", type=click.Choice(["greedy", "sampled"]), default="greedy", show_default=True)
-@click.option("--temperature", type=click.FloatRange(0, min_open=True), help="For sampled decoding; default 1.0.")
+@click.option("--temperature", type=Amount(0, min_open=True), help="For sampled decoding; default 1.0.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Token budget of an answer; default: the task's own.")
 @click.option("--limit", type=SampleCount(), help="At most about N samples a task, in whole clusters.")
 @click.option(
@@ -136,12 +137,10 @@ _OF_RAY = ("address", "workers", "worker_cpus", "worker_gpus", "parts", "node_ti
     "--address", metavar="ADDRESS", help="The Ray cluster's: auto, or HOST:PORT; default: this machine's own."
 )
 @click.option("--workers", type=click.IntRange(1), help="Ray actors; default: one a GPU, without GPUs one a node.")
-@click.option("--worker-cpus", type=click.FloatRange(0, min_open=True), help="CPUs of a worker; default: its share.")
-@click.option(
-    "--worker-gpus", type=click.FloatRange(0), help="GPUs of a worker, 0.5 for two on one; default: 1 if any."
-)
+@click.option("--worker-cpus", type=Amount(0, min_open=True), help="CPUs of a worker; default: its share.")
+@click.option("--worker-gpus", type=Amount(0), help="GPUs of a worker, 0.5 for two on one; default: 1 if any.")
 @click.option("--parts", metavar="URL", help="Where workers leave shards if nodes share no folder: s3://bucket/parts.")
-@click.option("--node-timeout", type=click.FloatRange(0), help="Seconds to wait for a node that a worker fits on.")
+@click.option("--node-timeout", type=Amount(0), help="Seconds to wait for a node that a worker fits on.")
 @click.option("--shard", metavar="I/N", help="Ask part I of N, in whole clusters; `runs merge` makes one run of all N.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--batch-size", default="auto", show_default=True, help="Samples at once; auto halves on out-of-memory.")

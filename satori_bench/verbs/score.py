@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import ExitCode
+from harness.garbage import rare_collections
 from harness.vocabulary import BOX_FRAMES, PROTOCOLS, BoxFrame
 from reports.terminal.printing import say
 from satori_bench.options import (
@@ -112,6 +113,7 @@ def _show_gold(gold: SideTally, scored: ScoredFile) -> None:
 @page_option
 @lookup_option
 @json_option
+@rare_collections()
 def rescore(
     run_name: str,
     protocol: str | None,

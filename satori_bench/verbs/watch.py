@@ -13,6 +13,7 @@ import click
 
 from harness.errors import ConfigError, ExitCode
 from reports.terminal.printing import say, say_json
+from satori_bench.options import Amount
 from satori_bench.several import Asker, show_outcome
 from satori_bench.surroundings import quiet_libraries
 from satori_bench.verb import Verb
@@ -126,13 +127,13 @@ watch = Verb(
         click.Option(["--until"], type=click.IntRange(1), metavar="N", help="End after N checkpoints."),
         click.Option(
             ["--idle", "idle_s"],
-            type=click.FloatRange(0),
+            type=Amount(0),
             metavar="SECONDS",
             help="End when no new one has appeared for so long.",
         ),
         click.Option(
             ["--every", "every_s"],
-            type=click.FloatRange(0, min_open=True),
+            type=Amount(0, min_open=True),
             default=5.0,
             show_default=True,
             help="Seconds between two looks at the folder.",

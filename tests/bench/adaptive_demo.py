@@ -23,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+from harness.comparison.compare import compare_runs, open_sides
 from harness.runs.lookup import find_run
 from harness.runs.store import load_run
 from harness.summary.kept_stages import stage_uses
@@ -94,14 +95,15 @@ def train_all(out: Path, seed: int) -> None:
         train("grpo", cold, out / "grpo.parquet", out / f"{arm}-{seed}", settings)
 
 
-def models() -> list[str]:
-    """Return the cold start and what became of it, as folders of `out`."""
-    return ["cold", *(f"{arm}-{seed}" for arm in COSTS for seed in SEEDS)]
+def models(out: Path) -> list[str]:
+    """Return the cold start and what became of it, as folders of `out`, as far as they are there."""
+    names = ["cold", *(f"{arm}-{seed}" for seed in SEEDS for arm in COSTS)]
+    return [name for name in names if (out / name).is_dir()]
 
 
 def ask(out: Path) -> None:
     """Ask every checkpoint the benchmark; a run that is there is only named again."""
-    for name in models():
+    for name in models(out):
         for decoding in DECODINGS:
             command(
                 *("run", "--model", str(out / name), "--tasks", "shapes", "--dataset", "shapes=tiny", "--format", FORM),
@@ -117,11 +119,23 @@ def shown(metric: Metric) -> str:
     return f"{100 * metric.value:.1f} [{100 * metric.ci_low:.1f}, {100 * metric.ci_high:.1f}] of {metric.n}"
 
 
+def changes(runs: Path, before: str, now: str) -> str:
+    """Return the paired change in accuracy, over all questions and by kind, in points."""
+    pair = compare_runs(open_sides([str(find_run(name, runs)) for name in (before, now)])).pairs[0]
+    (found,) = pair.benchmarks
+    told = [
+        f"{row.category or 'all'} {100 * row.difference.delta:+.1f} "
+        f"[{100 * row.difference.ci_low:+.1f}, {100 * row.difference.ci_high:+.1f}]"
+        for row in (found.headline, *found.categories)
+    ]
+    return ", ".join(told)
+
+
 def table(out: Path) -> None:
     """Print what was kept, per kind of question, and how the answers turned out."""
     for decoding in DECODINGS:
         print(f"\n{decoding}")
-        for name in models():
+        for name in models(out):
             run = load_run(find_run(name, out / decoding))
             summary = stored_summaries(run)["shapes"]
             tokens = run.scores["tasks"]["shapes"]["costs"]["output_tokens"] / summary.rows
@@ -132,6 +146,10 @@ def table(out: Path) -> None:
             for use in stage_uses(summary.stages):
                 told = f"   {use.stage:8}{use.category or 'all':10} kept {shown(use.kept)}"
                 print(f"{told}; right where kept {shown(use.answers_kept)}, left out {shown(use.answers_left_out)}")
+        for seed in SEEDS:
+            for before, now in (("cold", f"free-{seed}"), ("cold", f"cost-{seed}"), (f"free-{seed}", f"cost-{seed}")):
+                if {before, now} <= set(models(out)):
+                    print(f"{before} -> {now}: {changes(out / decoding, before, now)}")
 
 
 def main() -> int:

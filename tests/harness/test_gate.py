@@ -308,6 +308,18 @@ def test_mean_iou_below_the_floor_fails():
     assert judge(found, GatePolicy(mean_iou_floor=0.41)).exit_code == ExitCode.REGRESSION
 
 
+@pytest.mark.parametrize("own", [({"t": 0.9}, {"t": 0.9}), ({"t": 0.9}, ()), ((), {"t": 0.9})])
+def test_no_floor_is_held_to_texts_that_chose_where_to_have_boxes(own):
+    found = comparison(changed(n=1000, now=0.7), mean_ious=own)
+    base, new = found.sides
+    chosen = replace(new, runs=tuple(replace(run, format="satori-adaptive") for run in new.runs))
+    verdict = judge(replace(found, sides=(base, chosen)), GatePolicy(mean_iou_floor=0.4))
+
+    assert verdict.exit_code == ExitCode.INCOMPLETE
+    assert "texts that may leave their boxes out" in verdict.benchmarks[0].reason
+    assert judge(replace(found, sides=(base, chosen)), GatePolicy()).outcome == "pass"
+
+
 def test_the_floor_is_held_to_all_of_the_candidates_boxes_not_to_the_shared_ones():
     both = [columns(right(1000, 0.6), ious=[1.0] * 1000) for _ in range(2)]
     found = comparison(benchmark("t", *both), mean_ious=({"t": 1.0}, {"t": 0.125}))

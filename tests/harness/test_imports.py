@@ -157,13 +157,18 @@ def test_vlmevalkit_null_in_json_is_no_answer_and_an_empty_text_is_one(tmp_path)
         {"index": 0, "prediction": None},
         {"index": 1.0, "prediction": ""},
         {"index": 2, "prediction": float("nan")},
+        {"index": 3},
+        {"index": 4, "prediction": 5},
+        {"index": 5, "prediction": {"answer": "A"}},
     ]
     path = tmp_path / "m_MMStar.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
 
     answers = read_vlmevalkit(path, model="m").tasks[0].answers
 
-    assert [(answer.place, answer.error is None) for answer in answers] == [("0", False), ("1", True), ("2", False)]
+    null, other = "there is no answer: the cell is null", "the cell is no text"
+    assert [answer.place for answer in answers] == ["0", "1", "2", "3", "4", "5"]
+    assert [answer.error for answer in answers] == [null, None, null, null, other, other]
 
 
 def test_vlmevalkit_a_pickle_is_named_and_never_loaded(tmp_path):

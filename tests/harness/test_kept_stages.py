@@ -231,3 +231,6 @@ def test_a_comparison_looks_at_places_where_both_have_one(runs):
     (benchmark,) = comparison.pairs[0].benchmarks
 
     assert benchmark.grounding.n == 4
+    assert {row.metric: row.a.n for row in benchmark.metrics if row.metric in {"mean_iou", "caption"}} == {
+        "mean_iou": 4, "caption": 3,
+    }  # fmt: skip

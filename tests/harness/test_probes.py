@@ -101,7 +101,7 @@ def probed(answers, names, number, plan=PLAN, *, with_p=False, write=text_of):
     original = answer_in(score(sample, own, CONFIG))
     named = pixel_boxes([box], SIZE)
     gold, beside = pixel_boxes([target], SIZE), pixel_boxes([other], SIZE)
-    regions = ProbedRegions(named, gold, () if "turn" in plan.operations else beside, is_asked_for_colour=True)
+    regions = ProbedRegions(named, gold, beside, is_asked_for_colour=True)
     variants, has_controls = planned(plan, (sample.task, sample.id), regions, SIZE)
     question = ProbedQuestion(sample, SIZE, original, named)
     records = []

@@ -274,6 +274,19 @@ def test_inspect_gives_options_and_target_or_the_sample_is_null(cells, wanted):
         assert (matched.samples["1"].answers, dict(matched.samples["1"].choices)) == ((wanted[0],), wanted[1])
 
 
+@pytest.mark.parametrize(
+    ("held", "is_partial", "is_told"), [(1499, True, False), (1500, False, False), (1501, True, True)]
+)
+def test_a_log_of_more_questions_than_the_benchmark_has_is_not_the_benchmark(held, is_partial, is_told):
+    cells = {"question": "Which?", "choices": ["a", "b"], "target": ["A"]}
+    answers = tuple(ForeignAnswer(str(place), "A", cells=cells) for place in range(held))
+
+    matched = match_task("inspect", ForeignTask("x", answers, held, {}), BENCHMARKS["mmstar"], None)
+
+    assert (matched.rows, matched.held, matched.partial) == (1500, held, is_partial)
+    assert any("some are of other data" in note for note in matched.notes) == is_told
+
+
 def test_inspect_benchmarks_that_need_official_columns_need_data():
     answers = (ForeignAnswer("0", "1", cells={"question": "How many?", "target": ["1"]}),)
 

@@ -282,6 +282,20 @@ def test_what_our_own_training_leaves_is_found_beside_and_at_its_end(tmp_path):
     assert why_unfinished(tmp_path / "out", LATER_S + 1) is None, "it appears by one rename"
 
 
+@pytest.mark.parametrize("called", [".", "../out", "deeper/..", "./"])
+def test_the_folder_in_which_one_stands_is_watched_as_by_its_name(called, tmp_path, monkeypatch):
+    write(tmp_path / "out" / "checkpoint-2")
+    write(tmp_path / "out.partial" / "checkpoint-3")
+    (tmp_path / "out" / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+
+    assert [path.name for path in candidates(Path(called))] == ["checkpoint-2", "checkpoint-3"]
+
+
+def test_the_root_of_all_folders_has_none_beside_it():
+    assert not [path for path in candidates(Path("/")) if path.parent != Path("/")]
+
+
 def test_a_draw_needs_a_limit():
     with pytest.raises(ConfigError, match="--limit-seed draws the samples of --limit"):
         check_spec(RunSpec("m", limit_seed=3))

@@ -1,6 +1,7 @@
 """What is pasted into regions, and whether planted models follow it: on pictures that Shapes draws."""
 
 import io
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from harness.probes.before_asking import Paste, PastedInto, before_asking
 from harness.probes.fills import edited
 from harness.probes.probe_summary import ProbedSample, probe_scores, read_probe_scores, summarise_probes
 from harness.probes.probed_text import ProbedQuestion, answer_in, asks_what_is_there, probe_record, says
@@ -16,8 +18,8 @@ from harness.probes.regions import mask_of, region_elsewhere, window_around
 from harness.probes.variants import ProbedRegions, ProbePlan, planned
 from harness.runs.store import scores_bytes
 from harness.scoring.score import score
-from harness.values import Generation, Sample, ScoreConfig, Size
-from tasks.pasted_regions import Paste, PastedInto, paste_for
+from harness.values import Generation, Picture, Record, Sample, ScoreConfig, Size
+from tasks.pasted_regions import paste_for
 from tasks.shapes import generate
 
 PLAN = ProbePlan(fills=("mean",), controls=2, operations=("paste",))
@@ -60,6 +62,19 @@ def read_anywhere(row, pixels, box):
     return row.answers[0] if (pixels == picture_of(row)).all() else "grey"
 
 
+def read_changed(row, pixels, box):
+    """Answer otherwise when the target is changed, but not as it then shows."""
+    left, top, right, bottom = box
+    changed = (pixels != picture_of(row))[top:bottom, left:right]
+    return "grey" if changed.mean() > 0.2 else row.answers[0]
+
+
+def read_mute(row, pixels, box):
+    """Answer nothing as soon as the target is changed."""
+    found = read_changed(row, pixels, box)
+    return "" if found == "grey" else found
+
+
 def read_nowhere(row, pixels, box):
     return row.answers[0]
 
@@ -84,6 +99,8 @@ PLANTS = {
     "looks elsewhere": (other_than, read),
     "blind": (target, read_nowhere),
     "upset": (target, read_anywhere),
+    "confused": (target, read_changed),
+    "mute": (target, read_mute),
 }
 
 
@@ -145,15 +162,28 @@ def test_an_oracle_that_reads_the_region_it_names_follows_what_is_pasted_there()
     assert found.follow_strict.value == pytest.approx(found.follow.value * scored / found.follow_strict.n)
 
 
-@pytest.mark.parametrize("name", ["blind", "looks elsewhere"])
+def test_texts_without_an_answer_are_not_taken_for_answers_that_do_not_follow():
+    found = pasted("mute")
+
+    assert found.statuses["format_broken"] > 10
+    assert found.follow.value is None
+    assert found.follow_strict.value is None
+
+
+@pytest.mark.parametrize("name", ["blind", "looks elsewhere", "confused"])
 def test_a_model_that_answers_from_elsewhere_or_nothing_does_not_follow(name):
     found = pasted(name)
 
     assert found.follows.value == 0
     # a random region may be the place that it looks at, and follows there
+    assert found.follow.value == pytest.approx(-found.follows_control.value)
     assert -0.2 < found.follow.value <= 0
     assert found.follow.ci_low <= 0
     assert found.follow.n > 10
+
+
+def test_where_a_paste_falls_on_the_place_that_is_read_by_chance_the_control_tells():
+    assert pasted("looks elsewhere").follows_control.value > 0.05
 
 
 def test_answers_that_survive_the_blank_picture_are_told_apart():
@@ -222,20 +252,24 @@ def test_a_lone_object_gives_way_to_ground_where_existence_is_asked_and_to_nothi
     assert paste_for(sample_of(lone["colour"]), into(lone["colour"], lone["colour"].boxes_image_px)) == "nothing_other"
 
 
-def test_what_is_pasted_shows_another_object_and_nothing_of_boxes_and_gold():
-    for number in range(0, 60, 6):
-        row = generate("full", "benchmark", number)
+@pytest.mark.parametrize(("profile", "numbers"), [("full", range(0, 60, 6)), ("tiny", range(0, 180, 3))])
+def test_what_is_pasted_shows_another_object_and_nothing_of_boxes_and_gold(profile, numbers):
+    sources = 0
+    for number in numbers:
+        row = generate(profile, "benchmark", number)
         x1, y1, x2, y2 = row.boxes_image_px[0]
-        named = [(x1, y1, x2, y2), (x1, y1, x1 + 9, y1 + 30)]
+        named = [(x1, y1, x2, y2), (x1 + 3, y1 + 2, x2, y2)] if profile == "full" else [(x1, y1, x1 + 22, y1 + 22)]
         found = paste_for(sample_of(row), into(row, named))
-        if found == "no_room":
+        if not isinstance(found, Paste):
             continue
+        sources += 1
         size = Size(row.width, row.height)
-        shown = mask_of(found.source, size)
-        assert not (shown & mask_of([*named, *row.boxes_image_px], size)).any()
+        rest = [one.box_image_px for one in row.scene.things if one.colour != found.expected[0]]
+        assert not (mask_of(found.source, size) & mask_of([*named, *row.boxes_image_px, *rest], size)).any()
         shapes = [[(b[2] - b[0], b[3] - b[1]) for b in boxes] for boxes in (found.source, named)]
         assert shapes[0] == shapes[1]
         assert {colour_in(picture_of(row), box) for box in found.source} == {found.expected[0]}
+    assert sources > 5
 
 
 @pytest.mark.parametrize(
@@ -268,6 +302,35 @@ def test_other_questions_are_asked_by_their_words(question, answer, named, expec
         assert asks_what_is_there(question)
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "expected"),
+    [
+        (
+            {"pictures": (Picture("a"), Picture("b")), "image_size": None},
+            "dog",
+            "several_pictures",
+        ),
+        ({"image_size": None}, "dog", "no_picture"),
+        ({"answer_rule": "point"}, "dog", "answer_is_place"),
+        ({}, "", "no_answer"),
+        ({"question": "How many?"}, "dog", "not_about_region"),
+        ({}, "dog", "ok"),
+    ],
+)
+def test_what_cannot_be_asked_of_any_region_is_not_asked_of_a_pasted_one(changes, text, expected):
+    sample = replace(
+        Sample(id="1", task="t", answer_rule="accepted", question="What is that?", image_size=Size(96, 80)), **changes
+    )
+    generation = Generation(f"<caption>c</caption><bbox>[[4, 4, 20, 20]]</bbox><answer>{text}</answer>")
+    record = Record(sample, generation, score(sample, generation.text, CONFIG))
+
+    found = before_asking(record, CONFIG, PLAN, paste_for=paste_for)
+
+    assert found.paste == expected
+    assert any(one.operation == "paste" for one in found.variants) == (expected == "ok")
+    assert before_asking(record, CONFIG, replace(PLAN, operations=("remove",)), paste_for=paste_for).paste is None
 
 
 def test_where_the_new_answer_is_not_known_another_one_follows():

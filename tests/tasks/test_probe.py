@@ -24,7 +24,7 @@ from harness.probes.probe_records import read_probes
 from harness.probes.variants import ProbePlan, Variant
 from harness.runs.journal import RunLockedError, StoreError
 from harness.runs.manifest import config_of
-from harness.runs.store import load_run
+from harness.runs.store import add_files, load_run
 from harness.values import SATORI_LIST, Size
 from reports.pages.run_page import stored_run_page
 from reports.terminal.necessity_table import show_probes
@@ -343,9 +343,14 @@ def test_steps_and_pasted_regions_are_asked_counted_and_recounted(stepping_run, 
     for name in ("probes.json", "probes.jsonl"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
     assert verify_run(folders[0]) == []
+    for name, number in (("pasted", "follow"), ("stepped", "last")):
+        told = scores(folders[1])
+        told[name][0][number] = 0.5
+        add_files(folders[1], {"probes.json": json.dumps(told).encode()})
+        assert any(f"{name}.0.{number}" in said or name in said for said in verify_run(folders[1]))
     page = stored_run_page(load_run(folders[0])).decode()
     assert "removing what it looked at changed the answer 100.0 points more often than removing a random region" in page
-    assert "with another region pasted into the box it named the answer changed in 100.0" in page
+    assert "with another region pasted into the box it named the answer changed 100.0 points more often" in page
     assert "over earlier ones apart from it" in page
 
 

@@ -28,7 +28,7 @@ from training.data.shapes import shapes_examples
 from training.data.sources import SourceSpec
 from training.data.store import read_examples, write_examples
 from training.loop.demo_model import build_demo_checkpoint
-from training.stages.manifest import read_train_manifest
+from training.stages.manifest import input_hash, read_train_manifest, settings_json
 from training.stages.memory import Lengths, memory_need
 from training.stages.model_shape import model_shape
 from training.stages.policy import open_policy
@@ -42,7 +42,7 @@ from training.stages.settings import (
     Rollouts,
     SftSettings,
 )
-from training.stages.train import LOG_NAME, TrainEnvironment, train
+from training.stages.train import LOG_NAME, TrainEnvironment, data_faults, train
 from training.stages.trainers import CarefulSFTTrainer, TrainingError, Watch, last_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -350,6 +350,38 @@ def test_what_is_refused_leaves_nothing_behind(taught, data, tmp_path, other, fa
         train(settings, quiet())
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "lacking"), [("satori", 2), ("satori-think", 2), ("freeform", 1), ("satori-adaptive", 0), ("plain", 0)]
+)
+def test_a_cold_start_wants_the_gold_that_its_format_is_taught_with(tmp_path, form, lacking):
+    bare = [replace(one, caption=None, boxes_image_px=None) for one in shapes_examples("tiny", 3)]
+    write_examples(tmp_path / "bare.parquet", bare)
+    settings = replace(sft(tmp_path, tmp_path / "bare.parquet", tmp_path / "out"), format=form)
+
+    assert len(data_faults(settings, read_examples(tmp_path / "bare.parquet"))) == lacking
+
+
+def test_what_a_stage_costs_is_input_only_where_stages_have_a_price(tmp_path):
+    free = grpo(tmp_path, tmp_path / "data.parquet", tmp_path / "out")
+    priced = replace(
+        free,
+        format="satori-adaptive",
+        objective=replace(free.objective, aggregation="sum_then_normalize"),
+        rewards=Rewards(weights={"answer": 1.0, "stages": 1.0}),
+    )
+    hashes = {
+        name: [
+            input_hash(replace(one, rewards=replace(one.rewards, stage_costs={"bbox": cost})), ("w", "c"), "d")
+            for cost in (0.1, 0.2)
+        ]
+        for name, one in (("free", free), ("priced", priced))
+    }
+
+    assert len(set(hashes["free"])) == 1
+    assert len(set(hashes["priced"])) == 2
+    assert settings_json(priced)["rewards"]["stage_costs"] == {"caption": 0.1, "bbox": 0.1}
 
 
 def test_another_adapter_is_never_trained_on_the_merge_of_the_one_before(taught, data, tmp_path):

@@ -155,6 +155,7 @@ def _learn(model: SatoriHF, heard: Sequence[tuple[Prompt, str]], folder: Path) -
         [(prompt, [*model.ids_of(text), end]) for prompt, text in heard if _kind(prompt) == kind]
         for kind in sorted({_kind(prompt) for prompt, _ in heard})
     ]
+    model.module.requires_grad_(True)
     optimizer = torch.optim.AdamW(model.module.parameters(), lr=2e-3)
     for step in range(MOST_STEPS):
         for group in optimizer.param_groups:

@@ -20,7 +20,6 @@ import io
 import json
 import os
 import random
-import resource
 import socket
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from importlib import metadata
 from itertools import combinations
 from pathlib import Path
 
+import psutil
 from PIL import Image, ImageDraw
 
 from harness.comparison.backends import compare_records
@@ -45,6 +45,8 @@ SIZES = ((640, 480), (480, 640), (512, 384), (336, 252), (224, 224))
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 START_S = 300
 """Seconds that a server may take to load."""
+LOOK_EVERY_S = 0.2
+"""So often is it looked up what processes have cost."""
 LONGER_END = 1.9
 """So much longer is the end token's row: about every fortieth token is it, where the others draw evenly."""
 
@@ -166,22 +168,48 @@ def named_as_vllm(folder: Path) -> str | None:
     return str(folder)
 
 
-def run(way: str, options: list[str], out: Path) -> tuple[Path, float, float, float]:
-    """Run one way; returns the run folder, seconds of answering, of the whole process, and CPU seconds of that.
+def run(way: str, options: list[str], out: Path) -> tuple[Path, float, float, tuple[float, float]]:
+    """Run one way; returns the run folder, seconds of answering, of the whole process, and CPU seconds of both.
 
-    On a machine that others use as well, CPU seconds are what can be compared; a server's own are not among them.
+    On a machine that others use as well, CPU seconds are what can be compared: of the whole process, and of answering.
+    A server's own are not among them.
     """
     command = [sys.executable, "-P", "-m", "satori_bench", "run", *options, "--backend", way, "--out", str(out / way)]
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([*command, "--json", "--no-page", "--again"], stdout=subprocess.PIPE, check=False)
-    wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in {0, 5}:
-        raise SystemExit(f"{way}: exit code {done.returncode}")
-    folder = Path(json.loads(done.stdout)["run"])
+    told = out / f"{way}.json"
+    started = time.perf_counter()
+    with (
+        told.open("wb") as stdout,
+        subprocess.Popen([*command, "--json", "--no-page", "--again"], stdout=stdout) as run,
+    ):
+        spent = _cpu_until_its_end(run, out / way)
+    wall_s = time.perf_counter() - started
+    if run.returncode not in {0, 5}:
+        raise SystemExit(f"{way}: exit code {run.returncode}")
+    folder = Path(json.loads(told.read_text())["run"])
     # a run folder is made once the model is loaded
     loaded = datetime.fromisoformat(load_run(folder).manifest.created_utc)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return folder, (datetime.now(UTC) - loaded).total_seconds(), wall_s, cpu_s
+    return folder, (datetime.now(UTC) - loaded).total_seconds(), wall_s, spent
+
+
+def _cpu_until_its_end(run: subprocess.Popen[bytes], out: Path) -> tuple[float, float]:
+    """Return CPU seconds of a process and all that it starts: in all, and since its run folder was made.
+
+    Looked up while they live: vLLM's worker is nobody's awaited child, so no sum of children has its seconds.
+    """
+    spent: dict[tuple[int, float], float] = {}
+    known, at_load = set(out.glob("*.partial")), None
+    root = psutil.Process(run.pid)
+    while run.poll() is None:
+        with suppress(psutil.Error):
+            for process in (root, *root.children(recursive=True)):
+                with suppress(psutil.Error):
+                    times = process.cpu_times()
+                    spent[process.pid, process.create_time()] = times.user + times.system
+        if at_load is None and set(out.glob("*.partial")) - known:
+            at_load = sum(spent.values())
+        time.sleep(LOOK_EVERY_S)
+    total = sum(spent.values())
+    return total, total - (at_load or 0.0)
 
 
 def main() -> None:
@@ -219,12 +247,12 @@ def main() -> None:
         found[way] = [str(folder), answering_s, wall_s, cpu_s]
         known.write_text(json.dumps(found))  # ways may be run one at a time
     records = {way: list(load_run(Path(folder)).records()) for way, (folder, *_) in found.items()}
-    for way, (_, answering_s, wall_s, cpu_s) in found.items():
+    for way, (_, answering_s, wall_s, (cpu_s, answering_cpu_s)) in found.items():
         tokens = sorted(record.generation.output_tokens or 0 for record in records[way])
         print(
             f"{way}: {len(tokens)} samples, whole process {wall_s:.1f} s ({cpu_s:.1f} s of CPU), answering "
-            f"{answering_s:.1f} s, answers of {tokens[len(tokens) // 10]} to {tokens[-1 - len(tokens) // 10]} tokens "
-            f"(8 of 10), {sum(tokens)} in all"
+            f"{answering_s:.1f} s ({answering_cpu_s:.1f} s of CPU), answers of {tokens[len(tokens) // 10]} to "
+            f"{tokens[-1 - len(tokens) // 10]} tokens (8 of 10), {sum(tokens)} in all"
         )
     alike = True
     for one, other in combinations(found, 2):

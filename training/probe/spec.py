@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from harness.errors import ConfigError, did_you_mean
 from harness.models.device_options import device_option_faults
 from harness.scoring.formats import has_places
+from harness.scoring.stages import may_leave_out
 from harness.values import BoxFrame, StageFormat
 from harness.values import Protocol as ScoreProtocol
 from training.probe.covariance import FEWEST_PROMPTS, FEWEST_RESAMPLES, RESAMPLES, ScaleRewards
@@ -115,7 +116,7 @@ def parse_reward_sets(texts: Sequence[str], form: StageFormat) -> dict[str, tupl
 
 def _rewards_of(form: StageFormat) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the rewards that a format has, and the reward sets that are usually compared in it."""
-    if has_places(form) and form != "satori-adaptive":  # a stage that was left out has no reward
+    if has_places(form) and not may_leave_out(form):  # a stage that was left out has no reward
         return COMPONENTS, GROUNDED_SETS
     return (("answer",), (BASELINE,)) if form == "plain" else (("format", "answer"), (BASELINE, "answer+format"))
 

@@ -26,19 +26,34 @@ MOST_SENTENCE: Final = 400
 """So much before a box is its sentence at most."""
 
 _BOX: Final = re.compile(r"\\f?box(?:ed)? ?\{")
-BETWEEN: Final = re.compile(r"(?:[ ,;$\n*]|\\[()\[\]]|and|or|\\text ?\{ ?(?:and|or) ?\}|[和或、，])*")
+BETWEEN: Final = re.compile(
+    # Blanks and marks; the ends of formulas: "\(3\)"; a word, plain or as text in a formula: "\text{ and }"; 和, 或.
+    r"(?:[ ,;$\n*]|\\[()\[\]]|and|or|\\text ?\{ ?(?:and|or) ?\}|[和或、，])*"
+)
 """What stands between things that are listed."""
 _CLAUSE: Final = re.compile(r"[.,;:!?\n。，；：！？]")
-SENTENCE_END: Final = re.compile(r"[.!?](?=[ \n])|[\n。！？]")
+SENTENCE_END: Final = re.compile(
+    # A mark before a blank, so no decimal point; a new line; the marks of East Asia, which no blank follows.
+    r"[.!?](?=[ \n])|[\n。！？]"
+)
 _CONTRASTS: Final = re.compile(r"\A\W*(?:but|yet|however)\b", re.IGNORECASE)
 """What begins a clause that says the contrary of the one before it, and denies nothing itself."""
-TAKES_BACK: Final = re.compile(rf"{RETRACTION}|\b(?:wait|oops|scratch that|not sure|unsure)\b")
+TAKES_BACK: Final = re.compile(
+    # "Correction: …" and other sentences that retract; "5, wait, 6", "Oops!", "Scratch that.", "Not sure", "unsure".
+    rf"{RETRACTION}|\b(?:wait|oops|scratch that|not sure|unsure)\b"
+)
 """What undoes a statement from any later sentence."""
 _GUESSED: Final = re.compile(
+    # "Guess: B", "B. Random.", "No idea", "No clue"; "I don't know", "I cannot tell", "unable to see 5".
     r"\b(?:guess\w*|random\w*|no (?:idea|clue)|(?:don't|do not|can't|cannot|can not|unable to) (?:know|tell|see|say"
+    # "Cannot determine the answer"; "Not sure", "unsure: B"; 我不确定，选B.
     r"|determine|decide|answer)|not (?:sure|certain)|unsure|uncertain)\b|不知道|不确定|无法"
 )
-_ANSWERED_AGAIN: Final = re.compile(r"\banswers?(?: is| are|:)|答案[是为:：]", re.IGNORECASE)
+_ANSWERED_AGAIN: Final = re.compile(
+    # "The answers are $2$ and $3$.", "Answer:B"; 答案是, 答案：狗.
+    r"\banswers?(?: is| are|:)|答案[是为:：]",
+    re.IGNORECASE,
+)
 _CLOSE_BEFORE: Final = 200
 """A guess is told in one of the last sentences before the box."""
 _FIRST_WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-zμΩ]+(?!\{)")

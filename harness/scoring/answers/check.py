@@ -67,15 +67,31 @@ MAX_LIST_ELEMENTS: Final = 100
 
 _BLANKS: Final = " \n\t\r\f\v\u00a0\u3000"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
-_LIST_BEFORE: Final = re.compile(r"(?:\A|[:=\n]|[.!](?=[ \n])|\b(?:is|are|was|were|be|equals|list)|[是为])[ \n]*\Z")
-_LIST_AFTER: Final = re.compile(r"[ \n]*(?:\Z|[.,;!)])(?![.\d])|[ \n]*\n")
+_LIST_BEFORE: Final = re.compile(
+    # The beginning, a mark or the end of a sentence; a verb, as in "the range is [3, 4]" (which is denied elsewhere);
+    # the same verb in Chinese.
+    r"(?:\A|[:=\n]|[.!](?=[ \n])|\b(?:is|are|was|were|be|equals|list)|[是为])[ \n]*\Z"
+)
+_LIST_AFTER: Final = re.compile(
+    # The end, a mark that no number goes on from, or a new line: "[3, 4]\nThese are the values."
+    r"[ \n]*(?:\Z|[.,;!)])(?![.\d])|[ \n]*\n"
+)
 _LIST_DENIED: Final = re.compile(
+    # "all but [3, 4]", "excluding [3, 4]"; "the range is [3, 4]", "the interval [3, 4]", "in [3, 4]", "maybe".
     rf"{TAKEN_BACK.pattern}|\b(?:either|or|between|within|in|inside|outside|from|range|interval|maybe|perhaps|if)\b"
+    # An operation, a comparison, another list or number; or, may be, between.
     r"|[-+*/×÷^<>≤≥≠∈∉\[\]?\d]|或|可能|之间"
 )
 """What makes another thing of a list: a negation, an interval, an operation, a second number or list, a hedge."""
-_LIST_LEAD: Final = re.compile(r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?", re.IGNORECASE)
-_LIST_AND: Final = re.compile(r",? and |, ?")
+_LIST_LEAD: Final = re.compile(
+    # "The answer is", "Answer:", "my final answer is:".
+    r"(?:the |my )?(?:final |correct )?answer(?: is|:| is:) ?",
+    re.IGNORECASE,
+)
+_LIST_AND: Final = re.compile(
+    # Between the last two, with a comma before the word or not; between all others.
+    r",? and |, ?"
+)
 _DECIMALS: Final = re.compile(r"\.(\d+)")
 
 

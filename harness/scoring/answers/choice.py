@@ -67,10 +67,20 @@ from harness.scoring.answers.text import MAX_CHARACTERS, UNSEEN, fold, lines, pl
 _MOST_STATEMENTS: Final = 64
 """A text with more statements than this has no last one worth believing."""
 
-_BULLET: Final = re.compile(r"\A(?:[-*>+•] |(?:∴|=>|->|→|[✓✔✅☑]\ufe0f?) ?)(?=[A-Za-z(])")
-_LISTED: Final = re.compile(r"(?<=[A-Z]),(?= ?(?:(?:or|nor|and) |[和或])?[A-Z](?![A-Za-z]))")
+_BULLET: Final = re.compile(
+    # Marks of Markdown's lists and quotations, and •, before a blank; signs that conclude, "∴ B"; ticks, "✅ B".
+    r"\A(?:[-*>+•] |(?:∴|=>|->|→|[✓✔✅☑]\ufe0f?) ?)(?=[A-Za-z(])"
+)
+_LISTED: Final = re.compile(
+    # Before the next letter, or before a word and the last one.
+    r"(?<=[A-Z]),(?= ?(?:(?:or|nor|and) |[和或])?[A-Z](?![A-Za-z]))"
+)
 """The comma in a list of letters: "A, C or D"."""
-_OR: Final = re.compile(r" (?:or|nor|and) (?:an? |the )?", re.IGNORECASE)
+_OR: Final = re.compile(
+    # Between two options by name, each with an article or without.
+    r" (?:or|nor|and) (?:an? |the )?",
+    re.IGNORECASE,
+)
 _MOST_CONTRASTS: Final = 4
 _MOST_OPENINGS: Final = 4
 """An outright statement is over after so many sentence ends: "B. a dog" has one inside."""

@@ -38,6 +38,8 @@ MOST_DISTANCE: Final = 0.5
 _NO_MATCH: Final = AnswerCheck(0.0, None, ("no_match",))
 _HEDGE: Final = re.compile(
     # An answer of many words is hardly farther from its gold by one of these; what it says is another thing.
+    # "not 7", "neither A nor B", "isn't 7", "cannot tell"; "unsure: B", "unreadable"; "perhaps 7", "3 or", "except 3",
+    # "without sugar", "B instead of C", "Guess: B", "wrong: 3".
     r"\b(?:not|no|never|neither|nor|isn't|wasn't|aren't|don't|doesn't|can't|cannot|unsure|unclear|unknown|unreadable"
     r"|illegible|maybe|perhaps|possibly|probably|might|or|either|except|without|instead|rather|guess|wrong|incorrect)\b"
 )
@@ -48,7 +50,10 @@ _MARKS: Final = re.compile(
     r"[;/\[\]\"{}()=+\\_><@`,?!]|-(?!\d)|(?<=[^\s(])-"
 )
 _COMMA_IN_NUMBER: Final = re.compile(r"(?<=\d),(?=\d)")
-_PERIOD: Final = re.compile(r"\.(?!\d)|(?<=[^\W\d])\.")
+_PERIOD: Final = re.compile(
+    # Before no digit; or behind a letter, whatever follows.
+    r"\.(?!\d)|(?<=[^\W\d])\."
+)
 """A period that is no decimal point: none before a digit, or one behind a letter."""
 
 

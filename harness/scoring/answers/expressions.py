@@ -49,20 +49,35 @@ MAX_CHOSEN: Final = 6
 MAX_DIGITS: Final = 300
 """Of one number as written."""
 
-_BLANKS: Final = re.compile(r"(?:[ \n]|\\[ ,;:!]|\\q?quad(?![A-Za-z])|~)*")
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-_COMMAND: Final = re.compile(r"\\([A-Za-z]+|.)")
+_BLANKS: Final = re.compile(
+    # Blanks, and spaces of LaTeX of every width.
+    r"(?:[ \n]|\\[ ,;:!]|\\q?quad(?![A-Za-z])|~)*"
+)
+_NUMBER: Final = re.compile(
+    # 2, 2.5 and .5; 2. is a number and a full stop.
+    r"\d+(?:\.\d+)?|\.\d+"
+)
+_COMMAND: Final = re.compile(
+    # \sqrt; \{ and other marks.
+    r"\\([A-Za-z]+|.)"
+)
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _SUBSCRIPT: Final = re.compile(
+    # x_1; x_{10}, x_{i, j}; x_{\text{max}}.
     r"_(?:([A-Za-z0-9])|\{ ?([\w, ]{1,12}) ?\}|\{ ?\\(?:text|mathrm|rm) ?\{([\w ]{1,12})\} ?\})"
 )
-_NAMED_FUNCTION: Final = re.compile(r"\\(?:operatorname|mathrm|text|rm) ?\{ ?([A-Za-z]{1,7}) ?\}")
+_NAMED_FUNCTION: Final = re.compile(
+    # \operatorname is what names one; upright fonts are used for it too.
+    r"\\(?:operatorname|mathrm|text|rm) ?\{ ?([A-Za-z]{1,7}) ?\}"
+)
 _LOGARITHMS: Final = frozenset(("log", "lg"))
 _PLAIN_FUNCTION: Final = re.compile(
+    # All functions that are known by name, the longest first: sinh is no sin.
     rf"(?:{'|'.join(sorted(FUNCTIONS | {'log', 'lg'}, key=len, reverse=True))})(?![a-z])"
 )
 _SMALL_FRACTION: Final = re.compile(
+    # \frac{1}{2}; \frac12; 1/2, but not before more digits of a decimal.
     r"\\[dtc]?frac ?\{ ?(\d{1,9}) ?\} ?\{ ?(\d{1,9}) ?\}|\\[dtc]?frac ?(\d) ?(\d)|(\d{1,9})/(\d{1,9})(?![\d.])"
 )
 _FRACTIONS: Final = frozenset(("frac", "dfrac", "tfrac", "cfrac", "nicefrac"))

@@ -65,10 +65,17 @@ _SIGNIFICANT: Final = 3
 _ABOUT: Final = Fraction(1, 50)
 """What stands behind ≈ is as near as that."""
 _FLIPPED: Final = str.maketrans("<>≤≥", "><≥≤")
-_NAME: Final = re.compile(r"(?:[^\W\d]|_\{?\w+\}?|\\[A-Za-z]+|\^\{?\d\}?|[ '()°△∠+{}|,]|_\d+|\(-?\d+\))+\Z")
+_NAME: Final = re.compile(
+    # A letter; an index; a command; a power of one digit; a mark of a name, of a sum of names, of a condition; an index
+    # without braces; an argument that is a number.
+    r"(?:[^\W\d]|_\{?\w+\}?|\\[A-Za-z]+|\^\{?\d\}?|[ '()°△∠+{}|,]|_\d+|\(-?\d+\))+\Z"
+)
 """What is given a value: x, S_1, \\angle ABC, f(x), AB + CD; a number before it would ask for something else."""
 _AROUND_LISTS: Final = ("()", "[]", "⦃⦄")
-_OF_A_FUNCTION: Final = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp)")
+_OF_A_FUNCTION: Final = re.compile(
+    # With or without the backslash, which many forget.
+    r"\\?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp)"
+)
 """The degrees or percent behind it are its argument's."""
 _EMPTY: Final = "∅"
 _ANY_BRACKETS: Final = frozenset("([")

@@ -29,34 +29,55 @@ _COMMANDS: Final = {
     "displaystyle": "", "limits": "", "quad": " ", "qquad": " ", "!": "", "[": "", "]": "", "therefore": "",
     "because": "",
 }  # fmt: skip
-_COMMAND: Final = re.compile(r"\\([A-Za-z]+|[{}%$()\[\]!])")
-_SIZED: Final = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z]) ?\.?")
+_COMMAND: Final = re.compile(
+    # Commands by letters; escaped marks, and those that set formulas apart.
+    r"\\([A-Za-z]+|[{}%$()\[\]!])"
+)
+_SIZED: Final = re.compile(
+    # \left and \right, and the sizes \big to \Biggr; a point stands for no bracket.
+    r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z]) ?\.?"
+)
 _SEPARATORS: Final = ",;\ue001\ue002"
-_WRAPPER: Final = re.compile(r"\\(?:boxed|fbox|mathbf|boldsymbol|bm|mathit|textbf|textit|underline|ensuremath) ?\{")
+_WRAPPER: Final = re.compile(
+    # A box, fonts, a line below, and what only makes sure that its content is a formula.
+    r"\\(?:boxed|fbox|mathbf|boldsymbol|bm|mathit|textbf|textit|underline|ensuremath) ?\{"
+)
 _SPOKEN: Final = re.compile(
+    # "1-\sqrt2 \text{ and } 1+\sqrt2"; the word outside of a formula; the same in Chinese.
     r"\\(?:text|textrm|mathrm|mbox) ?\{[ ~]*(and|or|和|或)[ ~]*\}|(?<![A-Za-z\\])(and|or)(?![A-Za-z])|(以及|[和或])"
 )
 _AND: Final = "\ue001"
 _OR: Final = "\ue002"
 """What stands for a word between parts, in a plane of Unicode that no writing uses."""
 _DEGREE: Final = re.compile(
+    # ^{\circ}, ^\circ; ^{} and ^{°}, which are left where a command was folded before; ^°, ^∘; \degree; a bare \circ.
     r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z])|\{ ?°? ?\}|°|∘|\{∘\})|\\degree(?![A-Za-z])|\\circ(?![A-Za-z])"
 )
 _SPACE: Final = re.compile(r"(?<!\\)\\[,;:> ]")
 """A space of LaTeX, whose mark separates nothing."""
-_THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |,\\,|~)(?=\d{3}(?!\d))")
+_THOUSANDS: Final = re.compile(
+    # 1{,}000; 1,\!000; 1\,000; 1\ 000; 1,\,000; 1~000.
+    r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |,\\,|~)(?=\d{3}(?!\d))"
+)
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _PLUS_MINUS: Final = re.compile("[±∓]")
 _ENDS: Final = " .。,;:\n"
 _SIGNS: Final = "=≈≤≥<>≠"
 _OPENS: Final = f"([{{{SET_OPENS}"
 _CLOSES: Final = f")]}}{SET_CLOSES}"
-_NAME_BEFORE: Final = re.compile(r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()")
+_NAME_BEFORE: Final = re.compile(
+    # An index, with braces or without, or a dash: A_1(1, 2), A'(1, 2).
+    r"\A[A-Z](?:_?\{?\w\}?|')?(?= ?\()"
+)
 """The name of a point before its place: A(1, 2)."""
-_MEMBER: Final = re.compile(r"\A(?:[A-Za-z]|\\[a-z]{2,7})(?:_\{?\w{1,3}\}?|')? ?∈ ?(?=[(\[⦃∅])")
+_MEMBER: Final = re.compile(
+    # A letter or a Greek one by its command, with an index or a dash, ∈, and what opens a set or an interval.
+    r"\A(?:[A-Za-z]|\\[a-z]{2,7})(?:_\{?\w{1,3}\}?|')? ?∈ ?(?=[(\[⦃∅])"
+)
 """What is said to lie in an interval or a set."""
 _BARE: Final = re.compile(
     # a blank between letters or digits is none that can go: 1 2 is not 12
+    # Spaces of LaTeX, \left and \right, and the size of a fraction (\dfrac, \tfrac) change no value.
     r"(?<![A-Za-z\d])[ \n~]|[ \n~](?![A-Za-z\d])|\\[ ,;:!]|\\left(?![A-Za-z])|\\right(?![A-Za-z])|(?<=\\)[dt](?=frac)"
 )
 _BARE_GROUP: Final = re.compile(r"\{(\w)\}")
@@ -280,6 +301,7 @@ def _closes_early(text: str) -> bool:
 
 def _described(inner: str, depth: int) -> Part | None:
     """Return the condition of a set that is described by one: {x | x > 2}."""
+    # The three marks behind which the condition stands.
     found = re.compile(r"\A *([A-Za-z]) *(?:\||:|\\mid) *(.+)\Z").match(inner)
     part = _part(found[2].strip(), depth + 1) if found else None
     return part if isinstance(part, Related) else None

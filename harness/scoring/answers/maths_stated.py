@@ -27,22 +27,45 @@ from harness.scoring.answers.text import asks, fold, without_marks
 from harness.scoring.answers.units import KNOWN_UNITS, SPELLED_LENGTHS, words
 
 _LEAD: Final = re.compile(
+    # "The answers are $2$ and $3$.", "Answer:", "answer is *": the stars of an emphasis may stand on either side.
     r"(?:\banswers?(?:\*\*)?(?: to (?:the|this) (?:question|problem))?(?: is| are|:| is:| are:|=)"
+    # 答案为$2\sqrt{3}$。
     r"|答案(?:是|为|:|：|应为))"
     r"[ \n*]*",
     re.IGNORECASE,
 )
 _BEFORE_LEAD: Final = re.compile(
-    r"(?:\A|[.!?\n,;。，！？#*>]|\b(?:so|thus|hence|therefore|the|final|correct|my)|[故以此])[ *]*\Z", re.IGNORECASE
+    # The beginning, a mark, a word that concludes or an adjective of the answer: else "whose answers are not public"
+    # would state one.
+    r"(?:\A|[.!?\n,;。，！？#*>]|\b(?:so|thus|hence|therefore|the|final|correct|my)|[故以此])[ *]*\Z",
+    re.IGNORECASE,
 )
-_LEADS_AWAY: Final = re.compile(r"\A(?:so|thus|hence|therefore|∴|\\therefore|=)[ ,:]+(?=\S)|\A[∴=] ?", re.IGNORECASE)
+_LEADS_AWAY: Final = re.compile(
+    # What only joins the piece to the text before it: a word that concludes, its sign, an equals sign.
+    r"\A(?:so|thus|hence|therefore|∴|\\therefore|=)[ ,:]+(?=\S)|\A[∴=] ?",
+    re.IGNORECASE,
+)
 _FORMULA: Final = re.compile(
-    r"\$\$?([^$]{1,1000})\$\$?|\\\(((?:(?!\\\)).){1,1000})\\\)|\\\[((?:(?!\\\]).){1,1000})\\\]", re.DOTALL
+    # The three ways in which Markdown and LaTeX set a formula apart: $…$ and $$…$$, \(…\), \[…\].
+    r"\$\$?([^$]{1,1000})\$\$?|\\\(((?:(?!\\\)).){1,1000})\\\)|\\\[((?:(?!\\\]).){1,1000})\\\]",
+    re.DOTALL,
 )
-_STATED_LAST: Final = re.compile(r"(?:\b(?:is|are|equals|be)\b|[是为为:：])[ \n]*(?=[^ \n])")
-_COMMANDS: Final = re.compile(r"\\(?:begin|end) ?\{[a-z]*\}|\\[A-Za-z]+")
-_WRAPPED: Final = re.compile(r"\\(?:text|mathrm|rm|mbox)[a-z]* ?\{([^{}]*)\}")
-_PROSE: Final = re.compile(r"[A-Za-z]{3,}|(?!以及|(?<=以)及|[和或])[\u2e80-\ud7ff]")
+_STATED_LAST: Final = re.compile(
+    # Behind the last of these verbs or marks stands what the sentence states.
+    r"(?:\b(?:is|are|equals|be)\b|[是为为:：])[ \n]*(?=[^ \n])"
+)
+_COMMANDS: Final = re.compile(
+    # Environments with their names, then any command: neither is prose.
+    r"\\(?:begin|end) ?\{[a-z]*\}|\\[A-Za-z]+"
+)
+_WRAPPED: Final = re.compile(
+    # Text within a formula is prose again.
+    r"\\(?:text|mathrm|rm|mbox)[a-z]* ?\{([^{}]*)\}"
+)
+_PROSE: Final = re.compile(
+    # A word of three letters; a character of East Asia that does not only say "and" or "or": 以及, 和, 或.
+    r"[A-Za-z]{3,}|(?!以及|(?<=以)及|[和或])[\u2e80-\ud7ff]"
+)
 _NO_PROSE: Final = words("sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log exp sqrt and abs")
 _PLACEHOLDER: Final = "7"
 

@@ -39,6 +39,7 @@ _WORDS_FOR_TEXTS: Final = 5
 _INDICATORS: Final = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 _TRIVIAL: Final = frozenset(":,.!?;'")
 _NUMBERS: Final = (
+    # The three patterns of `extract_numbers`, in its order.
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
     re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+"),
     re.compile(r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])"),

@@ -49,14 +49,19 @@ _SPACED_GROUPS: Final = re.compile(
 _GROUP_SPACE: Final = re.compile("[ \u00a0\u2009\u202f]")
 
 _CURRENCY: Final = r"(?:(?:US|HK|NT|NZ|[ACSR])?[$€£¥₹₽₩₫₺₴₱฿₪¢]|(?<![A-Za-z])[Rr][Ss]\.?(?= ?-?\.?\d))"
-_SIGNED_CURRENCY: Final = re.compile(rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}")
+_SIGNED_CURRENCY: Final = re.compile(
+    # A sign before it belongs to the number; else it only goes.
+    rf"([-+]) ?{_CURRENCY} ?(?=[\d.])|{_CURRENCY}"
+)
 _MONEY_SCALE: Final = re.compile(
     rf"({_CURRENCY} ?[-+]?[\d.,]*\d) ?([KkMmBbTt])[Nn]?(?![A-Za-z\d^/])(?![^$]*\$)"  # a second "$" closes a formula
 )
 _SCALE_MONEY: Final = re.compile(r"(\d) ?([MmBb])[Nn]? ?(?=[€£¥₹])")
 _MONEY_SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
 _UNCLEAR_SCALE: Final = re.compile(
+    # "3M", "5 B", "7 mil", "3 Mio", "7 lacs"; "3 k" in lower case, "7T".
     r"\d ?(?:MM?|B|(?i:mil|mio|mln|mn|tn|lacs?))(?![A-Za-zΩ])|\d k(?![A-Za-zΩ])|\dT(?![A-Za-z])"
+    # 3만, 3十; 3千三百, 3万多: a scale that more digits in characters follow.
     r"|\d ?[十만억천백십]|\d ?[百千万亿萬億]{1,4}[零〇一二三四五六七八九十两多余]"
 )
 """What may scale the number before it: million or molar, "3万5千" in characters. A capital K set apart is kelvin."""
@@ -68,13 +73,19 @@ _SUBSCRIPT_BASE: Final = re.compile("[0-9a-fA-F)][₀-₉]")
 """10₈ is eight; Unicode's compatibility form would make 108 of it."""
 
 _BRACED: Final = re.compile(r"\{ ?([-+]?[\d.,]*\d) ?\}")
-_ABSOLUTE: Final = re.compile(r"\| ?[-+]?([\d.,]*\d) ?\|")
+_ABSOLUTE: Final = re.compile(
+    # Between two bars the sign goes.
+    r"\| ?[-+]?([\d.,]*\d) ?\|"
+)
 _SIGNED_BRACKET: Final = re.compile(r"(?<![\w)\]}])([-+]) ?\( ?([\d.,]*\d) ?\)")
 """A sign outside of the brackets belongs to the number inside."""
 
 _PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?\Z")
 _REAL: Final = r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _NUMBER: Final = re.compile(
+    # The value: "10^5"; "3 1/2"; "1,250", ".25" or "3/4", with "3e8" or "5 x 10^3" behind it. `after`: a power of a
+    # number is no number here. The scale: "7k", but not "kg"; "7 percent"; "3 hundred thousand"; 3千万, but not 3千克,
+    # which is a unit, nor 百分, which is percent.
     rf"""(?<![a-z0-9_.^])(?P<sign>(?<![)\]%])[-+])?
     (?: 10\ ?\^\ ?\{{?(?P<power>[-+]?\d+)\}}?
       | (?P<whole>\d+)\ (?P<part>\d+)\ ?/\ ?(?P<parts>\d+)
@@ -101,91 +112,145 @@ _SCALES: Final = {
     "trillion": 10**12,
 }
 _CHARACTER_SCALES: Final = {"百": 10**2, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
-_SCALE_WORD: Final = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|lakh|crore)s?\b|[万亿萬億]")
+_SCALE_WORD: Final = re.compile(
+    # "2 crores", "7 lakh" beside the usual ones; 万, 亿 and their old forms.
+    r"\b(?:hundred|thousand|million|billion|trillion|lakh|crore)s?\b|[万亿萬億]"
+)
 _NAMED_SET: Final = re.compile(
+    # "The sum of the two numbers is 7."; the number follows behind a verb, a sign or a colon.
     r"\b(the|these|those|all|both) (?:two|three|four|five|six) (?=[a-z]+s\b.{0,200}?(?:\bis\b|=|:) ?\S{0,3}\d)",
     re.IGNORECASE,
 )
 """How many things a sentence is about, before what it says of them: the sum of the two numbers is 7."""
 _NAMED_CONSTANT: Final = re.compile(
     # "π ≈ 3.14" gives the number its name; a number before or behind the name would make a product of it.
+    # "pi is about 3.14": in words too.
     r"\A(?:the value of )?(?:π|\\pi|pi) ?(?:[=≈~]|(?:is|equals)(?: about| approximately| roughly)?\b) ?(?=\d)",
     re.IGNORECASE,
 )
 _VALUE: Final = r"[-+]?\.?\d"
 _SIGN_WORD: Final = re.compile(
+    # At the beginning, behind a mark that opens ("x = negative 3"), or behind a verb ("The answer is minus 3.").
     r"(^|[\n=:(,≈~\"'\[] ?|\b(?:is|be|are|was|equals|to|of) |[是为])(?:minus|negative|マイナス|마이너스) ?(?=\.?\d)",
     re.IGNORECASE,
 )
 """A minus sign in words where no number can stand before it."""
-_CHINESE_SIGN: Final = re.compile(r"(?<!正)(?:负|負|零下) ?(?=\.?\d)")
+_CHINESE_SIGN: Final = re.compile(
+    # The sign in both scripts, and what stands below zero; 正负 is plus or minus.
+    r"(?<!正)(?:负|負|零下) ?(?=\.?\d)"
+)
 
 TAKEN_BACK: Final = re.compile(
+    # "not 8", "neither 7", "hardly a yes", "wrong: 3", "3 is false", "impossible to be 3", "except 3".
     r"\b(?:not|never|neither|nor|cannot|without|hardly|wrong|incorrect|false|unlikely|impossible|except"
+    # "5 excluded", "excluding [3, 4]", "5 is eliminated", "rule out 5"; rejected, discarded and omitted as these.
     r"|exclud(?:ed|es|ing)|eliminat(?:ed|es|ing)|rul(?:ed?|ing) out|reject(?:ed|s|ing)?|discard(?:ed|s|ing)?"
+    # "unable to see 5".
     r"|omit(?:ted|s|ting)?|unable"
+    # "5 is too high", "8 too low", "7 too many", "4 too few".
     r"|too (?:high|low|many|few|much|big|small|large)"
+    # "anything but 3", "all but [3, 4]", "5 rather than 6", "5 instead of 6"; "don't", "No doubt 3" states it.
     r"|(?:any|every)(?:thing|one)? but|(?:all|none) but|(?:other|rather) than|instead of)\b|n't\b|(?<!no )\bdoubt"
+    # "~~5~~": struck out in Markdown. 不是, 没有, 错：3, 除了B, 排除B; the negations of Japanese and Korean verbs.
     r"|~~|不|没|错|并非|除了|排除|ではな|じゃな|ません|아니|않"
 )
 """Words, in lower case, that deny what they stand with."""
 _BOUNDED: Final = (
+    # "less than 5", "more than 3", "fewer than 8", "up to 7".
     r"\b(?:less than|more than|fewer than|greater than|up to"
+    # "at least 7", "at the very most 5", "5 at best"; "7 or more", "7 or fewer".
     r"|at (?:the )?(?:very )?(?:least|most|best|worst)|or (?:more|less|fewer))\b"
+    # Before the number alone, as elsewhere these words say where a thing is: "over 8", "under 7", "within 3", "min 5".
     rf"|\b(?:than|over|under|above|below|beneath|beyond|exceed(?:s|ing)?|within|(?:min"
     rf"|max)(?:imum)?(?: of)?) {_VALUE}"
+    # "5 downwards"; "5 or so more".
     r"|\d downwards?\b|\d or so (?:fewer|less|more|lower|higher)\b"
+    # "7 and up", "5 or above", unless a word follows that they belong to.
     r"|\d (?:[a-z]+ )?(?:and|or) (?:over|under|above|below|up|higher|lower|older|younger)\b"
     r"(?! [a-z])"
+    # "7+", "3k+", "3 million+".
     r"|(?:\d|\dk|%|\b(?:bn|(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)|[百千万亿萬億]) ?\+"
-    # Unequal as programs write it: !=, /=, =/=, =\=.
+    # Unequal as programs write it: !=, /=, =/=, =\=. Then bounds in signs, and in words: 至少7, 最多7个, 超过7, 未满5.
     r"|[!/\\]=|[<>≤≥≠±]|至少|至多|最少|最多(?!的)|起码|超过|少于|多于|大于|小于|高于|低于|未满|除外"
+    # 除5, 半5; 3倍半, 5倍多; 5个起: from 5 up, but not in 共5起, where 起 counts cases.
     r"|[除每半]\d|\d ?倍[半多]|(?:^|[^共有\d])\d+ ?[个元块岁人]{0,2}起\W*$"
+    # 7以下, 3以上.
     r"|\d ?[个岁年天元名人]?(?:左右)? ?以[上下内]"
 )
 _CALCULATED: Final = (
+    # "sqrt 5", "8*pi", "5 halves", "4 dozen", "3 factorial", "7 divided by x", "7 raised to 2", "3 to the power of 3".
     r"\b(?:sqrt|pi|half|halves|dozens?|quarters?|factorial|(?:multiplied|divided) by|raised to|to the power)\b|[√π∞÷]"
+    # "5 fifths", "a third of 7"; "7 plus", "minus 3", not before "sign", which is a thing; "negative 3".
     rf"|\b{SINGULAR_PART}s\b|\b(?:an?|one|1) {SINGULAR_PART}\b|\b(?:plus|minus)\b(?! signs?\b)|\bnegative\W{{0,2}}\d"
+    # "twice 7", "double 7", "2 times 5".
     rf"|\b(?:twice|thrice|double|triple|times) {_VALUE}"
+    # "square root of 3", "the square of 5", "absolute value of -3".
     rf"|\b(?:root|square|cube|absolute value|reciprocal|inverse|opposite) of {_VALUE}"
+    # "log 7", "sin(3)", "abs(5)".
     rf"|\b(?:a(?:rc)?)?(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|abs|(?:co)?sine|tangent|logarithm)h?[_\d]{{0,3}}"
     rf"(?: of)? ?[({{]? ?{_VALUE}"
+    # "3 squared", "7 cubed"; "7x7", but a power of ten is one number.
     r"|\d ?(?:squared|cubed)\b|\dx(?!10 ?\^)\d"
+    # "--5", "0x5", "7_0", "1e3cm", "5.5.5", "7!": other ways of writing, or no number.
     r"|[-+]{2}|\b0x|\d_\d|\de[-+]?\d+[a-z]|\d\.\d+\.\d|\d!"
+    # "111 in binary", "101 base 2".
     r"|\b(?:in|to) (?:binary|octal|hex(?:adecimal)?)\b|\bbase[ -]?\d"
+    # A place, no count: "#7 on the list", "No. 7 in the ranking", "number 7 of this series".
     r"|(?:#|\bno\. ?|\bnumber )\d{1,9} (?:of|in|on) (?:the|a|this)"
     r" (?:list|series|row|line|queue|rankings?|charts?|menu|sequence)\b"
+    # "#3 has a hat", "No. 7 won the race", but "No. 5 is the answer".
     r"|(?:#|\bno\. ?)\d{1,9} (?:is|was|has|wins|won|looks) (?!the (?:\w+ )?answer)"
+    # "3 out of 4"; "20 past 5".
     r"|\b(?:\d+|one) (?:in|out of) \d|\d (?:[a-z]+ )?past\b"
+    # "I counted 7, then added one more", "I counted 7, then doubled it"; "one less than 5".
     r"|\d[^\d\n]{0,60}\b(?:add(?:s|ed|ing)?|subtract(?:s|ed|ing)?|remov(?:es?|ed|ing)|multipl(?:y|ies)"
     r"|doubl(?:es?|ed)"
     r"|tripled) (?:\d|it|this|that|one|an?|another|the)\b|\bone (?:more|less)\b"
+    # "5 - 5", at a beginning "- 5" may be a list; "x-5"; LaTeX that nobody has read by now.
     r"|(?:^|[\n=:(]) ?- [\d.]|(?<![a-z0-9])[a-z] ?[-+*/] ?\d|\\[a-z]"
+    # 一半的5; 3的平方, but not of a unit; 正负3; 四分之一, but 百分之 is read elsewhere.
     r"|[一1]半的?\d|根号|平方根|立方根|阶乘|对数|次方|\d ?的(?:平方|立方)(?!米|厘米|毫米)|正[负負]|(?<!百)分之|[乘除]以"
+    # 3マイナス3.
     r"|加上|减去|マイナス|마이너스"
 )
 _UNSURE: Final = (
+    # "perhaps 7", "might be 7", "could be 7", "can be 5", but not "Seven dogs can be seen."
     r"\b(?:maybe|perhaps|possibly|might|(?:could|may) be|can be(?! (?:clearly )?(?:seen|found|counted|observed"
+    # "could have been 5".
     r"|spotted|identified|recogni[sz]ed)\b)|(?:could|would|might) have been"
+    # "used to be 5", "unsure: B", "5 unknown", "7 unless", "It depends, yes", "if 7".
     r"|used to be|unsure|unclear|unknown|unless|depend(?:s|ing)|if|otherwise"
+    # "almost 7", "nearly 4", "non-7".
     r"|but|almost|nearly|barely|non|n/a|half"
+    # "5, wait, 6", "Yes. Just kidding.", "Scratch that.", "Oops!"; a last word that denies: "A. No". 可能是B, 如果是狗.
     r"|wait|kidding|joking|scratch that|oops)\b|[.,;!\n] ?no(?:pe)?\W*$|可能|也许|如果|几乎|接近|将近"
     # A question without its mark ("is it 8"), and two directions at once ("8 kg heavier or lighter").
     r"|\A\W*(?:(?:is|are|was|were|do|does|did|has|have|had|can|could|would|should|will) (?:it|they|there|that|this"
     r"|these|those|you|we|he|she)|who|why)\b|\b[a-z]{2,}er or [a-z]{2,}er\b"
 )
 """Hedges and conditions; "about" and "approximately" state a number, "almost" states that it is another one."""
-DENIED: Final = re.compile(f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}")
+DENIED: Final = re.compile(
+    # The same without bounds and calculations: of formulas these are the answer itself.
+    f"{TAKEN_BACK.pattern}|{_UNSURE}|{RETRACTION}"
+)
 """Words, in lower case, that take back whatever they stand with, or leave it open."""
-_NO_STATEMENT: Final = re.compile(f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}")
-_OPERATORS: Final = re.compile(r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d")
+_NO_STATEMENT: Final = re.compile(
+    # What is denied, is a bound, has to be worked out, is left open or is taken back: each as its part says.
+    f"{TAKEN_BACK.pattern}|{_BOUNDED}|{_CALCULATED}|{_UNSURE}|{RETRACTION}"
+)
+_OPERATORS: Final = re.compile(
+    # Signs of operations, of other relations, and of joining; a digit that begins a run of them.
+    r"[*×÷^√∑∫∏&@≮≯∉¬+]|(?<![A-Za-z_\d])\d"
+)
 """What must not be left once the numbers are taken out of the text: operators, and digits that no number holds."""
 
 _RESTATED: Final = re.compile(
     # "5/2 = 2.5", "0.05 (5%)", "5 cm (5 cm)", "5, 5", and a conclusion: "..., so the answer is 3", "... Total: 3".
     r"(?: ?[a-z°%]+){0,3} ?[=≈(] ?|, "
+    # The reason says it again, behind "because" or in brackets.
     r"|[^=]{0,80} because [^=]{0,80}\b(?:is|are|has|have|shows?|counted|see) "
     r"| ?\((?:there|it|that|i|the) [^=()]{0,80}\b(?:is|are|see) "
+    # A word that concludes, in a clause of its own.
     r"|[^=]*[.,;!\n)][^=]*\b(?:answer|total|result|so|therefore|thus|hence|namely|altogether|sum)\b[^=]*"
 )
 """What between two equal numbers makes them one number said twice; whatever else stands there makes them two."""

@@ -41,7 +41,10 @@ SINGULAR_PART: Final = (
 _FIRST_CJK: Final = "\u2e80"
 _SEEN_CHARACTERS: Final = 48
 """How much beside a number is looked at: a few words."""
-_VALUE_AHEAD: Final = re.compile(r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)")
+_VALUE_AHEAD: Final = re.compile(
+    # A number follows the sign, or a letter that ends the text.
+    r"[=≈] ?(?:[-+]?\.?\d|[A-Za-z]\Z)"
+)
 _LEFT_MARKS: Final = frozenset(":=≈~\"'\n,;!?#•∴")
 _LABEL_CHARACTERS: Final = frozenset("骤号第图圖表题題步例页頁章节節项項")
 _CLOSING_BRACKET: Final = {"(": ")", "[": "]"}
@@ -52,46 +55,67 @@ _RIGHT_END: Final = frozenset(".,;!)]}\"'\n")
 _RIGHT_WORD: Final = re.compile(r"[^\W\d_\u2e80-\U0010ffff]+")
 """A word of a script that puts blanks between words."""
 _CHANGING: Final = re.compile(
+    # A half or some more behind the unit; what makes another thing of the number; a point or an hour with its minutes.
     r"[个個年天小时時斤元块里]{0,2}[半多余餘几幾来]|[折成双雙对對打點号號]|点[\d一二三四五六七八九半]"
 )
 """5个半 is 5.5, 5折 half the price, 5双 ten, 5号 a label, 5点5 has a point or is a time."""
 _PART_WORD: Final = re.compile(rf"{SINGULAR_PART}s?\Z")
 _VOWEL: Final = re.compile(r"[aeiouy]", re.IGNORECASE)
-_MORE_THAN: Final = re.compile(r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b")
+_MORE_THAN: Final = re.compile(
+    # By how many of a thing that is named: the number itself is stated.
+    r" ?(?:more|fewer|less) [a-z]+(?: [a-z]+)? than\b"
+)
 _TIMES: Final = re.compile(
+    # At the end or before a mark it counts; "7 times a day" is a rate and "7 times as many" compares: both state 7.
     r" ?times(?:[.!]?\Z|[.,;] | (?:a|an|per|each|every|as|larger|bigger|greater|more|faster|in|on|the)\b)"
 )
 _AND_MORE: Final = re.compile(
+    # A lone letter may be a sum, "5 and x", but a and i are words; "7 and change", "7 and up", "7 and a half",
+    # "7 and counting": another number than the one that was read.
     r" ?and (?:[b-hj-z]|change|fewer|less|lower|up|over|an?|counting|some|then|half|more|above|a bit|beyond|under)\b"
 )
-_OR_SO: Final = re.compile(r" ?or (?:so|thereabouts)\b")
-_HYPHENATED: Final = re.compile(r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})")
+_OR_SO: Final = re.compile(
+    # "5 or so": about as much.
+    r" ?or (?:so|thereabouts)\b"
+)
+_HYPHENATED: Final = re.compile(
+    # "-ish", or a word of three letters and more, but for those that are suffixes of counts and scores.
+    r"-(?:ish\b|(?!odd|plus|some|all\b|nil|love)[a-z]{3,})"
+)
 _VERSION: Final = re.compile(r"\.[a-z](?![\w.])")
 _LENGTHS: Final = frozenset(("m", "cm", "mm", "km", "dm", "ft", "in"))
 """Units whose square and cube are written without a caret: 5 m2."""
 _SIDE: Final = re.compile(
+    # Above or below nothing that is named; before or after at the end, which leaves open what.
     r" ?(?:above|below|under|over)\b(?! (?:the|a|an|this|that|his|her|its|their|it|them)\b)| ?(?:before|after)\W*\Z"
 )
 """Where things are ("5 above the line") is no matter; "5 below" and "5 under par" are other numbers."""
 _VARIABLE_NEXT: Final = re.compile(r"[^\W\d_]+ (?![AaI])([A-Za-z])(?![\w.'-])")
 """A unit is followed by a lone letter: "5 m x" is a product."""
 _GOES_ON: Final = re.compile(
+    # Times of day; rates, "5 a day"; what the speaker adds, "I think".
     rf"[ap]\.m\b\.?|o'clock\b|an? (?:{'|'.join(sorted(RATE_UNITS))})\b|i (?:think|guess|believe|suppose)\b",
     re.IGNORECASE,
 )
 """Short words that are no abbreviation together with the next one."""
 _SHARED_OUT: Final = re.compile(
+    # "15 apiece", "15 a piece", "three hundred each"; right behind the number; "7 for each child".
     r" ?(?:[a-z]+ ){0,2}?(?:each|apiece|a ?piece)[.!]?\Z| ?each\b"
+    # "8 given to each of them", "8 apples for every child".
     r"| ?(?:[a-z]+ ){0,2}?(?:for|to) (?:each|every|either)\b"
 )
 """Of one share among several: "5 each", "5 apples each", "5 a piece", "5 for each child"."""
 _CHANGED_UNIT: Final = re.compile(
+    # "5% less", "7dB less", "5% more", "5% off".
     r" ?[a-zμ°%]+ (?:or so )?(?:less|more|fewer|extra|additional|over|under|off|short|shy|plus|too (?:many|few"
     r"|much|high|low))"
     r"[.!]?\Z"
 )
 """A unit and then a comparison that ends the text: "5 dB less", "5 degrees more" say by how much, not how many."""
-_PREDICATE: Final = re.compile(r" ?is (?:the|my|our) ([a-z]+)(?: ([a-z]+))?")
+_PREDICATE: Final = re.compile(
+    # "No. 5 is the tallest": one word or two, of which either may name what answers are.
+    r" ?is (?:the|my|our) ([a-z]+)(?: ([a-z]+))?"
+)
 _NAMED_AFTER: Final = re.compile(r" ?((?:[a-z'-]+ ){0,2}[a-z'-]+)")
 _MOST_DAYS: Final = 31
 _LEAST_YEAR: Final = 1000
@@ -102,6 +126,7 @@ _NUMBERS_ONE: Final = frozenset(
 )
 """What stands before "number" when the number itself is meant, not whoever wears it."""
 _ANSWERS: Final = re.compile(
+    # Behind "number 5": that it is the answer, or where and why it is the number.
     r" (?:(?:is|was) (?:the )?(?:answer|correct|right|missing|result|total)|in|on|at|because)\b"
 )
 _LEAST_KELVIN: Final = 100

@@ -41,14 +41,26 @@ _RUN: Final = re.compile(
     re.IGNORECASE,
 )
 _NAMES_A_NUMBER: Final = "|".join(word for word in (*_ONES, *_TENS, "hundred", *_SCALES) if word != "one")
-LEFT_OVER: Final = re.compile(rf"(?<![a-z])(?:{_NAMES_A_NUMBER}|one-\w)(?![a-z])")
+LEFT_OVER: Final = re.compile(
+    # Any of them but "one", which is mostly a pronoun; that only in a compound.
+    rf"(?<![a-z])(?:{_NAMES_A_NUMBER}|one-\w)(?![a-z])"
+)
 """A number word, in lower case, that was no part of a number that could be read."""
-_AND_AFTER_SMALL: Final = re.compile(rf"(?:{'|'.join(_SMALL)}),? and ")
-_SEPARATOR: Final = re.compile(r",? and |[ -]", re.IGNORECASE)
+_AND_AFTER_SMALL: Final = re.compile(
+    # "seven and eight": below a hundred nothing is joined by "and", so these are two numbers.
+    rf"(?:{'|'.join(_SMALL)}),? and "
+)
+_SEPARATOR: Final = re.compile(
+    # "one hundred and twenty", also behind a comma; "twenty one", "twenty-one".
+    r",? and |[ -]",
+    re.IGNORECASE,
+)
 _ONE: Final = re.compile(
     # A lone "one" is mostly a pronoun. It counts as the whole answer with at most one noun, or after there is, only...
     r"\A(?:(?:the )?(?:final |correct )?answer(?: is:?|:) ?)?(?P<first>one)"
+    # The noun ends the text, and is no word that makes a pronoun of it ("one of", "one more") or a time.
     r"(?= (?!of\b|more\b|or\b|and\b|can\b|could\b|should\b|another\b|day\b)[a-z]+[.!]?\Z|[.!]?\Z)"
+    # "there is one", "exactly one", "just one", "negative one"; "5 (one)".
     r"|(?P<lead>(?:\b(?:there is|there's|only|exactly|just|minus|negative)|[=(]) ?)(?P<later>one)\b"
     r"(?! (?:of|another)\b)",
     re.IGNORECASE,

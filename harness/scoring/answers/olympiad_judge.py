@@ -38,7 +38,10 @@ _REWRITTEN: Final = (
     ("\\sim", "="), ("^\\prime", "'"), ("^{\\prime}", "'"), ("^\\circ", ""), ("%", ""),
 )  # fmt: skip
 _OUTER: Final = "\n$,.:;^_=+`!@#$%^&*~，。"
-_FONT: Final = re.compile(r"\\(?:mathrm|mathbf)\{~?([^}]*)\}")
+_FONT: Final = re.compile(
+    # The two fonts that `MathJudger` takes off.
+    r"\\(?:mathrm|mathbf)\{~?([^}]*)\}"
+)
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]+")
 _FORMULA: Final = re.compile(r"\$(.*?)\$")
 _LONG: Final = 300

@@ -27,7 +27,9 @@ _NUMERIC: Final = re.compile(
     r"[-+]?\$?\d{1,30}(?:,\d{3}){0,9}(?:\.(?P<decimals>\d{1,30}))?(?:/\d{1,30})?%?"
 )
 _LEAD: Final = re.compile(
+    # "So the answer is", "Final answer:"; the colon may stand behind "is".
     r"(?:(?:so|thus|hence|therefore),? )?(?:the |my )?(?:final |correct |right )?answer(?: is\b:?|:) ?"
+    # 所以答案是, 最终答案：, 答案为: the same in Chinese, with or without a word that concludes.
     r"|(?:所以|因此|故)?,? ?(?:最终|正确)?答案(?:是|为|应为|:) ?",
     re.IGNORECASE,
 )

@@ -34,11 +34,19 @@ _LEAST_LABELS: Final = 2
 """One option that is another one's letter may be a text ("C" beside "C++"); two are labels."""
 LETTER: Final = re.compile(r"[(\[{<\"']? ?(?P<letter>[A-Za-z])(?P<close> ?[)\]}>\"'])?(?![A-Za-z0-9_'])")
 _LETTER_LAST: Final = re.compile(
-    r"(?P<text>[^()\n]{1,400}) ?\((?:option |choice )?(?P<letter>[A-Za-z])\)[. ]*\Z", re.IGNORECASE
+    # "dog (B)", "dog (option B)".
+    r"(?P<text>[^()\n]{1,400}) ?\((?:option |choice )?(?P<letter>[A-Za-z])\)[. ]*\Z",
+    re.IGNORECASE,
 )
 """An option's text with its letter behind it: dog (B)."""
-_LETTER_DRESS: Final = re.compile(r"[(\[]?[a-z](?:[.):\]]|\Z)")
-_OPTION_WORD: Final = re.compile(r"\A ?(?:选项|项(?!目))")
+_LETTER_DRESS: Final = re.compile(
+    # A mark that belongs to a letter follows, or nothing.
+    r"[(\[]?[a-z](?:[.):\]]|\Z)"
+)
+_OPTION_WORD: Final = re.compile(
+    # B选项, B项; 项目 is another word.
+    r"\A ?(?:选项|项(?!目))"
+)
 TAIL: Final = re.compile(r"(?P<before>[ \n]*)(?P<marks>[-.:,;)\]!?=→]*)(?P<gap>[ \n]*)")
 _BRACKETED: Final = re.compile(r"[(\[]([^()\[\]\n]{1,400})[)\]][. ]*")
 """What a letter is explained by in brackets: B (a dog)."""

@@ -262,10 +262,15 @@ def power(base: Plain, exponent: Plain) -> Plain:
 # --- LaTeX -------------------------------------------------------------------------------------------------------
 
 _BLANKS: Final[Mapping[Library, re.Pattern[str]]] = {
+    # What each grammar skips: blanks and spaces of LaTeX, \displaystyle, dollar signs; the older one does not know
+    # \: \; and \!, and takes ~ for a blank.
     "latex2sympy2_extended": re.compile(r"\s|\\[,:;!]|\\q?quad(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])|\$"),
     "latex2sympy2": re.compile(r"\s|\\,|\\q?quad(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])|[$~]"),
 }
-_LATEX_TOKEN: Final = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[%{}]|\\\\|[-+*/:^=(){}\[\].a-z]")
+_LATEX_TOKEN: Final = re.compile(
+    # Numbers, with commas between thousands, or without a whole part; commands; escaped marks; a line break; marks.
+    r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[%{}]|\\\\|[-+*/:^=(){}\[\].a-z]"
+)
 _FRACTIONS: Final = frozenset({"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"})
 _TIMES: Final = frozenset({"*", "\\times", "\\cdot"})
 _OVER: Final = frozenset({"/", ":", "\\div"})
@@ -274,11 +279,21 @@ _STOPS: Final = frozenset({".", "}", "\\\\", ")", "]"})
 """Where latex2sympy2 stops reading and is content with what came before: "5. So it is" is 5."""
 _UNREADABLE: Final = "?"
 """The token of what neither library knows."""
-_WRAPPERS: Final = re.compile(r"\\(?:math(?:rm|it|bf)|text(?:bf|it|rm|normal)?)\s*\{([^{}:]*)\}")
-_LEFT_RIGHT: Final = re.compile(r"\\(?:left|right)(?=[(){}\[\]|\\])")
+_WRAPPERS: Final = re.compile(
+    # Fonts of formulas and of text; those that the library takes off.
+    r"\\(?:math(?:rm|it|bf)|text(?:bf|it|rm|normal)?)\s*\{([^{}:]*)\}"
+)
+_LEFT_RIGHT: Final = re.compile(
+    # Before a bracket only; before anything else it stays, and is no token.
+    r"\\(?:left|right)(?=[(){}\[\]|\\])"
+)
 _COMMA_NUMBER: Final = re.compile(r"[\s$]*-?\d{1,3}(?:,\d{3})+(?:\.\d+)?[\s$]*\Z")
-_ASSIGNED: Final = re.compile(r"[\s$~]*(?:[a-df-z]|\\[a-z]+)(?:_(?:\w|\{\w+\}))?\s*=")
+_ASSIGNED: Final = re.compile(
+    # A letter but e, which is a number, or a command, with an index or without.
+    r"[\s$~]*(?:[a-df-z]|\\[a-z]+)(?:_(?:\w|\{\w+\}))?\s*="
+)
 _REWRITTEN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    # Delimiters of formulas, quotation marks, degrees.
     (re.compile(r"\\[$()]|[\"']|\^\s*(?:\\circ\b|\{\s*\\circ\s*\})"), ""),
     (re.compile(r"\s*\{\s*,\s*\}"), ","),
     (re.compile(r"(?<!\\)\\\s"), " "),
@@ -286,7 +301,10 @@ _REWRITTEN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile("\u2212"), "-"),
 )
 """What latex2sympy2_extended writes anew (`math_normalization.py`), as far as it concerns numbers."""
-_BOX: Final = re.compile(r"\\(?:boxed|fbox)\s*")
+_BOX: Final = re.compile(
+    # \boxed is what prompts ask for; \fbox is its like outside of formulas.
+    r"\\(?:boxed|fbox)\s*"
+)
 
 
 @dataclass(frozen=True, slots=True)

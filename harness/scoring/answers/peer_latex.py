@@ -40,11 +40,14 @@ MAX_STEPS: Final = 20_000
 """Tokens taken, those taken back among them: `f(f(f(` would be tried as calls and as products at every level."""
 
 _TOKEN: Final = re.compile(
-    # Spaces that are typeset, and marks that the grammar passes over.
+    # The tokens of latex2sympy2's grammar. Spaces that are typeset, and marks that the grammar passes over.
     r"(?P<skip>\s+|\\[,:;!*\-./\"(=]|\\(?:thinspace|medspace|thickspace|quad|qquad|negthinspace|negmedspace"
     r"|negthickspace|left|right|vrule|vcenter|vbox|vskip|vspace|hfil)(?![a-zA-Z|]))"
+    # \left| and \right| are bars, other commands stay whole, \{ and \} are brackets.
     r"|(?P<bar>\\(?:left|right)\|)|(?P<command>\\[a-zA-Z]+)|(?P<brace>\\[{}])"
+    # dx and d\theta are one token wherever they stand, also in a word; then letters and digits one by one.
     r"|(?P<differential>d\s*(?:\\[a-zA-Z]+|[a-zA-Z]))|(?P<letter>[a-zA-Z])|(?P<digit>[0-9])"
+    # Primes; an equals sign, with the mark of an aligned line on either side; operators and marks.
     r"|(?P<quotes>'+)|(?P<equal>&\s*=|=\s*&|=)|(?P<op>[-+*/()\[\]{}|_^:<>!,.])"
 )
 _RELATIONS: Final[Mapping[str, str]] = {

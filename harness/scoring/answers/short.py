@@ -18,10 +18,15 @@ from harness.values import AnswerRule, Sample
 
 _BRACED: Final = re.compile(r"(?<![\w}^\\])\{([^{}\n]{0,400})\}")
 """Braces with a text on one line in them, that no command, letter or power stands before."""
-_EITHER: Final = re.compile(r"[\s$*]*(?:,|/|or|and|或|和)[\s$*]*")
+_EITHER: Final = re.compile(
+    # A comma or a stroke; a word; the same in Chinese.
+    r"[\s$*]*(?:,|/|or|and|或|和)[\s$*]*"
+)
 """What stands between two pairs of braces that are offered together."""
 _TAKEN_BACK: Final = re.compile(
-    rf"{RETRACTION}|\b(?:is|was) (?:wrong|incorrect|not (?:right|correct))\b", re.IGNORECASE
+    # "My mistake." and other sentences that retract; "is wrong", "is not right", "is not correct".
+    rf"{RETRACTION}|\b(?:is|was) (?:wrong|incorrect|not (?:right|correct))\b",
+    re.IGNORECASE,
 )
 
 

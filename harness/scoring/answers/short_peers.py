@@ -30,7 +30,10 @@ from harness.scoring.answers.vlmevalkit import PAPER_RULES, VLMEVALKIT_RULES, Ru
 from harness.values import AnswerCheck, Sample
 
 _LETTERS: Final = ("A", "B", "C", "D")
-_DECIMAL: Final = re.compile(r"-?(?:\d+\.\d+|\d+|\.\d+)")
+_DECIMAL: Final = re.compile(
+    # 2.5, 2, .5; nothing after them, and no exponent.
+    r"-?(?:\d+\.\d+|\d+|\.\d+)"
+)
 _MOST_DIGITS: Final = 4_300
 """Python reads no longer whole number from a text."""
 

@@ -34,7 +34,9 @@ START_SECONDS: Final = 60.0
 """For loading sympy, which waits for a busy disk."""
 
 _TOO_LARGE: Final = re.compile(
+    # "1000000"; "99999!"; a factorial of a group, or of a factorial; 2^{1008}; 9^9^9^9, and a power in an exponent.
     r"\d{7}|\d{4}\.?\d* ?!|\} ?!|\) ?! ?!|\^ ?\{? ?-?\d{4}|\^[^^]{0,40}\^[^^]{0,40}\^|\^ ?\{[^{}]*\d[^{}]*\^"
+    # Sums, products, integrals and limits inside of each other; many binomials.
     r"|(?:\\(?:sum|prod|int|lim).*){3}|(?:\\binom.*){4}"
 )
 """What sympy would compute on while it reads: long numbers, factorials of them, towers of powers."""

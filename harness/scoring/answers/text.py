@@ -48,23 +48,38 @@ _SUPERSCRIPT_RUN: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _VULGAR_AFTER_DIGIT: Final = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _DRESS: Final = re.compile(r"[\\$*_`#<]")
 _FRACTION: Final = re.compile(
+    # \frac, \dfrac, \tfrac, \cfrac of two groups or two digits: \frac12 too.
     r"([A-Za-z\d)/^]?)\\[dtc]?frac ?(?:\{(?P<top>[^{}]*)\}|(?P<top_digit>\d))"
     r" ?(?:\{(?P<bottom>[^{}]*)\}|(?P<bottom_digit>\d))"
+    # A factor behind it, but no text, blank, bracket or degree of LaTeX.
     r"(?:(?=[A-Za-z\d(^!]| ?\\(?!text|math|[%, ;:!)\]]|quad|circ|degree))(?P<factor>))?"
 )
 """A LaTeX fraction of two groups or single digits, what stands before it, and whether a factor follows: a unit in a
 wrapper or after a blank is none."""
 _PRODUCT: Final = re.compile(r"[+-]?[\w./%°$ ]*\Z")
 """Above the line this needs no brackets: a/b stays a product when it is divided by c."""
-_ATOM: Final = re.compile(r"(?:[\d.,]+|[^\W\d_]|)\Z")
+_ATOM: Final = re.compile(
+    # A number; a letter; nothing at all.
+    r"(?:[\d.,]+|[^\W\d_]|)\Z"
+)
 """Below the line only a number or one letter needs no brackets: 1/2x and 1/ab can be read in two ways."""
 _WRAPPER: Final = re.compile(
+    # A box, fonts of text, fonts of formulas, and the other commands that only change how their content looks.
     r"\\(?:boxed|fbox|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf)|emph|operatorname|bm) ?\{([^{}]*)\}"
 )
 _NESTED_WRAPPERS: Final = 4
-_DEGREES: Final = re.compile(r"\^ ?\{?\\circ\}?|\\degree|\\circ")
-_LATEX_NO_BLANK: Final = re.compile(r"\\[,;:!]|\\(?:displaystyle|left|right)(?![A-Za-z])")
-_LATEX_BLANK: Final = re.compile(r"\\ |\\q?quad(?![A-Za-z])|~")
+_DEGREES: Final = re.compile(
+    # 30^\circ and 30^{\circ}, then \degree, and \circ where the caret was forgotten.
+    r"\^ ?\{?\\circ\}?|\\degree|\\circ"
+)
+_LATEX_NO_BLANK: Final = re.compile(
+    # Thin spaces and commands that show nothing.
+    r"\\[,;:!]|\\(?:displaystyle|left|right)(?![A-Za-z])"
+)
+_LATEX_BLANK: Final = re.compile(
+    # Spaces as wide as a blank.
+    r"\\ |\\q?quad(?![A-Za-z])|~"
+)
 _MATHS_MARKS: Final = re.compile(r"\\[()\[\]]")
 _MATHS: Final = re.compile(r"\$\$?([^$]*)\$\$?(?!\d)")
 """What stands between two dollar signs; a closing one before a digit is money."""
@@ -72,7 +87,9 @@ _HEADING: Final = re.compile(r"(?m)^ {0,3}#+ ")
 _EMPHASIS: Final = re.compile(
     # The marks need a partner and words inside: "C*", "A*", "2 * 3" and "a_b" say something else without them.
     r"(?<![\w*])(?P<stars>\*{1,3})(?![\s*])(?P<starred>[^*]*)(?<!\s)(?P=stars)(?![\w*])"
+    # Lines, between which a name may hold some itself.
     r"|(?<![\w_])(?P<lines>_{1,2})(?![\s_])(?P<underlined>(?:[^_]|(?<=\w)_(?=[^\W_]))*)(?<!\s)(?P=lines)(?![\w_])"
+    # Backticks of one line or of a fence.
     r"|(?P<ticks>`{1,3}+)(?P<code>[^`]*)(?P=ticks)"
 )
 _LINE_BREAK: Final = re.compile(r"<br ?/?>", re.IGNORECASE)
@@ -81,10 +98,15 @@ _FENCE_NAME: Final = re.compile(r"\A[a-z]*(?=\n)")
 """What a fenced block says about its language."""
 _DUNDER: Final = re.compile(r"__[a-z\d_]+__\Z")
 """A name of the Python kind; whoever marks a word writes asterisks."""
-_INLINE_TAG: Final = re.compile(r"<(b|i|u|em|strong|mark|code|span|p)>([^<]*)</\1>", re.IGNORECASE)
+_INLINE_TAG: Final = re.compile(
+    # Bold, slanted, underlined, marked, code; span and p, which only hold.
+    r"<(b|i|u|em|strong|mark|code|span|p)>([^<]*)</\1>",
+    re.IGNORECASE,
+)
 """HTML that only dresses what is inside. A lone "<b>" is a text of its own, and <sup> carries meaning."""
 _CASED_UNIT: Final = re.compile(
     # After a number the case of these decides what is meant: mega or milli, kelvin or thousand, bits or bytes.
+    # MW is no mW, PF no pF, a G, T, S, N, H, K or B alone no g, t and so on, Mb no MB, nM no nm, pA no PA.
     r"(?<=\d)( ?)(?=(?:M(?:[WVAJNmgsLlΩ]|Hz|Pa|eV|Wh)?|P[FHsgWJVmN]|[GTSNHKB]|[kMGTP]b(?:ps|/s)?|[nmμ][MS]|pA)"
     r"(?![A-Za-zΩ]))"
     # A Greek capital by itself is a symbol: Δ is no δ, Ω no ω.
@@ -92,7 +114,10 @@ _CASED_UNIT: Final = re.compile(
 )
 _CAPITAL: Final = "\ue000"
 """Marks a unit whose capital letter stays, in a plane of Unicode that no writing uses."""
-_BLANK_AT_MARK: Final = re.compile(r" (?=[^\w ])|(?<=[^\w ]) ")
+_BLANK_AT_MARK: Final = re.compile(
+    # Before a mark, or behind one.
+    r" (?=[^\w ])|(?<=[^\w ]) "
+)
 _BEFORE_TEXT: Final = " :;,"
 _AFTER_TEXT: Final = " .,;:?!"
 _AROUND_TEXT: Final = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}"}

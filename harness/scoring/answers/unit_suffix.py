@@ -19,13 +19,20 @@ MAX_CHARACTERS: Final = 60
 """A longer suffix is no unit."""
 
 _WRAPPED: Final = re.compile(
+    # A unit as text of a formula; its power; what stands between two units or before the first.
     r"(?:\\(?:text|textrm|mathrm|rm|mbox|operatorname) ?\{[^{}]*\}|\^ ?\{?-?\d\}?|[ ~/·]|\\cdot|\\[,; ])+\Z"
 )
 _AFTER_BLANK: Final = re.compile(r"(?<=[\d)\]}πi°%A-Za-z])[ ~]+[A-Za-zμΩ°][A-Za-zμΩ°·/^\d \-]*\Z")
 _GLUED: Final = re.compile(r"(?<=[\d)}π])[A-Za-zμΩ]{2,4}(?:\^?\{?[23]\}?)?\Z")
 _CHINESE: Final = re.compile(r"(?<=[\d)}π]) ?[\u4e00-\u9fff]{1,4}\Z")
-_PLAIN: Final = re.compile(r"\\(?:text|textrm|mathrm|rm|mbox|operatorname) ?|[{}~]|\\[,; ]")
-_DRESS: Final = re.compile(r"\\(?:text|textrm|mathrm|rm|mbox|operatorname)(?![a-z])|\\[,; ]|[{}~$]")
+_PLAIN: Final = re.compile(
+    # What goes from a unit before it is looked up: commands of fonts, braces and ties, thin spaces.
+    r"\\(?:text|textrm|mathrm|rm|mbox|operatorname) ?|[{}~]|\\[,; ]"
+)
+_DRESS: Final = re.compile(
+    # What goes before a unit is converted: as above, and dollar signs; a command that only begins so stays.
+    r"\\(?:text|textrm|mathrm|rm|mbox|operatorname)(?![a-z])|\\[,; ]|[{}~$]"
+)
 _SAID: Final = ((r"\Omega", "Ω"), (r"\mu", "μ"), (r"\cdot", "·"), (r"\times", "·"), (" per ", "/"), ("**", "^"))
 _PREFIXES: Final = {"": 0, "m": -3, "c": -2, "d": -1, "h": 2, "k": 3, "M": 6, "G": 9, "μ": -6, "n": -9, "p": -12}
 _NAMED: Final[Mapping[str, tuple[Fraction, Mapping[str, int]]]] = {

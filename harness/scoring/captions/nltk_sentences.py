@@ -40,17 +40,26 @@ _CLOSING = "\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _BESIDE_WORDS = rf"[)\";}}\]*:@'({{\[{_CLOSING}?!]"
 _RUN_OF_MARKS = r"(?:-{2,}|\.{2,}|(?:\.\s){2,}\.)"
 
-_CANDIDATE = re.compile(rf"[.?!](?=(?P<after>{_BESIDE_WORDS}|\s+(?P<next>\S+)))")
+_CANDIDATE = re.compile(
+    # A mark that stands beside words follows it, or a blank and the next word.
+    rf"[.?!](?=(?P<after>{_BESIDE_WORDS}|\s+(?P<next>\S+)))"
+)
 """A mark that may end a sentence, with what follows it."""
 
 _PUNKT_WORD = re.compile(
+    # Punkt's three kinds, in its order: several marks in a row; a word, up to a blank, a mark beside words, several
+    # marks, or a comma before any of these; any other character.
     rf"{_RUN_OF_MARKS}"
     rf"|[^\s(\"`{{\[:;&#*@)}}\]\-,]\S*?(?=\s|$|{_BESIDE_WORDS}|{_RUN_OF_MARKS}|,(?:$|\s|{_BESIDE_WORDS}|{_RUN_OF_MARKS}))"
     rf"|\S"
 )
 """Punkt's words: a period stays with its word, other punctuation mostly does not."""
 
-_CLOSED_AFTER_END = re.compile(rf"[\"')\]}}{_CLOSING}]+?(?:\s+|(?=--)|$)", re.MULTILINE)
+_CLOSED_AFTER_END = re.compile(
+    # Up to a blank, a dash of two, or the end of a line.
+    rf"[\"')\]}}{_CLOSING}]+?(?:\s+|(?=--)|$)",
+    re.MULTILINE,
+)
 """Closing marks that belong to the sentence before them."""
 
 _NUMBER = re.compile(r"-?[.,]?\d[\d,.-]*")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _PLAIN_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789 ,.'-"
 """The characters of plain captions."""
 
-_UNUSUAL_APOSTROPHE = re.compile(r"(?<![a-z0-9])'|'(?!s(?:[ ,.]|\Z))")
+_UNUSUAL_APOSTROPHE = re.compile(
+    # Behind no letter or digit; or before anything but an s that ends the word.
+    r"(?<![a-z0-9])'|'(?!s(?:[ ,.]|\Z))"
+)
 """An apostrophe other than in "man's"."""
 
 _TWO_IN_ONE = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna", "d'ye", "more'n"})
@@ -29,11 +32,17 @@ _TWO_IN_ONE = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna", 
 _OPENING_MARKS = "«“‘„"
 _CLOSING_MARKS = "»”’"
 _BACKTICKS = re.compile("`+")
-_OPENING_QUOTE = re.compile(r"([ (\[{<])(?:\"|'')")
+_OPENING_QUOTE = re.compile(
+    # NLTK takes both ways to write it for the same.
+    r"([ (\[{<])(?:\"|'')"
+)
 _LETTER = r"(?:[^\W²³¹¼½¾\u2070\u2074-\u2079\u2080-\u2089\u2150-\u215f\u2460-\u249b]|[\u0300-\u036f])"
 """A word character as the `regex` package sees it: no fractions and small numbers, but accents."""
 
-_OPENING_APOSTROPHE = re.compile(rf"'(?<!{_LETTER}')(?!(?:re|ve|ll|m|t|s|d|n)(?!{_LETTER}))(?={_LETTER})")
+_OPENING_APOSTROPHE = re.compile(
+    # Unless it opens a clitic that ends there: 're, 've, 'll, 'm, 't, 's, 'd, 'n.
+    rf"'(?<!{_LETTER}')(?!(?:re|ve|ll|m|t|s|d|n)(?!{_LETTER}))(?={_LETTER})"
+)
 _MAY_FOLLOW_LAST_PERIOD = "])}>\"' " + _CLOSING_MARKS
 _COLON_OR_COMMA = re.compile(r"([:,])(\D)")
 _DOTS = re.compile(r"\.{2,}")
@@ -41,10 +50,20 @@ _SYMBOLS = ";@#$%&\u2012\u2013\u2014\u2015"
 _BRACKETS_AND_DASHES = (*"*][(){}<>", "--")
 _LONE_APOSTROPHE = re.compile(r"'(?<=[^']') ")
 _CLITIC = re.compile(r"'(?<=[^' ]')([smd]?) ")
-_LONG_CLITIC = re.compile(r"'(?<=[^' ]')(ll|re|ve) ")
+_LONG_CLITIC = re.compile(
+    # The clitics of two letters; those of one are `_CLITIC`'s.
+    r"'(?<=[^' ]')(ll|re|ve) "
+)
 _NOT_CLITIC = re.compile(r"n't(?<=[^' ]n't) ")
-_JOINED = re.compile(r"\b(?:(can)(not)|(d)('ye)|(gim)(me)|(gon)(na)|(got)(ta)|(lem)(me)|(more)('n)|(wan)(na)(?=\s))\b")
-_TIS = re.compile(r" ('t)(is|was)\b", re.IGNORECASE)
+_JOINED = re.compile(
+    # The Treebank's words of two, as NLTK lists them: cannot, d'ye, gimme, gonna, gotta, lemme, more'n, wanna.
+    r"\b(?:(can)(not)|(d)('ye)|(gim)(me)|(gon)(na)|(got)(ta)|(lem)(me)|(more)('n)|(wan)(na)(?=\s))\b"
+)
+_TIS = re.compile(
+    # And 'tis and 'twas.
+    r" ('t)(is|was)\b",
+    re.IGNORECASE,
+)
 
 
 def word_tokens(text: str, *, at_most: int | None = None) -> list[str]:
