@@ -288,6 +288,10 @@ def read_probe_scores(content: bytes, where: str) -> StoredProbes:
         _check_others(where, task)
     for score in found.samples:
         _check(where, SIGNED, score.necessity, score.sufficiency, score.dependence)
+    for pasted in found.pasted:
+        _check(where, SIGNED, pasted.follows, pasted.follows_control, pasted.follow)
+    for stepped in found.stepped:
+        _check(where, SIGNED, stepped.last, stepped.earlier, stepped.apart)
     return found
 
 
@@ -353,7 +357,8 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
         summarise_pasted(samples, withheld),
         {
             fill: summarise_steps(samples, fill, forms, found.not_interpreted.get("steps", ""), seed=plan.seed)
-            for fill, found in (fills if plan.steps else {}).items()
+            for fill, found in fills.items()
+            if plan.steps
         },
     )
 

@@ -27,8 +27,15 @@ class TestRewardSets:
             "all": ("format", "caption", "bbox", "answer"),
         }
 
-    @pytest.mark.parametrize(("form", "names"), [("freeform", ["answer", "answer+format"]), ("plain", ["answer"])])
-    def test_a_format_without_boxes_has_no_rewards_for_them(self, form, names):
+    @pytest.mark.parametrize(
+        ("form", "names"),
+        [
+            ("freeform", ["answer", "answer+format"]),
+            ("satori-adaptive", ["answer", "answer+format"]),
+            ("plain", ["answer"]),
+        ],
+    )
+    def test_a_format_whose_boxes_may_be_missing_has_no_rewards_for_them(self, form, names):
         assert list(parse_reward_sets((), form)) == names
 
     def test_the_baseline_is_always_there_and_first(self):
