@@ -7,11 +7,15 @@ import msgspec
 import pytest
 
 from harness.probes.association import auc_of, rank_correlation
+from harness.probes.before_asking import before_asking
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.probe_summary import probe_scores, read_probe_scores, summarise_probes
 from harness.probes.probed_sample import ProbedSample
 from harness.probes.variants import ProbePlan
+from harness.scoring.box_dialects import dialect_named
+from harness.scoring.score import score
 from harness.summary.summary_values import Metric
+from harness.values import Generation, Record, Sample, ScoreConfig, Size
 from reports.texts.necessity_text import probe_sentences
 
 PLAN = ProbePlan(fills=("mean",), controls=1)
@@ -171,3 +175,16 @@ def test_a_plan_of_more_random_regions_than_can_be_asked_is_damage(controls):
 
 def test_what_was_stored_is_read():
     assert read_probe_scores(json.dumps(stored()).encode(), "probes.json").plan == PLAN
+
+
+def test_the_boxes_that_are_probed_are_read_by_the_scorer_that_reads_the_answers():
+    question = Sample("1", "t", "short", answers=("red",), image_size=Size(100, 100))
+    text = "<caption>a</caption><bbox>[[10, 20, 30, 40]]</bbox><answer>red</answer>"
+    config = ScoreConfig(box_dialect=dialect_named("image_px"))
+    today = score(question, text, config)
+    of_then = Record(question, Generation(text), replace(today, boxes_image_px=((50.0, 50.0, 90.0, 90.0),)))
+
+    before = before_asking(of_then, config, PLAN)
+
+    assert before.question.named == ((10, 20, 30, 40),)
+    assert before.question.answer == "red"
