@@ -253,6 +253,8 @@ def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxD
     if whole is None:
         text = _with_opened_thought(without_outer_marks(text), form)
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
+    contents: dict[StageKind, str]
+    unpaired: set[StageKind] = set()
     if whole is None:
         contents, unpaired, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
