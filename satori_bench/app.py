@@ -7,6 +7,7 @@ exit code; progress goes to stderr. Options come from, in this order: flag, `SAT
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -68,6 +69,7 @@ def _leave(code: int) -> NoReturn:
     """Leave with what was found, whatever becomes of the text still to be written (reports/terminal/printing.py)."""
     sys.stdout.flush()
     sys.stderr.flush()
+    gc.freeze()  # else Python looks for dead objects in all of PyTorch, several times, before it ends
     sys.exit(code)
 
 

@@ -178,7 +178,7 @@ def ask_all(
         assert isinstance(doc, Request), "that is what the task is made of"
         return chat_of(run, doc)
 
-    environment.listener.task_started(_NAME, len(requests), len(requests) - len(todo))
+    environment.listener.task_started(_NAME, len(todo), 0)  # what was answered before is told already
     model.generate_until([_instance(run, request, number, chat) for number, request in enumerate(todo)])
     if scale is not None:
         scale.weigh()

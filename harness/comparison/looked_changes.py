@@ -17,7 +17,7 @@ from harness.probes.attention_records import AttentionRecord
 from harness.probes.fills import Fill, Operation
 from harness.probes.probe_summary import FillSummary, StoredProbes
 from harness.probes.sample_scores import FORMS, Form, SampleScore
-from harness.probes.stepped import PAIRED, SteppedScore
+from harness.probes.stepped import PAIRED
 from harness.probes.stored import stored_attention, stored_probes
 from harness.runs.store import StoredRun
 from harness.stats.paired import paired_difference
@@ -162,13 +162,9 @@ def _pasted(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, dra
 
 def _stepped(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, draw: Draw) -> Iterator[LookedChange]:
     """Yield a line per form and colour of how much the last step mattered more, where both asked it."""
-    mine, theirs = (
-        {(one.fill, one.form, one.id): _last_over_earlier(one) for one in side.stepped if one.task == task}
-        for side in (a, b)
-    )
-    asked: list[tuple[Fill, Form]] = [(one.fill, one.form) for one in a.stepped if one.task == task]
-    for fill, form in dict.fromkeys(asked):
-        keys = {name: (fill, form, name) for name in clusters}
+    mine, theirs = (_last_over_earlier(side, task) for side in (a, b))
+    for fill, form in {key[:2]: None for key in mine}:
+        keys: dict[str, tuple[Fill, Form, str]] = {name: (fill, form, name) for name in clusters}
         pairs = {name: (mine[key], theirs[key]) for name, key in keys.items() if key in mine and key in theirs}
         steps = [side.tasks[task].steps.get(fill) for side in (a, b)]
         withheld = next((one.withheld for one in steps if one is not None and one.withheld), "")
@@ -176,8 +172,13 @@ def _stepped(task: str, a: StoredProbes, b: StoredProbes, clusters: Clusters, dr
             yield _change(_About(task, "last_over_earlier", form, fill), pairs, clusters, withheld, PAIRED, draw)
 
 
-def _last_over_earlier(score: SteppedScore) -> float | None:
-    return None if score.last is None or score.earlier is None else score.last - score.earlier
+def _last_over_earlier(side: StoredProbes, task: str) -> dict[tuple[Fill, Form, str], float | None]:
+    """Return by colour, form and sample how much more its last step mattered than those before it."""
+    return {
+        (one.fill, one.form, one.id): None if one.last is None or one.earlier is None else one.last - one.earlier
+        for one in side.stepped
+        if one.task == task
+    }
 
 
 def _withheld(summaries: Sequence[FillSummary], operation: Operation) -> str:

@@ -18,12 +18,9 @@ from harness.comparison.benchmark import SharedSamples, headline_row, with_known
 from harness.comparison.columns import RunTable, read_run_table
 from harness.comparison.values import FAULT_BITS, Benchmark, Comparison, Pair, RunFacts, ScoreRow
 from harness.errors import ConfigError
-from harness.evaluation.predictions import rescore_record
 from harness.runs.manifest import config_of
 from harness.runs.store import StoredRun, load_run
-from harness.scoring.own_rules import has_own_rule
 from harness.scoring.protocols import versioned
-from harness.scoring.score import SCORER_VERSION
 from harness.stats.intervals import FloatArray
 from harness.summary.counted_units import said_of
 from harness.values import NATIVE, PROTOCOLS, Protocol, ScoreConfig
@@ -95,6 +92,8 @@ def other_rules(comparison: Comparison, pair: Pair, *, most: int = MOST_SAMPLES)
     versions: dict[Protocol, str] = {own: a.runs[0].protocol_version}
     if not taken:
         return OtherRules(own, versions, (), left_out) if left_out else None
+    from harness.scoring.score import SCORER_VERSION  # noqa: PLC0415 - what scores is loaded where something is scored
+
     runs = [_Run.of(side.runs[0]) for side in (a, b)]
     others: list[Protocol] = [name for name in PROTOCOLS if name != own and all(name in run.configs for run in runs)]
     versions.update((name, versioned(name, SCORER_VERSION)) for name in others)
@@ -160,6 +159,9 @@ class _Run:
 
         The table's rows are the run's records, in order. Reference captions are left aside: no headline reads them.
         """
+        from harness.evaluation.predictions import rescore_record  # noqa: PLC0415 - as above
+        from harness.scoring.own_rules import has_own_rule  # noqa: PLC0415 - as above
+
         place_of = {row: place for place, row in enumerate(rows)}
         columns: dict[Protocol, _Columns] = {name: _Columns.of(len(rows)) for name in protocols}
         ruled: dict[Protocol, NDArray[np.bool_]] = {name: np.zeros(len(rows), dtype=np.bool_) for name in protocols}

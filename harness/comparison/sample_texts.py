@@ -184,7 +184,7 @@ def _choices(text: str) -> dict[str, str]:
 
 
 def _boxes(boxes: Sequence[Sequence[float]] | None) -> tuple[Box, ...]:
-    found = boxes or ()
-    if any(len(box) != 4 for box in found):
-        raise ValueError("a box that is not four numbers")
-    return tuple((box[0], box[1], box[2], box[3]) for box in found)
+    try:
+        return tuple([(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes or ()])
+    except ValueError:
+        raise ValueError("a box that is not four numbers") from None

@@ -185,7 +185,8 @@ def record_of(scored: ScoredPrediction, repeat: int) -> Record:
 def rescore_record(record: Record, config: ScoreConfig) -> Record:
     """Score a stored record again from its raw text, under another protocol if the configuration says so."""
     earned = score_generation(record.sample, record.generation, config, judge_reply=record.judge_reply)
-    again = replace(record, score=earned)
+    # by its fields: every row of a rescore comes here, and `replace` asks for their names each time
+    again = Record(record.sample, record.generation, earned, record.repeat, record.judge_reply, record.judge_error)
     if record.judge_error is not None and record.judge_reply is None and wants_judge(again):
         again = replace(again, score=score_judge_error(earned))
     return again

@@ -156,6 +156,9 @@ def _model_name(folder: Path, status: Mapping[str, Any], files: list[Path], data
         return own
     if dataset is not None and all(stem.endswith(f"_{dataset}") for stem in stems):
         return stems[0].removesuffix(f"_{dataset}")
+    names = {stem.partition("_")[0] for stem in stems}
+    if len(names) == 1 and all(0 < stem.find("_") == stem.rfind("_") < len(stem) - 1 for stem in stems):
+        return names.pop()
     raise ForeignLogError(
         f"{files[0].name} is called <model>_<dataset>, and both may hold '_': say which is which with --model NAME"
     )

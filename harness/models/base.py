@@ -413,11 +413,14 @@ class RecordingModel(lmms, abc.ABC):
                 yield prompt, error
 
     def _batches(self, todo: Sequence[Ask]) -> Iterator[list[_LookedAt]]:
-        """Yield batches of similar size, window by window; nothing is opened yet."""
-        for first in range(0, len(todo), _SAME_PICTURE_WINDOW):
-            yield from self._batches_of_one_size(
-                self._same_pictures_together(todo[first : first + _SAME_PICTURE_WINDOW])
-            )
+        """Yield batches of similar size, window by window; nothing is opened yet.
+
+        The first window is small: nobody waits for the first answer until thousands of pictures are hashed.
+        """
+        starts = [0, *range(_SMALLEST_WINDOW, len(todo), _SAME_PICTURE_WINDOW)]
+        for first, end in zip(starts, [*starts[1:], len(todo)], strict=True):
+            if first < end:
+                yield from self._batches_of_one_size(self._same_pictures_together(todo[first:end]))
 
     def _same_pictures_together(self, asks: Sequence[Ask]) -> Sequence[Ask]:
         """Return asks so that those about the same pictures follow each other: a backend may know a picture still.

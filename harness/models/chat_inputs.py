@@ -25,7 +25,6 @@ from harness.models.control_tokens import ControlTokens, tokens_of_folder
 from harness.models.decoding import Decoding
 from harness.models.input_sizes import ImageProcessor, fills_up, told_sizes
 from harness.models.processor_files import assemble
-from harness.models.repeated_pictures import each_picture_once
 from harness.models.token_roles import AddedToken, dropped_ids
 from harness.values import Json, PixelLimits, Size
 
@@ -103,7 +102,7 @@ class ChatInputs:
         set_limits(self.processor.image_processor, own_limits(checkpoint, *given_limits))
         self.tokenizer = self.processor.tokenizer
         # Inputs are made in a thread; a tokenizer that another one is using may say "already borrowed".
-        self._processor_lock = threading.Lock()
+        self._tokenizer_lock = threading.Lock()
         self.limits = limits
         """The grid; None where there is none."""
         self.template_kwargs = template_kwargs
@@ -153,7 +152,7 @@ class ChatInputs:
             ) from error
 
     def _processed(self, **arguments: object) -> BatchFeature:
-        with self._processor_lock, each_picture_once(self.processor.image_processor):
+        with self._tokenizer_lock:
             return self.processor(**arguments)
 
     def input_sizes(self, prompts: Sequence[Prompt], inputs: BatchFeature) -> list[Size | None]:
@@ -192,7 +191,7 @@ class ChatInputs:
 
     def decoded(self, token_ids: Sequence[int], dropped: frozenset[int]) -> str:
         """Return the text of tokens, without those that are dropped."""
-        with self._processor_lock:
+        with self._tokenizer_lock:
             return self.tokenizer.decode(
                 [token for token in token_ids if token not in dropped],
                 skip_special_tokens=False,

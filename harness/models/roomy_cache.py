@@ -1,7 +1,7 @@
 """A model's memory of its text with room behind it: a token's key and value are written where they belong.
 
-transformers' own layer makes a new tensor of all keys at every token: at 8 rows of 450 tokens that copying is the half
-of a small model's step on a CPU, most of it in the kernel, which clears each new page.
+transformers' own layer makes a new tensor of all keys at every token: at 8 rows of 450 tokens that copying is a fifth
+of a small model's step on a CPU, part of it in the kernel, which clears each new page.
 """
 
 from __future__ import annotations

@@ -31,11 +31,11 @@ class Association:
     raw: float | None
     """Over all samples; None where it is not defined."""
     raw_interval: Interval | None
-    """95 %, over whole clusters."""
+    """95 %, over whole clusters; None where all draws give the same."""
     within: float | None
     """Within strata; None where no stratum has two samples to compare."""
     within_interval: Interval | None
-    """95 %, over whole clusters."""
+    """The same."""
     n: int
     """Samples."""
 
@@ -104,7 +104,9 @@ def _interval(value: float, drawn: Floats, clusters: int) -> Interval | None:
     if not np.isfinite(value) or clusters < 2 or len(drawn) < DRAWS // 2:
         return None
     low, high = (float(end) for end in np.quantile(drawn, [_TAIL, 1 - _TAIL]))
-    return Interval(min(low, value), max(high, value))
+    low, high = min(low, value), max(high, value)
+    # draws of a few samples that one number parts without a fault all give 1: they do not know what others would give
+    return Interval(low, high) if low < high else None
 
 
 def _auc(values: Floats, right: NDArray[np.bool_], groups: Codes) -> float:

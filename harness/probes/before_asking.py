@@ -99,7 +99,8 @@ def before_asking(
     if status is not None or size is None or answer is None:
         why: ProbeStatus = "no_answer" if status is None else status
         return BeforeAsking(why, is_format_ok, paste=why if "paste" in plan.operations else None)
-    named = pixel_boxes(record.score.boxes_image_px or (), size)
+    # boxes and steps as the answer is read, by the scorer of today: of an older run the stored ones may be others
+    named = pixel_boxes(found.boxes_image_px or (), size)
     gold = pixel_boxes(own.boxes_image_px or (), size)
     paste: Paste | PasteStatus | None = None
     if "paste" in plan.operations and paste_for is not None:
@@ -108,7 +109,7 @@ def before_asking(
             named, gold, size, answer, lambda answers: says(own, answers, record.generation, config), drawn_by
         )
         paste = paste_for(own, into)
-    steps = tuple(pixel_boxes(step.boxes_image_px, size) for step in record.score.steps) if plan.steps else ()
+    steps = tuple(pixel_boxes(step.boxes_image_px, size) for step in found.steps) if plan.steps else ()
     source, expected = (paste.source, paste.expected) if isinstance(paste, Paste) else ((), ())
     regions = ProbedRegions(named, gold, pixel_boxes(others, size), asks_for_colour(own.question), source, steps)
     variants, has_controls = planned(plan, (own.task, own.id), regions, size)

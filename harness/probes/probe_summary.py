@@ -28,7 +28,7 @@ from harness.probes.sample_scores import (
     sample_score,
 )
 from harness.probes.stepped import PAIRED, SteppedScore, StepsSummary, stepped_scores, summarise_steps
-from harness.probes.variants import OPERATIONS, ProbePlan, Target
+from harness.probes.variants import MOST_CONTROLS, OPERATIONS, ProbePlan, Target
 from harness.summary.means import metric_of, null_metric
 from harness.summary.summary_values import Metric
 from harness.values import Json
@@ -68,6 +68,8 @@ KINDS_OF_EDIT: Final = frozenset[tuple[Operation, Target]](
 """What is done, and to whose region."""
 LEAST_ROOM: Final = 0.05
 """A share of what could be reached is given only where at least this can be."""
+_MOST_OF_POSSIBLE: Final = 1 / LEAST_ROOM
+"""No such share is larger: a number of at most 1 over at least that."""
 _RANDOM_PATCHES: Final[Mapping[tuple[Operation, Target], str]] = {
     ("remove", "random"): "removed",
     ("remove", "step_random"): "removed",
@@ -278,12 +280,18 @@ def read_probe_scores(content: bytes, where: str) -> StoredProbes:
         found = msgspec.json.decode(content, type=StoredProbes)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise ValueError(f"{where} holds no probes of a run: {fault}") from fault
+    if not 1 <= found.plan.controls <= MOST_CONTROLS:
+        raise ValueError(f"{where} has a plan of {found.plan.controls} random regions, outside of [1, {MOST_CONTROLS}]")
     for task in found.tasks.values():
         for of_fill in task.fills.values():
             _check_fill(where, of_fill)
         _check_others(where, task)
     for score in found.samples:
         _check(where, SIGNED, score.necessity, score.sufficiency, score.dependence)
+    for pasted in found.pasted:
+        _check(where, SIGNED, pasted.follows, pasted.follows_control, pasted.follow)
+    for stepped in found.stepped:
+        _check(where, SIGNED, stepped.last, stepped.earlier, stepped.apart)
     return found
 
 
@@ -296,7 +304,14 @@ def _check_fill(where: str, found: FillSummary) -> None:
             raise ValueError(f"{where} has an edit that is none: {edit.operation} of {edit.target}")
         _check(where, SHARE, *_numbers_of(edit.kept, edit.accuracy, edit.format_ok))
     for scores in found.scores.values():
-        _check(where, SIGNED, *_numbers_of(scores.necessity, scores.sufficiency, scores.dependence))
+        _check(where, SHARE, scores.ceiling.value)
+        shares = (scores.necessity_of_possible.value, scores.sufficiency_of_possible.value)
+        _check(where, (-_MOST_OF_POSSIBLE, _MOST_OF_POSSIBLE), *shares)
+        _check(where, SIGNED, *_numbers_of(
+            scores.necessity, scores.sufficiency, scores.dependence, scores.necessity_testable,
+            scores.sufficiency_testable, scores.necessity_strict, scores.sufficiency_strict, scores.gold_necessity,
+            scores.gold_sufficiency, scores.over_others, scores.colour_necessity, scores.ceiling,
+        ))  # fmt: skip
 
 
 def _check_others(where: str, found: ProbeSummary) -> None:
@@ -342,7 +357,8 @@ def _of_task(samples: Sequence[ProbedSample], plan: ProbePlan) -> ProbeSummary:
         summarise_pasted(samples, withheld),
         {
             fill: summarise_steps(samples, fill, forms, found.not_interpreted.get("steps", ""), seed=plan.seed)
-            for fill, found in (fills if plan.steps else {}).items()
+            for fill, found in fills.items()
+            if plan.steps
         },
     )
 
@@ -360,7 +376,7 @@ def _of_fill(
     same: Sequence[SampleScore],
 ) -> FillSummary:
     edits = _edits(samples, fill)
-    not_interpreted = _gate(samples, edits)
+    not_interpreted = _gate(edits, _format_before(samples, fill))
     not_asked = {operation: "not asked" for operation in OPERATIONS if operation not in plan.operations}
     withheld = {**not_interpreted, **not_asked}
     of_both = withheld.get("remove") or withheld.get("keep")
@@ -406,15 +422,28 @@ def _edits(samples: Sequence[ProbedSample], fill: Fill) -> tuple[KindOfEdit, ...
     return tuple(made)
 
 
-def _gate(samples: Sequence[ProbedSample], edits: Sequence[KindOfEdit]) -> dict[str, str]:
+def _format_before(samples: Sequence[ProbedSample], fill: Fill) -> dict[tuple[Operation, Target], float]:
+    """Return by kind of edit how often the run's own texts keep the format, of the samples that it was asked of.
+
+    Texts without a box are asked about no region, and may break the format more often than others: among all they would
+    hide what an edit of the others takes away.
+    """
+    own: dict[tuple[Operation, Target], list[bool]] = {}
+    for sample in samples:
+        for record in sample.records:
+            if record.error is None and (record.fill == fill or record.operation in WITHOUT_FILL):
+                own.setdefault((record.operation, record.target), []).append(sample.is_format_ok)
+    return {kind: sum(texts) / len(texts) for kind, texts in own.items()}
+
+
+def _gate(edits: Sequence[KindOfEdit], before: Mapping[tuple[Operation, Target], float]) -> dict[str, str]:
     """Return by operation, and for `steps`, why it is not interpreted."""
-    base = [sample.is_format_ok for sample in samples if sample.records]
-    rate = sum(base) / len(base) if base else 0.0
     found: dict[str, str] = {}
     for edit in edits:
         kept = edit.format_ok.value
         if edit.operation == "repeat" or kept is None:
             continue
+        rate = before[edit.operation, edit.target]
         if rate - kept > MOST_FORMAT_LOSS:
             found.setdefault(
                 edit.gated,
@@ -437,10 +466,12 @@ def _of_form(
 ) -> ProbeScores:
     has_answer = [sample.status not in NOT_MEANT for sample in samples]
 
-    def mean(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
+    def mean(
+        operation: Operation, value_of: Callable[[SampleScore], float | None], bounds: tuple[float, float] = SIGNED
+    ) -> Metric:
         if operation in withheld:
             return null_metric(withheld[operation])
-        return mean_of(samples, [value_of(score) for score in scores], SIGNED)
+        return mean_of(samples, [value_of(score) for score in scores], bounds)
 
     def strict(operation: Operation, value_of: Callable[[SampleScore], float | None]) -> Metric:
         values = [(value_of(score) or 0.0) if there else None for there, score in zip(has_answer, scores, strict=True)]
@@ -461,7 +492,7 @@ def _of_form(
         sufficiency_testable=mean("keep", lambda score: score.sufficiency if score.status == "ok" else None),
         necessity_strict=strict("remove", lambda score: score.necessity),
         sufficiency_strict=strict("keep", lambda score: score.sufficiency),
-        ceiling=mean("blank", lambda score: None if score.necessity is None else _less(1.0, score.kept_blank)),
+        ceiling=mean("blank", lambda score: None if score.necessity is None else _less(1.0, score.kept_blank), SHARE),
         necessity_of_possible=share(
             "remove", lambda score: (score.necessity, _less(score.kept_control, score.kept_blank))
         ),

@@ -18,6 +18,8 @@ RegionOperation: TypeAlias = Literal["remove", "keep", "turn", "paste"]
 OPERATIONS: Final[tuple[RegionOperation, ...]] = get_args(RegionOperation)
 
 DEFAULT_CONTROLS: Final = 3
+MOST_CONTROLS: Final = 50
+"""More cannot be asked for, nor be what a stored plan says."""
 MOST_STEPS: Final = 12
 """A text with more steps is not probed step by step: each costs as much as the region that it names."""
 

@@ -253,11 +253,12 @@ def _read_last(text: str, form: StageFormat, selection: Selection, dialect: BoxD
     if whole is None:
         text = _with_opened_thought(without_outer_marks(text), form)
         whole = _WHOLE_PATTERNS[form].fullmatch(text)
+    contents: dict[StageKind, str]
+    unpaired: set[StageKind] = set()
     if whole is None:
         contents, unpaired, faults = _last_stages(text, form, _no_answers_in(text) if selection == "strict" else ())
     else:
-        contents: dict[StageKind, str] = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
-        unpaired = set[StageKind]()
+        contents = {kind: whole[kind].strip() for kind in STAGES[form] if whole[kind] is not None}
         faults: set[Fault] = {"empty"} if "" in contents.values() else set()
     format_ok = not faults
     boxes = None
@@ -443,7 +444,7 @@ def _read_first(text: str, form: StageFormat, *, on_one_line: bool, truncated: b
             first = _first_on_one_line if on_one_line and kind == "answer" else _first_across_lines
             found[kind] = first(text, f"<{tag}>", f"</{tag}>")
     contents: dict[StageKind, str] = {kind: content for kind, content in found.items() if content is not None}
-    absent = found.keys() - contents.keys()
+    absent: set[StageKind] = set(found) - contents.keys()
     unpaired: set[StageKind] = {
         kind for kind in absent for tag, tagged in _TAGS[form].items() if tagged == kind and f"<{tag}>" in text
     }

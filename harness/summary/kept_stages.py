@@ -54,15 +54,16 @@ def stage_metrics(
     """
     if not kept:
         return {}
-    places = np.fromiter(sorted(kept), dtype=np.int64)
+    order = sorted(kept)
+    places = np.array(order, dtype=np.int64)
     of_category: defaultdict[str, list[int]] = defaultdict(list)
-    for place in sorted(kept):
+    for place in order:
         if categories[place]:
             of_category[categories[place]].append(place)
     found: dict[str, Metric] = {}
     for stage in FREE_STAGES:
         chosen = np.full(len(scores), np.nan)
-        chosen[places] = [_share(getattr(kept[place], stage)) for place in places.tolist()]
+        chosen[places] = [_share(getattr(kept[place], stage)) for place in order]
         found |= _numbers(stage, "", places, chosen, scores, clusters)
         for name, own in sorted(of_category.items()):
             found |= _numbers(stage, f".{name}", np.array(own, dtype=np.int64), chosen, scores, clusters)

@@ -155,7 +155,7 @@ def _boxes(boxes: Sequence[Box] | None) -> list[list[float]]:
         return []
     most = MAX_COORDINATE
     return [
-        [round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)]
+        [side if side % 1 == 0 else round(side, 1) for side in (x1, y1, x2, y2)]  # most are whole; rounding takes long
         for x1, y1, x2, y2 in boxes[:MAX_BOXES]
         if -most < x1 < most and -most < y1 < most and -most < x2 < most and -most < y2 < most  # so of no NaN
     ]

@@ -103,36 +103,29 @@ def packed(value: Json) -> str:
     return base64.b64encode(gzip.compress(_json_ascii(value), compresslevel=4, mtime=0)).decode("ascii")
 
 
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_ESCAPED = re.compile(r"[^\x00-\x7e]")
+"""What `json.dumps` escapes and msgspec does not: all beyond ASCII, and its last character."""
+_FEW_CHARACTERS = 32
+"""Up to so many different ones are replaced one after the other, which is faster where each comes often."""
 
 
 def _json_ascii(value: Json) -> bytes:
     """Return a JSON value as ASCII, as `json.dumps` writes it: texts are most of a page, and msgspec is faster."""
     try:
         text = msgspec.json.encode(value)
-        if not text.isascii():
-            text = _escaped(text.decode("utf-8")).encode("ascii")
-        if _DELETE not in text:
-            return text
     except (UnicodeEncodeError, OverflowError):  # of a lone surrogate, and of a number beyond 64 bits
-        pass
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return text if text.isascii() and b"\x7f" not in text else _escaped(text.decode("utf-8")).encode("ascii")
 
 
 def _escaped(text: str) -> str:
-    """Return JSON's text with escapes for all that is beyond ASCII."""
-    different = set(_BEYOND_ASCII.findall(text))
+    """Return JSON's text with escapes for what `_ESCAPED` finds."""
+    different = set(_ESCAPED.findall(text))
     if len(different) > _FEW_CHARACTERS:
-        return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+        return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
     for character in different:
         text = text.replace(character, json.dumps(character)[1:-1])
     return text
-
-
-_FEW_CHARACTERS = 32
-"""Up to so many different ones are replaced one after the other, which is faster where each comes often."""
-_DELETE = b"\\u007f"
-"""What msgspec writes for a character that `json.dumps` leaves as it is."""
 
 
 def json_block(value: Json) -> str:

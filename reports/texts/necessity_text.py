@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harness.probes.fills import Fill, Operation
 from harness.probes.pasted import PastedSummary
 from harness.probes.probe_summary import FillSummary, ProbeScores, ProbeSummary, StoredProbes
-from harness.probes.sample_scores import Form, PasteStatus, ProbeStatus
+from harness.probes.sample_scores import LEAST_DEPENDENCE, Form, PasteStatus, ProbeStatus
 from harness.probes.stepped import StepsStatus, StepsSummary
 from harness.probes.variants import MOST_STEPS, Target
 from harness.summary.summary_values import Metric
@@ -352,10 +352,14 @@ def _dependence_sentence(found: ProbeScores) -> str:
     metric = found.dependence
     if metric.value is None:
         return f"image dependence: {metric.reason}"
-    said = f"without the picture the answer changed {number(100 * metric.value)} points more often{_interval(metric)}"
-    if metric.ci_low is not None and metric.ci_low <= 0:
+    often = "more" if metric.value >= 0 else "less"
+    said = f"without the picture the answer changed {number(100 * abs(metric.value))} points {often} often"
+    said += _interval(metric)
+    if metric.ci_low is None or metric.ci_high is None or metric.ci_low > 0:
+        return said
+    if metric.ci_high <= LEAST_DEPENDENCE:
         return f"{said}: these questions do not need the image"
-    return said
+    return f"{said}: too few samples to tell whether these questions need the image"
 
 
 def _interval(metric: Metric) -> str:

@@ -27,8 +27,10 @@ def visible(text: str) -> str:
 
     Newlines, tabs and the joiners that scripts and emoji need stay. The result can always be written as UTF-8.
     """
-    invisible = _INVISIBLE_ASCII if text.isascii() else _INVISIBLE
-    return invisible.sub(_code, text) if invisible.search(text) else text
+    if not text.isascii():
+        return _INVISIBLE.sub(_code, text) if _INVISIBLE.search(text) else text
+    # of a single line the first says at once that there is nothing to do
+    return text if text.isprintable() or not _INVISIBLE_ASCII.search(text) else _INVISIBLE_ASCII.sub(_code, text)
 
 
 def one_line(text: str) -> str:

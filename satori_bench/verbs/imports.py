@@ -198,6 +198,7 @@ def _matched(
 def _tell(one: Matched, log: ForeignLog) -> None:
     """Say what a task of the log is taken for, and what a reader of its numbers must know."""
     from harness.imports.foreign import TITLES
+    from harness.task_facts import facts_of
 
     say(
         f"{one.foreign.name} of {TITLES[log.tool]} is {one.task} here: {one.held:,} of {one.rows:,} questions",
@@ -208,6 +209,13 @@ def _tell(one: Matched, log: ForeignLog) -> None:
         say(f"warning: {one.task}: {why}, so the run is partial", sys.stderr)
     for note in (*one.foreign.notes, *one.notes):
         say(f"{one.task}: {note}", sys.stderr)
+    is_without_gold = one.samples and not any(sample.answers for sample in one.samples.values())
+    if is_without_gold and facts_of(one.task).submission is None:
+        say(
+            f"warning: {one.task}: the log has no right answer to any question, so nothing is scored: give the "
+            "benchmark's data with --data-dir",
+            sys.stderr,
+        )
     failures: dict[str, int] = {}
     for answer in one.foreign.answers:
         why = answer.error if answer.place in one.samples else one.faults.get(answer.place)

@@ -174,6 +174,9 @@ def _page_with_pictures(run_folder: Path, output: Path, data_dir: Path | None, d
     found, notes = find_full_pictures(wanted, data_dir, parse_dataset_overrides(datasets))
     for note in notes:
         say(f"note: {note}", sys.stderr)
+    if notes:
+        asked = [f"{task} of {facts.dataset_path}" for task, facts in run.manifest.tasks.items() if task in wanted]
+        say(f"note: the run asked {', '.join(asked)}: say where that is with --data-dir or --dataset", sys.stderr)
     return write_page_elsewhere(run, output, found.webp)
 
 

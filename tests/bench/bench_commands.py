@@ -1,4 +1,4 @@
-"""CPU and wall seconds of `leaderboard`, `rescore` and `compare` with page, beside those of an older checkout.
+"""CPU and wall seconds of `leaderboard`, `rescore` and `compare` with page, alone or beside an older checkout's.
 
 Each tree makes its own runs (by its own `tests/invented_runs.py`, which is not timed) and works on them, in turn with the
 other, each command in a process of its own. CPU seconds are user and system time of that process and of those it started.
@@ -111,7 +111,7 @@ def timed(tree: Path, folder: Path, case: Case) -> tuple[float, float]:
 def main() -> None:
     """Time all cases in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--old", type=Path, required=True, help="A checkout of the older commit.")
+    parser.add_argument("--old", type=Path, help="A checkout of the older commit; without it there is nothing beside.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="Cases whose names begin with one of these, by commas.")
     parser.add_argument("--keep", type=Path, help="Keep the runs here, and use those that are there.")
@@ -119,11 +119,13 @@ def main() -> None:
     wanted = tuple(given.only.split(","))
     with tempfile.TemporaryDirectory() as scratch:
         root = given.keep or Path(scratch)
-        sides = {"old": (given.old.resolve(), root / "old"), "new": (HERE, root / "new")}
+        sides = {"new": (HERE, root / "new")}
+        if given.old is not None:
+            sides = {"old": (given.old.resolve(), root / "old"), **sides}
         for tree, folder in sides.values():
             folder.mkdir(parents=True, exist_ok=True)
             make_runs(tree, folder)
-        print(f"least of {given.rounds}, s{'':42} old CPU  new CPU    ratio   old wall new wall    ratio   wanted")
+        print(f"least of {given.rounds}, s{'':38}" + "".join(f"{side:>9} CPU     wall" for side in sides), flush=True)
         for case in (case for case in CASES if case.name.startswith(wanted)):
             found: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
             for place in range(given.rounds + 1):
@@ -131,13 +133,22 @@ def main() -> None:
                     spent = timed(tree, folder, case)
                     if place:  # the first round compiles
                         found[side].append(spent)
-            cpu, wall = ({side: min(row[at] for row in found[side]) for side in sides} for at in (0, 1))
-            print(
-                f"{case.name:<48} {cpu['old']:>8.2f} {cpu['new']:>8.2f} {cpu['old'] / cpu['new']:>7.2f}x"
-                f"   {wall['old']:>8.2f} {wall['new']:>8.2f} {wall['old'] / wall['new']:>7.2f}x"
-                f"   {f'{case.wanted:.1f}x' if case.wanted else ''}",
-                flush=True,
-            )
+            print(row(case, {side: (min(cpu), min(wall)) for side, (cpu, wall) in columns(found)}), flush=True)
+
+
+def columns(found: dict[str, list[tuple[float, float]]]) -> list[tuple[str, tuple[tuple[float, ...], ...]]]:
+    """Return each side's CPU seconds and wall seconds."""
+    return [(side, tuple(zip(*spent, strict=True))) for side, spent in found.items()]
+
+
+def row(case: Case, least: dict[str, tuple[float, float]]) -> str:
+    """Return one line of the table."""
+    line = f"{case.name:<48}" + "".join(f"{cpu:>13.2f} {wall:>8.2f}" for cpu, wall in least.values())
+    if "old" in least:
+        cpu, wall = (old / new for old, new in zip(least["old"], least["new"], strict=True))
+        line += f"   {cpu:.2f}x CPU, {wall:.2f}x wall"
+        line += f"   (wanted {case.wanted:.1f}x)" if case.wanted else ""
+    return line
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ MOST = 0.6
 """Share of the cost of asking anew that is promised."""
 MOST_OVERHEAD, MOST_SECONDS = 0.15, 300
 """Beyond the model's own calls, and by the clock for 300 samples."""
+WARMING = 16
+"""Samples that are probed before anything is timed."""
 
 
 def prompts_of(model: SatoriHF) -> tuple[list[Prompt], float]:
@@ -96,7 +98,8 @@ def probed(folder: Path, samples: int) -> None:
     """Probe a copy of a run, make the model's calls again, and tell what both cost."""
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(shutil.copytree(folder, Path(temporary) / folder.name))
-        model = load_model(open_asked_run(run, {}).spec, silent(), open_asked_run(run, {}).subject)
+        asked = open_asked_run(run, {})
+        model = load_model(asked.spec, silent(), asked.subject)
         assert isinstance(model, SatoriHF), "it has probabilities"
         calls = Calls(model)
         with (
@@ -104,6 +107,9 @@ def probed(folder: Path, samples: int) -> None:
             patched(probe_asking, "answer_log_probabilities", calls.weigh),
         ):
             model.answer_stream = calls.answer_stream
+            # what torch does at its first calls is nobody's
+            probe.probe_run(probe.ProbeSpec(run, ProbePlan(), limit=WARMING), silent())
+            calls.forget()
             whole = spent(lambda: probe.probe_run(probe.ProbeSpec(run, ProbePlan(), limit=samples), silent()))
     own = spent(calls.again)
     asked_of, weighed = len(calls.prompts), sum(map(len, calls.weighed.values()))
@@ -139,6 +145,11 @@ class Calls:
     def weigh(self, model: SatoriHF, answers: Sequence[AnswerAfter]) -> list[float]:
         self.weighed.setdefault(self._answered, []).extend(answers)
         return answer_log_probabilities(model, answers)
+
+    def forget(self) -> None:
+        self.prompts.clear()
+        self.weighed.clear()
+        self._answered = 0
 
     def again(self) -> None:
         self._model._features.forget()

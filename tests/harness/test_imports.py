@@ -218,6 +218,12 @@ def test_vlmevalkit_names_are_asked_for_where_they_are_not_clear(tmp_path):
     with pytest.raises(ForeignLogError, match="--model"):
         read_vlmevalkit(path)
     assert read_vlmevalkit(path, model="a_b").tasks[0].name == "MMStar"
+    for name, wanted in (("a_MMStar", ("a", "MMStar")), ("Qwen2.5-VL-3B_MME", ("Qwen2.5-VL-3B", "MME"))):
+        log = read_vlmevalkit(tsv(tmp_path / "alone" / f"{name}.tsv", ["index", "prediction"], [["0", "A"]]))
+        assert (log.model, log.tasks[0].name) == wanted
+    for name in ("MMStar", "_MMStar", "a_", "_a_", "_a_MMStar", "a_MMBench_DEV_EN"):
+        with pytest.raises(ForeignLogError, match="--model"):
+            read_vlmevalkit(tsv(tmp_path / "alone" / f"{name}.tsv", ["index", "prediction"], [["0", "A"]]))
     for folder in ("T20261129-101500", "T20261129_Gabc"):
         (tmp_path / folder).mkdir()
     with pytest.raises(ForeignLogError, match="holds 2 evaluations"):

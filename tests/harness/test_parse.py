@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.scoring.stages import SELECTIONS, STAGES, parse
+from harness.scoring.stages import SELECTIONS, STAGES, boxes_text, parse
 from harness.scoring.written_boxes import read_boxes
 from harness.values import FAULTS, PARSE_FAULTS, STAGE_FORMATS, KeptStages, Response
 
@@ -416,3 +416,12 @@ def test_unknown_names_are_refused():
         parse("x", "sator", "last")
     with pytest.raises(ValueError, match=r"'first'.*paper_reward"):
         parse("x", "satori", "first")
+
+
+@pytest.mark.parametrize("written", ["[[1, 2, 3, 4]]", " \n[[1, 2, 3, 4], [5, 6, 7, 8]]\t", "", "nothing", "  "])
+@pytest.mark.parametrize("form", ["satori", "satori-think"])
+def test_the_text_of_boxes_is_the_same_whether_a_text_keeps_the_format_or_not(form, written):
+    thought = "<think>left of it</think>" if form == "satori-think" else ""
+    whole = f"<caption>a scene</caption>\n<bbox>{written}</bbox>{thought}<answer>red</answer>"
+
+    assert written.strip() == boxes_text(whole, form) == boxes_text(f"Sure: {whole} <b>", form)

@@ -1,7 +1,5 @@
 """A picture goes through the vision tower once, and answers stay what they are without that memory."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from PIL import Image
@@ -69,40 +67,6 @@ def test_each_picture_is_looked_at_once_and_answers_are_equal(name, tmp_path, tr
 
     assert plain == first == again
     assert (shown, first_seen, again_seen) == (8, 3, 0)
-
-
-@pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl", "glm4v"])
-def test_patches_of_a_picture_that_is_shown_again_are_its_own(name, tmp_path, trained_tokenizer):
-    model = load(name, tmp_path, trained_tokenizer)
-    alike = [(0,), (1,), (0,), (2,), (1, 0), (2, 2)]
-    apart = asks(model, alike)  # equal pictures, each an object of its own
-    once = {n: fit_to_grid(picture(n), model.pixel_limits) for n in range(3)}
-    shared = [
-        replace(prompt, turns=tuple(Turn(turn.role, tuple(_shown(turn.parts, once, numbers))) for turn in prompt.turns))
-        for prompt, numbers in zip(apart, alike, strict=True)
-    ]
-    looked_at = []
-    processor = model.image_processor
-    own = type(processor)._preprocess
-
-    def counting(self, images, *args, **options):
-        looked_at.append(len(images))
-        return own(self, images, *args, **options)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(type(processor), "_preprocess", counting)
-        expected, found = model.model_inputs(apart), model.model_inputs(shared)
-
-    assert sorted(expected) == sorted(found)
-    assert all(torch.equal(expected[tensor], found[tensor]) for tensor in expected)
-    assert looked_at == [8, 3]
-    assert "preprocess" not in vars(processor)
-
-
-def _shown(parts, once, numbers):
-    """Return parts of a turn with the shared pictures of those numbers in place of its own."""
-    following = iter(numbers)
-    return [once[next(following)] if isinstance(part, Image.Image) else part for part in parts]
 
 
 def test_pictures_of_other_weights_are_looked_at_anew(tmp_path, trained_tokenizer):

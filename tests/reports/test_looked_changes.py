@@ -11,7 +11,7 @@ from harness.comparison.to_json import comparison_to_json
 from harness.probes.attended import AttendedRegion
 from harness.probes.attention_records import AttentionRecord, SpanAttention, attention_lines
 from harness.probes.probe_records import ProbeRecord
-from harness.probes.probe_summary import ProbedSample, probe_scores, summarise_probes
+from harness.probes.probe_summary import ProbedSample, probe_scores, read_probe_scores, summarise_probes
 from harness.probes.variants import ProbePlan
 from harness.runs.store import add_files, load_run, scores_bytes
 from reports.board.board import leaderboard_json, read_leaderboard
@@ -135,6 +135,15 @@ def test_what_is_pasted_and_what_steps_looked_at_are_subtracted(runs):
     assert looked_cells(found["last_over_earlier"])[1:4] == (
         "last step over earlier ones", "same answer", "mean colour",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "number"), [("pasted", "follow"), ("stepped", "last"), ("stepped", "earlier")])
+def test_numbers_that_no_paste_and_no_step_gives_are_damage(runs, field, number):
+    told = json.loads(pasted_and_stepped(load_run(runs[0]).records(), 3))
+    told[field][0][number] = 1e300
+
+    with pytest.raises(ValueError, match=r"has the number 1e\+300"):
+        read_probe_scores(json.dumps(told).encode(), "probes.json")
 
 
 def test_page_json_and_markdown_hold_what_the_terminal_does(runs):

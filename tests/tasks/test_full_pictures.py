@@ -46,6 +46,7 @@ def test_the_page_has_the_pictures_at_their_own_size(run, questions, tmp_path, c
         assert shown[question.sample.image_sha256] == (size.width, size.height)
     assert max(shown[questions[5].sample.image_sha256]) == 256  # its thumbnail
     assert "1 of 6 pictures are not in shapes generator" in said
+    assert "the run asked shapes of embedded: say where that is with --data-dir or --dataset" in said
     assert max(map(max, edges(run).values())) == 256
 
 

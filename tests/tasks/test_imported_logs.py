@@ -465,3 +465,17 @@ def test_the_command_takes_a_name_for_an_unknown_task(command, tmp_path):
     assert "is no task here" in refused[2]
     assert "the log has no 'other'; it has mine" in wrong[2]
     assert "not all of its questions were asked" in taken[2]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_told"), [({"answer": "B"}, False), ({"answer": ""}, True), ({"answer": None}, True)]
+)
+def test_a_table_without_right_answers_says_what_scores_it(command, tmp_path, answer, is_told):
+    row = {"question": "Which?", "A": "cat", "B": "dog", "prediction": "B", "category": "x", "l2_category": "y"}
+    table = tmp_path / "m_MMStar.json"
+    table.write_text(json.dumps([{"index": place, **row, **answer} for place in range(3)]), encoding="utf-8")
+
+    code, _, said = command("import", "vlmevalkit", table, "--model", "m", "--no-page")
+
+    assert code == 0, said
+    assert ("no right answer to any question, so nothing is scored: give the benchmark's data" in said) == is_told
