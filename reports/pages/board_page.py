@@ -8,11 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -40,9 +37,6 @@ CSV_COLUMNS = (
     "necessity", "necessity_n", "sufficiency", "sufficiency_n", "density", "density_n",
 )  # fmt: skip
 """Columns of `leaderboard.csv`: one line per model and benchmark; `kind` is `run` or `reported`."""
-
-LEAST_RUNS_A_PROCESS = 8
-"""Fewer are written sooner than another process is there."""
 
 _TIE_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -153,14 +147,13 @@ class _Notes:
         return tuple(self._numbers)
 
 
-def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True, processes: int = 1) -> Path:
+def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True) -> Path:
     """Write the site and return its page.
 
     Args:
         board: What to show.
         out: The folder; made when missing, older files of the same names are replaced.
         pictures: Whether the thumbnails of the runs go with their pages.
-        processes: How many may write pages at a time, where there are runs enough; the same bytes with any number.
 
     Raises:
         ConfigError: The folder is a run, or cannot be written.
@@ -171,7 +164,8 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True, p
     try:
         out.mkdir(parents=True, exist_ok=True)
         make_folder(out / "runs")
-        _write_run_pages(board.entries, out / "runs", pictures=pictures, processes=processes)
+        for entry in board.entries:
+            _write_run_page(entry, out / "runs" / entry.site_name, pictures=pictures)
         text = json.dumps(json_safe(leaderboard_json(board)), indent=2, allow_nan=False)
         write_atomically(out / "leaderboard.json", f"{text}\n".encode("ascii"))
         write_atomically(out / "leaderboard.csv", leaderboard_csv(board).encode("utf-8"))
@@ -180,35 +174,6 @@ def write_leaderboard(board: Leaderboard, out: Path, *, pictures: bool = True, p
     except OSError as fault:
         raise ConfigError(f"cannot write into {out}: {fault.strerror or fault}") from fault
     return page
-
-
-def _write_run_pages(entries: Sequence[Entry], folder: Path, *, pictures: bool, processes: int) -> None:
-    """Write the pages of runs, each process those of its share; what a process could not do is done here again."""
-    count = max(1, min(processes, len(entries) // LEAST_RUNS_A_PROCESS))
-    shares = [entries[first::count] for first in range(count)]
-    # forked: a process that is started anew takes as long to import as a dozen pages take
-    others = [
-        get_context("fork").Process(target=_write_share, args=(share, folder, pictures), daemon=True)
-        for share in shares[1:]
-    ]
-    for other in others:
-        other.start()
-    for entry in shares[0]:
-        _write_run_page(entry, folder / entry.site_name, pictures=pictures)
-    for share, other in zip(shares[1:], others, strict=True):
-        other.join()
-        for entry in share if other.exitcode else ():  # a run that has no page says so where it is heard
-            _write_run_page(entry, folder / entry.site_name, pictures=pictures)
-
-
-def _write_share(entries: Sequence[Entry], folder: Path, pictures: bool) -> None:
-    """Write the pages of a share in a process of its own, which says by its exit code alone how that went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that began this one, and it this one
-    try:
-        for entry in entries:
-            _write_run_page(entry, folder / entry.site_name, pictures=pictures)
-    except Exception:  # noqa: BLE001 - done again where it is told
-        sys.exit(1)
 
 
 def _write_run_page(entry: Entry, folder: Path, *, pictures: bool) -> None:

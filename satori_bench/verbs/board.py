@@ -47,8 +47,7 @@ def leaderboard(
     board = rank_board(
         read_leaderboard([find_run(name, out) for name in run_names], allow_partial=allow_partial), seed=seed
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # Linux, where forks are sound
-    page = write_leaderboard(board, output, pictures=images, processes=cores)
+    page = write_leaderboard(board, output, pictures=images)
     for name, reason in board.barred:
         say(f"left out: {name}: {reason}", sys.stderr)
     if as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -16,12 +15,10 @@ from click.testing import CliRunner
 
 from harness.comparison.compare import compare_runs, open_sides
 from harness.errors import ConfigError, IncompleteError
-from harness.files import DamagedRunError
 from harness.scoring.score import SCORER_VERSION
 from harness.task_facts import MME_COGNITION, MME_PERCEPTION
 from harness.values import Sample, Size
 from reports.board.board import leaderboard_json, published, rank_board, read_leaderboard
-from reports.pages import board_page
 from reports.pages.board_page import leaderboard_csv, leaderboard_view, write_leaderboard
 from reports.texts.contamination import contamination
 from satori_bench.app import cli
@@ -227,32 +224,6 @@ def test_the_site_is_the_same_bytes_each_time_and_links_to_the_runs(board, tmp_p
         assert (sites[0] / "runs" / entry.run / "index.html").is_file()
         assert f'href="runs/{entry.run}/index.html"' in (sites[0] / "index.html").read_text(encoding="utf-8")
         assert (sites[0] / "runs" / entry.run / "media").is_dir()
-
-
-def _whole_site(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("dies", [False, True])
-def test_several_processes_write_the_bytes_of_one_also_where_one_of_them_dies(board, tmp_path, monkeypatch, dies):
-    monkeypatch.setattr(board_page, "LEAST_RUNS_A_PROCESS", 1)
-    if dies:
-        monkeypatch.setattr(board_page, "_write_share", lambda *_: os._exit(9))
-    for name, processes in (("one", 1), ("several", 3)):
-        write_leaderboard(board, tmp_path / name, processes=processes)
-
-    assert _whole_site(tmp_path / "one") == _whole_site(tmp_path / "several")
-
-
-def test_a_damaged_run_in_another_processs_share_is_refused_as_ever(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(board_page, "LEAST_RUNS_A_PROCESS", 1)
-    folders = [shutil.copytree(folder, tmp_path / "runs" / name) for name, folder in runs.items()]
-    board = rank_board(read_leaderboard(folders), seed=0)
-    journal = board.entries[-1].path / "samples.jsonl"
-    journal.write_bytes(journal.read_bytes().replace(b"red", b"rad", 1))
-
-    with pytest.raises(DamagedRunError, match=re.escape(str(journal.parent))):
-        write_leaderboard(board, tmp_path / "site", processes=3)
 
 
 def test_no_images_leaves_the_thumbnails_out_of_the_site(board, tmp_path):
