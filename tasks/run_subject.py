@@ -218,7 +218,6 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
             chat_template=spec.chat_template,
         )
     from harness.models.cpu_threads import OthersAtWork, take_free_threads  # noqa: PLC0415 - torch takes seconds
-    from harness.models.freed_memory import keep_freed_memory  # noqa: PLC0415 - as above
     from harness.models.hf import SatoriHF  # noqa: PLC0415 - to import, faults come first
 
     others = OthersAtWork()
@@ -236,7 +235,6 @@ def load_model(spec: RunSpec, environment: RunEnvironment, subject: Subject) -> 
         chat_template=spec.chat_template,
     )
     if model.device.type == "cpu":
-        keep_freed_memory(os.environ)
         environment.say(f"computing on the CPU with {take_free_threads(others, os.environ)}")
     if model.why_batches is not None:
         environment.say(f"answers wait for the longest of their batch: rows cannot be refilled, as {model.why_batches}")
