@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from functools import partial
 from typing import Final
 
 from PIL import Image
@@ -36,6 +37,10 @@ class OpenedPictures:
         self._kept: OrderedDict[Hashable, Image.Image] = OrderedDict()
         self.kept_bytes = 0
         """Pixels that are kept now."""
+
+    def __reduce__(self) -> tuple[Callable[[], OpenedPictures], tuple[()]]:
+        """A copy begins with none: lmms-eval copies a model that it was given as an object into its log."""
+        return partial(OpenedPictures, most_bytes=self._most_bytes), ()
 
     def opened(self, name: Hashable, open_picture: Callable[[], Image.Image]) -> Image.Image:
         """Return the picture of a name, opened by whoever asks first; others wait for it.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.probes.before_asking import BeforeAsking, Key
 from harness.probes.probe_records import ProbeRecord
 from harness.probes.sample_scores import PasteStatus, ProbeStatus
 from harness.stats.intervals import cluster_codes
 from harness.summary.means import column_metric, null_metric
 from harness.summary.summary_values import Metric
 from harness.values import Record
+
+if TYPE_CHECKING:  # it brings the scorer, which a page of stored numbers does without
+    from harness.probes.before_asking import BeforeAsking, Key
 
 NOT_MEANT: Final = frozenset[str]({"no_answer", "no_picture", "several_pictures", "answer_is_place"})
 """Statuses of samples that strict means leave out: nothing could be asked of them whatever the model did with its

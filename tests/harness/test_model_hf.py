@@ -781,15 +781,18 @@ class Hashed:
 def test_questions_about_one_picture_are_asked_one_after_the_other(three, recorder):
     model = Fake(batch_size=2)
     model.recorder = recorder
-    pictures = [f"picture {n % 100}" for n in range(200)]
-    pictures[199] = UnreadablePictureError("the image cannot be read")
+    # the first 64 questions wait for no hash of those after them
+    pictures = [*(f"early picture {n}" for n in range(64)), *(f"picture {n % 100}" for n in range(200))]
+    pictures[263] = UnreadablePictureError("the image cannot be read")
     three.images = [Hashed(picture) for picture in pictures]
-    three.questions = ["?"] * 200
+    three.questions = ["?"] * 264
 
     results = three.ask(model)
 
-    assert [result.text for result in results] == [*(f"answer {n}" for n in range(199)), ""]
-    assert model.batches == [*([n, n + 100] for n in range(99)), [99]]
+    assert [result.text for result in results] == [*(f"answer {n}" for n in range(263)), ""]
+    assert model.batches == [
+        *([n, n + 1] for n in range(0, 64, 2)), *([n, n + 100] for n in range(64, 163)), [163],
+    ]  # fmt: skip
 
 
 def test_decoded_pictures_are_asked_in_their_order(three):

@@ -1,5 +1,6 @@
 """A picture is opened once for the questions that stand together, within a bound, and each is shown its own."""
 
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -174,3 +175,14 @@ def test_a_picture_that_does_not_say_what_it_is_is_opened_each_time(sha256):
 
     assert model._open(stored).size == model._open(stored).size == (60, 60)
     assert len(stored.opened) == 2
+
+
+def test_a_copy_begins_with_none_within_the_same_bound():
+    pictures = OpenedPictures(most_bytes=BYTES)
+    pictures.opened("one", picture)
+
+    copied = copy.deepcopy(pictures)  # as lmms-eval does with a model that it was given as an object
+    for number in range(2):
+        copied.opened(number, picture)
+
+    assert (pictures.kept_bytes, copied.kept_bytes) == (BYTES, BYTES)
