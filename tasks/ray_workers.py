@@ -223,9 +223,16 @@ def _check(spec: RunSpec) -> None:
 def _cut(run: PreparedRun, workers: int) -> int:
     """Return into how many shards a run is cut that nobody has begun: none is empty."""
     samples = sum(len(question.data) for question in run.questions)
-    clusters = max(len(set(question.clusters())) for question in run.questions)
-    wanted = max(workers, min(workers * SHARDS_PER_WORKER, samples // _LEAST_SAMPLES))
-    return max(1, min(wanted, clusters, MOST_SHARDS))
+    return shards_wanted(samples, max(len(set(question.clusters())) for question in run.questions), workers)
+
+
+def shards_wanted(samples: int, clusters: int, workers: int) -> int:
+    """Return into how many shards so many samples are best cut: as many for each worker, and no more than clusters.
+
+    Of seven shards one of two workers would ask four, and the other would wait for it.
+    """
+    rounds = max(1, min(SHARDS_PER_WORKER, samples // (_LEAST_SAMPLES * workers)))
+    return max(1, min(rounds * workers, clusters, MOST_SHARDS))
 
 
 def _mark(parts: Path, store: RunsAtAddress | None) -> str:

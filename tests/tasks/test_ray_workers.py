@@ -18,7 +18,7 @@ from harness.runs.journal import RunLockedError
 from harness.runs.object_storage import RunsAtAddress
 from harness.runs.store import load_run
 from tasks.parts import held_parts
-from tasks.ray_workers import RayPlan, _cluster, run_by_ray
+from tasks.ray_workers import RayPlan, _cluster, run_by_ray, shards_wanted
 from tasks.run import prepare_run, run_benchmarks
 from tasks.run_spec import RunEnvironment, RunSpec
 from tasks.shards import Shard
@@ -92,6 +92,17 @@ def workers_of(node):
         except (OSError, IndexError):
             continue
     return found
+
+
+@pytest.mark.parametrize(
+    ("samples", "clusters", "workers", "wanted"),
+    [
+        (1, 1, 2, 1), (31, 31, 2, 2), (241, 241, 2, 6), (241, 241, 3, 6), (10_000, 10_000, 3, 24), (10_000, 5, 2, 5),
+        (10**9, 10**9, 10**5, 10_000),
+    ],
+)  # fmt: skip
+def test_each_worker_has_as_many_shards_where_there_are_clusters_for_it(samples, clusters, workers, wanted):
+    assert shards_wanted(samples, clusters, workers) == wanted
 
 
 @pytest.fixture(scope="module")
