@@ -33,6 +33,7 @@ _IMAGE_BATCH_ROWS = 16
 _IMAGE_CACHE_BYTES = 96 * 2**20
 _IMAGE_CACHE_BATCHES = 16
 _TEXT_CACHE_GROUPS = 4
+_TEXT_CACHE_ROWS = 8192  # two windows of questions about the same pictures
 
 
 class DataError(UserError, ValueError):
@@ -232,11 +233,15 @@ class ParquetRows(Rows):
                 path, number, _, _ = self._groups[place]
                 group = self._read_group(path, number, self._text_columns)
                 self._texts[place] = group
-                if len(self._texts) > _TEXT_CACHE_GROUPS:
+                # questions are asked in the order of a window of thousands: small groups would be read for each of them
+                while len(self._texts) > _TEXT_CACHE_GROUPS and self._held_rows() > _TEXT_CACHE_ROWS:
                     self._texts.popitem(last=False)
             else:
                 self._texts.move_to_end(place)
             return dict(group[row - self._groups[place][2]])
+
+    def _held_rows(self) -> int:
+        return sum(map(len, self._texts.values()))
 
     def pictures(self, row: int) -> Sequence[object]:
         """Return what a row holds as its pictures."""
