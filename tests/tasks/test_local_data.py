@@ -19,7 +19,7 @@ from harness.values import Size
 from tasks.catalog import BENCHMARKS
 from tasks.images import StoredImage, UnreadableImageError
 from tasks.local_data import DataError, DatasetOverride, TaskData, limit_indices, open_task_data
-from tasks.rows import ShapesRows
+from tasks.rows import ParquetRows, ShapesRows
 
 CORE = ["mmbench_en_dev", "mmbench_cn_dev", "mmstar", "mme", "ocrbench", "mathvista"]
 MMSTAR = BENCHMARKS["mmstar"]
@@ -419,3 +419,19 @@ def test_the_rows_of_hallucination_say_what_their_numbers_are_made_of(local_data
     assert hallusion[2].extra == {"set_id": "0", "figure_id": "1", "question_id": "0"}
     assert (len(hallusion), len({sample.cluster for sample in hallusion})) == (24, 12)
     assert (hallusion[8].category, hallusion[8].l2_category) == ("VS", "VS_ocr")
+
+
+def test_small_row_groups_are_read_once_for_a_window_of_questions(tmp_path, monkeypatch):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"index": list(range(600))}), path, row_group_size=10)
+    rows = ParquetRows([path], ("image",))
+    read = []
+    monkeypatch.setattr(
+        rows, "_read_group", lambda *given, real=rows._read_group: read.append(given[1]) or real(*given)
+    )
+
+    # a window is asked by size, so its rows come from all groups in turn
+    found = [rows.cells(row)["index"] for start in range(10) for row in range(start, 600, 10)]
+
+    assert sorted(found) == list(range(600))
+    assert sorted(read) == list(range(60))
